@@ -1,0 +1,91 @@
+#include "autograd/gradients.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "tensor/ops.hpp"
+
+namespace gradus {
+
+namespace {
+
+bool before(const Place& a, const Place& b) {
+  return a.tape != b.tape ? a.tape < b.tape : a.index < b.index;
+}
+
+Rows joined(const Rows& a, const Rows& b) {
+  std::vector<std::int32_t> ids(a.ids.values().begin(), a.ids.values().end());
+  ids.insert(ids.end(), b.ids.values().begin(), b.ids.values().end());
+  const std::vector<Tensor> parts{a.values, b.values};
+  return Rows{Indices(std::move(ids)), concat(parts, 0), a.height}.merged();
+}
+
+void add(Gradient& sum, const Gradient& more) {
+  if (sum.is_sparse() && more.is_sparse()) {
+    sum.rows = joined(sum.rows, more.rows);
+    return;
+  }
+  if (sum.is_sparse()) sum = {sum.of, sum.rows.dense(), {}};
+  if (more.is_sparse()) {
+    scatter_add_rows(sum.dense, more.rows.ids, more.rows.values);
+  } else {
+    add_to(sum.dense, more.dense);
+  }
+}
+
+}  // namespace
+
+Gradients::Gradients(std::vector<Gradient> entries) : entries_(std::move(entries)) {
+  std::sort(entries_.begin(), entries_.end(),
+            [](const Gradient& a, const Gradient& b) { return before(a.of, b.of); });
+}
+
+const Gradient* Gradients::find(Place place) const {
+  const auto found =
+      std::lower_bound(entries_.begin(), entries_.end(), place,
+                       [](const Gradient& entry, const Place& p) { return before(entry.of, p); });
+  return found != entries_.end() && found->of == place ? &*found : nullptr;
+}
+
+Tensor Gradients::operator[](const Variable& x) const {
+  const Gradient* found = find(x.place());
+  if (found == nullptr) {
+    fail<TapeError>(
+        "no gradient for a variable of shape {}: the loss does not depend on it, or it is a copy of the "
+        "parameter "
+        "that it depends on (a copy is a parameter of its own)",
+        x.value().defined() ? x.shape().text() : "undefined");
+  }
+  return found->tensor();
+}
+
+Gradients& Gradients::operator+=(const Gradients& more) {
+  for (const Gradient& entry : more.entries_) {
+    const auto at = std::lower_bound(entries_.begin(), entries_.end(), entry.of,
+                                     [](const Gradient& e, const Place& p) { return before(e.of, p); });
+    if (at != entries_.end() && at->of == entry.of) {
+      add(*at, entry);
+    } else {
+      entries_.insert(at, entry);
+    }
+  }
+  return *this;
+}
+
+Gradients& Gradients::operator*=(double factor) {
+  for (Gradient& entry : entries_) {
+    Tensor& values = entry.is_sparse() ? entry.rows.values : entry.dense;
+    values = std::move(values) * factor;
+  }
+  return *this;
+}
+
+double norm(const Gradients& gradients) {
+  double squares = 0;
+  for (const Gradient& entry : gradients.entries()) {
+    squares += sum_squares(entry.is_sparse() ? entry.rows.values : entry.dense);
+  }
+  return std::sqrt(squares);
+}
+
+}  // namespace gradus

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "autograd/variable.hpp"
+#include "tensor/rows.hpp"
+
+namespace gradus {
+
+/// The gradient of one parameter or watched tensor: dense, or row-sparse (an embedding's).
+struct Gradient {
+  Place of;
+  Tensor dense;  // undefined when row-sparse
+  Rows rows;     // merged: ascending ids, each once
+
+  bool is_sparse() const { return !dense.defined(); }
+  /// The gradient as a dense tensor.
+  Tensor tensor() const { return is_sparse() ? rows.dense() : dense; }
+};
+
+/// What backward returns: the gradients of the loss with respect to every parameter and watched tensor it
+/// depends on. A value; nothing is stored in the model.
+class Gradients {
+ public:
+  Gradients() = default;
+  /// Keeps one of each place; for the tape and for tests.
+  explicit Gradients(std::vector<Gradient> entries);
+
+  bool contains(const Variable& x) const { return find(x.place()) != nullptr; }
+  /// The dense gradient of a parameter or watched tensor. Throws TapeError when the loss does not depend on
+  /// it.
+  Tensor operator[](const Variable& x) const;
+  /// The entry, or null.
+  const Gradient* find(Place place) const;
+
+  std::span<const Gradient> entries() const { return entries_; }
+  std::span<Gradient> entries() { return entries_; }
+  bool empty() const { return entries_.empty(); }
+
+  /// Adds entry by entry: the gradients of two micro-batches become those of both.
+  Gradients& operator+=(const Gradients& more);
+  /// Multiplies every entry.
+  Gradients& operator*=(double factor);
+
+ private:
+  std::vector<Gradient> entries_;  // in ascending order of place
+};
+
+/// The Euclidean norm of all gradients taken as one vector.
+double norm(const Gradients& gradients);
+
+}  // namespace gradus

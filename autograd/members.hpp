@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "autograd/variable.hpp"
+
+/// Modules are plain structs with one static function that names their parts:
+///
+///   static void members(auto& self, auto&& visit) {
+///     visit("embed", self.embed);
+///     visit("head", self.head);
+///   }
+///
+/// A part is a Parameter, another module, or a std::vector of either. Everything here is generic over that.
+namespace gradus {
+
+namespace detail {
+struct AnyVisitor {
+  template <class Part>
+  void operator()(const std::string&, Part&) const {}
+};
+}  // namespace detail
+
+template <class M>
+concept Module = requires(M& module) {
+  std::remove_const_t<M>::members(module, detail::AnyVisitor{});
+};
+
+namespace detail {
+
+template <class Part, class Visit>
+void visit_part(const std::string& path, Part& part, Visit& visit);
+
+template <class T, class Visit>
+void visit_parts(const std::string& path, std::vector<T>& parts, Visit& visit) {
+  for (std::size_t i = 0; i < parts.size(); ++i) visit_part(path + "." + std::to_string(i), parts[i], visit);
+}
+template <class T, class Visit>
+void visit_parts(const std::string& path, const std::vector<T>& parts, Visit& visit) {
+  for (std::size_t i = 0; i < parts.size(); ++i) visit_part(path + "." + std::to_string(i), parts[i], visit);
+}
+
+template <class Part, class Visit>
+void visit_part(const std::string& path, Part& part, Visit& visit) {
+  if constexpr (std::is_same_v<std::remove_const_t<Part>, Parameter>) {
+    visit(path, part);
+  } else if constexpr (Module<Part>) {
+    std::remove_const_t<Part>::members(part, [&](const std::string& name, auto& inner) {
+      visit_part(path.empty() ? name : path + "." + name, inner, visit);
+    });
+  } else {
+    visit_parts(path, part, visit);
+  }
+}
+
+}  // namespace detail
+
+/// Calls visit(path, parameter) for each parameter in the order of `members`; the path is PyTorch's, such as
+/// "lstm.weight_ih_l0". Parameters without a value (a bias that is off) are left out.
+template <class M, class Visit>
+void for_each_parameter(M& module, Visit&& visit) {
+  const auto with_value = [&](const std::string& path, auto& parameter) {
+    if (parameter.value().defined()) visit(path, parameter);
+  };
+  detail::visit_part(std::string(), module, with_value);
+}
+
+/// The number of trainable numbers.
+template <class M>
+std::int64_t count_parameters(const M& module) {
+  std::int64_t count = 0;
+  for_each_parameter(module,
+                     [&](const std::string&, const Parameter& parameter) { count += parameter.size(); });
+  return count;
+}
+
+/// Turns every parameter into the dtype: a gradient check runs the same model in f64.
+template <class M>
+void convert(M& module, Dtype dtype) {
+  for_each_parameter(module, [&](const std::string&, Parameter& parameter) {
+    parameter.mutable_value() = parameter.value().to(dtype);
+  });
+}
+
+}  // namespace gradus

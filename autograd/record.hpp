@@ -1,0 +1,298 @@
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <span>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "autograd/variable.hpp"
+#include "tensor/rows.hpp"
+
+/// How an op with a gradient is written:
+///
+///   Variable softsign(const Variable& x) {
+///     const Tensor v = x.value();
+///     return record("softsign", v / (1 + abs(v)), wrt(x, [x](const Variable& g) {
+///       auto d = 1 + abs(x);
+///       return g / (d * d);
+///     }));
+///   }
+///
+/// One `wrt` an input, with one or more closures, each of one of the forms
+///
+///   (const Variable& g) -> Variable                      the normal form, in differentiable ops
+///   (const Variable& g, const Variable& y) -> Variable   the same, given the op's result
+///   (const Tensor& g) -> Tensor                          a fused kernel, used when nothing is recorded
+///   (const Tensor& g, Tensor& sum)                       adds to the input's gradient in place
+///   (const Tensor& g) -> Rows                            row-sparse
+///
+/// g is the gradient of the result. The closure returns the local derivative's product with g; the engine
+/// sums over broadcast axes, accumulates and checks the shape. Closures outlive the call: capture by value.
+namespace gradus {
+
+/// An op's name and the place it was called from.
+struct Op {
+  const char* name;
+  Where where;
+  Op(const char* op_name, Where called_at = Where::here()) : name(op_name), where(called_at) {}
+};
+
+namespace detail {
+
+struct TapeStorage;
+struct Closure;
+
+/// The forms a closure offers; null where it does not.
+struct ClosureTable {
+  Variable (*variable)(Closure*, const Variable& g);
+  Tensor (*tensor)(Closure*, const Tensor& g);
+  void (*add)(Closure*, const Tensor& g, Tensor& sum);
+  Rows (*rows)(Closure*, const Tensor& g);
+  void (*joint)(Closure*, const Tensor& g, std::span<const bool> wanted, std::span<Tensor> out);
+  std::vector<Variable> (*joint_variable)(Closure*, const Variable& g);
+  void (*destroy)(Closure*) noexcept;
+};
+struct Closure {
+  const ClosureTable* table;
+};
+
+template <class F>
+constexpr bool takes_variable = std::is_invocable_r_v<Variable, F&, const Variable&>;
+template <class F>
+constexpr bool takes_result = std::is_invocable_r_v<Variable, F&, const Variable&, const Variable&>;
+template <class F>
+constexpr bool returns_rows = [] {
+  if constexpr (std::is_invocable_v<F&, const Tensor&>) {
+    return std::is_same_v<std::invoke_result_t<F&, const Tensor&>, Rows>;
+  } else {
+    return false;
+  }
+}();
+template <class F>
+constexpr bool takes_tensor = !returns_rows<F> && std::is_invocable_r_v<Tensor, F&, const Tensor&>;
+template <class F>
+constexpr bool adds = [] {
+  if constexpr (std::is_invocable_v<F&, const Tensor&, Tensor&>) {
+    return std::is_void_v<std::invoke_result_t<F&, const Tensor&, Tensor&>>;
+  } else {
+    return false;
+  }
+}();
+template <class F>
+constexpr bool is_form =
+    takes_variable<F> || takes_result<F> || takes_tensor<F> || adds<F> || returns_rows<F>;
+
+/// The forms of one wrt, in the tape's arena.
+template <class... Forms>
+struct FormsClosure : Closure {
+  std::tuple<Forms...> forms;
+  Variable result;  // set when a form asks for it
+
+  static constexpr bool wants_result = (takes_result<Forms> || ...);
+
+  FormsClosure(std::tuple<Forms...> given, const Variable& y) : Closure{&instance}, forms(std::move(given)) {
+    if constexpr (wants_result) result = y;
+  }
+
+  /// Calls `use` with the first form for which `Match` holds.
+  template <template <class> class Match, class Use>
+  static auto with_form(Closure* self, Use&& use) {
+    constexpr std::array matches{Match<Forms>::value...};
+    constexpr std::size_t found = [&] {
+      std::size_t i = 0;
+      while (!matches[i]) ++i;
+      return i;
+    }();
+    return use(std::get<found>(static_cast<FormsClosure*>(self)->forms));
+  }
+  template <class F>
+  struct IsVariable : std::bool_constant<takes_variable<F> || takes_result<F>> {};
+  template <class F>
+  struct IsTensor : std::bool_constant<takes_tensor<F>> {};
+  template <class F>
+  struct IsAdd : std::bool_constant<adds<F>> {};
+  template <class F>
+  struct IsRows : std::bool_constant<returns_rows<F>> {};
+
+  static constexpr ClosureTable make_table() {
+    ClosureTable table{};
+    if constexpr ((IsVariable<Forms>::value || ...)) {
+      table.variable = [](Closure* self, const Variable& g) {
+        return with_form<IsVariable>(self, [&]<class F>(F& form) -> Variable {
+          if constexpr (takes_result<F>) {
+            return form(g, static_cast<FormsClosure*>(self)->result);
+          } else {
+            return form(g);
+          }
+        });
+      };
+    }
+    if constexpr ((IsTensor<Forms>::value || ...)) {
+      table.tensor = [](Closure* self, const Tensor& g) {
+        return with_form<IsTensor>(self, [&](auto& form) -> Tensor { return form(g); });
+      };
+    }
+    if constexpr ((IsAdd<Forms>::value || ...)) {
+      table.add = [](Closure* self, const Tensor& g, Tensor& sum) {
+        with_form<IsAdd>(self, [&](auto& form) { form(g, sum); });
+      };
+    }
+    if constexpr ((IsRows<Forms>::value || ...)) {
+      table.rows = [](Closure* self, const Tensor& g) {
+        return with_form<IsRows>(self, [&](auto& form) -> Rows { return form(g); });
+      };
+    }
+    table.destroy = [](Closure* self) noexcept { static_cast<FormsClosure*>(self)->~FormsClosure(); };
+    return table;
+  }
+  static const ClosureTable instance;
+};
+template <class... Forms>
+constexpr ClosureTable FormsClosure<Forms...>::instance = FormsClosure<Forms...>::make_table();
+
+template <class Fused, class Differentiable>
+struct JointClosure : Closure {
+  Fused fused;
+  Differentiable differentiable;
+
+  static constexpr bool twice = !std::is_same_v<Differentiable, std::nullptr_t>;
+
+  JointClosure(Fused f, Differentiable d)
+      : Closure{&instance}, fused(std::move(f)), differentiable(std::move(d)) {}
+
+  static constexpr ClosureTable make_table() {
+    ClosureTable table{};
+    table.joint = [](Closure* self, const Tensor& g, std::span<const bool> wanted, std::span<Tensor> out) {
+      static_cast<JointClosure*>(self)->fused(g, wanted, out);
+    };
+    if constexpr (twice) {
+      table.joint_variable = [](Closure* self, const Variable& g) -> std::vector<Variable> {
+        return static_cast<JointClosure*>(self)->differentiable(g);
+      };
+    }
+    table.destroy = [](Closure* self) noexcept { static_cast<JointClosure*>(self)->~JointClosure(); };
+    return table;
+  }
+  static const ClosureTable instance;
+};
+template <class Fused, class Differentiable>
+constexpr ClosureTable JointClosure<Fused, Differentiable>::instance =
+    JointClosure<Fused, Differentiable>::make_table();
+
+inline constexpr std::uint32_t no_node = 0xFFFFFFFF;
+
+struct Edge {
+  std::uint32_t input;  // no_node: nothing wanted
+  Closure* closure;     // null once consumed
+};
+
+/// The tape that records on this thread, or null.
+TapeStorage* active_tape() noexcept;
+/// The node of x on the tape, made for a parameter met first here; no_node for a constant. Throws TapeError
+/// for a Variable of another tape.
+std::uint32_t resolve(TapeStorage& tape, const Variable& x, const Op& op);
+/// A new node with room for its edges, which the caller fills before anything else happens.
+Variable push_node(TapeStorage& tape, const Op& op, Tensor value, std::size_t edges, Edge*& first);
+void* arena_allocate(TapeStorage& tape, std::size_t bytes, std::size_t alignment);
+
+}  // namespace detail
+
+template <class... Forms>
+struct Wrt {
+  const Variable& x;
+  std::tuple<Forms...> forms;
+};
+
+namespace detail {
+template <class T>
+constexpr bool is_wrt = false;
+template <class... Forms>
+constexpr bool is_wrt<Wrt<Forms...>> = true;
+}  // namespace detail
+
+/// One input of an op and how its gradient is computed; see the top of this file.
+template <class... Forms>
+Wrt<std::decay_t<Forms>...> wrt(const Variable& x, Forms&&... forms) {
+  static_assert(sizeof...(Forms) > 0, "wrt needs at least one closure");
+  static_assert(
+      (detail::is_form<std::decay_t<Forms>> && ...),
+      "a closure of wrt matches no form: (const Variable& g) -> Variable, (const Variable& g, const "
+      "Variable& y) "
+      "-> Variable, (const Tensor& g) -> Tensor, (const Tensor& g, Tensor& sum), (const Tensor& g) -> Rows");
+  return {x, {std::forward<Forms>(forms)...}};
+}
+
+template <class Fused, class Differentiable>
+struct Jointly {
+  std::vector<Variable> inputs;
+  Fused fused;
+  Differentiable differentiable;
+};
+
+/// One kernel for the gradients of several inputs. `fused` is (const Tensor& g, std::span<const bool> wanted,
+/// std::span<Tensor> out): it sets out[i], of input i's shape, where wanted[i]. `differentiable`, where
+/// given, is (const Variable& g) -> std::vector<Variable> in differentiable ops, one an input: it serves the
+/// second derivative, which throws without it.
+template <class Fused, class Differentiable = std::nullptr_t>
+Jointly<Fused, Differentiable> jointly(std::vector<Variable> inputs, Fused fused,
+                                       Differentiable differentiable = nullptr) {
+  static_assert(
+      std::is_invocable_v<Fused&, const Tensor&, std::span<const bool>, std::span<Tensor>>,
+      "jointly needs a closure (const Tensor& g, std::span<const bool> wanted, std::span<Tensor> out)");
+  return {std::move(inputs), std::move(fused), std::move(differentiable)};
+}
+
+/// Makes a Variable of an op's value and, when a tape is active and an input is on it, records how its
+/// gradient is computed. Without inputs the result is a constant.
+template <class... Wrts>
+requires(detail::is_wrt<Wrts>&&...) Variable record(const Op& op, Tensor value, Wrts... wrts) {
+  detail::TapeStorage* tape = detail::active_tape();
+  if (tape == nullptr || sizeof...(Wrts) == 0) return Variable(std::move(value));
+  const std::array<std::uint32_t, sizeof...(Wrts)> inputs{detail::resolve(*tape, wrts.x, op)...};
+  std::size_t count = 0;
+  for (const std::uint32_t input : inputs) count += input != detail::no_node;
+  if (count == 0) return Variable(std::move(value));
+
+  detail::Edge* edge = nullptr;
+  Variable y = detail::push_node(*tape, op, std::move(value), count, edge);
+  std::size_t i = 0;
+  const auto add = [&]<class... Forms>(Wrt<Forms...>& w) {
+    const std::uint32_t input = inputs[i++];
+    if (input == detail::no_node) return;  // its closure and what it saved are dropped
+    using Closure = detail::FormsClosure<Forms...>;
+    void* memory = detail::arena_allocate(*tape, sizeof(Closure), alignof(Closure));
+    *edge++ = {input, new (memory) Closure(std::move(w.forms), y)};
+  };
+  (add(wrts), ...);
+  return y;
+}
+
+template <class Fused, class Differentiable>
+Variable record(const Op& op, Tensor value, Jointly<Fused, Differentiable> joint) {
+  detail::TapeStorage* tape = detail::active_tape();
+  if (tape == nullptr) return Variable(std::move(value));
+  std::vector<std::uint32_t> inputs;
+  bool any = false;
+  for (const Variable& x : joint.inputs) {
+    inputs.push_back(x.value().defined() ? detail::resolve(*tape, x, op) : detail::no_node);
+    any |= inputs.back() != detail::no_node;
+  }
+  if (!any) return Variable(std::move(value));
+
+  detail::Edge* edge = nullptr;
+  Variable y = detail::push_node(*tape, op, std::move(value), inputs.size(), edge);
+  using Closure = detail::JointClosure<Fused, Differentiable>;
+  void* memory = detail::arena_allocate(*tape, sizeof(Closure), alignof(Closure));
+  auto* closure = new (memory) Closure(std::move(joint.fused), std::move(joint.differentiable));
+  for (const std::uint32_t input : inputs) *edge++ = {input, closure};
+  return y;
+}
+
+}  // namespace gradus

@@ -1,0 +1,124 @@
+#pragma once
+
+// What stands behind a Tape; for the engine's own files.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "autograd/record.hpp"
+#include "autograd/tape.hpp"
+
+namespace gradus::detail {
+
+inline constexpr std::size_t max_joint = 64;
+
+/// One recorded op. Nodes stand in the order of their making, so inputs always come before.
+struct Node {
+  const char* name;
+  const char* file;
+  Edge* edges;
+  int line;
+  std::uint16_t edge_count;  // 0: a leaf
+  Dtype dtype;
+  Shape shape;
+
+  std::span<Edge> edge_list() const { return {edges, edge_count}; }
+};
+
+struct Leaf {
+  std::uint32_t node;
+  Place place;
+};
+
+/// Memory for edges and closures: given out in order, taken back all at once, kept for the next step.
+class Arena {
+ public:
+  void* allocate(std::size_t bytes, std::size_t alignment) {
+    for (;;) {
+      if (current_ < chunks_.size()) {
+        Chunk& chunk = chunks_[current_];
+        const std::size_t start = (used_ + alignment - 1) / alignment * alignment;
+        if (start + bytes <= chunk.size) {
+          used_ = start + bytes;
+          return chunk.memory.get() + start;
+        }
+        ++current_;
+        used_ = 0;
+        continue;
+      }
+      const std::size_t size = bytes > chunk_bytes ? bytes : chunk_bytes;
+      chunks_.push_back({std::make_unique_for_overwrite<std::byte[]>(size), size});
+    }
+  }
+  void reset() noexcept { current_ = used_ = 0; }
+
+ private:
+  static constexpr std::size_t chunk_bytes = 64 << 10;
+  struct Chunk {
+    std::unique_ptr<std::byte[]> memory;
+    std::size_t size;
+  };
+  std::vector<Chunk> chunks_;
+  std::size_t current_ = 0, used_ = 0;
+};
+
+/// Parameter ids to nodes: open addressing, since a hash map's nodes would be heap allocations every step.
+class NodeOfParameter {
+ public:
+  const std::uint32_t* find(std::uint32_t id) const {
+    if (slots_.empty()) return nullptr;
+    for (std::size_t i = start(id);; i = (i + 1) & (slots_.size() - 1)) {
+      if (slots_[i].first == 0) return nullptr;  // ids begin at 1
+      if (slots_[i].first == id) return &slots_[i].second;
+    }
+  }
+  void insert(std::uint32_t id, std::uint32_t node) {
+    if (2 * ++count_ > slots_.size()) grow();
+    place(id, node);
+  }
+  void clear() noexcept {
+    if (count_ != 0) std::fill(slots_.begin(), slots_.end(), Slot{});
+    count_ = 0;
+  }
+
+ private:
+  using Slot = std::pair<std::uint32_t, std::uint32_t>;
+  std::size_t start(std::uint32_t id) const { return (id * 0x9E3779B1u) & (slots_.size() - 1); }
+  void place(std::uint32_t id, std::uint32_t node) {
+    std::size_t i = start(id);
+    while (slots_[i].first != 0) i = (i + 1) & (slots_.size() - 1);
+    slots_[i] = {id, node};
+  }
+  void grow() {
+    const std::vector<Slot> old =
+        std::exchange(slots_, std::vector<Slot>(slots_.empty() ? 64 : 2 * slots_.size()));
+    for (const Slot& slot : old) {
+      if (slot.first != 0) place(slot.first, slot.second);
+    }
+  }
+  std::vector<Slot> slots_;
+  std::size_t count_ = 0;
+};
+
+struct TapeStorage {
+  std::uint32_t serial = 0;
+  TapeOptions options;
+  TapeStorage* below = nullptr;  // the tape that becomes active when this one ends
+  std::vector<Node> nodes;
+  std::vector<Leaf> leaves;
+  Arena arena;
+  NodeOfParameter parameters;
+  // The sweep's: gradients so far, by node.
+  std::vector<Tensor> sums;
+  std::vector<std::pair<std::uint32_t, Rows>> rows;
+
+  std::uint32_t add_leaf(Place place, const Tensor& value);
+  std::uint32_t parameter_node(std::uint32_t id, const Tensor& value);
+  void reset() noexcept;
+};
+
+}  // namespace gradus::detail

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "tensor/error.hpp"
+#include "tensor/tensor.hpp"
+
+namespace gradus {
+
+/// Where a Variable stands: a node of a tape (`tape` is the tape's serial number, `index` the node), a
+/// parameter (`index` is its id), or nowhere: a constant.
+struct Place {
+  static constexpr std::uint32_t constant = 0;
+  static constexpr std::uint32_t parameter = 0xFFFFFFFF;
+
+  std::uint32_t tape = constant;
+  std::uint32_t index = 0;
+  bool operator==(const Place&) const = default;
+};
+
+/// A tensor that a tape may know: a value and its place. Copying is cheap and shares both. Ops on Variables
+/// compute at once; they are recorded too when a Tape is active on this thread and an operand depends on a
+/// parameter or a watched tensor. A Tensor becomes a Variable only explicitly (it is then a constant), so
+/// that a derivative is never lost by accident.
+class Variable {
+ public:
+  Variable() = default;
+  explicit Variable(Tensor value) : value_(std::move(value)) {}
+  Variable(Tensor value, Place place) : value_(std::move(value)), place_(place) {}
+
+  const Tensor& value() const { return value_; }
+  Place place() const { return place_; }
+  bool is_constant() const { return place_.tape == Place::constant; }
+
+  Shape shape() const { return value_.shape(); }
+  int rank() const { return value_.rank(); }
+  std::int64_t dim(int axis) const { return value_.dim(axis); }
+  std::int64_t size() const { return value_.size(); }
+  Dtype dtype() const { return value_.dtype(); }
+  /// The only element. Throws ShapeError unless size() is 1.
+  double item() const { return value_.item(); }
+
+ protected:
+  Tensor value_;
+  Place place_;
+};
+
+/// The same value as a constant: no gradient flows through it.
+inline Variable detach(const Variable& x) {
+  return Variable(x.value());
+}
+
+/// A trainable tensor of a model. Its identity is an id, not an address: a move keeps it, a copy is another
+/// parameter with an id of its own. Nothing is ever written to it but by `mutable_value` (optimizers,
+/// loading), so threads may use one model at once.
+class Parameter : public Variable {
+ public:
+  Parameter() : Parameter(Tensor()) {}
+  explicit Parameter(Tensor value) : Variable(std::move(value), {Place::parameter, next_id()}) {}
+  Parameter(const Parameter& other) : Parameter(other.value_) {}
+  Parameter(Parameter&& other) noexcept = default;
+  Parameter& operator=(const Parameter& other) { return *this = Parameter(other); }
+  Parameter& operator=(Parameter&& other) noexcept = default;
+  ~Parameter() = default;
+
+  std::uint32_t id() const { return place_.index; }
+  Tensor& mutable_value() { return value_; }
+
+ private:
+  static std::uint32_t next_id();
+};
+
+/// What an operator on Variables takes: a Variable or a number, and the place of the call.
+struct VariableOperand {
+  Variable variable;
+  double number = 0;
+  Where where;
+
+  VariableOperand(const Variable& x, Where at = Where::here()) : variable(x), where(at) {}
+  VariableOperand(Variable&& x, Where at = Where::here()) noexcept : variable(std::move(x)), where(at) {}
+  VariableOperand(double x, Where at = Where::here()) : number(x), where(at) {}
+  bool is_number() const { return !variable.value().defined(); }
+};
+
+}  // namespace gradus

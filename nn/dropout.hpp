@@ -1,0 +1,26 @@
+#pragma once
+
+#include "autograd/ops/arithmetic.hpp"
+#include "tensor/random.hpp"
+
+namespace gradus::nn {
+
+/// Zeroes each element with probability `rate` and scales the others by 1 / (1 - rate), so that the mean
+/// stays (Srivastava et al. 2014, inverted). Without a generator, as in evaluation, x passes unchanged.
+/// Throws ArgumentError unless 0 <= rate < 1.
+inline Variable dropout(const Variable& x, double rate, Rng* rng) {
+  if (!(rate >= 0 && rate < 1))
+    fail<ArgumentError>("dropout: a rate of {}; it must be at least 0 and below 1", rate);
+  if (rng == nullptr || rate == 0) return x;
+  return x * Variable(rng->bernoulli(x.shape(), 1 - rate, 1 / (1 - rate), x.dtype()));
+}
+
+/// The same as a part of a model.
+struct Dropout {
+  double rate = 0.5;
+
+  Variable operator()(const Variable& x, Rng* rng) const { return dropout(x, rate, rng); }
+  static void members(auto&, auto&&) {}
+};
+
+}  // namespace gradus::nn

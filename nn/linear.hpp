@@ -1,0 +1,31 @@
+#pragma once
+
+#include "autograd/members.hpp"
+#include "autograd/ops/matmul.hpp"
+#include "nn/init.hpp"
+
+namespace gradus::nn {
+
+struct LinearOptions {
+  bool bias = true;
+};
+
+/// y = x W^T + b over the last axis: (..., in) to (..., out). Weights start uniform within 1/sqrt(in), as
+/// PyTorch's do.
+struct Linear {
+  Parameter weight;  // (out, in)
+  Parameter bias;    // (out), or without a value
+
+  Linear(Rng& rng, std::int64_t in, std::int64_t out, LinearOptions options = {});
+
+  Variable operator()(const Variable& x, Where where = Where::here()) const {
+    return linear(x, weight, bias, where);
+  }
+
+  static void members(auto& self, auto&& visit) {
+    visit("weight", self.weight);
+    visit("bias", self.bias);
+  }
+};
+
+}  // namespace gradus::nn

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace gradus {
+
+/// The place in the user's code that called an op. Taken as a defaulted last argument,
+/// `Where where = Where::here()`, it names the caller's file and line in errors.
+/// (clang 14 with libstdc++ 12 has no std::source_location.)
+struct Where {
+  const char* file = "";
+  int line = 0;
+
+  static constexpr Where here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    return {file, line};
+  }
+  /// "model.cpp:31": the file's last path component and the line; "an unknown place" when empty.
+  std::string text() const;
+};
+
+/// The base of everything the library throws. The text says what was found, where, and what to do.
+class Error : public std::runtime_error {
+ public:
+  explicit Error(const std::string& message) : std::runtime_error(message) {}
+};
+
+/// Shapes that do not fit each other or the op, or an axis or index out of range.
+class ShapeError : public Error {
+  using Error::Error;
+};
+/// Operands of different dtypes, or a dtype the op does not take.
+class DtypeError : public Error {
+  using Error::Error;
+};
+/// A misuse of the tape: a Variable of a finished tape, a second backward, a parameter no model lists.
+class TapeError : public Error {
+  using Error::Error;
+};
+/// An option or argument outside its range.
+class ArgumentError : public Error {
+  using Error::Error;
+};
+/// A file or text that cannot be read, decoded or written; the text names the file and the place in it.
+class DataError : public Error {
+  using Error::Error;
+};
+/// NaN or infinity where a finite number is needed; the text names the step and the op.
+class NumericError : public Error {
+  using Error::Error;
+};
+
+/// Throws E with a text formatted by fmt: `fail<ShapeError>("matmul: {} against {}", a, b)`.
+template <class E, class... Args>
+[[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
+  throw E(fmt::format(format, std::forward<Args>(args)...));
+}
+
+}  // namespace gradus

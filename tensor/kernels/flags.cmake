@@ -1,0 +1,8 @@
+# Only the kernels are compiled for instruction sets beyond the baseline; which one runs is chosen at run time.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/tensor/kernels/avx2.cpp PROPERTIES COMPILE_OPTIONS
+    "-O3;-mavx2;-mfma")
+  # GCC 12 warns of its own intrinsics header.
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/tensor/kernels/avx512.cpp PROPERTIES COMPILE_OPTIONS
+    "-O3;-mavx512f;-mavx512dq;-mavx512bw;-mavx512vl;-mavx512cd;-mfma;-mprefer-vector-width=512;-Wno-uninitialized;-Wno-maybe-uninitialized")
+endif()

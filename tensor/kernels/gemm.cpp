@@ -1,0 +1,234 @@
+#include <algorithm>
+#include <memory>
+#include <new>
+
+#include "tensor/error.hpp"
+#include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/select.hpp"
+#include "tensor/parallel.hpp"
+
+// The product by register tiles: the left side is packed in tiles of a few rows, the right side in panels of
+// a few columns, and a kernel multiplies a tile by a panel over the whole depth of a block (Goto and van de
+// Geijn, "Anatomy of high-performance matrix multiplication", 2008). Every element of C is summed in the
+// order of k, whatever the split, so its bits do not depend on the number of threads.
+namespace gradus::kernels {
+
+namespace {
+
+constexpr std::int64_t depth_block = 384;  // of k: a panel of this depth stays in the first-level cache
+constexpr std::int64_t rows_block = 252;   // a multiple of both tile heights (6 and 14)
+constexpr std::int64_t parallel_work = std::int64_t{1} << 20;  // multiply-adds
+
+/// Aligned scratch, kept for the thread's next call.
+template <class T>
+class Scratch {
+ public:
+  T* get(std::int64_t count) {
+    if (count > size_) {
+      memory_.reset(static_cast<T*>(
+          ::operator new (static_cast<std::size_t>(count) * sizeof(T), std::align_val_t{64})));
+      size_ = count;
+    }
+    return memory_.get();
+  }
+
+ private:
+  struct Free {
+    void operator()(T* memory) const { ::operator delete (memory, std::align_val_t{64}); }
+  };
+  std::unique_ptr<T, Free> memory_;
+  std::int64_t size_ = 0;
+};
+template <class T>
+Scratch<T>& left_scratch() {
+  thread_local Scratch<T> scratch;
+  return scratch;
+}
+template <class T>
+Scratch<T>& right_scratch() {
+  thread_local Scratch<T> scratch;
+  return scratch;
+}
+
+std::int64_t round_up(std::int64_t n, std::int64_t to) {
+  return (n + to - 1) / to * to;
+}
+
+/// A matrix as it is read: element (i, j) of op(X).
+template <class T>
+struct Source {
+  const T* data;
+  std::int64_t row_stride, col_stride;
+  const T* at(std::int64_t i, std::int64_t j) const { return data + i * row_stride + j * col_stride; }
+};
+template <class T>
+Source<T> source(const T* x, std::int64_t ld, bool transposed) {
+  return transposed ? Source<T>{x, 1, ld} : Source<T>{x, ld, 1};
+}
+
+/// Groups of `width` entries across, `depth` of them, zeros past `count`: out[group][p][w].
+/// `across` walks the tile, `along` walks k.
+template <class T>
+void pack(const T* x, std::int64_t across, std::int64_t along, std::int64_t count, std::int64_t depth,
+          std::int64_t width, T* out) {
+  for (std::int64_t first = 0; first < count; first += width, out += depth * width) {
+    const std::int64_t filled = std::min(width, count - first);
+    const T* const from = x + first * across;
+    if (filled < width) std::fill(out, out + depth * width, T{0});
+    if (across == 1) {
+      for (std::int64_t p = 0; p < depth; ++p) std::copy_n(from + p * along, filled, out + p * width);
+    } else {
+      // By blocks of the depth, so that the lines written stay in cache.
+      for (std::int64_t begin = 0; begin < depth; begin += 16) {
+        const std::int64_t end = std::min(depth, begin + 16);
+        for (std::int64_t w = 0; w < filled; ++w) {
+          for (std::int64_t p = begin; p < end; ++p) out[p * width + w] = from[w * across + p * along];
+        }
+      }
+    }
+  }
+}
+
+/// The product of one block: rows of A packed in tiles, cols of B packed in panels.
+template <class T>
+void multiply_block(const Table<T>& table, std::int64_t rows, std::int64_t cols, std::int64_t depth,
+                    const T* a, const T* b, T* c, std::int64_t ldc, T alpha, T beta, const T* bias) {
+  for (std::int64_t j = 0; j < cols; j += table.tile_cols) {
+    for (std::int64_t i = 0; i < rows; i += table.tile_rows) {
+      table.tile(depth, a + i * depth, b + j * depth, c + i * ldc + j, ldc,
+                 std::min(table.tile_rows, rows - i), std::min(table.tile_cols, cols - j), alpha, beta,
+                 bias == nullptr ? nullptr : bias + j);
+    }
+  }
+}
+
+/// One thread's part: rows and columns of C, over all of k.
+template <class T>
+void multiply(const Gemm<T>& call, std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
+  const Table<T>& table = table_of<T>();
+  const Source<T> a = source(call.a, call.lda, call.a_transposed),
+                  b = source(call.b, call.ldb, call.b_transposed);
+  const std::int64_t cols_block = 2048 / table.tile_cols * table.tile_cols;
+  for (std::int64_t j = 0; j < cols; j += cols_block) {
+    const std::int64_t width = std::min(cols_block, cols - j);
+    for (std::int64_t p = 0; p < call.k; p += depth_block) {
+      const std::int64_t depth = std::min(depth_block, call.k - p);
+      const bool last = p + depth == call.k;
+      T* const right = right_scratch<T>().get(round_up(width, table.tile_cols) * depth);
+      pack(b.at(p, col + j), b.col_stride, b.row_stride, width, depth, table.tile_cols, right);
+      for (std::int64_t i = 0; i < rows; i += rows_block) {
+        const std::int64_t height = std::min(rows_block, rows - i);
+        T* const left = left_scratch<T>().get(round_up(height, table.tile_rows) * depth);
+        pack(a.at(row + i, p), a.row_stride, a.col_stride, height, depth, table.tile_rows, left);
+        multiply_block(table, height, width, depth, left, right, call.c + (row + i) * call.ldc + col + j,
+                       call.ldc, call.alpha, p == 0 ? call.beta : T{1},
+                       last && call.bias != nullptr ? call.bias + col + j : nullptr);
+      }
+    }
+  }
+}
+
+/// Few rows by a transposed right side, such as one token by a weight: a dot product an element, B read once.
+template <class T>
+void multiply_rows(const Gemm<T>& call) {
+  parallel::for_range(call.n, call.m * call.k / 4 + 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t j = begin; j < end; ++j) {
+      for (std::int64_t i = 0; i < call.m; ++i) {
+        T& to = call.c[i * call.ldc + j];
+        const T product =
+            call.alpha * table_of<T>().dot(call.a + i * call.lda, call.b + j * call.ldb, call.k);
+        to = (call.beta == T{0} ? product : product + call.beta * to) +
+             (call.bias == nullptr ? T{0} : call.bias[j]);
+      }
+    }
+  });
+}
+
+/// k = 0: nothing but beta and the bias.
+template <class T>
+void scale_only(const Gemm<T>& call) {
+  for (std::int64_t i = 0; i < call.m; ++i) {
+    for (std::int64_t j = 0; j < call.n; ++j) {
+      T& to = call.c[i * call.ldc + j];
+      to = (call.beta == T{0} ? T{0} : call.beta * to) + (call.bias == nullptr ? T{0} : call.bias[j]);
+    }
+  }
+}
+
+/// Splits C by its larger side, in whole tiles, and runs part(row, rows, col, cols).
+template <class T, class Part>
+void split(std::int64_t m, std::int64_t n, std::int64_t k, Part&& part) {
+  const Table<T>& table = table_of<T>();
+  const std::int64_t count = threads();
+  if (count == 1 || m * n * k < parallel_work) return part(std::int64_t{0}, m, std::int64_t{0}, n);
+  const bool by_cols = n / table.tile_cols >= m / table.tile_rows;
+  const std::int64_t unit = by_cols ? table.tile_cols : table.tile_rows, length = by_cols ? n : m;
+  const std::int64_t units = (length + unit - 1) / unit;
+  const std::int64_t chunks = std::min(count, units);
+  parallel::for_chunks(chunks, [&](std::int64_t chunk) {
+    const std::int64_t begin = units * chunk / chunks * unit;
+    const std::int64_t end = std::min(length, units * (chunk + 1) / chunks * unit);
+    if (by_cols) {
+      part(std::int64_t{0}, m, begin, end - begin);
+    } else {
+      part(begin, end - begin, std::int64_t{0}, n);
+    }
+  });
+}
+
+}  // namespace
+
+template <class T>
+void gemm(const Gemm<T>& call) {
+  if (call.m == 0 || call.n == 0) return;
+  if (call.k == 0) return scale_only(call);
+  if (call.m <= 2 && call.b_transposed && !call.a_transposed) return multiply_rows(call);
+  split<T>(call.m, call.n, call.k,
+           [&](std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
+             multiply(call, row, rows, col, cols);
+           });
+}
+template void gemm(const Gemm<float>&);
+template void gemm(const Gemm<double>&);
+
+template <class T>
+PackedMatrix<T>::PackedMatrix(const T* b, std::int64_t ldb, bool transposed, std::int64_t k, std::int64_t n)
+    : k_(k), n_(n) {
+  const Table<T>& table = table_of<T>();
+  tile_cols_ = table.tile_cols;
+  data_ = Tensor::uninitialized({round_up(n, table.tile_cols) * k}, dtype_of<T>());
+  const Source<T> from = source(b, ldb, transposed);
+  T* const out = data_.template mutable_data<T>();
+  parallel::for_range(
+      n, k,
+      [&](std::int64_t begin, std::int64_t end) {
+        pack(from.at(0, begin), from.col_stride, from.row_stride, end - begin, k, table.tile_cols,
+             out + begin * k);
+      },
+      table.tile_cols);
+}
+template class PackedMatrix<float>;
+template class PackedMatrix<double>;
+
+template <class T>
+void gemm_packed(std::int64_t m, const T* a, std::int64_t lda, const PackedMatrix<T>& b, T* c,
+                 std::int64_t ldc, T beta, const T* bias) {
+  const Table<T>& table = table_of<T>();
+  if (b.tile_cols() != table.tile_cols)
+    fail<ArgumentError>("gemm_packed: packed for another instruction set");
+  if (m == 0 || b.n() == 0) return;
+  if (b.k() == 0)
+    return scale_only(Gemm<T>{.m = m, .n = b.n(), .c = c, .ldc = ldc, .beta = beta, .bias = bias});
+  split<T>(m, b.n(), b.k(), [&](std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
+    T* const left = left_scratch<T>().get(round_up(rows, table.tile_rows) * b.k());
+    pack(a + row * lda, lda, std::int64_t{1}, rows, b.k(), table.tile_rows, left);
+    multiply_block(table, rows, cols, b.k(), left, b.data() + col * b.k(), c + row * ldc + col, ldc, T{1},
+                   beta, bias == nullptr ? nullptr : bias + col);
+  });
+}
+template void gemm_packed(std::int64_t, const float*, std::int64_t, const PackedMatrix<float>&, float*,
+                          std::int64_t, float, const float*);
+template void gemm_packed(std::int64_t, const double*, std::int64_t, const PackedMatrix<double>&, double*,
+                          std::int64_t, double, const double*);
+
+}  // namespace gradus::kernels

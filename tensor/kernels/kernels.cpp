@@ -1,0 +1,215 @@
+#include "tensor/kernels/kernels.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
+#include "tensor/kernels/select.hpp"
+#include "tensor/parallel.hpp"
+
+namespace gradus::kernels {
+
+namespace {
+
+// The work of one element, in rough scalar operations, for the grain policy.
+constexpr std::int64_t cheap = 1;
+constexpr std::int64_t transcendental = 8;
+// Sums are taken over blocks of this many elements, and over the blocks in their order.
+constexpr std::int64_t block = 4096;
+
+std::int64_t cost(Unary op) {
+  switch (op) {
+    case Unary::neg:
+    case Unary::abs:
+    case Unary::sign:
+    case Unary::square:
+    case Unary::sqrt:
+    case Unary::reciprocal:
+    case Unary::relu:
+      return cheap;
+    default:
+      return transcendental;
+  }
+}
+
+template <class T, class F>
+double sum_blocks(const T* x, std::int64_t n, F&& sum_block) {
+  if (n <= block) return sum_block(x, n);
+  const std::int64_t blocks = (n + block - 1) / block;
+  std::vector<double> sums(static_cast<std::size_t>(blocks));
+  parallel::for_range(blocks, block, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      sums[static_cast<std::size_t>(i)] = sum_block(x + i * block, std::min(block, n - i * block));
+    }
+  });
+  double total = 0;
+  for (const double part : sums) total += part;
+  return total;
+}
+
+template <class T>
+void power(const T* a, bool a_scalar, const T* b, bool b_scalar, T* y, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = std::pow(a_scalar ? *a : a[i], b_scalar ? *b : b[i]);
+}
+
+}  // namespace
+
+template <class T>
+void unary(Unary op, const T* x, T* y, std::int64_t n) {
+  parallel::for_range(n, cost(op), [&](std::int64_t begin, std::int64_t end) {
+    table_of<T>().unary(op, x + begin, y + begin, end - begin);
+  });
+}
+
+template <class T>
+void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* y, std::int64_t n) {
+  // Copies, as y may be where a scalar stands.
+  const T left = n > 0 ? *a : T{}, right = n > 0 ? *b : T{};
+  parallel::for_range(n, op == Binary::pow ? 4 * transcendental : cheap,
+                      [&](std::int64_t begin, std::int64_t end) {
+                        const T* const l = a_scalar ? &left : a + begin;
+                        const T* const r = b_scalar ? &right : b + begin;
+                        if (op == Binary::pow) return power(l, a_scalar, r, b_scalar, y + begin, end - begin);
+                        table_of<T>().binary(op, l, a_scalar, r, b_scalar, y + begin, end - begin);
+                      });
+}
+
+template <class T>
+void add_scaled(T scale, const T* x, T* y, std::int64_t n) {
+  parallel::for_range(n, cheap, [&](std::int64_t begin, std::int64_t end) {
+    table_of<T>().add_scaled(scale, x + begin, y + begin, end - begin);
+  });
+}
+
+template <class T>
+void fill(T value, T* y, std::int64_t n) {
+  parallel::for_range(n, cheap, [&](std::int64_t begin, std::int64_t end) {
+    table_of<T>().fill(value, y + begin, end - begin);
+  });
+}
+
+template <class T>
+double sum(const T* x, std::int64_t n) {
+  return sum_blocks(x, n, table_of<T>().sum);
+}
+template <class T>
+double sum_squares(const T* x, std::int64_t n) {
+  return sum_blocks(x, n, table_of<T>().sum_squares);
+}
+template <class T>
+bool all_finite(const T* x, std::int64_t n) {
+  // 0 * x is 0 for a finite x and NaN otherwise.
+  for (std::int64_t begin = 0; begin < n; begin += block) {
+    T poison = 0;
+    const std::int64_t end = std::min(n, begin + block);
+    for (std::int64_t i = begin; i < end; ++i) poison += 0 * x[i];
+    if (poison != 0) return false;
+  }
+  return true;
+}
+
+template <class T>
+void sum_over_rows(const T* x, std::int64_t rows, std::int64_t cols, T* y, bool accumulate) {
+  // Split by columns; each adds its rows in order.
+  parallel::for_range(
+      cols, rows,
+      [&](std::int64_t begin, std::int64_t end) {
+        if (!accumulate) std::fill(y + begin, y + end, T{0});
+        for (std::int64_t r = 0; r < rows; ++r)
+          table_of<T>().add_scaled(T{1}, x + r * cols + begin, y + begin, end - begin);
+      },
+      64);
+}
+template <class T>
+void sum_over_cols(const T* x, std::int64_t rows, std::int64_t cols, T* y) {
+  parallel::for_range(rows, cols, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      double total = 0;
+      for (std::int64_t c = 0; c < cols; c += block)
+        total += table_of<T>().sum(x + r * cols + c, std::min(block, cols - c));
+      y[r] = static_cast<T>(total);
+    }
+  });
+}
+template <class T>
+void max_over_cols(const T* x, std::int64_t rows, std::int64_t cols, T* y) {
+  parallel::for_range(rows, cols, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) y[r] = table_of<T>().max(x + r * cols, cols);
+  });
+}
+
+template <class T>
+void log_softmax(const T* x, std::int64_t rows, std::int64_t cols, T* y) {
+  parallel::for_range(rows, cols * transcendental, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) table_of<T>().log_softmax(x + r * cols, y + r * cols, cols);
+  });
+}
+template <class T>
+void log_softmax_backward(const T* g, const T* y, std::int64_t rows, std::int64_t cols, T* dx) {
+  parallel::for_range(rows, cols * transcendental, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      table_of<T>().log_softmax_backward(g + r * cols, y + r * cols, dx + r * cols, cols);
+    }
+  });
+}
+template <class T>
+void cross_entropy(const T* x, const std::int32_t* targets, std::int64_t rows, std::int64_t cols, T* losses,
+                   T* log_sums) {
+  parallel::for_range(rows, cols * transcendental, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      log_sums[r] = table_of<T>().log_sum_exp(x + r * cols, cols);
+      losses[r] = log_sums[r] - x[r * cols + targets[r]];
+    }
+  });
+}
+template <class T>
+void cross_entropy_backward(const T* x, const std::int32_t* targets, const T* log_sums, const T* g,
+                            std::int64_t rows, std::int64_t cols, T* dx) {
+  parallel::for_range(rows, cols * transcendental, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      table_of<T>().softmax_scaled(x + r * cols, log_sums[r], g[r], dx + r * cols, cols);
+      dx[r * cols + targets[r]] -= g[r];
+    }
+  });
+}
+
+template <class T>
+void lstm_forward(T* gates, const T* c_before, T* c, T* tanh_c, T* h, std::int64_t batch,
+                  std::int64_t hidden) {
+  parallel::for_range(batch, hidden * 5 * transcendental, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) {
+      const std::int64_t at = b * hidden;
+      table_of<T>().lstm_forward(gates + 4 * at, c_before + at, c + at, tanh_c + at, h + at, hidden);
+    }
+  });
+}
+template <class T>
+void lstm_backward(const T* gates, const T* c_before, const T* tanh_c, const T* dh, T* dc, T* d_gates,
+                   std::int64_t batch, std::int64_t hidden) {
+  parallel::for_range(batch, hidden * 20 * cheap, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) {
+      const std::int64_t at = b * hidden;
+      table_of<T>().lstm_backward(gates + 4 * at, c_before + at, tanh_c + at, dh + at, dc + at,
+                                  d_gates + 4 * at, hidden);
+    }
+  });
+}
+
+template <class T>
+void adam(const AdamStep& step, const T* g, T* p, T* m, T* v, std::int64_t n) {
+  parallel::for_range(n, 4 * cheap, [&](std::int64_t begin, std::int64_t end) {
+    table_of<T>().adam(step, g + begin, p + begin, m + begin, v + begin, end - begin);
+  });
+}
+
+template <class T>
+struct Instantiate {
+  [[maybe_unused]] static constexpr auto all = std::tuple(
+      &unary<T>, &binary<T>, &add_scaled<T>, &fill<T>, &sum<T>, &sum_squares<T>, &all_finite<T>,
+      &sum_over_rows<T>, &sum_over_cols<T>, &max_over_cols<T>, &log_softmax<T>, &log_softmax_backward<T>,
+      &cross_entropy<T>, &cross_entropy_backward<T>, &lstm_forward<T>, &lstm_backward<T>, &adam<T>);
+};
+template struct Instantiate<float>;
+template struct Instantiate<double>;
+
+}  // namespace gradus::kernels

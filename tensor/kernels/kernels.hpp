@@ -1,0 +1,134 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "tensor/tensor.hpp"
+
+/// Kernels over raw, contiguous memory: SIMD by xsimd, compiled once for each instruction set and chosen when
+/// the program starts; threaded inside where the work is large enough. T is float or double. Inputs and
+/// output may be the same array but must not overlap otherwise. Results do not depend on the number of
+/// threads.
+namespace gradus::kernels {
+
+enum class Unary { neg, abs, sign, square, sqrt, reciprocal, exp, log, log1p, sin, cos, tanh, sigmoid, relu };
+/// Comparisons give 1 or 0.
+enum class Binary { add, sub, mul, div, maximum, minimum, pow, less, less_equal, equal };
+
+/// y[i] = op(x[i])
+template <class T>
+void unary(Unary op, const T* x, T* y, std::int64_t n);
+/// y[i] = op(a[i], b[i]); a scalar operand is one value used for every i.
+template <class T>
+void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* y, std::int64_t n);
+/// y[i] += scale * x[i]
+template <class T>
+void add_scaled(T scale, const T* x, T* y, std::int64_t n);
+/// y[i] = value
+template <class T>
+void fill(T value, T* y, std::int64_t n);
+
+/// The sum of n elements, by a tree fixed by n. f32 is summed in blocks so that the error stays small.
+template <class T>
+double sum(const T* x, std::int64_t n);
+/// The sum of squares in double.
+template <class T>
+double sum_squares(const T* x, std::int64_t n);
+/// True when no element is NaN or infinite.
+template <class T>
+bool all_finite(const T* x, std::int64_t n);
+/// y[c] = sum over r of x[r, c] (+ y[c] when accumulate), x being (rows, cols)
+template <class T>
+void sum_over_rows(const T* x, std::int64_t rows, std::int64_t cols, T* y, bool accumulate = false);
+/// y[r] = sum over c of x[r, c]
+template <class T>
+void sum_over_cols(const T* x, std::int64_t rows, std::int64_t cols, T* y);
+/// y[r] = max over c of x[r, c]; NaN wins. cols > 0.
+template <class T>
+void max_over_cols(const T* x, std::int64_t rows, std::int64_t cols, T* y);
+
+/// y[r, c] = x[r, c] - log(sum over k of exp(x[r, k])), shifted by the row's maximum
+template <class T>
+void log_softmax(const T* x, std::int64_t rows, std::int64_t cols, T* y);
+/// dx = g - exp(y) * rowsum(g), the gradient of y = log_softmax(x)
+template <class T>
+void log_softmax_backward(const T* g, const T* y, std::int64_t rows, std::int64_t cols, T* dx);
+/// Per row: losses[r] = logsumexp(x[r]) - x[r, targets[r]] and log_sums[r] = logsumexp(x[r]).
+/// Targets are in range (checked by the caller).
+template <class T>
+void cross_entropy(const T* x, const std::int32_t* targets, std::int64_t rows, std::int64_t cols, T* losses,
+                   T* log_sums);
+/// dx[r, c] = g[r] * (exp(x[r, c] - log_sums[r]) - [c = targets[r]])
+template <class T>
+void cross_entropy_backward(const T* x, const std::int32_t* targets, const T* log_sums, const T* g,
+                            std::int64_t rows, std::int64_t cols, T* dx);
+
+/// The pointwise part of an LSTM step. gates: (batch, 4 * hidden), pre-activations i, f, g, o side by side
+/// (PyTorch's order), overwritten by the activations; c_before, c, h, tanh_c: (batch, hidden).
+///   c = sigmoid(f) * c_before + sigmoid(i) * tanh(g);  tanh_c = tanh(c);  h = sigmoid(o) * tanh_c
+template <class T>
+void lstm_forward(T* gates, const T* c_before, T* c, T* tanh_c, T* h, std::int64_t batch,
+                  std::int64_t hidden);
+/// Its gradient. dh, dc: (batch, hidden), the gradients of h and c; writes d_gates (batch, 4 * hidden) with
+/// respect to the pre-activations and turns dc into the gradient of c_before. d_gates may be `gates`.
+template <class T>
+void lstm_backward(const T* gates, const T* c_before, const T* tanh_c, const T* dh, T* dc, T* d_gates,
+                   std::int64_t batch, std::int64_t hidden);
+
+/// One step of Adam (Kingma and Ba 2015, algorithm 1) over a parameter p with gradient g and moments m, v.
+/// decay: AdamW's decoupled weight decay times lr (Loshchilov and Hutter 2019); coupled: added to g first.
+struct AdamStep {
+  double lr, beta1, beta2, eps, decay, coupled_decay, correction1, correction2;  // corrections: 1 - beta^t
+};
+template <class T>
+void adam(const AdamStep& step, const T* g, T* p, T* m, T* v, std::int64_t n);
+
+/// C = alpha * op(A) op(B) + beta * C (beta = 0 writes C without reading it), + bias along each row when
+/// given. op(A) is (m, k), op(B) is (k, n), C is (m, n), row-major with leading dimensions; transposed
+/// operands are read in place. The same bits for any number of threads: split over m and n only.
+template <class T>
+struct Gemm {
+  std::int64_t m = 0, n = 0, k = 0;
+  const T* a = nullptr;
+  std::int64_t lda = 0;
+  bool a_transposed = false;
+  const T* b = nullptr;
+  std::int64_t ldb = 0;
+  bool b_transposed = false;
+  T* c = nullptr;
+  std::int64_t ldc = 0;
+  T alpha = 1;
+  T beta = 0;
+  const T* bias = nullptr;  // (n)
+};
+template <class T>
+void gemm(const Gemm<T>& call);
+
+/// The right-hand side of a product, laid out for the kernel once and used many times: op(B) is (k, n).
+template <class T>
+class PackedMatrix {
+ public:
+  PackedMatrix() = default;
+  PackedMatrix(const T* b, std::int64_t ldb, bool transposed, std::int64_t k, std::int64_t n);
+  std::int64_t k() const { return k_; }
+  std::int64_t n() const { return n_; }
+  std::int64_t tile_cols() const { return tile_cols_; }
+  const T* data() const { return data_.data<T>(); }
+
+ private:
+  std::int64_t k_ = 0, n_ = 0, tile_cols_ = 0;
+  Tensor data_;  // from the pool, so that packing once a step takes nothing from the heap
+};
+/// C = A B + beta C (+ bias), with A (m, k) row-major and B packed. Throws ArgumentError when the instruction
+/// set has changed since.
+template <class T>
+void gemm_packed(std::int64_t m, const T* a, std::int64_t lda, const PackedMatrix<T>& b, T* c,
+                 std::int64_t ldc, T beta, const T* bias = nullptr);
+
+/// "avx512", "avx2", "sse2" or "neon": the instruction set in use.
+const char* instruction_set();
+/// A test's way to run every kernel set the machine has: throws ArgumentError for one it has not.
+void use_instruction_set(const char* name);
+std::vector<const char*> available_instruction_sets();
+
+}  // namespace gradus::kernels

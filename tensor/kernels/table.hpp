@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+
+#include "tensor/kernels/kernels.hpp"
+
+/// The serial kernels of one instruction set. Everything compiled for a wider one is reached through these
+/// pointers only.
+namespace gradus::kernels {
+
+template <class T>
+struct Table {
+  void (*unary)(Unary op, const T* x, T* y, std::int64_t n);
+  void (*binary)(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* y, std::int64_t n);
+  void (*add_scaled)(T scale, const T* x, T* y, std::int64_t n);
+  void (*fill)(T value, T* y, std::int64_t n);
+  double (*sum)(const T* x, std::int64_t n);          // of a block
+  double (*sum_squares)(const T* x, std::int64_t n);  // of a block
+  T (*max)(const T* x, std::int64_t n);
+  void (*log_softmax)(const T* x, T* y, std::int64_t cols);
+  void (*log_softmax_backward)(const T* g, const T* y, T* dx, std::int64_t cols);
+  T (*log_sum_exp)(const T* x, std::int64_t cols);
+  void (*softmax_scaled)(const T* x, T log_sum, T scale, T* y,
+                         std::int64_t cols);  // scale * exp(x - log_sum)
+  void (*lstm_forward)(T* gates, const T* c_before, T* c, T* tanh_c, T* h, std::int64_t hidden);
+  void (*lstm_backward)(const T* gates, const T* c_before, const T* tanh_c, const T* dh, T* dc, T* d_gates,
+                        std::int64_t hidden);
+  void (*adam)(const AdamStep& step, const T* g, T* p, T* m, T* v, std::int64_t n);
+  T (*dot)(const T* a, const T* b, std::int64_t n);
+  /// The register tile: tile_rows by tile_cols of C.
+  std::int64_t tile_rows, tile_cols;
+  /// C (rows up to tile_rows, cols up to tile_cols) = alpha * A B + beta * C + bias; a: k by tile_rows, b: k
+  /// by tile_cols, both packed and padded with zeros.
+  void (*tile)(std::int64_t k, const T* a, const T* b, T* c, std::int64_t ldc, std::int64_t rows,
+               std::int64_t cols, T alpha, T beta, const T* bias);
+};
+
+struct InstructionSet {
+  const char* name;
+  const Table<float>* f32;
+  const Table<double>* f64;
+};
+
+const InstructionSet& baseline();
+#if defined(__x86_64__)
+const InstructionSet& avx2();
+const InstructionSet& avx512();
+#endif
+
+}  // namespace gradus::kernels

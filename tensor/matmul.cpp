@@ -1,0 +1,152 @@
+#include "tensor/kernels/kernels.hpp"
+#include "tensor/ops.hpp"
+
+namespace gradus {
+
+namespace {
+
+/// The lengths of a product of matrices.
+struct Lengths {
+  std::int64_t m, n, k;
+};
+
+Lengths lengths_of(const Shape& a, const Shape& b, MatmulOptions t) {
+  const std::int64_t m = a[t.transpose_a ? -1 : -2], k = a[t.transpose_a ? -2 : -1];
+  const std::int64_t k_right = b[t.transpose_b ? -1 : -2], n = b[t.transpose_b ? -2 : -1];
+  if (k != k_right) {
+    fail<ShapeError>("matmul: {}{} by {}{}: the inner lengths are {} and {}", a,
+                     t.transpose_a ? " transposed" : "", b, t.transpose_b ? " transposed" : "", k, k_right);
+  }
+  return {m, n, k};
+}
+
+Shape leading(const Shape& shape) {
+  return shape.erased(-1).erased(-1);
+}
+
+/// The place of batch `i` of a broadcast result in an operand's own batches.
+std::int64_t batch_place(std::int64_t i, const Shape& out, const Shape& operand) {
+  std::int64_t place = 0, stride = 1;
+  for (int axis = 1; axis <= out.rank(); ++axis) {
+    const std::int64_t at = i % out[-axis];
+    i /= out[-axis];
+    if (axis > operand.rank()) continue;
+    if (operand[-axis] != 1) place += at * stride;
+    stride *= operand[-axis];
+  }
+  return place;
+}
+
+template <class T>
+void multiply(const T* a, const T* b, T* c, Lengths s, MatmulOptions t, T beta) {
+  kernels::gemm(kernels::Gemm<T>{.m = s.m,
+                                 .n = s.n,
+                                 .k = s.k,
+                                 .a = a,
+                                 .lda = t.transpose_a ? s.m : s.k,
+                                 .a_transposed = t.transpose_a,
+                                 .b = b,
+                                 .ldb = t.transpose_b ? s.k : s.n,
+                                 .b_transposed = t.transpose_b,
+                                 .c = c,
+                                 .ldc = s.n,
+                                 .beta = beta});
+}
+
+/// out = beta * out + a b over broadcast batches.
+void multiply_batches(const Tensor& a, const Tensor& b, Tensor& out, MatmulOptions t, bool add) {
+  Lengths s = lengths_of(a.shape(), b.shape(), t);
+  visit_dtype(out.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const T* const p = a.data<T>();
+    const T* const q = b.data<T>();
+    T* const to = out.mutable_data<T>();
+    const T beta = add ? T{1} : T{0};
+    if (b.rank() == 2 && !t.transpose_a) {  // all rows of a at once
+      s.m = out.size() == 0 ? 0 : out.size() / s.n;
+      return multiply(p, q, to, s, t, beta);
+    }
+    const Shape batches = leading(out.shape()), left = leading(a.shape()), right = leading(b.shape());
+    for (std::int64_t i = 0; i < batches.size(); ++i) {
+      multiply(p + batch_place(i, batches, left) * s.m * s.k, q + batch_place(i, batches, right) * s.k * s.n,
+               to + i * s.m * s.n, s, t, beta);
+    }
+  });
+}
+
+void check_operands(const Tensor& a, const Tensor& b) {
+  if (a.dtype() != b.dtype()) {
+    fail<DtypeError>("matmul: {} of shape {} by {} of shape {}; convert one with to()", name_of(a.dtype()),
+                     a.shape(), name_of(b.dtype()), b.shape());
+  }
+  if (a.rank() == 0 || b.rank() == 0)
+    fail<ShapeError>("matmul: {} by {}: a scalar is no matrix; use *", a.shape(), b.shape());
+}
+
+}  // namespace
+
+Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options) {
+  check_operands(a, b);
+  if (a.rank() == 1 || b.rank() == 1) {
+    const Tensor left = a.rank() == 1 ? a.reshape({1, a.dim(0)}) : a;
+    const Tensor right = b.rank() == 1 ? b.reshape({b.dim(0), 1}) : b;
+    const Tensor full = matmul(left, right,
+                               {.transpose_a = a.rank() > 1 && options.transpose_a,
+                                .transpose_b = b.rank() > 1 && options.transpose_b});
+    Shape shape = full.shape();
+    if (b.rank() == 1) shape = shape.erased(-1);
+    if (a.rank() == 1) shape = shape.erased(b.rank() == 1 ? -1 : -2);
+    return full.reshape(shape);
+  }
+  const Lengths s = lengths_of(a.shape(), b.shape(), options);
+  const Shape batches = broadcast_shapes("matmul", leading(a.shape()), leading(b.shape()));
+  Tensor out = Tensor::uninitialized(batches.inserted(batches.rank(), s.m).inserted(batches.rank() + 1, s.n),
+                                     a.dtype());
+  multiply_batches(a, b, out, options, false);
+  return out;
+}
+
+void add_matmul(Tensor& sum, const Tensor& a, const Tensor& b, MatmulOptions options) {
+  check_operands(a, b);
+  if (a.rank() < 2 || b.rank() < 2)
+    fail<ShapeError>("add_matmul: {} by {}: matrices are needed", a.shape(), b.shape());
+  const Lengths s = lengths_of(a.shape(), b.shape(), options);
+  const Shape batches = broadcast_shapes("matmul", leading(a.shape()), leading(b.shape()));
+  const Shape shape = batches.inserted(batches.rank(), s.m).inserted(batches.rank() + 1, s.n);
+  if (sum.shape() != shape || sum.dtype() != a.dtype()) {
+    fail<ShapeError>("add_matmul: a product of shape {} into a sum of shape {}", shape, sum.shape());
+  }
+  multiply_batches(a, b, sum, options, true);
+}
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  if (weight.rank() != 2 || x.rank() == 0 || x.dim(-1) != weight.dim(1) ||
+      (bias.defined() && bias.shape() != Shape{weight.dim(0)})) {
+    fail<ShapeError>(
+        "linear: x {}, weight {}, bias {}; x must end in the weight's second length, the bias have its first",
+        x.shape(), weight.shape(), bias.defined() ? bias.shape().text() : "none");
+  }
+  if (x.dtype() != weight.dtype() || (bias.defined() && bias.dtype() != x.dtype())) {
+    fail<DtypeError>("linear: x is {}, the weight {}; convert one with to()", name_of(x.dtype()),
+                     name_of(weight.dtype()));
+  }
+  const std::int64_t in = weight.dim(1), out_width = weight.dim(0);
+  Tensor out = Tensor::uninitialized(x.shape().with(-1, out_width), x.dtype());
+  visit_dtype(x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels::gemm(kernels::Gemm<T>{.m = out.size() / out_width,
+                                   .n = out_width,
+                                   .k = in,
+                                   .a = x.data<T>(),
+                                   .lda = in,
+                                   .b = weight.data<T>(),
+                                   .ldb = in,
+                                   .b_transposed = true,
+                                   .c = out.mutable_data<T>(),
+                                   .ldc = out_width,
+                                   .bias = bias.defined() ? bias.data<T>() : nullptr});
+  });
+  return out;
+}
+
+}  // namespace gradus

@@ -1,0 +1,92 @@
+#include "tensor/random.hpp"
+
+#include <Random123/philox.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "tensor/parallel.hpp"
+
+namespace gradus {
+
+namespace {
+
+/// The two 64-bit words at a place of a stream.
+struct Words {
+  std::uint64_t first, second;
+};
+
+Words words_at(const Rng::State& state, std::uint64_t place) {
+  const auto low = [](std::uint64_t x) { return static_cast<std::uint32_t>(x); };
+  const auto high = [](std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); };
+  const r123::Philox4x32::ctr_type counter = {
+      {low(place), high(place), low(state.stream), high(state.stream)}};
+  const r123::Philox4x32::key_type key = {{low(state.seed), high(state.seed)}};
+  const r123::Philox4x32::ctr_type out = r123::Philox4x32()(counter, key);
+  return {out[0] | std::uint64_t{out[1]} << 32, out[2] | std::uint64_t{out[3]} << 32};
+}
+
+/// 53 bits to [0, 1).
+double unit(std::uint64_t word) {
+  return static_cast<double>(word >> 11) * 0x1p-53;
+}
+
+/// Fills a tensor with f(words at the element's own place), in parallel.
+template <class F>
+Tensor fill(Rng::State& state, const Shape& shape, Dtype dtype, F&& f) {
+  Tensor out = Tensor::uninitialized(shape, dtype);
+  visit_dtype(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    T* const to = out.mutable_data<T>();
+    parallel::for_range(out.size(), 32, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        to[i] = static_cast<T>(f(words_at(state, state.counter + static_cast<std::uint64_t>(i))));
+      }
+    });
+  });
+  state.counter += static_cast<std::uint64_t>(out.size());
+  return out;
+}
+
+}  // namespace
+
+Rng Rng::fork(std::uint64_t name) const {
+  // A place that no draw of this stream reaches gives the other stream its number.
+  State far = state_;
+  far.seed = ~far.seed;
+  return Rng(state_.seed, words_at(far, name ^ 0x9E3779B97F4A7C15u).first);
+}
+
+std::uint64_t Rng::next_u64() {
+  return words_at(state_, state_.counter++).first;
+}
+double Rng::uniform() {
+  return unit(next_u64());
+}
+
+std::uint64_t Rng::below(std::uint64_t n) {
+  if (n == 0) fail<ArgumentError>("Rng::below(0): there is no number below 0");
+  // Values under 2^64 mod n would make the first numbers likelier.
+  const std::uint64_t uneven = (0 - n) % n;
+  for (;;) {
+    const std::uint64_t word = next_u64();
+    if (word >= uneven) return word % n;
+  }
+}
+
+Tensor Rng::uniform(const Shape& shape, double low, double high, Dtype dtype) {
+  return fill(state_, shape, dtype, [=](Words words) { return low + (high - low) * unit(words.first); });
+}
+
+Tensor Rng::normal(const Shape& shape, double mean, double deviation, Dtype dtype) {
+  return fill(state_, shape, dtype, [=](Words words) {
+    const double radius = std::sqrt(-2 * std::log(1 - unit(words.first)));
+    return mean + deviation * radius * std::cos(2 * std::numbers::pi * unit(words.second));
+  });
+}
+
+Tensor Rng::bernoulli(const Shape& shape, double keep, double scale, Dtype dtype) {
+  return fill(state_, shape, dtype, [=](Words words) { return unit(words.first) < keep ? scale : 0.0; });
+}
+
+}  // namespace gradus

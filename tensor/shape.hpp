@@ -1,0 +1,69 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+
+#include "tensor/error.hpp"
+
+namespace gradus {
+
+/// The lengths of a tensor's axes, slowest first. At most 8 axes of at most 2^31-1 each; rank 0 is a scalar.
+class Shape {
+ public:
+  static constexpr int max_rank = 8;
+
+  Shape() = default;
+  /// Throws ShapeError for more than 8 axes, a negative length, or more than 2^48 elements in all.
+  Shape(std::initializer_list<std::int64_t> dims) : Shape(std::span(dims.begin(), dims.size())) {}
+  explicit Shape(std::span<const std::int64_t> dims);
+
+  int rank() const { return rank_; }
+  /// The number of elements: the product of the lengths, 1 for rank 0.
+  std::int64_t size() const;
+  /// The length of an axis; negative axes count from the end. Throws ShapeError when out of range.
+  std::int64_t operator[](int axis) const { return dims_[static_cast<std::size_t>(normalize_axis(axis))]; }
+  /// The axis in 0..rank-1 for a possibly negative one. Throws ShapeError when out of range.
+  int normalize_axis(int axis) const {
+    const int normal = axis < 0 ? axis + rank_ : axis;
+    if (normal < 0 || normal >= rank_) throw_axis(axis);
+    return normal;
+  }
+  /// The same shape with one axis's length replaced, an axis put in before `axis` (0..rank), or one taken
+  /// out.
+  Shape with(int axis, std::int64_t length) const;
+  Shape inserted(int axis, std::int64_t length) const;
+  Shape erased(int axis) const;
+
+  bool operator==(const Shape& other) const {
+    if (rank_ != other.rank_) return false;
+    for (int i = 0; i < rank_; ++i) {
+      if (dims_[static_cast<std::size_t>(i)] != other.dims_[static_cast<std::size_t>(i)]) return false;
+    }
+    return true;
+  }
+  /// "(35, 20, 200)"; "()" for a scalar.
+  std::string text() const;
+
+ private:
+  [[noreturn]] void throw_axis(int axis) const;
+
+  std::array<std::int32_t, max_rank> dims_{};
+  std::int32_t rank_ = 0;
+};
+
+/// NumPy's broadcasting: trailing axes are aligned, and a length of 1 stretches.
+/// Throws ShapeError that names `op` and both shapes.
+Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b);
+
+}  // namespace gradus
+
+/// So that errors print shapes.
+template <>
+struct fmt::formatter<gradus::Shape> : fmt::formatter<std::string> {
+  auto format(const gradus::Shape& shape, fmt::format_context& context) const {
+    return fmt::formatter<std::string>::format(shape.text(), context);
+  }
+};

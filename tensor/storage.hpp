@@ -1,0 +1,84 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace gradus {
+
+/// The type of a tensor's elements.
+enum class Dtype : std::uint8_t { f32, f64 };
+
+template <class T>
+constexpr Dtype dtype_of();
+template <>
+constexpr Dtype dtype_of<float>() {
+  return Dtype::f32;
+}
+template <>
+constexpr Dtype dtype_of<double>() {
+  return Dtype::f64;
+}
+constexpr std::size_t bytes_of(Dtype dtype) {
+  return dtype == Dtype::f32 ? 4 : 8;
+}
+/// "f32" or "f64".
+constexpr const char* name_of(Dtype dtype) {
+  return dtype == Dtype::f32 ? "f32" : "f64";
+}
+
+}  // namespace gradus
+
+/// The memory behind tensors: counted blocks from a pool, so that a training step in steady state takes
+/// nothing from the heap.
+namespace gradus::storage {
+
+/// One cache line of header. For a tensor that owns its elements they stand right behind it, in the same
+/// block of the pool; a scalar's stand inside, so it is one cache line; a view's stand in another block.
+struct alignas(64) Block {
+  std::atomic<std::int32_t> count;
+  Dtype dtype;
+  std::uint8_t rank;
+  std::uint8_t size_class;  // where the pool puts it back; see storage.cpp
+  bool is_view;
+  void* data;
+  union {
+    Block* owner;   // is_view: the block that holds the elements
+    double scalar;  // rank 0: the element itself
+  };
+  std::int64_t elements;
+  std::int32_t dims[8];
+
+  std::int64_t size() const { return elements; }
+};
+static_assert(sizeof(Block) == 64);
+
+/// A block for `elements` elements, with a count of 1 and room for the data; dims are the caller's to fill.
+Block* allocate(Dtype dtype, int rank, std::int64_t elements);
+/// A block that shares the elements of `of` (or of what `of` views), from element `offset` on.
+Block* allocate_view(Block* of, int rank, std::int64_t elements, std::int64_t offset);
+void destroy(Block* block) noexcept;
+
+inline void retain(Block* block) noexcept {
+  if (block != nullptr) block->count.fetch_add(1, std::memory_order_relaxed);
+}
+inline void release(Block* block) noexcept {
+  if (block == nullptr) return;
+  // A plain load is enough when this is the only reference: nobody else can make another one.
+  if (block->count.load(std::memory_order_acquire) == 1 ||
+      block->count.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    destroy(block);
+  }
+}
+inline bool unique(const Block* block) noexcept {
+  return block == nullptr || (block->count.load(std::memory_order_acquire) == 1 && !block->is_view);
+}
+
+/// What the pool has taken from the heap so far, over all threads; a benchmark and a test watch them.
+struct Statistics {
+  std::int64_t heap_allocations;
+  std::int64_t heap_bytes_held;
+};
+Statistics statistics();
+
+}  // namespace gradus::storage

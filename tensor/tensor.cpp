@@ -1,0 +1,164 @@
+#include "tensor/tensor.hpp"
+
+#include <algorithm>
+
+#include "tensor/kernels/kernels.hpp"
+
+namespace gradus {
+
+namespace {
+void set_dims(storage::Block* block, const Shape& shape) {
+  for (int i = 0; i < shape.rank(); ++i) block->dims[i] = static_cast<std::int32_t>(shape[i]);
+}
+}  // namespace
+
+Tensor Tensor::uninitialized(const Shape& shape, Dtype dtype) {
+  storage::Block* block = storage::allocate(dtype, shape.rank(), shape.size());
+  set_dims(block, shape);
+  return Tensor(block);
+}
+
+Tensor Tensor::of(std::initializer_list<double> values, Dtype dtype) {
+  return from(std::span<const double>(values.begin(), values.size()),
+              {static_cast<std::int64_t>(values.size())})
+      .to(dtype);
+}
+
+Tensor Tensor::scalar(double value, Dtype dtype) {
+  return full({}, value, dtype);
+}
+
+Shape Tensor::shape() const {
+  const storage::Block* block = checked();
+  std::array<std::int64_t, Shape::max_rank> dims{};
+  for (int i = 0; i < block->rank; ++i) dims[static_cast<std::size_t>(i)] = block->dims[i];
+  return Shape(std::span<const std::int64_t>(dims.data(), block->rank));
+}
+
+std::int64_t Tensor::dim(int axis) const {
+  const storage::Block* block = checked();
+  const int normal = axis < 0 ? axis + block->rank : axis;
+  if (normal < 0 || normal >= block->rank) return shape()[axis];  // throws
+  return block->dims[normal];
+}
+
+double Tensor::item() const {
+  if (size() != 1) fail<ShapeError>("item: a tensor of shape {} has {} elements, not one", shape(), size());
+  return at(0);
+}
+
+double Tensor::at(std::int64_t position) const {
+  if (position < 0 || position >= size()) {
+    fail<ShapeError>("at: position {} in a tensor of shape {} with {} elements", position, shape(), size());
+  }
+  return visit_dtype(dtype(), [&](auto tag) { return static_cast<double>(data<decltype(tag)>()[position]); });
+}
+
+Tensor Tensor::view(const Shape& shape, std::int64_t offset) const {
+  storage::Block* block = storage::allocate_view(block_, shape.rank(), shape.size(), offset);
+  set_dims(block, shape);
+  return Tensor(block);
+}
+
+Tensor Tensor::operator[](std::int64_t i) const {
+  if (rank() == 0) fail<ShapeError>("x[{}]: a scalar has no axes to index", i);
+  if (i < 0 || i >= dim(0))
+    fail<ShapeError>("x[{}]: the first axis of shape {} has {} entries", i, shape(), dim(0));
+  const Shape rest = shape().erased(0);
+  return view(rest, i * rest.size());
+}
+
+Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
+  if (rank() == 0 || begin < 0 || end < begin || end > dim(0)) {
+    fail<ShapeError>("rows({}, {}) of a tensor of shape {}", begin, end, shape());
+  }
+  const std::int64_t row = shape().erased(0).size();
+  return view(shape().with(0, end - begin), begin * row);
+}
+
+Tensor Tensor::reshape(std::initializer_list<std::int64_t> dims) const {
+  std::vector<std::int64_t> wanted(dims);
+  const auto open = std::find(wanted.begin(), wanted.end(), -1);
+  if (open != wanted.end()) {
+    *open = 1;
+    const std::int64_t known = Shape(wanted).size();
+    if (known == 0 || size() % known != 0) {
+      fail<ShapeError>("reshape: {} elements do not fill rows of {} (from {}, one length -1)", size(), known,
+                       shape());
+    }
+    *open = size() / known;
+  }
+  return reshape(Shape(wanted));
+}
+
+Tensor Tensor::reshape(const Shape& wanted) const {
+  if (wanted == shape()) return *this;
+  if (wanted.size() != size()) {
+    fail<ShapeError>("reshape: {} has {} elements, {} needs {}", shape(), size(), wanted, wanted.size());
+  }
+  return view(wanted, 0);
+}
+
+Tensor Tensor::to(Dtype wanted) const {
+  if (dtype() == wanted) return *this;
+  Tensor out = uninitialized(shape(), wanted);
+  const auto convert = [n = size()](const auto* from, auto* to) {
+    using To = std::remove_pointer_t<decltype(to)>;
+    std::transform(from, from + n, to, [](auto value) { return static_cast<To>(value); });
+  };
+  if (wanted == Dtype::f32) {
+    convert(data<double>(), out.mutable_data<float>());
+  } else {
+    convert(data<float>(), out.mutable_data<double>());
+  }
+  return out;
+}
+
+std::string Tensor::text() const {
+  if (!defined()) return "undefined";
+  if (rank() == 0) return fmt::format("{:.6g}", item());
+  constexpr std::int64_t shown = 8;
+  std::string out = "[";
+  for (std::int64_t i = 0; i < dim(0); ++i) {
+    if (i != 0) out += ", ";
+    if (i == shown) {
+      out += "...";
+      break;
+    }
+    out += (*this)[i].text();
+  }
+  return out + "]";
+}
+
+void Tensor::separate() {
+  Tensor copy = uninitialized(shape(), dtype());
+  if (size() > 0)
+    std::memcpy(copy.block_->data, block_->data, static_cast<std::size_t>(size()) * bytes_of(dtype()));
+  *this = std::move(copy);
+}
+
+void Tensor::throw_undefined() {
+  fail<ShapeError>("an undefined (default-made or moved-from) Tensor was used");
+}
+
+void Tensor::throw_dtype(Dtype wanted) const {
+  fail<DtypeError>("a tensor of {} and shape {} was read as {}; convert it with to(Dtype::{})",
+                   name_of(dtype()), shape(), name_of(wanted), name_of(wanted));
+}
+
+Tensor full(const Shape& shape, double value, Dtype dtype) {
+  Tensor out = Tensor::uninitialized(shape, dtype);
+  visit_dtype(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    kernels::fill(static_cast<T>(value), out.mutable_data<T>(), out.size());
+  });
+  return out;
+}
+Tensor zeros(const Shape& shape, Dtype dtype) {
+  return full(shape, 0, dtype);
+}
+Tensor ones(const Shape& shape, Dtype dtype) {
+  return full(shape, 1, dtype);
+}
+
+}  // namespace gradus

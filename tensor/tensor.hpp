@@ -1,0 +1,143 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "tensor/shape.hpp"
+#include "tensor/storage.hpp"
+
+namespace gradus {
+
+/// A dense, row-major array of f32 or f64 of any rank up to 8: a value. Copies share storage and are made
+/// separate only when one of them is written to (copy on write), so what someone else holds never changes.
+/// Slices along the first axis and reshapes share storage too. A default-made Tensor is undefined: it holds
+/// nothing, and every op but assignment and `defined` throws on it.
+///
+/// Threads may read and copy one Tensor at once; writing needs a Tensor of one's own.
+class Tensor {
+ public:
+  Tensor() noexcept = default;
+  Tensor(const Tensor& other) noexcept : block_(other.block_) { storage::retain(block_); }
+  Tensor(Tensor&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+  Tensor& operator=(Tensor other) noexcept {
+    std::swap(block_, other.block_);
+    return *this;
+  }
+  ~Tensor() { storage::release(block_); }
+
+  /// Elements are not set. Throws ShapeError when the size is beyond reach, std::bad_alloc without memory.
+  static Tensor uninitialized(const Shape& shape, Dtype dtype = Dtype::f32);
+  /// Copies the values; throws ShapeError unless their number is shape.size().
+  template <class T>
+  static Tensor from(std::span<const T> values, const Shape& shape);
+  template <class T>
+  static Tensor from(const std::vector<T>& values, const Shape& shape) {
+    return from(std::span<const T>(values), shape);
+  }
+  /// A vector of the listed numbers.
+  static Tensor of(std::initializer_list<double> values, Dtype dtype = Dtype::f32);
+  static Tensor scalar(double value, Dtype dtype = Dtype::f32);
+
+  bool defined() const { return block_ != nullptr; }
+  Dtype dtype() const { return checked()->dtype; }
+  int rank() const { return checked()->rank; }
+  Shape shape() const;
+  /// The length of an axis, negative axes from the end. Throws ShapeError when out of range.
+  std::int64_t dim(int axis) const;
+  std::int64_t size() const { return checked()->size(); }
+
+  /// The elements, row-major. Throws DtypeError when T is not the dtype.
+  template <class T>
+  const T* data() const {
+    check_dtype(dtype_of<T>());
+    return static_cast<const T*>(block_->data);
+  }
+  /// The elements to write to; makes the storage separate first when it is shared.
+  template <class T>
+  T* mutable_data() {
+    check_dtype(dtype_of<T>());
+    make_unique();
+    return static_cast<T*>(block_->data);
+  }
+  template <class T>
+  std::span<const T> values() const {
+    return {data<T>(), static_cast<std::size_t>(size())};
+  }
+  template <class T>
+  std::span<T> mutable_values() {
+    T* first = mutable_data<T>();
+    return {first, static_cast<std::size_t>(size())};
+  }
+  /// True when no other Tensor shares this storage, so that writing copies nothing.
+  bool unique() const { return storage::unique(block_); }
+
+  /// The only element. Throws ShapeError unless size() is 1.
+  double item() const;
+  /// The element at a flat, row-major position, as a double; for tests and printing.
+  double at(std::int64_t position) const;
+  /// The i-th slice along the first axis, sharing storage. Throws ShapeError when out of range or rank 0.
+  Tensor operator[](std::int64_t i) const;
+  /// Rows begin..end-1 along the first axis, sharing storage.
+  Tensor rows(std::int64_t begin, std::int64_t end) const;
+  /// The same elements under another shape, sharing storage; one length may be -1 and is worked out.
+  Tensor reshape(std::initializer_list<std::int64_t> dims) const;
+  Tensor reshape(const Shape& shape) const;
+  /// The same values in the dtype; itself when it has it already.
+  Tensor to(Dtype dtype) const;
+  /// "[[1, 2], [3, 4]]", long ones cut.
+  std::string text() const;
+
+ private:
+  explicit Tensor(storage::Block* block) : block_(block) {}
+  const storage::Block* checked() const {
+    if (block_ == nullptr) throw_undefined();
+    return block_;
+  }
+  void check_dtype(Dtype wanted) const {
+    if (checked()->dtype != wanted) throw_dtype(wanted);
+  }
+  void make_unique() {
+    if (!storage::unique(block_)) separate();
+  }
+  Tensor view(const Shape& shape, std::int64_t offset) const;
+  void separate();
+  [[noreturn]] static void throw_undefined();
+  [[noreturn]] void throw_dtype(Dtype wanted) const;
+
+  storage::Block* block_ = nullptr;
+};
+
+template <class T>
+Tensor Tensor::from(std::span<const T> values, const Shape& shape) {
+  if (static_cast<std::int64_t>(values.size()) != shape.size()) {
+    fail<ShapeError>("Tensor::from: {} values for the shape {} of {} elements", values.size(), shape,
+                     shape.size());
+  }
+  Tensor out = uninitialized(shape, dtype_of<T>());
+  if (!values.empty()) std::memcpy(out.mutable_data<T>(), values.data(), values.size_bytes());
+  return out;
+}
+
+Tensor zeros(const Shape& shape, Dtype dtype = Dtype::f32);
+Tensor ones(const Shape& shape, Dtype dtype = Dtype::f32);
+Tensor full(const Shape& shape, double value, Dtype dtype = Dtype::f32);
+inline Tensor zeros_like(const Tensor& x) {
+  return zeros(x.shape(), x.dtype());
+}
+inline Tensor ones_like(const Tensor& x) {
+  return ones(x.shape(), x.dtype());
+}
+
+/// Calls f with a float or double value as a tag for the dtype: `visit_dtype(d, [&](auto tag) { using T =
+/// decltype(tag); ... })`.
+template <class F>
+decltype(auto) visit_dtype(Dtype dtype, F&& f) {
+  return dtype == Dtype::f32 ? f(float{}) : f(double{});
+}
+
+}  // namespace gradus

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstdint>
+#include <iterator>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "tensor/indices.hpp"
+
+namespace gradus {
+
+struct BatchOptions {
+  /// Streams that run side by side.
+  std::int64_t batch = 20;
+  /// Tokens of each stream in one batch: the length of truncated backpropagation.
+  std::int64_t steps = 35;
+  /// Leave out the last batch when it has fewer steps.
+  bool drop_last = false;
+};
+
+/// Input and target: y is x shifted by one token.
+struct Batch {
+  Indices x;  // (time, batch)
+  Indices y;  // (time, batch)
+};
+
+/// Contiguous batches for truncated backpropagation through time. The tokens are cut into `batch` streams of
+/// equal length (fewer than `batch` tokens at the end are left over), and each column of a batch goes on in
+/// the same column of the next one, so that a recurrent state can be carried. A range:
+///
+///     for (const auto& [x, y] : batches(tokens, {.batch = 20, .steps = 35})) ...
+///
+/// It looks at the tokens and does not copy them: they must live as long.
+class Batches {
+ public:
+  class Iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = Batch;
+    using difference_type = std::ptrdiff_t;
+    using pointer = void;
+    using reference = Batch;
+
+    Iterator() = default;
+    Iterator(const Batches* from, std::int64_t at) : from_(from), at_(at) {}
+    Batch operator*() const { return (*from_)[at_]; }
+    Iterator& operator++() {
+      ++at_;
+      return *this;
+    }
+    Iterator operator++(int) {
+      Iterator before = *this;
+      ++at_;
+      return before;
+    }
+    bool operator==(const Iterator& other) const { return at_ == other.at_; }
+
+   private:
+    const Batches* from_ = nullptr;
+    std::int64_t at_ = 0;
+  };
+
+  Batches(std::span<const std::int32_t> tokens, const BatchOptions& options, std::string_view name);
+
+  /// The number of batches.
+  std::int64_t size() const { return size_; }
+  /// The targets in all batches together.
+  std::int64_t tokens() const;
+  /// The i-th batch, for a run that is taken up again in the middle. Throws ArgumentError when out of range.
+  Batch operator[](std::int64_t i) const;
+  Iterator begin() const { return {this, 0}; }
+  Iterator end() const { return {this, size_}; }
+
+ private:
+  std::span<const std::int32_t> tokens_;
+  BatchOptions options_;
+  std::int64_t stream_ = 0;  // the length of each stream
+  std::int64_t size_ = 0;
+};
+
+/// Throws ArgumentError for options below 1; DataError, naming `name`, how many tokens there are and how many
+/// are needed, for fewer than batch + 1 tokens (with drop_last, batch * steps + 1).
+Batches batches(std::span<const std::int32_t> tokens, const BatchOptions& options = {},
+                std::string_view name = "the text");
+/// The tokens would be gone before the first batch.
+Batches batches(std::vector<std::int32_t>&& tokens, const BatchOptions& options = {},
+                std::string_view name = "the text") = delete;
+
+}  // namespace gradus

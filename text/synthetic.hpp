@@ -1,0 +1,151 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "tensor/random.hpp"
+#include "text/synthetic_words.hpp"
+
+namespace gradus {
+
+/// The grammar of the synthetic corpus: small stories in plain English words, one sentence a line, whose
+/// exact probability is known.
+///
+/// It is a probabilistic grammar in Greibach normal form (Greibach, "A new normal-form theorem for
+/// context-free phrase structure grammars", JACM 1965): every rule begins with a word, and the rules that may
+/// apply at one place begin with different words. So each choice is shown by the very word it makes, the
+/// words alone fix the state, and the probability of a word given all words before it is the probability of
+/// one choice: nothing is hidden and nothing is summed over. The generator samples `next`; a scorer walks the
+/// same machine over a text it is given.
+///
+/// What must be remembered over how many words:
+///   - the number and gender of each subject, over attributes, relative clauses and brackets, for its verbs,
+///     its possessives and its reflexive pronouns (2 to about 40);
+///   - who the story is about, for every later "she", "they" or "the queen" (2 to over 60);
+///   - the treasure found and the place named in the first line, until the last (over 60);
+///   - the quotations and brackets that are open, each closed as it opened, inner ones first (3 to about 40).
+class SyntheticGrammar {
+ public:
+  using Token = std::int32_t;
+
+  /// Who a verb or pronoun agrees with.
+  enum class Person : std::int8_t { she, he, it, they, i, you, we, of_noun };
+  enum class Slot : std::int8_t;
+
+  /// Tokens that follow each other: a class of words, or one word.
+  struct WordSet {
+    Token first = 0;
+    std::int32_t count = 0;
+    bool contains(Token t) const { return t >= first && t < first + count; }
+    bool operator==(const WordSet&) const = default;
+  };
+
+  /// A part of a story still to come.
+  struct Item {
+    Slot slot;
+    Person who{};           // of_noun in a rule: the person of the noun that was chosen
+    std::int8_t depth = 0;  // of clauses inside clauses
+    WordSet words{};        // Slot::word only: any of these
+    bool operator==(const Item&) const = default;
+  };
+
+  /// Everything the words so far decide about the words to come. A value.
+  struct State {
+    std::vector<Item> rest;  // what is still to come; the next one is at the back
+    Token hero = -1;
+    Token treasure = -1;
+    Token place = -1;
+    std::int32_t sentences = 0;
+    bool operator==(const State&) const = default;
+  };
+
+  /// The words that may come next with integer weights, so that sampling is exact on every machine.
+  struct Choices {
+    struct Choice {
+      Token token;
+      std::uint64_t weight;
+    };
+    std::vector<Choice> list;
+    std::uint64_t total = 0;
+
+    /// The weight of a token over the total; 0 when it cannot come next.
+    double probability(Token token) const;
+  };
+
+  SyntheticGrammar();
+
+  /// The spelling of each token. Token 0 is the end of the line, "</s>".
+  std::span<const std::string> words() const { return words_; }
+  /// Throws DataError for a word the grammar does not have.
+  Token token(std::string_view word) const;
+
+  /// Before the first word of a story; also what follows the last word of a story.
+  State start() const;
+  /// The words that may come next; their tokens differ.
+  Choices next(const State& state) const;
+  /// Moves the state past a word. Throws DataError when that word cannot come next, naming those that can.
+  void advance(State& state, Token token) const;
+
+ private:
+  struct Rule {
+    int percent = 0;
+    WordSet words;  // none: this item may be left out, and what follows it comes next
+    std::vector<Item> then;
+  };
+  struct Forms {
+    WordSet one;
+    WordSet many;
+    const WordSet& of(Person who) const;
+  };
+
+  std::vector<Rule> rules(const Item& item, const State& state) const;
+  std::vector<Rule> opening(const Item& item, const State& state) const;
+  std::vector<Rule> sentence(const State& state) const;
+  std::vector<Rule> subject(const Item& item, const State& state) const;
+  std::vector<Rule> object(const Item& item, const State& state) const;
+  std::vector<Rule> modifiers(const Item& item) const;
+  std::vector<Rule> predicate(const Item& item, const State& state) const;
+  std::vector<Rule> speech(const Item& item, const State& state) const;
+  void remember(State& state, const Item& item, Token token) const;
+  Person hero(const State& state) const { return persons_[static_cast<std::size_t>(state.hero)]; }
+
+  Token add(std::string_view word, std::uint32_t weight, Person person = Person::it);
+  WordSet add_set(std::span<const std::string_view> words, Person person = Person::it);
+  Forms add_nouns(std::span<const synthetic::Noun> nouns);
+  Forms add_verbs(std::span<const synthetic::Verb> verbs);
+  void even(WordSet set);
+  WordSet only(std::string_view word) const;
+  WordSet only(std::span<const std::string_view> forms, Person who) const;
+  Item word(std::string_view text) const;
+
+  std::vector<std::string> words_;
+  std::vector<std::uint32_t> weights_;  // within its class
+  std::vector<Person> persons_;         // of nouns
+  std::unordered_map<std::string, Token> ids_;
+  WordSet treasures_, places_, adjectives_, adverbs_, prepositions_, times_, connectives_, numbers_, groups_;
+  WordSet heroes_;
+  Forms people_, animals_, things_;
+  Forms intransitive_, transitive_, motion_, speech_, reflexive_, finding_, keeping_;
+};
+
+/// A corpus with the perplexity that no model of it can beat.
+struct SyntheticText {
+  /// Lines of words with single spaces between them, each line ended by "\n".
+  std::string text;
+  /// For every token, the end of each line included: the natural logarithm of its probability given all
+  /// the tokens before it.
+  std::vector<double> log_probs;
+
+  /// exp of the mean negative log-probability over the tokens from `first` on.
+  double perplexity(std::size_t first = 0) const;
+};
+
+/// Whole stories until there are at least `tokens` tokens (words and line ends). The same seed gives the same
+/// text on every machine. Throws ArgumentError for tokens < 1.
+SyntheticText synthetic_corpus(std::uint64_t seed, std::int64_t tokens);
+
+}  // namespace gradus

@@ -1,0 +1,134 @@
+#include "text/tokenizer.hpp"
+
+#include <algorithm>
+
+#include "tensor/error.hpp"
+
+namespace gradus {
+
+namespace {
+
+struct Sequence {
+  std::size_t length = 0;         // of a valid sequence, else 0
+  std::string_view problem = {};  // why it is not valid
+};
+
+bool in(unsigned char byte, unsigned low, unsigned high) {
+  return byte >= low && byte <= high;
+}
+
+// Table 3-7 of the Unicode standard: only the second byte's range depends on the first.
+Sequence sequence_at(std::string_view text, std::size_t at) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]); };
+  const unsigned char first = byte(0);
+  if (first < 0x80) return {1, {}};
+  if (first < 0xC0) return {0, "a continuation byte with nothing to continue"};
+  if (first < 0xC2) return {0, "an overlong form"};
+  if (first > 0xF4) return {0, "a byte that UTF-8 never has"};
+  const std::size_t length = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+  for (std::size_t i = 1; i < length; ++i) {
+    if (at + i >= text.size() || !in(byte(i), 0x80, 0xBF)) return {0, "a character cut short"};
+    if (i > 1) continue;
+    if (first == 0xE0 && byte(1) < 0xA0) return {0, "an overlong form"};
+    if (first == 0xED && byte(1) > 0x9F) return {0, "half of a surrogate pair"};
+    if (first == 0xF0 && byte(1) < 0x90) return {0, "an overlong form"};
+    if (first == 0xF4 && byte(1) > 0x8F) return {0, "a value over U+10FFFF"};
+  }
+  return {length, {}};
+}
+
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\r';
+}
+
+void visit_words(std::string_view text, std::string_view name,
+                 const std::function<void(std::string_view)>& visit) {
+  std::int64_t line_number = 1;
+  for (std::size_t at = 0; at < text.size(); ++line_number) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    while (at < end) {
+      while (at < end && is_space(text[at])) ++at;
+      const std::size_t word = at;
+      while (at < end && !is_space(text[at])) ++at;
+      if (word == at) break;
+      const std::string_view found = text.substr(word, at - word);
+      if (found == Vocabulary::line_end_text) {
+        fail<DataError>(
+            "{}, line {}: the word '</s>' stands in the text, but it is the mark for the end of a line; "
+            "rename it",
+            name, line_number);
+      }
+      visit(found);
+    }
+    visit(Vocabulary::line_end_text);
+    at = end + 1;
+  }
+}
+
+}  // namespace
+
+void require_utf8(std::string_view text, std::string_view name) {
+  for (std::size_t at = 0; at < text.size();) {
+    const Sequence sequence = sequence_at(text, at);
+    if (sequence.length == 0) {
+      const std::string_view before = text.substr(0, at);
+      const auto line = std::count(before.begin(), before.end(), '\n') + 1;
+      const std::size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0
+      fail<DataError>(
+          "{}, line {}, byte {}: not valid UTF-8 (0x{:02X}, {}); convert the text to UTF-8, for example with "
+          "iconv -f latin1 -t utf-8",
+          name, line, at - line_start + 1, static_cast<unsigned>(static_cast<unsigned char>(text[at])),
+          sequence.problem);
+    }
+    at += sequence.length;
+  }
+}
+
+std::int64_t count_characters(std::string_view text) {
+  return std::count_if(text.begin(), text.end(),
+                       [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
+}
+
+void for_tokens(Unit unit, std::string_view text, std::string_view name,
+                const std::function<void(std::string_view)>& visit) {
+  if (unit == Unit::byte) {
+    for (std::size_t at = 0; at < text.size(); ++at) visit(text.substr(at, 1));
+    return;
+  }
+  require_utf8(text, name);
+  if (unit == Unit::word) return visit_words(text, name, visit);
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = sequence_at(text, at).length;
+    visit(text.substr(at, length));
+    at += length;
+  }
+}
+
+std::vector<std::int32_t> encode(const Vocabulary& vocabulary, std::string_view text, std::string_view name) {
+  std::vector<std::int32_t> ids;
+  for_tokens(vocabulary.unit(), text, name,
+             [&](std::string_view symbol) { ids.push_back(vocabulary.id(symbol)); });
+  return ids;
+}
+
+std::string decode(const Vocabulary& vocabulary, std::span<const std::int32_t> ids) {
+  const bool words = vocabulary.unit() == Unit::word;
+  std::string text;
+  bool line_start = true;
+  for (const std::int32_t id : ids) {
+    const std::string& symbol = vocabulary.symbol(id);
+    const bool line_end = words && id == vocabulary.line_end();
+    if (line_end) {
+      text += '\n';
+    } else if (vocabulary.unit() == Unit::character && id == vocabulary.unknown()) {
+      text += "\xEF\xBF\xBD";
+    } else {
+      if (words && !line_start) text += ' ';
+      text += symbol;
+    }
+    line_start = line_end;
+  }
+  return text;
+}
+
+}  // namespace gradus

@@ -1,0 +1,255 @@
+#include "text/vocabulary.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <fstream>
+#include <iterator>
+
+#include "tensor/error.hpp"
+#include "text/tokenizer.hpp"
+
+namespace gradus {
+
+namespace {
+
+constexpr std::array unit_names = {std::string_view("byte"), std::string_view("character"),
+                                   std::string_view("word")};
+
+std::string escape(std::string_view symbol) {
+  std::string out;
+  for (const char c : symbol) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '\\') {
+      out += "\\\\";
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else if (c == '\r') {
+      out += "\\r";
+    } else if (byte < 0x20 || byte == 0x7F || (byte >= 0x80 && symbol.size() == 1)) {
+      out += fmt::format("\\x{:02X}", static_cast<unsigned>(byte));
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+bool unescape(std::string_view text, std::string& out) {
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] != '\\') {
+      out += text[at];
+      continue;
+    }
+    if (++at == text.size()) return false;
+    switch (text[at]) {
+      case '\\':
+        out += '\\';
+        break;
+      case 'n':
+        out += '\n';
+        break;
+      case 't':
+        out += '\t';
+        break;
+      case 'r':
+        out += '\r';
+        break;
+      case 'x': {
+        unsigned value = 0;
+        if (at + 2 >= text.size()) return false;
+        const char* end = text.data() + at + 3;
+        if (std::from_chars(text.data() + at + 1, end, value, 16).ptr != end) return false;
+        out += static_cast<char>(value);
+        at += 2;
+        break;
+      }
+      default:
+        return false;
+    }
+  }
+  return true;
+}
+
+// Whole lines off the front; a last line without "\n" counts.
+std::string_view take_line(std::string_view& text) {
+  const std::size_t end = std::min(text.find('\n'), text.size());
+  const std::string_view line = text.substr(0, end);
+  text.remove_prefix(std::min(end + 1, text.size()));
+  return line;
+}
+
+bool to_number(std::string_view text, std::int64_t& value) {
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc() && stop == end && value >= 0;
+}
+
+}  // namespace
+
+std::string_view name_of(Unit unit) {
+  return unit_names[static_cast<std::size_t>(unit)];
+}
+
+Unit unit_named(std::string_view name) {
+  const auto found = std::find(unit_names.begin(), unit_names.end(), name);
+  if (found == unit_names.end())
+    fail<ArgumentError>("there is no unit '{}'; use byte, character or word", name);
+  return static_cast<Unit>(found - unit_names.begin());
+}
+
+Vocabulary Vocabulary::build(Unit unit, std::string_view text, const VocabularyOptions& options,
+                             std::string_view name) {
+  if (options.min_count < 1 || options.max_size < 0 || options.max_size == 1) {
+    fail<ArgumentError>(
+        "Vocabulary: min_count {} and max_size {}; min_count starts at 1, max_size at 2 (0: no limit)",
+        options.min_count, options.max_size);
+  }
+  if (text.empty()) fail<DataError>("{} is empty; give a text to learn from", name);
+  struct Seen {
+    std::int64_t count = 0;
+    std::size_t order = 0;
+  };
+  std::unordered_map<std::string, Seen, Hash, std::equal_to<>> seen;
+  for_tokens(unit, text, name, [&](std::string_view symbol) {
+    auto found = seen.find(symbol);
+    if (found == seen.end()) found = seen.emplace(std::string(symbol), Seen{0, seen.size()}).first;
+    ++found->second.count;
+  });
+
+  Vocabulary vocabulary;
+  vocabulary.unit_ = unit;
+  if (unit == Unit::byte) {
+    for (int byte = 0; byte < 256; ++byte) {
+      std::string symbol(1, static_cast<char>(byte));
+      const auto found = seen.find(symbol);
+      vocabulary.add(std::move(symbol), found == seen.end() ? 0 : found->second.count);
+    }
+    return vocabulary;
+  }
+
+  std::vector<std::pair<std::string_view, Seen>> sorted(seen.begin(), seen.end());
+  // The line end is kept whatever its count: without it no line could be encoded.
+  const auto fixed = [&](std::string_view symbol) { return unit == Unit::word && symbol == line_end_text; };
+  std::sort(sorted.begin(), sorted.end(), [&](const auto& a, const auto& b) {
+    return a.second.count != b.second.count ? a.second.count > b.second.count
+                                            : a.second.order < b.second.order;
+  });
+  vocabulary.add(std::string(unknown_text), 0);
+  std::int64_t room = options.max_size == 0 ? static_cast<std::int64_t>(sorted.size()) + 1 : options.max_size;
+  room -= unit == Unit::word ? 2 : 1;  // the unknown symbol, and the line end of words
+  for (const auto& [symbol, entry] : sorted) {
+    const bool unknown = unit == Unit::word && symbol == unknown_text;
+    if (fixed(symbol)) {
+      vocabulary.add(std::string(symbol), entry.count);
+    } else if (!unknown && room > 0 && entry.count >= options.min_count) {
+      vocabulary.add(std::string(symbol), entry.count);
+      --room;
+    } else {
+      vocabulary.counts_[0] += entry.count;
+    }
+  }
+  return vocabulary;
+}
+
+bool Vocabulary::add(std::string symbol, std::int64_t count) {
+  const auto id = static_cast<std::int32_t>(symbols_.size());
+  if (!ids_.emplace(symbol, id).second) return false;
+  if (symbol == (unit_ == Unit::word ? line_end_text : std::string_view("\n"))) line_end_ = id;
+  symbols_.push_back(std::move(symbol));
+  counts_.push_back(count);
+  return true;
+}
+
+const std::string& Vocabulary::symbol(std::int32_t id) const {
+  if (id < 0 || id >= size())
+    fail<ArgumentError>("Vocabulary: id {} of a vocabulary of {} symbols", id, size());
+  return symbols_[static_cast<std::size_t>(id)];
+}
+
+std::int32_t Vocabulary::id(std::string_view symbol) const {
+  const auto found = ids_.find(symbol);
+  return found == ids_.end() ? unknown() : found->second;
+}
+
+std::int64_t Vocabulary::count(std::int32_t id) const {
+  symbol(id);
+  return counts_[static_cast<std::size_t>(id)];
+}
+
+std::string Vocabulary::serialize() const {
+  std::string out = fmt::format("gradus vocabulary 1 {} {}\n", name_of(unit_), size());
+  for (std::size_t id = 0; id < symbols_.size(); ++id) {
+    out += fmt::format("{}\t{}\n", counts_[id], escape(symbols_[id]));
+  }
+  return out;
+}
+
+Vocabulary Vocabulary::parse(std::string_view text, std::string_view name) {
+  Vocabulary vocabulary;
+  constexpr std::string_view head = "gradus vocabulary 1 ";
+  const std::string_view first = take_line(text);
+  const std::size_t space = first.rfind(' ');
+  std::int64_t size = 0;
+  if (!first.starts_with(head) || space < head.size() || !to_number(first.substr(space + 1), size)) {
+    fail<DataError>("{}, line 1: not a vocabulary (it begins 'gradus vocabulary 1 <unit> <size>')", name);
+  }
+  const std::string_view unit = first.substr(head.size(), space - head.size());
+  if (std::find(unit_names.begin(), unit_names.end(), unit) == unit_names.end()) {
+    fail<DataError>("{}, line 1: there is no unit '{}'; it is byte, character or word", name, unit);
+  }
+  vocabulary.unit_ = unit_named(unit);
+  for (std::int64_t id = 0; id < size; ++id) {
+    if (text.empty())
+      fail<DataError>("{} ends after {} of its {} symbols; the file was cut short", name, id, size);
+    const std::string_view line = take_line(text);
+    const std::size_t tab = line.find('\t');
+    std::int64_t count = 0;
+    std::string symbol;
+    if (tab == line.npos || !to_number(line.substr(0, tab), count) ||
+        !unescape(line.substr(tab + 1), symbol)) {
+      fail<DataError>("{}, line {}: not '<count> tab <symbol>'", name, id + 2);
+    }
+    if (!vocabulary.add(std::move(symbol), count)) {
+      fail<DataError>("{}, line {}: a symbol listed before", name, id + 2);
+    }
+  }
+  if (!text.empty())
+    fail<DataError>("{}, line {}: more than the {} symbols that line 1 names", name, size + 2, size);
+  const bool usable =
+      vocabulary.unit_ == Unit::byte ? size == 256 : size == 0 || vocabulary.symbols_[0] == unknown_text;
+  if (!usable) {
+    fail<DataError>("{}: a vocabulary of {}s has {}", name, name_of(vocabulary.unit_),
+                    vocabulary.unit_ == Unit::byte ? "256 symbols" : "<unk> as its first symbol");
+  }
+  return vocabulary;
+}
+
+void Vocabulary::save(const std::filesystem::path& file) const {
+  std::filesystem::path part = file;
+  part += ".part";
+  std::ofstream out(part, std::ios::binary);
+  out << serialize();
+  out.close();
+  std::error_code error;
+  if (out) std::filesystem::rename(part, file, error);
+  if (!out || error) {
+    std::error_code ignored;
+    std::filesystem::remove(part, ignored);
+    fail<DataError>("{} cannot be written; check that its folder exists, is writable and has room",
+                    file.string());
+  }
+}
+
+Vocabulary Vocabulary::load(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in || std::filesystem::is_directory(file)) {
+    fail<DataError>("{} cannot be read; check that the file exists and is readable", file.string());
+  }
+  const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  return parse(text, file.string());
+}
+
+}  // namespace gradus

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "models/language_model.hpp"
+
+namespace gradus::models {
+
+/// How well a model predicts a text, with the conventions that the numbers hang on.
+struct Evaluation {
+  std::int64_t tokens = 0;      // predicted, line ends included
+  std::int64_t unknown = 0;     // of these, "<unk>"
+  std::int64_t characters = 0;  // of the text
+  double log_prob = 0;          // of all, in nats
+  double log_prob_known = 0;    // of all but "<unk>"
+
+  double perplexity() const { return std::exp(-log_prob / static_cast<double>(tokens)); }
+  /// Without the unknown tokens, neither predicted nor counted (they are still read as context).
+  double perplexity_known() const {
+    return std::exp(-log_prob_known / static_cast<double>(tokens - unknown));
+  }
+  double nats_per_token() const { return -log_prob / static_cast<double>(tokens); }
+  double bits_per_character() const { return -log_prob / std::log(2.0) / static_cast<double>(characters); }
+};
+
+/// Scores tokens[1], tokens[2], ... each after all before it; tokens[0] is context only. `unknown` is the id
+/// of
+/// "<unk>" or -1. Throws DataError for fewer than two tokens.
+template <LanguageModel M>
+Evaluation evaluate(const M& model, std::span<const std::int32_t> tokens, std::int64_t characters,
+                    std::int32_t unknown = -1) {
+  if (tokens.size() < 2) {
+    fail<DataError>("a text of {} tokens leaves nothing to predict: at least 2 are needed", tokens.size());
+  }
+  Evaluation out;
+  out.characters = characters;
+  const std::vector<double> log_probs = gradus::score(model, tokens);
+  for (std::size_t i = 0; i < log_probs.size(); ++i) {
+    ++out.tokens;
+    out.log_prob += log_probs[i];
+    if (tokens[i + 1] == unknown) {
+      ++out.unknown;
+    } else {
+      out.log_prob_known += log_probs[i];
+    }
+  }
+  return out;
+}
+
+}  // namespace gradus::models

@@ -1,0 +1,155 @@
+#include "models/ngram/ngram.hpp"
+
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <sstream>
+
+#include "models/evaluate.hpp"
+#include "tests/catch.hpp"
+#include "text/tokenizer.hpp"
+#include "text/vocabulary.hpp"
+
+using namespace gradus;
+using namespace gradus::models;
+
+namespace {
+
+const std::string shared = std::string(GRADUS_SOURCE_DIR) + "/../shared/";
+
+/// A file of the shared folder, unpacked; empty, with a message, where there is none.
+std::string shared_text(const std::string& name) {
+  if (!std::filesystem::exists(shared + name)) {
+    WARN("skipped: " << name << " is not there");
+    return {};
+  }
+  const std::string command = "gzip -dcf '" + shared + name + "'";
+  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), pclose);
+  std::string text;
+  std::array<char, 1 << 16> buffer;
+  while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe.get()))
+    text.append(buffer.data(), count);
+  return text;
+}
+
+/// KenLM's reference was made with <unk> as an ordinary word.
+std::string renamed(std::string text) {
+  for (std::size_t i = 0; (i = text.find("<unk>", i)) != std::string::npos;) text.replace(i, 5, "UNK");
+  return text;
+}
+
+std::vector<std::int32_t> with_line_end_first(const Vocabulary& vocabulary, const std::string& text) {
+  std::vector<std::int32_t> tokens = encode(vocabulary, text);
+  tokens.insert(tokens.begin(), vocabulary.line_end());
+  return tokens;
+}
+
+}  // namespace
+
+TEST_CASE("Kneser-Ney's discounts, n-grams and scores are KenLM's", "[ngram]") {
+  const std::string train = renamed(shared_text("reference/kenlm_small.train.txt.gz"));
+  if (train.empty()) return;
+  const Vocabulary vocabulary = Vocabulary::build(Unit::word, train);
+  const std::vector<std::int32_t> tokens = encode(vocabulary, train);
+  const NgramModel model(tokens, static_cast<std::int32_t>(vocabulary.size()),
+                         {.order = 3, .sentence_end = vocabulary.line_end()});
+  const double expected[3][3] = {
+      {0.605222, 1.19394, 1.61838}, {0.823291, 1.27969, 1.73667}, {0.872368, 1.42335, 1.57162}};
+  for (std::size_t n = 0; n < 3; ++n) {
+    for (std::size_t k = 0; k < 3; ++k)
+      CHECK(model.discounts()[n].amount[k] == Approx(expected[n][k]).epsilon(1e-5));
+  }
+
+  std::istringstream test(renamed(shared_text("reference/kenlm_small.test.txt.gz")));
+  std::istringstream scores(shared_text("reference/kenlm_small.test.scores.tsv"));
+  std::string line;
+  double log10 = 0;
+  int unknown = 0, lines = 0;
+  while (std::getline(test, line) && scores >> log10 >> unknown) {
+    const std::vector<std::int32_t> ids = with_line_end_first(vocabulary, line + "\n");
+    const Evaluation result = evaluate(model, ids, 1, vocabulary.unknown());
+    CHECK(result.log_prob / std::log(10.0) == Approx(log10).margin(1e-4 + 1e-6 * std::abs(log10)));
+    CHECK(result.unknown == unknown);
+    ++lines;
+  }
+  CHECK(lines == 100);
+}
+
+TEST_CASE("every probability and backoff of KenLM's ARPA file", "[ngram]") {
+  const std::string train = renamed(shared_text("reference/kenlm_small.train.txt.gz"));
+  if (train.empty()) return;
+  const Vocabulary vocabulary = Vocabulary::build(Unit::word, train);
+  const NgramModel model(encode(vocabulary, train), static_cast<std::int32_t>(vocabulary.size()),
+                         {.order = 3, .sentence_end = vocabulary.line_end()});
+  std::istringstream arpa(shared_text("reference/kenlm_small.o3.arpa.gz"));
+  std::string line;
+  std::int64_t checked = 0, wrong = 0;
+  while (std::getline(arpa, line)) {
+    std::istringstream fields(line);
+    double log10 = 0;
+    if (!(fields >> log10)) continue;
+    fields.ignore(1);
+    std::string words;
+    std::getline(fields, words, '\t');
+    std::istringstream split(words);
+    std::vector<std::int32_t> ids;
+    for (std::string word; split >> word;) {
+      ids.push_back(word == "<s>" ? static_cast<std::int32_t>(vocabulary.size()) : vocabulary.id(word));
+    }
+    if (words == "<s>") continue;  // never predicted
+    const NgramModel::State state{std::vector<std::int32_t>(ids.begin(), ids.end() - 1)};
+    wrong += std::abs(model.log_prob(state, ids.back()) / std::log(10.0) - log10) > 1e-5;
+    ++checked;
+  }
+  CHECK(checked > 20000);
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("Kneser-Ney on WikiText-2 has KenLM's perplexity", "[ngram]") {
+  const std::string train = renamed(shared_text("data/wikitext-2.train.txt.gz"));
+  if (train.empty()) return;
+  const Vocabulary vocabulary = Vocabulary::build(Unit::word, train);
+  const NgramModel model(encode(vocabulary, train), static_cast<std::int32_t>(vocabulary.size()),
+                         {.order = 3, .sentence_end = vocabulary.line_end()});
+  CHECK(model.counts().back() == 1398959);
+  const auto perplexity = [&](const char* name, std::int64_t count) {
+    const std::vector<std::int32_t> ids = with_line_end_first(vocabulary, renamed(shared_text(name)));
+    const Evaluation result = evaluate(model, ids, 1);
+    CHECK(result.tokens == count);
+    return result.perplexity();
+  };
+  CHECK(perplexity("data/wikitext-2.valid.txt.gz", 217646) == Approx(242.3250).margin(5e-5));
+  CHECK(perplexity("data/wikitext-2.test.txt.gz", 245569) == Approx(226.0510).margin(5e-5));
+}
+
+TEST_CASE("maximum likelihood and add-k are ratios of counts", "[ngram]") {
+  // a b a b a c: after a: b 2, c 1; after b: a 2.
+  const std::vector<std::int32_t> tokens{0, 1, 0, 1, 0, 2};
+  const NgramModel likelihood(tokens, 4, {.order = 2, .method = NgramMethod::maximum_likelihood});
+  CHECK(likelihood.log_prob({{0}}, 1) == Approx(std::log(2.0 / 3)));
+  CHECK(likelihood.log_prob({{1}}, 0) == Approx(0.0).margin(1e-12));
+  CHECK(std::isinf(likelihood.log_prob({{1}}, 2)));
+  CHECK(likelihood.log_prob({{3}}, 0) == Approx(std::log(3.0 / 6)));  // an unseen context: the unigram
+  CHECK(likelihood.log_prob({{2}}, 0) == Approx(std::log(3.0 / 6)));  // seen at the end only
+
+  const NgramModel smoothed(tokens, 4, {.order = 2, .method = NgramMethod::add_k, .k = 0.5});
+  CHECK(smoothed.log_prob({{0}}, 1) == Approx(std::log(2.5 / 5)));
+  CHECK(smoothed.log_prob({{0}}, 3) == Approx(std::log(0.5 / 5)));
+  CHECK(smoothed.log_prob({{3}}, 3) == Approx(std::log(0.25)));
+}
+
+TEST_CASE("Kneser-Ney falls back to fixed discounts where counts of counts give none", "[ngram]") {
+  const NgramModel model(std::vector<std::int32_t>{0, 1, 0, 1, 0, 2}, 4, {.order = 2});
+  CHECK(model.discounts()[0].fallback);
+  CHECK(model.discounts()[1].amount == std::array{0.5, 1.0, 1.5});
+}
+
+TEST_CASE("an n-gram model refuses what it cannot be made of", "[ngram]") {
+  const std::vector<std::int32_t> tokens{0, 1, 5};
+  CHECK_THROWS_AS(NgramModel(tokens, 4, {.order = 2}), ArgumentError);
+  CHECK_THROWS_AS(NgramModel(tokens, 6, {.order = 0}), ArgumentError);
+  CHECK_THROWS_AS(NgramModel({}, 6, {.order = 2}), ArgumentError);
+}

@@ -281,7 +281,7 @@ Variable record(const Op& op, Tensor value, Jointly<Fused, Differentiable> joint
   std::vector<std::uint32_t> inputs;
   bool any = false;
   for (const Variable& x : joint.inputs) {
-    inputs.push_back(x.value().defined() ? detail::resolve(*tape, x, op) : detail::no_node);
+    inputs.push_back(detail::resolve(*tape, x, op));
     any |= inputs.back() != detail::no_node;
   }
   if (!any) return Variable(std::move(value));

@@ -280,7 +280,7 @@ TapeStorage* active_tape() noexcept {
 
 std::uint32_t resolve(TapeStorage& tape, const Variable& x, const Op& op) {
   const Place place = x.place();
-  if (place.tape == Place::constant) return no_node;
+  if (place.tape == Place::constant || !x.value().defined()) return no_node;  // such as a bias that is off
   if (place.tape == tape.serial) return place.index;
   if (place.tape == Place::parameter) return tape.parameter_node(place.index, x.value());
   fail_other_tape(op.name, op.where);

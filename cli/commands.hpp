@@ -1,0 +1,14 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace gradus::cli {
+
+/// Each adds one subcommand; running it throws gradus::Error for what the user can mend.
+void add_demo(CLI::App& app);
+void add_train(CLI::App& app);
+void add_eval(CLI::App& app);
+void add_generate(CLI::App& app);
+void add_score(CLI::App& app);
+
+}  // namespace gradus::cli

@@ -1,0 +1,265 @@
+#include <fmt/core.h>
+
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <unordered_set>
+
+#include "cli/commands.hpp"
+#include "cli/progress.hpp"
+#include "cli/recipe.hpp"
+#include "models/evaluate.hpp"
+#include "models/generate.hpp"
+#include "models/neural.hpp"
+#include "models/ngram/ngram.hpp"
+#include "tensor/parallel.hpp"
+#include "tensor/write_file.hpp"
+#include "text/load.hpp"
+#include "text/synthetic.hpp"
+#include "text/tokenizer.hpp"
+
+namespace gradus::cli {
+
+namespace {
+
+struct DemoOptions {
+  std::string text;
+  std::string unit = "auto";
+  std::string out = "gradus-demo";
+  std::uint64_t seed = 1;
+  std::int64_t tokens = 1'000'000;
+  int threads = 0;
+  int sample = 40;
+  bool json = false;
+};
+
+/// One row of the final table.
+struct Row {
+  std::string model;
+  std::int64_t parameters = 0;
+  double seconds = 0, tokens_per_second = 0;
+  models::Evaluation result;
+  std::string sample;
+};
+
+struct Demo {
+  DemoOptions options;
+  Corpus corpus;
+  std::optional<double> floor;     // perplexity that no model can beat on the test part
+  std::vector<std::int32_t> test;  // begun by a line end as context
+  std::vector<Row> rows;
+
+  /// What a person reads; with --json the table is JSON on stdout and this goes to stderr.
+  template <class... Args>
+  void say(fmt::format_string<Args...> format, Args&&... args) const {
+    fmt::print(options.json ? stderr : stdout, format, std::forward<Args>(args)...);
+    std::fflush(options.json ? stderr : stdout);
+  }
+};
+
+/// Words for texts in which a word comes back often enough to be learned, else characters.
+Unit sensible_unit(const std::string& text) {
+  std::unordered_set<std::string> types;
+  std::int64_t words = 0;
+  for_tokens(Unit::word, text, "the text", [&](std::string_view word) {
+    ++words;
+    types.emplace(word);
+  });
+  return words >= 25 * static_cast<std::int64_t>(types.size()) ? Unit::word : Unit::character;
+}
+
+Demo prepare(const DemoOptions& options) {
+  Demo demo;
+  demo.options = options;
+  std::string text, name = "the synthetic corpus";
+  std::vector<double> log_probs;
+  if (options.text.empty()) {
+    SyntheticText synthetic = synthetic_corpus(options.seed, options.tokens);
+    text = std::move(synthetic.text);
+    log_probs = std::move(synthetic.log_probs);
+  } else {
+    name = options.text;
+    text = load_text(options.text, {.unit = options.unit == "byte" ? Unit::byte : Unit::character});
+  }
+  const Unit unit = options.unit == "auto" ? sensible_unit(text) : unit_named(options.unit);
+  demo.corpus = make_corpus(text, {.unit = unit}, name);
+  const Corpus& c = demo.corpus;
+  const std::int32_t line_end = c.vocabulary.line_end();
+  // The last token before the test part is what it follows.
+  demo.test = c.test.tokens;
+  demo.test.insert(demo.test.begin(), unit == Unit::word ? line_end : c.valid.tokens.back());
+  if (!log_probs.empty() && unit == Unit::word) {
+    double total = 0;
+    for (std::size_t i = log_probs.size() - c.test.tokens.size(); i < log_probs.size(); ++i)
+      total += log_probs[i];
+    demo.floor = std::exp(-total / static_cast<double>(c.test.tokens.size()));
+  }
+  demo.say("{}: {} {}s to train on, {} to test on, {} different ones", name, c.train.tokens.size(),
+           name_of(unit), c.test.tokens.size(), c.vocabulary.size());
+  if (demo.floor) demo.say("; no model can have a perplexity below {:.4f}", *demo.floor);
+  demo.say("\n\n");
+  return demo;
+}
+
+template <class M>
+void finish(Demo& demo, Row row, const M& model) {
+  const Corpus& c = demo.corpus;
+  row.result = models::evaluate(model, demo.test, c.test.characters, c.vocabulary.unknown());
+  models::GenerateOptions how{
+      .max_tokens = demo.options.sample, .temperature = 0.9, .seed = demo.options.seed};
+  if (c.vocabulary.unit() != Unit::word) how.max_tokens *= 5;
+  if (c.vocabulary.unknown() >= 0) how.banned = {c.vocabulary.unknown()};
+  const std::vector<std::int32_t> prompt{c.vocabulary.line_end() >= 0 ? c.vocabulary.line_end() : 0};
+  row.sample = decode(c.vocabulary, models::generate(model, prompt, how));
+  demo.say("  {:<28} perplexity {:>10.4f}   {:.1f} s\n", row.model, row.result.perplexity(), row.seconds);
+  demo.rows.push_back(std::move(row));
+}
+
+void add_ngram(Demo& demo, const std::string& name, models::NgramOptions options) {
+  const Corpus& c = demo.corpus;
+  if (c.vocabulary.unit() == Unit::word) options.sentence_end = c.vocabulary.line_end();
+  const Progress progress(name);
+  const models::NgramModel model(c.train.tokens, static_cast<std::int32_t>(c.vocabulary.size()), options);
+  Row row{.model = name, .seconds = progress.seconds(), .result = {}, .sample = {}};
+  for (const std::int64_t count : model.counts()) row.parameters += count;
+  row.tokens_per_second = static_cast<double>(c.train.tokens.size()) / row.seconds;
+  finish(demo, std::move(row), model);
+}
+
+template <class Network>
+void add_neural(Demo& demo, const std::string& kind) {
+  const Recipe made = recipe(kind, demo.corpus);
+  Rng rng(demo.options.seed);
+  models::NeuralModel<Network> model{Network(rng, made.network)};
+  Row row{.model = fmt::format("{} ({})", kind, made.network.width),
+          .parameters = count_parameters(model.network),
+          .result = {},
+          .sample = {}};
+  models::TrainOptions how = made.train;
+  how.seed = demo.options.seed;
+  Progress progress(row.model);
+  const models::TrainProgress done =
+      models::train(model.network, demo.corpus.train.tokens, how, [&](const models::TrainProgress& p) {
+        progress.update(p.step, p.steps, fmt::format("perplexity {:.2f}", std::exp(p.loss)));
+      });
+  row.seconds = progress.seconds();
+  row.tokens_per_second = static_cast<double>(done.tokens) / row.seconds;
+  finish(demo, std::move(row), model);
+}
+
+std::string perplexity_text(double perplexity) {
+  return std::isinf(perplexity) ? "infinite" : fmt::format("{:.4f}", perplexity);
+}
+
+void print_table(const Demo& demo) {
+  const bool words = demo.corpus.vocabulary.unit() == Unit::word;
+  demo.say("\n{:<28} {:>12} {:>9} {:>12} {:>12} {:>10} {:>10} {:>10}\n", "model", "parameters", "seconds",
+           "tokens/s", "perplexity", "nats/token", "bits/char", demo.floor ? "over floor" : "");
+  for (const Row& row : demo.rows) {
+    const double perplexity = row.result.perplexity();
+    demo.say("{:<28} {:>12} {:>9.1f} {:>12.0f} {:>12} {:>10.4f} {:>10.4f} {:>10}\n", row.model,
+             row.parameters, row.seconds, row.tokens_per_second, perplexity_text(perplexity),
+             row.result.nats_per_token(), row.result.bits_per_character(),
+             demo.floor && !std::isinf(perplexity) ? fmt::format("{:.3f}x", perplexity / *demo.floor) : "");
+  }
+  const models::Evaluation& any = demo.rows.front().result;
+  demo.say(
+      "\nTest part: {} tokens predicted, {}{} of them unknown; {}.\n", any.tokens,
+      words ? "line ends counted, " : "", any.unknown,
+      words ? "n-grams begin anew at each line, networks carry their state" : "state carried throughout");
+  const auto best = std::min_element(demo.rows.begin(), demo.rows.end(), [](const Row& a, const Row& b) {
+    return a.result.perplexity() < b.result.perplexity();
+  });
+  demo.say("Ahead: {}.\n", best->model);
+}
+
+nlohmann::json results(const Demo& demo) {
+  nlohmann::json out{{"text", demo.options.text.empty() ? "synthetic" : demo.options.text},
+                     {"unit", name_of(demo.corpus.vocabulary.unit())},
+                     {"seed", demo.options.seed},
+                     {"threads", threads()},
+                     {"vocabulary", demo.corpus.vocabulary.size()},
+                     {"train_tokens", demo.corpus.train.tokens.size()},
+                     {"test_tokens", demo.rows.front().result.tokens},
+                     {"models", nlohmann::json::array()}};
+  if (demo.floor) out["floor_perplexity"] = *demo.floor;
+  for (const Row& row : demo.rows) {
+    const double perplexity = row.result.perplexity();
+    nlohmann::json entry{{"model", row.model},
+                         {"parameters", row.parameters},
+                         {"seconds", row.seconds},
+                         {"tokens_per_second", row.tokens_per_second},
+                         {"bits_per_character", row.result.bits_per_character()},
+                         {"nats_per_token", row.result.nats_per_token()},
+                         {"perplexity", perplexity},  // JSON has no infinity: null
+                         {"sample", row.sample}};
+    if (demo.floor) entry["over_floor"] = perplexity / *demo.floor;
+    out["models"].push_back(std::move(entry));
+  }
+  return out;
+}
+
+void run(const DemoOptions& options) {
+  set_threads(options.threads);
+  Demo demo = prepare(options);
+  const bool words = demo.corpus.vocabulary.unit() == Unit::word;
+
+  demo.say(
+      "Counting. Maximum likelihood gives 0 to what it has not seen, and most of what comes is unseen "
+      "(sparse data):\n");
+  add_ngram(demo, "3-gram, max. likelihood", {.order = 3, .method = models::NgramMethod::maximum_likelihood});
+  demo.say("Adding to every count mends that, badly; Kneser-Ney smoothing mends it well:\n");
+  add_ngram(demo, "3-gram, add 0.1", {.order = 3, .method = models::NgramMethod::add_k, .k = 0.1});
+  for (int order = 1; order <= 6; ++order)
+    add_ngram(demo, fmt::format("{}-gram, Kneser-Ney", order), {.order = order});
+  demo.say(
+      "Counts know nothing of likeness: a feed-forward network shares what it learns between {}s, but still "
+      "sees only\n"
+      "the last few (short context):\n",
+      words ? "word" : "character");
+  add_neural<models::FeedForwardNetwork>(demo, "feed-forward");
+  demo.say("A recurrent network reads on without end, though its memory fades:\n");
+  add_neural<models::RnnNetwork>(demo, "rnn");
+  demo.say("The LSTM's gates keep what matters later (long dependencies):\n");
+  add_neural<models::LstmNetwork>(demo, "lstm");
+
+  print_table(demo);
+  for (const Row& row : demo.rows) demo.say("\n--- {}\n{}\n", row.model, row.sample);
+
+  const std::string text = results(demo).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  std::error_code error;
+  std::filesystem::create_directories(options.out, error);
+  const std::filesystem::path file = std::filesystem::path(options.out) / "results.json";
+  write_file(file, text);
+  demo.say("\nWritten: {}\n", file.string());
+  if (options.json) fmt::print("{}", text);
+}
+
+}  // namespace
+
+void add_demo(CLI::App& app) {
+  auto options = std::make_shared<DemoOptions>();
+  CLI::App* demo = app.add_subcommand(
+      "demo", "Train n-gram, feed-forward, RNN and LSTM models on a text and compare them");
+  demo->add_option("text", options->text,
+                   "A file or folder of text in UTF-8; without it, a synthetic corpus");
+  demo->add_option("--unit", options->unit, "What a token is: word, character, byte, or auto")
+      ->check(CLI::IsMember({"auto", "word", "character", "byte"}))
+      ->capture_default_str();
+  demo->add_option("--out", options->out, "The folder that results.json is written to")
+      ->capture_default_str();
+  demo->add_option("--seed", options->seed, "Of the synthetic corpus, the weights and the samples")
+      ->capture_default_str();
+  demo->add_option("--tokens", options->tokens, "Size of the synthetic corpus")
+      ->check(CLI::Range(2000, 100'000'000))
+      ->capture_default_str();
+  demo->add_option("--threads", options->threads, "Threads to use; 0: one a core")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  demo->add_flag("--json", options->json, "Print results.json on stdout, the rest on stderr");
+  demo->footer("Examples:\n  gradus demo\n  gradus demo shakespeare.txt --unit character --out run1");
+  demo->callback([options] { run(*options); });
+}
+
+}  // namespace gradus::cli

@@ -1,0 +1,33 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <new>
+
+#include "cli/commands.hpp"
+#include "tensor/error.hpp"
+
+// Exit codes: 0 done, 1 the text, model or machine does not allow it (the message says why), 2 wrong usage.
+int main(int argc, char** argv) {
+  CLI::App app("gradus: trains, compares and uses n-gram and neural language models");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "gradus 0.1.0");
+  app.footer("Begin with: gradus demo");
+  gradus::cli::add_demo(app);
+  gradus::cli::add_train(app);
+  gradus::cli::add_eval(app);
+  gradus::cli::add_generate(app);
+  gradus::cli::add_score(app);
+  try {
+    app.parse(argc, argv);
+    return std::fflush(stdout) == 0 ? 0 : 1;
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : 2;
+  } catch (const gradus::Error& error) {
+    std::fprintf(stderr, "gradus: %s\n", error.what());
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "gradus: not enough memory for this text and model; try a smaller one\n");
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "gradus: %s\n", error.what());
+  }
+  return 1;
+}

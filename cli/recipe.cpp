@@ -1,0 +1,44 @@
+#include "cli/recipe.hpp"
+
+#include <algorithm>
+
+namespace gradus::cli {
+
+namespace {
+/// Epochs so that about `tokens` are read, between 1 and 30.
+std::int64_t epochs_for(std::int64_t tokens, const Corpus& corpus) {
+  const auto size = static_cast<std::int64_t>(corpus.train.tokens.size());
+  return std::clamp<std::int64_t>(tokens / std::max<std::int64_t>(size, 1), 1, 30);
+}
+}  // namespace
+
+Recipe recipe(const std::string& kind, const Corpus& corpus) {
+  const std::int64_t vocab = corpus.vocabulary.size();
+  const bool words = corpus.vocabulary.unit() == Unit::word;
+  const auto size = static_cast<std::int64_t>(corpus.train.tokens.size());
+  Recipe out;
+  // A small text has few tokens for each stream.
+  out.train.batch = std::clamp<std::int64_t>(size / 640, 1, 32);
+  out.train.steps = 64;
+  out.train.lr = 3e-3;
+  if (kind == "feed-forward") {
+    out.network = {.vocab = vocab, .embedding = words ? 64 : 32, .width = 256, .order = words ? 6 : 8};
+    out.train.lr = 2e-3;
+    out.train.epochs = epochs_for(1'600'000, corpus);
+  } else if (kind == "rnn") {
+    out.network = {.vocab = vocab, .embedding = words ? 96 : 64, .width = 256};
+    out.train.lr = 1e-3;
+    out.train.epochs = epochs_for(2'400'000, corpus);
+  } else if (kind == "lstm") {
+    out.network = {.vocab = vocab,
+                   .embedding = words ? 96 : 64,
+                   .width = words ? 200 : 384,
+                   .dropout = words ? 0 : 0.15};
+    out.train.epochs = epochs_for(words ? 5'600'000 : 12'000'000, corpus);
+  } else {
+    fail<ArgumentError>("'{}' is no kind of model: feed-forward, rnn, lstm or ngram", kind);
+  }
+  return out;
+}
+
+}  // namespace gradus::cli

@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "tensor/error.hpp"
+#include "tensor/write_file.hpp"
 #include "text/tokenizer.hpp"
 
 namespace gradus {
@@ -201,6 +202,7 @@ Vocabulary Vocabulary::parse(std::string_view text, std::string_view name) {
     fail<DataError>("{}, line 1: there is no unit '{}'; it is byte, character or word", name, unit);
   }
   vocabulary.unit_ = unit_named(unit);
+  if (!text.empty() && text.back() != '\n') fail<DataError>("{}: its last line has no end; the file was cut short", name);
   for (std::int64_t id = 0; id < size; ++id) {
     if (text.empty())
       fail<DataError>("{} ends after {} of its {} symbols; the file was cut short", name, id, size);
@@ -227,21 +229,7 @@ Vocabulary Vocabulary::parse(std::string_view text, std::string_view name) {
   return vocabulary;
 }
 
-void Vocabulary::save(const std::filesystem::path& file) const {
-  std::filesystem::path part = file;
-  part += ".part";
-  std::ofstream out(part, std::ios::binary);
-  out << serialize();
-  out.close();
-  std::error_code error;
-  if (out) std::filesystem::rename(part, file, error);
-  if (!out || error) {
-    std::error_code ignored;
-    std::filesystem::remove(part, ignored);
-    fail<DataError>("{} cannot be written; check that its folder exists, is writable and has room",
-                    file.string());
-  }
-}
+void Vocabulary::save(const std::filesystem::path& file) const { write_file(file, serialize()); }
 
 Vocabulary Vocabulary::load(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);

@@ -16,7 +16,7 @@ struct GenerateOptions {
   double top_p = 1;        // only the fewest that together reach p (Holtzman et al. 2020)
   std::uint64_t seed = 1;
   std::vector<std::int32_t> banned = {};  // never drawn, such as "<unk>"
-  std::int32_t stop = -1;            // ends the text when drawn `stop_count` times
+  std::int32_t stop = -1;                 // ends the text when drawn `stop_count` times
   std::int64_t stop_count = 1;
 };
 

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "models/evaluate.hpp"
+#include "models/ngram/arpa.hpp"
 #include "tests/catch.hpp"
 #include "text/tokenizer.hpp"
 #include "text/vocabulary.hpp"
@@ -152,4 +153,22 @@ TEST_CASE("an n-gram model refuses what it cannot be made of", "[ngram]") {
   CHECK_THROWS_AS(NgramModel(tokens, 4, {.order = 2}), ArgumentError);
   CHECK_THROWS_AS(NgramModel(tokens, 6, {.order = 0}), ArgumentError);
   CHECK_THROWS_AS(NgramModel({}, 6, {.order = 2}), ArgumentError);
+}
+
+TEST_CASE("an n-gram model comes back from ARPA text as it was", "[ngram]") {
+  const std::string text = "the cat sat .\nthe dog sat on the cat .\n\na \\ b\n";
+  const Vocabulary vocabulary = Vocabulary::build(Unit::word, text);
+  const std::vector<std::int32_t> tokens = encode(vocabulary, text);
+  const NgramModel model(tokens, static_cast<std::int32_t>(vocabulary.size()),
+                         {.order = 3, .sentence_end = vocabulary.line_end()});
+  const std::string arpa = to_arpa(model, vocabulary);
+  const ArpaModel read = from_arpa(arpa, "m");
+  CHECK(read.vocabulary == vocabulary);
+  const std::vector<double> before = model.score(tokens), after = read.model.score(tokens);
+  REQUIRE(before.size() == after.size());
+  for (std::size_t i = 0; i < before.size(); ++i) CHECK(after[i] == Approx(before[i]).epsilon(1e-7));
+  // Cut anywhere, it is refused.
+  for (std::size_t length = 0; length + 2 < arpa.size(); length += 7) {
+    CHECK_THROWS_AS(from_arpa(arpa.substr(0, length), "m"), DataError);
+  }
 }

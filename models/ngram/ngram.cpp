@@ -49,6 +49,47 @@ NgramModel::NgramModel(std::span<const std::int32_t> tokens, std::int32_t vocab,
   }
 }
 
+NgramModel::NgramModel(std::vector<std::vector<Entry>> orders, std::int32_t vocab, std::int32_t sentence_end)
+    : vocab_(vocab) {
+  options_ = {.order = static_cast<int>(orders.size()), .sentence_end = sentence_end};
+  levels_.resize(orders.size());
+  for (std::size_t n = 0; n < orders.size(); ++n) {
+    std::vector<Entry>& entries = orders[n];
+    std::sort(entries.begin(), entries.end(),
+              [](const Entry& a, const Entry& b) { return a.ngram < b.ngram; });
+    Level& level = levels_[n];
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      if (i > 0 && entries[i].ngram == entries[i - 1].ngram)
+        fail<ArgumentError>("a {}-gram is listed twice", n + 1);
+      level.token.push_back(entries[i].ngram.back());
+      level.prob.push_back(entries[i].log_prob);
+      level.backoff.push_back(entries[i].backoff);
+      level.count.push_back(0);
+    }
+    level.first_child.assign(level.token.size() + 1, 0);
+    if (n == 0) continue;
+    // Both orders are sorted alike, so each context's continuations stand together.
+    Level& contexts = levels_[n - 1];
+    const std::vector<Entry>& parents = orders[n - 1];
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < parents.size(); ++i) {
+      contexts.first_child[i] = static_cast<std::int64_t>(next);
+      while (next < entries.size() &&
+             std::equal(parents[i].ngram.begin(), parents[i].ngram.end(), entries[next].ngram.begin())) {
+        ++next;
+      }
+    }
+    contexts.first_child.back() = static_cast<std::int64_t>(next);
+    if (next != entries.size())
+      fail<ArgumentError>("a {}-gram is there whose context of {} is not", n + 1, n);
+  }
+  // Every id has a unigram, so that every token has a probability.
+  if (levels_.empty() || levels_.front().size() != vocab + 1) {
+    fail<ArgumentError>("{} unigrams for a vocabulary of {} and the begin symbol",
+                        levels_.empty() ? 0 : levels_.front().size(), vocab);
+  }
+}
+
 /// One sort of all places by what follows them gives the n-grams of every order, sorted, with their counts.
 void NgramModel::count(std::span<const std::int32_t> tokens) {
   const std::vector<std::int32_t> text = with_borders(tokens, begin_symbol(), options_.sentence_end);
@@ -90,23 +131,6 @@ void NgramModel::count(std::span<const std::int32_t> tokens) {
     levels_[n].prob.assign(levels_[n].token.size(), impossible);
     levels_[n].backoff.assign(levels_[n].token.size(), 0);
   }
-}
-
-template <class Visit>
-void NgramModel::for_each_ngram(int order, Visit&& visit) const {
-  std::vector<std::int32_t> ngram(static_cast<std::size_t>(order));
-  const auto descend = [&](auto&& self, int depth, std::int64_t begin, std::int64_t end) -> void {
-    const Level& level = levels_[at(depth)];
-    for (std::int64_t i = begin; i < end; ++i) {
-      ngram[at(depth)] = level.token[at(i)];
-      if (depth + 1 == order) {
-        visit(std::span<const std::int32_t>(ngram), i);
-      } else {
-        self(self, depth + 1, level.first_child[at(i)], level.first_child[at(i + 1)]);
-      }
-    }
-  };
-  descend(descend, 0, 0, levels_.front().size());
 }
 
 /// The lower orders count the different tokens an n-gram follows, not how often it stands (Chen and Goodman

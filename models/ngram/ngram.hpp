@@ -60,6 +60,23 @@ class NgramModel {
   /// log p of every token: (vocab) f32.
   Tensor distribution(const State& state) const;
 
+  /// One n-gram of a model given by its numbers (ARPA): natural logarithms.
+  struct Entry {
+    std::vector<std::int32_t> ngram;  // the begin symbol is vocab
+    double log_prob = 0, backoff = 0;
+  };
+  /// The model of these n-grams, orders[n - 1] those of order n, in any order. Throws ArgumentError for one
+  /// whose context is not there or that is listed twice.
+  NgramModel(std::vector<std::vector<Entry>> orders, std::int32_t vocab, std::int32_t sentence_end);
+  /// Calls visit(ngram, log_prob, backoff) for each n-gram of an order, sorted by their ids.
+  template <class Visit>
+  void visit_entries(int order, Visit&& visit) const {
+    const Level& level = levels_[static_cast<std::size_t>(order - 1)];
+    for_each_ngram(order, [&](std::span<const std::int32_t> ngram, std::int64_t i) {
+      visit(ngram, level.prob[static_cast<std::size_t>(i)], level.backoff[static_cast<std::size_t>(i)]);
+    });
+  }
+
   /// The number of n-grams of each order, the begin symbol's unigram included.
   std::vector<std::int64_t> counts() const;
   /// Kneser-Ney's discounts of each order.
@@ -84,7 +101,22 @@ class NgramModel {
   void estimate_by_counts();
   double lower_prob(std::span<const std::int32_t> ngram) const;
   template <class Visit>
-  void for_each_ngram(int order, Visit&& visit) const;
+  void for_each_ngram(int order, Visit&& visit) const {
+    std::vector<std::int32_t> ngram(static_cast<std::size_t>(order));
+    const auto descend = [&](auto&& self, std::size_t depth, std::int64_t begin, std::int64_t end) -> void {
+      const Level& level = levels_[depth];
+      for (std::int64_t i = begin; i < end; ++i) {
+        const auto entry = static_cast<std::size_t>(i);
+        ngram[depth] = level.token[entry];
+        if (depth + 1 == ngram.size()) {
+          visit(std::span<const std::int32_t>(ngram), i);
+        } else {
+          self(self, depth + 1, level.first_child[entry], level.first_child[entry + 1]);
+        }
+      }
+    };
+    descend(descend, 0, 0, levels_.front().size());
+  }
   /// The entry of an n-gram, or -1.
   std::int64_t find(std::span<const std::int32_t> ngram) const;
   std::int64_t find_child(int order, std::int64_t parent, std::int32_t token) const;

@@ -83,12 +83,12 @@ Demo prepare(const DemoOptions& options) {
     text = load_text(options.text, {.unit = options.unit == "byte" ? Unit::byte : Unit::character});
   }
   const Unit unit = options.unit == "auto" ? sensible_unit(text) : unit_named(options.unit);
-  demo.corpus = make_corpus(text, {.unit = unit}, name);
+  demo.corpus = make_corpus(text, {.unit = unit, .split = {.train = 0.9, .valid = 0}, .vocabulary = {}}, name);
   const Corpus& c = demo.corpus;
   const std::int32_t line_end = c.vocabulary.line_end();
   // The last token before the test part is what it follows.
   demo.test = c.test.tokens;
-  demo.test.insert(demo.test.begin(), unit == Unit::word ? line_end : c.valid.tokens.back());
+  demo.test.insert(demo.test.begin(), unit == Unit::word ? line_end : c.train.tokens.back());
   if (!log_probs.empty() && unit == Unit::word) {
     double total = 0;
     for (std::size_t i = log_probs.size() - c.test.tokens.size(); i < log_probs.size(); ++i)

@@ -11,7 +11,7 @@
 #include "text/tokenizer.hpp"
 
 using namespace gradus;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

@@ -6,7 +6,7 @@
 #include "text/batches.hpp"
 
 using namespace gradus;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 

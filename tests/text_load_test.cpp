@@ -8,7 +8,7 @@
 #include "text/split.hpp"
 
 using namespace gradus;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 namespace fs = std::filesystem;
 
 namespace {

@@ -7,7 +7,7 @@
 #include "text/vocabulary.hpp"
 
 using namespace gradus;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 using Ids = std::vector<std::int32_t>;
 
 TEST_CASE("word ids fall by count, then by first appearance", "[text]") {

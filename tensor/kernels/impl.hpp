@@ -206,7 +206,7 @@ T max(const T* x, std::int64_t n) {
 }
 
 template <class T>
-T log_sum_exp(const T* x, std::int64_t cols) {
+double log_sum_exp(const T* x, std::int64_t cols) {
   using B = Batch<T>;
   const T most = max<T>(x, cols);
   // A row of -inf has no shift that helps; NaN and +inf speak for themselves.
@@ -223,11 +223,11 @@ T log_sum_exp(const T* x, std::int64_t cols) {
     xsimd::exp(load_part<T>(x + i, cols - i) - s).store_aligned(parts);
     for (std::int64_t lane = 0; lane < cols - i; ++lane) total += static_cast<double>(parts[lane]);
   }
-  return static_cast<T>(static_cast<double>(shift) + std::log(total));
+  return static_cast<double>(shift) + std::log(total);
 }
 template <class T>
 void log_softmax(const T* x, T* y, std::int64_t cols) {
-  const Batch<T> all(log_sum_exp<T>(x, cols));
+  const Batch<T> all(static_cast<T>(log_sum_exp<T>(x, cols)));
   map(
       cols, y, [all](Batch<T> v) { return v - all; }, x);
 }

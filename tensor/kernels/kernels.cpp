@@ -157,8 +157,9 @@ void cross_entropy(const T* x, const std::int32_t* targets, std::int64_t rows, s
                    T* log_sums) {
   parallel::for_range(rows, cols * transcendental, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
-      log_sums[r] = table_of<T>().log_sum_exp(x + r * cols, cols);
-      losses[r] = log_sums[r] - x[r * cols + targets[r]];
+      const double log_sum = table_of<T>().log_sum_exp(x + r * cols, cols);
+      log_sums[r] = static_cast<T>(log_sum);
+      losses[r] = static_cast<T>(log_sum - static_cast<double>(x[r * cols + targets[r]]));
     }
   });
 }

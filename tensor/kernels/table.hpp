@@ -19,7 +19,7 @@ struct Table {
   T (*max)(const T* x, std::int64_t n);
   void (*log_softmax)(const T* x, T* y, std::int64_t cols);
   void (*log_softmax_backward)(const T* g, const T* y, T* dx, std::int64_t cols);
-  T (*log_sum_exp)(const T* x, std::int64_t cols);
+  double (*log_sum_exp)(const T* x, std::int64_t cols);
   void (*softmax_scaled)(const T* x, T log_sum, T scale, T* y,
                          std::int64_t cols);  // scale * exp(x - log_sum)
   void (*lstm_forward)(T* gates, const T* c_before, T* c, T* tanh_c, T* h, std::int64_t hidden);

@@ -1,0 +1,194 @@
+#include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/reduction.hpp"
+#include "autograd/tape.hpp"
+#include "nn/dropout.hpp"
+#include "nn/embedding.hpp"
+#include "nn/linear.hpp"
+#include "nn/losses.hpp"
+#include "nn/lstm.hpp"
+#include "nn/rnn.hpp"
+#include "tensor/ops.hpp"
+#include "tests/catch.hpp"
+#include "tests/fixture.hpp"
+
+using namespace gradus;
+using gradus::test::difference;
+using gradus::test::fixture;
+
+namespace {
+
+double tolerance(Dtype dtype) {
+  return dtype == Dtype::f64 ? 1e-12 : 1e-5;
+}
+
+/// Gives the layer the fixture's weights.
+template <class Layer>
+void load(Layer& layer, const std::string& name, Dtype dtype) {
+  for_each_parameter(layer, [&](const std::string& path, Parameter& parameter) {
+    INFO(path);
+    const Tensor value = fixture(name + "/" + path).to(dtype);
+    REQUIRE(value.shape() == parameter.shape());
+    parameter.mutable_value() = value;
+  });
+}
+
+template <class Layer>
+void check_weight_gradients(const Layer& layer, const std::string& name, const Gradients& gradients,
+                            Dtype dtype) {
+  int count = 0;
+  for_each_parameter(layer, [&](const std::string& path, const Parameter& parameter) {
+    INFO(path);
+    CHECK(difference(gradients[parameter].to(Dtype::f64), fixture(name + "/d_" + path)) < tolerance(dtype));
+    ++count;
+  });
+  CHECK(count == 4 * static_cast<int>(layer.layers.size()));
+}
+
+void check_rnn(const std::string& name, nn::RecurrentOptions options, nn::Activation f, Dtype dtype) {
+  INFO(name << " in " << name_of(dtype));
+  const auto value = [&](const std::string& part) { return fixture(name + "/" + part).to(dtype); };
+  Rng rng(1);
+  nn::Rnn rnn(rng, 4, 6, options, f);
+  load(rnn, name, dtype);
+  Tape tape;
+  const Variable x = tape.watch(value("x")), h0 = tape.watch(value("h0"));
+  const auto [out, last] = rnn(x, {h0});
+  CHECK(difference(out.value().to(Dtype::f64), fixture(name + "/out")) < tolerance(dtype));
+  CHECK(difference(last.h.value().to(Dtype::f64), fixture(name + "/hn")) < tolerance(dtype));
+  const Variable loss = sum(out * Variable(value("w_out"))) + sum(last.h * Variable(value("w_h")));
+  const Gradients gradients = tape.backward(loss);
+  CHECK(difference(gradients[x].to(Dtype::f64), fixture(name + "/d_x")) < tolerance(dtype));
+  CHECK(difference(gradients[h0].to(Dtype::f64), fixture(name + "/d_h0")) < tolerance(dtype));
+  check_weight_gradients(rnn, name, gradients, dtype);
+}
+
+void check_lstm(const std::string& name, nn::RecurrentOptions options, Dtype dtype) {
+  INFO(name << " in " << name_of(dtype));
+  const auto value = [&](const std::string& part) { return fixture(name + "/" + part).to(dtype); };
+  Rng rng(1);
+  nn::Lstm lstm(rng, 4, 6, options);
+  load(lstm, name, dtype);
+  Tape tape;
+  const Variable x = tape.watch(value("x")), h0 = tape.watch(value("h0")), c0 = tape.watch(value("c0"));
+  const auto [out, last] = lstm(x, {h0, c0});
+  CHECK(difference(out.value().to(Dtype::f64), fixture(name + "/out")) < tolerance(dtype));
+  CHECK(difference(last.h.value().to(Dtype::f64), fixture(name + "/hn")) < tolerance(dtype));
+  CHECK(difference(last.c.value().to(Dtype::f64), fixture(name + "/cn")) < tolerance(dtype));
+  const Variable loss = sum(out * Variable(value("w_out"))) + sum(last.h * Variable(value("w_h"))) +
+                        sum(last.c * Variable(value("w_c")));
+  const Gradients gradients = tape.backward(loss);
+  CHECK(difference(gradients[x].to(Dtype::f64), fixture(name + "/d_x")) < tolerance(dtype));
+  CHECK(difference(gradients[h0].to(Dtype::f64), fixture(name + "/d_h0")) < tolerance(dtype));
+  CHECK(difference(gradients[c0].to(Dtype::f64), fixture(name + "/d_c0")) < tolerance(dtype));
+  check_weight_gradients(lstm, name, gradients, dtype);
+}
+
+}  // namespace
+
+TEST_CASE("Rnn's outputs and gradients are PyTorch's", "[nn]") {
+  for (const Dtype dtype : {Dtype::f64, Dtype::f32}) {
+    check_rnn("rnn_tanh_1", {}, nn::Activation::tanh, dtype);
+    check_rnn("rnn_relu_2", {.layers = 2}, nn::Activation::relu, dtype);
+  }
+}
+
+TEST_CASE("Lstm's outputs and gradients are PyTorch's", "[nn]") {
+  for (const Dtype dtype : {Dtype::f64, Dtype::f32}) {
+    check_lstm("lstm_1", {}, dtype);
+    check_lstm("lstm_2", {.layers = 2}, dtype);
+  }
+}
+
+TEST_CASE("a fused sequence equals the same in plain ops", "[nn]") {
+  Rng rng(5);
+  const auto draw = [&](const Shape& shape) { return Variable(rng.uniform(shape, -1, 1, Dtype::f64)); };
+  const Variable x = draw({7, 3, 5}), h = draw({3, 9}), c = draw({3, 9});
+  {
+    const Variable wi = draw({36, 5}), wh = draw({36, 9}), bi = draw({36}), bh = draw({36});
+    CHECK(difference(nn::lstm_sequence(x, h, c, wi, wh, bi, bh).value(),
+                     nn::lstm_sequence_by_ops(x, h, c, wi, wh, bi, bh).value()) < 1e-13);
+  }
+  for (const nn::Activation f : {nn::Activation::tanh, nn::Activation::relu}) {
+    const Variable wi = draw({9, 5}), wh = draw({9, 9}), bi = draw({9}), bh = draw({9});
+    CHECK(difference(nn::rnn_sequence(f, x, h, wi, wh, bi, bh).value(),
+                     nn::rnn_sequence_by_ops(f, x, h, wi, wh, bi, bh).value()) < 1e-13);
+  }
+}
+
+TEST_CASE("cross_entropy and its gradient are PyTorch's", "[nn]") {
+  const Indices targets =
+      load_npy_indices(std::string(GRADUS_SOURCE_DIR) + "/tests/fixtures/cross_entropy/targets.npy");
+  Tape tape;
+  const Variable logits = tape.watch(fixture("cross_entropy/logits"));
+  const Variable loss = nn::cross_entropy(logits, targets);
+  CHECK(loss.item() == Approx(fixture("cross_entropy/loss").item()).epsilon(1e-13));
+  CHECK(difference(tape.backward(loss)[logits], fixture("cross_entropy/d_logits")) < 1e-13);
+}
+
+TEST_CASE("cross_entropy of huge logits does not overflow, and names a bad target", "[nn]") {
+  const Variable logits(Tensor::of({1000, -1000, 999}, Dtype::f32));
+  const auto loss = [&](std::int32_t target) {
+    return nn::cross_entropy(logits, Indices(std::vector<std::int32_t>{target}, {})).item();
+  };
+  CHECK(loss(0) == Approx(std::log(1 + std::exp(-1.0))).epsilon(1e-5));
+  CHECK(loss(1) == Approx(2000.3132).epsilon(1e-6));
+  CHECK_THROWS_WITH(loss(3), Catch::Contains("target 3") && Catch::Contains("nn_test.cpp"));
+  CHECK_THROWS_AS(nn::cross_entropy(logits, Indices({0, 1})), ShapeError);
+}
+
+TEST_CASE("dropout keeps the mean, zeroes the rate and does nothing without a generator", "[nn]") {
+  const Variable x(ones({200, 500}));
+  Rng rng(3);
+  const Tensor y = nn::dropout(x, 0.3, &rng).value();
+  std::int64_t zero = 0;
+  for (const float v : y.values<float>()) {
+    zero += v == 0;
+    if (v != 0) REQUIRE(v == Approx(1 / 0.7f));
+  }
+  CHECK(static_cast<double>(zero) / 1e5 == Approx(0.3).margin(0.01));
+  CHECK(mean(y).item() == Approx(1).margin(0.01));
+  CHECK(identical(nn::dropout(x, 0.3, nullptr).value(), x.value()));
+  CHECK_THROWS_AS(nn::dropout(x, 1.0, &rng), ArgumentError);
+}
+
+TEST_CASE("initialisers have the bounds and deviations of their papers", "[nn]") {
+  Rng rng(4);
+  const auto deviation = [](const Tensor& x) {
+    return std::sqrt(sum_squares(x) / static_cast<double>(x.size()));
+  };
+  const Shape shape{300, 500};
+  CHECK(deviation(nn::xavier_uniform(rng, shape)) == Approx(std::sqrt(2.0 / 800)).epsilon(0.01));
+  CHECK(deviation(nn::xavier_normal(rng, shape)) == Approx(std::sqrt(2.0 / 800)).epsilon(0.01));
+  CHECK(deviation(nn::kaiming_uniform(rng, shape)) == Approx(std::sqrt(2.0 / 500)).epsilon(0.01));
+  CHECK(deviation(nn::kaiming_normal(rng, shape)) == Approx(std::sqrt(2.0 / 500)).epsilon(0.01));
+  CHECK(deviation(nn::uniform(rng, shape, 0.3)) == Approx(0.3 / std::sqrt(3.0)).epsilon(0.01));
+  const nn::Linear linear(rng, 16, 8);
+  for (const float w : linear.weight.value().values<float>()) CHECK(std::abs(w) <= 0.25f);
+}
+
+TEST_CASE("parameters have PyTorch's names, and all are counted", "[nn]") {
+  Rng rng(1);
+  nn::Lstm lstm(rng, 3, 5, {.layers = 2});
+  std::vector<std::string> names;
+  for_each_parameter(lstm, [&](const std::string& path, Parameter&) { names.push_back(path); });
+  CHECK(names == std::vector<std::string>{"weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0",
+                                          "weight_ih_l1", "weight_hh_l1", "bias_ih_l1", "bias_hh_l1"});
+  CHECK(count_parameters(lstm) == 20 * 3 + 20 * 5 + 40 + 20 * 5 + 20 * 5 + 40);
+  CHECK(count_parameters(nn::Linear(rng, 4, 3, {.bias = false})) == 12);
+}
+
+TEST_CASE("layers refuse what does not fit, and say which", "[nn]") {
+  Rng rng(1);
+  const nn::Lstm lstm(rng, 3, 5);
+  const nn::Rnn rnn(rng, 3, 5);
+  const Variable x(zeros({2, 4, 3}));
+  CHECK_THROWS_WITH(lstm(Variable(zeros({2, 4, 2})), lstm.start(4)),
+                    Catch::Contains("Lstm") && Catch::Contains("(time, batch, 3)"));
+  CHECK_THROWS_WITH(lstm(x, lstm.start(3)), Catch::Contains("Lstm") && Catch::Contains("(1, 4, 5)"));
+  CHECK_THROWS_WITH(rnn(Variable(zeros({0, 4, 3})), rnn.start(4)), Catch::Contains("Rnn"));
+  CHECK_THROWS_AS(nn::Lstm(rng, 0, 5), ArgumentError);
+  CHECK_THROWS_AS(nn::Lstm(rng, 3, 5, {.layers = 0}), ArgumentError);
+  CHECK_THROWS_AS(nn::Linear(rng, 3, 0), ArgumentError);
+  CHECK_THROWS_WITH(nn::Embedding(rng, 4, 2)(Indices({0, 4})), Catch::Contains("id 4"));
+  CHECK_THROWS_WITH(nn::Linear(rng, 3, 2)(Variable(zeros({2, 4}))), Catch::Contains("linear"));
+}

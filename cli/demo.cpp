@@ -83,7 +83,8 @@ Demo prepare(const DemoOptions& options) {
     text = load_text(options.text, {.unit = options.unit == "byte" ? Unit::byte : Unit::character});
   }
   const Unit unit = options.unit == "auto" ? sensible_unit(text) : unit_named(options.unit);
-  demo.corpus = make_corpus(text, {.unit = unit, .split = {.train = 0.9, .valid = 0}, .vocabulary = {}}, name);
+  demo.corpus =
+      make_corpus(text, {.unit = unit, .split = {.train = 0.9, .valid = 0}, .vocabulary = {}}, name);
   const Corpus& c = demo.corpus;
   const std::int32_t line_end = c.vocabulary.line_end();
   // The last token before the test part is what it follows.
@@ -102,6 +103,10 @@ Demo prepare(const DemoOptions& options) {
   return demo;
 }
 
+std::string perplexity_text(double perplexity) {
+  return std::isinf(perplexity) ? "infinite" : fmt::format("{:.4f}", perplexity);
+}
+
 template <class M>
 void finish(Demo& demo, Row row, const M& model) {
   const Corpus& c = demo.corpus;
@@ -112,7 +117,8 @@ void finish(Demo& demo, Row row, const M& model) {
   if (c.vocabulary.unknown() >= 0) how.banned = {c.vocabulary.unknown()};
   const std::vector<std::int32_t> prompt{c.vocabulary.line_end() >= 0 ? c.vocabulary.line_end() : 0};
   row.sample = decode(c.vocabulary, models::generate(model, prompt, how));
-  demo.say("  {:<28} perplexity {:>10.4f}   {:.1f} s\n", row.model, row.result.perplexity(), row.seconds);
+  demo.say("  {:<28} perplexity {:>10}   {:.1f} s\n", row.model, perplexity_text(row.result.perplexity()),
+           row.seconds);
   demo.rows.push_back(std::move(row));
 }
 
@@ -146,10 +152,6 @@ void add_neural(Demo& demo, const std::string& kind) {
   row.seconds = progress.seconds();
   row.tokens_per_second = static_cast<double>(done.tokens) / row.seconds;
   finish(demo, std::move(row), model);
-}
-
-std::string perplexity_text(double perplexity) {
-  return std::isinf(perplexity) ? "infinite" : fmt::format("{:.4f}", perplexity);
 }
 
 void print_table(const Demo& demo) {

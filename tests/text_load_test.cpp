@@ -3,34 +3,15 @@
 
 #include "tensor/error.hpp"
 #include "tests/catch.hpp"
+#include "tests/folder.hpp"
 #include "text/corpus.hpp"
 #include "text/load.hpp"
 #include "text/split.hpp"
 
 using namespace gradus;
 using Catch::Contains;
+using gradus::test::Folder;
 namespace fs = std::filesystem;
-
-namespace {
-
-class Folder {
- public:
-  Folder() { fs::create_directories(path_); }
-  ~Folder() { fs::remove_all(path_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
-  fs::path write(const std::string& name, const std::string& text) const {
-    std::ofstream(path_ / name, std::ios::binary) << text;
-    return path_ / name;
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_ = fs::temp_directory_path() / "gradus_load_test";
-};
-
-}  // namespace
 
 TEST_CASE("a file is loaded as it is, without a byte order mark", "[text]") {
   const Folder folder;

@@ -59,23 +59,23 @@ void check_targets(const Variable& logits, const Indices& targets, Where where) 
 Variable cross_entropies(const Variable& logits, const Indices& targets, Where where) {
   const Shape shape = targets.shape();
   Tensor losses = Tensor::uninitialized(shape, logits.dtype());
-  Tensor log_sums = Tensor::uninitialized(shape, logits.dtype());
+  Tensor log_totals = Tensor::uninitialized(shape, logits.dtype());
   const Tensor x = logits.value();
   const std::int64_t rows = targets.size(), classes = x.dim(-1);
   visit_dtype(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     kernels::cross_entropy(x.data<T>(), targets.data(), rows, classes, losses.mutable_data<T>(),
-                           log_sums.mutable_data<T>());
+                           log_totals.mutable_data<T>());
   });
   const auto differentiable = [logits, targets](const Variable& g) {
     const Variable off = softmax(logits) - Variable(one_hot(targets, logits.shape(), logits.dtype()));
     return off * reshape(g, g.shape().inserted(g.rank(), 1));
   };
-  const auto fused = [x, targets, log_sums, rows, classes](const Tensor& g) {
+  const auto fused = [x, targets, log_totals, rows, classes](const Tensor& g) {
     Tensor dx = Tensor::uninitialized(x.shape(), x.dtype());
     visit_dtype(x.dtype(), [&](auto tag) {
       using T = decltype(tag);
-      kernels::cross_entropy_backward(x.data<T>(), targets.data(), log_sums.data<T>(), g.data<T>(), rows,
+      kernels::cross_entropy_backward(x.data<T>(), targets.data(), log_totals.data<T>(), g.data<T>(), rows,
                                       classes, dx.mutable_data<T>());
     });
     return dx;

@@ -134,9 +134,9 @@ void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* 
     case Binary::div:
       return run([](B l, B r) { return l / r; });
     case Binary::maximum:  // NaN on either side wins
-      return run([](B l, B r) { return xsimd::select((l > r) | (l != l), l, r); });
+      return run([](B l, B r) { return xsimd::select((l > r) | xsimd::isnan(l), l, r); });
     case Binary::minimum:
-      return run([](B l, B r) { return xsimd::select((l < r) | (l != l), l, r); });
+      return run([](B l, B r) { return xsimd::select((l < r) | xsimd::isnan(l), l, r); });
     case Binary::less:
       return run([](B l, B r) { return xsimd::select(l < r, B(1), B(0)); });
     case Binary::less_equal:
@@ -190,7 +190,7 @@ double sum_squares(const T* x, std::int64_t n) {
 template <class T>
 T max(const T* x, std::int64_t n) {
   using B = Batch<T>;
-  const auto larger = [](B l, B r) { return xsimd::select((l > r) | (l != l), l, r); };
+  const auto larger = [](B l, B r) { return xsimd::select((l > r) | xsimd::isnan(l), l, r); };
   B acc(x[0]);
   std::int64_t i = 0;
   for (; i + lanes<T> <= n; i += lanes<T>) acc = larger(acc, B::load_unaligned(x + i));
@@ -205,12 +205,17 @@ T max(const T* x, std::int64_t n) {
   return most;
 }
 
+/// What exponents are shifted by, so that none overflows. A row of -inf has no shift that helps; NaN and +inf
+/// speak for themselves.
 template <class T>
-double log_sum_exp(const T* x, std::int64_t cols) {
-  using B = Batch<T>;
+T shift_of(const T* x, std::int64_t cols) {
   const T most = max<T>(x, cols);
-  // A row of -inf has no shift that helps; NaN and +inf speak for themselves.
-  const T shift = most - most == 0 ? most : T{0};
+  return most - most == 0 ? most : T{0};
+}
+template <class T>
+LogSum<T> log_sum_exp(const T* x, std::int64_t cols) {
+  using B = Batch<T>;
+  const T shift = shift_of<T>(x, cols);
   const B s(shift);
   B acc(0);
   std::int64_t i = 0;
@@ -223,13 +228,15 @@ double log_sum_exp(const T* x, std::int64_t cols) {
     xsimd::exp(load_part<T>(x + i, cols - i) - s).store_aligned(parts);
     for (std::int64_t lane = 0; lane < cols - i; ++lane) total += static_cast<double>(parts[lane]);
   }
-  return static_cast<double>(shift) + std::log(total);
+  return {shift, std::log(total)};
 }
 template <class T>
 void log_softmax(const T* x, T* y, std::int64_t cols) {
-  const Batch<T> all(static_cast<T>(log_sum_exp<T>(x, cols)));
+  // Two subtractions: the sum of shift and logarithm would be rounded as coarsely as the largest x.
+  const LogSum<T> sum = log_sum_exp<T>(x, cols);
+  const Batch<T> shift(sum.shift), log_total(static_cast<T>(sum.log_total));
   map(
-      cols, y, [all](Batch<T> v) { return v - all; }, x);
+      cols, y, [shift, log_total](Batch<T> v) { return v - shift - log_total; }, x);
 }
 template <class T>
 void log_softmax_backward(const T* g, const T* y, T* dx, std::int64_t cols) {
@@ -238,10 +245,10 @@ void log_softmax_backward(const T* g, const T* y, T* dx, std::int64_t cols) {
       cols, dx, [total](Batch<T> gv, Batch<T> yv) { return gv - xsimd::exp(yv) * total; }, g, y);
 }
 template <class T>
-void softmax_scaled(const T* x, T log_sum, T scale, T* y, std::int64_t cols) {
-  const Batch<T> all(log_sum), s(scale);
+void softmax_scaled(const T* x, T log_total, T scale, T* y, std::int64_t cols) {
+  const Batch<T> shift(shift_of<T>(x, cols)), all(log_total), s(scale);
   map(
-      cols, y, [all, s](Batch<T> v) { return s * xsimd::exp(v - all); }, x);
+      cols, y, [shift, all, s](Batch<T> v) { return s * xsimd::exp(v - shift - all); }, x);
 }
 
 /// Calls f(offset, load, store) for each batch of `n` elements; load and store mind the last one's length.

@@ -94,7 +94,15 @@ double sum(const T* x, std::int64_t n) {
 }
 template <class T>
 double sum_squares(const T* x, std::int64_t n) {
-  return sum_blocks(x, n, table_of<T>().sum_squares);
+  return sum_blocks(x, n, [](const T* from, std::int64_t count) {
+    const double fast = table_of<T>().sum_squares(from, count);
+    if (sizeof(T) == 8 || (fast > 1e-30 && fast < 1e30)) return fast;
+    // Squares that f32 does not hold: too large, too small, or none.
+    double total = 0;
+    for (std::int64_t i = 0; i < count; ++i)
+      total += static_cast<double>(from[i]) * static_cast<double>(from[i]);
+    return total;
+  });
 }
 template <class T>
 bool all_finite(const T* x, std::int64_t n) {
@@ -154,21 +162,22 @@ void log_softmax_backward(const T* g, const T* y, std::int64_t rows, std::int64_
 }
 template <class T>
 void cross_entropy(const T* x, const std::int32_t* targets, std::int64_t rows, std::int64_t cols, T* losses,
-                   T* log_sums) {
+                   T* log_totals) {
   parallel::for_range(rows, cols * transcendental, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
-      const double log_sum = table_of<T>().log_sum_exp(x + r * cols, cols);
-      log_sums[r] = static_cast<T>(log_sum);
-      losses[r] = static_cast<T>(log_sum - static_cast<double>(x[r * cols + targets[r]]));
+      const LogSum<T> sum = table_of<T>().log_sum_exp(x + r * cols, cols);
+      log_totals[r] = static_cast<T>(sum.log_total);
+      const double below = static_cast<double>(sum.shift) - static_cast<double>(x[r * cols + targets[r]]);
+      losses[r] = static_cast<T>(below + sum.log_total);
     }
   });
 }
 template <class T>
-void cross_entropy_backward(const T* x, const std::int32_t* targets, const T* log_sums, const T* g,
+void cross_entropy_backward(const T* x, const std::int32_t* targets, const T* log_totals, const T* g,
                             std::int64_t rows, std::int64_t cols, T* dx) {
   parallel::for_range(rows, cols * transcendental, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
-      table_of<T>().softmax_scaled(x + r * cols, log_sums[r], g[r], dx + r * cols, cols);
+      table_of<T>().softmax_scaled(x + r * cols, log_totals[r], g[r], dx + r * cols, cols);
       dx[r * cols + targets[r]] -= g[r];
     }
   });

@@ -53,14 +53,14 @@ void log_softmax(const T* x, std::int64_t rows, std::int64_t cols, T* y);
 /// dx = g - exp(y) * rowsum(g), the gradient of y = log_softmax(x)
 template <class T>
 void log_softmax_backward(const T* g, const T* y, std::int64_t rows, std::int64_t cols, T* dx);
-/// Per row: losses[r] = logsumexp(x[r]) - x[r, targets[r]] and log_sums[r] = logsumexp(x[r]).
-/// Targets are in range (checked by the caller).
+/// Per row: losses[r] = logsumexp(x[r]) - x[r, targets[r]] and log_totals[r] = logsumexp(x[r] - max(x[r])),
+/// for the gradient. Targets are in range (checked by the caller).
 template <class T>
 void cross_entropy(const T* x, const std::int32_t* targets, std::int64_t rows, std::int64_t cols, T* losses,
-                   T* log_sums);
-/// dx[r, c] = g[r] * (exp(x[r, c] - log_sums[r]) - [c = targets[r]])
+                   T* log_totals);
+/// dx[r, c] = g[r] * (exp(x[r, c] - logsumexp(x[r])) - [c = targets[r]])
 template <class T>
-void cross_entropy_backward(const T* x, const std::int32_t* targets, const T* log_sums, const T* g,
+void cross_entropy_backward(const T* x, const std::int32_t* targets, const T* log_totals, const T* g,
                             std::int64_t rows, std::int64_t cols, T* dx);
 
 /// The pointwise part of an LSTM step. gates: (batch, 4 * hidden), pre-activations i, f, g, o side by side

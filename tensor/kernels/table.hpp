@@ -8,6 +8,13 @@
 /// pointers only.
 namespace gradus::kernels {
 
+/// log(sum(exp(x))) = shift + log_total, kept apart so that neither is rounded to the other's size.
+template <class T>
+struct LogSum {
+  T shift;  // the largest x, when it is finite
+  double log_total;
+};
+
 template <class T>
 struct Table {
   void (*unary)(Unary op, const T* x, T* y, std::int64_t n);
@@ -19,9 +26,9 @@ struct Table {
   T (*max)(const T* x, std::int64_t n);
   void (*log_softmax)(const T* x, T* y, std::int64_t cols);
   void (*log_softmax_backward)(const T* g, const T* y, T* dx, std::int64_t cols);
-  double (*log_sum_exp)(const T* x, std::int64_t cols);
-  void (*softmax_scaled)(const T* x, T log_sum, T scale, T* y,
-                         std::int64_t cols);  // scale * exp(x - log_sum)
+  LogSum<T> (*log_sum_exp)(const T* x, std::int64_t cols);
+  // scale * exp(x - shift - log_total)
+  void (*softmax_scaled)(const T* x, T log_total, T scale, T* y, std::int64_t cols);
   void (*lstm_forward)(T* gates, const T* c_before, T* c, T* tanh_c, T* h, std::int64_t hidden);
   void (*lstm_backward)(const T* gates, const T* c_before, const T* tanh_c, const T* dh, T* dc, T* d_gates,
                         std::int64_t hidden);

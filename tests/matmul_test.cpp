@@ -1,0 +1,147 @@
+#include <array>
+
+#include "tensor/kernels/kernels.hpp"
+#include "tensor/ops.hpp"
+#include "tensor/parallel.hpp"
+#include "tensor/random.hpp"
+#include "tests/catch.hpp"
+#include "tests/fixture.hpp"
+
+using namespace gradus;
+using Catch::Contains;
+using gradus::test::difference;
+
+namespace {
+
+/// The three loops, in double.
+Tensor naive(const Tensor& a, const Tensor& b, bool ta, bool tb) {
+  const std::int64_t m = a.dim(ta ? 1 : 0), k = a.dim(ta ? 0 : 1), n = b.dim(tb ? 0 : 1);
+  std::vector<double> out(static_cast<std::size_t>(m * n));
+  for (std::int64_t i = 0; i < m; ++i) {
+    for (std::int64_t p = 0; p < k; ++p) {
+      const double left = a.at(ta ? p * m + i : i * k + p);
+      for (std::int64_t j = 0; j < n; ++j)
+        out[static_cast<std::size_t>(i * n + j)] += left * b.at(tb ? j * k + p : p * n + j);
+    }
+  }
+  return Tensor::from(out, {m, n});
+}
+
+}  // namespace
+
+TEST_CASE("products of all sizes, transposed or not, equal three loops on every instruction set",
+          "[matmul]") {
+  Rng rng(7);
+  const std::vector<std::array<std::int64_t, 3>> sizes{
+      {1, 1, 1},    {1, 17, 5},   {2, 3, 4},   {5, 6, 7},      {6, 16, 32},   {7, 33, 65},  {13, 100, 1},
+      {64, 64, 64}, {20, 50, 81}, {3, 300, 2}, {100, 20, 130}, {1, 513, 300}, {65, 7, 257}, {31, 401, 15}};
+  for (const char* name : kernels::available_instruction_sets()) {
+    kernels::use_instruction_set(name);
+    for (const auto& [m, k, n] : sizes) {
+      for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
+        for (const bool ta : {false, true}) {
+          for (const bool tb : {false, true}) {
+            INFO(name << " " << m << "x" << k << "x" << n << " " << name_of(dtype) << " " << ta << tb);
+            const Tensor a = rng.uniform(ta ? Shape{k, m} : Shape{m, k}, -1, 1, dtype);
+            const Tensor b = rng.uniform(tb ? Shape{n, k} : Shape{k, n}, -1, 1, dtype);
+            const Tensor expected = naive(a, b, ta, tb);
+            // Each of k products and sums of numbers up to 1 may be off by half a unit in the last place.
+            const double tolerance = static_cast<double>(k) * (dtype == Dtype::f32 ? 0x1p-23 : 0x1p-52);
+            const MatmulOptions options{.transpose_a = ta, .transpose_b = tb};
+            const Tensor c = matmul(a, b, options);
+            CHECK(difference(c.to(Dtype::f64), expected) <= tolerance);
+            Tensor sum = c;
+            add_matmul(sum, a, b, options);
+            CHECK(difference(sum.to(Dtype::f64), expected * 2) <= tolerance);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a product has the same bits for any number of threads", "[matmul][threads]") {
+  Rng rng(8);
+  for (const auto& [m, k, n] :
+       std::vector<std::array<std::int64_t, 3>>{{200, 300, 250}, {3, 500, 4000}, {900, 64, 7}}) {
+    const Tensor a = rng.normal({m, k}), b = rng.normal({k, n}), w = rng.normal({n, k}),
+                 bias = rng.normal({n});
+    set_threads(1);
+    const Tensor product = matmul(a, b), affine = linear(a, w, bias);
+    for (const int count : {2, 3, 8}) {
+      set_threads(count);
+      INFO(count << " threads");
+      CHECK(identical(matmul(a, b), product));
+      CHECK(identical(linear(a, w, bias), affine));
+    }
+  }
+  set_threads(0);
+}
+
+TEST_CASE("a row of a product does not depend on how many rows there are", "[matmul]") {
+  // So that a batch of one gives what a batch of many gave: scoring a text step by step or in chunks.
+  Rng rng(9);
+  const Tensor a = rng.normal({37, 200}), b = rng.normal({200, 300});
+  const Tensor whole = matmul(a, b);
+  for (const std::int64_t i : {0, 5, 36}) {
+    INFO("row " << i);
+    CHECK(difference(matmul(a.rows(i, i + 1), b)[0], whole[i]) < 1e-5);
+  }
+}
+
+TEST_CASE("NaN and infinity go through a product, zeros do not hide them", "[matmul]") {
+  for (const char* name : kernels::available_instruction_sets()) {
+    kernels::use_instruction_set(name);
+    Tensor a = zeros({9, 40});
+    a.mutable_data<float>()[3 * 40 + 7] = std::numeric_limits<float>::quiet_NaN();
+    Tensor b = zeros({40, 21});
+    b.mutable_data<float>()[0] = std::numeric_limits<float>::infinity();
+    const Tensor c = matmul(a, b);
+    for (std::int64_t j = 0; j < 21; ++j) CHECK(std::isnan(c.at(3 * 21 + j)));
+    CHECK(std::isnan(c.at(0)));  // 0 * infinity
+    CHECK(c.at(1) == 0);
+  }
+}
+
+TEST_CASE("a packed product equals an unpacked one", "[matmul]") {
+  Rng rng(10);
+  for (const char* name : kernels::available_instruction_sets()) {
+    kernels::use_instruction_set(name);
+    for (const auto& [m, k, n] :
+         std::vector<std::array<std::int64_t, 3>>{{1, 7, 5}, {20, 200, 800}, {33, 65, 17}}) {
+      for (const bool transposed : {false, true}) {
+        INFO(name << " " << m << "x" << k << "x" << n << (transposed ? " transposed" : ""));
+        const Tensor a = rng.normal({m, k}, 0, 1, Dtype::f64);
+        const Tensor b = rng.normal(transposed ? Shape{n, k} : Shape{k, n}, 0, 1, Dtype::f64);
+        const kernels::PackedMatrix<double> packed(b.data<double>(), transposed ? k : n, transposed, k, n);
+        Tensor c = ones({m, n}, Dtype::f64);
+        kernels::gemm_packed(m, a.data<double>(), k, packed, c.mutable_data<double>(), n, 1.0);
+        CHECK(difference(c - 1, naive(a, b, false, transposed)) < 1e-13);
+      }
+    }
+  }
+  kernels::use_instruction_set(kernels::available_instruction_sets().front());
+  const Tensor b = ones({3, 3}, Dtype::f64);
+  const kernels::PackedMatrix<double> packed(b.data<double>(), 3, false, 3, 3);
+  kernels::use_instruction_set(kernels::available_instruction_sets().back());
+  if (kernels::available_instruction_sets().size() > 1) {
+    Tensor c = ones({3, 3}, Dtype::f64);
+    CHECK_THROWS_AS(kernels::gemm_packed(3, b.data<double>(), 3, packed, c.mutable_data<double>(), 3, 0.0),
+                    ArgumentError);
+  }
+  CHECK_THROWS_AS(kernels::use_instruction_set("abacus"), ArgumentError);
+}
+
+TEST_CASE("matmul follows NumPy for vectors, batches and empty axes", "[matmul]") {
+  CHECK(matmul(zeros({3}), zeros({3})).shape() == Shape{});
+  CHECK(matmul(zeros({3}), zeros({3, 4})).shape() == Shape{4});
+  CHECK(matmul(zeros({2, 3}), zeros({3})).shape() == Shape{2});
+  CHECK(matmul(zeros({5, 1, 2, 3}), zeros({4, 3, 6})).shape() == Shape{5, 4, 2, 6});
+  CHECK(matmul(ones({2, 0}), ones({0, 3})).text() == "[[0, 0, 0], [0, 0, 0]]");
+  CHECK(matmul(ones({0, 2}), ones({2, 3})).shape() == Shape{0, 3});
+  CHECK_THROWS_WITH(matmul(zeros({2, 3}), zeros({2, 3})), Contains("matmul") && Contains("(2, 3)"));
+  CHECK_THROWS_AS(matmul(zeros({}), zeros({3})), ShapeError);
+  CHECK_THROWS_AS(matmul(zeros({2, 2, 3}), zeros({3, 3, 4})), ShapeError);
+  CHECK_THROWS_AS(matmul(zeros({2, 3}), zeros({3, 2}, Dtype::f64)), DtypeError);
+  CHECK_THROWS_WITH(linear(zeros({2, 3}), zeros({4, 2}), Tensor()), Contains("linear"));
+}

@@ -78,15 +78,17 @@ Demo prepare(const DemoOptions& options) {
     SyntheticText synthetic = synthetic_corpus(options.seed, options.tokens);
     text = std::move(synthetic.text);
     log_probs = std::move(synthetic.log_probs);
+    if (options.unit == "auto") demo.options.unit = "word";
   } else {
     name = options.text;
     text = load_text(options.text, {.unit = options.unit == "byte" ? Unit::byte : Unit::character});
   }
-  const Unit unit = options.unit == "auto" ? sensible_unit(text) : unit_named(options.unit);
+  const Unit unit = demo.options.unit == "auto" ? sensible_unit(text) : unit_named(demo.options.unit);
   demo.corpus =
       make_corpus(text, {.unit = unit, .split = {.train = 0.9, .valid = 0}, .vocabulary = {}}, name);
   const Corpus& c = demo.corpus;
   const std::int32_t line_end = c.vocabulary.line_end();
+  require_batch(c, name);
   // The last token before the test part is what it follows.
   demo.test = c.test.tokens;
   demo.test.insert(demo.test.begin(), unit == Unit::word ? line_end : c.train.tokens.back());
@@ -206,6 +208,10 @@ void run(const DemoOptions& options) {
   set_threads(options.threads);
   Demo demo = prepare(options);
   const bool words = demo.corpus.vocabulary.unit() == Unit::word;
+  const std::filesystem::path file = std::filesystem::path(options.out) / "results.json";
+  std::error_code ignored;  // require_writable says what is wrong
+  std::filesystem::create_directories(options.out, ignored);
+  require_writable(file);
 
   demo.say(
       "Counting. Maximum likelihood gives 0 to what it has not seen, and most of what comes is unseen "
@@ -230,9 +236,6 @@ void run(const DemoOptions& options) {
   for (const Row& row : demo.rows) demo.say("\n--- {}\n{}\n", row.model, row.sample);
 
   const std::string text = results(demo).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  std::error_code error;
-  std::filesystem::create_directories(options.out, error);
-  const std::filesystem::path file = std::filesystem::path(options.out) / "results.json";
   write_file(file, text);
   demo.say("\nWritten: {}\n", file.string());
   if (options.json) fmt::print("{}", text);

@@ -10,6 +10,7 @@
 #include "models/evaluate.hpp"
 #include "models/generate.hpp"
 #include "tensor/parallel.hpp"
+#include "tensor/write_file.hpp"
 #include "text/load.hpp"
 #include "text/tokenizer.hpp"
 
@@ -59,13 +60,14 @@ void TrainCommand::train_network(const Corpus& corpus) const {
 
 void TrainCommand::run() const {
   set_threads(threads);
+  require_writable(out);
   const Unit chosen = unit_named(unit);
   const std::string loaded = load_text(text, {.unit = chosen});
   Corpus corpus;
   corpus.vocabulary = Vocabulary::build(chosen, loaded, {.min_count = min_count}, text);
   corpus.train = encode_part(corpus.vocabulary, loaded, text);
-  if (corpus.vocabulary.size() < 3)
-    fail<DataError>("{}: a vocabulary of one symbol leaves nothing to learn", text);
+  require_choice(corpus.vocabulary, text);
+  if (kind != "ngram") require_batch(corpus, text);
   if (kind == "feed-forward") return train_network<models::FeedForwardNetwork>(corpus);
   if (kind == "rnn") return train_network<models::RnnNetwork>(corpus);
   if (kind == "lstm") return train_network<models::LstmNetwork>(corpus);

@@ -5,6 +5,8 @@
 namespace gradus::cli {
 
 namespace {
+constexpr std::int64_t steps = 64;
+
 /// Epochs so that about `tokens` are read, between 1 and 30.
 std::int64_t epochs_for(std::int64_t tokens, const Corpus& corpus) {
   const auto size = static_cast<std::int64_t>(corpus.train.tokens.size());
@@ -18,8 +20,8 @@ Recipe recipe(const std::string& kind, const Corpus& corpus) {
   const auto size = static_cast<std::int64_t>(corpus.train.tokens.size());
   Recipe out;
   // A small text has few tokens for each stream.
-  out.train.batch = std::clamp<std::int64_t>(size / 640, 1, 32);
-  out.train.steps = 64;
+  out.train.batch = std::clamp<std::int64_t>(size / (10 * steps), 1, 32);
+  out.train.steps = steps;
   out.train.lr = 3e-3;
   if (kind == "feed-forward") {
     out.network = {.vocab = vocab, .embedding = words ? 64 : 32, .width = 256, .order = words ? 6 : 8};
@@ -39,6 +41,12 @@ Recipe recipe(const std::string& kind, const Corpus& corpus) {
     fail<ArgumentError>("'{}' is no kind of model: feed-forward, rnn, lstm or ngram", kind);
   }
   return out;
+}
+
+void require_batch(const Corpus& corpus, const std::string& name) {
+  if (corpus.train.tokens.size() > static_cast<std::size_t>(steps)) return;
+  fail<DataError>("{}: {} {}s to train on are less than one batch; give a text with at least {}", name,
+                  corpus.train.tokens.size(), name_of(corpus.vocabulary.unit()), steps + 1);
 }
 
 }  // namespace gradus::cli

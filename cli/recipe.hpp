@@ -19,4 +19,7 @@ struct Recipe {
 /// training text, so that a demo ends within minutes on two cores.
 Recipe recipe(const std::string& kind, const Corpus& corpus);
 
+/// Throws DataError, naming `name`, when the training part is shorter than one batch of a network.
+void require_batch(const Corpus& corpus, const std::string& name);
+
 }  // namespace gradus::cli

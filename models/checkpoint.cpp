@@ -78,6 +78,18 @@ Tensor read_tensor(const std::string& file, const std::string& name, const Parts
   return out;
 }
 
+/// The header's sizes must be those of the numbers that are there, before memory is taken for them.
+void check_sizes(const std::string& file, const NetworkOptions& options, const Vocabulary& vocabulary,
+                 std::size_t bytes) {
+  const auto most = static_cast<std::int64_t>(bytes / sizeof(float));
+  const auto holds = [&](std::int64_t a, std::int64_t b) { return a >= 1 && b >= 1 && a <= most / b; };
+  const bool fits = options.vocab == vocabulary.size() && holds(options.embedding, options.vocab) &&
+                    holds(options.width, options.width) &&
+                    holds(options.layers, options.width * options.width) && options.order >= 2 &&
+                    options.order <= 1000 && options.dropout >= 0 && options.dropout < 1;
+  if (!fits) fail<DataError>("{}: the header's sizes contradict the file; write it again", file);
+}
+
 template <class Network>
 NeuralModel<Network> read_network(const std::string& file, const Parts& parts,
                                   const NetworkOptions& options) {
@@ -102,12 +114,7 @@ TrainedModel read_safetensors(const std::string& file, std::string_view bytes) {
                                  .layers = n.at("layers"),
                                  .dropout = n.at("dropout"),
                                  .order = n.at("order")};
-    // The sizes must be those of the numbers that are there, before memory is taken for them.
-    if (options.vocab != vocabulary.size() || options.embedding < 1 || options.width < 1 ||
-        options.embedding * options.vocab > static_cast<std::int64_t>(parts.numbers.size()) ||
-        options.width * options.width > static_cast<std::int64_t>(parts.numbers.size())) {
-      fail<DataError>("{}: the header's sizes contradict the file; write it again", file);
-    }
+    check_sizes(file, options, vocabulary, parts.numbers.size());
     const std::string kind = about.at("kind");
     if (kind == "feed-forward")
       return {std::move(vocabulary), read_network<FeedForwardNetwork>(file, parts, options)};

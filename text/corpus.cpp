@@ -7,9 +7,6 @@
 
 namespace gradus {
 
-namespace {
-
-// With one symbol there is nothing to predict, and every model has perplexity 1.
 void require_choice(const Vocabulary& vocabulary, std::string_view name) {
   const bool words = vocabulary.unit() == Unit::word;
   std::int64_t seen = 0;
@@ -25,8 +22,6 @@ void require_choice(const Vocabulary& vocabulary, std::string_view name) {
   fail<DataError>("{} holds only one {}, '{}', so there is nothing to learn; give a text with at least two",
                   name, words ? "word" : "symbol", is_line_end ? "\\n" : vocabulary.symbol(last));
 }
-
-}  // namespace
 
 CorpusPart encode_part(const Vocabulary& vocabulary, std::string_view text, std::string_view name) {
   CorpusPart part;

@@ -38,6 +38,10 @@ struct Corpus {
 Corpus make_corpus(std::string_view text, const CorpusOptions& options = {},
                    std::string_view name = "the text");
 
+/// Throws DataError, naming `name`, when the vocabulary's text held a single word or symbol, or none: there
+/// is then nothing to predict, and every model has perplexity 1.
+void require_choice(const Vocabulary& vocabulary, std::string_view name = "the text");
+
 /// One part with a vocabulary that is there already.
 CorpusPart encode_part(const Vocabulary& vocabulary, std::string_view text,
                        std::string_view name = "the text");

@@ -50,9 +50,8 @@ class Watcher {
       in_line_ += static_cast<std::int64_t>(end - at);
       if (options_.max_line > 0 && in_line_ > options_.max_line) {
         fail<DataError>(
-            "{}, line {}: the line is longer than {} bytes; give a text with line ends (for example one "
-            "sentence a "
-            "line), or raise the limit",
+            "{}, line {}: the line is longer than {} bytes; give a text with line ends, for example one "
+            "sentence a line",
             name_, line_, options_.max_line);
       }
       if (end == chunk.size()) break;
@@ -71,7 +70,7 @@ class Watcher {
       fail<DataError>(
           "{}, line {}, byte {}: {}, so this is a binary file and no text; give a plain text in UTF-8", name_,
           line_, in_line_ + static_cast<std::int64_t>(i) + 1,
-          byte == 0 ? "a zero byte" : fmt::format("the {}th control character", controls_));
+          byte == 0 ? "a zero byte" : fmt::format("{} control characters so far", controls_));
     }
   }
 

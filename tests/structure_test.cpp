@@ -1,0 +1,138 @@
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <regex>
+#include <set>
+
+#include "tests/catch.hpp"
+#include "tests/folder.hpp"
+
+// What the design asks of the sources themselves.
+
+namespace fs = std::filesystem;
+using gradus::test::read_bytes;
+
+namespace {
+
+const fs::path root = GRADUS_SOURCE_DIR;
+
+std::vector<fs::path> sources(const std::string& folder) {
+  std::vector<fs::path> out;
+  if (!fs::exists(root / folder)) return out;
+  for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
+    const std::string extension = entry.path().extension().string();
+    if (extension == ".hpp" || extension == ".cpp") out.push_back(entry.path());
+  }
+  return out;
+}
+
+std::vector<std::string> includes(const fs::path& file) {
+  const std::string text = read_bytes(file);
+  const std::regex line(R"(#include ["<]([^">]+)[">])");
+  std::vector<std::string> out;
+  for (std::sregex_iterator it(text.begin(), text.end(), line), end; it != end; ++it) out.push_back((*it)[1]);
+  return out;
+}
+
+/// The lines of a text without leading spaces, so that a snippet may stand at another depth.
+std::string flush_left(const std::string& text) {
+  return std::regex_replace(text, std::regex("\n +"), "\n");
+}
+
+}  // namespace
+
+TEST_CASE("includes run one way: tensor, autograd, nn and optim, models, cli", "[structure]") {
+  const std::map<std::string, std::set<std::string>> may_include{
+      {"tensor", {"tensor"}},
+      {"autograd", {"tensor", "autograd"}},
+      {"nn", {"tensor", "autograd", "nn"}},
+      {"optim", {"tensor", "autograd", "optim"}},
+      {"text", {"tensor", "text"}},
+      {"models", {"tensor", "autograd", "nn", "optim", "text", "models"}},
+      {"cli", {"tensor", "autograd", "nn", "optim", "text", "models", "cli"}}};
+  for (const auto& [folder, allowed] : may_include) {
+    const auto files = sources(folder);
+    CHECK(files.size() > 3);
+    for (const fs::path& file : files) {
+      for (const std::string& include : includes(file)) {
+        const std::string other = include.substr(0, include.find('/'));
+        INFO(file << " includes " << include);
+        if (may_include.count(other) == 1) CHECK(allowed.count(other) == 1);
+        // Third-party packages stay in their corners.
+        if (other == "xsimd") CHECK(file.parent_path().filename() == "kernels");
+        if (other == "tbb" || other == "oneapi") CHECK(file.filename() == "parallel.cpp");
+        if (other == "xtensor") CHECK(file.filename() == "xtensor.hpp");
+      }
+    }
+  }
+}
+
+TEST_CASE("the umbrella header includes every public header", "[structure]") {
+  const std::vector<std::string> listed = includes(root / "gradus.hpp");
+  const std::set<std::string> included(listed.begin(), listed.end());
+  // For the engine's and the layers' own files, or at the user's edge with a package of its own.
+  const std::set<std::string> internal{"tensor/xtensor.hpp", "autograd/tape_storage.hpp", "nn/sequence.hpp",
+                                       "text/synthetic_words.hpp"};
+  for (const char* folder : {"tensor", "autograd", "nn", "optim", "text", "models"}) {
+    for (const fs::path& file : sources(folder)) {
+      const std::string name = fs::relative(file, root).string();
+      if (file.extension() != ".hpp" || internal.count(name) == 1 || name.find("kernels/") != name.npos)
+        continue;
+      INFO(name);
+      CHECK(included.count(name) == 1);
+    }
+  }
+}
+
+TEST_CASE("no source file is longer than 600 lines", "[structure]") {
+  for (const char* folder :
+       {"tensor", "autograd", "nn", "optim", "text", "models", "cli", "examples", "tests", "bench"}) {
+    for (const fs::path& file : sources(folder)) {
+      const std::string text = read_bytes(file);
+      INFO(file);
+      CHECK(std::count(text.begin(), text.end(), '\n') <= 600);
+    }
+  }
+}
+
+TEST_CASE("every C++ snippet of the documents is code of an example, which the tests compile and run",
+          "[structure]") {
+  std::string examples;
+  for (const fs::path& file : sources("examples")) examples += "\n" + flush_left(read_bytes(file));
+  std::vector<fs::path> documents{root / "README.md", root / "CONTRIBUTING.md"};
+  for (const auto& entry : fs::directory_iterator(root / "docs")) {
+    if (entry.path().extension() == ".md") documents.push_back(entry.path());
+  }
+  int snippets = 0;
+  for (const fs::path& document : documents) {
+    const std::string text = read_bytes(document);
+    const std::string open = "```cpp\n";
+    for (std::size_t at = 0; (at = text.find(open, at)) != text.npos;) {
+      at += open.size();
+      const std::size_t end = text.find("```", at);
+      REQUIRE(end != text.npos);
+      const std::string snippet = flush_left("\n" + text.substr(at, end - at));
+      INFO(document << ":" << snippet);
+      CHECK(examples.find(snippet) != examples.npos);
+      ++snippets;
+    }
+  }
+  CHECK(snippets >= 3);
+}
+
+TEST_CASE("the custom part of each example stays under 30 lines", "[structure]") {
+  // What stands between the two marks.
+  const std::string begin = "// custom begins\n", end = "// custom ends\n";
+  int marked = 0;
+  for (const fs::path& file : sources("examples")) {
+    const std::string text = read_bytes(file);
+    const std::size_t from = text.find(begin), to = text.find(end);
+    if (from == text.npos) continue;
+    REQUIRE(to != text.npos);
+    INFO(file);
+    CHECK(std::count(text.begin() + static_cast<std::ptrdiff_t>(from + begin.size()),
+                     text.begin() + static_cast<std::ptrdiff_t>(to), '\n') < 30);
+    ++marked;
+  }
+  CHECK(marked >= 3);
+}

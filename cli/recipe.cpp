@@ -25,12 +25,12 @@ Recipe recipe(const std::string& kind, const Corpus& corpus) {
   out.train.lr = 3e-3;
   if (kind == "feed-forward") {
     out.network = {.vocab = vocab, .embedding = words ? 64 : 32, .width = 256, .order = words ? 6 : 8};
-    out.train.lr = 2e-3;
-    out.train.epochs = epochs_for(1'600'000, corpus);
+    out.train.lr = words ? 2e-3 : 5e-3;
+    out.train.epochs = epochs_for(words ? 1'600'000 : 6'000'000, corpus);
   } else if (kind == "rnn") {
     out.network = {.vocab = vocab, .embedding = words ? 96 : 64, .width = 256};
-    out.train.lr = 1e-3;
-    out.train.epochs = epochs_for(2'400'000, corpus);
+    out.train.lr = words ? 1e-3 : 4e-3;
+    out.train.epochs = epochs_for(words ? 2'400'000 : 10'000'000, corpus);
   } else if (kind == "lstm") {
     out.network = {.vocab = vocab,
                    .embedding = words ? 96 : 64,

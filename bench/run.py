@@ -1,0 +1,181 @@
+"""Runs the benchmarks beside their rivals; see scripts/bench, which calls this.
+
+Each row is measured in rounds: ours, the rival, ours, the rival, ... and the figures are medians over the
+rounds, so that what the machine does meanwhile falls on both. The FMA peak is probed around each round; rounds
+in which it fell by more than a tenth were disturbed and are measured again, a few times at most.
+"""
+import argparse
+import glob
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BIN = os.path.join(ROOT, "build", "release", "bin")
+ROUNDS, EXTRA_ROUNDS = 5, 4
+
+
+def ours(program, benchmark, seconds):
+    """The `value` of one benchmark of one of our programs."""
+    command = [os.path.join(BIN, "bench_" + program), f"--benchmark_filter=^{benchmark}($|/)",
+               "--benchmark_format=json"]
+    if seconds:
+        command.append(f"--benchmark_min_time={seconds}")
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
+    return [run["value"] for run in json.loads(done.stdout)["benchmarks"]]
+
+
+class Rival:
+    """A program that answers `NAME SECONDS` with a figure, kept running between rounds; or why there is none."""
+
+    def __init__(self, name, command, env=None, missing=None):
+        self.name, self.missing, self.process = name, missing, None
+        if missing:
+            return
+        # A file, so that its warnings fill no pipe.
+        self.errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
+                                        text=True, env={**os.environ, **(env or {})})
+        ready = self.process.stdout.readline().split()
+        if ready[:1] != ["ready"]:
+            self.process, self.missing = None, f"{name} does not start"
+            return
+        self.name = f"{name} {ready[1]}"
+
+    def ask(self, benchmark, seconds):
+        self.process.stdin.write(f"{benchmark} {seconds}\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+    def close(self):
+        if self.process:
+            self.process.stdin.close()
+            self.process.wait()
+
+
+def pytorch(threads):
+    python = "/usr/bin/python3"
+    found = subprocess.run([python, "-c", "import torch"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if found.returncode:
+        return Rival("PyTorch", None, missing="PyTorch is missing: apt-get install python3-torch libopenblas0-openmp")
+    blas = glob.glob("/usr/lib/*/openblas-openmp")
+    if not blas:
+        return Rival("PyTorch", None, missing="PyTorch is there without an OpenMP BLAS, which would halve its speed: "
+                                              "apt-get install libopenblas0-openmp")
+    return Rival("PyTorch", [python, os.path.join(ROOT, "bench", "rivals", "torch_train.py"), str(threads)],
+                 env={"LD_LIBRARY_PATH": blas[0]})
+
+
+def libtorch():
+    program = os.path.join(BIN, "bench_rival_libtorch")
+    if not os.path.exists(program):
+        return Rival("libtorch", None, missing="libtorch is missing: apt-get install libtorch-dev")
+    return Rival("libtorch", [program])
+
+
+def row(name, unit, value, rival=None, theirs=None, ratio=None):
+    """ratio: over 1 when we are ahead."""
+    return {"name": name, "unit": unit, "ours": value, "rival": rival, "theirs": theirs, "ratio": ratio}
+
+
+def compare(group, benchmark, unit, rival, seconds, faster_is_more):
+    """One row: ours and the rival's, alternately."""
+    pairs, peak, extra = [], 0.0, EXTRA_ROUNDS
+    probe = ours("peak", "fma", 0.05)[0]
+    while len(pairs) < ROUNDS:
+        mine = ours(group, benchmark, seconds)[0]
+        theirs = rival.ask(benchmark, seconds) if rival.process else None
+        before, probe = probe, ours("peak", "fma", 0.05)[0]
+        peak = max(peak, before, probe)
+        if min(before, probe) < 0.9 * peak and extra > 0:
+            extra -= 1
+            continue
+        pairs.append((mine, theirs))
+    mine = statistics.median(pair[0] for pair in pairs)
+    scale = {"ns": 1e9, "us": 1e6}.get(unit, 1)
+    if not rival.process:
+        return row(f"{group}.{benchmark}", unit, mine * scale)
+    theirs = statistics.median(pair[1] for pair in pairs)
+    ratio = statistics.median(a / b if faster_is_more else b / a for a, b in pairs)
+    return row(f"{group}.{benchmark}", unit, mine * scale, rival.name, theirs * scale, ratio)
+
+
+def peak():
+    one, all_cores = ours("peak", "fma", None)
+    yield row("peak.fma_one_thread", "GFLOP/s", one)
+    yield row(f"peak.fma_{os.cpu_count()}_threads", "GFLOP/s", all_cores)
+    yield row("peak.triad", "GB/s", ours("peak", "triad", None)[0])
+
+
+def tape():
+    rival = libtorch()
+    yield rival
+    yield compare("tape", "scalar_op", "ns", rival, 0.3, False)
+    yield compare("tape", "tiny_net_step", "us", rival, 0.3, False)
+    rival.close()
+
+
+def train():
+    rival = pytorch(os.cpu_count())
+    yield rival
+    for benchmark in ["char-lstm", "char-rnn", "small-lstm", "small-rnn", "medium-lstm", "medium-rnn"]:
+        yield compare("train", benchmark, "tokens/s", rival, 1.0, True)
+    rival.close()
+
+
+GROUPS = {"peak": peak, "tape": tape, "train": train}
+
+
+def cpu_name():
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.machine()
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures Gradus beside its rivals.",
+                                     epilog="Example: scripts/bench tape train --json figures.json")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"{', '.join(GROUPS)}; all of them by default")
+    parser.add_argument("--json", metavar="FILE", help="write the rows there as well")
+    args = parser.parse_args()
+    for group in args.groups:
+        if group not in GROUPS:
+            parser.error(f"there is no group {group!r}; the groups are {', '.join(GROUPS)}")
+    if args.json and not os.path.isdir(os.path.dirname(os.path.abspath(args.json))):
+        parser.error(f"{args.json}: make its folder first")
+
+    # The peak is always measured: the other figures are read against it.
+    wanted = ["peak"] + [group for group in args.groups or GROUPS if group != "peak"]
+    rows = []
+    print(f"{cpu_name()}, {os.cpu_count()} cores")
+    print(f"{'name':24} {'unit':>9} {'ours':>12} {'rival':>18} {'theirs':>12} {'ratio':>7}")
+    for group in wanted:
+        for item in GROUPS[group]():
+            if isinstance(item, Rival):
+                if item.missing:
+                    print(f"  {item.missing}")
+                continue
+            rows.append(item)
+            theirs = ["", "", ""]
+            if item["ratio"]:
+                theirs = [item["rival"], f"{item['theirs']:.1f}", f"{item['ratio']:.2f}"]
+            print(f"{item['name']:24} {item['unit']:>9} {item['ours']:12.1f} {theirs[0]:>18} {theirs[1]:>12} "
+                  f"{theirs[2]:>7}", flush=True)
+    if args.json:
+        part = args.json + ".part"
+        with open(part, "w") as file:
+            json.dump({"machine": cpu_name(), "cores": os.cpu_count(), "rows": rows}, file, indent=2)
+            file.write("\n")
+        os.replace(part, args.json)
+
+
+try:
+    main()
+except KeyboardInterrupt:
+    sys.exit(130)

@@ -22,21 +22,21 @@ Recipe recipe(const std::string& kind, const Corpus& corpus) {
   // A small text has few tokens for each stream.
   out.train.batch = std::clamp<std::int64_t>(size / (10 * steps), 1, 32);
   out.train.steps = steps;
-  out.train.lr = 3e-3;
   if (kind == "feed-forward") {
     out.network = {.vocab = vocab, .embedding = words ? 64 : 32, .width = 256, .order = words ? 6 : 8};
     out.train.lr = words ? 2e-3 : 5e-3;
-    out.train.epochs = epochs_for(words ? 1'600'000 : 6'000'000, corpus);
+    out.train.epochs = epochs_for(words ? 1'800'000 : 6'000'000, corpus);
   } else if (kind == "rnn") {
     out.network = {.vocab = vocab, .embedding = words ? 96 : 64, .width = 256};
     out.train.lr = words ? 1e-3 : 4e-3;
-    out.train.epochs = epochs_for(words ? 2'400'000 : 10'000'000, corpus);
+    out.train.epochs = epochs_for(words ? 2'700'000 : 10'000'000, corpus);
   } else if (kind == "lstm") {
     out.network = {.vocab = vocab,
                    .embedding = words ? 96 : 64,
                    .width = words ? 200 : 384,
                    .dropout = words ? 0 : 0.15};
-    out.train.epochs = epochs_for(words ? 5'600'000 : 12'000'000, corpus);
+    out.train.lr = words ? 5e-3 : 3e-3;
+    out.train.epochs = epochs_for(words ? 4'600'000 : 12'000'000, corpus);
   } else {
     fail<ArgumentError>("'{}' is no kind of model: feed-forward, rnn, lstm or ngram", kind);
   }

@@ -47,7 +47,7 @@ TEST_CASE("what is no text is refused, with its place", "[text]") {
   refused("", "is empty");
   refused("\xEF\xBB\xBF", "is empty");
   refused(std::string("one\ntw\0o", 8), "line 2, byte 3: a zero byte");
-  refused("one\n" + std::string(40, '\x01'), "line 2, byte 32: the 32th control character");
+  refused("one\n" + std::string(40, '\x01'), "line 2, byte 32: 32 control characters so far");
   refused("\x1F\x8B\x08zip", "gunzip");
   refused("\xFF\xFEo", "UTF-16");
   refused("one\ntwo\nth\xE9re\n", "line 3, byte 3: not valid UTF-8 (0xE9");

@@ -2,7 +2,9 @@
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set_source_files_properties(${PROJECT_SOURCE_DIR}/tensor/kernels/avx2.cpp PROPERTIES COMPILE_OPTIONS
     "-O3;-mavx2;-mfma")
-  # GCC 12 warns of its own intrinsics header.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    set(quiet ";-Wno-uninitialized;-Wno-maybe-uninitialized")  # GCC 12 warns of its own intrinsics header
+  endif()
   set_source_files_properties(${PROJECT_SOURCE_DIR}/tensor/kernels/avx512.cpp PROPERTIES COMPILE_OPTIONS
-    "-O3;-mavx512f;-mavx512dq;-mavx512bw;-mavx512vl;-mavx512cd;-mfma;-mprefer-vector-width=512;-Wno-uninitialized;-Wno-maybe-uninitialized")
+    "-O3;-mavx512f;-mavx512dq;-mavx512bw;-mavx512vl;-mavx512cd;-mfma;-mprefer-vector-width=512${quiet}")
 endif()

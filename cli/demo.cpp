@@ -28,7 +28,7 @@ struct DemoOptions {
   std::string unit = "auto";
   std::string out = "gradus-demo";
   std::uint64_t seed = 1;
-  std::int64_t tokens = 1'000'000;
+  std::int64_t tokens = 1'000'000, epochs = 0;
   int threads = 0;
   int sample = 40;
   bool json = false;
@@ -146,6 +146,7 @@ void add_neural(Demo& demo, const std::string& kind) {
           .sample = {}};
   models::TrainOptions how = made.train;
   how.seed = demo.options.seed;
+  if (demo.options.epochs > 0) how.epochs = demo.options.epochs;
   Progress progress(row.model);
   const models::TrainProgress done =
       models::train(model.network, demo.corpus.train.tokens, how, [&](const models::TrainProgress& p) {
@@ -259,6 +260,8 @@ void add_demo(CLI::App& app) {
   demo->add_option("--tokens", options->tokens, "Size of the synthetic corpus")
       ->check(CLI::Range(2000, 100'000'000))
       ->capture_default_str();
+  demo->add_option("--epochs", options->epochs, "Times a network reads the text; 0: chosen by its size")
+      ->check(CLI::Range(0, 100000));
   demo->add_option("--threads", options->threads, "Threads to use; 0: one a core")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();

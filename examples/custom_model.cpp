@@ -30,7 +30,7 @@ struct LstmLm {
 // custom ends
 
 int main() {
-  const std::string text = synthetic_corpus(1, 20'000).text;
+  const std::string text = synthetic_corpus(1, 10'000).text;
   const Vocabulary vocab = Vocabulary::build(Unit::word, text);
   const std::vector<std::int32_t> tokens = encode(vocab, text);
 

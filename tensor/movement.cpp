@@ -10,16 +10,6 @@ namespace gradus {
 
 namespace {
 
-/// x's shape around one axis as rows: `outer` blocks of `length` runs of `inner` elements.
-struct Runs {
-  std::int64_t outer = 1, length = 1, inner = 1;
-};
-Runs runs_at(const Shape& shape, int axis) {
-  Runs r;
-  for (int i = 0; i < shape.rank(); ++i) (i < axis ? r.outer : i == axis ? r.length : r.inner) *= shape[i];
-  return r;
-}
-
 /// The elements of one row of a (height, width...) tensor.
 std::int64_t row_size(const Shape& shape) {
   return shape.erased(0).size();

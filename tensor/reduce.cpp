@@ -8,18 +8,8 @@ namespace gradus {
 
 namespace {
 
-/// x's shape around one axis: (outer, length, inner).
-struct Split {
-  std::int64_t outer = 1, length = 1, inner = 1;
-};
-Split split_at(const Shape& shape, int axis) {
-  Split s;
-  for (int i = 0; i < shape.rank(); ++i) (i < axis ? s.outer : i == axis ? s.length : s.inner) *= shape[i];
-  return s;
-}
-
 Tensor sum_axis(const Tensor& x, int axis) {
-  const Split s = split_at(x.shape(), axis);
+  const Runs s = runs_at(x.shape(), axis);
   Tensor out = Tensor::uninitialized(x.shape().with(axis, 1), x.dtype());
   visit_dtype(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
@@ -73,7 +63,7 @@ Tensor mean(const Tensor& x) {
 Tensor max(const Tensor& x, int axis, bool keepdims) {
   axis = x.shape().normalize_axis(axis);
   if (x.dim(axis) == 0) fail<ShapeError>("max: axis {} of shape {} is empty", axis, x.shape());
-  const Split s = split_at(x.shape(), axis);
+  const Runs s = runs_at(x.shape(), axis);
   const Shape kept = x.shape().with(axis, 1);
   Tensor out = Tensor::uninitialized(kept, x.dtype());
   visit_dtype(x.dtype(), [&](auto tag) {

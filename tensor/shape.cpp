@@ -86,4 +86,10 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
   return Shape(std::span<const std::int64_t>(dims.data(), static_cast<std::size_t>(rank)));
 }
 
+Runs runs_at(const Shape& shape, int axis) {
+  Runs r;
+  for (int i = 0; i < shape.rank(); ++i) (i < axis ? r.outer : i == axis ? r.length : r.inner) *= shape[i];
+  return r;
+}
+
 }  // namespace gradus

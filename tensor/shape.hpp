@@ -58,6 +58,12 @@ class Shape {
 /// Throws ShapeError that names `op` and both shapes.
 Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b);
 
+/// A shape around one axis: `outer` blocks of `length` runs of `inner` elements.
+struct Runs {
+  std::int64_t outer = 1, length = 1, inner = 1;
+};
+Runs runs_at(const Shape& shape, int axis);
+
 }  // namespace gradus
 
 /// So that errors print shapes.

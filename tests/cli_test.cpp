@@ -152,7 +152,7 @@ TEST_CASE("models of every kind are trained, evaluated, scored and drawn from", 
 TEST_CASE("the demo compares all models on a text, the same each time", "[cli]") {
   const Folder folder;
   const auto run = [&](const std::string& more) {
-    const Result result = gradus_command(folder, "demo --tokens 2000 --json --out out " + more);
+    const Result result = gradus_command(folder, "demo --tokens 2000 --epochs 1 --json --out out " + more);
     INFO(result.error);
     REQUIRE(result.code == 0);
     const auto json = nlohmann::json::parse(result.out);

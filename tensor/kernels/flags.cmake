@@ -1,10 +1,15 @@
+if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=[a-z,]*undefined")
+  # These checks keep every register tile in memory, and the address sanitizer sees what they would see.
+  set(checks ";-fno-sanitize=null,alignment,bounds,object-size")
+endif()
 # Only the kernels are compiled for instruction sets beyond the baseline; which one runs is chosen at run time.
+set_source_files_properties(${PROJECT_SOURCE_DIR}/tensor/kernels/baseline.cpp PROPERTIES COMPILE_OPTIONS "-O3${checks}")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set_source_files_properties(${PROJECT_SOURCE_DIR}/tensor/kernels/avx2.cpp PROPERTIES COMPILE_OPTIONS
-    "-O3;-mavx2;-mfma")
+    "-O3;-mavx2;-mfma${checks}")
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     set(quiet ";-Wno-uninitialized;-Wno-maybe-uninitialized")  # GCC 12 warns of its own intrinsics header
   endif()
   set_source_files_properties(${PROJECT_SOURCE_DIR}/tensor/kernels/avx512.cpp PROPERTIES COMPILE_OPTIONS
-    "-O3;-mavx512f;-mavx512dq;-mavx512bw;-mavx512vl;-mavx512cd;-mfma;-mprefer-vector-width=512${quiet}")
+    "-O3;-mavx512f;-mavx512dq;-mavx512bw;-mavx512vl;-mavx512cd;-mfma;-mprefer-vector-width=512${quiet}${checks}")
 endif()

@@ -37,9 +37,14 @@ std::string shared_text(const std::string& name) {
 }
 
 /// KenLM's reference was made with <unk> as an ordinary word.
-std::string renamed(std::string text) {
-  for (std::size_t i = 0; (i = text.find("<unk>", i)) != std::string::npos;) text.replace(i, 5, "UNK");
-  return text;
+std::string renamed(const std::string& text) {
+  std::string out;
+  std::size_t from = 0;
+  for (std::size_t at = 0; (at = text.find("<unk>", from)) != text.npos; from = at + 5) {
+    out.append(text, from, at - from);
+    out += "UNK";
+  }
+  return out.append(text, from);
 }
 
 std::vector<std::int32_t> with_line_end_first(const Vocabulary& vocabulary, const std::string& text) {

@@ -1,5 +1,6 @@
 #include "autograd/tape.hpp"
 
+#include <limits>
 #include <optional>
 #include <thread>
 
@@ -260,7 +261,9 @@ TEST_CASE("check_finite names the first op that made NaN or infinity, and its pl
   const Variable x = tape.watch(Tensor::of({1, -1}, Dtype::f64));
   const Variable fine = x * 2;
   CHECK_THROWS_WITH(log(fine), Contains("log, called at tape_test.cpp:") && Contains("NaN"));
-  CHECK_THROWS_WITH(fine / 0.0, Contains("div"));
+  CHECK_THROWS_WITH(fine / 0.0, Contains("div, called at tape_test.cpp:"));
+  const Variable infinite = tape.watch(Tensor::of({std::numeric_limits<double>::infinity()}, Dtype::f64));
+  CHECK_THROWS_WITH(-infinite, Contains("neg, called at tape_test.cpp:"));
 }
 
 TEST_CASE("an embedding's gradient is row-sparse, and dense where something else adds to it", "[tape]") {

@@ -44,8 +44,8 @@ Variable operator/(const VariableOperand& a, const VariableOperand& b) {
                 wrt(b.variable, [b](const Variable& g, const Variable& y) { return -(g * y / b); }));
 }
 
-Variable operator-(const Variable& x) {
-  return record("neg", -x.value(), wrt(x, [](const Variable& g) { return -g; }));
+Variable operator-(const VariableOperand& x) {
+  return record(op("neg", x), -x.variable.value(), wrt(x.variable, [](const Variable& g) { return -g; }));
 }
 
 Variable maximum(const VariableOperand& a, const VariableOperand& b) {

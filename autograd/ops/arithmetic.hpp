@@ -10,7 +10,7 @@ Variable operator+(const VariableOperand& a, const VariableOperand& b);
 Variable operator-(const VariableOperand& a, const VariableOperand& b);
 Variable operator*(const VariableOperand& a, const VariableOperand& b);
 Variable operator/(const VariableOperand& a, const VariableOperand& b);
-Variable operator-(const Variable& x);
+Variable operator-(const VariableOperand& x);
 
 /// The larger and the smaller of two; where they are equal the gradient is halved between them.
 Variable maximum(const VariableOperand& a, const VariableOperand& b);

@@ -188,7 +188,7 @@ TEST_CASE("sampling obeys its options", "[models]") {
       if (expected[i] == 0) {
         CHECK(found[i] == 0);
       } else {
-        CHECK(found[i] == Approx(expected[i]).margin(0.015));
+        CHECK(found[i] == Approx(expected[i]).epsilon(0).margin(0.015));
       }
     }
   };

@@ -90,6 +90,21 @@ TEST_CASE("a model cut short anywhere is refused, and names the file", "[checkpo
   refuse_cuts(folder.path() / "ngram");
 }
 
+TEST_CASE("an n-gram model of a text with the words <s> and <unk> comes back", "[checkpoint]") {
+  const Folder folder;
+  const std::string marks = "a <s> b\n<unk> \\x3cs> <s>\n";
+  const Vocabulary vocabulary = Vocabulary::build(Unit::word, marks);
+  const std::vector<std::int32_t> tokens = encode(vocabulary, marks);
+  const NgramModel model(tokens, static_cast<std::int32_t>(vocabulary.size()),
+                         {.order = 2, .sentence_end = vocabulary.line_end()});
+  save_ngram(folder.path() / "ngram", model, vocabulary);
+  const TrainedModel read = load_model(folder.path() / "ngram");
+  CHECK(read.vocabulary == vocabulary);
+  const std::vector<double> scores = model.score(tokens),
+                            found = std::get<NgramModel>(read.model).score(tokens);
+  for (std::size_t i = 0; i < scores.size(); ++i) CHECK(found[i] == Approx(scores[i]).epsilon(1e-7));
+}
+
 TEST_CASE("a spoiled model throws a gradus error or loads, and never crashes", "[checkpoint]") {
   const Folder folder;
   const Vocabulary vocabulary = Vocabulary::build(Unit::word, text);
@@ -161,11 +176,15 @@ TEST_CASE("a file is written whole or not at all", "[checkpoint]") {
   CHECK_THROWS_AS(write_file(folder.path(), "x"), DataError);
   write_file(file, "new");
   CHECK(read_bytes(file) == "new");
-  // A device that is always full stands for a full disk.
-  if (std::filesystem::exists("/dev/full")) {
-    std::filesystem::create_symlink("/dev/full", folder.path() / "full");
-    write_file(folder.path() / "full", "replaces the link, not the device");
-    CHECK(std::filesystem::is_regular_file(folder.path() / "full"));
+  // A link stays, and what it leads to is replaced.
+  std::filesystem::create_symlink(file, folder.path() / "link");
+  write_file(folder.path() / "link", "newer");
+  CHECK(std::filesystem::is_symlink(folder.path() / "link"));
+  CHECK(read_bytes(file) == "newer");
+  // A device that is always full stands for a full disk; it stays a device.
+  if (std::filesystem::is_character_file("/dev/full")) {
+    CHECK_THROWS_WITH(write_file("/dev/full", "x"), Contains("/dev/full") && Contains("free some space"));
+    CHECK(std::filesystem::is_character_file("/dev/full"));
   }
   CHECK(folder.files() == 2);
 }

@@ -52,8 +52,10 @@ std::string_view take(std::string_view& text, char separator) {
   return out;
 }
 
-/// A symbol as a word of the file: characters that would part words or lines are written \xHH.
+/// A symbol as a word of the file: characters that would part words or lines are written \xHH, and so is the
+/// first of a word <s>, which is the file's own mark for a sentence's begin.
 std::string spelled(const std::string& symbol) {
+  if (symbol == "<s>") return "\\x3cs>";
   std::string out;
   for (const char c : symbol) {
     const auto byte = static_cast<unsigned char>(c);

@@ -5,6 +5,17 @@
 #include "cli/commands.hpp"
 #include "tensor/error.hpp"
 
+namespace {
+
+/// 0 when everything printed has reached its place.
+int finish() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
+  std::fprintf(stderr, "gradus: the output could not be written; is the disk full?\n");
+  return 1;
+}
+
+}  // namespace
+
 // Exit codes: 0 done, 1 the text, model or machine does not allow it (the message says why), 2 wrong usage.
 int main(int argc, char** argv) {
   CLI::App app("gradus: trains, compares and uses n-gram and neural language models");
@@ -18,10 +29,10 @@ int main(int argc, char** argv) {
   gradus::cli::add_score(app);
   try {
     app.parse(argc, argv);
-    return std::fflush(stdout) == 0 ? 0 : 1;
+    return finish();
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
-    return code == 0 ? 0 : 2;
+    return code == 0 ? finish() : 2;
   } catch (const gradus::Error& error) {
     std::fprintf(stderr, "gradus: %s\n", error.what());
   } catch (const std::bad_alloc&) {

@@ -24,9 +24,10 @@ struct Result {
 Result gradus_command(const Folder& folder, const std::string& arguments, const std::string& input = "") {
   const Folder output;  // not among the folder's own files
   const auto in = output.write("in", input);
-  const std::string command = "cd '" + folder.path().string() + "' && '" GRADUS_BIN_DIR "/gradus' " +
-                              arguments + " <'" + in.string() + "' >'" + (output.path() / "out").string() +
-                              "' 2>'" + (output.path() / "error").string() + "'";
+  // The arguments last, so that a redirection among them holds.
+  const std::string command = "cd '" + folder.path().string() + "' && '" GRADUS_BIN_DIR "/gradus' <'" +
+                              in.string() + "' >'" + (output.path() / "out").string() + "' 2>'" +
+                              (output.path() / "error").string() + "' " + arguments;
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_bytes(output.path() / "out"),
           read_bytes(output.path() / "error")};
@@ -84,6 +85,20 @@ TEST_CASE("a loss that is not finite stops the training, names step and op, and 
   folder.write("text.txt", gradus::synthetic_corpus(1, 5000).text);
   refused(folder, "train text.txt --kind rnn --lr 1e38 --out model",
           {"training step", "lower learning rate"});
+}
+
+TEST_CASE("output that cannot be written is an error", "[cli]") {
+  if (!std::filesystem::is_character_file("/dev/full")) return;
+  const Folder folder;
+  folder.write("text.txt", gradus::synthetic_corpus(1, 2000).text);
+  REQUIRE(gradus_command(folder, "train text.txt --kind ngram --out model").code == 0);
+  for (const std::string command : {"score --model model text.txt", "eval --model model text.txt",
+                                    "generate --model model", "--version", "eval --help"}) {
+    INFO(command);
+    const Result result = gradus_command(folder, command + " >/dev/full");
+    CHECK(result.code == 1);
+    CHECK_THAT(result.error, Contains("gradus: "));
+  }
 }
 
 TEST_CASE("wrong usage has exit code 2, help and version 0", "[cli]") {

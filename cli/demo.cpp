@@ -112,7 +112,11 @@ std::string perplexity_text(double perplexity) {
 template <class M>
 void finish(Demo& demo, Row row, const M& model) {
   const Corpus& c = demo.corpus;
-  row.result = models::evaluate(model, demo.test, c.test.characters, c.vocabulary.unknown());
+  {
+    Progress progress("testing " + row.model);
+    row.result = models::evaluate(model, demo.test, c.test.characters, c.vocabulary.unknown(),
+                                  progress.reporter(demo.test.size()));
+  }
   models::GenerateOptions how{
       .max_tokens = demo.options.sample, .temperature = 0.9, .seed = demo.options.seed};
   if (c.vocabulary.unit() != Unit::word) how.max_tokens *= 5;

@@ -99,9 +99,12 @@ void UseCommand::evaluate() const {
   const Vocabulary& v = trained.vocabulary;
   const CorpusPart part = encode_part(v, load_text(text, {.unit = v.unit()}), text);
   const std::vector<std::int32_t> tokens = with_context(v, part.tokens);
-  const models::Evaluation e =
-      std::visit([&](const auto& m) { return models::evaluate(m, tokens, part.characters, v.unknown()); },
-                 trained.model);
+  Progress progress("evaluating");
+  const models::Evaluation e = std::visit(
+      [&](const auto& m) {
+        return models::evaluate(m, tokens, part.characters, v.unknown(), progress.reporter(tokens.size()));
+      },
+      trained.model);
   if (json) {
     const nlohmann::json out{{"perplexity", e.perplexity()},
                              {"perplexity_without_unknown", e.perplexity_known()},

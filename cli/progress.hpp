@@ -16,6 +16,10 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void update(std::int64_t done, std::int64_t all, const std::string& note = {});
+  /// update, as a callback for work of a known size.
+  auto reporter(std::size_t all) {
+    return [this, all](std::int64_t done) { update(done, static_cast<std::int64_t>(all)); };
+  }
   double seconds() const;
 
  private:

@@ -27,17 +27,16 @@ struct Evaluation {
 };
 
 /// Scores tokens[1], tokens[2], ... each after all before it; tokens[0] is context only. `unknown` is the id
-/// of
-/// "<unk>" or -1. Throws DataError for fewer than two tokens.
+/// of "<unk>" or -1. Throws DataError for fewer than two tokens.
 template <LanguageModel M>
 Evaluation evaluate(const M& model, std::span<const std::int32_t> tokens, std::int64_t characters,
-                    std::int32_t unknown = -1) {
+                    std::int32_t unknown = -1, const ScoreProgress& report = {}) {
   if (tokens.size() < 2) {
     fail<DataError>("a text of {} tokens leaves nothing to predict: at least 2 are needed", tokens.size());
   }
   Evaluation out;
   out.characters = characters;
-  const std::vector<double> log_probs = gradus::score(model, tokens);
+  const std::vector<double> log_probs = gradus::score(model, tokens, report);
   for (std::size_t i = 0; i < log_probs.size(); ++i) {
     ++out.tokens;
     out.log_prob += log_probs[i];

@@ -2,6 +2,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -26,11 +27,17 @@ concept LanguageModel = requires(const M& model, const typename M::State& state,
   { model.step(state, token) } -> std::same_as<Step<typename M::State>>;
 };
 
+/// Called now and then with the number of tokens scored so far.
+using ScoreProgress = std::function<void(std::int64_t done)>;
+
 /// log p(tokens[i] | tokens[0..i-1]) in nats for each i >= 1. A model with a faster way of its own has a
 /// member `score`; the result is the same.
 template <LanguageModel M>
-std::vector<double> score(const M& model, std::span<const std::int32_t> tokens) {
-  if constexpr (requires { model.score(tokens); }) {
+std::vector<double> score(const M& model, std::span<const std::int32_t> tokens,
+                          const ScoreProgress& report = {}) {
+  if constexpr (requires { model.score(tokens, report); }) {
+    return model.score(tokens, report);
+  } else if constexpr (requires { model.score(tokens); }) {
     return model.score(tokens);
   } else {
     std::vector<double> out;
@@ -39,6 +46,7 @@ std::vector<double> score(const M& model, std::span<const std::int32_t> tokens) 
       auto step = model.step(state, tokens[i]);
       out.push_back(step.log_probs.at(tokens[i + 1]));
       state = std::move(step.state);
+      if (report && i % 256 == 0) report(static_cast<std::int64_t>(i));
     }
     return out;
   }

@@ -31,7 +31,7 @@ struct NeuralModel {
 
   /// log p(tokens[i] | tokens[0..i-1]) for i >= 1, in nats. Runs over chunks of time, so that the softmax's
   /// product is one of matrices.
-  std::vector<double> score(std::span<const std::int32_t> tokens) const {
+  std::vector<double> score(std::span<const std::int32_t> tokens, const ScoreProgress& report = {}) const {
     const PauseRecording pause;
     std::vector<double> out;
     State state = start();
@@ -47,6 +47,7 @@ struct NeuralModel {
       const Variable losses = cross_entropy(logits, ids(begin + 1), Reduction::none);
       for (std::int64_t i = 0; i < losses.size(); ++i) out.push_back(-losses.value().at(i));
       state = std::move(next);
+      if (report) report(static_cast<std::int64_t>(out.size()));
     }
     return out;
   }

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
-#include <fstream>
 #include <limits>
 
+#include "tensor/read_file.hpp"
 #include "tensor/write_file.hpp"
 
 namespace gradus {
@@ -56,11 +56,8 @@ Shape parse_shape(std::string_view text, const std::string& name) {
 
 Array read(const std::filesystem::path& file) {
   const std::string name = file.string();
-  std::ifstream in(file, std::ios::binary);
-  if (!in || std::filesystem::is_directory(file))
-    fail<DataError>("{}: cannot be read; check that the file is there", name);
   Array array;
-  array.bytes.assign(std::istreambuf_iterator<char>(in), {});
+  array.bytes = read_file(file);
   const std::string& bytes = array.bytes;
   const auto byte = [&](std::size_t i) {
     return static_cast<std::size_t>(static_cast<unsigned char>(bytes[i]));

@@ -77,6 +77,16 @@ std::int64_t count_parameters(const M& module) {
   return count;
 }
 
+/// A line for each parameter, its path and shape, and one for their number.
+template <class M>
+std::string describe(const M& module) {
+  std::string out;
+  for_each_parameter(module, [&](const std::string& path, const Parameter& parameter) {
+    out += fmt::format("{} {}\n", path, parameter.shape());
+  });
+  return out + fmt::format("{} parameters\n", count_parameters(module));
+}
+
 /// Turns every parameter into the dtype: a gradient check runs the same model in f64.
 template <class M>
 void convert(M& module, Dtype dtype) {

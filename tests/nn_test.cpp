@@ -7,9 +7,11 @@
 #include "nn/losses.hpp"
 #include "nn/lstm.hpp"
 #include "nn/rnn.hpp"
+#include "nn/weights.hpp"
 #include "tensor/ops.hpp"
 #include "tests/catch.hpp"
 #include "tests/fixture.hpp"
+#include "tests/folder.hpp"
 
 using namespace gradus;
 using gradus::test::difference;
@@ -175,6 +177,7 @@ TEST_CASE("parameters have PyTorch's names, and all are counted", "[nn]") {
                                           "weight_ih_l1", "weight_hh_l1", "bias_ih_l1", "bias_hh_l1"});
   CHECK(count_parameters(lstm) == 20 * 3 + 20 * 5 + 40 + 20 * 5 + 20 * 5 + 40);
   CHECK(count_parameters(nn::Linear(rng, 4, 3, {.bias = false})) == 12);
+  CHECK(describe(nn::Linear(rng, 4, 3)) == "weight (3, 4)\nbias (3,)\n15 parameters\n");
 }
 
 TEST_CASE("layers refuse what does not fit, and say which", "[nn]") {
@@ -191,4 +194,33 @@ TEST_CASE("layers refuse what does not fit, and say which", "[nn]") {
   CHECK_THROWS_AS(nn::Linear(rng, 3, 0), ArgumentError);
   CHECK_THROWS_WITH(nn::Embedding(rng, 4, 2)(Indices({0, 4})), Catch::Contains("id 4"));
   CHECK_THROWS_WITH(nn::Linear(rng, 3, 2)(Variable(zeros({2, 4}))), Catch::Contains("linear"));
+}
+
+TEST_CASE("a module's weights go out to a safetensors file and come back, all or none", "[nn]") {
+  const gradus::test::Folder folder;
+  const auto file = folder.path() / "weights.safetensors";
+  Rng rng(6);
+  const nn::Lstm saved(rng, 3, 5, {.layers = 2});
+  nn::save_weights(file, saved);
+  nn::Lstm loaded(rng, 3, 5, {.layers = 2});
+  const std::uint32_t id = loaded.layers[0].weight_ih.id();
+  nn::load_weights(file, loaded);
+  CHECK(loaded.layers[0].weight_ih.id() == id);
+  CHECK(identical(loaded.layers[1].bias_hh.value(), saved.layers[1].bias_hh.value()));
+  nn::Lstm precise(rng, 3, 5, {.layers = 2});
+  convert(precise, Dtype::f64);
+  nn::load_weights(file, precise);
+  CHECK(precise.layers[0].weight_ih.dtype() == Dtype::f64);
+  CHECK(precise.layers[0].weight_ih.value().at(3) == saved.layers[0].weight_ih.value().at(3));
+  nn::save_weights(file, precise);
+  CHECK(load_safetensors(file).tensors.at("weight_ih_l0").dtype() == Dtype::f64);
+
+  nn::Lstm shallow(rng, 3, 5), wide(rng, 3, 6, {.layers = 2}), deep(rng, 3, 5, {.layers = 3});
+  const Tensor before = shallow.layers[0].weight_ih.value();
+  CHECK_THROWS_WITH(nn::load_weights(file, shallow),
+                    Catch::Contains("no parameter") && Catch::Contains("_l1"));
+  CHECK(identical(shallow.layers[0].weight_ih.value(), before));
+  CHECK_THROWS_WITH(nn::load_weights(file, wide), Catch::Contains("(20, 3)") && Catch::Contains("(24, 3)"));
+  CHECK_THROWS_WITH(nn::load_weights(file, deep), Catch::Contains("weight_ih_l2 is missing"));
+  CHECK_THROWS_AS(nn::load_weights(folder.path() / "none", deep), DataError);
 }

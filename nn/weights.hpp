@@ -1,0 +1,65 @@
+#pragma once
+
+#include "autograd/members.hpp"
+#include "tensor/safetensors.hpp"
+
+namespace gradus::nn {
+
+namespace detail {
+/// Throws DataError naming the first tensor that the module has no parameter for.
+template <Module M>
+[[noreturn]] void fail_left_over(const M& module, const Safetensors& content, const std::string& name) {
+  for (const auto& entry : content.tensors) {
+    bool known = false;
+    for_each_parameter(module,
+                       [&](const std::string& path, const Parameter&) { known |= path == entry.first; });
+    if (!known) fail<DataError>("{}: the model has no parameter {}", name, entry.first);
+  }
+  fail<DataError>("{}: the model lists a parameter twice", name);
+}
+}  // namespace detail
+
+/// A module's parameters by their paths, such as "lstm.weight_ih_l0".
+template <Module M>
+Safetensors weights(const M& module) {
+  Safetensors out;
+  for_each_parameter(module, [&](const std::string& path, const Parameter& parameter) {
+    out.tensors.emplace(path, parameter.value());
+  });
+  return out;
+}
+
+/// Puts tensors into a module's parameters, which keep their dtype and identity. Throws DataError, naming
+/// `name` and the parameter, before anything changes, when one is missing, of another shape, or left over.
+template <Module M>
+void set_weights(M& module, const Safetensors& content, const std::string& name = "the weights") {
+  std::size_t used = 0;
+  for_each_parameter(module, [&](const std::string& path, const Parameter& parameter) {
+    const auto found = content.tensors.find(path);
+    if (found == content.tensors.end()) fail<DataError>("{}: the parameter {} is missing", name, path);
+    if (found->second.shape() != parameter.shape()) {
+      fail<DataError>("{}: the parameter {} has shape {}; the model's is {}", name, path,
+                      found->second.shape(), parameter.shape());
+    }
+    ++used;
+  });
+  if (used != content.tensors.size()) detail::fail_left_over(module, content, name);
+  for_each_parameter(module, [&](const std::string& path, Parameter& parameter) {
+    parameter.mutable_value() = content.tensors.at(path).to(parameter.dtype());
+  });
+}
+
+/// Writes a module's parameters as a safetensors file, whole or not at all; PyTorch reads it under the same
+/// names. Throws DataError naming the file.
+template <Module M>
+void save_weights(const std::filesystem::path& file, const M& module) {
+  save_safetensors(file, weights(module));
+}
+/// Reads them back into a module of the same shape. Throws as load_safetensors and set_weights; the module
+/// then stands as it was.
+template <Module M>
+void load_weights(const std::filesystem::path& file, M& module) {
+  set_weights(module, load_safetensors(file), file.string());
+}
+
+}  // namespace gradus::nn

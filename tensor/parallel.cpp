@@ -11,8 +11,8 @@
 
 #include "tensor/error.hpp"
 
-// Debian's oneTBB is not instrumented, so the thread sanitizer does not see what it orders: a call's body after
-// the call's begin, and the call's end after the body.
+// Debian's oneTBB is not instrumented, so the thread sanitizer does not see what it orders: a call's body
+// after the call's begin, and the call's end after the body.
 #if defined(__SANITIZE_THREAD__)
 extern "C" void __tsan_acquire(void*);
 extern "C" void __tsan_release(void*);
@@ -88,9 +88,8 @@ void parallel::detail::run(std::int64_t chunks, void (*body)(void*, std::int64_t
   happens_before(context);
   arena->execute([&] {
     // Isolated, or a stolen task of another caller would record on this thread's tape.
-    tbb::this_task_arena::isolate([&] {
-      tbb::parallel_for(std::int64_t{0}, chunks, ordered_body, tbb::static_partitioner());
-    });
+    tbb::this_task_arena::isolate(
+        [&] { tbb::parallel_for(std::int64_t{0}, chunks, ordered_body, tbb::static_partitioner()); });
   });
   happens_after(context);
 }

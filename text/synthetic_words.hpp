@@ -4,7 +4,8 @@
 #include <string_view>
 
 /// The words of the synthetic corpus, by class. Within a class the first word is the most frequent (weights
-/// fall as 1 / (rank + 2)) unless `even`. Nouns that follow "a" begin with a consonant, so that "an" is not needed.
+/// fall as 1 / (rank + 2)) unless `even`. Nouns that follow "a" begin with a consonant, so that "an" is not
+/// needed.
 namespace gradus::synthetic {
 
 enum class Gender { she, he, it };

@@ -202,7 +202,8 @@ Vocabulary Vocabulary::parse(std::string_view text, std::string_view name) {
     fail<DataError>("{}, line 1: there is no unit '{}'; it is byte, character or word", name, unit);
   }
   vocabulary.unit_ = unit_named(unit);
-  if (!text.empty() && text.back() != '\n') fail<DataError>("{}: its last line has no end; the file was cut short", name);
+  if (!text.empty() && text.back() != '\n')
+    fail<DataError>("{}: its last line has no end; the file was cut short", name);
   for (std::int64_t id = 0; id < size; ++id) {
     if (text.empty())
       fail<DataError>("{} ends after {} of its {} symbols; the file was cut short", name, id, size);
@@ -229,7 +230,9 @@ Vocabulary Vocabulary::parse(std::string_view text, std::string_view name) {
   return vocabulary;
 }
 
-void Vocabulary::save(const std::filesystem::path& file) const { write_file(file, serialize()); }
+void Vocabulary::save(const std::filesystem::path& file) const {
+  write_file(file, serialize());
+}
 
 Vocabulary Vocabulary::load(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);

@@ -16,17 +16,33 @@ struct Range {
   double gap = 0;
 };
 
+using Inputs = std::span<const Variable>;
+
 /// One row of the table of gradient checks: an op, how to call it, and the shapes to try it on.
 struct GradientRow {
   std::string op;  // the name given to record
-  std::function<Variable(std::span<const Variable>)> call;
+  std::function<Variable(Inputs)> call;
   std::vector<std::vector<Shape>> shapes;  // each: one shape an input
   Range range = {};
   bool distinct = false;  // all values of an input well apart, for maxima
 };
 
-/// The rows for a folder's ops; an op in the sources without a row fails a test.
+/// One input of rank 0 to 4, sizes 0 and 1 included; and two that broadcast both ways.
+extern const std::vector<std::vector<Shape>> one_input, two_inputs;
+
+/// A row for a function of one argument.
+GradientRow unary(const char* op, Variable (*f)(const Variable&, Where), Range range = {});
+
+// The rows, a function for each file of ops.
+std::vector<GradientRow> elementwise_rows();
+std::vector<GradientRow> reduction_rows();
+std::vector<GradientRow> softmax_rows();
+std::vector<GradientRow> movement_rows();
+std::vector<GradientRow> indexing_rows();
+std::vector<GradientRow> matmul_rows();
+std::vector<GradientRow> layer_rows();
+
+/// All rows; an op in the sources without one fails a test.
 std::vector<GradientRow> gradient_table();
-std::vector<GradientRow> layer_gradient_table();
 
 }  // namespace gradus::test

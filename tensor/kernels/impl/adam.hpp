@@ -1,0 +1,19 @@
+// The optimizers' steps. Part of impl.hpp.
+
+template <class T>
+void adam(const AdamStep& s, const T* g, T* p, T* m, T* v, std::int64_t n) {
+  using B = Batch<T>;
+  const B beta1(static_cast<T>(s.beta1)), beta2(static_cast<T>(s.beta2)), rest1(static_cast<T>(1 - s.beta1)),
+      rest2(static_cast<T>(1 - s.beta2)), coupled(static_cast<T>(s.coupled_decay)),
+      keep(static_cast<T>(1 - s.decay)), rate(static_cast<T>(s.lr / s.correction1)),
+      root(static_cast<T>(1 / std::sqrt(s.correction2))), eps(static_cast<T>(s.eps));
+  for_batches<T>(n, [&](std::int64_t i, auto load, auto store) {
+    const B before = load(p + i);
+    const B slope = xsimd::fma(coupled, before, load(g + i));
+    const B first = xsimd::fma(rest1, slope, beta1 * load(m + i));
+    const B second = xsimd::fma(rest2 * slope, slope, beta2 * load(v + i));
+    store(first, m + i);
+    store(second, v + i);
+    store(before * keep - rate * first / xsimd::fma(xsimd::sqrt(second), root, eps), p + i);
+  });
+}

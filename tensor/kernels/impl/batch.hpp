@@ -1,0 +1,45 @@
+// Loading, storing and walking by batches. Part of impl.hpp.
+
+template <class T>
+using Batch = xsimd::batch<T, Arch>;
+template <class T>
+constexpr std::int64_t lanes = static_cast<std::int64_t>(Batch<T>::size);
+
+/// Up to one batch of elements, zeros behind them.
+template <class T>
+Batch<T> load_part(const T* x, std::int64_t n) {
+  alignas(64) T buffer[lanes<T>] = {};
+  for (std::int64_t i = 0; i < n; ++i) buffer[i] = x[i];
+  return Batch<T>::load_aligned(buffer);
+}
+template <class T>
+void store_part(const Batch<T>& x, T* y, std::int64_t n) {
+  alignas(64) T buffer[lanes<T>];
+  x.store_aligned(buffer);
+  for (std::int64_t i = 0; i < n; ++i) y[i] = buffer[i];
+}
+
+/// y = f(x...) over n elements. The rest goes through a batch too, so that an element's result does not
+/// depend on where it stands.
+template <class T, class F, class... Xs>
+void map(std::int64_t n, T* y, F f, const Xs*... xs) {
+  std::int64_t i = 0;
+  for (; i + lanes<T> <= n; i += lanes<T>) f(Batch<T>::load_unaligned(xs + i)...).store_unaligned(y + i);
+  if (i < n) store_part<T>(f(load_part<T>(xs + i, n - i)...), y + i, n - i);
+}
+
+/// Calls f(offset, load, store) for each batch of `n` elements; load and store mind the last one's length.
+template <class T, class F>
+void for_batches(std::int64_t n, F f) {
+  std::int64_t i = 0;
+  for (; i + lanes<T> <= n; i += lanes<T>) {
+    f(
+        i, [](const T* x) { return Batch<T>::load_unaligned(x); },
+        [](const Batch<T>& v, T* y) { v.store_unaligned(y); });
+  }
+  if (i < n) {
+    f(
+        i, [left = n - i](const T* x) { return load_part<T>(x, left); },
+        [left = n - i](const Batch<T>& v, T* y) { store_part<T>(v, y, left); });
+  }
+}

@@ -1,11 +1,9 @@
 #include "autograd/tape.hpp"
 
-#include <algorithm>
 #include <atomic>
 
-#include "autograd/ops/arithmetic.hpp"
-#include "autograd/ops/reduction.hpp"
 #include "autograd/record.hpp"
+#include "autograd/sweep.hpp"
 #include "autograd/tape_storage.hpp"
 #include "tensor/ops.hpp"
 
@@ -44,233 +42,6 @@ std::uint32_t next_serial() {
       "its value",
       op, where.text());
 }
-
-/// Rethrows the current exception, saying what was being differentiated.
-[[noreturn]] void rethrow_while_differentiating(const Node& node) {
-  const std::string prefix = fmt::format("while differentiating {}, recorded at {}: ", node.name,
-                                         Where{node.file, node.line}.text());
-  try {
-    throw;
-  } catch (const ShapeError& error) {
-    throw ShapeError(prefix + error.what());
-  } catch (const DtypeError& error) {
-    throw DtypeError(prefix + error.what());
-  } catch (const TapeError& error) {
-    throw TapeError(prefix + error.what());
-  } catch (const NumericError& error) {
-    throw NumericError(prefix + error.what());
-  } catch (const Error& error) {
-    throw Error(prefix + error.what());
-  }
-}
-
-template <class T>
-T fitted(T g, const Shape& shape, Dtype dtype) {
-  if (g.dtype() != dtype) {
-    fail<DtypeError>("the gradient is {}, the input {}", name_of(g.dtype()), name_of(dtype));
-  }
-  if (g.shape() == shape) return g;
-  T summed = sum_to(g, shape);
-  return summed;
-}
-
-void destroy_closures(std::span<Edge> edges) noexcept {
-  Closure* last = nullptr;  // the edges of a joint closure share it
-  for (Edge& edge : edges) {
-    if (edge.closure != nullptr && edge.closure != last) edge.closure->table->destroy(edge.closure);
-    if (edge.closure != nullptr) last = edge.closure;
-    edge.closure = nullptr;
-  }
-}
-
-/// The sweep of Tape::backward: tensors only, nothing recorded.
-class Sweep {
- public:
-  Sweep(TapeStorage& tape, bool keep) : tape_(tape), keep_(keep) {
-    tape_.sums.clear();
-    tape_.rows.clear();
-  }
-
-  std::vector<Gradient> run(std::uint32_t last, Tensor seed) {
-    tape_.sums.resize(last + 1);
-    tape_.sums[last] = std::move(seed);
-    for (std::uint32_t i = last + 1; i-- > 0;) visit(i);
-    return collect();
-  }
-
- private:
-  void visit(std::uint32_t i) {
-    Node& node = tape_.nodes[i];
-    if (node.edge_count == 0) return;  // a leaf
-    Tensor& sum = tape_.sums[i];
-    if (sum.defined()) {
-      const Tensor g = std::move(sum);
-      try {
-        differentiate(node.edge_list(), g);
-      } catch (...) {
-        rethrow_while_differentiating(node);
-      }
-    }
-    if (!keep_) destroy_closures(node.edge_list());
-  }
-
-  void differentiate(std::span<Edge> edges, const Tensor& g) {
-    if (edges.front().closure->table->joint != nullptr) return differentiate_jointly(edges, g);
-    for (const Edge& edge : edges) {
-      const ClosureTable& table = *edge.closure->table;
-      const Node& input = tape_.nodes[edge.input];
-      Tensor& sum = tape_.sums[edge.input];
-      if (table.rows != nullptr) {
-        Rows rows = table.rows(edge.closure, g);
-        if (input.edge_count == 0) {
-          tape_.rows.emplace_back(edge.input, std::move(rows));
-        } else {
-          add_rows(sum, input, rows);
-        }
-      } else if (table.add != nullptr) {
-        if (!sum.defined()) sum = zeros(input.shape, input.dtype);
-        table.add(edge.closure, g, sum);
-      } else if (table.tensor != nullptr) {
-        accumulate(sum, input, table.tensor(edge.closure, g));
-      } else {
-        accumulate(sum, input, table.variable(edge.closure, Variable(g)).value());
-      }
-    }
-  }
-
-  void differentiate_jointly(std::span<Edge> edges, const Tensor& g) {
-    std::array<bool, max_joint> wanted{};
-    std::array<Tensor, max_joint> out;
-    for (std::size_t i = 0; i < edges.size(); ++i) wanted[i] = edges[i].input != no_node;
-    Closure* closure = edges.front().closure;
-    closure->table->joint(closure, g, std::span(wanted).first(edges.size()),
-                          std::span(out).first(edges.size()));
-    for (std::size_t i = 0; i < edges.size(); ++i) {
-      if (wanted[i] && out[i].defined()) {
-        accumulate(tape_.sums[edges[i].input], tape_.nodes[edges[i].input], std::move(out[i]));
-      }
-    }
-  }
-
-  static void accumulate(Tensor& sum, const Node& node, Tensor g) {
-    g = fitted(std::move(g), node.shape, node.dtype);
-    if (sum.defined()) {
-      add_to(sum, g);
-    } else {
-      sum = std::move(g);
-    }
-  }
-
-  static void add_rows(Tensor& sum, const Node& node, const Rows& rows) {
-    if (!sum.defined()) sum = zeros(node.shape, node.dtype);
-    scatter_add_rows(sum, rows.ids, rows.values);
-  }
-
-  std::vector<Gradient> collect() {
-    std::vector<Gradient> out;
-    for (const Leaf& leaf : tape_.leaves) {
-      if (leaf.node >= tape_.sums.size()) continue;
-      Gradient gradient{leaf.place, std::move(tape_.sums[leaf.node]), {}};
-      add_sparse(gradient, leaf.node);
-      if (gradient.dense.defined() || gradient.rows.values.defined()) out.push_back(std::move(gradient));
-    }
-    tape_.sums.clear();
-    tape_.rows.clear();
-    return out;
-  }
-
-  // Row-sparse parts stay so unless a dense one is there too.
-  void add_sparse(Gradient& gradient, std::uint32_t index) {
-    std::vector<std::int32_t> ids;
-    std::vector<Tensor> values;
-    std::int64_t height = 0;
-    for (const auto& [owner, rows] : tape_.rows) {
-      if (owner != index) continue;
-      if (gradient.dense.defined()) {
-        add_rows(gradient.dense, tape_.nodes[index], rows);
-        continue;
-      }
-      ids.insert(ids.end(), rows.ids.values().begin(), rows.ids.values().end());
-      values.push_back(rows.values);
-      height = rows.height;
-    }
-    if (values.empty()) return;
-    Tensor all = values.size() == 1 ? values.front() : concat(values, 0);
-    gradient.rows = Rows{Indices(std::move(ids)), std::move(all), height}.merged();
-  }
-
-  TapeStorage& tape_;
-  bool keep_;
-};
-
-/// The sweep of grad: Variables, recorded on the tape as it goes, along the paths to what is wanted only.
-class RecordedSweep {
- public:
-  RecordedSweep(TapeStorage& tape, std::uint32_t last)
-      : tape_(tape), needed_(last + 1, false), sums_(last + 1) {}
-
-  void want(std::uint32_t node) {
-    if (node < needed_.size()) needed_[node] = true;
-  }
-  void run(Variable seed) {
-    for (std::size_t i = 0; i < needed_.size(); ++i) {
-      for (const Edge& edge : tape_.nodes[i].edge_list()) {
-        if (edge.input != no_node && needed_[edge.input]) needed_[i] = true;
-      }
-    }
-    if (!needed_.back()) return;
-    sums_.back() = std::move(seed);
-    for (std::size_t i = needed_.size(); i-- > 0;) {
-      if (!needed_[i] || !sums_[i].value().defined()) continue;
-      const Node node = tape_.nodes[i];  // a copy: what is recorded now may move the nodes
-      try {
-        differentiate(node, sums_[i]);
-      } catch (...) {
-        rethrow_while_differentiating(node);
-      }
-    }
-  }
-  const Variable* result(std::uint32_t node) const {
-    return node < sums_.size() && sums_[node].value().defined() ? &sums_[node] : nullptr;
-  }
-
- private:
-  void differentiate(const Node& node, const Variable& g) {
-    const std::span<Edge> edges = node.edge_list();
-    if (edges.empty()) return;
-    if (edges.front().closure->table->joint != nullptr) {
-      Closure* closure = edges.front().closure;
-      if (closure->table->joint_variable == nullptr) fail_once(node);
-      const std::vector<Variable> out = closure->table->joint_variable(closure, g);
-      for (std::size_t i = 0; i < edges.size(); ++i) {
-        if (edges[i].input != no_node && needed_[edges[i].input]) accumulate(edges[i].input, out[i]);
-      }
-      return;
-    }
-    for (const Edge& edge : edges) {
-      if (!needed_[edge.input]) continue;
-      if (edge.closure->table->variable == nullptr) fail_once(node);
-      accumulate(edge.input, edge.closure->table->variable(edge.closure, g));
-    }
-  }
-  [[noreturn]] static void fail_once(const Node& node) {
-    fail<TapeError>(
-        "{} has a gradient but not one written in differentiable ops, so no second derivative; give it a "
-        "form "
-        "(const Variable& g) -> Variable",
-        node.name);
-  }
-  void accumulate(std::uint32_t input, const Variable& g) {
-    const Shape shape = tape_.nodes[input].shape;
-    const Variable fit = fitted(g, shape, tape_.nodes[input].dtype);
-    Variable& sum = sums_[input];
-    sum = sum.value().defined() ? sum + fit : fit;
-  }
-
-  TapeStorage& tape_;
-  std::vector<bool> needed_;
-  std::vector<Variable> sums_;
-};
 
 }  // namespace
 
@@ -379,7 +150,7 @@ Gradients Tape::backward(const Variable& loss, BackwardOptions options, Where wh
   const std::uint32_t index = detail::resolve(*storage_, loss, {"backward", where});
   const PauseRecording pause;
   try {
-    std::vector<Gradient> found = detail::Sweep(*storage_, options.keep).run(index, ones_like(loss.value()));
+    std::vector<Gradient> found = detail::sweep(*storage_, index, ones_like(loss.value()), options.keep);
     if (!options.keep) storage_->reset();
     return Gradients(std::move(found));
   } catch (...) {
@@ -395,33 +166,6 @@ std::int64_t Tape::size() const {
 PauseRecording::PauseRecording() : paused_(std::exchange(detail::active, nullptr)) {}
 PauseRecording::~PauseRecording() {
   detail::active = paused_;
-}
-
-std::vector<Variable> grad(const Variable& y, std::span<const Variable> xs, Where where) {
-  TapeStorage* tape = detail::active;
-  if (tape == nullptr)
-    fail<TapeError>("grad at {}: no tape is active on this thread; make a Tape first", where.text());
-  if (y.size() != 1) {
-    fail<ShapeError>("grad at {}: y has shape {}; take the sum or mean to get one number", where.text(),
-                     y.shape());
-  }
-  const Op op("grad", where);
-  const std::uint32_t last = detail::resolve(*tape, y, op);
-  std::vector<std::uint32_t> nodes;
-  for (const Variable& x : xs) nodes.push_back(detail::resolve(*tape, x, op));
-  std::vector<Variable> out;
-  if (last == detail::no_node) {
-    for (const Variable& x : xs) out.emplace_back(zeros_like(x.value()));
-    return out;
-  }
-  detail::RecordedSweep sweep(*tape, last);
-  for (const std::uint32_t node : nodes) sweep.want(node);
-  sweep.run(Variable(ones_like(y.value())));
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
-    const Variable* found = sweep.result(nodes[i]);
-    out.push_back(found != nullptr ? *found : Variable(zeros_like(xs[i].value())));
-  }
-  return out;
 }
 
 }  // namespace gradus

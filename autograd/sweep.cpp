@@ -1,0 +1,159 @@
+#include "autograd/sweep.hpp"
+
+namespace gradus::detail {
+
+void rethrow_while_differentiating(const Node& node) {
+  const std::string prefix = fmt::format("while differentiating {}, recorded at {}: ", node.name,
+                                         Where{node.file, node.line}.text());
+  try {
+    throw;
+  } catch (const ShapeError& error) {
+    throw ShapeError(prefix + error.what());
+  } catch (const DtypeError& error) {
+    throw DtypeError(prefix + error.what());
+  } catch (const TapeError& error) {
+    throw TapeError(prefix + error.what());
+  } catch (const NumericError& error) {
+    throw NumericError(prefix + error.what());
+  } catch (const Error& error) {
+    throw Error(prefix + error.what());
+  }
+}
+
+void destroy_closures(std::span<Edge> edges) noexcept {
+  Closure* last = nullptr;  // the edges of a joint closure share it
+  for (Edge& edge : edges) {
+    if (edge.closure != nullptr && edge.closure != last) edge.closure->table->destroy(edge.closure);
+    if (edge.closure != nullptr) last = edge.closure;
+    edge.closure = nullptr;
+  }
+}
+
+namespace {
+
+class Sweep {
+ public:
+  Sweep(TapeStorage& tape, bool keep) : tape_(tape), keep_(keep) {
+    tape_.sums.clear();
+    tape_.rows.clear();
+  }
+
+  std::vector<Gradient> run(std::uint32_t last, Tensor seed) {
+    tape_.sums.resize(last + 1);
+    tape_.sums[last] = std::move(seed);
+    for (std::uint32_t i = last + 1; i-- > 0;) visit(i);
+    return collect();
+  }
+
+ private:
+  void visit(std::uint32_t i) {
+    Node& node = tape_.nodes[i];
+    if (node.edge_count == 0) return;  // a leaf
+    Tensor& sum = tape_.sums[i];
+    if (sum.defined()) {
+      const Tensor g = std::move(sum);
+      try {
+        differentiate(node.edge_list(), g);
+      } catch (...) {
+        rethrow_while_differentiating(node);
+      }
+    }
+    if (!keep_) destroy_closures(node.edge_list());
+  }
+
+  void differentiate(std::span<Edge> edges, const Tensor& g) {
+    if (edges.front().closure->table->joint != nullptr) return differentiate_jointly(edges, g);
+    for (const Edge& edge : edges) {
+      const ClosureTable& table = *edge.closure->table;
+      const Node& input = tape_.nodes[edge.input];
+      Tensor& sum = tape_.sums[edge.input];
+      if (table.rows != nullptr) {
+        Rows rows = table.rows(edge.closure, g);
+        if (input.edge_count == 0) {
+          tape_.rows.emplace_back(edge.input, std::move(rows));
+        } else {
+          add_rows(sum, input, rows);
+        }
+      } else if (table.add != nullptr) {
+        if (!sum.defined()) sum = zeros(input.shape, input.dtype);
+        table.add(edge.closure, g, sum);
+      } else if (table.tensor != nullptr) {
+        accumulate(sum, input, table.tensor(edge.closure, g));
+      } else {
+        accumulate(sum, input, table.variable(edge.closure, Variable(g)).value());
+      }
+    }
+  }
+
+  void differentiate_jointly(std::span<Edge> edges, const Tensor& g) {
+    std::array<bool, max_joint> wanted{};
+    std::array<Tensor, max_joint> out;
+    for (std::size_t i = 0; i < edges.size(); ++i) wanted[i] = edges[i].input != no_node;
+    Closure* closure = edges.front().closure;
+    closure->table->joint(closure, g, std::span(wanted).first(edges.size()),
+                          std::span(out).first(edges.size()));
+    for (std::size_t i = 0; i < edges.size(); ++i) {
+      if (wanted[i] && out[i].defined()) {
+        accumulate(tape_.sums[edges[i].input], tape_.nodes[edges[i].input], std::move(out[i]));
+      }
+    }
+  }
+
+  static void accumulate(Tensor& sum, const Node& node, Tensor g) {
+    g = fitted(std::move(g), node.shape, node.dtype);
+    if (sum.defined()) {
+      add_to(sum, g);
+    } else {
+      sum = std::move(g);
+    }
+  }
+
+  static void add_rows(Tensor& sum, const Node& node, const Rows& rows) {
+    if (!sum.defined()) sum = zeros(node.shape, node.dtype);
+    scatter_add_rows(sum, rows.ids, rows.values);
+  }
+
+  std::vector<Gradient> collect() {
+    std::vector<Gradient> out;
+    for (const Leaf& leaf : tape_.leaves) {
+      if (leaf.node >= tape_.sums.size()) continue;
+      Gradient gradient{leaf.place, std::move(tape_.sums[leaf.node]), {}};
+      add_sparse(gradient, leaf.node);
+      if (gradient.dense.defined() || gradient.rows.values.defined()) out.push_back(std::move(gradient));
+    }
+    tape_.sums.clear();
+    tape_.rows.clear();
+    return out;
+  }
+
+  // Row-sparse parts stay so unless a dense one is there too.
+  void add_sparse(Gradient& gradient, std::uint32_t index) {
+    std::vector<std::int32_t> ids;
+    std::vector<Tensor> values;
+    std::int64_t height = 0;
+    for (const auto& [owner, rows] : tape_.rows) {
+      if (owner != index) continue;
+      if (gradient.dense.defined()) {
+        add_rows(gradient.dense, tape_.nodes[index], rows);
+        continue;
+      }
+      ids.insert(ids.end(), rows.ids.values().begin(), rows.ids.values().end());
+      values.push_back(rows.values);
+      height = rows.height;
+    }
+    if (values.empty()) return;
+    Tensor all = values.size() == 1 ? values.front() : concat(values, 0);
+    gradient.rows = Rows{Indices(std::move(ids)), std::move(all), height}.merged();
+  }
+
+  TapeStorage& tape_;
+  bool keep_;
+};
+
+}  // namespace
+
+std::vector<Gradient> sweep(TapeStorage& tape, std::uint32_t last, Tensor seed, bool keep) {
+  return Sweep(tape, keep).run(last, std::move(seed));
+}
+
+}  // namespace gradus::detail

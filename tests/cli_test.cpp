@@ -5,6 +5,7 @@
 
 #include "tests/catch.hpp"
 #include "tests/folder.hpp"
+#include "tests/paths.hpp"
 #include "text/synthetic.hpp"
 
 // The program as a user meets it: what it prints, where, and its exit codes.
@@ -25,9 +26,9 @@ Result gradus_command(const Folder& folder, const std::string& arguments, const 
   const Folder output;  // not among the folder's own files
   const auto in = output.write("in", input);
   // The arguments last, so that a redirection among them holds.
-  const std::string command = "cd '" + folder.path().string() + "' && '" GRADUS_BIN_DIR "/gradus' <'" +
-                              in.string() + "' >'" + (output.path() / "out").string() + "' 2>'" +
-                              (output.path() / "error").string() + "' " + arguments;
+  const std::string command = "cd '" + folder.path().string() + "' && '" + gradus::test::bin_dir() +
+                              "/gradus' <'" + in.string() + "' >'" + (output.path() / "out").string() +
+                              "' 2>'" + (output.path() / "error").string() + "' " + arguments;
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_bytes(output.path() / "out"),
           read_bytes(output.path() / "error")};

@@ -6,12 +6,13 @@
 #include <string>
 
 #include "tensor/npy.hpp"
+#include "tests/paths.hpp"
 
 namespace gradus::test {
 
 /// A value of a fixture that tests/fixtures/make_fixtures.py made with PyTorch, in f64.
 inline Tensor fixture(const std::string& name) {
-  return load_npy(std::string(GRADUS_SOURCE_DIR) + "/tests/fixtures/" + name + ".npy");
+  return load_npy(source_dir() + "/tests/fixtures/" + name + ".npy");
 }
 
 /// The largest |a - b| / max(1, |b|) over all elements; infinite for different shapes or NaN.

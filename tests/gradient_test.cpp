@@ -13,6 +13,7 @@
 #include "tensor/random.hpp"
 #include "tests/catch.hpp"
 #include "tests/gradient_table/gradient_table.hpp"
+#include "tests/paths.hpp"
 
 using namespace gradus;
 using namespace gradus::test;
@@ -68,8 +69,7 @@ std::set<std::string> recorded_ops(const std::string& folder) {
   // record({"exp", where}, ...), record("neg", ...) and record(op("add", a), ...)
   const std::regex call(R"re(record\(\s*(?:\{|op\()?\s*"(\w+)")re");
   std::set<std::string> names;
-  for (const auto& entry :
-       std::filesystem::recursive_directory_iterator(std::string(GRADUS_SOURCE_DIR) + "/" + folder)) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(source_dir() + "/" + folder)) {
     if (entry.path().extension() != ".cpp") continue;
     std::ifstream file(entry.path());
     std::stringstream text;

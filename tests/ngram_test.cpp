@@ -11,6 +11,7 @@
 #include "models/evaluate.hpp"
 #include "models/ngram/arpa.hpp"
 #include "tests/catch.hpp"
+#include "tests/paths.hpp"
 #include "text/tokenizer.hpp"
 #include "text/vocabulary.hpp"
 
@@ -19,7 +20,7 @@ using namespace gradus::models;
 
 namespace {
 
-const std::string shared = std::string(GRADUS_SOURCE_DIR) + "/../shared/";
+const std::string shared = gradus::test::source_dir() + "/../shared/";
 
 /// A file of the shared folder, unpacked; empty, with a message, where there is none.
 std::string shared_text(const std::string& name) {

@@ -119,7 +119,7 @@ TEST_CASE("a fused sequence equals the same in plain ops", "[nn]") {
 
 TEST_CASE("cross_entropy and its gradient are PyTorch's", "[nn]") {
   const Indices targets =
-      load_npy_indices(std::string(GRADUS_SOURCE_DIR) + "/tests/fixtures/cross_entropy/targets.npy");
+      load_npy_indices(gradus::test::source_dir() + "/tests/fixtures/cross_entropy/targets.npy");
   Tape tape;
   const Variable logits = tape.watch(fixture("cross_entropy/logits"));
   const Variable loss = nn::cross_entropy(logits, targets);

@@ -6,6 +6,7 @@
 
 #include "tests/catch.hpp"
 #include "tests/folder.hpp"
+#include "tests/paths.hpp"
 
 // What the design asks of the sources themselves.
 
@@ -14,7 +15,7 @@ using gradus::test::read_bytes;
 
 namespace {
 
-const fs::path root = GRADUS_SOURCE_DIR;
+const fs::path root = gradus::test::source_dir();
 
 std::vector<fs::path> sources(const std::string& folder) {
   std::vector<fs::path> out;

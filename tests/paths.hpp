@@ -1,0 +1,11 @@
+#pragma once
+
+#include <string>
+
+namespace gradus::test {
+
+/// The folder of the sources, and that of the programs built.
+std::string source_dir();
+std::string bin_dir();
+
+}  // namespace gradus::test

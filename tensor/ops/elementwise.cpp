@@ -10,15 +10,16 @@ namespace {
 using kernels::Binary;
 using kernels::Unary;
 
-Tensor map(Unary op, Tensor x) {
-  Tensor out = x.unique() ? std::move(x) : Tensor::uninitialized(x.shape(), x.dtype());
-  const Tensor& from = x.defined() ? x : out;
-  visit_dtype(out.dtype(), [&](auto tag) {
+Tensor map(Unary op, const TensorArgument& x) {
+  const Tensor& from = x.tensor();
+  const std::int64_t n = from.size();
+  return visit_dtype(from.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    T* const to = out.mutable_data<T>();
-    kernels::unary<T>(op, from.data<T>(), to, out.size());
+    const T* const values = from.data<T>();
+    Tensor out = x.reusable() ? x.reuse() : Tensor::uninitialized(from.shape(), dtype_of<T>());
+    kernels::unary<T>(op, values, out.mutable_data<T>(), n);
+    return out;
   });
-  return out;
 }
 
 /// How a broadcast operand is walked: its stride along each axis of the result, 0 where it stretches.
@@ -94,36 +95,48 @@ T apply_scalar(Binary op, T a, T b) {
   }
 }
 
-Tensor with_number(Binary op, Tensor x, double number, bool number_first) {
-  Tensor out = x.unique() ? std::move(x) : Tensor::uninitialized(x.shape(), x.dtype());
-  const Tensor& from = x.defined() ? x : out;
-  visit_dtype(out.dtype(), [&](auto tag) {
+Tensor with_number(Binary op, const TensorOperand& x, double number, bool number_first) {
+  const Tensor& from = x.tensor();
+  const std::int64_t n = from.size();
+  const int rank = from.rank();
+  return visit_dtype(from.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    T* const to = out.mutable_data<T>();
     const T* const values = from.data<T>();
+    Tensor out = x.reusable() ? x.reuse() : Tensor::uninitialized(from.shape(), dtype_of<T>());
+    T* const to = out.mutable_data<T>();
     const T constant = static_cast<T>(number);
-    if (out.rank() == 0) {
+    if (rank == 0) {
       *to = number_first ? apply_scalar(op, constant, *values) : apply_scalar(op, *values, constant);
     } else if (number_first) {
-      kernels::binary<T>(op, &constant, true, values, false, to, out.size());
+      kernels::binary<T>(op, &constant, true, values, false, to, n);
     } else {
-      kernels::binary<T>(op, values, false, &constant, true, to, out.size());
+      kernels::binary<T>(op, values, false, &constant, true, to, n);
     }
+    return out;
   });
+}
+
+template <class T>
+Tensor combine_scalars(Binary op, const Tensor& x, const Tensor& y) {
+  Tensor out = Tensor::uninitialized({}, dtype_of<T>());
+  *out.mutable_data<T>() = apply_scalar(op, *x.data<T>(), *y.data<T>());
   return out;
 }
 
-Tensor combine(const char* name, Binary op, TensorOperand a, TensorOperand b) {
+Tensor combine(const char* name, Binary op, const TensorOperand& a, const TensorOperand& b) {
   if (b.is_number()) {
-    if (a.is_number()) return Tensor::scalar(apply(op, a.number, b.number), Dtype::f64);
-    return with_number(op, std::move(a.tensor), b.number, false);
+    if (a.is_number()) return Tensor::scalar(apply(op, a.number(), b.number()), Dtype::f64);
+    return with_number(op, a, b.number(), false);
   }
-  if (a.is_number()) return with_number(op, std::move(b.tensor), a.number, true);
-  Tensor& x = a.tensor;
-  Tensor& y = b.tensor;
+  if (a.is_number()) return with_number(op, b, a.number(), true);
+  const Tensor& x = a.tensor();
+  const Tensor& y = b.tensor();
   if (x.dtype() != y.dtype()) {
     fail<DtypeError>("{}: {} of shape {} and {} of shape {}; convert one with to()", name, name_of(x.dtype()),
                      x.shape(), name_of(y.dtype()), y.shape());
+  }
+  if (x.rank() == 0 && y.rank() == 0) {
+    return x.dtype() == Dtype::f32 ? combine_scalars<float>(op, x, y) : combine_scalars<double>(op, x, y);
   }
   const Shape left = x.shape(), right = y.shape();
   const Shape shape = broadcast_shapes(name, left, right);
@@ -134,17 +147,15 @@ Tensor combine(const char* name, Binary op, TensorOperand a, TensorOperand b) {
     const T* const q = y.data<T>();
     // A dying operand of the result's shape gives its buffer; each element is read before it is written.
     Tensor out;
-    if (left == shape && x.unique()) {
-      out = std::move(x);
-    } else if (right == shape && y.unique()) {
-      out = std::move(y);
+    if (left == shape && a.reusable()) {
+      out = a.reuse();
+    } else if (right == shape && b.reusable()) {
+      out = b.reuse();
     } else {
       out = Tensor::uninitialized(shape, dtype_of<T>());
     }
     T* to = out.mutable_data<T>();
-    if (shape.rank() == 0) {
-      *to = apply_scalar(op, *p, *q);
-    } else if (same) {
+    if (same) {
       kernels::binary<T>(op, p, false, q, false, to, shape.size());
     } else if (shape.size() > 0) {
       const Walk w = walk(shape, left, right);
@@ -160,78 +171,78 @@ Tensor combine(const char* name, Binary op, TensorOperand a, TensorOperand b) {
 
 }  // namespace
 
-Tensor operator+(TensorOperand a, TensorOperand b) {
-  return combine("add", Binary::add, std::move(a), std::move(b));
+Tensor operator+(const TensorOperand& a, const TensorOperand& b) {
+  return combine("add", Binary::add, a, b);
 }
-Tensor operator-(TensorOperand a, TensorOperand b) {
-  return combine("sub", Binary::sub, std::move(a), std::move(b));
+Tensor operator-(const TensorOperand& a, const TensorOperand& b) {
+  return combine("sub", Binary::sub, a, b);
 }
-Tensor operator*(TensorOperand a, TensorOperand b) {
-  return combine("mul", Binary::mul, std::move(a), std::move(b));
+Tensor operator*(const TensorOperand& a, const TensorOperand& b) {
+  return combine("mul", Binary::mul, a, b);
 }
-Tensor operator/(TensorOperand a, TensorOperand b) {
-  return combine("div", Binary::div, std::move(a), std::move(b));
+Tensor operator/(const TensorOperand& a, const TensorOperand& b) {
+  return combine("div", Binary::div, a, b);
 }
-Tensor maximum(TensorOperand a, TensorOperand b) {
-  return combine("maximum", Binary::maximum, std::move(a), std::move(b));
+Tensor maximum(const TensorOperand& a, const TensorOperand& b) {
+  return combine("maximum", Binary::maximum, a, b);
 }
-Tensor minimum(TensorOperand a, TensorOperand b) {
-  return combine("minimum", Binary::minimum, std::move(a), std::move(b));
+Tensor minimum(const TensorOperand& a, const TensorOperand& b) {
+  return combine("minimum", Binary::minimum, a, b);
 }
-Tensor pow(TensorOperand a, TensorOperand b) {
-  return combine("pow", Binary::pow, std::move(a), std::move(b));
+Tensor pow(const TensorOperand& a, const TensorOperand& b) {
+  return combine("pow", Binary::pow, a, b);
 }
-Tensor less(TensorOperand a, TensorOperand b) {
-  return combine("less", Binary::less, std::move(a), std::move(b));
+Tensor less(const TensorOperand& a, const TensorOperand& b) {
+  return combine("less", Binary::less, a, b);
 }
-Tensor less_equal(TensorOperand a, TensorOperand b) {
-  return combine("less_equal", Binary::less_equal, std::move(a), std::move(b));
+Tensor less_equal(const TensorOperand& a, const TensorOperand& b) {
+  return combine("less_equal", Binary::less_equal, a, b);
 }
-Tensor equal(TensorOperand a, TensorOperand b) {
-  return combine("equal", Binary::equal, std::move(a), std::move(b));
+Tensor equal(const TensorOperand& a, const TensorOperand& b) {
+  return combine("equal", Binary::equal, a, b);
 }
 
-Tensor operator-(Tensor x) {
-  return map(Unary::neg, std::move(x));
+Tensor operator-(const TensorArgument& x) {
+  return map(Unary::neg, x);
 }
-Tensor abs(Tensor x) {
-  return map(Unary::abs, std::move(x));
+Tensor abs(const TensorArgument& x) {
+  return map(Unary::abs, x);
 }
-Tensor sign(Tensor x) {
-  return map(Unary::sign, std::move(x));
+Tensor sign(const TensorArgument& x) {
+  return map(Unary::sign, x);
 }
-Tensor square(Tensor x) {
-  return map(Unary::square, std::move(x));
+Tensor square(const TensorArgument& x) {
+  return map(Unary::square, x);
 }
-Tensor sqrt(Tensor x) {
-  return map(Unary::sqrt, std::move(x));
+Tensor sqrt(const TensorArgument& x) {
+  return map(Unary::sqrt, x);
 }
-Tensor reciprocal(Tensor x) {
-  return map(Unary::reciprocal, std::move(x));
+Tensor reciprocal(const TensorArgument& x) {
+  return map(Unary::reciprocal, x);
 }
-Tensor exp(Tensor x) {
-  return map(Unary::exp, std::move(x));
+Tensor exp(const TensorArgument& x) {
+  return map(Unary::exp, x);
 }
-Tensor log(Tensor x) {
-  return map(Unary::log, std::move(x));
+Tensor log(const TensorArgument& x) {
+  return map(Unary::log, x);
 }
-Tensor log1p(Tensor x) {
-  return map(Unary::log1p, std::move(x));
+Tensor log1p(const TensorArgument& x) {
+  return map(Unary::log1p, x);
 }
-Tensor sin(Tensor x) {
-  return map(Unary::sin, std::move(x));
+Tensor sin(const TensorArgument& x) {
+  return map(Unary::sin, x);
 }
-Tensor cos(Tensor x) {
-  return map(Unary::cos, std::move(x));
+Tensor cos(const TensorArgument& x) {
+  return map(Unary::cos, x);
 }
-Tensor tanh(Tensor x) {
-  return map(Unary::tanh, std::move(x));
+Tensor tanh(const TensorArgument& x) {
+  return map(Unary::tanh, x);
 }
-Tensor sigmoid(Tensor x) {
-  return map(Unary::sigmoid, std::move(x));
+Tensor sigmoid(const TensorArgument& x) {
+  return map(Unary::sigmoid, x);
 }
-Tensor relu(Tensor x) {
-  return map(Unary::relu, std::move(x));
+Tensor relu(const TensorArgument& x) {
+  return map(Unary::relu, x);
 }
 
 void add_to(Tensor& sum, const Tensor& x) {

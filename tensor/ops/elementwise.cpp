@@ -1,4 +1,5 @@
 #include <array>
+#include <optional>
 
 #include "tensor/kernels/kernels.hpp"
 #include "tensor/ops.hpp"
@@ -223,7 +224,35 @@ Tensor combine(const char* name, Op op, const Operands<N>& xs) {
     return out;
   });
 }
+/// The dtype of two operands that are numbers or of rank 0; nothing when they are not, or differ in dtype.
+/// What a tape over scalars does most, so it is asked before the general machinery is set up.
+std::optional<Dtype> scalars(const TensorOperand& a, const TensorOperand& b) {
+  if (a.is_number() || b.is_number()) {
+    if (a.is_number() && b.is_number()) return Dtype::f64;
+    const Tensor& x = a.is_number() ? b.tensor() : a.tensor();
+    return x.rank() == 0 ? std::optional(x.dtype()) : std::nullopt;
+  }
+  const bool both =
+      a.tensor().rank() == 0 && b.tensor().rank() == 0 && a.tensor().dtype() == b.tensor().dtype();
+  return both ? std::optional(a.tensor().dtype()) : std::nullopt;
+}
+template <class T>
+Tensor combine_two_scalars(Binary op, const TensorOperand& a, const TensorOperand& b) {
+  const auto value = [](const TensorOperand& x) {
+    return x.is_number() ? static_cast<T>(x.number()) : *x.tensor().template data<T>();
+  };
+  const T x = value(a), y = value(b);
+  Tensor out = !a.is_number() && a.reusable()   ? a.reuse()
+               : !b.is_number() && b.reusable() ? b.reuse()
+                                                : Tensor::uninitialized({}, dtype_of<T>());
+  *out.mutable_data<T>() = apply<T>(op, {&x, &y});
+  return out;
+}
 Tensor combine(const char* name, Binary op, const TensorOperand& a, const TensorOperand& b) {
+  if (const std::optional<Dtype> dtype = scalars(a, b)) {
+    return *dtype == Dtype::f32 ? combine_two_scalars<float>(op, a, b)
+                                : combine_two_scalars<double>(op, a, b);
+  }
   return combine(name, op, Operands<2>{&a, &b});
 }
 
@@ -445,10 +474,14 @@ void add_to(Tensor& sum, const Tensor& x) {
     sum = x;
     return;
   }
-  if (sum.shape() == x.shape() && sum.dtype() == x.dtype()) {
+  if (sum.dtype() == x.dtype() && sum.same_shape(x)) {
     visit_dtype(sum.dtype(), [&](auto tag) {
       using T = decltype(tag);
       T* const to = sum.mutable_data<T>();
+      if (sum.rank() == 0) {
+        *to += *x.data<T>();
+        return;
+      }
       kernels::add_scaled<T>(T{1}, x.data<T>(), to, sum.size());
     });
     return;

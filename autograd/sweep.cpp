@@ -38,7 +38,7 @@ class Sweep {
     tape_.rows.clear();
   }
 
-  std::vector<Gradient> run(std::uint32_t last, Tensor seed) {
+  GradientList run(std::uint32_t last, Tensor seed) {
     tape_.sums.resize(last + 1);
     tape_.sums[last] = std::move(seed);
     for (std::uint32_t i = last + 1; i-- > 0;) visit(i);
@@ -127,8 +127,9 @@ class Sweep {
     scatter_add_rows(sum, rows.ids, rows.values);
   }
 
-  std::vector<Gradient> collect() {
-    std::vector<Gradient> out;
+  GradientList collect() {
+    GradientList out;
+    out.reserve(tape_.leaves.size());
     for (const Leaf& leaf : tape_.leaves) {
       if (leaf.node >= tape_.sums.size()) continue;
       Gradient gradient{leaf.place, std::move(tape_.sums[leaf.node]), {}};
@@ -166,7 +167,7 @@ class Sweep {
 
 }  // namespace
 
-std::vector<Gradient> sweep(TapeStorage& tape, std::uint32_t last, Tensor seed, bool keep) {
+GradientList sweep(TapeStorage& tape, std::uint32_t last, Tensor seed, bool keep) {
   return Sweep(tape, keep).run(last, std::move(seed));
 }
 

@@ -9,7 +9,7 @@
 namespace gradus::detail {
 
 /// The sweep of Tape::backward from node `last` down: tensors only, nothing recorded.
-std::vector<Gradient> sweep(TapeStorage& tape, std::uint32_t last, Tensor seed, bool keep);
+GradientList sweep(TapeStorage& tape, std::uint32_t last, Tensor seed, bool keep);
 
 /// Rethrows the current exception, saying what was being differentiated.
 [[noreturn]] void rethrow_while_differentiating(const Node& node);

@@ -157,7 +157,7 @@ Gradients Tape::backward(const Variable& loss, BackwardOptions options, Where wh
   const std::uint32_t index = detail::resolve(*storage_, loss, {"backward", where});
   const PauseRecording pause;
   try {
-    std::vector<Gradient> found = detail::sweep(*storage_, index, ones_like(loss.value()), options.keep);
+    GradientList found = detail::sweep(*storage_, index, ones_like(loss.value()), options.keep);
     if (!options.keep) storage_->reset();
     return Gradients(std::move(found));
   } catch (...) {

@@ -4,6 +4,7 @@
 
 #include "autograd/gradcheck.hpp"
 #include "autograd/gradients.hpp"
+#include "autograd/located.hpp"
 #include "autograd/members.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/elementwise.hpp"

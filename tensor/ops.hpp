@@ -4,6 +4,7 @@
 #include "tensor/ops/einsum.hpp"
 #include "tensor/ops/elementwise.hpp"
 #include "tensor/ops/indexing.hpp"
+#include "tensor/ops/linalg.hpp"
 #include "tensor/ops/matmul.hpp"
 #include "tensor/ops/movement.hpp"
 #include "tensor/ops/reduction.hpp"

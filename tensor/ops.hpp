@@ -1,6 +1,7 @@
 #pragma once
 
 /// Ops on tensors, without gradients (those on Variables are in autograd/ops).
+#include "tensor/ops/conv.hpp"
 #include "tensor/ops/einsum.hpp"
 #include "tensor/ops/elementwise.hpp"
 #include "tensor/ops/indexing.hpp"

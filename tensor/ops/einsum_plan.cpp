@@ -253,13 +253,21 @@ class Planner {
     return out;
   }
 
+  /// The pair that leaves the fewest elements more than it takes; of equals the one with the least work.
   std::pair<std::size_t, std::size_t> cheapest_pair() const {
+    constexpr std::int64_t beyond = std::numeric_limits<std::int64_t>::max();
     std::pair<std::size_t, std::size_t> best{0, 1};
-    std::int64_t least = std::numeric_limits<std::int64_t>::max();
+    std::pair<std::int64_t, std::int64_t> least{beyond, beyond};
     for (std::size_t a = 0; a < live_.size(); ++a) {
       for (std::size_t b = a + 1; b < live_.size(); ++b) {
-        const std::int64_t cost = lengths_.size_of(result_of(a, b)) - lengths_.size_of(live_[a].labels) -
-                                  lengths_.size_of(live_[b].labels);
+        const Labels &left = live_[a].labels, &right = live_[b].labels;
+        Labels all = left;
+        for (const int label : right) {
+          if (!contains(left, label)) all.push_back(label);
+        }
+        const std::int64_t left_over =
+            lengths_.size_of(result_of(a, b)) - lengths_.size_of(left) - lengths_.size_of(right);
+        const std::pair cost{left_over, lengths_.size_of(all)};
         if (cost < least) {
           least = cost;
           best = {a, b};

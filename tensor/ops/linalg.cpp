@@ -288,10 +288,10 @@ void check_regular(const char* op, const LuFactors& factors) {
 Tensor lu_solve(const LuFactors& factors, const Tensor& b, bool transpose) {
   const Tensor& lu = factors.lu;
   const Tensor right = columns("solve", lu, b);
-  check_regular("solve", factors);
   const std::int64_t n = lu.dim(-1), k = right.dim(-1);
   const Shape left_batches = leading(lu.shape()), right_batches = leading(right.shape());
   const Shape batches = broadcast_shapes("solve", left_batches, right_batches);
+  check_regular("solve", factors);
   Tensor out = Tensor::uninitialized(with_matrix(batches, n, k), lu.dtype());
   visit_dtype(lu.dtype(), [&](auto tag) {
     using T = decltype(tag);

@@ -1,23 +1,13 @@
 #include "autograd/sweep.hpp"
 
+#include "autograd/located.hpp"
+
 namespace gradus::detail {
 
 void rethrow_while_differentiating(const Node& node) {
   const std::string prefix = fmt::format("while differentiating {}, recorded at {}: ", node.name,
                                          Where{node.file, node.line}.text());
-  try {
-    throw;
-  } catch (const ShapeError& error) {
-    throw ShapeError(prefix + error.what());
-  } catch (const DtypeError& error) {
-    throw DtypeError(prefix + error.what());
-  } catch (const TapeError& error) {
-    throw TapeError(prefix + error.what());
-  } catch (const NumericError& error) {
-    throw NumericError(prefix + error.what());
-  } catch (const Error& error) {
-    throw Error(prefix + error.what());
-  }
+  rethrow_after(prefix);
 }
 
 void destroy_closures(std::span<Edge> edges) noexcept {

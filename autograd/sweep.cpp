@@ -49,9 +49,8 @@ class Sweep {
   void visit(std::uint32_t i) {
     Node& node = tape_.nodes[i];
     if (node.edge_count == 0) return;  // a leaf
-    Tensor& sum = tape_.sums[i];
-    if (sum.defined()) {
-      const Tensor g = std::move(sum);
+    if (tape_.sums[i].defined()) {
+      const Variable g(std::move(tape_.sums[i]));
       try {
         differentiate(node.edge_list(), g);
       } catch (...) {
@@ -61,41 +60,56 @@ class Sweep {
     if (!keep_) destroy_closures(node.edge_list());
   }
 
-  void differentiate(std::span<Edge> edges, const Tensor& g) {
-    if (edges.front().closure->table->joint != nullptr) return differentiate_jointly(edges, g);
+  void differentiate(std::span<Edge> edges, const Variable& g) {
+    if (edges.front().closure->table->first == Form::joint) return differentiate_jointly(edges, g.value());
     for (const Edge& edge : edges) {
       const ClosureTable& table = *edge.closure->table;
       const Node& input = tape_.nodes[edge.input];
       Tensor& sum = tape_.sums[edge.input];
-      if (table.rows != nullptr) {
-        Rows rows = table.rows(edge.closure, g);
-        if (input.edge_count == 0) {
-          tape_.rows.emplace_back(edge.input, std::move(rows));
-        } else {
-          add_rows(sum, input, rows);
-        }
-      } else if (table.add != nullptr) {
-        if (!sum.defined()) sum = zeros(input.shape, input.dtype);
-        table.add(edge.closure, g, sum);
-      } else if (table.tensor != nullptr) {
-        accumulate(sum, input, table.tensor(edge.closure, g));
-      } else {
-        accumulate(sum, input, table.variable(edge.closure, Variable(g)).value());
+      switch (table.first) {
+        case Form::variable:
+          accumulate(sum, input, table.variable(edge.closure, g).take());
+          break;
+        case Form::tensor:
+          accumulate(sum, input, table.tensor(edge.closure, g.value()));
+          break;
+        case Form::add:
+          if (!sum.defined()) sum = zeros(input.shape, input.dtype);
+          table.add(edge.closure, g.value(), sum);
+          break;
+        case Form::rows:
+          differentiate_rows(edge, g.value());
+          break;
+        case Form::joint:
+          break;  // above
       }
     }
   }
 
+  void differentiate_rows(const Edge& edge, const Tensor& g) {
+    Rows rows = edge.closure->table->rows(edge.closure, g);
+    const Node& input = tape_.nodes[edge.input];
+    if (input.edge_count == 0) {
+      tape_.rows.emplace_back(edge.input, std::move(rows));
+    } else {
+      add_rows(tape_.sums[edge.input], input, rows);
+    }
+  }
+
   void differentiate_jointly(std::span<Edge> edges, const Tensor& g) {
-    std::array<bool, max_joint> wanted{};
-    std::array<Tensor, max_joint> out;
+    if (tape_.joint_out.size() < edges.size()) {
+      tape_.joint_out.resize(edges.size());
+      tape_.joint_wanted = std::make_unique<bool[]>(edges.size());
+    }
+    const std::span<bool> wanted(tape_.joint_wanted.get(), edges.size());
+    const std::span<Tensor> out = std::span(tape_.joint_out).first(edges.size());
     for (std::size_t i = 0; i < edges.size(); ++i) wanted[i] = edges[i].input != no_node;
     Closure* closure = edges.front().closure;
-    closure->table->joint(closure, g, std::span(wanted).first(edges.size()),
-                          std::span(out).first(edges.size()));
+    closure->table->joint(closure, g, wanted, out);
     for (std::size_t i = 0; i < edges.size(); ++i) {
-      if (wanted[i] && out[i].defined()) {
-        accumulate(tape_.sums[edges[i].input], tape_.nodes[edges[i].input], std::move(out[i]));
-      }
+      Tensor part = std::move(out[i]);
+      if (!wanted[i] || !part.defined()) continue;
+      accumulate(tape_.sums[edges[i].input], tape_.nodes[edges[i].input], std::move(part));
     }
   }
 

@@ -16,9 +16,9 @@ std::uint32_t Parameter::next_id() {
 
 namespace detail {
 
-namespace {
+constinit thread_local TapeHead* active_head = nullptr;
 
-constinit thread_local TapeStorage* active = nullptr;
+namespace {
 
 // The storage of a tape that ended serves the thread's next one, so a training step allocates nothing.
 std::unique_ptr<TapeStorage>& spare() {
@@ -46,33 +46,35 @@ std::uint32_t next_serial() {
 }  // namespace
 
 TapeStorage* active_tape() noexcept {
-  return active;
+  return static_cast<TapeStorage*>(active_head);
 }
 
-std::uint32_t resolve(TapeStorage& tape, const Variable& x, const Op& op) {
+std::uint32_t resolve_other(TapeHead& tape, const Variable& x, const Op& op) {
+  if (!x.value().defined()) return no_node;  // such as a bias that is off
   const Place place = x.place();
-  if (place.tape == Place::constant || !x.value().defined()) return no_node;  // such as a bias that is off
-  if (place.tape == tape.serial) return place.index;
-  if (place.tape == Place::parameter) return tape.parameter_node(place.index, x.value());
+  if (place.tape == Place::parameter) {
+    return static_cast<TapeStorage&>(tape).parameter_node(place.index, x.value());
+  }
   fail_other_tape(op.name, op.where);
 }
 
-Variable push_node(TapeStorage& tape, const Op& op, Tensor value, std::size_t edges, Edge*& first) {
+Variable push_node(TapeHead& head, const Op& op, Tensor value, Edge* edges, std::size_t count) {
+  auto& tape = static_cast<TapeStorage&>(head);
   if (tape.options.check_finite && !all_finite(value)) {
     fail<NumericError>("{}, called at {}, gave a result of shape {} with NaN or infinity in it", op.name,
                        op.where.text(), value.shape());
   }
-  if (edges > max_joint) fail<ArgumentError>("{}: an op of {} inputs; at most {}", op.name, edges, max_joint);
-  first = static_cast<Edge*>(arena_allocate(tape, edges * sizeof(Edge), alignof(Edge)));
-  std::uninitialized_fill_n(first, edges, Edge{no_node, nullptr});
   const auto index = static_cast<std::uint32_t>(tape.nodes.size());
-  tape.nodes.push_back({op.name, op.where.file, first, op.where.line, static_cast<std::uint16_t>(edges),
+  tape.nodes.push_back({op.name, op.where.file, edges, op.where.line, static_cast<std::uint32_t>(count),
                         value.dtype(), value.shape()});
   return Variable(std::move(value), {tape.serial, index});
 }
 
-void* arena_allocate(TapeStorage& tape, std::size_t bytes, std::size_t alignment) {
-  return tape.arena.allocate(bytes, alignment);
+void* arena_grow(TapeHead& head, std::size_t bytes) {
+  const std::span<std::byte> chunk = static_cast<TapeStorage&>(head).arena.grow(bytes);
+  head.arena_next = chunk.data() + bytes;
+  head.arena_end = chunk.data() + chunk.size();
+  return chunk.data();
 }
 
 std::uint32_t TapeStorage::add_leaf(Place place, const Tensor& value) {
@@ -98,6 +100,7 @@ void TapeStorage::reset() noexcept {
   rows.clear();
   parameters.clear();
   arena.reset();
+  arena_next = arena_end = nullptr;
   serial = next_serial();
 }
 
@@ -109,15 +112,19 @@ Tape::Tape(TapeOptions options) : storage_(std::move(detail::spare())) {
   if (!storage_) storage_ = std::make_unique<TapeStorage>();
   storage_->serial = detail::next_serial();
   storage_->options = options;
-  storage_->below = detail::active;
-  detail::active = storage_.get();
+  storage_->below = detail::active_tape();
+  detail::active_head = storage_.get();
 }
 
 Tape::~Tape() {
   // Tapes usually end in the reverse order of their start, but need not.
-  TapeStorage** link = &detail::active;
-  while (*link != nullptr && *link != storage_.get()) link = &(*link)->below;
-  if (*link != nullptr) *link = storage_->below;
+  if (detail::active_head == storage_.get()) {
+    detail::active_head = storage_->below;
+  } else {
+    TapeStorage* above = detail::active_tape();
+    while (above != nullptr && above->below != storage_.get()) above = above->below;
+    if (above != nullptr) above->below = storage_->below;
+  }
   storage_->reset();
   detail::spare() = std::move(storage_);
 }
@@ -163,9 +170,9 @@ std::int64_t Tape::size() const {
   return static_cast<std::int64_t>(storage_->nodes.size());
 }
 
-PauseRecording::PauseRecording() : paused_(std::exchange(detail::active, nullptr)) {}
+PauseRecording::PauseRecording() : paused_(std::exchange(detail::active_head, nullptr)) {}
 PauseRecording::~PauseRecording() {
-  detail::active = paused_;
+  detail::active_head = paused_;
 }
 
 }  // namespace gradus

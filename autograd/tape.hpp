@@ -11,8 +11,9 @@
 namespace gradus {
 
 namespace detail {
+struct TapeHead;
 struct TapeStorage;
-}
+}  // namespace detail
 
 struct TapeOptions {
   /// Throw NumericError at the first op whose result holds NaN or infinity, naming it and its place.
@@ -62,7 +63,7 @@ class PauseRecording {
   PauseRecording& operator=(const PauseRecording&) = delete;
 
  private:
-  detail::TapeStorage* paused_;
+  detail::TapeHead* paused_;
 };
 
 /// The gradients of y (of one element) with respect to each of xs (parameters, watched tensors, or anything

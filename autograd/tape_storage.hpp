@@ -14,15 +14,13 @@
 
 namespace gradus::detail {
 
-inline constexpr std::size_t max_joint = 64;
-
 /// One recorded op. Nodes stand in the order of their making, so inputs always come before.
 struct Node {
   const char* name;
   const char* file;
   Edge* edges;
   int line;
-  std::uint16_t edge_count;  // 0: a leaf
+  std::uint32_t edge_count;  // 0: a leaf
   Dtype dtype;
   Shape shape;
 
@@ -37,24 +35,18 @@ struct Leaf {
 /// Memory for edges and closures: given out in order, taken back all at once, kept for the next step.
 class Arena {
  public:
-  void* allocate(std::size_t bytes, std::size_t alignment) {
-    for (;;) {
-      if (current_ < chunks_.size()) {
-        Chunk& chunk = chunks_[current_];
-        const std::size_t start = (used_ + alignment - 1) / alignment * alignment;
-        if (start + bytes <= chunk.size) {
-          used_ = start + bytes;
-          return chunk.memory.get() + start;
-        }
-        ++current_;
-        used_ = 0;
-        continue;
-      }
-      const std::size_t size = bytes > chunk_bytes ? bytes : chunk_bytes;
-      chunks_.push_back({std::make_unique_for_overwrite<std::byte[]>(size), size});
+  /// The next chunk with room for that many bytes.
+  std::span<std::byte> grow(std::size_t bytes) {
+    while (used_ < chunks_.size()) {
+      Chunk& chunk = chunks_[used_++];
+      if (chunk.size >= bytes) return {chunk.memory.get(), chunk.size};
     }
+    const std::size_t size = bytes > chunk_bytes ? bytes : chunk_bytes;
+    chunks_.push_back({std::make_unique_for_overwrite<std::byte[]>(size), size});
+    used_ = chunks_.size();
+    return {chunks_.back().memory.get(), size};
   }
-  void reset() noexcept { current_ = used_ = 0; }
+  void reset() noexcept { used_ = 0; }
 
  private:
   static constexpr std::size_t chunk_bytes = 64 << 10;
@@ -63,7 +55,7 @@ class Arena {
     std::size_t size;
   };
   std::vector<Chunk> chunks_;
-  std::size_t current_ = 0, used_ = 0;
+  std::size_t used_ = 0;  // chunks given out
 };
 
 /// Parameter ids to nodes: open addressing, since a hash map's nodes would be heap allocations every step.
@@ -104,8 +96,7 @@ class NodeOfParameter {
   std::size_t count_ = 0;
 };
 
-struct TapeStorage {
-  std::uint32_t serial = 0;
+struct TapeStorage : TapeHead {
   TapeOptions options;
   TapeStorage* below = nullptr;  // the tape that becomes active when this one ends
   std::vector<Node> nodes;
@@ -115,6 +106,9 @@ struct TapeStorage {
   // The sweep's: gradients so far, by node.
   std::vector<Tensor> sums;
   std::vector<std::pair<std::uint32_t, Rows>> rows;
+  // What a joint closure is asked for and gives; not a vector<bool>, which has no span.
+  std::unique_ptr<bool[]> joint_wanted;
+  std::vector<Tensor> joint_out;
 
   std::uint32_t add_leaf(Place place, const Tensor& value);
   std::uint32_t parameter_node(std::uint32_t id, const Tensor& value);

@@ -30,6 +30,8 @@ class Variable {
   Variable(Tensor value, Place place) : value_(std::move(value)), place_(place) {}
 
   const Tensor& value() const { return value_; }
+  /// The value of a Variable that is no longer needed.
+  Tensor take() && { return std::move(value_); }
   Place place() const { return place_; }
   bool is_constant() const { return place_.tape == Place::constant; }
 

@@ -46,7 +46,19 @@ class Tensor {
   bool defined() const { return block_ != nullptr; }
   Dtype dtype() const { return checked()->dtype; }
   int rank() const { return checked()->rank; }
-  Shape shape() const;
+  Shape shape() const {
+    const storage::Block* block = checked();
+    return Shape::unchecked(block->dims, block->rank);
+  }
+  /// The same as shape() == other.shape(), without making either.
+  bool same_shape(const Tensor& other) const {
+    const storage::Block *a = checked(), *b = other.checked();
+    if (a->rank != b->rank) return false;
+    for (int i = 0; i < a->rank; ++i) {
+      if (a->dims[i] != b->dims[i]) return false;
+    }
+    return true;
+  }
   /// The length of an axis, negative axes from the end. Throws ShapeError when out of range.
   std::int64_t dim(int axis) const;
   std::int64_t size() const { return checked()->size(); }

@@ -5,6 +5,12 @@
 
 #include "tensor/kernels/impl/math.hpp"
 
+#include "tensor/kernels/impl/math_circular.hpp"
+#include "tensor/kernels/impl/math_exp.hpp"
+#include "tensor/kernels/impl/math_log.hpp"
+
+#include "tensor/kernels/impl/math_erf.hpp"
+
 #include "tensor/kernels/impl/adam.hpp"
 #include "tensor/kernels/impl/elementwise.hpp"
 #include "tensor/kernels/impl/gemm.hpp"

@@ -2,6 +2,7 @@
 
 /// Everything public, in one include.
 
+#include "autograd/checkpoint.hpp"
 #include "autograd/gradcheck.hpp"
 #include "autograd/gradients.hpp"
 #include "autograd/located.hpp"
@@ -18,6 +19,7 @@
 #include "autograd/ops/softmax.hpp"
 #include "autograd/record.hpp"
 #include "autograd/tape.hpp"
+#include "autograd/transforms.hpp"
 #include "autograd/variable.hpp"
 #include "models/checkpoint.hpp"
 #include "models/evaluate.hpp"

@@ -52,6 +52,8 @@ TapeStorage* active_tape() noexcept {
 std::uint32_t resolve_other(TapeHead& tape, const Variable& x, const Op& op) {
   if (!x.value().defined()) return no_node;  // such as a bias that is off
   const Place place = x.place();
+  if (static_cast<TapeStorage&>(tape).others != Others::usual)
+    return static_cast<TapeStorage&>(tape).other_node(x);
   if (place.tape == Place::parameter) {
     return static_cast<TapeStorage&>(tape).parameter_node(place.index, x.value());
   }
@@ -91,6 +93,16 @@ std::uint32_t TapeStorage::parameter_node(std::uint32_t id, const Tensor& value)
   return index;
 }
 
+std::uint32_t TapeStorage::other_node(const Variable& x) {
+  for (const Captured& known : captured) {
+    if (known.x.place() == x.place()) return known.node;
+  }
+  if (others == Others::constants) return no_node;
+  const std::uint32_t index = add_leaf(x.place(), x.value());
+  captured.push_back({x, index});
+  return index;
+}
+
 void TapeStorage::reset() noexcept {
   // From the last to the first, as closures may hold what earlier ones made.
   for (std::size_t i = nodes.size(); i-- > 0;) destroy_closures(nodes[i].edge_list());
@@ -99,6 +111,9 @@ void TapeStorage::reset() noexcept {
   sums.clear();
   rows.clear();
   parameters.clear();
+  others = Others::usual;
+  captured.clear();
+  plant = nullptr;
   arena.reset();
   arena_next = arena_end = nullptr;
   serial = next_serial();

@@ -1,3 +1,4 @@
+#include "autograd/anomaly.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/sweep.hpp"
 
@@ -27,11 +28,13 @@ class RecordedSweep {
     for (std::size_t i = needed_.size(); i-- > 0;) {
       if (!needed_[i] || !sums_[i].value().defined()) continue;
       const Node node = tape_.nodes[i];  // a copy: what is recorded now may move the nodes
+      const ScopeStandIn scope(tape_.serial, node.scope);
       try {
         differentiate(node, sums_[i]);
       } catch (...) {
-        rethrow_while_differentiating(node);
+        rethrow_while_differentiating(tape_, node);
       }
+      if (tape_.checks) check(static_cast<std::uint32_t>(i), node);
     }
   }
   const Variable* result(std::uint32_t node) const {
@@ -39,6 +42,12 @@ class RecordedSweep {
   }
 
  private:
+  void check(std::uint32_t i, const Node& node) {
+    for (const Edge& edge : node.edge_list()) {
+      if (edge.input == no_node) continue;
+      check_gradient_of(tape_, i, edge.input, sums_[i].value(), &sums_[edge.input].value());
+    }
+  }
   void differentiate(const Node& node, const Variable& g) {
     const std::span<Edge> edges = node.edge_list();
     if (edges.empty()) return;

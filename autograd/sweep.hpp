@@ -12,7 +12,7 @@ namespace gradus::detail {
 std::vector<Gradient> sweep(TapeStorage& tape, std::uint32_t last, Tensor seed, bool keep);
 
 /// Rethrows the current exception, saying what was being differentiated.
-[[noreturn]] void rethrow_while_differentiating(const Node& node);
+[[noreturn]] void rethrow_while_differentiating(const TapeStorage& tape, const Node& node);
 
 /// The gradient as the input takes it: summed over what was broadcast. Throws DtypeError.
 template <class T>

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "autograd/record.hpp"
+#include "autograd/scope_table.hpp"
 #include "autograd/tape.hpp"
 
 namespace gradus::detail {
@@ -23,6 +24,7 @@ struct Node {
   std::uint32_t edge_count;  // 0: a leaf
   Dtype dtype;
   Shape shape;
+  std::uint32_t scope;  // the module it was recorded in; see ScopeTable
 
   std::span<Edge> edge_list() const { return {edges, edge_count}; }
 };
@@ -30,6 +32,7 @@ struct Node {
 struct Leaf {
   std::uint32_t node;
   Place place;
+  const char* used_by;  // the op that used it first, at the place that the node has
 };
 
 /// Memory for edges and closures: given out in order, taken back all at once, kept for the next step.
@@ -47,6 +50,12 @@ class Arena {
     return {chunks_.back().memory.get(), size};
   }
   void reset() noexcept { used_ = 0; }
+  /// The bytes of the chunks given out.
+  std::size_t bytes() const {
+    std::size_t sum = 0;
+    for (std::size_t i = 0; i < used_; ++i) sum += chunks_[i].size;
+    return sum;
+  }
 
  private:
   static constexpr std::size_t chunk_bytes = 64 << 10;
@@ -109,9 +118,13 @@ struct TapeStorage : TapeHead {
   // What a joint closure is asked for and gives; not a vector<bool>, which has no span.
   std::unique_ptr<bool[]> joint_wanted;
   std::vector<Tensor> joint_out;
+  ScopeTable scopes;
+  std::vector<Tensor> values;  // by node; only while the tape checks
 
-  std::uint32_t add_leaf(Place place, const Tensor& value);
-  std::uint32_t parameter_node(std::uint32_t id, const Tensor& value);
+  /// A leaf: named for what it is, at the place of the op that used it first.
+  std::uint32_t add_leaf(const char* what, const Op& used_by, Place place, const Tensor& value);
+  std::uint32_t parameter_node(std::uint32_t id, const Tensor& value, const Op& used_by);
+  void keep_value(std::uint32_t node, const Tensor& value);
   void reset() noexcept;
 };
 

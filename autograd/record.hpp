@@ -300,6 +300,11 @@ Jointly<Fused, Differentiable> jointly(std::vector<Variable> inputs, Fused fused
   return {std::move(inputs), std::move(fused), std::move(differentiable)};
 }
 
+/// True when a tape records on this thread; an op whose closures would save much can return early otherwise.
+inline bool recording() noexcept {
+  return detail::active_head != nullptr;
+}
+
 /// Makes a Variable of an op's value and, when a tape is active and an input is on it, records how its
 /// gradient is computed. Without inputs the result is a constant.
 template <class... Wrts>

@@ -134,7 +134,7 @@ class Sweep {
   }
 
   static void accumulate(Tensor& sum, const Node& node, Tensor g) {
-    g = fitted(std::move(g), node.shape, node.dtype);
+    if (g.dtype() != node.dtype || !g.has_shape(node.shape)) g = fitted(std::move(g), node.shape, node.dtype);
     if (sum.defined()) {
       add_to(sum, g);
     } else {

@@ -125,8 +125,8 @@ Variables checkpoint(const CheckpointFunction& f, std::span<const Variable> inpu
     CheckpointFunction copy = f;
     return copy(inputs);
   }
-  const auto saved = std::make_shared<Saved>(
-      Saved{f, {inputs.begin(), inputs.end()}, {}, active_tape()->options, where});
+  const auto saved =
+      std::make_shared<Saved>(Saved{f, {inputs.begin(), inputs.end()}, {}, active_tape()->options, where});
   const Variables results = first_run(*saved);
   std::vector<Shape> shapes;
   for (const Variable& y : results) shapes.push_back(y.shape());

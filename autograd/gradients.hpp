@@ -13,6 +13,9 @@ struct Gradient {
   Place of;
   Tensor dense;  // undefined when row-sparse
   Rows rows;     // merged: ascending ids, each once
+  // The op that first used it on the tape and its place, for errors.
+  const char* used_by = "";
+  Where used_at = {};
 
   bool is_sparse() const { return !dense.defined(); }
   /// The gradient as a dense tensor.

@@ -33,7 +33,7 @@ std::string short_type_name(const char* pretty_function) {
   if (begin == text.npos) return std::string(text);
   text.remove_prefix(begin + 4);
   std::string out;
-  std::size_t word = 0;      // where the last name begins: what stands there before "::" is a namespace
+  std::size_t word = 0;  // where the last name begins: what stands there before "::" is a namespace
   int angles = 0, rounds = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
@@ -56,8 +56,10 @@ std::string path_of(const ModuleFrame& frame) {
   if (frame.type == nullptr) return {};
   std::string name;
   const ModuleFrame* owner = owner_of(frame, name);
-  if (owner == nullptr) owner = around(frame);  // no part of any: "Model.<Highway>"
-  else return path_of(*owner) + "." + name;
+  if (owner == nullptr)
+    owner = around(frame);  // no part of any: "Model.<Highway>"
+  else
+    return path_of(*owner) + "." + name;
   const std::string outer = owner == nullptr ? std::string() : path_of(*owner);
   return outer.empty() ? name : outer + ".<" + name + ">";
 }

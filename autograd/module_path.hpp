@@ -94,8 +94,8 @@ std::string module_text(ErrorContext& frame);
 class InModule : detail::ModuleFrame {
  public:
   template <Module M>
-  explicit InModule(const M& module) noexcept
-      : detail::ModuleFrame{{error_context, &detail::module_text}, &module, &detail::module_type<M>} {
+  explicit InModule(const M& called) noexcept
+      : detail::ModuleFrame{{error_context, &detail::module_text}, &called, &detail::module_type<M>} {
     error_context = this;
   }
   ~InModule() { error_context = outer; }

@@ -26,8 +26,13 @@ class ScopeTable {
   std::string path(std::uint32_t scope, int parts = 1 << 30) const;
   /// The number of parts of the path.
   int depth(std::uint32_t scope) const { return scope == 0 ? 0 : entries_[scope - 1].depth; }
-  /// The module around the scope of which the path has `parts` parts, or the scope itself when it has no more.
+  /// The module around the scope of which the path has `parts` parts, or the scope itself when it has no
+  /// more.
   std::uint32_t ancestor(std::uint32_t scope, int parts) const;
+
+  /// The scope around it in its path, and the last part of the path.
+  std::uint32_t parent(std::uint32_t scope) const { return entries_[scope - 1].parent; }
+  const std::string& name(std::uint32_t scope) const { return entries_[scope - 1].name; }
 
   /// Forgets all; the entries' memory is kept for the next tape.
   void clear() noexcept { used_ = last_ = 0; }
@@ -47,6 +52,19 @@ class ScopeTable {
   std::vector<Entry> entries_;  // the first used_ are in use; the others keep their strings' memory
   std::size_t used_ = 0;
   std::size_t last_ = 0;  // the entry found last: modules are mostly called in the same order
+};
+
+/// While it lives, what is recorded on the tape stands in the module of that number: that of the op being
+/// differentiated.
+class ScopeStandIn : ModuleFrame {
+ public:
+  ScopeStandIn(std::uint32_t on, std::uint32_t number) noexcept
+      : ModuleFrame{{error_context, &module_text}, nullptr, nullptr, on, number} {
+    error_context = this;
+  }
+  ~ScopeStandIn() { error_context = outer; }
+  ScopeStandIn(const ScopeStandIn&) = delete;
+  ScopeStandIn& operator=(const ScopeStandIn&) = delete;
 };
 
 /// The path of a frame as far as the modules around it hold it.

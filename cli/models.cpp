@@ -152,9 +152,11 @@ void UseCommand::generate() {
 void UseCommand::score() const {
   const TrainedModel trained = models::load_model(model);
   const Vocabulary& v = trained.vocabulary;
+  const std::string name = text.empty() ? "standard input" : text;
   std::string line;
+  std::int64_t number = 0;
   const auto print = [&] {
-    const std::vector<std::int32_t> tokens = with_context(v, encode(v, line + "\n", "the line"));
+    const std::vector<std::int32_t> tokens = with_context(v, encode(v, line + "\n", name, ++number));
     const models::Evaluation e =
         std::visit([&](const auto& m) { return models::evaluate(m, tokens, 1, v.unknown()); }, trained.model);
     const double log10 = e.log_prob / std::log(10.0);
@@ -168,6 +170,7 @@ void UseCommand::score() const {
   if (!text.empty()) {
     std::string_view rest;
     const std::string loaded = load_text(text, {.unit = v.unit()});
+    encode(v, loaded, name);  // so that a bad line is found before any score is printed
     for (rest = loaded; !rest.empty();) {
       const std::size_t end = rest.find('\n');
       line = rest.substr(0, end);
@@ -177,6 +180,7 @@ void UseCommand::score() const {
     return;
   }
   while (std::getline(std::cin, line)) print();
+  if (number == 0) fail<DataError>("standard input is empty; give lines of text, or a file's name");
 }
 
 void add_model(CLI::App* command, const std::shared_ptr<UseCommand>& options) {

@@ -1,5 +1,7 @@
 #include <fmt/core.h>
 
+#include <cmath>
+#include <cstdlib>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -117,10 +119,11 @@ void UseCommand::evaluate() const {
     return;
   }
   fmt::print(
-      "perplexity {:.4f} over {} {}s ({}{} unknown; {:.4f} without them)\n{:.4f} nats a token, {:.4f} bits a "
+      "perplexity {:.4f} over {} {}s ({}{} unknown; {} without them)\n{:.4f} nats a token, {:.4f} bits a "
       "character\n",
       e.perplexity(), e.tokens, name_of(v.unit()), v.unit() == Unit::word ? "line ends counted, " : "",
-      e.unknown, e.perplexity_known(), e.nats_per_token(), e.bits_per_character());
+      e.unknown, e.unknown < e.tokens ? fmt::format("{:.4f}", e.perplexity_known()) : "nothing",
+      e.nats_per_token(), e.bits_per_character());
 }
 
 void UseCommand::generate() {

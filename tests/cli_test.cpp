@@ -160,6 +160,9 @@ TEST_CASE("models of every kind are trained, evaluated, scored and drawn from", 
     }
   }
   REQUIRE(gradus_command(folder, "train text.txt --kind ngram --unit character --out characters").code == 0);
+  folder.write("unknown.txt", "\xE6\x97\xA5");
+  CHECK_THAT(gradus_command(folder, "eval --model characters unknown.txt").out,
+             Contains("1 unknown; nothing without them"));
   for (const auto& [input, message] :
        {std::pair("fine\nbad \xE4 here\n", "standard input, line 2, byte 5: not valid UTF-8"),
         std::pair("", "standard input is empty")}) {

@@ -212,7 +212,10 @@ void add_train(CLI::App& app) {
   c->add_option("--width", options->width, "Hidden units; 0: chosen by the kind")
       ->check(CLI::Range(0, 65536));
   c->add_option("--lr", options->lr, "Learning rate at the start; 0: chosen by the kind")
-      ->check(CLI::NonNegativeNumber);
+      ->check([](const std::string& given) {
+        const double lr = std::strtod(given.c_str(), nullptr);  // that it is a number, CLI11 checks
+        return lr >= 0 && std::isfinite(lr) ? "" : "'" + given + "' is no finite number of 0 or more";
+      });
   c->add_option("--min-count", options->min_count, "Words seen less often become <unk>")
       ->check(CLI::Range(1, 1 << 30));
   c->add_option("--seed", options->seed, "Of weights and dropout")->capture_default_str();

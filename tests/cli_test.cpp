@@ -108,6 +108,8 @@ TEST_CASE("wrong usage has exit code 2, help and version 0", "[cli]") {
   CHECK(gradus_command(folder, "train").code == 2);
   CHECK(gradus_command(folder, "train a --out b --kind gpt").code == 2);
   CHECK(gradus_command(folder, "demo --threads -1").code == 2);
+  for (const std::string lr : {"nan", "inf", "-1", "fast"})
+    CHECK(gradus_command(folder, "train a --out b --lr " + lr).code == 2);
   CHECK(gradus_command(folder, "--version").out == "gradus 0.1.0\n");
   for (const std::string command : {"demo", "train", "eval", "generate", "score"}) {
     const Result help = gradus_command(folder, command + " --help");

@@ -37,6 +37,7 @@ GradientRow unary(const char* op, Variable (*f)(const Variable&, Where), Range r
 std::vector<GradientRow> elementwise_rows();
 std::vector<GradientRow> reduction_rows();
 std::vector<GradientRow> softmax_rows();
+std::vector<GradientRow> cumulative_rows();
 std::vector<GradientRow> movement_rows();
 std::vector<GradientRow> indexing_rows();
 std::vector<GradientRow> matmul_rows();

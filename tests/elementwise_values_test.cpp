@@ -1,29 +1,21 @@
 #include <cmath>
 #include <cstring>
-#include <functional>
 #include <limits>
 #include <random>
 
-#include "tensor/kernels/kernels.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/parallel.hpp"
 #include "tests/catch.hpp"
+#include "tests/instruction_sets.hpp"
 
 using namespace gradus;
 using Catch::Contains;
+using gradus::test::for_every_instruction_set;
 
 namespace {
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
-
-void for_every_instruction_set(const std::function<void()>& check) {
-  for (const char* name : kernels::available_instruction_sets()) {
-    kernels::use_instruction_set(name);
-    INFO(name);
-    check();
-  }
-}
 
 /// A function, the most that it may be off in f32 and f64 in units of the last place, and its exact value.
 struct Function {
@@ -52,8 +44,7 @@ const std::vector<Function>& functions() {
       {"floor", floor, [](Real x) { return std::floor(x); }, 0.51, 0.51},
       {"ceil", ceil, [](Real x) { return std::ceil(x); }, 0.51, 0.51},
       {"round", round, [](Real x) { return std::nearbyint(x); }, 0.51, 0.51},
-      {"sign", sign, [](Real x) { return std::isnan(x) ? x : Real((x > 0) - (x < 0)); }, 0.51,
-       0.51},
+      {"sign", sign, [](Real x) { return std::isnan(x) ? x : Real((x > 0) - (x < 0)); }, 0.51, 0.51},
       {"relu", relu, [](Real x) { return x <= 0 ? 0 : x; }, 0.51, 0.51},
       // The others.
       {"expm1", expm1, [](Real x) { return std::expm1(x); }, 2, 4},
@@ -297,6 +288,27 @@ TEST_CASE("an element's value depends neither on its place nor on the threads", 
       }
     }
   });
+}
+
+TEST_CASE("broadcast ops give the same bits for any number of threads", "[elementwise]") {
+  std::mt19937_64 random(17);
+  std::uniform_real_distribution<float> near(0.1F, 0.9F);
+  const auto tensor = [&](const Shape& shape) {
+    std::vector<float> values(static_cast<std::size_t>(shape.size()));
+    for (float& v : values) v = near(random);
+    return Tensor::from(values, shape);
+  };
+  const Tensor x = tensor({300, 1, 7}), y = tensor({40, 1}), row = tensor({1, 70'000}),
+               column = tensor({3, 1});
+  set_threads(1);
+  const Tensor product = x * y, power = pow(row, column), chosen = where(x < y, x, 0.5);
+  set_threads(3);
+  CHECK(identical(x * y, product));
+  CHECK(identical(pow(row, column), power));
+  CHECK(identical(where(x < y, x, 0.5), chosen));
+  set_threads(0);
+  CHECK(product.at((123 * 40 + 17) * 7 + 5) ==
+        static_cast<double>(x.values<float>()[123 * 7 + 5] * y.values<float>()[17]));
 }
 
 TEST_CASE("ops of three operands broadcast as NumPy's", "[elementwise]") {

@@ -44,6 +44,7 @@ std::string short_type_name(const char* pretty_function) {
       ++i;
       continue;
     }
+    if (c == ' ' && i + 1 < text.size() && text[i + 1] == '>') continue;  // g++ writes "> >"
     if (rounds == 0) angles += (c == '<') - (c == '>');
     out += c;
     if (rounds == 0 && (c == '<' || c == ',' || (c == ' ' && out.size() > 1 && out[out.size() - 2] == ',')))

@@ -14,6 +14,11 @@ namespace gradus {
 namespace detail {
 struct TapeHead;
 struct TapeStorage;
+/// What decides whether a thread records: a tape, or a pause. The last one that still lives does.
+struct Recording {
+  TapeHead* tape = nullptr;  // null: a pause
+  Recording* below = nullptr;
+};
 }  // namespace detail
 
 struct TapeOptions {
@@ -79,7 +84,7 @@ class PauseRecording {
   PauseRecording& operator=(const PauseRecording&) = delete;
 
  private:
-  detail::TapeHead* paused_;
+  detail::Recording pause_;
 };
 
 /// The gradients of y (of one element) with respect to each of xs (parameters, watched tensors, or anything

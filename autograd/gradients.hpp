@@ -22,13 +22,16 @@ struct Gradient {
   Tensor tensor() const { return is_sparse() ? rows.dense() : dense; }
 };
 
+/// From the tensors' pool, as every training step makes one.
+using GradientList = std::vector<Gradient, storage::PoolAllocator<Gradient>>;
+
 /// What backward returns: the gradients of the loss with respect to every parameter and watched tensor it
 /// depends on. A value; nothing is stored in the model.
 class Gradients {
  public:
   Gradients() = default;
   /// Keeps one of each place; for the tape and for tests.
-  explicit Gradients(std::vector<Gradient> entries);
+  explicit Gradients(GradientList entries);
 
   bool contains(const Variable& x) const { return find(x.place()) != nullptr; }
   /// The dense gradient of a parameter or watched tensor. Throws TapeError when the loss does not depend on
@@ -47,7 +50,7 @@ class Gradients {
   Gradients& operator*=(double factor);
 
  private:
-  std::vector<Gradient> entries_;  // in ascending order of place
+  GradientList entries_;  // in ascending order of place
 };
 
 /// The Euclidean norm of all gradients taken as one vector.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "autograd/anomaly.hpp"
+#include "autograd/located.hpp"
 
 namespace gradus::detail {
 
@@ -11,19 +12,7 @@ void rethrow_while_differentiating(const TapeStorage& tape, const Node& node) {
   const std::string prefix =
       fmt::format("while differentiating {}, recorded at {}{}: ", node.name,
                   Where{node.file, node.line}.text(), path.empty() ? path : " in " + path);
-  try {
-    throw;
-  } catch (const ShapeError& error) {
-    throw ShapeError(prefix + error.what());
-  } catch (const DtypeError& error) {
-    throw DtypeError(prefix + error.what());
-  } catch (const TapeError& error) {
-    throw TapeError(prefix + error.what());
-  } catch (const NumericError& error) {
-    throw NumericError(prefix + error.what());
-  } catch (const Error& error) {
-    throw Error(prefix + error.what());
-  }
+  rethrow_after(prefix);
 }
 
 void destroy_closures(std::span<Edge> edges) noexcept {
@@ -44,7 +33,7 @@ class Sweep {
     tape_.rows.clear();
   }
 
-  std::vector<Gradient> run(std::uint32_t last, Tensor seed) {
+  GradientList run(std::uint32_t last, Tensor seed) {
     tape_.sums.resize(last + 1);
     tape_.sums[last] = std::move(seed);
     for (std::uint32_t i = last + 1; i-- > 0;) visit(i);
@@ -147,8 +136,9 @@ class Sweep {
     scatter_add_rows(sum, rows.ids, rows.values);
   }
 
-  std::vector<Gradient> collect() {
-    std::vector<Gradient> out;
+  GradientList collect() {
+    GradientList out;
+    out.reserve(tape_.leaves.size());
     for (const Leaf& leaf : tape_.leaves) {
       if (leaf.node >= tape_.sums.size()) continue;
       const Node& node = tape_.nodes[leaf.node];
@@ -188,7 +178,7 @@ class Sweep {
 
 }  // namespace
 
-std::vector<Gradient> sweep(TapeStorage& tape, std::uint32_t last, Tensor seed, bool keep) {
+GradientList sweep(TapeStorage& tape, std::uint32_t last, Tensor seed, bool keep) {
   return Sweep(tape, keep).run(last, std::move(seed));
 }
 

@@ -68,6 +68,8 @@ TapeStorage* active_tape() noexcept {
 std::uint32_t resolve_other(TapeHead& tape, const Variable& x, const Op& op) {
   if (!x.value().defined()) return no_node;  // such as a bias that is off
   const Place place = x.place();
+  if (static_cast<TapeStorage&>(tape).others != Others::usual)
+    return static_cast<TapeStorage&>(tape).other_node(x, op);
   if (place.tape == Place::parameter) {
     return static_cast<TapeStorage&>(tape).parameter_node(place.index, x.value(), op);
   }
@@ -115,6 +117,16 @@ std::uint32_t TapeStorage::parameter_node(std::uint32_t id, const Tensor& value,
   return index;
 }
 
+std::uint32_t TapeStorage::other_node(const Variable& x, const Op& used_by) {
+  for (const Captured& known : captured) {
+    if (known.x.place() == x.place()) return known.node;
+  }
+  if (others == Others::constants) return no_node;
+  const std::uint32_t index = add_leaf("captured", used_by, x.place(), x.value());
+  captured.push_back({x, index});
+  return index;
+}
+
 void TapeStorage::reset() noexcept {
   // From the last to the first, as closures may hold what earlier ones made.
   for (std::size_t i = nodes.size(); i-- > 0;) destroy_closures(nodes[i].edge_list());
@@ -125,6 +137,9 @@ void TapeStorage::reset() noexcept {
   values.clear();
   scopes.clear();
   parameters.clear();
+  others = Others::usual;
+  captured.clear();
+  plant = nullptr;
   arena.reset();
   arena_next = arena_end = nullptr;
   serial = next_serial();
@@ -177,7 +192,7 @@ Gradients Tape::backward(const Variable& loss, BackwardOptions options, Where wh
   const PauseRecording pause;
   const NoErrorContext none;  // the ops' own modules are named, not the caller's
   try {
-    std::vector<Gradient> found = detail::sweep(*storage_, index, ones_like(loss.value()), options.keep);
+    GradientList found = detail::sweep(*storage_, index, ones_like(loss.value()), options.keep);
     if (!options.keep) storage_->reset();
     return Gradients(std::move(found));
   } catch (...) {

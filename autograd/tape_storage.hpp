@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -105,6 +106,38 @@ class NodeOfParameter {
   std::size_t count_ = 0;
 };
 
+/// What a sweep along paths knows of a node.
+enum class PathRole : std::uint8_t { aside, path, wanted };
+struct PathScratch {
+  std::vector<PathRole> role;
+  std::vector<Variable> sums;
+};
+
+/// An error that gradcheck plants in one op's gradient, to see that it is found.
+struct Plant {
+  std::string_view op;
+  std::size_t input;
+  double factor;
+  std::int64_t applied = 0;
+
+  bool applies(const char* name, std::size_t edge) {
+    const bool yes = edge == input && op == name;
+    applied += yes;
+    return yes;
+  }
+};
+
+/// What a Variable of a parameter or of another tape is to a tape.
+enum class Others : std::uint8_t {
+  usual,      // a parameter is a leaf, another tape's Variable an error
+  constants,  // for a tape that a transform makes for one call: only its arguments count
+  captured,   // for a checkpoint: leaves, listed in `captured`
+};
+struct Captured {
+  Variable x;
+  std::uint32_t node;
+};
+
 struct TapeStorage : TapeHead {
   TapeOptions options;
   Recording recording{this};
@@ -121,6 +154,13 @@ struct TapeStorage : TapeHead {
   ScopeTable scopes;
   std::vector<Tensor> values;  // by node; only while the tape checks
 
+  // The transforms'.
+  PathScratch path_scratch;
+  Others others = Others::usual;
+  std::vector<Captured> captured;
+  Plant* plant = nullptr;
+
+  std::uint32_t other_node(const Variable& x, const Op& used_by);
   /// A leaf: named for what it is, at the place of the op that used it first.
   std::uint32_t add_leaf(const char* what, const Op& used_by, Place place, const Tensor& value);
   std::uint32_t parameter_node(std::uint32_t id, const Tensor& value, const Op& used_by);

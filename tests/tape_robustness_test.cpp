@@ -181,6 +181,24 @@ TEST_CASE("an exception in a closure leaves everything usable", "[tape][robust]"
   check_all_is_well();
 }
 
+TEST_CASE("what a joint closure left as it threw is not taken for the next one's", "[tape][robust]") {
+  Tape tape;
+  const auto joint = [&](const Variable& x, const Variable& y, bool throws) {
+    return record("joint", x.value(),
+                  jointly({x, y}, [throws](const Tensor& g, std::span<const bool>, std::span<Tensor> out) {
+                    if (throws) out[0] = g * 7;
+                    if (throws) throw std::runtime_error("half done");
+                    out[1] = g;
+                  }));
+  };
+  const Variable x = tape.watch(number(1)), y = tape.watch(number(2));
+  CHECK_THROWS_WITH(tape.backward(joint(x, y, true)), "half done");
+  const Variable again = tape.watch(number(1)), other = tape.watch(number(2));
+  const Gradients gradients = tape.backward(joint(again, other, false));
+  CHECK_FALSE(gradients.contains(again));
+  CHECK(gradients[other].item() == 1);
+}
+
 TEST_CASE("an exception as a closure is recorded takes the op back", "[tape][robust]") {
   for (int moves = 0; moves < 6; ++moves) {
     INFO(moves);

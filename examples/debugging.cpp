@@ -59,13 +59,13 @@ int main() {
 
   {
     Tape tape;
-    const Gradients grads = tape.backward(mean(square(model(x))));
+    const Gradients grads = tape.backward(sum(square(model(x))));
     well &= warn_unreached(model, grads, std::cerr);
     for (const std::string& path : unreached(model, grads)) well &= path.find("spare.") == 0;
   }
 
   Tape tape;
-  const Variable loss = mean(square(model(x)));
+  const Variable loss = sum(square(model(x)));
   std::cout << tape.print() << '\n' << tape.print({.depth = 0});
   std::ofstream("tape.dot") << tape.dot({.depth = 1});
   return well ? 0 : 1;

@@ -2,10 +2,12 @@
 
 /// Everything public, in one include.
 
+#include "autograd/checkpoint.hpp"
 #include "autograd/gradcheck.hpp"
 #include "autograd/gradients.hpp"
 #include "autograd/located.hpp"
 #include "autograd/members.hpp"
+#include "autograd/module_path.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/conv.hpp"
 #include "autograd/ops/einsum.hpp"
@@ -18,6 +20,8 @@
 #include "autograd/ops/softmax.hpp"
 #include "autograd/record.hpp"
 #include "autograd/tape.hpp"
+#include "autograd/transforms.hpp"
+#include "autograd/unreached.hpp"
 #include "autograd/variable.hpp"
 #include "models/checkpoint.hpp"
 #include "models/evaluate.hpp"
@@ -43,6 +47,7 @@
 #include "optim/schedule.hpp"
 #include "optim/sgd.hpp"
 #include "tensor/error.hpp"
+#include "tensor/error_context.hpp"
 #include "tensor/indices.hpp"
 #include "tensor/npy.hpp"
 #include "tensor/ops.hpp"
@@ -62,6 +67,7 @@
 #include "tensor/shape.hpp"
 #include "tensor/storage.hpp"
 #include "tensor/tensor.hpp"
+#include "tensor/value_summary.hpp"
 #include "tensor/write_file.hpp"
 #include "text/batches.hpp"
 #include "text/corpus.hpp"

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "tensor/kernels/scalar.hpp"
 #include "tensor/kernels/table.hpp"

@@ -26,42 +26,12 @@ void unary(Unary op, const T* x, T* y, std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) y[i] = f(x[i]);
   };
   switch (op) {
-    case Unary::rsqrt:
-      return run([](T v) { return 1 / std::sqrt(v); });
-    case Unary::expm1:
-      return run([](T v) { return std::expm1(v); });
-    case Unary::log2:
-      return run([](T v) { return std::log2(v); });
-    case Unary::tan:
-      return run([](T v) { return std::tan(v); });
-    case Unary::asin:
-      return run([](T v) { return std::asin(v); });
-    case Unary::acos:
-      return run([](T v) { return std::acos(v); });
-    case Unary::atan:
-      return run([](T v) { return std::atan(v); });
-    case Unary::sinh:
-      return run([](T v) { return std::sinh(v); });
-    case Unary::cosh:
-      return run([](T v) { return std::cosh(v); });
-    case Unary::asinh:
-      return run([](T v) { return std::asinh(v); });
-    case Unary::acosh:
-      return run([](T v) { return std::acosh(v); });
-    case Unary::atanh:
-      return run([](T v) { return std::atanh(v); });
     case Unary::erf:
       return run([](T v) { return std::erf(v); });
     case Unary::erfc:
       return run([](T v) { return std::erfc(v); });
     case Unary::lgamma:
       return run([](T v) { return log_gamma(v); });
-    case Unary::floor:
-      return run([](T v) { return std::floor(v); });
-    case Unary::ceil:
-      return run([](T v) { return std::ceil(v); });
-    case Unary::round:
-      return run([](T v) { return std::nearbyint(v); });
     default:
       return;  // in the tables
   }

@@ -3,51 +3,74 @@
 template <class T>
 void unary(Unary op, const T* x, T* y, std::int64_t n) {
   using B = Batch<T>;
+  const auto run = [&](auto f) { map(n, y, f, x); };
   switch (op) {
     case Unary::neg:
-      return map(
-          n, y, [](B v) { return -v; }, x);
+      return run([](B v) { return -v; });
     case Unary::abs:
-      return map(
-          n, y, [](B v) { return xsimd::abs(v); }, x);
+      return run([](B v) { return xsimd::abs(v); });
     case Unary::sign:
-      return map(
-          n, y, [](B v) { return xsimd::select(v > B(0), B(1), xsimd::select(v < B(0), B(-1), v + B(0))); },
-          x);
+      return run([](B v) { return xsimd::select(v > B(0), B(1), xsimd::select(v < B(0), B(-1), v + B(0))); });
     case Unary::square:
-      return map(
-          n, y, [](B v) { return v * v; }, x);
+      return run([](B v) { return v * v; });
     case Unary::sqrt:
-      return map(
-          n, y, [](B v) { return xsimd::sqrt(v); }, x);
+      return run([](B v) { return xsimd::sqrt(v); });
+    case Unary::rsqrt:
+      return run([](B v) { return B(1) / xsimd::sqrt(v); });
     case Unary::reciprocal:
-      return map(
-          n, y, [](B v) { return B(1) / v; }, x);
+      return run([](B v) { return B(1) / v; });
     case Unary::exp:
-      return map(
-          n, y, [](B v) { return xsimd::exp(v); }, x);
+      return run([](B v) { return math::exp<T>(v); });
+    case Unary::expm1:
+      return run([](B v) { return math::expm1<T>(v); });
     case Unary::log:
-      return map(
-          n, y, [](B v) { return xsimd::log(v); }, x);
+      return run([](B v) { return math::log<T>(v); });
     case Unary::log1p:
-      return map(
-          n, y, [](B v) { return xsimd::log1p(v); }, x);
+      return run([](B v) { return math::log1p<T>(v); });
+    case Unary::log2:
+      return run([](B v) { return math::log2<T>(v); });
     case Unary::sin:
-      return map(
-          n, y, [](B v) { return xsimd::sin(v); }, x);
+      return run([](B v) { return xsimd::sin(v); });
     case Unary::cos:
-      return map(
-          n, y, [](B v) { return xsimd::cos(v); }, x);
+      return run([](B v) { return xsimd::cos(v); });
+    case Unary::tan:
+      return run([](B v) { return xsimd::tan(v); });
+    case Unary::asin:
+      return run([](B v) { return xsimd::asin(v); });
+    case Unary::acos:
+      return run([](B v) { return xsimd::acos(v); });
+    case Unary::atan:
+      return run([](B v) { return xsimd::atan(v); });
+    case Unary::sinh:
+      return run([](B v) { return xsimd::sinh(v); });
+    case Unary::cosh:
+      return run([](B v) { return xsimd::cosh(v); });
     case Unary::tanh:
-      return map(
-          n, y, [](B v) { return fast_tanh<T>(v); }, x);
+      return run([](B v) { return math::tanh<T>(v); });
+    case Unary::asinh:
+      return run([](B v) { return xsimd::asinh(v); });
+    case Unary::acosh:
+      return run([](B v) { return math::acosh<T>(v); });
+    case Unary::atanh:
+      return run([](B v) { return xsimd::atanh(v); });
     case Unary::sigmoid:
-      return map(
-          n, y, [](B v) { return fast_sigmoid<T>(v); }, x);
+      return run([](B v) { return math::sigmoid<T>(v); });
     case Unary::relu:  // NaN stays
-      return map(
-          n, y, [](B v) { return xsimd::select(v <= B(0), B(0), v); }, x);
-    default:
+      return run([](B v) { return xsimd::select(v <= B(0), B(0), v); });
+    case Unary::floor:
+      return run([](B v) { return math::rounded<T>(v, [](B w) { return xsimd::floor(w); }); });
+    case Unary::ceil:
+      return run([](B v) { return math::rounded<T>(v, [](B w) { return xsimd::ceil(w); }); });
+    case Unary::round:
+      return run([](B v) { return math::rounded<T>(v, [](B w) { return xsimd::nearbyint(w); }); });
+    case Unary::erf:
+      if constexpr (sizeof(T) == 4) {
+        return run([](B v) { return math::erf(v); });
+      } else {
+        return scalar::unary(op, x, y, n);
+      }
+    case Unary::erfc:
+    case Unary::lgamma:
       return scalar::unary(op, x, y, n);
   }
 }

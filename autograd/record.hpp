@@ -204,6 +204,7 @@ struct Edge {
 /// What recording touches of a tape, here so that it is inlined into the ops.
 struct TapeHead {
   std::uint32_t serial = 0;
+  bool checks = false;  // TapeOptions::check_finite
   // The free part of the arena's chunk.
   std::byte* arena_next = nullptr;
   std::byte* arena_end = nullptr;
@@ -235,6 +236,22 @@ inline void* arena_allocate(TapeHead& tape, std::size_t bytes) {
 }
 /// A new node with its edges, which the caller fills before anything else happens.
 Variable push_node(TapeHead& tape, const Op& op, Tensor value, Edge* edges, std::size_t count);
+/// Throws NumericError, with the inputs' ranges in its text, when the value of the next node is not finite;
+/// for a tape that checks.
+void check_result(TapeHead& tape, const Op& op, const Tensor& value, std::span<const Variable* const> inputs);
+/// Takes back the last node, whose closures could not all be made.
+void drop_node(TapeHead& tape, std::span<Edge> made) noexcept;
+
+/// Drops the last node unless all its edges were made: what a user's closure holds may throw as it is moved.
+struct UnfinishedNode {
+  TapeHead& tape;
+  Edge* const first;
+  Edge* const& made;
+  const std::size_t count;
+  ~UnfinishedNode() {
+    if (made != first + count) drop_node(tape, {first, made});
+  }
+};
 
 }  // namespace detail
 
@@ -283,6 +300,11 @@ Jointly<Fused, Differentiable> jointly(std::vector<Variable> inputs, Fused fused
   return {std::move(inputs), std::move(fused), std::move(differentiable)};
 }
 
+/// True when a tape records on this thread; an op whose closures would save much can return early otherwise.
+inline bool recording() noexcept {
+  return detail::active_head != nullptr;
+}
+
 /// Makes a Variable of an op's value and, when a tape is active and an input is on it, records how its
 /// gradient is computed. Without inputs the result is a constant.
 template <class... Wrts>
@@ -305,13 +327,17 @@ requires(detail::is_wrt<Wrts>&&...) Variable record(const Op& op, Tensor value, 
   auto* edge = reinterpret_cast<detail::Edge*>(memory);
   memory += count * sizeof(detail::Edge);
 
+  if (tape->checks)
+    detail::check_result(*tape, op, value, std::array<const Variable*, sizeof...(Wrts)>{&wrts.x...});
   Variable y = detail::push_node(*tape, op, std::move(value), edge, count);
+  const detail::UnfinishedNode guard{*tape, edge, edge, count};
   i = 0;
   const auto add = [&]<class... Forms>(Wrt<Forms...>& w) {
     const std::uint32_t input = inputs[i++];
     if (input == detail::no_node) return;  // its closure and what it saved are dropped
     using Closure = detail::FormsClosure<Forms...>;
-    new (edge++) detail::Edge{input, new (memory) Closure(std::move(w.forms), y)};
+    auto* const closure = new (memory) Closure(std::move(w.forms), y);
+    new (edge++) detail::Edge{input, closure};
     memory += detail::arena_size(sizeof(Closure));
   };
   (add(wrts), ...);
@@ -337,8 +363,14 @@ Variable record(const Op& op, Tensor value, Jointly<Fused, Differentiable> joint
   }
   if (!any) return Variable(std::move(value));
 
-  Variable y = detail::push_node(*tape, op, std::move(value), edges, count);
+  if (tape->checks) {
+    std::vector<const Variable*> operands;
+    for (const Variable& x : joint.inputs) operands.push_back(&x);
+    detail::check_result(*tape, op, value, operands);
+  }
+  // Before the node: what the user's closures hold may throw as it is moved.
   auto* closure = new (memory) Closure(std::move(joint.fused), std::move(joint.differentiable));
+  Variable y = detail::push_node(*tape, op, std::move(value), edges, count);
   for (std::size_t i = 0; i < count; ++i) edges[i].closure = closure;
   return y;
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "autograd/anomaly.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/sweep.hpp"
 
@@ -40,11 +41,13 @@ class PathSweep {
       if (scratch_.sums[i].value().defined() && (scratch_.role[i] == Role::path || options_.through)) {
         // On the way only: nobody needs the sum any more.
         const Variable g = scratch_.role[i] == Role::path ? std::move(scratch_.sums[i]) : scratch_.sums[i];
+        const ScopeStandIn scope(tape_.serial, node.scope);
         try {
           differentiate(node, g);
         } catch (...) {
-          rethrow_while_differentiating(node);
+          rethrow_while_differentiating(tape_, node);
         }
+        if (tape_.checks) check(begin_ + static_cast<std::uint32_t>(i), node, g.value());
       }
       if (options_.consume) destroy_closures(node.edge_list());
     }
@@ -91,6 +94,12 @@ class PathSweep {
     return at != before_.end() && at->node == node ? &at->sum : nullptr;
   }
 
+  void check(std::uint32_t i, const Node& node, const Tensor& g) {
+    for (const Edge& edge : node.edge_list()) {
+      const Variable* sum = edge.input == no_node ? nullptr : find(edge.input);
+      if (sum != nullptr) check_gradient_of(tape_, i, edge.input, g, &sum->value());
+    }
+  }
   void differentiate(const Node& node, const Variable& g) {
     const std::span<Edge> edges = node.edge_list();
     if (edges.empty()) return;

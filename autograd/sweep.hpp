@@ -9,7 +9,7 @@
 namespace gradus::detail {
 
 /// The sweep of Tape::backward from node `last` down: tensors only, nothing recorded.
-std::vector<Gradient> sweep(TapeStorage& tape, std::uint32_t last, Tensor seed, bool keep);
+GradientList sweep(TapeStorage& tape, std::uint32_t last, Tensor seed, bool keep);
 
 /// A node that a sweep along paths starts from, and the gradient there.
 struct PathStart {
@@ -33,7 +33,7 @@ std::vector<Variable> sweep_paths(TapeStorage& tape, std::span<const PathStart> 
                                   std::span<const std::uint32_t> wanted, PathOptions options);
 
 /// Rethrows the current exception, saying what was being differentiated.
-[[noreturn]] void rethrow_while_differentiating(const Node& node);
+[[noreturn]] void rethrow_while_differentiating(const TapeStorage& tape, const Node& node);
 
 /// The gradient as the input takes it: summed over what was broadcast. Throws DtypeError.
 template <class T>

@@ -53,22 +53,18 @@ std::uint32_t resolve_other(TapeHead& tape, const Variable& x, const Op& op) {
   if (!x.value().defined()) return no_node;  // such as a bias that is off
   const Place place = x.place();
   if (static_cast<TapeStorage&>(tape).others != Others::usual)
-    return static_cast<TapeStorage&>(tape).other_node(x);
+    return static_cast<TapeStorage&>(tape).other_node(x, op);
   if (place.tape == Place::parameter) {
-    return static_cast<TapeStorage&>(tape).parameter_node(place.index, x.value());
+    return static_cast<TapeStorage&>(tape).parameter_node(place.index, x.value(), op);
   }
   fail_other_tape(op.name, op.where);
 }
 
 Variable push_node(TapeHead& head, const Op& op, Tensor value, Edge* edges, std::size_t count) {
   auto& tape = static_cast<TapeStorage&>(head);
-  if (tape.options.check_finite && !all_finite(value)) {
-    fail<NumericError>("{}, called at {}, gave a result of shape {} with NaN or infinity in it", op.name,
-                       op.where.text(), value.shape());
-  }
   const auto index = static_cast<std::uint32_t>(tape.nodes.size());
   tape.nodes.push_back({op.name, op.where.file, edges, op.where.line, static_cast<std::uint32_t>(count),
-                        value.dtype(), value.shape()});
+                        value.dtype(), value.shape(), tape.scopes.current(tape.serial)});
   return Variable(std::move(value), {tape.serial, index});
 }
 
@@ -79,26 +75,38 @@ void* arena_grow(TapeHead& head, std::size_t bytes) {
   return chunk.data();
 }
 
-std::uint32_t TapeStorage::add_leaf(Place place, const Tensor& value) {
+void drop_node(TapeHead& head, std::span<Edge> made) noexcept {
+  destroy_closures(made);
+  static_cast<TapeStorage&>(head).nodes.pop_back();
+}
+
+void TapeStorage::keep_value(std::uint32_t node, const Tensor& value) {
+  if (values.size() <= node) values.resize(node + 1);
+  values[node] = value;
+}
+
+std::uint32_t TapeStorage::add_leaf(const char* what, const Op& used_by, Place place, const Tensor& value) {
   const auto index = static_cast<std::uint32_t>(nodes.size());
-  nodes.push_back({"leaf", "", nullptr, 0, 0, value.dtype(), value.shape()});
-  leaves.push_back({index, place.tape == Place::constant ? Place{serial, index} : place});
+  nodes.push_back({what, used_by.where.file, nullptr, used_by.where.line, 0, value.dtype(), value.shape(),
+                   scopes.current(serial)});
+  if (checks) keep_value(index, value);
+  leaves.push_back({index, place.tape == Place::constant ? Place{serial, index} : place, used_by.name});
   return index;
 }
 
-std::uint32_t TapeStorage::parameter_node(std::uint32_t id, const Tensor& value) {
+std::uint32_t TapeStorage::parameter_node(std::uint32_t id, const Tensor& value, const Op& used_by) {
   if (const std::uint32_t* found = parameters.find(id)) return *found;
-  const std::uint32_t index = add_leaf({Place::parameter, id}, value);
+  const std::uint32_t index = add_leaf("parameter", used_by, {Place::parameter, id}, value);
   parameters.insert(id, index);
   return index;
 }
 
-std::uint32_t TapeStorage::other_node(const Variable& x) {
+std::uint32_t TapeStorage::other_node(const Variable& x, const Op& used_by) {
   for (const Captured& known : captured) {
     if (known.x.place() == x.place()) return known.node;
   }
   if (others == Others::constants) return no_node;
-  const std::uint32_t index = add_leaf(x.place(), x.value());
+  const std::uint32_t index = add_leaf("captured", used_by, x.place(), x.value());
   captured.push_back({x, index});
   return index;
 }
@@ -110,6 +118,8 @@ void TapeStorage::reset() noexcept {
   leaves.clear();
   sums.clear();
   rows.clear();
+  values.clear();
+  scopes.clear();
   parameters.clear();
   others = Others::usual;
   captured.clear();
@@ -127,6 +137,7 @@ Tape::Tape(TapeOptions options) : storage_(std::move(detail::spare())) {
   if (!storage_) storage_ = std::make_unique<TapeStorage>();
   storage_->serial = detail::next_serial();
   storage_->options = options;
+  storage_->checks = options.check_finite;
   storage_->below = detail::active_tape();
   detail::active_head = storage_.get();
 }
@@ -144,8 +155,8 @@ Tape::~Tape() {
   detail::spare() = std::move(storage_);
 }
 
-Variable Tape::watch(Tensor value) {
-  const std::uint32_t index = storage_->add_leaf({}, value);
+Variable Tape::watch(Tensor value, Where where) {
+  const std::uint32_t index = storage_->add_leaf("watched", {"watch", where}, {}, value);
   return Variable(std::move(value), {storage_->serial, index});
 }
 
@@ -171,8 +182,9 @@ Gradients Tape::backward(const Variable& loss, BackwardOptions options, Where wh
   }
   const std::uint32_t index = detail::resolve(*storage_, loss, {"backward", where});
   const PauseRecording pause;
+  const NoErrorContext none;  // the ops' own modules are named, not the caller's
   try {
-    std::vector<Gradient> found = detail::sweep(*storage_, index, ones_like(loss.value()), options.keep);
+    GradientList found = detail::sweep(*storage_, index, ones_like(loss.value()), options.keep);
     if (!options.keep) storage_->reset();
     return Gradients(std::move(found));
   } catch (...) {

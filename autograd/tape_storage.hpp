@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "autograd/record.hpp"
+#include "autograd/scope_table.hpp"
 #include "autograd/tape.hpp"
 
 namespace gradus::detail {
@@ -24,6 +25,7 @@ struct Node {
   std::uint32_t edge_count;  // 0: a leaf
   Dtype dtype;
   Shape shape;
+  std::uint32_t scope;  // the module it was recorded in; see ScopeTable
 
   std::span<Edge> edge_list() const { return {edges, edge_count}; }
 };
@@ -31,6 +33,7 @@ struct Node {
 struct Leaf {
   std::uint32_t node;
   Place place;
+  const char* used_by;  // the op that used it first, at the place that the node has
 };
 
 /// Memory for edges and closures: given out in order, taken back all at once, kept for the next step.
@@ -48,6 +51,12 @@ class Arena {
     return {chunks_.back().memory.get(), size};
   }
   void reset() noexcept { used_ = 0; }
+  /// The bytes of the chunks given out.
+  std::size_t bytes() const {
+    std::size_t sum = 0;
+    for (std::size_t i = 0; i < used_; ++i) sum += chunks_[i].size;
+    return sum;
+  }
 
  private:
   static constexpr std::size_t chunk_bytes = 64 << 10;
@@ -142,6 +151,8 @@ struct TapeStorage : TapeHead {
   // What a joint closure is asked for and gives; not a vector<bool>, which has no span.
   std::unique_ptr<bool[]> joint_wanted;
   std::vector<Tensor> joint_out;
+  ScopeTable scopes;
+  std::vector<Tensor> values;  // by node; only while the tape checks
 
   // The transforms'.
   PathScratch path_scratch;
@@ -149,9 +160,11 @@ struct TapeStorage : TapeHead {
   std::vector<Captured> captured;
   Plant* plant = nullptr;
 
-  std::uint32_t other_node(const Variable& x);
-  std::uint32_t add_leaf(Place place, const Tensor& value);
-  std::uint32_t parameter_node(std::uint32_t id, const Tensor& value);
+  std::uint32_t other_node(const Variable& x, const Op& used_by);
+  /// A leaf: named for what it is, at the place of the op that used it first.
+  std::uint32_t add_leaf(const char* what, const Op& used_by, Place place, const Tensor& value);
+  std::uint32_t parameter_node(std::uint32_t id, const Tensor& value, const Op& used_by);
+  void keep_value(std::uint32_t node, const Tensor& value);
   void reset() noexcept;
 };
 

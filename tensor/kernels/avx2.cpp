@@ -3,7 +3,9 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
+#include "tensor/kernels/scalar.hpp"
 #include "tensor/kernels/table.hpp"
 
 namespace gradus::kernels {

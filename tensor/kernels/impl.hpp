@@ -5,6 +5,12 @@
 
 #include "tensor/kernels/impl/math.hpp"
 
+#include "tensor/kernels/impl/math_circular.hpp"
+#include "tensor/kernels/impl/math_exp.hpp"
+#include "tensor/kernels/impl/math_log.hpp"
+
+#include "tensor/kernels/impl/math_erf.hpp"
+
 #include "tensor/kernels/impl/adam.hpp"
 #include "tensor/kernels/impl/elementwise.hpp"
 #include "tensor/kernels/impl/gemm.hpp"
@@ -15,6 +21,7 @@
 template <class T>
 constexpr Table<T> table{.unary = unary<T>,
                          .binary = binary<T>,
+                         .ternary = ternary<T>,
                          .add_scaled = add_scaled<T>,
                          .fill = fill<T>,
                          .sum = sum<T>,
@@ -30,4 +37,6 @@ constexpr Table<T> table{.unary = unary<T>,
                          .dot = dot<T>,
                          .tile_rows = tile_rows,
                          .tile_cols = tile_batches* lanes<T>,
-                         .tile = tile<T>};
+                         .tile = tile<T>,
+                         .lanes = lanes<T>,
+                         .small_product = small_product<T>};

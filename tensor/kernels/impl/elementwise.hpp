@@ -3,74 +3,101 @@
 template <class T>
 void unary(Unary op, const T* x, T* y, std::int64_t n) {
   using B = Batch<T>;
+  const auto run = [&](auto f) { map(n, y, f, x); };
   switch (op) {
     case Unary::neg:
-      return map(
-          n, y, [](B v) { return -v; }, x);
+      return run([](B v) { return -v; });
     case Unary::abs:
-      return map(
-          n, y, [](B v) { return xsimd::abs(v); }, x);
+      return run([](B v) { return xsimd::abs(v); });
     case Unary::sign:
-      return map(
-          n, y, [](B v) { return xsimd::select(v > B(0), B(1), xsimd::select(v < B(0), B(-1), v + B(0))); },
-          x);
+      return run([](B v) { return xsimd::select(v > B(0), B(1), xsimd::select(v < B(0), B(-1), v + B(0))); });
     case Unary::square:
-      return map(
-          n, y, [](B v) { return v * v; }, x);
+      return run([](B v) { return v * v; });
     case Unary::sqrt:
-      return map(
-          n, y, [](B v) { return xsimd::sqrt(v); }, x);
+      return run([](B v) { return xsimd::sqrt(v); });
+    case Unary::rsqrt:
+      return run([](B v) { return B(1) / xsimd::sqrt(v); });
     case Unary::reciprocal:
-      return map(
-          n, y, [](B v) { return B(1) / v; }, x);
+      return run([](B v) { return B(1) / v; });
     case Unary::exp:
-      return map(
-          n, y, [](B v) { return xsimd::exp(v); }, x);
+      return run([](B v) { return math::exp<T>(v); });
+    case Unary::expm1:
+      return run([](B v) { return math::expm1<T>(v); });
     case Unary::log:
-      return map(
-          n, y, [](B v) { return xsimd::log(v); }, x);
+      return run([](B v) { return math::log<T>(v); });
     case Unary::log1p:
-      return map(
-          n, y, [](B v) { return xsimd::log1p(v); }, x);
+      return run([](B v) { return math::log1p<T>(v); });
+    case Unary::log2:
+      return run([](B v) { return math::log2<T>(v); });
     case Unary::sin:
-      return map(
-          n, y, [](B v) { return xsimd::sin(v); }, x);
+      return run([](B v) { return xsimd::sin(v); });
     case Unary::cos:
-      return map(
-          n, y, [](B v) { return xsimd::cos(v); }, x);
+      return run([](B v) { return xsimd::cos(v); });
+    case Unary::tan:
+      return run([](B v) { return xsimd::tan(v); });
+    case Unary::asin:
+      return run([](B v) { return xsimd::asin(v); });
+    case Unary::acos:
+      return run([](B v) { return xsimd::acos(v); });
+    case Unary::atan:
+      return run([](B v) { return xsimd::atan(v); });
+    case Unary::sinh:
+      return run([](B v) { return xsimd::sinh(v); });
+    case Unary::cosh:
+      return run([](B v) { return xsimd::cosh(v); });
     case Unary::tanh:
-      return map(
-          n, y, [](B v) { return fast_tanh<T>(v); }, x);
+      return run([](B v) { return math::tanh<T>(v); });
+    case Unary::asinh:
+      return run([](B v) { return xsimd::asinh(v); });
+    case Unary::acosh:
+      return run([](B v) { return math::acosh<T>(v); });
+    case Unary::atanh:
+      return run([](B v) { return xsimd::atanh(v); });
     case Unary::sigmoid:
-      return map(
-          n, y, [](B v) { return fast_sigmoid<T>(v); }, x);
+      return run([](B v) { return math::sigmoid<T>(v); });
     case Unary::relu:  // NaN stays
-      return map(
-          n, y, [](B v) { return xsimd::select(v <= B(0), B(0), v); }, x);
+      return run([](B v) { return xsimd::select(v <= B(0), B(0), v); });
+    case Unary::floor:
+      return run([](B v) { return math::rounded<T>(v, [](B w) { return xsimd::floor(w); }); });
+    case Unary::ceil:
+      return run([](B v) { return math::rounded<T>(v, [](B w) { return xsimd::ceil(w); }); });
+    case Unary::round:
+      return run([](B v) { return math::rounded<T>(v, [](B w) { return xsimd::nearbyint(w); }); });
+    case Unary::erf:
+      if constexpr (sizeof(T) == 4) {
+        return run([](B v) { return math::erf(v); });
+      } else {
+        return scalar::unary(op, x, y, n);
+      }
+    case Unary::erfc:
+    case Unary::lgamma:
+      return scalar::unary(op, x, y, n);
   }
 }
 
+/// Calls f with what gives an operand's batch at an offset: one value for all of them, or what stands there.
 template <class T, class F>
-void binary_with(F f, const T* a, bool a_scalar, const T* b, bool b_scalar, T* y, std::int64_t n) {
-  using B = Batch<T>;
-  if (a_scalar) {
-    const B left(*a);
-    if (b_scalar)
-      return map(
-          n, y, [f, left, right = B(*b)](B) { return f(left, right); }, y);
-    return map(
-        n, y, [f, left](B right) { return f(left, right); }, b);
+void with_operand(const T* x, bool is_scalar, F f) {
+  if (is_scalar) {
+    f([value = Batch<T>(*x)](std::int64_t, auto) { return value; });
+  } else {
+    f([x](std::int64_t i, auto load) { return load(x + i); });
   }
-  if (b_scalar)
-    return map(
-        n, y, [f, right = B(*b)](B left) { return f(left, right); }, a);
-  map(n, y, f, a, b);
 }
 
 template <class T>
 void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* y, std::int64_t n) {
   using B = Batch<T>;
-  const auto run = [&](auto f) { binary_with<T>(f, a, a_scalar, b, b_scalar, y, n); };
+  if (n <= 0) return;
+  const auto run = [&](auto f) {
+    with_operand(a, a_scalar, [&](auto left) {
+      with_operand(b, b_scalar, [&](auto right) {
+        for_batches<T>(n, [&](std::int64_t i, auto load, auto store) {
+          store(f(left(i, load), right(i, load)), y + i);
+        });
+      });
+    });
+  };
   switch (op) {
     case Binary::add:
       return run([](B l, B r) { return l + r; });
@@ -90,8 +117,34 @@ void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* 
       return run([](B l, B r) { return xsimd::select(l <= r, B(1), B(0)); });
     case Binary::equal:
       return run([](B l, B r) { return xsimd::select(l == r, B(1), B(0)); });
-    case Binary::pow:
-      return;  // in kernels.cpp
+    case Binary::not_equal:
+      return run([](B l, B r) { return xsimd::select(l == r, B(0), B(1)); });
+    default:
+      return scalar::binary(op, a, a_scalar, b, b_scalar, y, n);
+  }
+}
+
+template <class T>
+void ternary(Ternary op, const T* a, bool a_scalar, const T* b, bool b_scalar, const T* c, bool c_scalar,
+             T* y, std::int64_t n) {
+  using B = Batch<T>;
+  if (n <= 0) return;
+  const auto run = [&](auto f) {
+    with_operand(a, a_scalar, [&](auto left) {
+      with_operand(b, b_scalar, [&](auto middle) {
+        with_operand(c, c_scalar, [&](auto right) {
+          for_batches<T>(n, [&](std::int64_t i, auto load, auto store) {
+            store(f(left(i, load), middle(i, load), right(i, load)), y + i);
+          });
+        });
+      });
+    });
+  };
+  switch (op) {
+    case Ternary::fma:
+      return run([](B u, B v, B w) { return xsimd::fma(u, v, w); });
+    case Ternary::where:
+      return run([](B u, B v, B w) { return xsimd::select(u == B(0), w, v); });
   }
 }
 

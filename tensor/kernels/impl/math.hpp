@@ -1,25 +1,57 @@
-// Functions of one batch. Part of impl.hpp.
+// Functions of one batch, written anew where xsimd's are off by more than an ulp or two, lose subnormal
+// numbers or the sign of zero, or are slow. Part of impl.hpp. The polynomials are minimax fits (Remez with
+// weights that make the error of the function relative); the error left by each stands beside it. All are
+// inlined by force: a call passes batches through memory, which takes as long as the work.
 
+/// How a floating-point type lies in its bits.
 template <class T>
-Batch<T> fast_tanh(const Batch<T>& x) {
-  if constexpr (sizeof(T) == 8) {
-    // xsimd's is not exact at infinity in every version.
-    return xsimd::select(xsimd::abs(x) > Batch<T>(20), xsimd::copysign(Batch<T>(1), x), xsimd::tanh(x));
-  } else {
-    const Batch<T> magnitude = xsimd::abs(x);
-    const Batch<T> t = xsimd::exp(Batch<T>(-2) * magnitude);
-    const Batch<T> large = (Batch<T>(1) - t) / (Batch<T>(1) + t);
-    // The Taylor series, where 1 - t would cancel.
-    const Batch<T> s = x * x;
-    Batch<T> p(static_cast<T>(-1382.0 / 155925));
-    for (const double coefficient : {62.0 / 2835, -17.0 / 315, 2.0 / 15, -1.0 / 3}) {
-      p = xsimd::fma(p, s, Batch<T>(static_cast<T>(coefficient)));
-    }
-    const Batch<T> small = xsimd::fma(x * s, p, x);
-    return xsimd::select(magnitude < Batch<T>(static_cast<T>(0.3)), small, xsimd::copysign(large, x));
-  }
+struct Format;
+template <>
+struct Format<float> {
+  using Bits = std::uint32_t;
+  static constexpr int fraction_bits = 23;
+  static constexpr int bias = 127;
+};
+template <>
+struct Format<double> {
+  using Bits = std::uint64_t;
+  static constexpr int fraction_bits = 52;
+  static constexpr int bias = 1023;
+};
+template <class T>
+using Bits = xsimd::batch<typename Format<T>::Bits, Arch>;
+template <class T>
+[[gnu::always_inline]] inline Bits<T> bits_of(const Batch<T>& x) {
+  return xsimd::bitwise_cast<Bits<T>>(x);
 }
 template <class T>
-Batch<T> fast_sigmoid(const Batch<T>& x) {
-  return Batch<T>(1) / (Batch<T>(1) + xsimd::exp(-x));
+[[gnu::always_inline]] inline Batch<T> from_bits(const Bits<T>& x) {
+  return xsimd::bitwise_cast<Batch<T>>(x);
+}
+
+template <class T>
+constexpr T infinity = std::numeric_limits<T>::infinity();
+template <class T>
+constexpr T not_a_number = std::numeric_limits<T>::quiet_NaN();
+template <class T>
+constexpr T smallest_normal = std::numeric_limits<T>::min();
+/// Adding this rounds a small number to a whole one, which then stands in the lowest bits of the sum.
+template <class T>
+constexpr T rounder = static_cast<T>(3ULL << (Format<T>::fraction_bits - 1));
+
+/// ln 2 in two parts; the first has so few bits that its product with an exponent is exact.
+template <class T>
+constexpr T ln2_high = sizeof(T) == 4 ? T(0x1.62e4p-1) : T(0x1.62e42fefap-1);
+template <class T>
+constexpr T ln2_low = sizeof(T) == 4 ? T(0x1.7f7d1cp-20) : T(0x1.cf79abc9e3b3ap-40);
+template <class T>
+constexpr T log2_e = static_cast<T>(1.4426950408889634);
+
+/// c[0] + c[1] x + c[2] x^2 + ... (No std::array: its functions would be shared with code for other
+/// processors.)
+template <class T, std::size_t N>
+[[gnu::always_inline]] inline Batch<T> polynomial(const Batch<T>& x, const T (&c)[N]) {
+  Batch<T> sum(c[N - 1]);
+  for (std::size_t k = N - 1; k-- > 0;) sum = xsimd::fma(sum, x, Batch<T>(c[k]));
+  return sum;
 }

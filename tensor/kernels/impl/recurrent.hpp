@@ -4,10 +4,10 @@ template <class T>
 void lstm_forward(T* gates, const T* c_before, T* c, T* tanh_c, T* h, std::int64_t hidden) {
   for_batches<T>(hidden, [&](std::int64_t j, auto load, auto store) {
     T* const at = gates + j;
-    const auto i = fast_sigmoid<T>(load(at)), f = fast_sigmoid<T>(load(at + hidden));
-    const auto g = fast_tanh<T>(load(at + 2 * hidden)), o = fast_sigmoid<T>(load(at + 3 * hidden));
+    const auto i = math::sigmoid<T>(load(at)), f = math::sigmoid<T>(load(at + hidden));
+    const auto g = math::tanh<T>(load(at + 2 * hidden)), o = math::sigmoid<T>(load(at + 3 * hidden));
     const auto cell = xsimd::fma(f, load(c_before + j), i * g);
-    const auto t = fast_tanh<T>(cell);
+    const auto t = math::tanh<T>(cell);
     store(i, at);
     store(f, at + hidden);
     store(g, at + 2 * hidden);

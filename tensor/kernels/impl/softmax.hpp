@@ -14,13 +14,13 @@ LogSum<T> log_sum_exp(const T* x, std::int64_t cols) {
   const B s(shift);
   B acc(0);
   std::int64_t i = 0;
-  for (; i + lanes<T> <= cols; i += lanes<T>) acc = acc + xsimd::exp(B::load_unaligned(x + i) - s);
+  for (; i + lanes<T> <= cols; i += lanes<T>) acc = acc + math::exp<T>(B::load_unaligned(x + i) - s);
   alignas(64) T parts[lanes<T>];
   acc.store_aligned(parts);
   double total = 0;
   for (std::int64_t lane = 0; lane < lanes<T>; ++lane) total += static_cast<double>(parts[lane]);
   if (i < cols) {
-    xsimd::exp(load_part<T>(x + i, cols - i) - s).store_aligned(parts);
+    math::exp<T>(load_part<T>(x + i, cols - i) - s).store_aligned(parts);
     for (std::int64_t lane = 0; lane < cols - i; ++lane) total += static_cast<double>(parts[lane]);
   }
   return {shift, std::log(total)};
@@ -37,11 +37,11 @@ template <class T>
 void log_softmax_backward(const T* g, const T* y, T* dx, std::int64_t cols) {
   const Batch<T> total(static_cast<T>(sum<T>(g, cols)));
   map(
-      cols, dx, [total](Batch<T> gv, Batch<T> yv) { return gv - xsimd::exp(yv) * total; }, g, y);
+      cols, dx, [total](Batch<T> gv, Batch<T> yv) { return gv - math::exp<T>(yv) * total; }, g, y);
 }
 template <class T>
 void softmax_scaled(const T* x, T log_total, T scale, T* y, std::int64_t cols) {
   const Batch<T> shift(shift_of<T>(x, cols)), all(log_total), s(scale);
   map(
-      cols, y, [shift, all, s](Batch<T> v) { return s * xsimd::exp(v - shift - all); }, x);
+      cols, y, [shift, all, s](Batch<T> v) { return s * math::exp<T>(v - shift - all); }, x);
 }

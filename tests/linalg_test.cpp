@@ -204,6 +204,25 @@ TEST_CASE("the gradient of det is right where the matrix is singular, at second 
                    matrix({-3, 6, -3, 6, -12, 6, -3, 6, -3}, 3)) < 1e-13);
 }
 
+TEST_CASE("derivatives of third order are those of 1 / x, log and sqrt", "[linalg]") {
+  const double x = 1.5;
+  const auto third = [&](Variable (*f)(const Variable&)) {
+    Tape tape;
+    const Variable at = tape.watch(matrix({x}, 1));
+    Variable y = f(at);
+    for (int order = 0; order < 3; ++order) y = grad(sum(y), at);
+    return y.item();
+  };
+  CHECK(third([](const Variable& a) { return inverse(a); }) == Approx(-6 / std::pow(x, 4)));
+  CHECK(third([](const Variable& a) { return solve(a, Variable(matrix({1}, 1))); }) ==
+        Approx(-6 / std::pow(x, 4)));
+  CHECK(third([](const Variable& a) { return triangular_solve(a, Variable(matrix({1}, 1))); }) ==
+        Approx(-6 / std::pow(x, 4)));
+  CHECK(third([](const Variable& a) { return logdet(a); }) == Approx(2 / std::pow(x, 3)));
+  CHECK(third([](const Variable& a) { return cholesky(a); }) == Approx(3.0 / 8 * std::pow(x, -2.5)));
+  CHECK(third([](const Variable& a) { return det(a) * det(a) * det(a); }) == Approx(6));
+}
+
 TEST_CASE("only the triangle that belongs to a matrix is read", "[linalg]") {
   CHECK(cholesky(matrix({4, not_a_number, 2, 5}, 2)).text() == "[[2, 0], [1, 2]]");
   const Tensor b = Tensor::of({2, 4}, Dtype::f64);

@@ -18,45 +18,6 @@ constexpr std::int64_t library_call = 32;
 // Sums are taken over blocks of this many elements, and over the blocks in their order.
 constexpr std::int64_t block = 4096;
 
-std::int64_t cost(Unary op) {
-  switch (op) {
-    case Unary::neg:
-    case Unary::abs:
-    case Unary::sign:
-    case Unary::square:
-    case Unary::sqrt:
-    case Unary::rsqrt:
-    case Unary::reciprocal:
-    case Unary::relu:
-    case Unary::floor:
-    case Unary::ceil:
-    case Unary::round:
-      return cheap;
-    case Unary::exp:
-    case Unary::log:
-    case Unary::sin:
-    case Unary::cos:
-    case Unary::tanh:
-    case Unary::sigmoid:
-      return transcendental;
-    default:
-      return library_call;
-  }
-}
-
-std::int64_t cost(Binary op) {
-  switch (op) {
-    case Binary::pow:
-    case Binary::atan2:
-    case Binary::fmod:
-      return library_call;
-    case Binary::polygamma:
-      return 8 * library_call;
-    default:
-      return cheap;
-  }
-}
-
 template <class T, class F>
 double sum_blocks(const T* x, std::int64_t n, F&& sum_block) {
   if (n <= block) return sum_block(x, n);
@@ -73,6 +34,45 @@ double sum_blocks(const T* x, std::int64_t n, F&& sum_block) {
 }
 
 }  // namespace
+
+std::int64_t cost(Unary op) {
+  switch (op) {
+    case Unary::neg:
+    case Unary::abs:
+    case Unary::sign:
+    case Unary::square:
+    case Unary::sqrt:
+    case Unary::rsqrt:
+    case Unary::reciprocal:
+    case Unary::relu:
+    case Unary::floor:
+    case Unary::ceil:
+    case Unary::round:
+      return cheap;
+    case Unary::erfc:
+    case Unary::lgamma:
+      return library_call;
+    default:
+      return transcendental;
+  }
+}
+
+std::int64_t cost(Binary op) {
+  switch (op) {
+    case Binary::pow:
+    case Binary::atan2:
+    case Binary::fmod:
+      return library_call;
+    case Binary::polygamma:
+      return 8 * library_call;
+    default:
+      return cheap;
+  }
+}
+
+std::int64_t cost(Ternary) {
+  return cheap;
+}
 
 template <class T>
 void unary(Unary op, const T* x, T* y, std::int64_t n) {
@@ -98,7 +98,7 @@ void ternary(Ternary op, const T* a, bool a_scalar, const T* b, bool b_scalar, c
              T* y, std::int64_t n) {
   if (n == 1) return table_of<T>().ternary(op, a, a_scalar, b, b_scalar, c, c_scalar, y, 1);
   const T left = n > 0 ? *a : T{}, middle = n > 0 ? *b : T{}, right = n > 0 ? *c : T{};
-  parallel::for_range(n, cheap, [&](std::int64_t begin, std::int64_t end) {
+  parallel::for_range(n, cost(op), [&](std::int64_t begin, std::int64_t end) {
     table_of<T>().ternary(op, a_scalar ? &left : a + begin, a_scalar, b_scalar ? &middle : b + begin,
                           b_scalar, c_scalar ? &right : c + begin, c_scalar, y + begin, end - begin);
   });

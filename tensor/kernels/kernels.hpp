@@ -69,6 +69,11 @@ enum class Ternary {
   where,  // a != 0 ? b : c; what is not chosen has no influence
 };
 
+/// The work of one element in scalar operations, as parallel::for_range takes it.
+std::int64_t cost(Unary op);
+std::int64_t cost(Binary op);
+std::int64_t cost(Ternary op);
+
 /// y[i] = op(x[i])
 template <class T>
 void unary(Unary op, const T* x, T* y, std::int64_t n);

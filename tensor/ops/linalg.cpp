@@ -222,6 +222,7 @@ Tensor cholesky(const Tensor& a, CholeskyOptions options) {
   visit_dtype(a.dtype(), [&](auto tag) {
     using T = decltype(tag);
     T* const data = out.mutable_data<T>();
+    if (n == 0) return;
     for_matrices(batches, n, [&](std::int64_t i) {
       View<T> view(data + i * n * n, n, n);
       const Eigen::LLT<Eigen::Ref<Matrix<T>>> llt(view);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "tensor/kernels/scalar.hpp"
 #include "tensor/kernels/table.hpp"
 
 namespace gradus::kernels {

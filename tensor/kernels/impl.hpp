@@ -15,6 +15,7 @@
 template <class T>
 constexpr Table<T> table{.unary = unary<T>,
                          .binary = binary<T>,
+                         .ternary = ternary<T>,
                          .add_scaled = add_scaled<T>,
                          .fill = fill<T>,
                          .sum = sum<T>,

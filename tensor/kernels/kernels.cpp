@@ -14,6 +14,7 @@ namespace {
 // The work of one element, in rough scalar operations, for the grain policy.
 constexpr std::int64_t cheap = 1;
 constexpr std::int64_t transcendental = 8;
+constexpr std::int64_t library_call = 32;
 // Sums are taken over blocks of this many elements, and over the blocks in their order.
 constexpr std::int64_t block = 4096;
 
@@ -24,11 +25,35 @@ std::int64_t cost(Unary op) {
     case Unary::sign:
     case Unary::square:
     case Unary::sqrt:
+    case Unary::rsqrt:
     case Unary::reciprocal:
     case Unary::relu:
+    case Unary::floor:
+    case Unary::ceil:
+    case Unary::round:
       return cheap;
-    default:
+    case Unary::exp:
+    case Unary::log:
+    case Unary::sin:
+    case Unary::cos:
+    case Unary::tanh:
+    case Unary::sigmoid:
       return transcendental;
+    default:
+      return library_call;
+  }
+}
+
+std::int64_t cost(Binary op) {
+  switch (op) {
+    case Binary::pow:
+    case Binary::atan2:
+    case Binary::fmod:
+      return library_call;
+    case Binary::polygamma:
+      return 8 * library_call;
+    default:
+      return cheap;
   }
 }
 
@@ -47,15 +72,11 @@ double sum_blocks(const T* x, std::int64_t n, F&& sum_block) {
   return total;
 }
 
-template <class T>
-void power(const T* a, bool a_scalar, const T* b, bool b_scalar, T* y, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) y[i] = std::pow(a_scalar ? *a : a[i], b_scalar ? *b : b[i]);
-}
-
 }  // namespace
 
 template <class T>
 void unary(Unary op, const T* x, T* y, std::int64_t n) {
+  if (n == 1) return table_of<T>().unary(op, x, y, 1);
   parallel::for_range(n, cost(op), [&](std::int64_t begin, std::int64_t end) {
     table_of<T>().unary(op, x + begin, y + begin, end - begin);
   });
@@ -63,15 +84,24 @@ void unary(Unary op, const T* x, T* y, std::int64_t n) {
 
 template <class T>
 void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* y, std::int64_t n) {
+  if (n == 1) return table_of<T>().binary(op, a, a_scalar, b, b_scalar, y, 1);
   // Copies, as y may be where a scalar stands.
   const T left = n > 0 ? *a : T{}, right = n > 0 ? *b : T{};
-  parallel::for_range(n, op == Binary::pow ? 4 * transcendental : cheap,
-                      [&](std::int64_t begin, std::int64_t end) {
-                        const T* const l = a_scalar ? &left : a + begin;
-                        const T* const r = b_scalar ? &right : b + begin;
-                        if (op == Binary::pow) return power(l, a_scalar, r, b_scalar, y + begin, end - begin);
-                        table_of<T>().binary(op, l, a_scalar, r, b_scalar, y + begin, end - begin);
-                      });
+  parallel::for_range(n, cost(op), [&](std::int64_t begin, std::int64_t end) {
+    table_of<T>().binary(op, a_scalar ? &left : a + begin, a_scalar, b_scalar ? &right : b + begin, b_scalar,
+                         y + begin, end - begin);
+  });
+}
+
+template <class T>
+void ternary(Ternary op, const T* a, bool a_scalar, const T* b, bool b_scalar, const T* c, bool c_scalar,
+             T* y, std::int64_t n) {
+  if (n == 1) return table_of<T>().ternary(op, a, a_scalar, b, b_scalar, c, c_scalar, y, 1);
+  const T left = n > 0 ? *a : T{}, middle = n > 0 ? *b : T{}, right = n > 0 ? *c : T{};
+  parallel::for_range(n, cheap, [&](std::int64_t begin, std::int64_t end) {
+    table_of<T>().ternary(op, a_scalar ? &left : a + begin, a_scalar, b_scalar ? &middle : b + begin,
+                          b_scalar, c_scalar ? &right : c + begin, c_scalar, y + begin, end - begin);
+  });
 }
 
 template <class T>
@@ -215,7 +245,7 @@ void adam(const AdamStep& step, const T* g, T* p, T* m, T* v, std::int64_t n) {
 template <class T>
 struct Instantiate {
   [[maybe_unused]] static constexpr auto all = std::tuple(
-      &unary<T>, &binary<T>, &add_scaled<T>, &fill<T>, &sum<T>, &sum_squares<T>, &all_finite<T>,
+      &unary<T>, &binary<T>, &ternary<T>, &add_scaled<T>, &fill<T>, &sum<T>, &sum_squares<T>, &all_finite<T>,
       &sum_over_rows<T>, &sum_over_cols<T>, &max_over_cols<T>, &log_softmax<T>, &log_softmax_backward<T>,
       &cross_entropy<T>, &cross_entropy_backward<T>, &lstm_forward<T>, &lstm_backward<T>, &adam<T>);
 };

@@ -11,9 +11,63 @@
 /// threads.
 namespace gradus::kernels {
 
-enum class Unary { neg, abs, sign, square, sqrt, reciprocal, exp, log, log1p, sin, cos, tanh, sigmoid, relu };
+/// At NaN, infinities, zeros of either sign and the edges of their domains the values are PyTorch's (but
+/// sign(NaN) is NaN here and 0 there).
+enum class Unary {
+  neg,
+  abs,
+  sign,  // 1, -1, or 0; NaN stays
+  square,
+  sqrt,
+  rsqrt,  // 1 / sqrt(x)
+  reciprocal,
+  exp,
+  expm1,
+  log,
+  log1p,
+  log2,
+  sin,
+  cos,
+  tan,
+  asin,
+  acos,
+  atan,
+  sinh,
+  cosh,
+  tanh,
+  asinh,
+  acosh,
+  atanh,
+  erf,
+  erfc,
+  lgamma,   // log |Gamma(x)|
+  sigmoid,  // 1 / (1 + exp(-x))
+  relu,     // NaN stays
+  floor,
+  ceil,
+  round,  // halves to even
+};
 /// Comparisons give 1 or 0.
-enum class Binary { add, sub, mul, div, maximum, minimum, pow, less, less_equal, equal };
+enum class Binary {
+  add,
+  sub,
+  mul,
+  div,
+  maximum,  // NaN on either side wins
+  minimum,
+  pow,
+  atan2,  // the angle of (x = b, y = a)
+  fmod,   // the sign of a
+  less,
+  less_equal,
+  equal,
+  not_equal,
+  polygamma,  // the a-th derivative of digamma at b; a = 0, 1, 2, ...
+};
+enum class Ternary {
+  fma,    // a * b + c; one rounding where the processor has it, always with AVX2 and AVX-512
+  where,  // a != 0 ? b : c; what is not chosen has no influence
+};
 
 /// y[i] = op(x[i])
 template <class T>
@@ -21,6 +75,10 @@ void unary(Unary op, const T* x, T* y, std::int64_t n);
 /// y[i] = op(a[i], b[i]); a scalar operand is one value used for every i.
 template <class T>
 void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* y, std::int64_t n);
+/// y[i] = op(a[i], b[i], c[i]); a scalar operand is one value used for every i.
+template <class T>
+void ternary(Ternary op, const T* a, bool a_scalar, const T* b, bool b_scalar, const T* c, bool c_scalar,
+             T* y, std::int64_t n);
 /// y[i] += scale * x[i]
 template <class T>
 void add_scaled(T scale, const T* x, T* y, std::int64_t n);

@@ -19,6 +19,8 @@ template <class T>
 struct Table {
   void (*unary)(Unary op, const T* x, T* y, std::int64_t n);
   void (*binary)(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* y, std::int64_t n);
+  void (*ternary)(Ternary op, const T* a, bool a_scalar, const T* b, bool b_scalar, const T* c, bool c_scalar,
+                  T* y, std::int64_t n);
   void (*add_scaled)(T scale, const T* x, T* y, std::int64_t n);
   void (*fill)(T value, T* y, std::int64_t n);
   double (*sum)(const T* x, std::int64_t n);          // of a block

@@ -47,30 +47,34 @@ void unary(Unary op, const T* x, T* y, std::int64_t n) {
     case Unary::relu:  // NaN stays
       return map(
           n, y, [](B v) { return xsimd::select(v <= B(0), B(0), v); }, x);
+    default:
+      return scalar::unary(op, x, y, n);
   }
 }
 
+/// Calls f with what gives an operand's batch at an offset: one value for all of them, or what stands there.
 template <class T, class F>
-void binary_with(F f, const T* a, bool a_scalar, const T* b, bool b_scalar, T* y, std::int64_t n) {
-  using B = Batch<T>;
-  if (a_scalar) {
-    const B left(*a);
-    if (b_scalar)
-      return map(
-          n, y, [f, left, right = B(*b)](B) { return f(left, right); }, y);
-    return map(
-        n, y, [f, left](B right) { return f(left, right); }, b);
+void with_operand(const T* x, bool is_scalar, F f) {
+  if (is_scalar) {
+    f([value = Batch<T>(*x)](std::int64_t, auto) { return value; });
+  } else {
+    f([x](std::int64_t i, auto load) { return load(x + i); });
   }
-  if (b_scalar)
-    return map(
-        n, y, [f, right = B(*b)](B left) { return f(left, right); }, a);
-  map(n, y, f, a, b);
 }
 
 template <class T>
 void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* y, std::int64_t n) {
   using B = Batch<T>;
-  const auto run = [&](auto f) { binary_with<T>(f, a, a_scalar, b, b_scalar, y, n); };
+  if (n <= 0) return;
+  const auto run = [&](auto f) {
+    with_operand(a, a_scalar, [&](auto left) {
+      with_operand(b, b_scalar, [&](auto right) {
+        for_batches<T>(n, [&](std::int64_t i, auto load, auto store) {
+          store(f(left(i, load), right(i, load)), y + i);
+        });
+      });
+    });
+  };
   switch (op) {
     case Binary::add:
       return run([](B l, B r) { return l + r; });
@@ -90,8 +94,34 @@ void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* 
       return run([](B l, B r) { return xsimd::select(l <= r, B(1), B(0)); });
     case Binary::equal:
       return run([](B l, B r) { return xsimd::select(l == r, B(1), B(0)); });
-    case Binary::pow:
-      return;  // in kernels.cpp
+    case Binary::not_equal:
+      return run([](B l, B r) { return xsimd::select(l == r, B(0), B(1)); });
+    default:
+      return scalar::binary(op, a, a_scalar, b, b_scalar, y, n);
+  }
+}
+
+template <class T>
+void ternary(Ternary op, const T* a, bool a_scalar, const T* b, bool b_scalar, const T* c, bool c_scalar,
+             T* y, std::int64_t n) {
+  using B = Batch<T>;
+  if (n <= 0) return;
+  const auto run = [&](auto f) {
+    with_operand(a, a_scalar, [&](auto left) {
+      with_operand(b, b_scalar, [&](auto middle) {
+        with_operand(c, c_scalar, [&](auto right) {
+          for_batches<T>(n, [&](std::int64_t i, auto load, auto store) {
+            store(f(left(i, load), middle(i, load), right(i, load)), y + i);
+          });
+        });
+      });
+    });
+  };
+  switch (op) {
+    case Ternary::fma:
+      return run([](B u, B v, B w) { return xsimd::fma(u, v, w); });
+    case Ternary::where:
+      return run([](B u, B v, B w) { return xsimd::select(u == B(0), w, v); });
   }
 }
 

@@ -2,9 +2,12 @@
 
 /// Everything public, in one include.
 
+#include "autograd/elementwise.hpp"
+#include "autograd/elementwise/symbol.hpp"
 #include "autograd/gradcheck.hpp"
 #include "autograd/gradients.hpp"
 #include "autograd/members.hpp"
+#include "autograd/ops/activations.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/elementwise.hpp"
 #include "autograd/ops/indexing.hpp"

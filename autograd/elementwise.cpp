@@ -14,8 +14,10 @@ namespace {
 // The operands of a function, and one more with each order of differentiation.
 constexpr std::size_t most_operands = 12;
 
-using Tensors = std::array<Tensor, most_operands>;
-using Variables = std::array<Variable, most_operands>;
+// What a call of the user's has at most.
+constexpr std::size_t most_given = 6;
+
+using Pointers = std::array<const Tensor*, most_operands>;
 
 void check_count(const Op& op, std::size_t count) {
   if (count <= most_operands) return;
@@ -28,9 +30,10 @@ struct Common {
   Shape shape;
   Dtype dtype = Dtype::f32;
 
-  Common(const Op& op, std::span<const Tensor> xs) {
+  Common(const Op& op, std::span<const Tensor* const> xs) {
     const Tensor* first = nullptr;
-    for (const Tensor& x : xs) {
+    for (const Tensor* at : xs) {
+      const Tensor& x = *at;
       if (!x.defined()) continue;
       if (first == nullptr) {
         first = &x;
@@ -49,17 +52,19 @@ struct Common {
   }
 };
 
-/// Numbers become scalars of the dtype of the first tensor.
-template <class Operand, class Get>
-void fill(Tensors& out, std::initializer_list<const Operand*> operands, Get get) {
-  Dtype dtype = Dtype::f64;
+const Tensor& tensor_of(const VariableOperand& x) {
+  return x.variable.value();
+}
+const Tensor& tensor_of(const TensorOperand& x) {
+  return x.tensor;
+}
+/// The dtype of the first tensor, which numbers take.
+template <class Operand>
+Dtype dtype_of_all(std::initializer_list<const Operand*> operands) {
   for (const Operand* x : operands) {
-    if (x->is_number()) continue;
-    dtype = get(*x).dtype();
-    break;
+    if (!x->is_number()) return tensor_of(*x).dtype();
   }
-  std::size_t i = 0;
-  for (const Operand* x : operands) out[i++] = x->is_number() ? Tensor::scalar(x->number, dtype) : get(*x);
+  return Dtype::f64;
 }
 
 Variable apply(const Op& op, const FormulaPtr& formula, std::span<const Variable> operands);
@@ -75,14 +80,13 @@ struct Saved {
   std::uint32_t operand_count = 0;
 
   void backward(const Tensor& g, std::span<Tensor> out) const {
-    std::array<Tensor, n> values;
-    for (std::size_t i = 0; i < operand_count; ++i) values[i] = operands[i].value();
+    std::array<const Tensor*, n> values;
+    for (std::size_t i = 0; i < operand_count; ++i) values[i] = &operands[i].value();
     differential->backward(g, std::span(values).first(operand_count), result, kept, out);
   }
   /// The i-th gradient in ops that are recorded.
   Variable gradient(const Variable& g, std::size_t i) const {
     const FormulaPtr formula = differential->gradient(i);
-    if (!formula) return Variable(zeros_like(g.value()));
     std::array<Variable, n + 1> all;
     for (std::size_t k = 0; k < operand_count; ++k) all[k] = operands[k];
     all[operand_count] = g;
@@ -99,9 +103,9 @@ Variable record_wanted(const Op& op, const FormulaPtr& formula, std::span<const 
                  .kept = {},
                  .result = {},
                  .operand_count = static_cast<std::uint32_t>(operands.size())};
-  std::array<Tensor, n> values;
-  for (std::size_t i = 0; i < operands.size(); ++i) values[i] = operands[i].value();
-  const std::span<const Tensor> inputs = std::span(values).first(operands.size());
+  std::array<const Tensor*, n> values;
+  for (std::size_t i = 0; i < operands.size(); ++i) values[i] = &operands[i].value();
+  const std::span<const Tensor* const> inputs = std::span(values).first(operands.size());
   const Common common(op, inputs);
   Tensor value = saved.differential->forward(inputs, common.shape, common.dtype, saved.kept);
   if (saved.differential->reads_result()) saved.result = value;
@@ -144,11 +148,12 @@ Variable apply(const Op& op, const FormulaPtr& formula, std::span<const Variable
     for (std::size_t i = 0; i < operands.size(); ++i) {
       if (!operands[i].is_constant()) wanted |= 1u << i;
     }
+    wanted &= formula->differentiable();
   }
   if (wanted == 0) {
-    Tensors values;
-    for (std::size_t i = 0; i < operands.size(); ++i) values[i] = operands[i].value();
-    const std::span<const Tensor> inputs = std::span(values).first(operands.size());
+    Pointers values;
+    for (std::size_t i = 0; i < operands.size(); ++i) values[i] = &operands[i].value();
+    const std::span<const Tensor* const> inputs = std::span(values).first(operands.size());
     const Common common(op, inputs);
     return Variable(formula->value(inputs, common.shape, common.dtype));
   }
@@ -180,22 +185,27 @@ FormulaPtr Tracing::finish(const Symbol& result) {
 
 Variable record_formula(const Op& op, const FormulaPtr& formula,
                         std::initializer_list<const VariableOperand*> operands) {
-  Variables variables;
-  Tensors values;
-  fill(values, operands, [](const VariableOperand& x) { return x.variable.value(); });
-  std::size_t i = 0;
+  const Dtype dtype = dtype_of_all(operands);
+  std::array<Variable, most_given> variables;
+  std::size_t count = 0;
   for (const VariableOperand* x : operands) {
-    variables[i] = x->is_number() ? Variable(values[i]) : x->variable;
-    ++i;
+    variables[count++] = x->is_number() ? Variable(Tensor::scalar(x->number, dtype)) : x->variable;
   }
-  return apply(op, formula, std::span(variables).first(i));
+  return apply(op, formula, std::span(variables).first(count));
 }
 
 Tensor run_formula(const FormulaPtr& formula, std::initializer_list<const TensorOperand*> operands,
                    Where where) {
-  Tensors values;
-  fill(values, operands, [](const TensorOperand& x) { return x.tensor; });
-  const std::span<const Tensor> inputs = std::span(values).first(operands.size());
+  const Dtype dtype = dtype_of_all(operands);
+  std::array<Tensor, most_given> numbers;
+  Pointers values;
+  std::size_t count = 0;
+  for (const TensorOperand* x : operands) {
+    if (x->is_number()) numbers[count] = Tensor::scalar(x->number, dtype);
+    values[count] = x->is_number() ? &numbers[count] : &x->tensor;
+    ++count;
+  }
+  const std::span<const Tensor* const> inputs = std::span(values).first(count);
   const Common common({"elementwise", where}, inputs);
   return formula->value(inputs, common.shape, common.dtype);
 }

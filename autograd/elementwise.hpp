@@ -53,8 +53,9 @@ using SymbolAt = Symbol;
 
 template <class F, std::size_t... i>
 FormulaPtr trace(const F& f, std::index_sequence<i...>) {
-  static_assert(std::is_invocable_v<const F&, SymbolAt<i>...>,
-                "elementwise(f, x, ...): f takes one number for each operand: [](auto x, ...) { ... }");
+  static_assert(
+      requires(SymbolAt<i>... xs) { f(xs...); },
+      "elementwise(f, x, ...): f takes one number for each operand: [](auto x, ...) { ... }");
   Tracing tracing(sizeof...(i));
   return tracing.finish(f(tracing.input(static_cast<int>(i))...));
 }

@@ -136,6 +136,23 @@ class Reverse {
 
 }  // namespace
 
+std::uint32_t differentiable_inputs(const Graph& graph, ExprId y) {
+  std::vector<std::uint32_t> bits(static_cast<std::size_t>(y) + 1, 0);
+  const auto of = [&](ExprId id) { return id == no_expr ? 0 : bits[static_cast<std::size_t>(id)]; };
+  for (ExprId id = 0; id <= y; ++id) {
+    const Expr& e = graph[id];
+    std::uint32_t& mine = bits[static_cast<std::size_t>(id)];
+    if (e.kind == ExprKind::input) mine = 1u << static_cast<unsigned>(e.number);
+    if (e.kind == ExprKind::unary && has_derivative(e.unary())) mine = of(e.a);
+    if (e.kind == ExprKind::binary && has_derivative(e.binary())) {
+      mine = e.binary() == Binary::polygamma ? of(e.b) : of(e.a) | of(e.b);
+    }
+    if (e.is(Ternary::fma)) mine = of(e.a) | of(e.b) | of(e.c);
+    if (e.is(Ternary::where)) mine = of(e.b) | of(e.c);
+  }
+  return bits.back();
+}
+
 std::vector<ExprId> differentiate(Graph& graph, ExprId y, ExprId g, std::span<const ExprId> xs) {
   return Reverse(graph, y).run(y, g, xs);
 }

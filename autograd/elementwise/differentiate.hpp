@@ -12,4 +12,7 @@ namespace gradus::detail {
 /// leaves, so a branch that is not taken gives no NaN.
 std::vector<ExprId> differentiate(Graph& graph, ExprId y, ExprId g, std::span<const ExprId> xs);
 
+/// The positions of the inputs, as bits, that `y` depends on by more than steps and conditions.
+std::uint32_t differentiable_inputs(const Graph& graph, ExprId y);
+
 }  // namespace gradus::detail

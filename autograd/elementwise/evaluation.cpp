@@ -44,28 +44,32 @@ Evaluation::Source Evaluation::source(const Graph& graph, std::span<const ExprId
   return {Source::Kind::computed, static_cast<std::size_t>(at - computed_.begin()), 0.0};
 }
 
-void Evaluation::run(std::span<const Tensor> inputs, const Shape& shape, Dtype dtype,
+void Evaluation::run(std::span<const Tensor* const> inputs, const Shape& shape, Dtype dtype,
                      std::span<Tensor> outputs) const {
-  std::array<Tensor, Program::most_arrays> arrays, results;
   if (program_) {
+    std::array<const Tensor*, Program::most_arrays> arrays;
+    std::array<Tensor*, Program::most_arrays> results;
+    std::vector<Tensor> broadcast;  // seldom needed
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-      if (!reads_[i]) continue;
-      const bool walks = inputs[i].size() == 1 || inputs[i].shape() == shape;
-      arrays[i] = walks ? inputs[i] : broadcast_to(inputs[i], shape);
+      arrays[i] = inputs[i];
+      if (!reads_[i] || inputs[i]->size() == 1 || inputs[i]->shape() == shape) continue;
+      broadcast.reserve(inputs.size());
+      arrays[i] = &broadcast.emplace_back(broadcast_to(*inputs[i], shape));
     }
-    for (std::size_t i = 0; i < computed_.size(); ++i) results[i] = Tensor::uninitialized(shape, dtype);
+    for (std::size_t i = sources_.size(); i-- > 0;) {
+      if (sources_[i].kind == Source::Kind::computed) results[sources_[i].index] = &outputs[i];
+    }
+    for (std::size_t i = 0; i < computed_.size(); ++i) *results[i] = Tensor::uninitialized(shape, dtype);
     program_->run(std::span(arrays).first(inputs.size()), std::span(results).first(computed_.size()));
+    for (std::size_t i = 0; i < sources_.size(); ++i) {
+      if (sources_[i].kind == Source::Kind::computed) outputs[i] = *results[sources_[i].index];
+    }
   }
   for (std::size_t i = 0; i < sources_.size(); ++i) {
-    const Source& from = sources_[i];
-    if (from.kind == Source::Kind::computed) {
-      outputs[i] = results[from.index];
-    } else if (from.kind == Source::Kind::constant) {
-      outputs[i] = full(shape, from.number, dtype);
-    } else {
-      const Tensor& x = inputs[from.index];
-      outputs[i] = x.shape() == shape ? x : broadcast_to(x, shape);
-    }
+    if (sources_[i].kind == Source::Kind::constant) outputs[i] = full(shape, sources_[i].number, dtype);
+    if (sources_[i].kind != Source::Kind::given) continue;
+    const Tensor& x = *inputs[sources_[i].index];
+    outputs[i] = x.shape() == shape ? x : broadcast_to(x, shape);
   }
 }
 

@@ -20,7 +20,9 @@ class Evaluation {
   Evaluation(const Graph& graph, std::span<const ExprId> given, std::span<const ExprId> outputs);
 
   /// inputs[i] is the value of given[i] and broadcasts to `shape`; undefined where nothing reads it.
-  void run(std::span<const Tensor> inputs, const Shape& shape, Dtype dtype, std::span<Tensor> outputs) const;
+  /// Pointers, as a call should copy no Tensor: small ones are worth a few hundred nanoseconds in all.
+  void run(std::span<const Tensor* const> inputs, const Shape& shape, Dtype dtype,
+           std::span<Tensor> outputs) const;
 
   /// True when an output depends on given[i].
   bool reads(std::size_t i) const { return reads_[i]; }

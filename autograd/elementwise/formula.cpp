@@ -72,7 +72,7 @@ void Differential::choose_kept(ExprId y, ExprId inputs_end) {
   }
 }
 
-Tensor Differential::forward(std::span<const Tensor> inputs, const Shape& shape, Dtype dtype,
+Tensor Differential::forward(std::span<const Tensor* const> inputs, const Shape& shape, Dtype dtype,
                              std::span<Tensor, most_kept> kept) const {
   std::array<Tensor, 1 + most_kept> out;
   if (keeps(shape)) {
@@ -84,21 +84,20 @@ Tensor Differential::forward(std::span<const Tensor> inputs, const Shape& shape,
   return std::move(out[0]);
 }
 
-void Differential::backward(const Tensor& g, std::span<const Tensor> inputs, const Tensor& result,
+void Differential::backward(const Tensor& g, std::span<const Tensor* const> inputs, const Tensor& result,
                             std::span<const Tensor, most_kept> kept, std::span<Tensor> out) const {
-  std::array<Tensor, Program::most_arrays> given;
+  std::array<const Tensor*, Program::most_arrays> given;
   std::size_t count = 0;
-  for (const Tensor& x : inputs) given[count++] = x;
-  given[count++] = g;
-  given[count++] = result;
+  for (const Tensor* x : inputs) given[count++] = x;
+  given[count++] = &g;
+  given[count++] = &result;
   const Shape shape = g.shape();
   if (!keeps(shape)) return backward_->run(std::span(given).first(count), shape, g.dtype(), out);
-  for (std::size_t i = 0; i < kept_.size(); ++i) given[count++] = kept[i];
+  for (std::size_t i = 0; i < kept_.size(); ++i) given[count++] = &kept[i];
   backward_kept_->run(std::span(given).first(count), shape, g.dtype(), out);
 }
 
 FormulaPtr Differential::gradient(std::size_t i) const {
-  if (gradients_[i] == no_expr) return nullptr;
   const std::lock_guard lock(mutex_);
   if (!formulas_[i]) {
     formulas_[i] = std::make_shared<const Formula>(graph_, inputs_.size() + 1, gradients_[i]);
@@ -116,9 +115,10 @@ Formula::Formula(Graph graph, std::size_t inputs, ExprId output)
     : graph_(std::move(graph)),
       inputs_(make_inputs(graph_, inputs)),
       output_(output),
+      differentiable_(differentiable_inputs(graph_, output)),
       evaluation_(graph_, inputs_, std::array{output}) {}
 
-Tensor Formula::value(std::span<const Tensor> inputs, const Shape& shape, Dtype dtype) const {
+Tensor Formula::value(std::span<const Tensor* const> inputs, const Shape& shape, Dtype dtype) const {
   std::array<Tensor, 1> out;
   evaluation_.run(inputs, shape, dtype, out);
   return std::move(out[0]);

@@ -24,17 +24,16 @@ class Differential {
   Differential(const Formula& of, std::uint32_t wanted);
 
   /// The formula's value; `kept` takes what backward need not compute again.
-  Tensor forward(std::span<const Tensor> inputs, const Shape& shape, Dtype dtype,
+  Tensor forward(std::span<const Tensor* const> inputs, const Shape& shape, Dtype dtype,
                  std::span<Tensor, most_kept> kept) const;
   /// out[i]: the derivative with respect to the i-th wanted input, of g's shape. One pass gives all of them.
-  void backward(const Tensor& g, std::span<const Tensor> inputs, const Tensor& result,
+  void backward(const Tensor& g, std::span<const Tensor* const> inputs, const Tensor& result,
                 std::span<const Tensor, most_kept> kept, std::span<Tensor> out) const;
 
   /// What backward reads.
   bool reads(std::size_t input) const { return reads_[input]; }
   bool reads_result() const { return reads_result_; }
-  /// The derivative with respect to the i-th wanted input as a formula of the inputs and g, which comes last;
-  /// null where it is zero.
+  /// The derivative with respect to the i-th wanted input as a formula of the inputs and g, which comes last.
   FormulaPtr gradient(std::size_t i) const;
 
  private:
@@ -57,15 +56,15 @@ class Formula {
  public:
   Formula(Graph graph, std::size_t inputs, ExprId output);
 
-  std::size_t input_count() const { return inputs_.size(); }
-  Tensor value(std::span<const Tensor> inputs, const Shape& shape, Dtype dtype) const;
-  /// With respect to the inputs whose bits are set; made once for each set.
+  /// The inputs, as bits, that the derivative of the output is not zero for everywhere.
+  std::uint32_t differentiable() const { return differentiable_; }
+  Tensor value(std::span<const Tensor* const> inputs, const Shape& shape, Dtype dtype) const;
+  /// With respect to the inputs whose bits are set, some of the differentiable ones; made once for each set.
   std::shared_ptr<const Differential> differential(std::uint32_t wanted) const;
 
   const Graph& graph() const { return graph_; }
   std::span<const ExprId> inputs() const { return inputs_; }
   ExprId output() const { return output_; }
-  const Evaluation& evaluation() const { return evaluation_; }
 
  private:
   static std::vector<ExprId> make_inputs(Graph& graph, std::size_t count);
@@ -73,6 +72,7 @@ class Formula {
   Graph graph_;
   std::vector<ExprId> inputs_;
   ExprId output_;
+  std::uint32_t differentiable_;
   Evaluation evaluation_;
   mutable std::mutex mutex_;
   mutable std::vector<std::pair<std::uint32_t, std::shared_ptr<const Differential>>> differentials_;

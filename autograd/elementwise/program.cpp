@@ -18,9 +18,9 @@ constexpr std::size_t most_arrays = Program::most_arrays;
 /// The arrays that a run reads and writes.
 template <class T>
 struct Arrays {
-  std::array<const T*, most_arrays> inputs{};
-  std::array<bool, most_arrays> single{};  // one element that serves for all
-  std::array<T*, most_arrays> outputs{};
+  std::array<const T*, most_arrays> inputs;
+  std::array<bool, most_arrays> single;  // one element that serves for all
+  std::array<T*, most_arrays> outputs;
   const T* constants = nullptr;
 };
 
@@ -88,17 +88,17 @@ Program::Program(const Graph& graph, std::span<const ExprId> given, std::span<co
 }
 
 template <class T>
-void Program::run_as(std::span<const Tensor> inputs, std::span<Tensor> outputs) const {
-  const std::int64_t n = outputs.front().size();
+void Program::run_as(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) const {
+  const std::int64_t n = outputs.front()->size();
   if (n == 0) return;
   Arrays<T> arrays;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (!inputs[i].defined()) continue;  // one that is not read
-    arrays.inputs[i] = inputs[i].data<T>();
-    arrays.single[i] = inputs[i].size() == 1;
+    if (!inputs[i]->defined()) continue;  // one that is not read
+    arrays.inputs[i] = inputs[i]->data<T>();
+    arrays.single[i] = inputs[i]->size() == 1;
   }
-  for (std::size_t i = 0; i < outputs.size(); ++i) arrays.outputs[i] = outputs[i].mutable_data<T>();
-  std::array<T, 32> few{};
+  for (std::size_t i = 0; i < outputs.size(); ++i) arrays.outputs[i] = outputs[i]->mutable_data<T>();
+  std::array<T, 32> few;
   Tensor many;
   T* constants = few.data();
   if (constants_.size() > few.size()) {
@@ -123,8 +123,8 @@ void Program::run_as(std::span<const Tensor> inputs, std::span<Tensor> outputs) 
       block);
 }
 
-void Program::run(std::span<const Tensor> inputs, std::span<Tensor> outputs) const {
-  if (outputs.front().dtype() == Dtype::f32) {
+void Program::run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) const {
+  if (outputs.front()->dtype() == Dtype::f32) {
     run_as<float>(inputs, outputs);
   } else {
     run_as<double>(inputs, outputs);

@@ -32,7 +32,7 @@ class Program {
   Program(const Graph& graph, std::span<const ExprId> given, std::span<const ExprId> outputs);
 
   /// Runs over whole tensors. Inputs have the shape of the outputs or one element, and one dtype.
-  void run(std::span<const Tensor> inputs, std::span<Tensor> outputs) const;
+  void run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) const;
 
   std::size_t instruction_count() const { return instructions_.size(); }
   int row_count() const { return rows_; }
@@ -40,7 +40,7 @@ class Program {
  private:
   friend class Compiler;
   template <class T>
-  void run_as(std::span<const Tensor> inputs, std::span<Tensor> outputs) const;
+  void run_as(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) const;
 
   std::vector<Instruction> instructions_;
   std::vector<double> constants_;

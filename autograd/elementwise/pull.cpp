@@ -62,9 +62,9 @@ const BinaryRules& binary_rules() {
   return all;
 }
 
-Tensor run(const Evaluation& rule, std::span<const Tensor> inputs) {
+Tensor run(const Evaluation& rule, std::span<const Tensor* const> inputs) {
   std::array<Tensor, 1> out;
-  rule.run(inputs, inputs[0].shape(), inputs[0].dtype(), out);
+  rule.run(inputs, inputs[0]->shape(), inputs[0]->dtype(), out);
   return std::move(out[0]);
 }
 
@@ -76,19 +76,19 @@ double scalar(const Tensor& x) {
 
 Tensor pull_values(Unary op, const Tensor& g, const Tensor& v) {
   if (g.rank() == 0) return Tensor::scalar(pull(op, g.item(), v.item()), g.dtype());
-  return run(unary_rules()[static_cast<std::size_t>(op)], std::array{g, v});
+  return run(unary_rules()[static_cast<std::size_t>(op)], std::array{&g, &v});
 }
 
 Tensor pull_first_values(Binary op, const Tensor& g, const Tensor& a, const Tensor& b) {
   if (g.rank() == 0) return Tensor::scalar(pull_first(op, g.item(), scalar(a), scalar(b)), g.dtype());
-  return run(binary_rules().first[static_cast<std::size_t>(op)], std::array{g, a, b});
+  return run(binary_rules().first[static_cast<std::size_t>(op)], std::array{&g, &a, &b});
 }
 
 Tensor pull_second_values(Binary op, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y) {
   if (g.rank() == 0) {
     return Tensor::scalar(pull_second(op, g.item(), scalar(a), scalar(b), scalar(y)), g.dtype());
   }
-  return run(binary_rules().second[static_cast<std::size_t>(op)], std::array{g, a, b, y});
+  return run(binary_rules().second[static_cast<std::size_t>(op)], std::array{&g, &a, &b, &y});
 }
 
 Symbol zero_where(const Symbol& condition, const Symbol& g) {

@@ -22,7 +22,7 @@ class Symbol {
 
   /// Not possible: it says what to write instead.
   template <class T>
-  requires std::is_arithmetic_v<T>
+  requires std::is_same_v<T, bool> || std::is_same_v<T, double>  // only, or std::exp(x) would be ambiguous
   operator T() const {
     if constexpr (std::is_same_v<T, bool>) {
       static_assert(detail::always_false<T>,

@@ -3,11 +3,14 @@
 /// Everything public, in one include.
 
 #include "autograd/checkpoint.hpp"
+#include "autograd/elementwise.hpp"
+#include "autograd/elementwise/symbol.hpp"
 #include "autograd/gradcheck.hpp"
 #include "autograd/gradients.hpp"
 #include "autograd/located.hpp"
 #include "autograd/members.hpp"
 #include "autograd/module_path.hpp"
+#include "autograd/ops/activations.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/conv.hpp"
 #include "autograd/ops/cumulative.hpp"

@@ -56,7 +56,7 @@ const Tensor& tensor_of(const VariableOperand& x) {
   return x.variable.value();
 }
 const Tensor& tensor_of(const TensorOperand& x) {
-  return x.tensor;
+  return x.tensor();
 }
 /// The dtype of the first tensor, which numbers take.
 template <class Operand>
@@ -189,7 +189,7 @@ Variable record_formula(const Op& op, const FormulaPtr& formula,
   std::array<Variable, most_given> variables;
   std::size_t count = 0;
   for (const VariableOperand* x : operands) {
-    variables[count++] = x->is_number() ? Variable(Tensor::scalar(x->number, dtype)) : x->variable;
+    variables[count++] = x->is_number() ? Variable(Tensor::scalar(x->number(), dtype)) : x->variable;
   }
   return apply(op, formula, std::span(variables).first(count));
 }
@@ -201,8 +201,8 @@ Tensor run_formula(const FormulaPtr& formula, std::initializer_list<const Tensor
   Pointers values;
   std::size_t count = 0;
   for (const TensorOperand* x : operands) {
-    if (x->is_number()) numbers[count] = Tensor::scalar(x->number, dtype);
-    values[count] = x->is_number() ? &numbers[count] : &x->tensor;
+    if (x->is_number()) numbers[count] = Tensor::scalar(x->number(), dtype);
+    values[count] = x->is_number() ? &numbers[count] : &x->tensor();
     ++count;
   }
   const std::span<const Tensor* const> inputs = std::span(values).first(count);

@@ -25,20 +25,6 @@ Tensor log_softmax_gradient(const Tensor& g, const Tensor& y) {
   return dx;
 }
 
-/// 1 at each target, else 0: (..., classes)
-Tensor one_hot(const Indices& targets, const Shape& shape, Dtype dtype) {
-  Tensor out = zeros(shape, dtype);
-  visit_dtype(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    T* to = out.mutable_data<T>();
-    for (const std::int32_t target : targets.values()) {
-      to[target] = 1;
-      to += shape[-1];
-    }
-  });
-  return out;
-}
-
 void check_targets(const Variable& logits, const Indices& targets, Where where) {
   if (logits.rank() == 0 || logits.shape().erased(-1) != targets.shape()) {
     fail<ShapeError>(
@@ -68,7 +54,7 @@ Variable cross_entropies(const Variable& logits, const Indices& targets, Where w
                            log_totals.mutable_data<T>());
   });
   const auto differentiable = [logits, targets](const Variable& g) {
-    const Variable off = softmax(logits) - Variable(one_hot(targets, logits.shape(), logits.dtype()));
+    const Variable off = softmax(logits) - Variable(one_hot(targets, logits.dim(-1), logits.dtype()));
     return off * reshape(g, g.shape().inserted(g.rank(), 1));
   };
   const auto fused = [x, targets, log_totals, rows, classes](const Tensor& g) {

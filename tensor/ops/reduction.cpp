@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <array>
 
-#include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/strided.hpp"
 #include "tensor/ops.hpp"
 
 namespace gradus {
@@ -109,7 +109,12 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
   if (broadcast_shapes("broadcast_to", x.shape(), shape) != shape) {
     fail<ShapeError>("broadcast_to: {} does not broadcast to {}", x.shape(), shape);
   }
-  return zeros(shape, x.dtype()) + x;
+  Tensor out = Tensor::uninitialized(shape, x.dtype());
+  visit_dtype(x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels::read_strided<T>(x.data<T>(), kernels::broadcast_view(x.shape(), shape), out.mutable_data<T>());
+  });
+  return out;
 }
 
 Tensor log_softmax(const Tensor& x) {

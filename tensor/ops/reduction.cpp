@@ -7,6 +7,7 @@
 
 #include "tensor/kernels/kernels.hpp"
 #include "tensor/kernels/reduction.hpp"
+#include "tensor/kernels/strided.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/parallel.hpp"
 
@@ -157,69 +158,18 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
   return fold_axes(Fold::sum, x, stretched).reshape(shape);
 }
 
-namespace {
-
-/// How a tensor is walked to fill a larger shape: axes that are walked alike are one; stride 0 repeats.
-struct Repeats {
-  std::array<std::int64_t, Shape::max_rank> length{}, stride{};
-  std::size_t rank = 0;
-
-  Repeats(const Shape& from, const Shape& to) {
-    std::array<std::int64_t, Shape::max_rank> strides{};
-    std::int64_t stride_now = 1;
-    for (int i = 1; i <= from.rank(); ++i) {
-      strides[static_cast<std::size_t>(to.rank() - i)] = from[-i] == 1 ? 0 : stride_now;
-      stride_now *= from[-i];
-    }
-    for (int i = 0; i < to.rank(); ++i) {
-      const std::int64_t step = strides[static_cast<std::size_t>(i)];
-      if (to[i] == 1) continue;
-      if (rank > 0 && stride[rank - 1] == step * to[i]) {
-        stride[rank - 1] = step;
-        length[rank - 1] *= to[i];
-      } else {
-        stride[rank] = step;
-        length[rank++] = to[i];
-      }
-    }
-  }
-};
-
-template <class T>
-void repeat(const Repeats& r, const T* from, T* to, std::int64_t size) {
-  const std::int64_t run = r.rank == 0 ? 1 : r.length[r.rank - 1];
-  const bool same = r.rank > 0 && r.stride[r.rank - 1] == 0;
-  parallel::for_range(size / run, run, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) {
-      std::int64_t at = 0, rest = row;
-      for (std::size_t i = r.rank; i-- > 1;) {
-        at += rest % r.length[i - 1] * r.stride[i - 1];
-        rest /= r.length[i - 1];
-      }
-      if (same) {
-        std::fill_n(to + row * run, run, from[at]);
-      } else {
-        std::copy_n(from + at, run, to + row * run);
-      }
-    }
-  });
-}
-
-}  // namespace
-
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {
   if (x.shape() == shape) return x;
   if (broadcast_shapes("broadcast_to", x.shape(), shape) != shape) {
     fail<ShapeError>("broadcast_to: {} does not broadcast to {}", x.shape(), shape);
   }
   Tensor out = Tensor::uninitialized(shape, x.dtype());
-  if (out.size() == 0) return out;
   visit_dtype(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T* const from = x.data<T>();
     T* const to = out.mutable_data<T>();
     if (x.size() == 1) return kernels::fill(*from, to, out.size());
-    repeat(Repeats(x.shape(), shape), from, to, out.size());
+    kernels::read_strided<T>(from, kernels::broadcast_view(x.shape(), shape), to);
   });
   return out;
 }

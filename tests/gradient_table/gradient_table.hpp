@@ -42,6 +42,7 @@ std::vector<GradientRow> softmax_rows();
 std::vector<GradientRow> cumulative_rows();
 std::vector<GradientRow> movement_rows();
 std::vector<GradientRow> indexing_rows();
+std::vector<GradientRow> sorting_rows();
 std::vector<GradientRow> matmul_rows();
 std::vector<GradientRow> linalg_rows();
 std::vector<GradientRow> einsum_rows();

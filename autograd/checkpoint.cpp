@@ -82,7 +82,7 @@ void differentiate_again(const Saved& saved, const Tensor& g, std::span<Tensor> 
   tape.others = Others::captured;
   std::vector<std::uint32_t> nodes;
   const Variables inputs = entered(tape, saved, nodes);
-  for (const Variable& x : saved.captured) nodes.push_back(tape.other_node(x));
+  for (const Variable& x : saved.captured) nodes.push_back(tape.other_node(x, {"checkpoint", saved.where}));
   const Variable y = packed(saved.run(inputs), saved.where);
   saved.check(y, g.shape());
   if (tape.captured.size() > saved.captured.size())

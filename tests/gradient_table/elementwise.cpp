@@ -18,6 +18,8 @@ std::vector<GradientRow> elementwise_rows() {
       {"neg", [](Inputs x) { return -x[0] * x[0]; }, one_input},
       {"maximum", [](Inputs x) { return maximum(x[0] * x[0], x[1]); }, two_inputs, {.low = 2, .high = 3}},
       {"maximum", [](Inputs x) { return maximum(x[0] * x[0], 0.01); }, one_input, {.gap = 0.2}},
+      {"maximum", [](Inputs x) { return maximum(x[0], x[1] * x[1]); }, two_inputs, {.low = 2, .high = 3}},
+      {"minimum", [](Inputs x) { return minimum(x[0], x[1] * x[1]); }, two_inputs, {.low = 2, .high = 3}},
       {"minimum", [](Inputs x) { return minimum(x[0] * x[0], x[1]); }, two_inputs, {.low = 2, .high = 3}},
       {"minimum", [](Inputs x) { return minimum(x[0] * x[0], 0.01); }, one_input, {.gap = 0.2}},
       unary("abs", abs, {.gap = 0.1}),

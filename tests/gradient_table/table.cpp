@@ -17,7 +17,7 @@ std::vector<GradientRow> gradient_table() {
   std::vector<GradientRow> out;
   for (const auto& rows :
        {elementwise_rows(), reduction_rows(), softmax_rows(), movement_rows(), indexing_rows(), matmul_rows(),
-        linalg_rows(), einsum_rows(), conv_rows(), layer_rows()}) {
+        linalg_rows(), einsum_rows(), conv_rows(), layer_rows(), transforms_rows()}) {
     out.insert(out.end(), rows.begin(), rows.end());
   }
   return out;

@@ -20,10 +20,10 @@ const char* name_of(GradcheckPart part) {
       return "backward";
     case GradcheckPart::grad:
       return "grad";
-    case GradcheckPart::jvp:
-      return "jvp";
     case GradcheckPart::second:
       return "second";
+    case GradcheckPart::jvp:
+      return "jvp";
   }
   return "";
 }
@@ -103,9 +103,9 @@ class Gradcheck {
     compare(GradcheckPart::backward, by_backward(first_), numeric);
     if (options_.second_order) {
       compare(GradcheckPart::grad, by_grad(), numeric);
-      compare_jvp();
       const Scalar slope = [&](std::span<const Variable> xs) { return weighted_gradient(xs); };
       compare(GradcheckPart::second, by_backward(slope), by_differences(slope));
+      compare_jvp();
     }
     result_.planted = plant_.applied;
     return std::move(result_);
@@ -201,7 +201,7 @@ class Gradcheck {
     if (size <= options_.tolerance) return;
     ++result_.mismatches;
     result_.passed = false;
-    if (result_.worst && size <= result_.worst->error) return;
+    if (result_.worst && (one.part != result_.worst->part || size <= result_.worst->error)) return;
     one.error = size;
     result_.message = text_of(one);
     result_.worst = std::move(one);

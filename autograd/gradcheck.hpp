@@ -32,10 +32,10 @@ struct GradcheckOptions {
   std::optional<PlantedError> plant = {};
 };
 
-/// Which derivative was compared: that of Tape::backward (fused forms where there are some), that of grad
-/// (forms in differentiable ops), that of the jvp along one direction, and the gradient of grad.
-enum class GradcheckPart { backward, grad, jvp, second };
-/// "backward", "grad", "jvp" or "second".
+/// Which derivative was compared, in this order: that of Tape::backward (fused forms where there are some),
+/// that of grad (forms in differentiable ops), the gradient of grad, and the jvp along one direction.
+enum class GradcheckPart { backward, grad, second, jvp };
+/// "backward", "grad", "second" or "jvp".
 const char* name_of(GradcheckPart part);
 
 /// One derivative that is off.
@@ -51,8 +51,9 @@ struct GradcheckResult {
   bool passed = true;
   std::int64_t checked = 0;  // derivatives compared
   double largest_error = 0;  // relative, as in GradcheckOptions
-  std::string message;       // what is off most: part, input, element, both values; empty when passed
+  // What is off most in the first part with errors, and in words: the part, input, element and both values.
   std::optional<GradcheckMismatch> worst;
+  std::string message;
   std::int64_t mismatches = 0;  // derivatives that are off
   std::int64_t planted = 0;     // how often the planted error was applied
 };

@@ -57,7 +57,7 @@ class Rival:
             self.process.wait()
 
 
-def pytorch(threads):
+def pytorch(threads, program="torch_train.py"):
     python = "/usr/bin/python3"
     found = subprocess.run([python, "-c", "import torch"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     if found.returncode:
@@ -66,7 +66,7 @@ def pytorch(threads):
     if not blas:
         return Rival("PyTorch", None, missing="PyTorch is there without an OpenMP BLAS, which would halve its speed: "
                                               "apt-get install libopenblas0-openmp")
-    return Rival("PyTorch", [python, os.path.join(ROOT, "bench", "rivals", "torch_train.py"), str(threads)],
+    return Rival("PyTorch", [python, os.path.join(ROOT, "bench", "rivals", program), str(threads)],
                  env={"LD_LIBRARY_PATH": blas[0]})
 
 
@@ -106,7 +106,7 @@ def compare(group, benchmark, unit, rival, seconds, faster_is_more):
             continue
         pairs.append((mine, theirs))
     mine = statistics.median(pair[0] for pair in pairs)
-    scale = {"ns": 1e9, "us": 1e6}.get(unit, 1)
+    scale = {"ns": 1e9, "us": 1e6, "ms": 1e3}.get(unit, 1)
     if not rival.process:
         return row(f"{group}.{benchmark}", unit, mine * scale)
     theirs = statistics.median(pair[1] for pair in pairs)
@@ -146,7 +146,28 @@ def train():
     rival.close()
 
 
-GROUPS = {"peak": peak, "tape": tape, "elementwise": elementwise, "train": train}
+def multiple(name, product, gradient):
+    """A product with a hessian as a multiple of a gradient, theirs beside ours."""
+    theirs = product["theirs"] / gradient["theirs"] if product["theirs"] else None
+    mine = product["ours"] / gradient["ours"]
+    return row(f"transforms.{name}", "gradients", mine, product["rival"], theirs, theirs and theirs / mine)
+
+
+def transforms():
+    rival = pytorch(1, "torch_transforms.py")
+    yield rival
+    for model in ["mlp", "lstm"]:
+        gradient = compare("transforms", f"gradient_{model}", "us", rival, 0.3, False)
+        product = compare("transforms", f"hvp_{model}", "us", rival, 0.3, False)
+        yield gradient
+        yield product
+        yield multiple(f"hvp_{model}_cost", product, gradient)
+    for benchmark in ["hessian", "jacobian", "descent", "nested"]:
+        yield compare("transforms", benchmark, "ms", rival, 0.3, False)
+    rival.close()
+
+
+GROUPS = {"peak": peak, "tape": tape, "elementwise": elementwise, "transforms": transforms, "train": train}
 
 
 def cpu_name():

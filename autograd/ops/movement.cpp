@@ -13,11 +13,11 @@ namespace gradus {
 namespace {
 
 /// A list of axes that a closure keeps without the heap.
-struct Axes {
+struct AxisOrder {
   std::array<int, Shape::max_rank> list{};
   std::size_t count = 0;
 
-  explicit Axes(std::span<const int> axes) : count(axes.size()) {
+  explicit AxisOrder(std::span<const int> axes) : count(axes.size()) {
     std::copy(axes.begin(), axes.end(), list.begin());
   }
   std::span<const int> span() const { return std::span(list).first(count); }
@@ -72,7 +72,7 @@ Variable unsqueeze(const Variable& x, int axis, Where where) {
 
 Variable permute(const Variable& x, std::span<const int> axes, Where where) {
   Tensor value = located(where, [&] { return permute(x.value(), axes); });
-  Axes back(axes);
+  AxisOrder back(axes);
   for (std::size_t i = 0; i < axes.size(); ++i) {
     back.list[static_cast<std::size_t>(x.shape().normalize_axis(axes[i]))] = static_cast<int>(i);
   }
@@ -88,7 +88,7 @@ Variable transpose(const Variable& x, int a, int b, Where where) {
 Variable flip(const Variable& x, std::span<const int> axes, Where where) {
   Tensor value = located(where, [&] { return flip(x.value(), axes); });
   return record({"flip", where}, std::move(value),
-                wrt(x, [kept = Axes(axes)](const Variable& g) { return flip(g, kept.span()); }));
+                wrt(x, [kept = AxisOrder(axes)](const Variable& g) { return flip(g, kept.span()); }));
 }
 
 Variable roll(const Variable& x, std::int64_t shift, int axis, Where where) {

@@ -73,11 +73,11 @@ std::vector<GradientRow> extremes() {
 
 /// Distinct inputs with every period-th from the second moved to 0 (the test draws them as told here).
 Variable with_zeros(const Variable& x, int period) {
-  Tensor moved = zeros(x.shape(), x.dtype());
+  Tensor moved = zeros(x.shape(), Dtype::f64);
   for (std::int64_t i = 1; i < x.size(); i += period) {
     moved.mutable_data<double>()[i] = 0.5 + 0.1 * static_cast<double>((i * 7) % 29);
   }
-  return x - Variable(moved);
+  return x - Variable(moved.to(x.dtype()));
 }
 
 std::vector<GradientRow> products() {

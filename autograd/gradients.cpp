@@ -35,7 +35,7 @@ void add(Gradient& sum, const Gradient& more) {
 
 }  // namespace
 
-Gradients::Gradients(std::vector<Gradient> entries) : entries_(std::move(entries)) {
+Gradients::Gradients(GradientList entries) : entries_(std::move(entries)) {
   std::sort(entries_.begin(), entries_.end(),
             [](const Gradient& a, const Gradient& b) { return before(a.of, b.of); });
 }

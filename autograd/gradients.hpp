@@ -13,11 +13,17 @@ struct Gradient {
   Place of;
   Tensor dense;  // undefined when row-sparse
   Rows rows;     // merged: ascending ids, each once
+  // The op that first used it on the tape and its place, for errors.
+  const char* used_by = "";
+  Where used_at = {};
 
   bool is_sparse() const { return !dense.defined(); }
   /// The gradient as a dense tensor.
   Tensor tensor() const { return is_sparse() ? rows.dense() : dense; }
 };
+
+/// From the tensors' pool, as every training step makes one.
+using GradientList = std::vector<Gradient, storage::PoolAllocator<Gradient>>;
 
 /// What backward returns: the gradients of the loss with respect to every parameter and watched tensor it
 /// depends on. A value; nothing is stored in the model.
@@ -25,7 +31,7 @@ class Gradients {
  public:
   Gradients() = default;
   /// Keeps one of each place; for the tape and for tests.
-  explicit Gradients(std::vector<Gradient> entries);
+  explicit Gradients(GradientList entries);
 
   bool contains(const Variable& x) const { return find(x.place()) != nullptr; }
   /// The dense gradient of a parameter or watched tensor. Throws TapeError when the loss does not depend on
@@ -44,7 +50,7 @@ class Gradients {
   Gradients& operator*=(double factor);
 
  private:
-  std::vector<Gradient> entries_;  // in ascending order of place
+  GradientList entries_;  // in ascending order of place
 };
 
 /// The Euclidean norm of all gradients taken as one vector.

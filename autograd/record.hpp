@@ -49,15 +49,19 @@ namespace detail {
 struct TapeStorage;
 struct Closure;
 
+/// Which form serves a sweep that records nothing.
+enum class Form : std::uint8_t { variable, tensor, add, rows, joint };
+
 /// The forms a closure offers; null where it does not.
 struct ClosureTable {
-  Variable (*variable)(Closure*, const Variable& g);
-  Tensor (*tensor)(Closure*, const Tensor& g);
-  void (*add)(Closure*, const Tensor& g, Tensor& sum);
-  Rows (*rows)(Closure*, const Tensor& g);
-  void (*joint)(Closure*, const Tensor& g, std::span<const bool> wanted, std::span<Tensor> out);
-  std::vector<Variable> (*joint_variable)(Closure*, const Variable& g);
-  void (*destroy)(Closure*) noexcept;
+  Form first = Form::variable;
+  Variable (*variable)(Closure*, const Variable& g) = nullptr;
+  Tensor (*tensor)(Closure*, const Tensor& g) = nullptr;
+  void (*add)(Closure*, const Tensor& g, Tensor& sum) = nullptr;
+  Rows (*rows)(Closure*, const Tensor& g) = nullptr;
+  void (*joint)(Closure*, const Tensor& g, std::span<const bool> wanted, std::span<Tensor> out) = nullptr;
+  std::vector<Variable> (*joint_variable)(Closure*, const Variable& g) = nullptr;
+  void (*destroy)(Closure*) noexcept = nullptr;
 };
 struct Closure {
   const ClosureTable* table;
@@ -135,16 +139,19 @@ struct FormsClosure : Closure {
       };
     }
     if constexpr ((IsTensor<Forms>::value || ...)) {
+      table.first = Form::tensor;
       table.tensor = [](Closure* self, const Tensor& g) {
         return with_form<IsTensor>(self, [&](auto& form) -> Tensor { return form(g); });
       };
     }
     if constexpr ((IsAdd<Forms>::value || ...)) {
+      table.first = Form::add;
       table.add = [](Closure* self, const Tensor& g, Tensor& sum) {
         with_form<IsAdd>(self, [&](auto& form) { form(g, sum); });
       };
     }
     if constexpr ((IsRows<Forms>::value || ...)) {
+      table.first = Form::rows;
       table.rows = [](Closure* self, const Tensor& g) {
         return with_form<IsRows>(self, [&](auto& form) -> Rows { return form(g); });
       };
@@ -169,6 +176,7 @@ struct JointClosure : Closure {
 
   static constexpr ClosureTable make_table() {
     ClosureTable table{};
+    table.first = Form::joint;
     table.joint = [](Closure* self, const Tensor& g, std::span<const bool> wanted, std::span<Tensor> out) {
       static_cast<JointClosure*>(self)->fused(g, wanted, out);
     };
@@ -193,14 +201,57 @@ struct Edge {
   Closure* closure;     // null once consumed
 };
 
+/// What recording touches of a tape, here so that it is inlined into the ops.
+struct TapeHead {
+  std::uint32_t serial = 0;
+  bool checks = false;  // TapeOptions::check_finite
+  // The free part of the arena's chunk.
+  std::byte* arena_next = nullptr;
+  std::byte* arena_end = nullptr;
+};
+
 /// The tape that records on this thread, or null.
+extern constinit thread_local TapeHead* active_head;
 TapeStorage* active_tape() noexcept;
+
+std::uint32_t resolve_other(TapeHead& tape, const Variable& x, const Op& op);
 /// The node of x on the tape, made for a parameter met first here; no_node for a constant. Throws TapeError
 /// for a Variable of another tape.
-std::uint32_t resolve(TapeStorage& tape, const Variable& x, const Op& op);
-/// A new node with room for its edges, which the caller fills before anything else happens.
-Variable push_node(TapeStorage& tape, const Op& op, Tensor value, std::size_t edges, Edge*& first);
-void* arena_allocate(TapeStorage& tape, std::size_t bytes, std::size_t alignment);
+inline std::uint32_t resolve(TapeHead& tape, const Variable& x, const Op& op) {
+  const Place place = x.place();
+  if (place.tape == Place::constant) return no_node;
+  return place.tape == tape.serial ? place.index : resolve_other(tape, x, op);
+}
+
+void* arena_grow(TapeHead& tape, std::size_t bytes);
+/// Memory that lives until the tape is reset; everything in it is aligned to 8 bytes.
+inline constexpr std::size_t arena_alignment = 8;
+constexpr std::size_t arena_size(std::size_t bytes) {
+  return (bytes + arena_alignment - 1) / arena_alignment * arena_alignment;
+}
+inline void* arena_allocate(TapeHead& tape, std::size_t bytes) {
+  bytes = arena_size(bytes);
+  if (bytes > static_cast<std::size_t>(tape.arena_end - tape.arena_next)) return arena_grow(tape, bytes);
+  return std::exchange(tape.arena_next, tape.arena_next + bytes);
+}
+/// A new node with its edges, which the caller fills before anything else happens.
+Variable push_node(TapeHead& tape, const Op& op, Tensor value, Edge* edges, std::size_t count);
+/// Throws NumericError, with the inputs' ranges in its text, when the value of the next node is not finite;
+/// for a tape that checks.
+void check_result(TapeHead& tape, const Op& op, const Tensor& value, std::span<const Variable* const> inputs);
+/// Takes back the last node, whose closures could not all be made.
+void drop_node(TapeHead& tape, std::span<Edge> made) noexcept;
+
+/// Drops the last node unless all its edges were made: what a user's closure holds may throw as it is moved.
+struct UnfinishedNode {
+  TapeHead& tape;
+  Edge* const first;
+  Edge* const& made;
+  const std::size_t count;
+  ~UnfinishedNode() {
+    if (made != first + count) drop_node(tape, {first, made});
+  }
+};
 
 }  // namespace detail
 
@@ -249,26 +300,45 @@ Jointly<Fused, Differentiable> jointly(std::vector<Variable> inputs, Fused fused
   return {std::move(inputs), std::move(fused), std::move(differentiable)};
 }
 
+/// True when a tape records on this thread; an op whose closures would save much can return early otherwise.
+inline bool recording() noexcept {
+  return detail::active_head != nullptr;
+}
+
 /// Makes a Variable of an op's value and, when a tape is active and an input is on it, records how its
 /// gradient is computed. Without inputs the result is a constant.
 template <class... Wrts>
 requires(detail::is_wrt<Wrts>&&...) Variable record(const Op& op, Tensor value, Wrts... wrts) {
-  detail::TapeStorage* tape = detail::active_tape();
+  detail::TapeHead* tape = detail::active_head;
   if (tape == nullptr || sizeof...(Wrts) == 0) return Variable(std::move(value));
   const std::array<std::uint32_t, sizeof...(Wrts)> inputs{detail::resolve(*tape, wrts.x, op)...};
-  std::size_t count = 0;
-  for (const std::uint32_t input : inputs) count += input != detail::no_node;
+  // One piece of memory for the edges and the closures that are needed, taken before anything is recorded.
+  std::size_t count = 0, bytes = 0, i = 0;
+  const auto measure = [&]<class... Forms>(const Wrt<Forms...>&) {
+    using Closure = detail::FormsClosure<Forms...>;
+    static_assert(alignof(Closure) <= detail::arena_alignment);
+    if (inputs[i++] == detail::no_node) return;
+    ++count;
+    bytes += detail::arena_size(sizeof(Closure));
+  };
+  (measure(wrts), ...);
   if (count == 0) return Variable(std::move(value));
+  auto* memory = static_cast<std::byte*>(detail::arena_allocate(*tape, count * sizeof(detail::Edge) + bytes));
+  auto* edge = reinterpret_cast<detail::Edge*>(memory);
+  memory += count * sizeof(detail::Edge);
 
-  detail::Edge* edge = nullptr;
-  Variable y = detail::push_node(*tape, op, std::move(value), count, edge);
-  std::size_t i = 0;
+  if (tape->checks)
+    detail::check_result(*tape, op, value, std::array<const Variable*, sizeof...(Wrts)>{&wrts.x...});
+  Variable y = detail::push_node(*tape, op, std::move(value), edge, count);
+  const detail::UnfinishedNode guard{*tape, edge, edge, count};
+  i = 0;
   const auto add = [&]<class... Forms>(Wrt<Forms...>& w) {
     const std::uint32_t input = inputs[i++];
     if (input == detail::no_node) return;  // its closure and what it saved are dropped
     using Closure = detail::FormsClosure<Forms...>;
-    void* memory = detail::arena_allocate(*tape, sizeof(Closure), alignof(Closure));
-    *edge++ = {input, new (memory) Closure(std::move(w.forms), y)};
+    auto* const closure = new (memory) Closure(std::move(w.forms), y);
+    new (edge++) detail::Edge{input, closure};
+    memory += detail::arena_size(sizeof(Closure));
   };
   (add(wrts), ...);
   return y;
@@ -276,22 +346,32 @@ requires(detail::is_wrt<Wrts>&&...) Variable record(const Op& op, Tensor value, 
 
 template <class Fused, class Differentiable>
 Variable record(const Op& op, Tensor value, Jointly<Fused, Differentiable> joint) {
-  detail::TapeStorage* tape = detail::active_tape();
+  detail::TapeHead* tape = detail::active_head;
   if (tape == nullptr) return Variable(std::move(value));
-  std::vector<std::uint32_t> inputs;
+  const std::size_t count = joint.inputs.size();
+  using Closure = detail::JointClosure<Fused, Differentiable>;
+  static_assert(alignof(Closure) <= detail::arena_alignment);
+  auto* memory =
+      static_cast<std::byte*>(detail::arena_allocate(*tape, count * sizeof(detail::Edge) + sizeof(Closure)));
+  auto* const edges = reinterpret_cast<detail::Edge*>(memory);
+  memory += count * sizeof(detail::Edge);
   bool any = false;
-  for (const Variable& x : joint.inputs) {
-    inputs.push_back(detail::resolve(*tape, x, op));
-    any |= inputs.back() != detail::no_node;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint32_t input = detail::resolve(*tape, joint.inputs[i], op);
+    new (edges + i) detail::Edge{input, nullptr};
+    any |= input != detail::no_node;
   }
   if (!any) return Variable(std::move(value));
 
-  detail::Edge* edge = nullptr;
-  Variable y = detail::push_node(*tape, op, std::move(value), inputs.size(), edge);
-  using Closure = detail::JointClosure<Fused, Differentiable>;
-  void* memory = detail::arena_allocate(*tape, sizeof(Closure), alignof(Closure));
+  if (tape->checks) {
+    std::vector<const Variable*> operands;
+    for (const Variable& x : joint.inputs) operands.push_back(&x);
+    detail::check_result(*tape, op, value, operands);
+  }
+  // Before the node: what the user's closures hold may throw as it is moved.
   auto* closure = new (memory) Closure(std::move(joint.fused), std::move(joint.differentiable));
-  for (const std::uint32_t input : inputs) *edge++ = {input, closure};
+  Variable y = detail::push_node(*tape, op, std::move(value), edges, count);
+  for (std::size_t i = 0; i < count; ++i) edges[i].closure = closure;
   return y;
 }
 

@@ -1,23 +1,18 @@
 #include "autograd/sweep.hpp"
 
+#include <algorithm>
+
+#include "autograd/anomaly.hpp"
+#include "autograd/located.hpp"
+
 namespace gradus::detail {
 
-void rethrow_while_differentiating(const Node& node) {
-  const std::string prefix = fmt::format("while differentiating {}, recorded at {}: ", node.name,
-                                         Where{node.file, node.line}.text());
-  try {
-    throw;
-  } catch (const ShapeError& error) {
-    throw ShapeError(prefix + error.what());
-  } catch (const DtypeError& error) {
-    throw DtypeError(prefix + error.what());
-  } catch (const TapeError& error) {
-    throw TapeError(prefix + error.what());
-  } catch (const NumericError& error) {
-    throw NumericError(prefix + error.what());
-  } catch (const Error& error) {
-    throw Error(prefix + error.what());
-  }
+void rethrow_while_differentiating(const TapeStorage& tape, const Node& node) {
+  const std::string path = tape.scopes.path(node.scope);
+  const std::string prefix =
+      fmt::format("while differentiating {}, recorded at {}{}: ", node.name,
+                  Where{node.file, node.line}.text(), path.empty() ? path : " in " + path);
+  rethrow_after(prefix);
 }
 
 void destroy_closures(std::span<Edge> edges) noexcept {
@@ -38,7 +33,7 @@ class Sweep {
     tape_.rows.clear();
   }
 
-  std::vector<Gradient> run(std::uint32_t last, Tensor seed) {
+  GradientList run(std::uint32_t last, Tensor seed) {
     tape_.sums.resize(last + 1);
     tape_.sums[last] = std::move(seed);
     for (std::uint32_t i = last + 1; i-- > 0;) visit(i);
@@ -49,58 +44,86 @@ class Sweep {
   void visit(std::uint32_t i) {
     Node& node = tape_.nodes[i];
     if (node.edge_count == 0) return;  // a leaf
-    Tensor& sum = tape_.sums[i];
-    if (sum.defined()) {
-      const Tensor g = std::move(sum);
+    if (tape_.sums[i].defined()) {
+      const Variable g(std::move(tape_.sums[i]));
       try {
         differentiate(node.edge_list(), g);
       } catch (...) {
-        rethrow_while_differentiating(node);
+        rethrow_while_differentiating(tape_, node);
       }
+      if (tape_.checks) check(i, g.value());
     }
     if (!keep_) destroy_closures(node.edge_list());
   }
 
-  void differentiate(std::span<Edge> edges, const Tensor& g) {
-    if (edges.front().closure->table->joint != nullptr) return differentiate_jointly(edges, g);
+  void check(std::uint32_t i, const Tensor& g) {
+    for (const Edge& edge : tape_.nodes[i].edge_list()) {
+      if (edge.input != no_node) check_gradient_of(tape_, i, edge.input, g, &tape_.sums[edge.input]);
+    }
+    // Rows that a leaf was given stand apart; at most one an edge is new.
+    const std::size_t before =
+        tape_.rows.size() - std::min(tape_.rows.size(), tape_.nodes[i].edge_list().size());
+    for (std::size_t k = before; k < tape_.rows.size(); ++k) {
+      const auto& [owner, more] = tape_.rows[k];
+      check_gradient_of(tape_, i, owner, g, &more.values);
+    }
+  }
+
+  void differentiate(std::span<Edge> edges, const Variable& g) {
+    if (edges.front().closure->table->first == Form::joint) return differentiate_jointly(edges, g.value());
     for (const Edge& edge : edges) {
       const ClosureTable& table = *edge.closure->table;
       const Node& input = tape_.nodes[edge.input];
       Tensor& sum = tape_.sums[edge.input];
-      if (table.rows != nullptr) {
-        Rows rows = table.rows(edge.closure, g);
-        if (input.edge_count == 0) {
-          tape_.rows.emplace_back(edge.input, std::move(rows));
-        } else {
-          add_rows(sum, input, rows);
-        }
-      } else if (table.add != nullptr) {
-        if (!sum.defined()) sum = zeros(input.shape, input.dtype);
-        table.add(edge.closure, g, sum);
-      } else if (table.tensor != nullptr) {
-        accumulate(sum, input, table.tensor(edge.closure, g));
-      } else {
-        accumulate(sum, input, table.variable(edge.closure, Variable(g)).value());
+      switch (table.first) {
+        case Form::variable:
+          accumulate(sum, input, table.variable(edge.closure, g).take());
+          break;
+        case Form::tensor:
+          accumulate(sum, input, table.tensor(edge.closure, g.value()));
+          break;
+        case Form::add:
+          if (!sum.defined()) sum = zeros(input.shape, input.dtype);
+          table.add(edge.closure, g.value(), sum);
+          break;
+        case Form::rows:
+          differentiate_rows(edge, g.value());
+          break;
+        case Form::joint:
+          break;  // above
       }
+    }
+  }
+
+  void differentiate_rows(const Edge& edge, const Tensor& g) {
+    Rows rows = edge.closure->table->rows(edge.closure, g);
+    const Node& input = tape_.nodes[edge.input];
+    if (input.edge_count == 0) {
+      tape_.rows.emplace_back(edge.input, std::move(rows));
+    } else {
+      add_rows(tape_.sums[edge.input], input, rows);
     }
   }
 
   void differentiate_jointly(std::span<Edge> edges, const Tensor& g) {
-    std::array<bool, max_joint> wanted{};
-    std::array<Tensor, max_joint> out;
+    if (tape_.joint_out.size() < edges.size()) {
+      tape_.joint_out.resize(edges.size());
+      tape_.joint_wanted = std::make_unique<bool[]>(edges.size());
+    }
+    const std::span<bool> wanted(tape_.joint_wanted.get(), edges.size());
+    const std::span<Tensor> out = std::span(tape_.joint_out).first(edges.size());
     for (std::size_t i = 0; i < edges.size(); ++i) wanted[i] = edges[i].input != no_node;
     Closure* closure = edges.front().closure;
-    closure->table->joint(closure, g, std::span(wanted).first(edges.size()),
-                          std::span(out).first(edges.size()));
+    closure->table->joint(closure, g, wanted, out);
     for (std::size_t i = 0; i < edges.size(); ++i) {
-      if (wanted[i] && out[i].defined()) {
-        accumulate(tape_.sums[edges[i].input], tape_.nodes[edges[i].input], std::move(out[i]));
-      }
+      Tensor part = std::move(out[i]);
+      if (!wanted[i] || !part.defined()) continue;
+      accumulate(tape_.sums[edges[i].input], tape_.nodes[edges[i].input], std::move(part));
     }
   }
 
   static void accumulate(Tensor& sum, const Node& node, Tensor g) {
-    g = fitted(std::move(g), node.shape, node.dtype);
+    if (g.dtype() != node.dtype || !g.has_shape(node.shape)) g = fitted(std::move(g), node.shape, node.dtype);
     if (sum.defined()) {
       add_to(sum, g);
     } else {
@@ -113,11 +136,14 @@ class Sweep {
     scatter_add_rows(sum, rows.ids, rows.values);
   }
 
-  std::vector<Gradient> collect() {
-    std::vector<Gradient> out;
+  GradientList collect() {
+    GradientList out;
+    out.reserve(tape_.leaves.size());
     for (const Leaf& leaf : tape_.leaves) {
       if (leaf.node >= tape_.sums.size()) continue;
-      Gradient gradient{leaf.place, std::move(tape_.sums[leaf.node]), {}};
+      const Node& node = tape_.nodes[leaf.node];
+      Gradient gradient{
+          leaf.place, std::move(tape_.sums[leaf.node]), {}, leaf.used_by, {node.file, node.line}};
       add_sparse(gradient, leaf.node);
       if (gradient.dense.defined() || gradient.rows.values.defined()) out.push_back(std::move(gradient));
     }
@@ -152,7 +178,7 @@ class Sweep {
 
 }  // namespace
 
-std::vector<Gradient> sweep(TapeStorage& tape, std::uint32_t last, Tensor seed, bool keep) {
+GradientList sweep(TapeStorage& tape, std::uint32_t last, Tensor seed, bool keep) {
   return Sweep(tape, keep).run(last, std::move(seed));
 }
 

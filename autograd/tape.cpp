@@ -16,9 +16,9 @@ std::uint32_t Parameter::next_id() {
 
 namespace detail {
 
-namespace {
+constinit thread_local TapeHead* active_head = nullptr;
 
-constinit thread_local TapeStorage* active = nullptr;
+namespace {
 
 // The storage of a tape that ended serves the thread's next one, so a training step allocates nothing.
 std::unique_ptr<TapeStorage>& spare() {
@@ -46,46 +46,68 @@ std::uint32_t next_serial() {
 }  // namespace
 
 TapeStorage* active_tape() noexcept {
-  return active;
+  return static_cast<TapeStorage*>(active_head);
 }
 
-std::uint32_t resolve(TapeStorage& tape, const Variable& x, const Op& op) {
+std::uint32_t resolve_other(TapeHead& tape, const Variable& x, const Op& op) {
+  if (!x.value().defined()) return no_node;  // such as a bias that is off
   const Place place = x.place();
-  if (place.tape == Place::constant || !x.value().defined()) return no_node;  // such as a bias that is off
-  if (place.tape == tape.serial) return place.index;
-  if (place.tape == Place::parameter) return tape.parameter_node(place.index, x.value());
+  if (static_cast<TapeStorage&>(tape).others != Others::usual)
+    return static_cast<TapeStorage&>(tape).other_node(x, op);
+  if (place.tape == Place::parameter) {
+    return static_cast<TapeStorage&>(tape).parameter_node(place.index, x.value(), op);
+  }
   fail_other_tape(op.name, op.where);
 }
 
-Variable push_node(TapeStorage& tape, const Op& op, Tensor value, std::size_t edges, Edge*& first) {
-  if (tape.options.check_finite && !all_finite(value)) {
-    fail<NumericError>("{}, called at {}, gave a result of shape {} with NaN or infinity in it", op.name,
-                       op.where.text(), value.shape());
-  }
-  if (edges > max_joint) fail<ArgumentError>("{}: an op of {} inputs; at most {}", op.name, edges, max_joint);
-  first = static_cast<Edge*>(arena_allocate(tape, edges * sizeof(Edge), alignof(Edge)));
-  std::uninitialized_fill_n(first, edges, Edge{no_node, nullptr});
+Variable push_node(TapeHead& head, const Op& op, Tensor value, Edge* edges, std::size_t count) {
+  auto& tape = static_cast<TapeStorage&>(head);
   const auto index = static_cast<std::uint32_t>(tape.nodes.size());
-  tape.nodes.push_back({op.name, op.where.file, first, op.where.line, static_cast<std::uint16_t>(edges),
-                        value.dtype(), value.shape()});
+  tape.nodes.push_back({op.name, op.where.file, edges, op.where.line, static_cast<std::uint32_t>(count),
+                        value.dtype(), value.shape(), tape.scopes.current(tape.serial)});
   return Variable(std::move(value), {tape.serial, index});
 }
 
-void* arena_allocate(TapeStorage& tape, std::size_t bytes, std::size_t alignment) {
-  return tape.arena.allocate(bytes, alignment);
+void* arena_grow(TapeHead& head, std::size_t bytes) {
+  const std::span<std::byte> chunk = static_cast<TapeStorage&>(head).arena.grow(bytes);
+  head.arena_next = chunk.data() + bytes;
+  head.arena_end = chunk.data() + chunk.size();
+  return chunk.data();
 }
 
-std::uint32_t TapeStorage::add_leaf(Place place, const Tensor& value) {
+void drop_node(TapeHead& head, std::span<Edge> made) noexcept {
+  destroy_closures(made);
+  static_cast<TapeStorage&>(head).nodes.pop_back();
+}
+
+void TapeStorage::keep_value(std::uint32_t node, const Tensor& value) {
+  if (values.size() <= node) values.resize(node + 1);
+  values[node] = value;
+}
+
+std::uint32_t TapeStorage::add_leaf(const char* what, const Op& used_by, Place place, const Tensor& value) {
   const auto index = static_cast<std::uint32_t>(nodes.size());
-  nodes.push_back({"leaf", "", nullptr, 0, 0, value.dtype(), value.shape()});
-  leaves.push_back({index, place.tape == Place::constant ? Place{serial, index} : place});
+  nodes.push_back({what, used_by.where.file, nullptr, used_by.where.line, 0, value.dtype(), value.shape(),
+                   scopes.current(serial)});
+  if (checks) keep_value(index, value);
+  leaves.push_back({index, place.tape == Place::constant ? Place{serial, index} : place, used_by.name});
   return index;
 }
 
-std::uint32_t TapeStorage::parameter_node(std::uint32_t id, const Tensor& value) {
+std::uint32_t TapeStorage::parameter_node(std::uint32_t id, const Tensor& value, const Op& used_by) {
   if (const std::uint32_t* found = parameters.find(id)) return *found;
-  const std::uint32_t index = add_leaf({Place::parameter, id}, value);
+  const std::uint32_t index = add_leaf("parameter", used_by, {Place::parameter, id}, value);
   parameters.insert(id, index);
+  return index;
+}
+
+std::uint32_t TapeStorage::other_node(const Variable& x, const Op& used_by) {
+  for (const Captured& known : captured) {
+    if (known.x.place() == x.place()) return known.node;
+  }
+  if (others == Others::constants) return no_node;
+  const std::uint32_t index = add_leaf("captured", used_by, x.place(), x.value());
+  captured.push_back({x, index});
   return index;
 }
 
@@ -96,8 +118,14 @@ void TapeStorage::reset() noexcept {
   leaves.clear();
   sums.clear();
   rows.clear();
+  values.clear();
+  scopes.clear();
   parameters.clear();
+  others = Others::usual;
+  captured.clear();
+  plant = nullptr;
   arena.reset();
+  arena_next = arena_end = nullptr;
   serial = next_serial();
 }
 
@@ -109,21 +137,26 @@ Tape::Tape(TapeOptions options) : storage_(std::move(detail::spare())) {
   if (!storage_) storage_ = std::make_unique<TapeStorage>();
   storage_->serial = detail::next_serial();
   storage_->options = options;
-  storage_->below = detail::active;
-  detail::active = storage_.get();
+  storage_->checks = options.check_finite;
+  storage_->below = detail::active_tape();
+  detail::active_head = storage_.get();
 }
 
 Tape::~Tape() {
   // Tapes usually end in the reverse order of their start, but need not.
-  TapeStorage** link = &detail::active;
-  while (*link != nullptr && *link != storage_.get()) link = &(*link)->below;
-  if (*link != nullptr) *link = storage_->below;
+  if (detail::active_head == storage_.get()) {
+    detail::active_head = storage_->below;
+  } else {
+    TapeStorage* above = detail::active_tape();
+    while (above != nullptr && above->below != storage_.get()) above = above->below;
+    if (above != nullptr) above->below = storage_->below;
+  }
   storage_->reset();
   detail::spare() = std::move(storage_);
 }
 
-Variable Tape::watch(Tensor value) {
-  const std::uint32_t index = storage_->add_leaf({}, value);
+Variable Tape::watch(Tensor value, Where where) {
+  const std::uint32_t index = storage_->add_leaf("watched", {"watch", where}, {}, value);
   return Variable(std::move(value), {storage_->serial, index});
 }
 
@@ -149,8 +182,9 @@ Gradients Tape::backward(const Variable& loss, BackwardOptions options, Where wh
   }
   const std::uint32_t index = detail::resolve(*storage_, loss, {"backward", where});
   const PauseRecording pause;
+  const NoErrorContext none;  // the ops' own modules are named, not the caller's
   try {
-    std::vector<Gradient> found = detail::sweep(*storage_, index, ones_like(loss.value()), options.keep);
+    GradientList found = detail::sweep(*storage_, index, ones_like(loss.value()), options.keep);
     if (!options.keep) storage_->reset();
     return Gradients(std::move(found));
   } catch (...) {
@@ -163,9 +197,9 @@ std::int64_t Tape::size() const {
   return static_cast<std::int64_t>(storage_->nodes.size());
 }
 
-PauseRecording::PauseRecording() : paused_(std::exchange(detail::active, nullptr)) {}
+PauseRecording::PauseRecording() : paused_(std::exchange(detail::active_head, nullptr)) {}
 PauseRecording::~PauseRecording() {
-  detail::active = paused_;
+  detail::active_head = paused_;
 }
 
 }  // namespace gradus

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "autograd/gradients.hpp"
@@ -11,17 +12,27 @@
 namespace gradus {
 
 namespace detail {
+struct TapeHead;
 struct TapeStorage;
-}
+}  // namespace detail
 
 struct TapeOptions {
-  /// Throw NumericError at the first op whose result holds NaN or infinity, naming it and its place.
+  /// Throw NumericError at the first NaN or infinity: in the result of a recorded op, or in a gradient of
+  /// `backward` or `grad`. The text names the op, its module, the place that recorded it, the first bad
+  /// elements and the ranges of what went in. For finding mistakes: the tape then keeps every result.
   bool check_finite = false;
 };
 
 struct BackwardOptions {
   /// Keep the tape for another backward; by default each op's saved values are freed as the sweep passes.
   bool keep = false;
+};
+
+struct TapePrintOptions {
+  /// Ops inside more than this many modules are drawn as one; 0 draws each outermost module as one.
+  int depth = 1 << 30;
+  /// What is drawn at most; steps that repeat are drawn once, with their number.
+  std::int64_t lines = 200;
 };
 
 /// Records the ops of its thread while it lives. Without one nothing is recorded, so evaluation needs no
@@ -38,7 +49,7 @@ class Tape {
   Tape& operator=(const Tape&) = delete;
 
   /// A Variable of the value with respect to which gradients are wanted, beside the parameters.
-  Variable watch(Tensor value);
+  Variable watch(Tensor value, Where where = Where::here());
 
   /// The gradients of a loss of one element. Consumes what was recorded: the tape is then empty, Variables
   /// made on it are of the past. Throws ShapeError when the loss has more elements, TapeError when it is not
@@ -47,6 +58,12 @@ class Tape {
 
   /// The number of nodes recorded since the start or the last backward.
   std::int64_t size() const;
+
+  /// What was recorded, a line an op: number, name, inputs, shape, dtype, the place in the user's code and
+  /// the module. Ends with totals.
+  std::string print(TapePrintOptions options = {}) const;
+  /// The same as a Graphviz picture, a box around each module: write it to a file, `dot -Tsvg` draws it.
+  std::string dot(TapePrintOptions options = {}) const;
 
  private:
   friend struct detail::TapeStorage;
@@ -62,7 +79,7 @@ class PauseRecording {
   PauseRecording& operator=(const PauseRecording&) = delete;
 
  private:
-  detail::TapeStorage* paused_;
+  detail::TapeHead* paused_;
 };
 
 /// The gradients of y (of one element) with respect to each of xs (parameters, watched tensors, or anything

@@ -6,15 +6,15 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "autograd/record.hpp"
+#include "autograd/scope_table.hpp"
 #include "autograd/tape.hpp"
 
 namespace gradus::detail {
-
-inline constexpr std::size_t max_joint = 64;
 
 /// One recorded op. Nodes stand in the order of their making, so inputs always come before.
 struct Node {
@@ -22,9 +22,10 @@ struct Node {
   const char* file;
   Edge* edges;
   int line;
-  std::uint16_t edge_count;  // 0: a leaf
+  std::uint32_t edge_count;  // 0: a leaf
   Dtype dtype;
   Shape shape;
+  std::uint32_t scope;  // the module it was recorded in; see ScopeTable
 
   std::span<Edge> edge_list() const { return {edges, edge_count}; }
 };
@@ -32,29 +33,30 @@ struct Node {
 struct Leaf {
   std::uint32_t node;
   Place place;
+  const char* used_by;  // the op that used it first, at the place that the node has
 };
 
 /// Memory for edges and closures: given out in order, taken back all at once, kept for the next step.
 class Arena {
  public:
-  void* allocate(std::size_t bytes, std::size_t alignment) {
-    for (;;) {
-      if (current_ < chunks_.size()) {
-        Chunk& chunk = chunks_[current_];
-        const std::size_t start = (used_ + alignment - 1) / alignment * alignment;
-        if (start + bytes <= chunk.size) {
-          used_ = start + bytes;
-          return chunk.memory.get() + start;
-        }
-        ++current_;
-        used_ = 0;
-        continue;
-      }
-      const std::size_t size = bytes > chunk_bytes ? bytes : chunk_bytes;
-      chunks_.push_back({std::make_unique_for_overwrite<std::byte[]>(size), size});
+  /// The next chunk with room for that many bytes.
+  std::span<std::byte> grow(std::size_t bytes) {
+    while (used_ < chunks_.size()) {
+      Chunk& chunk = chunks_[used_++];
+      if (chunk.size >= bytes) return {chunk.memory.get(), chunk.size};
     }
+    const std::size_t size = bytes > chunk_bytes ? bytes : chunk_bytes;
+    chunks_.push_back({std::make_unique_for_overwrite<std::byte[]>(size), size});
+    used_ = chunks_.size();
+    return {chunks_.back().memory.get(), size};
   }
-  void reset() noexcept { current_ = used_ = 0; }
+  void reset() noexcept { used_ = 0; }
+  /// The bytes of the chunks given out.
+  std::size_t bytes() const {
+    std::size_t sum = 0;
+    for (std::size_t i = 0; i < used_; ++i) sum += chunks_[i].size;
+    return sum;
+  }
 
  private:
   static constexpr std::size_t chunk_bytes = 64 << 10;
@@ -63,7 +65,7 @@ class Arena {
     std::size_t size;
   };
   std::vector<Chunk> chunks_;
-  std::size_t current_ = 0, used_ = 0;
+  std::size_t used_ = 0;  // chunks given out
 };
 
 /// Parameter ids to nodes: open addressing, since a hash map's nodes would be heap allocations every step.
@@ -104,8 +106,39 @@ class NodeOfParameter {
   std::size_t count_ = 0;
 };
 
-struct TapeStorage {
-  std::uint32_t serial = 0;
+/// What a sweep along paths knows of a node.
+enum class PathRole : std::uint8_t { aside, path, wanted };
+struct PathScratch {
+  std::vector<PathRole> role;
+  std::vector<Variable> sums;
+};
+
+/// An error that gradcheck plants in one op's gradient, to see that it is found.
+struct Plant {
+  std::string_view op;
+  std::size_t input;
+  double factor;
+  std::int64_t applied = 0;
+
+  bool applies(const char* name, std::size_t edge) {
+    const bool yes = edge == input && op == name;
+    applied += yes;
+    return yes;
+  }
+};
+
+/// What a Variable of a parameter or of another tape is to a tape.
+enum class Others : std::uint8_t {
+  usual,      // a parameter is a leaf, another tape's Variable an error
+  constants,  // for a tape that a transform makes for one call: only its arguments count
+  captured,   // for a checkpoint: leaves, listed in `captured`
+};
+struct Captured {
+  Variable x;
+  std::uint32_t node;
+};
+
+struct TapeStorage : TapeHead {
   TapeOptions options;
   TapeStorage* below = nullptr;  // the tape that becomes active when this one ends
   std::vector<Node> nodes;
@@ -115,9 +148,23 @@ struct TapeStorage {
   // The sweep's: gradients so far, by node.
   std::vector<Tensor> sums;
   std::vector<std::pair<std::uint32_t, Rows>> rows;
+  // What a joint closure is asked for and gives; not a vector<bool>, which has no span.
+  std::unique_ptr<bool[]> joint_wanted;
+  std::vector<Tensor> joint_out;
+  ScopeTable scopes;
+  std::vector<Tensor> values;  // by node; only while the tape checks
 
-  std::uint32_t add_leaf(Place place, const Tensor& value);
-  std::uint32_t parameter_node(std::uint32_t id, const Tensor& value);
+  // The transforms'.
+  PathScratch path_scratch;
+  Others others = Others::usual;
+  std::vector<Captured> captured;
+  Plant* plant = nullptr;
+
+  std::uint32_t other_node(const Variable& x, const Op& used_by);
+  /// A leaf: named for what it is, at the place of the op that used it first.
+  std::uint32_t add_leaf(const char* what, const Op& used_by, Place place, const Tensor& value);
+  std::uint32_t parameter_node(std::uint32_t id, const Tensor& value, const Op& used_by);
+  void keep_value(std::uint32_t node, const Tensor& value);
   void reset() noexcept;
 };
 

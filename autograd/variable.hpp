@@ -30,6 +30,8 @@ class Variable {
   Variable(Tensor value, Place place) : value_(std::move(value)), place_(place) {}
 
   const Tensor& value() const { return value_; }
+  /// The value of a Variable that is no longer needed.
+  Tensor take() && { return std::move(value_); }
   Place place() const { return place_; }
   bool is_constant() const { return place_.tape == Place::constant; }
 
@@ -42,6 +44,7 @@ class Variable {
   double item() const { return value_.item(); }
 
  protected:
+  friend class VariableOperand;
   Tensor value_;
   Place place_;
 };
@@ -71,16 +74,32 @@ class Parameter : public Variable {
   static std::uint32_t next_id();
 };
 
-/// What an operator on Variables takes: a Variable or a number, and the place of the call.
-struct VariableOperand {
-  Variable variable;
-  double number = 0;
+/// What an operator on Variables takes, for the length of the call: a Variable or a number, and the place of
+/// the call. It cannot be copied: a gradient's closure keeps the Variable or the number itself.
+class VariableOperand {
+ public:
+  VariableOperand(const Variable& x, Where at = Where::here()) noexcept : variable(x), where(at) {}
+  VariableOperand(Variable&& x, Where at = Where::here()) noexcept : variable(x), where(at), dying_(&x) {}
+  VariableOperand(double x, Where at = Where::here()) noexcept : variable(none_), where(at), number_(x) {}
+  VariableOperand(const VariableOperand&) = delete;
+  VariableOperand& operator=(const VariableOperand&) = delete;
+  ~VariableOperand() = default;
+
+ private:
+  const Variable none_;  // what a number's reference stands on; made first
+
+ public:
+  const Variable& variable;  // undefined for a number
   Where where;
 
-  VariableOperand(const Variable& x, Where at = Where::here()) : variable(x), where(at) {}
-  VariableOperand(Variable&& x, Where at = Where::here()) noexcept : variable(std::move(x)), where(at) {}
-  VariableOperand(double x, Where at = Where::here()) : number(x), where(at) {}
-  bool is_number() const { return !variable.value().defined(); }
+  bool is_number() const { return &variable == &none_; }
+  double number() const { return number_; }
+  /// The value of a temporary, whose buffer may be reused when nothing is recorded; else null.
+  Tensor* dying() const { return dying_ == nullptr ? nullptr : &dying_->value_; }
+
+ private:
+  double number_ = 0;
+  Variable* dying_ = nullptr;
 };
 
 }  // namespace gradus

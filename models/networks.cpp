@@ -49,6 +49,7 @@ FeedForwardNetwork::State FeedForwardNetwork::start(std::int64_t batch) const {
 std::pair<Variable, FeedForwardNetwork::State> FeedForwardNetwork::operator()(const Indices& x,
                                                                               const State& state,
                                                                               Rng* rng) const {
+  const InModule here(*this);
   const std::int64_t steps = x.dim(0), batch = x.dim(1), before = options.order - 2;
   std::vector<std::int32_t> ids(state.context.values().begin(), state.context.values().end());
   ids.insert(ids.end(), x.values().begin(), x.values().end());
@@ -76,6 +77,7 @@ template <class Layer>
 std::pair<Variable, typename Layer::State> RecurrentNetwork<Layer>::operator()(const Indices& x,
                                                                                const State& state,
                                                                                Rng* rng) const {
+  const InModule here(*this);
   const Variable e = nn::dropout(embed(x), options.dropout, rng);  // (time, batch, embedding)
   auto result = recurrent(e, state, rng);                          // (time, batch, width)
   return {head(nn::dropout(result.first, options.dropout, rng)), std::move(result.second)};

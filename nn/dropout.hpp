@@ -1,5 +1,6 @@
 #pragma once
 
+#include "autograd/module_path.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "tensor/random.hpp"
 
@@ -19,7 +20,10 @@ inline Variable dropout(const Variable& x, double rate, Rng* rng) {
 struct Dropout {
   double rate = 0.5;
 
-  Variable operator()(const Variable& x, Rng* rng) const { return dropout(x, rate, rng); }
+  Variable operator()(const Variable& x, Rng* rng) const {
+    const InModule here(*this);
+    return dropout(x, rate, rng);
+  }
   static void members(auto&, auto&&) {}
 };
 

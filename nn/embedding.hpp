@@ -1,6 +1,6 @@
 #pragma once
 
-#include "autograd/members.hpp"
+#include "autograd/module_path.hpp"
 #include "autograd/ops/indexing.hpp"
 #include "nn/init.hpp"
 
@@ -19,6 +19,7 @@ struct Embedding {
 
   /// Throws ShapeError naming an id out of range.
   Variable operator()(const Indices& ids, Where where = Where::here()) const {
+    const InModule here(*this);
     return gather_rows(weight, ids, where);
   }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "autograd/members.hpp"
+#include "autograd/module_path.hpp"
 #include "autograd/ops/matmul.hpp"
 #include "nn/init.hpp"
 
@@ -19,6 +19,7 @@ struct Linear {
   Linear(Rng& rng, std::int64_t in, std::int64_t out, LinearOptions options = {});
 
   Variable operator()(const Variable& x, Where where = Where::here()) const {
+    const InModule here(*this);
     return linear(x, weight, bias, where);
   }
 

@@ -127,6 +127,7 @@ Lstm::State Lstm::start(std::int64_t batch) const {
 
 std::pair<Variable, Lstm::State> Lstm::operator()(const Variable& x, const State& state, Rng* rng,
                                                   Where where) const {
+  const InModule here(*this);
   const auto depth = static_cast<std::int64_t>(layers.size());
   check_sequence("Lstm", x, input_width(), state.h, depth, width(), where);
   check_sequence("Lstm", x, input_width(), state.c, depth, width(), where);

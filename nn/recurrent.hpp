@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "autograd/members.hpp"
+#include "autograd/module_path.hpp"
 #include "nn/init.hpp"
 
 /// What the recurrent layers share.

@@ -92,6 +92,7 @@ Rnn::State Rnn::start(std::int64_t batch) const {
 
 std::pair<Variable, Rnn::State> Rnn::operator()(const Variable& x, const State& state, Rng* rng,
                                                 Where where) const {
+  const InModule here(*this);
   check_sequence("Rnn", x, input_width(), state.h, static_cast<std::int64_t>(layers.size()), width(), where);
   Variable sequence = x;
   std::vector<Variable> last;

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "autograd/gradients.hpp"
 #include "autograd/members.hpp"
@@ -33,6 +35,7 @@ void for_each_segment(const Gradient& gradient, Visit&& visit) {
 }
 void check_gradient(const std::string& path, const Parameter& parameter, const Gradient& gradient);
 [[noreturn]] void fail_unlisted(const Gradient& gradient);
+[[noreturn]] void fail_listed_twice(const std::string& first, const std::string& second);
 }  // namespace detail
 
 /// Changes a model's parameters by a rule, from the gradients that backward returned. A Rule has
@@ -60,19 +63,25 @@ class Optimizer {
     Rule::check(options_);
   }
 
-  /// One step. Parameters without a gradient stay as they are. Throws TapeError, before anything changes,
-  /// when the gradients hold a parameter that the model does not list: one forgotten in `members`, or a copy.
+  /// One step. Parameters without a gradient stay as they are (`unreached` names them). Throws, before
+  /// anything changes: TapeError when the gradients hold a parameter that the model does not list (forgotten
+  /// in `members`, or a copy's) or lists twice, ShapeError for a gradient of another shape or dtype,
+  /// NumericError for one that holds NaN or infinity.
   template <class M>
   void step(M& model, const Gradients& gradients) {
-    std::size_t listed = 0, wanted = 0;
-    for (const Gradient& gradient : gradients.entries()) wanted += gradient.of.tape == Place::parameter;
+    const std::span<const Gradient> entries = gradients.entries();
+    listed_.assign(entries.size(), false);
     for_each_parameter(model, [&](const std::string& path, Parameter& parameter) {
-      if (const Gradient* gradient = gradients.find(parameter.place())) {
-        detail::check_gradient(path, parameter, *gradient);
-        ++listed;
-      }
+      const Gradient* gradient = gradients.find(parameter.place());
+      if (gradient == nullptr) return;
+      const auto i = static_cast<std::size_t>(gradient - entries.data());
+      if (listed_[i]) detail::fail_listed_twice(path_of(model, parameter), path);
+      listed_[i] = true;
+      detail::check_gradient(path, parameter, *gradient);
     });
-    if (listed < wanted) fail_first_unlisted(model, gradients);
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      if (!listed_[i] && entries[i].of.tape == Place::parameter) detail::fail_unlisted(entries[i]);
+    }
     for_each_parameter(model, [&](const std::string&, Parameter& parameter) {
       if (const Gradient* gradient = gradients.find(parameter.place())) update(parameter, *gradient);
     });
@@ -91,18 +100,19 @@ class Optimizer {
     });
   }
 
+  /// The first path at which the model lists the parameter.
   template <class M>
-  [[noreturn]] static void fail_first_unlisted(M& model, const Gradients& gradients) {
-    for (const Gradient& gradient : gradients.entries()) {
-      bool found = gradient.of.tape != Place::parameter;
-      for_each_parameter(model, [&](const std::string&, Parameter& p) { found |= p.place() == gradient.of; });
-      if (!found) detail::fail_unlisted(gradient);
-    }
-    fail<TapeError>("the model lists a parameter twice in members");
+  static std::string path_of(M& model, const Parameter& parameter) {
+    std::string out;
+    for_each_parameter(model, [&](const std::string& path, Parameter& p) {
+      if (out.empty() && p.place() == parameter.place()) out = path;
+    });
+    return out;
   }
 
   Options options_;
   std::unordered_map<std::uint32_t, typename Rule::State> states_;  // by parameter id
+  std::vector<bool> listed_;  // of a step's gradients: those that the model lists
 };
 
 }  // namespace gradus::optim

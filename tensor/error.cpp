@@ -2,7 +2,17 @@
 
 #include <string_view>
 
+#include "tensor/error_context.hpp"
+
 namespace gradus {
+
+constinit thread_local ErrorContext* error_context = nullptr;
+
+std::string detail::in_context(std::string message) {
+  if (error_context == nullptr) return message;
+  const std::string context = error_context->text(*error_context);
+  return context.empty() ? message : context + ": " + message;
+}
 
 std::string Where::text() const {
   const std::string_view path(file);

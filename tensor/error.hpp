@@ -53,10 +53,16 @@ class NumericError : public Error {
   using Error::Error;
 };
 
-/// Throws E with a text formatted by fmt: `fail<ShapeError>("matmul: {} against {}", a, b)`.
+namespace detail {
+/// The message after what the thread is in the middle of, if anything; see error_context.hpp.
+std::string in_context(std::string message);
+}  // namespace detail
+
+/// Throws E with a text formatted by fmt: `fail<ShapeError>("matmul: {} against {}", a, b)`. Inside a module
+/// the text begins with its path: "in LstmLm.head: matmul: ...".
 template <class E, class... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
-  throw E(fmt::format(format, std::forward<Args>(args)...));
+  throw E(detail::in_context(fmt::format(format, std::forward<Args>(args)...)));
 }
 
 }  // namespace gradus

@@ -1,8 +1,11 @@
 #pragma once
 
 /// Ops on tensors, without gradients (those on Variables are in autograd/ops).
+#include "tensor/ops/conv.hpp"
+#include "tensor/ops/einsum.hpp"
 #include "tensor/ops/elementwise.hpp"
 #include "tensor/ops/indexing.hpp"
+#include "tensor/ops/linalg.hpp"
 #include "tensor/ops/matmul.hpp"
 #include "tensor/ops/movement.hpp"
 #include "tensor/ops/reduction.hpp"

@@ -29,12 +29,6 @@ Shape::Shape(std::span<const std::int64_t> dims) {
   }
 }
 
-std::int64_t Shape::size() const {
-  std::int64_t size = 1;
-  for (int i = 0; i < rank_; ++i) size *= dims_[static_cast<std::size_t>(i)];
-  return size;
-}
-
 Shape Shape::with(int axis, std::int64_t length) const {
   return erased(axis).inserted(normalize_axis(axis), length);
 }

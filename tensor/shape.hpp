@@ -20,9 +20,23 @@ class Shape {
   Shape(std::initializer_list<std::int64_t> dims) : Shape(std::span(dims.begin(), dims.size())) {}
   explicit Shape(std::span<const std::int64_t> dims);
 
+  /// A shape known to be valid, such as that of a tensor: nothing is checked.
+  static Shape unchecked(const std::int32_t* dims, int rank) {
+    Shape out;
+    for (int i = 0; i < rank; ++i) out.dims_[static_cast<std::size_t>(i)] = dims[i];
+    out.rank_ = rank;
+    return out;
+  }
+
   int rank() const { return rank_; }
+  /// The lengths, rank() of them.
+  const std::int32_t* data() const { return dims_.data(); }
   /// The number of elements: the product of the lengths, 1 for rank 0.
-  std::int64_t size() const;
+  std::int64_t size() const {
+    std::int64_t size = 1;
+    for (int i = 0; i < rank_; ++i) size *= dims_[static_cast<std::size_t>(i)];
+    return size;
+  }
   /// The length of an axis; negative axes count from the end. Throws ShapeError when out of range.
   std::int64_t operator[](int axis) const { return dims_[static_cast<std::size_t>(normalize_axis(axis))]; }
   /// The axis in 0..rank-1 for a possibly negative one. Throws ShapeError when out of range.

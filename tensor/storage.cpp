@@ -185,6 +185,14 @@ void destroy(Block* block) noexcept {
   release(owner);
 }
 
+void* allocate_bytes(std::size_t bytes) {
+  std::uint8_t unused = 0;
+  return take(bytes == 0 ? 1 : bytes, unused);
+}
+void free_bytes(void* memory, std::size_t bytes) noexcept {
+  give_back(memory, class_of(bytes == 0 ? 1 : bytes));
+}
+
 Statistics statistics() {
   return {heap_allocations.load(std::memory_order_relaxed), heap_bytes.load(std::memory_order_relaxed)};
 }

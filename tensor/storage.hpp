@@ -74,6 +74,25 @@ inline bool unique(const Block* block) noexcept {
   return block == nullptr || (block->count.load(std::memory_order_acquire) == 1 && !block->is_view);
 }
 
+/// Memory from the same pool for whatever else a training step makes and drops, such as a list of gradients.
+void* allocate_bytes(std::size_t bytes);
+void free_bytes(void* memory, std::size_t bytes) noexcept;
+
+/// For standard containers.
+template <class T>
+struct PoolAllocator {
+  using value_type = T;
+  PoolAllocator() = default;
+  template <class Other>
+  PoolAllocator(const PoolAllocator<Other>&) noexcept {}
+  T* allocate(std::size_t count) { return static_cast<T*>(allocate_bytes(count * sizeof(T))); }
+  void deallocate(T* memory, std::size_t count) noexcept { free_bytes(memory, count * sizeof(T)); }
+  template <class Other>
+  bool operator==(const PoolAllocator<Other>&) const noexcept {
+    return true;
+  }
+};
+
 /// What the pool has taken from the heap so far, over all threads; a benchmark and a test watch them.
 struct Statistics {
   std::int64_t heap_allocations;

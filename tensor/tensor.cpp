@@ -8,7 +8,7 @@ namespace gradus {
 
 namespace {
 void set_dims(storage::Block* block, const Shape& shape) {
-  for (int i = 0; i < shape.rank(); ++i) block->dims[i] = static_cast<std::int32_t>(shape[i]);
+  for (int i = 0; i < shape.rank(); ++i) block->dims[i] = shape.data()[i];
 }
 }  // namespace
 
@@ -25,14 +25,13 @@ Tensor Tensor::of(std::initializer_list<double> values, Dtype dtype) {
 }
 
 Tensor Tensor::scalar(double value, Dtype dtype) {
-  return full({}, value, dtype);
-}
-
-Shape Tensor::shape() const {
-  const storage::Block* block = checked();
-  std::array<std::int64_t, Shape::max_rank> dims{};
-  for (int i = 0; i < block->rank; ++i) dims[static_cast<std::size_t>(i)] = block->dims[i];
-  return Shape(std::span<const std::int64_t>(dims.data(), block->rank));
+  storage::Block* block = storage::allocate(dtype, 0, 1);
+  if (dtype == Dtype::f32) {
+    *static_cast<float*>(block->data) = static_cast<float>(value);
+  } else {
+    *static_cast<double*>(block->data) = value;
+  }
+  return Tensor(block);
 }
 
 std::int64_t Tensor::dim(int axis) const {

@@ -46,7 +46,13 @@ class Tensor {
   bool defined() const { return block_ != nullptr; }
   Dtype dtype() const { return checked()->dtype; }
   int rank() const { return checked()->rank; }
-  Shape shape() const;
+  Shape shape() const {
+    const storage::Block* block = checked();
+    return Shape::unchecked(block->dims, block->rank);
+  }
+  /// The same as shape() == wanted and shape() == other.shape(), without making a shape.
+  bool has_shape(const Shape& wanted) const { return has_dims(wanted.data(), wanted.rank()); }
+  bool same_shape(const Tensor& other) const { return has_dims(other.checked()->dims, other.block_->rank); }
   /// The length of an axis, negative axes from the end. Throws ShapeError when out of range.
   std::int64_t dim(int axis) const;
   std::int64_t size() const { return checked()->size(); }
@@ -97,6 +103,14 @@ class Tensor {
   const storage::Block* checked() const {
     if (block_ == nullptr) throw_undefined();
     return block_;
+  }
+  bool has_dims(const std::int32_t* dims, int wanted) const {
+    const storage::Block* block = checked();
+    if (block->rank != wanted) return false;
+    for (int i = 0; i < wanted; ++i) {
+      if (block->dims[i] != dims[i]) return false;
+    }
+    return true;
   }
   void check_dtype(Dtype wanted) const {
     if (checked()->dtype != wanted) throw_dtype(wanted);

@@ -109,6 +109,8 @@ TEST_CASE("wrong usage has exit code 2, help and version 0", "[cli]") {
   CHECK(gradus_command(folder, "train").code == 2);
   CHECK(gradus_command(folder, "train a --out b --kind gpt").code == 2);
   CHECK(gradus_command(folder, "demo --threads -1").code == 2);
+  for (const std::string lr : {"nan", "inf", "-1", "fast"})
+    CHECK(gradus_command(folder, "train a --out b --lr " + lr).code == 2);
   CHECK(gradus_command(folder, "--version").out == "gradus 0.1.0\n");
   for (const std::string command : {"demo", "train", "eval", "generate", "score"}) {
     const Result help = gradus_command(folder, command + " --help");
@@ -160,6 +162,23 @@ TEST_CASE("models of every kind are trained, evaluated, scored and drawn from", 
       CHECK(gradus_command(folder, draw + "2").out != drawn.out);
     }
   }
+  REQUIRE(gradus_command(folder, "train text.txt --kind ngram --unit character --out characters").code == 0);
+  folder.write("unknown.txt", "\xE6\x97\xA5");
+  CHECK_THAT(gradus_command(folder, "eval --model characters unknown.txt").out,
+             Contains("1 unknown; nothing without them"));
+  for (const auto& [input, message] :
+       {std::pair("fine\nbad \xE4 here\n", "standard input, line 2, byte 5: not valid UTF-8"),
+        std::pair("", "standard input is empty")}) {
+    const Result bad = gradus_command(folder, "score --model characters", input);
+    CHECK(bad.code == 1);
+    CHECK_THAT(bad.error, Contains(message));
+  }
+  folder.write("mark.txt", "fine\nthe </s> here\n");
+  REQUIRE(gradus_command(folder, "train text.txt --kind ngram --out words").code == 0);
+  const Result marked = gradus_command(folder, "score --model words mark.txt");
+  CHECK(marked.code == 1);
+  CHECK(marked.out.empty());
+  CHECK_THAT(marked.error, Contains("mark.txt, line 2: the word '</s>'"));
   refused(folder, "eval --model text.txt test.txt", {"text.txt"});
   refused(folder, "eval --model model missing.txt", {"missing.txt"});
   refused(folder, "generate --model model --top-p 2", {"top_p"});

@@ -1,5 +1,9 @@
 #include <array>
 
+#include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/matmul.hpp"
+#include "autograd/ops/reduction.hpp"
+#include "autograd/tape.hpp"
 #include "tensor/kernels/kernels.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/parallel.hpp"
@@ -144,4 +148,59 @@ TEST_CASE("matmul follows NumPy for vectors, batches and empty axes", "[matmul]"
   CHECK_THROWS_AS(matmul(zeros({2, 2, 3}), zeros({3, 3, 4})), ShapeError);
   CHECK_THROWS_AS(matmul(zeros({2, 3}), zeros({3, 2}, Dtype::f64)), DtypeError);
   CHECK_THROWS_WITH(linear(zeros({2, 3}), zeros({4, 2}), Tensor()), Contains("linear"));
+}
+
+TEST_CASE("a batch by one matrix is one product, with the bits of it flattened", "[matmul]") {
+  Rng rng(11);
+  const Tensor a = rng.normal({5, 4, 30}), b = rng.normal({30, 20}), flat = a.reshape({20, 30});
+  const Tensor one = matmul(flat, b).reshape({5, 4, 20});
+  CHECK(identical(matmul(a, b), one));
+  CHECK(identical(matmul(a, b.reshape({1, 30, 20})), one));
+  CHECK(identical(matmul(a.reshape({5, 1, 4, 30}), b.reshape({1, 1, 30, 20})), one.reshape({5, 1, 4, 20})));
+  CHECK(identical(matmul(a, transpose(b), {.transpose_b = true}), one));
+  // So is its gradient: the sum over the batch is inside of the product.
+  Tape tape;
+  const Variable x = tape.watch(a), w = tape.watch(b);
+  const Tensor g = rng.normal({5, 4, 20});
+  const Gradients gradients = tape.backward(sum(matmul(x, w) * Variable(g)));
+  CHECK(identical(gradients[w], matmul(flat, g.reshape({20, 20}), {.transpose_a = true})));
+}
+
+TEST_CASE("batches that broadcast equal products one by one", "[matmul]") {
+  Rng rng(12);
+  const Tensor a = rng.normal({3, 1, 4, 5}, 0, 1, Dtype::f64), b = rng.normal({2, 5, 6}, 0, 1, Dtype::f64);
+  const Tensor c = matmul(a, b);
+  REQUIRE(c.shape() == Shape{3, 2, 4, 6});
+  for (std::int64_t i = 0; i < 3; ++i) {
+    for (std::int64_t j = 0; j < 2; ++j)
+      CHECK(difference(c[i][j], naive(a[i][0], b[j], false, false)) < 1e-13);
+  }
+  const Tensor t = matmul(transpose(a), b, {.transpose_a = true});
+  CHECK(difference(t, c) < 1e-13);
+  CHECK(matmul(zeros({0, 4, 5}), zeros({5, 6})).shape() == Shape{0, 4, 6});
+  CHECK(matmul(zeros({0, 1, 4, 5}), zeros({2, 5, 6})).shape() == Shape{0, 2, 4, 6});
+  CHECK(identical(matmul(zeros({2, 4, 0}), zeros({0, 6})), zeros({2, 4, 6})));
+  CHECK(matmul(zeros({2, 4, 5}), zeros({5, 0})).shape() == Shape{2, 4, 0});
+  CHECK(linear(zeros({2, 3}), zeros({0, 3}), zeros({0})).shape() == Shape{2, 0});
+  CHECK(linear(zeros({2, 0}), zeros({3, 0}), ones({3})).text() == "[[1, 1, 1], [1, 1, 1]]");
+}
+
+TEST_CASE("a batch of small products has the same bits for any number of threads", "[matmul][threads]") {
+  Rng rng(13);
+  const Tensor a = rng.normal({60, 20, 30}), b = rng.normal({60, 30, 25});
+  set_threads(1);
+  const Tensor one = matmul(a, b);
+  for (const int count : {2, 3}) {
+    set_threads(count);
+    CHECK(identical(matmul(a, b), one));
+  }
+  set_threads(0);
+}
+
+TEST_CASE("errors of products of Variables name the user's place", "[matmul]") {
+  const Variable a(zeros({2, 3}));
+  CHECK_THROWS_WITH(matmul(a, a), Contains("at matmul_test.cpp:") && Contains("matmul: (2, 3) by (2, 3)"));
+  CHECK_THROWS_WITH(matmul(a, Variable(zeros({}))), Contains("at matmul_test.cpp:"));
+  CHECK_THROWS_WITH(linear(a, a, Variable()) + linear(a, Variable(zeros({4, 2})), Variable()),
+                    Contains("at matmul_test.cpp:") && Contains("linear: x (2, 3), weight (4, 2)"));
 }

@@ -1,5 +1,6 @@
 #include "autograd/ops/matmul.hpp"
 
+#include "autograd/located.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/record.hpp"
@@ -9,27 +10,33 @@ namespace gradus {
 namespace {
 
 /// (..., width) as (rows, width)
+Shape flat(const Shape& shape) {
+  std::int64_t rows = 1;
+  for (int axis = 0; axis + 1 < shape.rank(); ++axis) rows *= shape[axis];
+  return {rows, shape[-1]};
+}
 Variable flat(const Variable& x) {
-  return reshape(x, {x.size() / x.dim(-1), x.dim(-1)});
+  return reshape(x, flat(x.shape()));
 }
 Tensor flat(const Tensor& x) {
-  return x.reshape({x.size() / x.dim(-1), x.dim(-1)});
-}
-bool has_rows(const Variable& x) {
-  return x.size() > 0;
+  return x.reshape(flat(x.shape()));
 }
 
 /// The product for operands of rank 2 and up; the gradient of each is another product.
 Variable product(const Variable& a, const Variable& b, MatmulOptions t, Where where) {
-  return record({"matmul", where}, matmul(a.value(), b.value(), t),
+  Tensor value = located(where, [&] { return matmul(a.value(), b.value(), t); });
+  // A matrix that serves a whole batch: the sum over the batch is one product, like the forward.
+  const bool shared = b.rank() == 2 && a.rank() > 2 && !t.transpose_a;
+  return record({"matmul", where}, std::move(value),
                 wrt(a,
                     [b, t](const Variable& g) {
                       return t.transpose_a ? matmul(b, g, {.transpose_a = t.transpose_b, .transpose_b = true})
                                            : matmul(g, b, {.transpose_b = !t.transpose_b});
                     }),
-                wrt(b, [a, t](const Variable& g) {
-                  return t.transpose_b ? matmul(g, a, {.transpose_a = true, .transpose_b = t.transpose_a})
-                                       : matmul(a, g, {.transpose_a = !t.transpose_a});
+                wrt(b, [a, t, shared](const Variable& g) {
+                  const Variable left = shared ? flat(a) : a, up = shared ? flat(g) : g;
+                  return t.transpose_b ? matmul(up, left, {.transpose_a = true, .transpose_b = t.transpose_a})
+                                       : matmul(left, up, {.transpose_a = !t.transpose_a});
                 }));
 }
 
@@ -37,7 +44,8 @@ Variable product(const Variable& a, const Variable& b, MatmulOptions t, Where wh
 
 Variable matmul(const Variable& a, const Variable& b, MatmulOptions options, Where where) {
   if (a.rank() >= 2 && b.rank() >= 2) return product(a, b, options, where);
-  if (a.rank() == 0 || b.rank() == 0) matmul(a.value(), b.value(), options);  // throws
+  if (a.rank() == 0 || b.rank() == 0)
+    located(where, [&] { matmul(a.value(), b.value(), options); });  // throws
   const Variable left = a.rank() == 1 ? reshape(a, {1, a.dim(0)}, where) : a;
   const Variable right = b.rank() == 1 ? reshape(b, {b.dim(0), 1}, where) : b;
   if (a.rank() == 1) options.transpose_a = false;
@@ -50,21 +58,15 @@ Variable matmul(const Variable& a, const Variable& b, MatmulOptions options, Whe
 }
 
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias, Where where) {
-  Tensor value = linear(x.value(), weight.value(), bias.value());
-  const Shape weight_shape = weight.shape();
-  return record({"linear", where}, std::move(value),
-                wrt(x, [weight](const Variable& g) { return matmul(g, weight); }),
-                wrt(
-                    weight,
-                    [x, weight_shape](const Variable& g) {
-                      if (!has_rows(x) || !has_rows(g)) return Variable(zeros(weight_shape, x.dtype()));
-                      return matmul(flat(g), flat(x), {.transpose_a = true});
-                    },
-                    [x](const Tensor& g, Tensor& sum) {
-                      if (!has_rows(x) || g.size() == 0) return;
-                      add_matmul(sum, flat(g), flat(x.value()), {.transpose_a = true});
-                    }),
-                wrt(bias, [](const Variable& g) { return g; }));
+  Tensor value = located(where, [&] { return linear(x.value(), weight.value(), bias.value()); });
+  return record(
+      {"linear", where}, std::move(value), wrt(x, [weight](const Variable& g) { return matmul(g, weight); }),
+      wrt(
+          weight, [x](const Variable& g) { return matmul(flat(g), flat(x), {.transpose_a = true}); },
+          [x](const Tensor& g, Tensor& sum) {
+            add_matmul(sum, flat(g), flat(x.value()), {.transpose_a = true});
+          }),
+      wrt(bias, [](const Variable& g) { return g; }));
 }
 
 }  // namespace gradus

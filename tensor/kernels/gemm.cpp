@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::int64_t depth_block = 384;  // of k: a panel of this depth stays in the first-level cache
 constexpr std::int64_t rows_block = 252;   // a multiple of both tile heights (6 and 14)
+constexpr std::int64_t small_work = std::int64_t{1} << 15;     // multiply-adds
 constexpr std::int64_t parallel_work = std::int64_t{1} << 20;  // multiply-adds
 
 /// Aligned scratch, kept for the thread's next call.
@@ -128,6 +129,40 @@ void multiply(const Gemm<T>& call, std::int64_t row, std::int64_t rows, std::int
   }
 }
 
+/// The same for a product too small to be worth packing A or a full tile. The sums run in the same order.
+template <class T>
+void multiply_small(const Gemm<T>& call) {
+  const Table<T>& table = table_of<T>();
+  SmallProduct<T> s{.m = call.m,
+                    .n = call.n,
+                    .k = call.k,
+                    .a = call.a,
+                    .a_row = call.a_transposed ? 1 : call.lda,
+                    .a_col = call.a_transposed ? call.lda : 1,
+                    .panels = nullptr,
+                    .c = call.c,
+                    .ldc = call.ldc,
+                    .alpha = call.alpha,
+                    .beta = call.beta,
+                    .bias = call.bias};
+  Source<T> right = source(call.b, call.ldb, call.b_transposed);
+  if (call.n == 1 && call.ldc == 1 && call.m > 1 && call.bias == nullptr) {
+    // One column: its transpose fills a register where it would use one lane.
+    right = Source<T>{call.a, s.a_col, s.a_row};
+    const Source<T> left = source(call.b, call.ldb, call.b_transposed);
+    s.a = left.data;
+    s.a_row = 0;
+    s.a_col = left.row_stride;
+    s.m = 1;
+    s.n = call.m;
+    s.ldc = call.m;
+  }
+  T* const panels = right_scratch<T>().get(round_up(s.n, table.lanes) * s.k);
+  pack(right.data, right.col_stride, right.row_stride, s.n, s.k, table.lanes, panels);
+  s.panels = panels;
+  table.small_product(s);
+}
+
 /// Few rows by a transposed right side, such as one token by a weight: a dot product an element, B read once.
 template <class T>
 void multiply_rows(const Gemm<T>& call) {
@@ -183,6 +218,7 @@ void gemm(const Gemm<T>& call) {
   if (call.m == 0 || call.n == 0) return;
   if (call.k == 0) return scale_only(call);
   if (call.m <= 2 && call.b_transposed && !call.a_transposed) return multiply_rows(call);
+  if (call.m * call.n * call.k <= small_work) return multiply_small(call);
   split<T>(call.m, call.n, call.k,
            [&](std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
              multiply(call, row, rows, col, cols);

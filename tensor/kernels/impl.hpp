@@ -37,4 +37,6 @@ constexpr Table<T> table{.unary = unary<T>,
                          .dot = dot<T>,
                          .tile_rows = tile_rows,
                          .tile_cols = tile_batches* lanes<T>,
-                         .tile = tile<T>};
+                         .tile = tile<T>,
+                         .lanes = lanes<T>,
+                         .small_product = small_product<T>};

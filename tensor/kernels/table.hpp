@@ -15,6 +15,20 @@ struct LogSum {
   double log_total;
 };
 
+/// C = alpha * A B + beta * C + bias for a few rows and columns. A is read in place by its strides; B is
+/// packed in panels of `lanes` columns, (k, lanes) each, padded with zeros.
+template <class T>
+struct SmallProduct {
+  std::int64_t m, n, k;
+  const T* a;
+  std::int64_t a_row, a_col;
+  const T* panels;
+  T* c;
+  std::int64_t ldc;
+  T alpha, beta;
+  const T* bias;  // (n) or null
+};
+
 template <class T>
 struct Table {
   void (*unary)(Unary op, const T* x, T* y, std::int64_t n);
@@ -42,6 +56,8 @@ struct Table {
   /// by tile_cols, both packed and padded with zeros.
   void (*tile)(std::int64_t k, const T* a, const T* b, T* c, std::int64_t ldc, std::int64_t rows,
                std::int64_t cols, T alpha, T beta, const T* bias);
+  std::int64_t lanes;  // elements of one register
+  void (*small_product)(const SmallProduct<T>& product);
 };
 
 struct InstructionSet {

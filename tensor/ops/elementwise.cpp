@@ -1,4 +1,5 @@
 #include <array>
+#include <optional>
 
 #include "tensor/kernels/kernels.hpp"
 #include "tensor/ops.hpp"
@@ -12,15 +13,16 @@ using kernels::Binary;
 using kernels::Ternary;
 using kernels::Unary;
 
-Tensor map(Unary op, Tensor x) {
-  Tensor out = x.unique() ? std::move(x) : Tensor::uninitialized(x.shape(), x.dtype());
-  const Tensor& from = x.defined() ? x : out;
-  visit_dtype(out.dtype(), [&](auto tag) {
+Tensor map(Unary op, const TensorArgument& x) {
+  const Tensor& from = x.tensor();
+  const std::int64_t n = from.size();
+  return visit_dtype(from.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    T* const to = out.mutable_data<T>();
-    kernels::unary<T>(op, from.data<T>(), to, out.size());
+    const T* const values = from.data<T>();
+    Tensor out = x.reusable() ? x.reuse() : Tensor::uninitialized(from.shape(), dtype_of<T>());
+    kernels::unary<T>(op, values, out.mutable_data<T>(), n);
+    return out;
   });
-  return out;
 }
 
 /// How the operands of a broadcast op are walked: their strides along the axes of the result, 0 where they
@@ -113,6 +115,9 @@ void run_broadcast(Op op, const Walk<N>& w, const Pointers<T, N>& x, T* y) {
   parallel::for_range(rows, length * kernels::cost(op), run_rows);
 }
 
+template <std::size_t N>
+using Operands = std::array<const TensorOperand*, N>;
+
 /// The dtype and the shape that the operands of an op have together.
 struct Common {
   Dtype dtype = Dtype::f64;  // of numbers alone
@@ -121,12 +126,12 @@ struct Common {
 
 /// Throws unless the operands are of one dtype and broadcast; numbers have rank 0 and any dtype.
 template <std::size_t N>
-Common common(const char* name, const std::array<TensorOperand, N>& xs, std::array<Shape, N>& shapes) {
+Common common(const char* name, const Operands<N>& xs, std::array<Shape, N>& shapes) {
   Common out;
   const Tensor* first = nullptr;
   for (std::size_t k = 0; k < N; ++k) {
-    if (xs[k].is_number()) continue;
-    const Tensor& x = xs[k].tensor;
+    if (xs[k]->is_number()) continue;
+    const Tensor& x = xs[k]->tensor();
     shapes[k] = x.shape();
     if (first == nullptr) {
       first = &x;
@@ -148,11 +153,16 @@ struct Sources {
   Pointers<T, N> x{};
   Flags<N> scalar{};
 
-  explicit Sources(const std::array<TensorOperand, N>& xs) {
+  explicit Sources(const Operands<N>& xs) {
     for (std::size_t k = 0; k < N; ++k) {
-      numbers[k] = static_cast<T>(xs[k].number);
-      x[k] = xs[k].is_number() ? &numbers[k] : xs[k].tensor.template data<T>();
-      scalar[k] = xs[k].is_number() || xs[k].tensor.size() == 1;
+      if (xs[k]->is_number()) {
+        numbers[k] = static_cast<T>(xs[k]->number());
+        x[k] = &numbers[k];
+        scalar[k] = true;
+      } else {
+        x[k] = xs[k]->tensor().template data<T>();
+        scalar[k] = xs[k]->tensor().size() == 1;
+      }
     }
   }
   Sources(const Sources&) = delete;
@@ -197,19 +207,19 @@ T apply(Binary op, const Pointers<T, 2>& x) {
 /// Scalars of rank 0, the most frequent operands of small networks, without the general machinery. Undefined
 /// when an operand is none, or the dtypes differ.
 template <class Op, std::size_t N>
-Tensor combine_scalars(Op op, std::array<TensorOperand, N>& xs) {
+Tensor combine_scalars(Op op, const Operands<N>& xs) {
   const Tensor* first = nullptr;
-  TensorOperand* dying = nullptr;
-  for (TensorOperand& x : xs) {
-    if (x.is_number()) continue;
-    if (x.tensor.rank() != 0 || (first != nullptr && first->dtype() != x.tensor.dtype())) return {};
-    first = &x.tensor;
-    if (x.tensor.unique()) dying = &x;
+  const TensorOperand* dying = nullptr;
+  for (const TensorOperand* x : xs) {
+    if (x->is_number()) continue;
+    if (x->tensor().rank() != 0 || (first != nullptr && first->dtype() != x->tensor().dtype())) return {};
+    first = &x->tensor();
+    if (x->reusable()) dying = x;
   }
   return visit_dtype(first != nullptr ? first->dtype() : Dtype::f64, [&](auto tag) {
     using T = decltype(tag);
     const T y = apply<T>(op, Sources<T, N>(xs).x);
-    Tensor out = dying != nullptr ? std::move(dying->tensor) : Tensor::uninitialized({}, dtype_of<T>());
+    Tensor out = dying != nullptr ? dying->reuse() : Tensor::uninitialized({}, dtype_of<T>());
     *out.mutable_data<T>() = y;
     return out;
   });
@@ -225,21 +235,20 @@ bool alike(const Tensor& a, const Tensor& b) {
 
 /// Tensors of one shape and numbers, where nothing is to be stretched. Undefined when an operand is another.
 template <class Op, std::size_t N>
-Tensor combine_alike(Op op, std::array<TensorOperand, N>& xs) {
-  const TensorOperand* first = nullptr;
-  TensorOperand* dying = nullptr;
-  for (TensorOperand& x : xs) {
-    if (x.is_number()) continue;
-    if (first == nullptr) first = &x;
-    if (!alike(first->tensor, x.tensor)) return {};
-    if (x.tensor.unique()) dying = &x;
+Tensor combine_alike(Op op, const Operands<N>& xs) {
+  const Tensor* first = nullptr;
+  const TensorOperand* dying = nullptr;
+  for (const TensorOperand* x : xs) {
+    if (x->is_number()) continue;
+    if (first == nullptr) first = &x->tensor();
+    if (!alike(*first, x->tensor())) return {};
+    if (x->reusable()) dying = x;
   }
-  return visit_dtype(first->tensor.dtype(), [&](auto tag) {
+  return visit_dtype(first->dtype(), [&](auto tag) {
     using T = decltype(tag);
     const Sources<T, N> from(xs);
     // A dying operand gives its buffer; each element is read before it is written.
-    Tensor out = dying != nullptr ? std::move(dying->tensor)
-                                  : Tensor::uninitialized(first->tensor.shape(), dtype_of<T>());
+    Tensor out = dying != nullptr ? dying->reuse() : Tensor::uninitialized(first->shape(), dtype_of<T>());
     T* const to = out.mutable_data<T>();
     run(op, from.x, from.scalar, to, out.size());
     return out;
@@ -247,7 +256,7 @@ Tensor combine_alike(Op op, std::array<TensorOperand, N>& xs) {
 }
 
 template <class Op, std::size_t N>
-Tensor combine(const char* name, Op op, std::array<TensorOperand, N> xs) {
+Tensor combine(const char* name, Op op, const Operands<N>& xs) {
   if (Tensor out = combine_scalars(op, xs); out.defined()) return out;
   if (Tensor out = combine_alike(op, xs); out.defined()) return out;
   std::array<Shape, N> shapes;
@@ -257,21 +266,50 @@ Tensor combine(const char* name, Op op, std::array<TensorOperand, N> xs) {
     const Sources<T, N> from(xs);
     Tensor out;  // in the buffer of a dying operand of the result's shape, if there is one
     for (std::size_t k = 0; k < N && !out.defined(); ++k) {
-      if (xs[k].tensor.defined() && xs[k].tensor.unique() && shapes[k] == all.shape)
-        out = std::move(xs[k].tensor);
+      if (shapes[k] == all.shape && xs[k]->reusable()) out = xs[k]->reuse();
     }
     if (!out.defined()) out = Tensor::uninitialized(all.shape, all.dtype);
     compute(op, from, shapes, all.shape, out.mutable_data<T>());
     return out;
   });
 }
-Tensor combine(const char* name, Binary op, TensorOperand& a, TensorOperand& b) {
-  return combine(name, op, std::array{std::move(a), std::move(b)});
+
+/// The dtype of two operands that are numbers or of rank 0; nothing when they are not, or differ in dtype.
+/// What a tape over scalars does most, so it is asked before the general machinery is set up.
+std::optional<Dtype> scalars(const TensorOperand& a, const TensorOperand& b) {
+  if (a.is_number() || b.is_number()) {
+    if (a.is_number() && b.is_number()) return Dtype::f64;
+    const Tensor& x = a.is_number() ? b.tensor() : a.tensor();
+    return x.rank() == 0 ? std::optional(x.dtype()) : std::nullopt;
+  }
+  const bool both =
+      a.tensor().rank() == 0 && b.tensor().rank() == 0 && a.tensor().dtype() == b.tensor().dtype();
+  return both ? std::optional(a.tensor().dtype()) : std::nullopt;
+}
+template <class T>
+Tensor combine_two_scalars(Binary op, const TensorOperand& a, const TensorOperand& b) {
+  const auto value = [](const TensorOperand& x) {
+    return x.is_number() ? static_cast<T>(x.number()) : *x.tensor().template data<T>();
+  };
+  const T x = value(a), y = value(b);
+  Tensor out = !a.is_number() && a.reusable()   ? a.reuse()
+               : !b.is_number() && b.reusable() ? b.reuse()
+                                                : Tensor::uninitialized({}, dtype_of<T>());
+  *out.mutable_data<T>() = apply<T>(op, {&x, &y});
+  return out;
+}
+Tensor combine(const char* name, Binary op, const TensorOperand& a, const TensorOperand& b) {
+  if (const std::optional<Dtype> dtype = scalars(a, b)) {
+    return *dtype == Dtype::f32 ? combine_two_scalars<float>(op, a, b)
+                                : combine_two_scalars<double>(op, a, b);
+  }
+  return combine(name, op, Operands<2>{&a, &b});
 }
 
 /// x = op(x, y), in x's memory unless another Tensor shares it. x is as before when this throws.
-Tensor& update(const char* name, Binary op, Tensor& x, TensorOperand y) {
-  std::array<TensorOperand, 2> xs{TensorOperand(x), std::move(y)};
+Tensor& update(const char* name, Binary op, Tensor& x, const TensorOperand& y) {
+  const TensorOperand left(x);
+  const Operands<2> xs{&left, &y};
   std::array<Shape, 2> shapes;
   const Common all = common(name, xs, shapes);
   if (all.shape != shapes[0]) {
@@ -283,8 +321,8 @@ Tensor& update(const char* name, Binary op, Tensor& x, TensorOperand y) {
   visit_dtype(all.dtype, [&](auto tag) {
     using T = decltype(tag);
     const Sources<T, 2> from(xs);
-    xs[0].tensor = Tensor();
-    Tensor out = x.unique() ? std::move(x) : Tensor::uninitialized(all.shape, all.dtype);
+    if (x.unique()) return compute(op, from, shapes, all.shape, x.mutable_data<T>());
+    Tensor out = Tensor::uninitialized(all.shape, all.dtype);
     compute(op, from, shapes, all.shape, out.mutable_data<T>());
     x = std::move(out);
   });
@@ -293,195 +331,196 @@ Tensor& update(const char* name, Binary op, Tensor& x, TensorOperand y) {
 
 }  // namespace
 
-Tensor operator+(TensorOperand a, TensorOperand b) {
+Tensor operator+(const TensorOperand& a, const TensorOperand& b) {
   return combine("add", Binary::add, a, b);
 }
-Tensor operator-(TensorOperand a, TensorOperand b) {
+Tensor operator-(const TensorOperand& a, const TensorOperand& b) {
   return combine("sub", Binary::sub, a, b);
 }
-Tensor operator*(TensorOperand a, TensorOperand b) {
+Tensor operator*(const TensorOperand& a, const TensorOperand& b) {
   return combine("mul", Binary::mul, a, b);
 }
-Tensor operator/(TensorOperand a, TensorOperand b) {
+Tensor operator/(const TensorOperand& a, const TensorOperand& b) {
   return combine("div", Binary::div, a, b);
 }
-Tensor maximum(TensorOperand a, TensorOperand b) {
+Tensor maximum(const TensorOperand& a, const TensorOperand& b) {
   return combine("maximum", Binary::maximum, a, b);
 }
-Tensor minimum(TensorOperand a, TensorOperand b) {
+Tensor minimum(const TensorOperand& a, const TensorOperand& b) {
   return combine("minimum", Binary::minimum, a, b);
 }
-Tensor pow(TensorOperand a, TensorOperand b) {
+Tensor pow(const TensorOperand& a, const TensorOperand& b) {
   if (b.is_number() && !a.is_number()) {
-    if (b.number == 2) return square(std::move(a.tensor));
-    if (b.number == -1) return reciprocal(std::move(a.tensor));
+    if (b.number() == 2) return square(a);
+    if (b.number() == -1) return reciprocal(a);
   }
   return combine("pow", Binary::pow, a, b);
 }
-Tensor atan2(TensorOperand a, TensorOperand b) {
+Tensor atan2(const TensorOperand& a, const TensorOperand& b) {
   return combine("atan2", Binary::atan2, a, b);
 }
-Tensor fmod(TensorOperand a, TensorOperand b) {
+Tensor fmod(const TensorOperand& a, const TensorOperand& b) {
   return combine("fmod", Binary::fmod, a, b);
 }
-Tensor less(TensorOperand a, TensorOperand b) {
+Tensor less(const TensorOperand& a, const TensorOperand& b) {
   return combine("less", Binary::less, a, b);
 }
-Tensor less_equal(TensorOperand a, TensorOperand b) {
+Tensor less_equal(const TensorOperand& a, const TensorOperand& b) {
   return combine("less_equal", Binary::less_equal, a, b);
 }
-Tensor greater(TensorOperand a, TensorOperand b) {
+Tensor greater(const TensorOperand& a, const TensorOperand& b) {
   return combine("greater", Binary::less, b, a);
 }
-Tensor greater_equal(TensorOperand a, TensorOperand b) {
+Tensor greater_equal(const TensorOperand& a, const TensorOperand& b) {
   return combine("greater_equal", Binary::less_equal, b, a);
 }
-Tensor equal(TensorOperand a, TensorOperand b) {
+Tensor equal(const TensorOperand& a, const TensorOperand& b) {
   return combine("equal", Binary::equal, a, b);
 }
-Tensor not_equal(TensorOperand a, TensorOperand b) {
+Tensor not_equal(const TensorOperand& a, const TensorOperand& b) {
   return combine("not_equal", Binary::not_equal, a, b);
 }
-Tensor operator<(TensorOperand a, TensorOperand b) {
-  return less(std::move(a), std::move(b));
+Tensor operator<(const TensorOperand& a, const TensorOperand& b) {
+  return less(a, b);
 }
-Tensor operator<=(TensorOperand a, TensorOperand b) {
-  return less_equal(std::move(a), std::move(b));
+Tensor operator<=(const TensorOperand& a, const TensorOperand& b) {
+  return less_equal(a, b);
 }
-Tensor operator>(TensorOperand a, TensorOperand b) {
-  return greater(std::move(a), std::move(b));
+Tensor operator>(const TensorOperand& a, const TensorOperand& b) {
+  return greater(a, b);
 }
-Tensor operator>=(TensorOperand a, TensorOperand b) {
-  return greater_equal(std::move(a), std::move(b));
-}
-
-Tensor& operator+=(Tensor& x, TensorOperand y) {
-  return update("+=", Binary::add, x, std::move(y));
-}
-Tensor& operator-=(Tensor& x, TensorOperand y) {
-  return update("-=", Binary::sub, x, std::move(y));
-}
-Tensor& operator*=(Tensor& x, TensorOperand y) {
-  return update("*=", Binary::mul, x, std::move(y));
-}
-Tensor& operator/=(Tensor& x, TensorOperand y) {
-  return update("/=", Binary::div, x, std::move(y));
+Tensor operator>=(const TensorOperand& a, const TensorOperand& b) {
+  return greater_equal(a, b);
 }
 
-Tensor polygamma(int n, Tensor x) {
+Tensor& operator+=(Tensor& x, const TensorOperand& y) {
+  return update("+=", Binary::add, x, y);
+}
+Tensor& operator-=(Tensor& x, const TensorOperand& y) {
+  return update("-=", Binary::sub, x, y);
+}
+Tensor& operator*=(Tensor& x, const TensorOperand& y) {
+  return update("*=", Binary::mul, x, y);
+}
+Tensor& operator/=(Tensor& x, const TensorOperand& y) {
+  return update("/=", Binary::div, x, y);
+}
+
+Tensor polygamma(int n, const TensorArgument& x) {
   if (n < 0) fail<ArgumentError>("polygamma({}, x): the order counts derivatives of digamma, from 0", n);
-  return combine("polygamma", Binary::polygamma, std::array{TensorOperand(n), TensorOperand(std::move(x))});
+  const TensorOperand order(n);
+  if (x.reusable()) return combine("polygamma", Binary::polygamma, order, x.reuse());
+  return combine("polygamma", Binary::polygamma, order, x.tensor());
 }
-Tensor digamma(Tensor x) {
-  return polygamma(0, std::move(x));
-}
-
-Tensor fma(TensorOperand a, TensorOperand b, TensorOperand c) {
-  return combine("fma", Ternary::fma, std::array{std::move(a), std::move(b), std::move(c)});
-}
-Tensor where(TensorOperand condition, TensorOperand a, TensorOperand b) {
-  return combine("where", Ternary::where, std::array{std::move(condition), std::move(a), std::move(b)});
-}
-Tensor clamp(TensorOperand x, TensorOperand low, TensorOperand high) {
-  TensorOperand raised = combine("clamp", Binary::maximum, x, low);
-  return combine("clamp", Binary::minimum, raised, high);
+Tensor digamma(const TensorArgument& x) {
+  return polygamma(0, x);
 }
 
-Tensor operator-(Tensor x) {
-  return map(Unary::neg, std::move(x));
+Tensor fma(const TensorOperand& a, const TensorOperand& b, const TensorOperand& c) {
+  return combine("fma", Ternary::fma, Operands<3>{&a, &b, &c});
 }
-Tensor abs(Tensor x) {
-  return map(Unary::abs, std::move(x));
+Tensor where(const TensorOperand& condition, const TensorOperand& a, const TensorOperand& b) {
+  return combine("where", Ternary::where, Operands<3>{&condition, &a, &b});
 }
-Tensor sign(Tensor x) {
-  return map(Unary::sign, std::move(x));
+Tensor clamp(const TensorOperand& x, const TensorOperand& low, const TensorOperand& high) {
+  return combine("clamp", Binary::minimum, combine("clamp", Binary::maximum, x, low), high);
 }
-Tensor square(Tensor x) {
-  return map(Unary::square, std::move(x));
+
+Tensor operator-(const TensorArgument& x) {
+  return map(Unary::neg, x);
 }
-Tensor sqrt(Tensor x) {
-  return map(Unary::sqrt, std::move(x));
+Tensor abs(const TensorArgument& x) {
+  return map(Unary::abs, x);
 }
-Tensor rsqrt(Tensor x) {
-  return map(Unary::rsqrt, std::move(x));
+Tensor sign(const TensorArgument& x) {
+  return map(Unary::sign, x);
 }
-Tensor reciprocal(Tensor x) {
-  return map(Unary::reciprocal, std::move(x));
+Tensor square(const TensorArgument& x) {
+  return map(Unary::square, x);
 }
-Tensor exp(Tensor x) {
-  return map(Unary::exp, std::move(x));
+Tensor sqrt(const TensorArgument& x) {
+  return map(Unary::sqrt, x);
 }
-Tensor expm1(Tensor x) {
-  return map(Unary::expm1, std::move(x));
+Tensor rsqrt(const TensorArgument& x) {
+  return map(Unary::rsqrt, x);
 }
-Tensor log(Tensor x) {
-  return map(Unary::log, std::move(x));
+Tensor reciprocal(const TensorArgument& x) {
+  return map(Unary::reciprocal, x);
 }
-Tensor log1p(Tensor x) {
-  return map(Unary::log1p, std::move(x));
+Tensor exp(const TensorArgument& x) {
+  return map(Unary::exp, x);
 }
-Tensor log2(Tensor x) {
-  return map(Unary::log2, std::move(x));
+Tensor expm1(const TensorArgument& x) {
+  return map(Unary::expm1, x);
 }
-Tensor sin(Tensor x) {
-  return map(Unary::sin, std::move(x));
+Tensor log(const TensorArgument& x) {
+  return map(Unary::log, x);
 }
-Tensor cos(Tensor x) {
-  return map(Unary::cos, std::move(x));
+Tensor log1p(const TensorArgument& x) {
+  return map(Unary::log1p, x);
 }
-Tensor tan(Tensor x) {
-  return map(Unary::tan, std::move(x));
+Tensor log2(const TensorArgument& x) {
+  return map(Unary::log2, x);
 }
-Tensor asin(Tensor x) {
-  return map(Unary::asin, std::move(x));
+Tensor sin(const TensorArgument& x) {
+  return map(Unary::sin, x);
 }
-Tensor acos(Tensor x) {
-  return map(Unary::acos, std::move(x));
+Tensor cos(const TensorArgument& x) {
+  return map(Unary::cos, x);
 }
-Tensor atan(Tensor x) {
-  return map(Unary::atan, std::move(x));
+Tensor tan(const TensorArgument& x) {
+  return map(Unary::tan, x);
 }
-Tensor sinh(Tensor x) {
-  return map(Unary::sinh, std::move(x));
+Tensor asin(const TensorArgument& x) {
+  return map(Unary::asin, x);
 }
-Tensor cosh(Tensor x) {
-  return map(Unary::cosh, std::move(x));
+Tensor acos(const TensorArgument& x) {
+  return map(Unary::acos, x);
 }
-Tensor tanh(Tensor x) {
-  return map(Unary::tanh, std::move(x));
+Tensor atan(const TensorArgument& x) {
+  return map(Unary::atan, x);
 }
-Tensor asinh(Tensor x) {
-  return map(Unary::asinh, std::move(x));
+Tensor sinh(const TensorArgument& x) {
+  return map(Unary::sinh, x);
 }
-Tensor acosh(Tensor x) {
-  return map(Unary::acosh, std::move(x));
+Tensor cosh(const TensorArgument& x) {
+  return map(Unary::cosh, x);
 }
-Tensor atanh(Tensor x) {
-  return map(Unary::atanh, std::move(x));
+Tensor tanh(const TensorArgument& x) {
+  return map(Unary::tanh, x);
 }
-Tensor erf(Tensor x) {
-  return map(Unary::erf, std::move(x));
+Tensor asinh(const TensorArgument& x) {
+  return map(Unary::asinh, x);
 }
-Tensor erfc(Tensor x) {
-  return map(Unary::erfc, std::move(x));
+Tensor acosh(const TensorArgument& x) {
+  return map(Unary::acosh, x);
 }
-Tensor lgamma(Tensor x) {
-  return map(Unary::lgamma, std::move(x));
+Tensor atanh(const TensorArgument& x) {
+  return map(Unary::atanh, x);
 }
-Tensor sigmoid(Tensor x) {
-  return map(Unary::sigmoid, std::move(x));
+Tensor erf(const TensorArgument& x) {
+  return map(Unary::erf, x);
 }
-Tensor relu(Tensor x) {
-  return map(Unary::relu, std::move(x));
+Tensor erfc(const TensorArgument& x) {
+  return map(Unary::erfc, x);
 }
-Tensor floor(Tensor x) {
-  return map(Unary::floor, std::move(x));
+Tensor lgamma(const TensorArgument& x) {
+  return map(Unary::lgamma, x);
 }
-Tensor ceil(Tensor x) {
-  return map(Unary::ceil, std::move(x));
+Tensor sigmoid(const TensorArgument& x) {
+  return map(Unary::sigmoid, x);
 }
-Tensor round(Tensor x) {
-  return map(Unary::round, std::move(x));
+Tensor relu(const TensorArgument& x) {
+  return map(Unary::relu, x);
+}
+Tensor floor(const TensorArgument& x) {
+  return map(Unary::floor, x);
+}
+Tensor ceil(const TensorArgument& x) {
+  return map(Unary::ceil, x);
+}
+Tensor round(const TensorArgument& x) {
+  return map(Unary::round, x);
 }
 
 void add_to(Tensor& sum, const Tensor& x) {
@@ -489,10 +528,14 @@ void add_to(Tensor& sum, const Tensor& x) {
     sum = x;
     return;
   }
-  if (sum.shape() == x.shape() && sum.dtype() == x.dtype()) {
+  if (sum.dtype() == x.dtype() && sum.same_shape(x)) {
     visit_dtype(sum.dtype(), [&](auto tag) {
       using T = decltype(tag);
       T* const to = sum.mutable_data<T>();
+      if (sum.rank() == 0) {
+        *to += *x.data<T>();
+        return;
+      }
       kernels::add_scaled<T>(T{1}, x.data<T>(), to, sum.size());
     });
     return;
@@ -501,7 +544,7 @@ void add_to(Tensor& sum, const Tensor& x) {
   if (broadcast_shapes("add_to", shape, x.shape()) != shape) {
     fail<ShapeError>("add_to: a sum of shape {} cannot take {}", shape, x.shape());
   }
-  sum = std::move(sum) + x;
+  sum = sum + x;
 }
 
 bool all_finite(const Tensor& x) {

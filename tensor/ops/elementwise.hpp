@@ -7,107 +7,130 @@
 /// domains the values are PyTorch's, unless said.
 namespace gradus {
 
-/// What an op of several operands takes: a Tensor or a number. A dying temporary hands its buffer to the
-/// result. Throws ShapeError for an undefined Tensor.
-struct TensorOperand {
-  Tensor tensor;
-  double number = 0;
+/// What an op of one operand takes, for the length of the call: a Tensor. A dying temporary hands its buffer
+/// to the result.
+class TensorArgument {
+ public:
+  TensorArgument(const Tensor& x) noexcept : tensor_(&x) {}
+  TensorArgument(Tensor&& x) noexcept : tensor_(&x), dying_(&x) {}
+  TensorArgument(const TensorArgument&) = delete;
+  TensorArgument& operator=(const TensorArgument&) = delete;
+  ~TensorArgument() = default;
 
-  TensorOperand(const Tensor& x) : tensor(x) { x.dtype(); }
-  TensorOperand(Tensor&& x) : tensor(std::move(x)) { tensor.dtype(); }
-  TensorOperand(double x) : number(x) {}
-  bool is_number() const { return !tensor.defined(); }
+  const Tensor& tensor() const { return *tensor_; }
+  /// True when the tensor's buffer may be written to.
+  bool reusable() const { return dying_ != nullptr && dying_->unique(); }
+  /// The tensor itself when its buffer may be written to. Its elements stay readable where they are.
+  Tensor reuse() const { return std::move(*dying_); }
+
+ protected:
+  TensorArgument() = default;  // for numbers
+  const Tensor* tensor_ = nullptr;
+  Tensor* dying_ = nullptr;
 };
 
-Tensor operator+(TensorOperand a, TensorOperand b);
-Tensor operator-(TensorOperand a, TensorOperand b);
-Tensor operator*(TensorOperand a, TensorOperand b);
-Tensor operator/(TensorOperand a, TensorOperand b);
+/// What an op of several operands takes: a Tensor or a number.
+class TensorOperand : public TensorArgument {
+ public:
+  using TensorArgument::TensorArgument;
+  TensorOperand(double x) noexcept : number_(x) {}
+
+  bool is_number() const { return tensor_ == nullptr; }
+  double number() const { return number_; }
+
+ private:
+  double number_ = 0;
+};
+
+Tensor operator+(const TensorOperand& a, const TensorOperand& b);
+Tensor operator-(const TensorOperand& a, const TensorOperand& b);
+Tensor operator*(const TensorOperand& a, const TensorOperand& b);
+Tensor operator/(const TensorOperand& a, const TensorOperand& b);
 /// The larger and the smaller of two; NaN on either side wins.
-Tensor maximum(TensorOperand a, TensorOperand b);
-Tensor minimum(TensorOperand a, TensorOperand b);
+Tensor maximum(const TensorOperand& a, const TensorOperand& b);
+Tensor minimum(const TensorOperand& a, const TensorOperand& b);
 /// a^b; pow(x, 0) and pow(1, x) are 1 even at NaN.
-Tensor pow(TensorOperand a, TensorOperand b);
+Tensor pow(const TensorOperand& a, const TensorOperand& b);
 /// The angle of the point (x, y) in (-pi, pi].
-Tensor atan2(TensorOperand y, TensorOperand x);
+Tensor atan2(const TensorOperand& y, const TensorOperand& x);
 /// a - n b for the whole number n that leaves a remainder of a's sign and less than |b|.
-Tensor fmod(TensorOperand a, TensorOperand b);
+Tensor fmod(const TensorOperand& a, const TensorOperand& b);
 
 // Comparisons give 1 or 0 in the operands' dtype. NaN compares false, and not_equal true.
-Tensor less(TensorOperand a, TensorOperand b);
-Tensor less_equal(TensorOperand a, TensorOperand b);
-Tensor greater(TensorOperand a, TensorOperand b);
-Tensor greater_equal(TensorOperand a, TensorOperand b);
-Tensor equal(TensorOperand a, TensorOperand b);
-Tensor not_equal(TensorOperand a, TensorOperand b);
-Tensor operator<(TensorOperand a, TensorOperand b);
-Tensor operator<=(TensorOperand a, TensorOperand b);
-Tensor operator>(TensorOperand a, TensorOperand b);
-Tensor operator>=(TensorOperand a, TensorOperand b);
+Tensor less(const TensorOperand& a, const TensorOperand& b);
+Tensor less_equal(const TensorOperand& a, const TensorOperand& b);
+Tensor greater(const TensorOperand& a, const TensorOperand& b);
+Tensor greater_equal(const TensorOperand& a, const TensorOperand& b);
+Tensor equal(const TensorOperand& a, const TensorOperand& b);
+Tensor not_equal(const TensorOperand& a, const TensorOperand& b);
+Tensor operator<(const TensorOperand& a, const TensorOperand& b);
+Tensor operator<=(const TensorOperand& a, const TensorOperand& b);
+Tensor operator>(const TensorOperand& a, const TensorOperand& b);
+Tensor operator>=(const TensorOperand& a, const TensorOperand& b);
 
 /// x = x + y and so on; y broadcasts to the shape of x, which stays (ShapeError). Other Tensors that share
 /// x's storage keep their values. x is as before when this throws.
-Tensor& operator+=(Tensor& x, TensorOperand y);
-Tensor& operator-=(Tensor& x, TensorOperand y);
-Tensor& operator*=(Tensor& x, TensorOperand y);
-Tensor& operator/=(Tensor& x, TensorOperand y);
+Tensor& operator+=(Tensor& x, const TensorOperand& y);
+Tensor& operator-=(Tensor& x, const TensorOperand& y);
+Tensor& operator*=(Tensor& x, const TensorOperand& y);
+Tensor& operator/=(Tensor& x, const TensorOperand& y);
 
 /// a * b + c, rounded once where the processor can (with AVX2, AVX-512 and NEON it does).
-Tensor fma(TensorOperand a, TensorOperand b, TensorOperand c);
+Tensor fma(const TensorOperand& a, const TensorOperand& b, const TensorOperand& c);
 /// a where the condition is not 0, elsewhere b; all three broadcast. What is not chosen has no influence: NaN
 /// there does not spread.
-Tensor where(TensorOperand condition, TensorOperand a, TensorOperand b);
+Tensor where(const TensorOperand& condition, const TensorOperand& a, const TensorOperand& b);
 /// minimum(maximum(x, low), high): where the bounds cross, high wins.
-Tensor clamp(TensorOperand x, TensorOperand low, TensorOperand high);
+Tensor clamp(const TensorOperand& x, const TensorOperand& low, const TensorOperand& high);
 
-// One argument; by value, so that `exp(std::move(x))` and temporaries are computed in place.
-Tensor operator-(Tensor x);
-Tensor abs(Tensor x);
+// One argument; `exp(std::move(x))` and temporaries are computed in place.
+Tensor operator-(const TensorArgument& x);
+Tensor abs(const TensorArgument& x);
 /// 1, -1, or 0 at 0; NaN stays NaN, as in NumPy (PyTorch gives 0).
-Tensor sign(Tensor x);
-Tensor square(Tensor x);
-Tensor sqrt(Tensor x);
+Tensor sign(const TensorArgument& x);
+Tensor square(const TensorArgument& x);
+Tensor sqrt(const TensorArgument& x);
 /// 1 / sqrt(x)
-Tensor rsqrt(Tensor x);
-Tensor reciprocal(Tensor x);
-Tensor exp(Tensor x);
+Tensor rsqrt(const TensorArgument& x);
+Tensor reciprocal(const TensorArgument& x);
+Tensor exp(const TensorArgument& x);
 /// exp(x) - 1, accurate near 0.
-Tensor expm1(Tensor x);
-Tensor log(Tensor x);
+Tensor expm1(const TensorArgument& x);
+Tensor log(const TensorArgument& x);
 /// log(1 + x), accurate near 0.
-Tensor log1p(Tensor x);
-Tensor log2(Tensor x);
-Tensor sin(Tensor x);
-Tensor cos(Tensor x);
-Tensor tan(Tensor x);
-Tensor asin(Tensor x);
-Tensor acos(Tensor x);
-Tensor atan(Tensor x);
-Tensor sinh(Tensor x);
-Tensor cosh(Tensor x);
-Tensor tanh(Tensor x);
-Tensor asinh(Tensor x);
-Tensor acosh(Tensor x);
-Tensor atanh(Tensor x);
+Tensor log1p(const TensorArgument& x);
+Tensor log2(const TensorArgument& x);
+Tensor sin(const TensorArgument& x);
+Tensor cos(const TensorArgument& x);
+Tensor tan(const TensorArgument& x);
+Tensor asin(const TensorArgument& x);
+Tensor acos(const TensorArgument& x);
+Tensor atan(const TensorArgument& x);
+Tensor sinh(const TensorArgument& x);
+Tensor cosh(const TensorArgument& x);
+Tensor tanh(const TensorArgument& x);
+Tensor asinh(const TensorArgument& x);
+Tensor acosh(const TensorArgument& x);
+Tensor atanh(const TensorArgument& x);
 /// 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.
-Tensor erf(Tensor x);
+Tensor erf(const TensorArgument& x);
 /// 1 - erf(x), accurate where erf is near 1.
-Tensor erfc(Tensor x);
+Tensor erfc(const TensorArgument& x);
 /// log |Gamma(x)|; infinity at the poles 0, -1, -2, ...
-Tensor lgamma(Tensor x);
+Tensor lgamma(const TensorArgument& x);
 /// The n-th derivative of digamma, n >= 0 (ArgumentError). At the poles of odd n infinity, of even n > 0
 /// -infinity.
-Tensor polygamma(int n, Tensor x);
+Tensor polygamma(int n, const TensorArgument& x);
 /// The derivative of lgamma; NaN at -1, -2, ..., infinities of both signs at the two zeros.
-Tensor digamma(Tensor x);
+Tensor digamma(const TensorArgument& x);
 /// 1 / (1 + exp(-x))
-Tensor sigmoid(Tensor x);
+Tensor sigmoid(const TensorArgument& x);
 /// max(x, 0); NaN stays NaN.
-Tensor relu(Tensor x);
-Tensor floor(Tensor x);
-Tensor ceil(Tensor x);
+Tensor relu(const TensorArgument& x);
+Tensor floor(const TensorArgument& x);
+Tensor ceil(const TensorArgument& x);
 /// To the nearest whole number, halves to the even one.
-Tensor round(Tensor x);
+Tensor round(const TensorArgument& x);
 
 /// sum += x, broadcasting x to the shape of sum; makes sum zeros_like(x) first when it is undefined.
 void add_to(Tensor& sum, const Tensor& x);

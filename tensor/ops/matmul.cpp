@@ -1,9 +1,15 @@
 #include "tensor/kernels/kernels.hpp"
 #include "tensor/ops.hpp"
+#include "tensor/ops/batches.hpp"
+#include "tensor/parallel.hpp"
 
 namespace gradus {
 
 namespace {
+
+using detail::batch_place;
+using detail::leading;
+using detail::with_matrix;
 
 /// The lengths of a product of matrices.
 struct Lengths {
@@ -18,23 +24,6 @@ Lengths lengths_of(const Shape& a, const Shape& b, MatmulOptions t) {
                      t.transpose_a ? " transposed" : "", b, t.transpose_b ? " transposed" : "", k, k_right);
   }
   return {m, n, k};
-}
-
-Shape leading(const Shape& shape) {
-  return shape.erased(-1).erased(-1);
-}
-
-/// The place of batch `i` of a broadcast result in an operand's own batches.
-std::int64_t batch_place(std::int64_t i, const Shape& out, const Shape& operand) {
-  std::int64_t place = 0, stride = 1;
-  for (int axis = 1; axis <= out.rank(); ++axis) {
-    const std::int64_t at = i % out[-axis];
-    i /= out[-axis];
-    if (axis > operand.rank()) continue;
-    if (operand[-axis] != 1) place += at * stride;
-    stride *= operand[-axis];
-  }
-  return place;
 }
 
 template <class T>
@@ -53,6 +42,9 @@ void multiply(const T* a, const T* b, T* c, Lengths s, MatmulOptions t, T beta) 
                                  .beta = beta});
 }
 
+/// The multiply-adds from which a product is worth splitting, as gemm does, rather than a batch of them.
+constexpr std::int64_t split_from = std::int64_t{1} << 20;
+
 /// out = beta * out + a b over broadcast batches.
 void multiply_batches(const Tensor& a, const Tensor& b, Tensor& out, MatmulOptions t, bool add) {
   Lengths s = lengths_of(a.shape(), b.shape(), t);
@@ -62,15 +54,21 @@ void multiply_batches(const Tensor& a, const Tensor& b, Tensor& out, MatmulOptio
     const T* const q = b.data<T>();
     T* const to = out.mutable_data<T>();
     const T beta = add ? T{1} : T{0};
-    if (b.rank() == 2 && !t.transpose_a) {  // all rows of a at once
-      s.m = out.size() == 0 ? 0 : out.size() / s.n;
+    const Shape batches = leading(out.shape()), left = leading(a.shape()), right = leading(b.shape());
+    if (right.size() == 1 && left == batches && !t.transpose_a) {  // all rows of a at once
+      s.m *= batches.size();
       return multiply(p, q, to, s, t, beta);
     }
-    const Shape batches = leading(out.shape()), left = leading(a.shape()), right = leading(b.shape());
-    for (std::int64_t i = 0; i < batches.size(); ++i) {
-      multiply(p + batch_place(i, batches, left) * s.m * s.k, q + batch_place(i, batches, right) * s.k * s.n,
-               to + i * s.m * s.n, s, t, beta);
-    }
+    // Products too small to be shared among threads are handed out whole; gemm itself splits the others.
+    const auto range = [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        multiply(p + batch_place(i, batches, left) * s.m * s.k,
+                 q + batch_place(i, batches, right) * s.k * s.n, to + i * s.m * s.n, s, t, beta);
+      }
+    };
+    const std::int64_t work = s.m * s.n * s.k;
+    if (work >= split_from) return range(0, batches.size());
+    parallel::for_range(batches.size(), work + 1, range);
   });
 }
 
@@ -100,8 +98,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options) {
   }
   const Lengths s = lengths_of(a.shape(), b.shape(), options);
   const Shape batches = broadcast_shapes("matmul", leading(a.shape()), leading(b.shape()));
-  Tensor out = Tensor::uninitialized(batches.inserted(batches.rank(), s.m).inserted(batches.rank() + 1, s.n),
-                                     a.dtype());
+  Tensor out = Tensor::uninitialized(with_matrix(batches, s.m, s.n), a.dtype());
   multiply_batches(a, b, out, options, false);
   return out;
 }
@@ -112,7 +109,7 @@ void add_matmul(Tensor& sum, const Tensor& a, const Tensor& b, MatmulOptions opt
     fail<ShapeError>("add_matmul: {} by {}: matrices are needed", a.shape(), b.shape());
   const Lengths s = lengths_of(a.shape(), b.shape(), options);
   const Shape batches = broadcast_shapes("matmul", leading(a.shape()), leading(b.shape()));
-  const Shape shape = batches.inserted(batches.rank(), s.m).inserted(batches.rank() + 1, s.n);
+  const Shape shape = with_matrix(batches, s.m, s.n);
   if (sum.shape() != shape || sum.dtype() != a.dtype()) {
     fail<ShapeError>("add_matmul: a product of shape {} into a sum of shape {}", shape, sum.shape());
   }
@@ -134,7 +131,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   Tensor out = Tensor::uninitialized(x.shape().with(-1, out_width), x.dtype());
   visit_dtype(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels::gemm(kernels::Gemm<T>{.m = out.size() / out_width,
+    kernels::gemm(kernels::Gemm<T>{.m = out_width == 0 ? 0 : out.size() / out_width,
                                    .n = out_width,
                                    .k = in,
                                    .a = x.data<T>(),

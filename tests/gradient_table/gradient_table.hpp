@@ -40,6 +40,9 @@ std::vector<GradientRow> softmax_rows();
 std::vector<GradientRow> movement_rows();
 std::vector<GradientRow> indexing_rows();
 std::vector<GradientRow> matmul_rows();
+std::vector<GradientRow> linalg_rows();
+std::vector<GradientRow> einsum_rows();
+std::vector<GradientRow> conv_rows();
 std::vector<GradientRow> layer_rows();
 
 /// All rows; an op in the sources without one fails a test.

@@ -25,7 +25,11 @@ template <class T, class F, class... Xs>
 [[gnu::flatten]] void map(std::int64_t n, T* y, F f, const Xs*... xs) {
   std::int64_t i = 0;
   for (; i + lanes<T> <= n; i += lanes<T>) f(Batch<T>::load_unaligned(xs + i)...).store_unaligned(y + i);
-  if (i < n) store_part<T>(f(load_part<T>(xs + i, n - i)...), y + i, n - i);
+  if (n - i == 1) {  // a broadcast, since a batch loaded from one just stored element would wait for it
+    y[i] = f(Batch<T>(xs[i])...).get(0);
+  } else if (i < n) {
+    store_part<T>(f(load_part<T>(xs + i, n - i)...), y + i, n - i);
+  }
 }
 
 /// Calls f(offset, load, store) for each batch of `n` elements; load and store mind the last one's length.

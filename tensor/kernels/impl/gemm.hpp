@@ -22,6 +22,24 @@ T dot(const T* a, const T* b, std::int64_t n) {
   return total;
 }
 
+/// One batch of C: alpha * sum + beta * C + bias, of which `left` elements are there.
+template <class T>
+void finish_batch(const Batch<T>& sum, T* to, std::int64_t left, T alpha, T beta, const T* bias) {
+  using B = Batch<T>;
+  const auto finished = [&](const B& before, const B& added) {
+    const B scaled = alpha == T{1} ? sum : sum * B(alpha);
+    const B with = beta == T{0} ? scaled : xsimd::fma(B(beta), before, scaled);
+    return with + added;
+  };
+  if (left >= lanes<T>) {
+    const B before = beta == T{0} ? B(0) : B::load_unaligned(to);
+    finished(before, bias == nullptr ? B(0) : B::load_unaligned(bias)).store_unaligned(to);
+  } else if (left > 0) {
+    const B before = beta == T{0} ? B(0) : load_part<T>(to, left);
+    store_part<T>(finished(before, bias == nullptr ? B(0) : load_part<T>(bias, left)), to, left);
+  }
+}
+
 // 32 registers hold 28 accumulators, two batches of B and one element of A; 16 hold 12.
 constexpr int tile_rows = register_count == 32 ? 14 : 6;
 constexpr int tile_batches = 2;
@@ -48,26 +66,43 @@ void tile(std::int64_t k, const T* a, const T* b, T* c, std::int64_t ldc, std::i
     a += tile_rows;
     b += width;
   }
-  const auto finish = [&](B sum, B before, B added) {
-    const B scaled = alpha == T{1} ? sum : sum * B(alpha);
-    const B with = beta == T{0} ? scaled : xsimd::fma(B(beta), before, scaled);
-    return with + added;
-  };
 #pragma GCC unroll 16
   for (int i = 0; i < tile_rows; ++i) {
     if (i >= rows) break;
 #pragma GCC unroll 2
     for (int j = 0; j < tile_batches; ++j) {
-      T* const to = c + i * ldc + j * lanes<T>;
-      const std::int64_t left = cols - j * lanes<T>;
-      const T* const add = bias + j * lanes<T>;
-      if (left >= lanes<T>) {
-        const B before = beta == T{0} ? B(0) : B::load_unaligned(to);
-        finish(acc[i][j], before, bias == nullptr ? B(0) : B::load_unaligned(add)).store_unaligned(to);
-      } else if (left > 0) {
-        const B before = beta == T{0} ? B(0) : load_part<T>(to, left);
-        store_part<T>(finish(acc[i][j], before, bias == nullptr ? B(0) : load_part<T>(add, left)), to, left);
-      }
+      finish_batch<T>(acc[i][j], c + i * ldc + j * lanes<T>, cols - j * lanes<T>, alpha, beta,
+                      bias == nullptr ? nullptr : bias + j * lanes<T>);
     }
+  }
+}
+
+/// Up to `Rows` rows of a small product by one panel of B, A read in place: packing it would cost more.
+template <class T, int Rows>
+void small_rows(const SmallProduct<T>& s, std::int64_t row, const T* panel, std::int64_t col) {
+  using B = Batch<T>;
+  const T* const a = s.a + row * s.a_row;
+  B acc[Rows];
+#pragma GCC unroll 8
+  for (int i = 0; i < Rows; ++i) acc[i] = B(0);
+  for (std::int64_t p = 0; p < s.k; ++p) {
+    const B b = B::load_aligned(panel + p * lanes<T>);
+#pragma GCC unroll 8
+    for (int i = 0; i < Rows; ++i) acc[i] = xsimd::fma(B(a[i * s.a_row + p * s.a_col]), b, acc[i]);
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < Rows; ++i) {
+    finish_batch<T>(acc[i], s.c + (row + i) * s.ldc + col, s.n - col, s.alpha, s.beta,
+                    s.bias == nullptr ? nullptr : s.bias + col);
+  }
+}
+template <class T>
+void small_product(const SmallProduct<T>& s) {
+  const T* panel = s.panels;
+  for (std::int64_t col = 0; col < s.n; col += lanes<T>, panel += s.k * lanes<T>) {
+    std::int64_t row = 0;
+    for (; row + 8 <= s.m; row += 8) small_rows<T, 8>(s, row, panel, col);
+    for (; row + 2 <= s.m; row += 2) small_rows<T, 2>(s, row, panel, col);
+    for (; row < s.m; ++row) small_rows<T, 1>(s, row, panel, col);
   }
 }

@@ -1,0 +1,109 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "autograd/members.hpp"
+#include "tensor/error_context.hpp"
+
+namespace gradus {
+
+namespace detail {
+
+/// How the parts of one type of module are found; its address tells the types apart.
+struct ModuleType {
+  std::string (*name)();
+  /// Puts the path from a module of this type to its part of that type at that address into `path`; false
+  /// when it has none.
+  bool (*find)(const void* module, const void* part, const ModuleType* type, std::string& path);
+};
+
+/// "RecurrentNetwork<Lstm>" from the compiler's text of a function with "M = gradus::...".
+std::string short_type_name(const char* pretty_function);
+
+template <class M>
+std::string type_name() {
+  return short_type_name(__PRETTY_FUNCTION__);
+}
+
+/// Sets `path` to that of the wanted part inside this one, where it is, and `path` is then empty for the part
+/// itself. Looks at direct parts only, or at all.
+template <class Part>
+bool find_part(const Part& part, const void* wanted, const ModuleType* type, bool deep, std::string& path);
+
+template <class M>
+bool find_in_module(const void* module, const void* wanted, const ModuleType* type, std::string& path) {
+  const M& owner = *static_cast<const M*>(module);
+  // Most often the part is a direct one: a deep search would look at everything that stands before it.
+  for (const bool deep : {false, true}) {
+    bool found = false;
+    M::members(owner, [&](const auto& name, const auto& part) {
+      if (found || !find_part(part, wanted, type, deep, path)) return;
+      found = true;
+      path = path.empty() ? std::string(name) : std::string(name) + "." + path;
+    });
+    if (found) return true;
+  }
+  return false;
+}
+
+template <class M>
+constexpr ModuleType module_type{&type_name<M>, &find_in_module<M>};
+
+template <class Part>
+bool find_part(const Part& part, const void* wanted, const ModuleType* type, bool deep, std::string& path) {
+  if constexpr (std::is_same_v<Part, Parameter>) {
+    return false;
+  } else if constexpr (Module<const Part>) {
+    path.clear();
+    if (&part == wanted && &module_type<Part> == type) return true;
+    return deep && find_in_module<Part>(&part, wanted, type, path);
+  } else {
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      if (!find_part(part[i], wanted, type, deep, path)) continue;
+      path = path.empty() ? std::to_string(i) : std::to_string(i) + "." + path;
+      return true;
+    }
+    return false;
+  }
+}
+
+/// The call of a module, on the stack. `tape` and `scope` remember its entry in a tape's table.
+struct ModuleFrame : ErrorContext {
+  const void* module;
+  const ModuleType* type;  // null: stands in for entry `scope` of the tape
+  std::uint32_t tape = 0;
+  std::uint32_t scope = 0;
+};
+
+std::string module_text(ErrorContext& frame);
+
+}  // namespace detail
+
+/// Says that a module is being called, while it lives; the first line of a module's operator():
+///
+///   Variable operator()(const Variable& x) const {
+///     const InModule here(*this);
+///     return head(tanh(hidden(x)));
+///   }
+///
+/// Errors thrown inside then begin with the module's path, "in Model.encoder.layers.1: ", and so do the
+/// ops that a tape records, when it is printed or differentiated. The path is worked out when it is asked
+/// for, from `members`; a module that lacks this line is left out of it, and the path begins at the type of
+/// the outermost module that has it. The module must outlive the scope. Costs a few stores.
+class InModule : detail::ModuleFrame {
+ public:
+  template <Module M>
+  explicit InModule(const M& called) noexcept
+      : detail::ModuleFrame{{error_context, &detail::module_text}, &called, &detail::module_type<M>} {
+    error_context = this;
+  }
+  ~InModule() { error_context = outer; }
+  InModule(const InModule&) = delete;
+  InModule& operator=(const InModule&) = delete;
+};
+
+/// The path of the module that is being called on this thread, "LstmLm.head"; empty outside of all.
+std::string module_path();
+
+}  // namespace gradus

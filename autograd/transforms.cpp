@@ -1,0 +1,351 @@
+#include "autograd/transforms.hpp"
+
+#include <optional>
+
+#include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/movement.hpp"
+#include "autograd/record.hpp"
+#include "autograd/sweep.hpp"
+
+namespace gradus {
+
+namespace detail {
+
+namespace {
+
+void check_same(const char* verb, const char* what, const Variable& given, const Variable& like,
+                const char* of, Where where) {
+  if (given.shape() != like.shape()) {
+    fail<ShapeError>("{} at {}: {} of shape {} for {} of shape {}; they must be equal", verb, where.text(),
+                     what, given.shape(), of, like.shape());
+  }
+  if (given.dtype() != like.dtype()) {
+    fail<DtypeError>("{} at {}: {} of {} for {} of {}; convert it with to()", verb, where.text(), what,
+                     name_of(given.dtype()), of, name_of(like.dtype()));
+  }
+}
+
+Variable zeros_of(const Variable& x) {
+  return Variable(zeros_like(x.value()));
+}
+/// 1 at one element, else 0.
+Variable unit(const Variable& like, std::int64_t element) {
+  Tensor out = zeros_like(like.value());
+  visit_dtype(out.dtype(), [&](auto tag) { out.mutable_data<decltype(tag)>()[element] = 1; });
+  return Variable(std::move(out));
+}
+Shape joined(const Shape& a, const Shape& b) {
+  Shape out = a;
+  for (int i = 0; i < b.rank(); ++i) out = out.inserted(out.rank(), b[i]);
+  return out;
+}
+
+/// One call of f, recorded: on the active tape, or else on a tape of its own.
+class Call {
+ public:
+  Call(const LentFunction& f, Arguments xs, const char* verb, Where where)
+      : xs_(xs.begin(), xs.end()), verb_(verb), where_(where) {
+    if (active_head == nullptr) own_.emplace();
+    TapeStorage& tape = *active_tape();
+    if (own_) tape.others = Others::constants;
+    begin_ = static_cast<std::uint32_t>(tape.nodes.size());
+    if (f.captures()) {
+      for (const Variable& x : xs) nodes_.push_back(captured(tape, x));
+      y_ = f({});
+    } else {
+      Variables fresh;
+      for (const Variable& x : xs) fresh.push_back(enter(tape, x));
+      for (const Variable& x : fresh) nodes_.push_back(x.place().index);
+      y_ = f(fresh);
+    }
+    if (!y_.value().defined())
+      fail<ArgumentError>("{} at {}: f returned an undefined Variable", verb, where.text());
+    y_node_ = resolve(tape, y_, {verb, where});
+  }
+
+  const Variable& y() const { return y_; }
+  const Variables& xs() const { return xs_; }
+  const char* verb() const { return verb_; }
+  Where where() const { return where_; }
+  /// Whether results are to be recorded: they are read by a tape outside of the call.
+  bool is_recorded() const { return !own_.has_value(); }
+
+  void check_scalar() const {
+    if (y_.size() == 1) return;
+    fail<ShapeError>("{} at {}: f(x) has shape {}; take the sum or mean to get one number, or use jacobian",
+                     verb_, where_.text(), y_.shape());
+  }
+  /// The seed's product with the jacobian, an undefined Variable where y does not depend on an argument.
+  Variables pull(const Variable& seed, bool record, bool consume = false) {
+    if (y_node_ == no_node) return Variables(xs_.size());
+    const PathStart start{y_node_, seed};
+    return sweep_paths(*active_tape(), {&start, 1}, nodes_, options(begin_, record, consume));
+  }
+  /// The same for the gradients given by `pull`: the derivative of sum(gs * seeds).
+  Variables pull_again(const Variables& gs, Arguments seeds, bool consume = false) {
+    return sweep_paths(*active_tape(), starts(gs, seeds), nodes_, options(begin_, is_recorded(), consume));
+  }
+  /// What a sweep from the gradients gs reaches of one node.
+  Variable reach(const Variables& gs, Arguments seeds, std::uint32_t node, bool consume) {
+    return sweep_paths(*active_tape(), starts(gs, seeds), {&node, 1}, options(node, is_recorded(), consume))
+        .front();
+  }
+  /// A result as the caller gets it: zeros for nothing, a constant when no tape outlives the call.
+  Variable give(Variable x, const Variable& like) const {
+    if (!x.value().defined()) return zeros_of(like);
+    return is_recorded() ? std::move(x) : detach(x);
+  }
+  Variables give(Variables gs) const {
+    for (std::size_t i = 0; i < gs.size(); ++i) gs[i] = give(std::move(gs[i]), xs_[i]);
+    return gs;
+  }
+
+ private:
+  static PathOptions options(std::uint32_t begin, bool record, bool consume) {
+    return {.begin = begin, .record = record, .consume = consume};
+  }
+  /// x as an argument: a fresh node, so that derivatives with respect to it are partial.
+  Variable enter(TapeStorage& tape, const Variable& x) const {
+    const Op op(verb_, where_);
+    if (!x.value().defined()) fail<ArgumentError>("{} at {}: an argument is undefined", verb_, where_.text());
+    if (resolve(tape, x, op) == no_node) return push_node(tape, op, x.value(), nullptr, 0);
+    return record(op, x.value(), wrt(x, [](const Variable& g) { return g; }));
+  }
+  /// The node of a Variable that f captured.
+  std::uint32_t captured(TapeStorage& tape, const Variable& x) const {
+    const Op op(verb_, where_);
+    if (x.is_constant()) {
+      fail<TapeError>(
+          "{} at {}: f takes no argument, so the derivative is with respect to what it captured, but this is "
+          "a constant (shape {}); make it a Parameter, or an argument of f",
+          verb_, where_.text(), x.shape());
+    }
+    if (!own_) return resolve(tape, x, op);
+    const std::uint32_t node = push_node(tape, op, x.value(), nullptr, 0).place().index;
+    tape.captured.push_back({x, node});
+    return node;
+  }
+  static std::vector<PathStart> starts(const Variables& gs, Arguments seeds) {
+    std::vector<PathStart> out;
+    for (std::size_t i = 0; i < gs.size(); ++i) {
+      if (gs[i].value().defined() && !gs[i].is_constant()) out.push_back({gs[i].place().index, seeds[i]});
+    }
+    return out;
+  }
+
+  std::optional<Tape> own_;
+  Variables xs_;
+  const char* verb_;
+  Where where_;
+  std::uint32_t begin_ = 0;
+  std::vector<std::uint32_t> nodes_;
+  Variable y_;
+  std::uint32_t y_node_ = no_node;
+};
+
+void check_tangents(const Call& call, Arguments tangents, const char* what) {
+  if (tangents.size() != call.xs().size()) {
+    fail<ArgumentError>("{} at {}: {} {}s for {} arguments", call.verb(), call.where().text(),
+                        tangents.size(), what, call.xs().size());
+  }
+  for (std::size_t i = 0; i < tangents.size(); ++i)
+    check_same(call.verb(), what, tangents[i], call.xs()[i], "an argument", call.where());
+}
+
+/// A call whose vjp is recorded as a function of its seed u, in which it is linear.
+class Linearized {
+ public:
+  explicit Linearized(Call& call) : call_(call) {
+    const Variable u =
+        push_node(*active_tape(), {call.verb(), call.where()}, zeros_like(call.y().value()), nullptr, 0);
+    node_ = u.place().index;
+    gs_ = call.pull(u, true);
+  }
+  Variable push(Arguments tangents, bool consume = false) const {
+    return call_.give(call_.reach(gs_, tangents, node_, consume), call_.y());
+  }
+
+ private:
+  Call& call_;
+  std::uint32_t node_;
+  Variables gs_;
+};
+
+/// Throws unless all have one length k along the first axis and the shape of `likes` behind it; gives k.
+std::int64_t batch_of(const Call& call, Arguments seeds, Arguments likes, const char* what) {
+  if (seeds.size() != likes.size()) {
+    fail<ArgumentError>("{} at {}: {} {} for {} arguments", call.verb(), call.where().text(), seeds.size(),
+                        what, likes.size());
+  }
+  for (std::size_t i = 0; i < seeds.size(); ++i) {
+    const Shape shape = seeds[i].shape();
+    if (shape.rank() == 0 || shape.erased(0) != likes[i].shape() || shape[0] != seeds[0].dim(0)) {
+      fail<ShapeError>(
+          "{} at {}: {} of shape {} for a shape of {}; they need one axis more, the same for all",
+          call.verb(), call.where().text(), what, shape, likes[i].shape());
+    }
+  }
+  return seeds.empty() ? 0 : seeds[0].dim(0);
+}
+
+/// Entry t of each.
+Variables entries(Arguments all, std::int64_t t) {
+  Variables out;
+  for (const Variable& x : all) out.push_back(select(x, t));
+  return out;
+}
+
+/// Parts of one shape, along a new first axis, under the joined shape.
+Variable rows_of(const Variables& parts, const Shape& shape, Dtype dtype) {
+  if (parts.empty()) return Variable(zeros(shape, dtype));
+  return reshape(stack(parts, 0), shape);
+}
+
+Variables jacobian_by_rows(Call& call) {
+  std::vector<Variables> rows(call.xs().size());
+  for (std::int64_t e = 0; e < call.y().size(); ++e) {
+    Variables gs = call.give(call.pull(unit(call.y(), e), call.is_recorded()));
+    for (std::size_t i = 0; i < gs.size(); ++i) rows[i].push_back(std::move(gs[i]));
+  }
+  Variables out;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const Variable& x = call.xs()[i];
+    out.push_back(call.give(rows_of(rows[i], joined(call.y().shape(), x.shape()), x.dtype()), x));
+  }
+  return out;
+}
+
+Variables jacobian_by_columns(Call& call) {
+  const Linearized linear(call);
+  Variables still, out;
+  for (const Variable& x : call.xs()) still.push_back(zeros_of(x));
+  for (std::size_t i = 0; i < still.size(); ++i) {
+    const Variable& x = call.xs()[i];
+    const Shape shape = joined(call.y().shape(), x.shape());
+    Variables columns, tangents = still;
+    for (std::int64_t e = 0; e < x.size(); ++e) {
+      tangents[i] = unit(x, e);
+      columns.push_back(reshape(linear.push(tangents), {call.y().size()}));
+    }
+    // (x, y) to (y, x)
+    out.push_back(columns.empty() ? Variable(zeros(shape, x.dtype()))
+                                  : call.give(reshape(transpose(stack(columns, 0)), shape), x));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::pair<Variable, Variables> value_and_grad(LentFunction f, Arguments xs, Where where) {
+  Call call(f, xs, "grad", where);
+  call.check_scalar();
+  const Variable one(ones_like(call.y().value()));
+  Variables gs = call.give(call.pull(one, call.is_recorded(), !call.is_recorded()));
+  return {call.give(call.y(), call.y()), std::move(gs)};
+}
+
+std::pair<Variable, Variables> vjp(LentFunction f, Arguments xs, const Variable& seed, Where where) {
+  Call call(f, xs, "vjp", where);
+  check_same("vjp", "a seed", seed, call.y(), "f(x)", where);
+  Variables gs = call.give(call.pull(seed, call.is_recorded(), !call.is_recorded()));
+  return {call.give(call.y(), call.y()), std::move(gs)};
+}
+
+std::pair<Variable, Variable> jvp(LentFunction f, Arguments xs, Arguments tangents, Where where) {
+  Call call(f, xs, "jvp", where);
+  check_tangents(call, tangents, "tangent");
+  const Linearized linear(call);
+  Variable product = linear.push(tangents, !call.is_recorded());
+  return {call.give(call.y(), call.y()), std::move(product)};
+}
+
+Variables vjps(LentFunction f, Arguments xs, const Variable& seeds, Where where) {
+  Call call(f, xs, "vjps", where);
+  const std::int64_t k = batch_of(call, one(seeds), one(call.y()), "seeds");
+  std::vector<Variables> products(xs.size());
+  for (std::int64_t t = 0; t < k; ++t) {
+    Variables gs = call.give(call.pull(select(seeds, t), call.is_recorded()));
+    for (std::size_t i = 0; i < gs.size(); ++i) products[i].push_back(std::move(gs[i]));
+  }
+  Variables out;
+  for (std::size_t i = 0; i < xs.size(); ++i) {
+    const Variable& x = call.xs()[i];
+    out.push_back(call.give(rows_of(products[i], x.shape().inserted(0, k), x.dtype()), x));
+  }
+  return out;
+}
+
+Variable jvps(LentFunction f, Arguments xs, Arguments tangents, Where where) {
+  Call call(f, xs, "jvps", where);
+  const std::int64_t k = batch_of(call, tangents, xs, "tangents");
+  const Linearized linear(call);
+  Variables products;
+  for (std::int64_t t = 0; t < k; ++t) products.push_back(linear.push(entries(tangents, t)));
+  const Variable& y = call.y();
+  return call.give(rows_of(products, y.shape().inserted(0, k), y.dtype()), y);
+}
+
+Variables hvp(LentFunction f, Arguments xs, Arguments vs, Where where) {
+  Call call(f, xs, "hvp", where);
+  call.check_scalar();
+  check_tangents(call, vs, "vector");
+  const Variables gs = call.pull(Variable(ones_like(call.y().value())), true);
+  return call.give(call.pull_again(gs, vs, !call.is_recorded()));
+}
+
+Variables jacobian(LentFunction f, Arguments xs, JacobianOptions options, Where where) {
+  Call call(f, xs, "jacobian", where);
+  std::int64_t columns = 0;
+  for (const Variable& x : xs) columns += x.size();
+  const bool by_rows =
+      options.by == JacobianBy::rows || (options.by == JacobianBy::shape && call.y().size() <= columns);
+  return by_rows ? jacobian_by_rows(call) : jacobian_by_columns(call);
+}
+
+std::vector<Variables> hessian(LentFunction f, Arguments xs, Where where) {
+  Call call(f, xs, "hessian", where);
+  call.check_scalar();
+  const Variables gs = call.pull(Variable(ones_like(call.y().value())), true);
+  std::vector<Variables> out(xs.size());
+  for (std::size_t i = 0; i < xs.size(); ++i) {
+    const Variable x = call.xs()[i];
+    std::vector<Variables> rows(xs.size());
+    for (std::int64_t e = 0; e < x.size(); ++e) {
+      const Variable seed = unit(x, e);
+      Variables row = call.give(call.pull_again({gs[i]}, one(seed)));
+      for (std::size_t j = 0; j < row.size(); ++j) rows[j].push_back(std::move(row[j]));
+    }
+    for (std::size_t j = 0; j < xs.size(); ++j) {
+      out[i].push_back(call.give(rows_of(rows[j], joined(x.shape(), call.xs()[j].shape()), x.dtype()), x));
+    }
+  }
+  return out;
+}
+
+}  // namespace detail
+
+Variable custom_vjp(const std::function<Variable(std::span<const Variable>)>& f, CustomGradient gradient,
+                    std::span<const Variable> xs, Where where) {
+  const Variables inputs(xs.begin(), xs.end());
+  const Tensor value = [&] {
+    const PauseRecording pause;
+    return f(inputs).value();
+  }();
+  // The result as a Variable is known only once it is recorded.
+  const auto y = std::make_shared<Variable>(value);
+  const auto by_ops = [gradient = std::move(gradient), inputs, y, where](const Variable& g) {
+    Variables out = gradient(g, *y, inputs);
+    if (out.size() != inputs.size()) {
+      fail<ArgumentError>("custom_vjp at {}: the gradient gives {} Variables for {} inputs", where.text(),
+                          out.size(), inputs.size());
+    }
+    return out;
+  };
+  const auto fused = [by_ops](const Tensor& g, std::span<const bool>, std::span<Tensor> out) {
+    const Variables parts = by_ops(Variable(g));
+    for (std::size_t i = 0; i < parts.size(); ++i) out[i] = parts[i].value();
+  };
+  return *y = record({"custom_vjp", where}, value, jointly(inputs, fused, by_ops));
+}
+
+}  // namespace gradus

@@ -1,0 +1,238 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "autograd/members.hpp"
+#include "autograd/tape.hpp"
+#include "autograd/variable.hpp"
+
+/// Derivatives of functions, as functions:
+///
+///   const Variable slope = grad([](const Variable& x) { return sum(sin(x)); }, x);
+///   const Variable curve = grad([](const Variable& x) { return sum(square(grad(f, x))); }, x);
+///
+/// f takes a Variable, or where a span of arguments is given std::span<const Variable>, or nothing: then it
+/// is differentiated with respect to the listed parameters and Variables that it captured. It returns one
+/// Variable, and is called once.
+///
+/// With a tape active the derivative is recorded on it, so transforms nest to any depth, and flows on into
+/// the arguments and into whatever f captured. Without one, a tape is made for the call, and the results come
+/// back as constants; parameters and Variables of other tapes that f captured are then constants too.
+///
+/// An argument enters f as a fresh node, so a derivative is partial whatever the arguments depend on. An
+/// argument that f does not use has the derivative 0. The shapes of x are written (X...), those of y = f(x)
+/// (Y...). All throw ShapeError, naming both shapes, for a seed or tangent of another shape than its
+/// argument's or result's, DtypeError for another dtype, and TapeError for an op on the way whose gradient
+/// must itself be differentiated and is not written in differentiable ops.
+namespace gradus {
+
+namespace detail {
+template <class F>
+concept NotVariable = !std::derived_from<std::remove_cvref_t<F>, Variable>;
+
+/// f, lent for the length of a call.
+class LentFunction {
+ public:
+  template <class F>
+  static LentFunction of_one(F& f) {
+    return make(f, [](void* g, [[maybe_unused]] std::span<const Variable> xs) -> Variable {
+      if constexpr (std::is_invocable_v<F&>) {
+        return (*reinterpret_cast<F*>(g))();
+      } else {
+        static_assert(std::is_invocable_r_v<Variable, F&, const Variable&>,
+                      "f takes a const Variable& (or nothing) and returns a Variable");
+        return (*reinterpret_cast<F*>(g))(xs[0]);
+      }
+    });
+  }
+  template <class F>
+  static LentFunction of_many(F& f) {
+    return make(f, [](void* g, [[maybe_unused]] std::span<const Variable> xs) -> Variable {
+      if constexpr (std::is_invocable_v<F&>) {
+        return (*reinterpret_cast<F*>(g))();
+      } else {
+        static_assert(std::is_invocable_r_v<Variable, F&, std::span<const Variable>>,
+                      "f takes a std::span<const Variable> (or nothing) and returns a Variable");
+        return (*reinterpret_cast<F*>(g))(xs);
+      }
+    });
+  }
+  Variable operator()(std::span<const Variable> xs) const { return call_(f_, xs); }
+  /// True for an f without arguments, which uses the Variables themselves.
+  bool captures() const { return captures_; }
+
+ private:
+  using Call = Variable (*)(void*, std::span<const Variable>);
+  LentFunction(void* f, Call call, bool captures) : f_(f), call_(call), captures_(captures) {}
+  template <class F>
+  static LentFunction make(F& f, Call call) {
+    // reinterpret_cast, since f may be a plain function.
+    if constexpr (std::is_function_v<F>) {
+      return {reinterpret_cast<void*>(&f), call, std::is_invocable_v<F&>};
+    } else {
+      return {const_cast<void*>(static_cast<const void*>(std::addressof(f))), call, std::is_invocable_v<F&>};
+    }
+  }
+  void* f_;
+  Call call_;
+  bool captures_;
+};
+using Arguments = std::span<const Variable>;
+}  // namespace detail
+
+/// A result for each argument.
+using Variables = std::vector<Variable>;
+
+/// How a jacobian is computed: a product with the transposed jacobian for each element of y, or a product
+/// with it for each element of x; by_shape takes what is fewer.
+enum class JacobianBy { shape, rows, columns };
+struct JacobianOptions {
+  JacobianBy by = JacobianBy::shape;
+};
+
+namespace detail {
+std::pair<Variable, Variables> value_and_grad(LentFunction f, Arguments xs, Where where);
+std::pair<Variable, Variables> vjp(LentFunction f, Arguments xs, const Variable& seed, Where where);
+std::pair<Variable, Variable> jvp(LentFunction f, Arguments xs, Arguments tangents, Where where);
+Variables vjps(LentFunction f, Arguments xs, const Variable& seeds, Where where);
+Variable jvps(LentFunction f, Arguments xs, Arguments tangents, Where where);
+Variables hvp(LentFunction f, Arguments xs, Arguments vs, Where where);
+Variables jacobian(LentFunction f, Arguments xs, JacobianOptions options, Where where);
+std::vector<Variables> hessian(LentFunction f, Arguments xs, Where where);
+inline Arguments one(const Variable& x) {
+  return {&x, 1};
+}
+}  // namespace detail
+
+/// y = f(x), of one element, and its gradient: (X...). Throws ShapeError when y has more elements.
+template <detail::NotVariable F>
+std::pair<Variable, Variable> value_and_grad(F&& f, const Variable& x, Where where = Where::here()) {
+  auto [y, gs] = detail::value_and_grad(detail::LentFunction::of_one(f), detail::one(x), where);
+  return {std::move(y), std::move(gs.front())};
+}
+template <detail::NotVariable F>
+std::pair<Variable, Variables> value_and_grad(F&& f, std::span<const Variable> xs,
+                                              Where where = Where::here()) {
+  return detail::value_and_grad(detail::LentFunction::of_many(f), xs, where);
+}
+
+/// The gradient alone. (`grad(y, x)`, of a y already recorded, is in autograd/tape.hpp.)
+template <detail::NotVariable F>
+Variable grad(F&& f, const Variable& x, Where where = Where::here()) {
+  return detail::value_and_grad(detail::LentFunction::of_one(f), detail::one(x), where).second.front();
+}
+template <detail::NotVariable F>
+Variables grad(F&& f, std::span<const Variable> xs, Where where = Where::here()) {
+  return detail::value_and_grad(detail::LentFunction::of_many(f), xs, where).second;
+}
+
+/// y = f(x) and the product of the seed, (Y...), with the jacobian: (X...).
+template <detail::NotVariable F>
+std::pair<Variable, Variable> vjp(F&& f, const Variable& x, const Variable& seed,
+                                  Where where = Where::here()) {
+  auto [y, gs] = detail::vjp(detail::LentFunction::of_one(f), detail::one(x), seed, where);
+  return {std::move(y), std::move(gs.front())};
+}
+template <detail::NotVariable F>
+std::pair<Variable, Variables> vjp(F&& f, std::span<const Variable> xs, const Variable& seed,
+                                   Where where = Where::here()) {
+  return detail::vjp(detail::LentFunction::of_many(f), xs, seed, where);
+}
+
+/// y = f(x) and the product of the jacobian with the tangent, (X...): (Y...). The vjp is linear in its seed;
+/// its own vjp is this product, so that no op needs a second rule.
+template <detail::NotVariable F>
+std::pair<Variable, Variable> jvp(F&& f, const Variable& x, const Variable& tangent,
+                                  Where where = Where::here()) {
+  return detail::jvp(detail::LentFunction::of_one(f), detail::one(x), detail::one(tangent), where);
+}
+template <detail::NotVariable F>
+std::pair<Variable, Variable> jvp(F&& f, std::span<const Variable> xs, std::span<const Variable> tangents,
+                                  Where where = Where::here()) {
+  return detail::jvp(detail::LentFunction::of_many(f), xs, tangents, where);
+}
+
+/// Several seeds, (k, Y...), or tangents, (k, X...), for one call of f: (k, X...), or (k, Y...).
+template <detail::NotVariable F>
+Variable vjps(F&& f, const Variable& x, const Variable& seeds, Where where = Where::here()) {
+  return detail::vjps(detail::LentFunction::of_one(f), detail::one(x), seeds, where).front();
+}
+template <detail::NotVariable F>
+Variables vjps(F&& f, std::span<const Variable> xs, const Variable& seeds, Where where = Where::here()) {
+  return detail::vjps(detail::LentFunction::of_many(f), xs, seeds, where);
+}
+template <detail::NotVariable F>
+Variable jvps(F&& f, const Variable& x, const Variable& tangents, Where where = Where::here()) {
+  return detail::jvps(detail::LentFunction::of_one(f), detail::one(x), detail::one(tangents), where);
+}
+template <detail::NotVariable F>
+Variable jvps(F&& f, std::span<const Variable> xs, std::span<const Variable> tangents,
+              Where where = Where::here()) {
+  return detail::jvps(detail::LentFunction::of_many(f), xs, tangents, where);
+}
+
+/// The product of f's hessian with v, (X...): (X...), without the hessian. f gives one element.
+template <detail::NotVariable F>
+Variable hvp(F&& f, const Variable& x, const Variable& v, Where where = Where::here()) {
+  return detail::hvp(detail::LentFunction::of_one(f), detail::one(x), detail::one(v), where).front();
+}
+template <detail::NotVariable F>
+Variables hvp(F&& f, std::span<const Variable> xs, std::span<const Variable> vs,
+              Where where = Where::here()) {
+  return detail::hvp(detail::LentFunction::of_many(f), xs, vs, where);
+}
+
+/// All derivatives of y with respect to x: (Y..., X...). f is recorded once and swept once an element.
+template <detail::NotVariable F>
+Variable jacobian(F&& f, const Variable& x, JacobianOptions options = {}, Where where = Where::here()) {
+  return detail::jacobian(detail::LentFunction::of_one(f), detail::one(x), options, where).front();
+}
+template <detail::NotVariable F>
+Variables jacobian(F&& f, std::span<const Variable> xs, JacobianOptions options = {},
+                   Where where = Where::here()) {
+  return detail::jacobian(detail::LentFunction::of_many(f), xs, options, where);
+}
+
+/// The second derivatives of an f of one element: (X..., X...); for several arguments block [i][j] is
+/// (X_i..., X_j...). The gradient is recorded once and swept once an element of x.
+template <detail::NotVariable F>
+Variable hessian(F&& f, const Variable& x, Where where = Where::here()) {
+  return detail::hessian(detail::LentFunction::of_one(f), detail::one(x), where).front().front();
+}
+template <detail::NotVariable F>
+std::vector<Variables> hessian(F&& f, std::span<const Variable> xs, Where where = Where::here()) {
+  return detail::hessian(detail::LentFunction::of_many(f), xs, where);
+}
+
+/// x as a constant: no gradient flows through it. The same as detach.
+inline Variable stop_gradient(const Variable& x) {
+  return detach(x);
+}
+
+/// The gradient of an op of the user's own: (g, y, xs) to one Variable an input, where g is the gradient of
+/// the result y, in differentiable ops if second derivatives are wanted. An undefined Variable stands for
+/// zeros.
+using CustomGradient =
+    std::function<Variables(const Variable& g, const Variable& y, std::span<const Variable> xs)>;
+/// f(xs), whose gradient is the given one instead of that of the ops in f, which are not recorded. Throws
+/// ArgumentError when the gradient does not give one Variable an input.
+Variable custom_vjp(const std::function<Variable(std::span<const Variable>)>& f, CustomGradient gradient,
+                    std::span<const Variable> xs, Where where = Where::here());
+
+/// The parameters of a module, in the order of its members, for an f that captures the module:
+/// `grad([&] { return loss(model(x)); }, parameters(model))`.
+template <class M>
+Variables parameters(const M& module) {
+  Variables out;
+  for_each_parameter(module, [&](const std::string&, const Parameter& p) { out.push_back(p); });
+  return out;
+}
+
+}  // namespace gradus

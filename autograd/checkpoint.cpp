@@ -55,6 +55,16 @@ struct Saved {
   }
 };
 
+[[noreturn]] void fail_other_captured(const Saved& saved, const Shape& shape) {
+  fail<TapeError>(
+      "checkpoint at {}: when computed again, f used a parameter or Variable of shape {} that it did not use "
+      "at "
+      "first; it must do the same each time, and capture layers by reference, as a copied parameter is "
+      "another "
+      "one: checkpoint([&](const Variable& x) {{ return layer(x); }}, x)",
+      saved.where.text(), shape);
+}
+
 /// A node for each input that has a gradient, and a constant for the others.
 Variables entered(TapeStorage& tape, const Saved& saved, std::vector<std::uint32_t>& nodes) {
   Variables out;
@@ -75,6 +85,8 @@ void differentiate_again(const Saved& saved, const Tensor& g, std::span<Tensor> 
   for (const Variable& x : saved.captured) nodes.push_back(tape.other_node(x, {"checkpoint", saved.where}));
   const Variable y = packed(saved.run(inputs), saved.where);
   saved.check(y, g.shape());
+  if (tape.captured.size() > saved.captured.size())
+    fail_other_captured(saved, tape.captured.back().x.shape());
   const std::uint32_t last = resolve(tape, y, {"checkpoint", saved.where});
   if (last == no_node) return;
   const PathStart start{last, Variable(g)};
@@ -94,8 +106,10 @@ Variables differentiate_recorded(const Saved& saved, const Variable& g) {
     nodes.push_back(resolve(tape, inputs.back(), op));
   }
   for (const Variable& x : saved.captured) nodes.push_back(resolve(tape, x, op));
+  const std::size_t leaves = tape.leaves.size();
   const Variable y = packed(saved.run(inputs), saved.where);
   saved.check(y, g.shape());
+  if (tape.leaves.size() > leaves) fail_other_captured(saved, tape.nodes[tape.leaves.back().node].shape);
   const std::uint32_t last = resolve(tape, y, op);
   if (last == no_node) return Variables(nodes.size());
   const PathStart start{last, g};

@@ -8,21 +8,33 @@
 #include <utility>
 #include <vector>
 
+#include "autograd/members.hpp"
 #include "autograd/variable.hpp"
 
 /// Memory for time: what a function saves for its gradient is dropped and computed again when backward gets
 /// there (Chen, Xu, Zhang and Guestrin, "Training deep nets with sublinear memory cost", 2016).
 ///
-/// f is copied, and each call is made on a fresh copy: a generator of random numbers (dropout) that it
-/// captured by value gives the same numbers again; one captured by reference would not, and is an error that
-/// nothing can see. Parameters and recorded Variables that f captured get their gradients too: the first call
-/// finds them. f must give the same shapes for the same inputs (ShapeError).
+/// f is a function, a lambda, or a module, which must outlive the tape. A module is used as it is; any other
+/// f is copied, and must capture its parameters by reference, as a copied parameter is another one
+/// (TapeError). Each call is made on a fresh copy of f as it was given: a generator of random numbers
+/// (dropout) that it captured by value gives the same numbers again; one captured by reference would not, and
+/// is an error that nothing can see. Parameters and recorded Variables that f captured get their gradients
+/// too: the first call finds them. f must give the same shapes for the same inputs (ShapeError).
 ///
 /// Derivatives of every order pass through. While they are recorded (grad, hvp, ...), the ops of f are too,
 /// so only the first order saves memory. The gradient of an embedding inside f is dense.
 namespace gradus {
 
 namespace detail {
+/// A module itself, since a copy has other parameters; else a copy.
+template <class F>
+auto lent_or_copied(const F& f) {
+  if constexpr (Module<const F>) {
+    return std::cref(f);
+  } else {
+    return std::decay_t<F>(f);
+  }
+}
 using CheckpointFunction = std::function<std::vector<Variable>(std::span<const Variable>)>;
 std::vector<Variable> checkpoint(const CheckpointFunction& f, std::span<const Variable> inputs, Where where);
 using CheckpointStep = std::function<std::vector<Variable>(std::span<const Variable>, std::int64_t)>;
@@ -33,15 +45,15 @@ std::vector<Variable> checkpoint_steps(const CheckpointStep& step, std::vector<V
 /// f(x), recorded as one node that saves x alone.
 template <class F>
 Variable checkpoint(const F& f, const Variable& x, Where where = Where::here()) {
-  return std::move(detail::checkpoint(
-                       [f](std::span<const Variable> in) mutable { return std::vector<Variable>{f(in[0])}; },
-                       {&x, 1}, where)
-                       .front());
+  const auto of_many = [f = detail::lent_or_copied(f)](std::span<const Variable> in) mutable {
+    return std::vector<Variable>{std::invoke(f, in[0])};
+  };
+  return std::move(detail::checkpoint(of_many, {&x, 1}, where).front());
 }
 /// f(xs), of several inputs and results, std::vector<Variable>, all of one dtype.
 template <class F>
 std::vector<Variable> checkpoint(const F& f, std::span<const Variable> xs, Where where = Where::here()) {
-  return detail::checkpoint(f, xs, where);
+  return detail::checkpoint(detail::lent_or_copied(f), xs, where);
 }
 
 struct CheckpointOptions {
@@ -56,8 +68,9 @@ struct CheckpointOptions {
 template <class Step>
 Variable checkpoint_sequence(const Step& step, const Variable& state, std::int64_t steps,
                              CheckpointOptions options = {}, Where where = Where::here()) {
-  const auto of_many = [step](std::span<const Variable> in, std::int64_t t) mutable {
-    return std::vector<Variable>{step(in[0], t)};
+  const auto of_many = [step = detail::lent_or_copied(step)](std::span<const Variable> in,
+                                                             std::int64_t t) mutable {
+    return std::vector<Variable>{std::invoke(step, in[0], t)};
   };
   return std::move(detail::checkpoint_steps(of_many, {state}, steps, options.segment, where).front());
 }
@@ -67,7 +80,8 @@ template <class Step>
 std::vector<Variable> checkpoint_sequence(const Step& step, std::span<const Variable> state,
                                           std::int64_t steps, CheckpointOptions options = {},
                                           Where where = Where::here()) {
-  return detail::checkpoint_steps(step, {state.begin(), state.end()}, steps, options.segment, where);
+  return detail::checkpoint_steps(detail::lent_or_copied(step), {state.begin(), state.end()}, steps,
+                                  options.segment, where);
 }
 
 }  // namespace gradus

@@ -1,19 +1,36 @@
 #include "autograd/gradcheck.hpp"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/reduction.hpp"
-#include "autograd/tape.hpp"
+#include "autograd/sweep.hpp"
+#include "autograd/transforms.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/random.hpp"
 
 namespace gradus {
 
+const char* name_of(GradcheckPart part) {
+  switch (part) {
+    case GradcheckPart::backward:
+      return "backward";
+    case GradcheckPart::grad:
+      return "grad";
+    case GradcheckPart::second:
+      return "second";
+    case GradcheckPart::jvp:
+      return "jvp";
+  }
+  return "";
+}
+
 namespace {
 
-using Inputs = std::vector<Variable>;
+using Tensors = std::vector<Tensor>;
 /// A function of the inputs to one number.
 using Scalar = std::function<Variable(std::span<const Variable>)>;
 
@@ -23,76 +40,187 @@ Variable weighted_sum(const Variable& y, std::uint64_t seed) {
   return sum(y * Variable(rng.uniform(y.shape(), 0.5, 1.5, Dtype::f64)));
 }
 
-Inputs constants(const std::vector<Tensor>& inputs) {
-  Inputs out;
+Variables constants(const Tensors& inputs) {
+  Variables out;
   for (const Tensor& x : inputs) out.emplace_back(x);
   return out;
 }
-
-Tensor moved(const Tensor& x, std::int64_t element, double value) {
-  Tensor out = x;
-  out.mutable_data<double>()[element] = value;
+/// Zeros for what is undefined.
+Tensors values(Variables gs, const Tensors& inputs) {
+  Tensors out;
+  for (std::size_t i = 0; i < gs.size(); ++i)
+    out.push_back(gs[i].value().defined() ? gs[i].value() : zeros_like(inputs[i]));
   return out;
 }
 
-/// The derivative of f with respect to one element: central differences of fourth order.
-double numeric_derivative(const Scalar& f, const std::vector<Tensor>& inputs, std::size_t input,
-                          std::int64_t element, double relative_step) {
-  const double x = inputs[input].at(element);
-  const double step = relative_step * std::max(1.0, std::abs(x));
-  const auto at = [&](double offset) {
-    Inputs values = constants(inputs);
-    values[input] = Variable(moved(inputs[input], element, x + offset));
-    return f(values).item();
-  };
-  return (8 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12 * step);
+std::vector<std::int64_t> index_of(std::int64_t element, const Shape& shape) {
+  std::vector<std::int64_t> out(static_cast<std::size_t>(shape.rank()));
+  for (int axis = shape.rank(); axis-- > 0; element /= shape[axis])
+    out[static_cast<std::size_t>(axis)] = element % shape[axis];
+  return out;
 }
 
-void compare(const Scalar& f, const std::vector<Tensor>& inputs, std::size_t input, const Tensor& analytic,
-             const char* which, const GradcheckOptions& options, GradcheckResult& result) {
-  if (analytic.shape() != inputs[input].shape()) {
-    result.passed = false;
-    result.message = fmt::format("{} derivative of input {}: shape {} instead of {}", which, input,
-                                 analytic.shape(), inputs[input].shape());
-    return;
+/// A tape with the inputs as arguments, and the planted error in its sweeps.
+class CheckedTape {
+ public:
+  CheckedTape(const Tensors& inputs, detail::Plant* plant) {
+    for (const Tensor& x : inputs) arguments_.push_back(tape_.watch(x));
+    detail::active_tape()->plant = plant;
   }
-  std::vector<double> numeric;
-  double largest = 0;
-  for (std::int64_t i = 0; i < analytic.size(); ++i) {
-    numeric.push_back(numeric_derivative(f, inputs, input, i, options.step));
-    largest = std::max(largest, std::abs(numeric.back()));
-  }
-  const double floor = std::max(1e-3 * largest, 1e-6);
-  for (std::int64_t i = 0; i < analytic.size(); ++i) {
-    const double a = analytic.at(i), n = numeric[static_cast<std::size_t>(i)];
-    const double error = std::abs(a - n) / (std::max(std::abs(a), std::abs(n)) + floor);
-    ++result.checked;
-    if (!(error <= result.largest_error)) result.largest_error = error;
-    if (!(error <= options.tolerance) && result.passed) {
-      result.passed = false;
-      result.message =
-          fmt::format("{} derivative of input {} (shape {}), element {}: {:.12g}, by differences {:.12g}",
-                      which, input, inputs[input].shape(), i, a, n);
+  const Variables& arguments() const { return arguments_; }
+  Tensors backward(const Variable& y, const Tensors& inputs) {
+    if (y.is_constant()) return values(Variables(inputs.size()), inputs);
+    detail::TapeStorage& storage = *detail::active_tape();
+    if (storage.plant == nullptr) {
+      const Gradients found = tape_.backward(y);
+      Tensors out;
+      for (std::size_t i = 0; i < inputs.size(); ++i)
+        out.push_back(found.contains(arguments_[i]) ? found[arguments_[i]] : zeros_like(inputs[i]));
+      return out;
     }
+    // The same closures, by the sweep that knows of planted errors.
+    std::vector<std::uint32_t> nodes;
+    for (const Variable& x : arguments_) nodes.push_back(x.place().index);
+    const detail::PathStart start{y.place().index, Variable(ones_like(y.value()))};
+    return values(detail::sweep_paths(storage, {&start, 1}, nodes, {.record = false}), inputs);
   }
-}
 
-std::vector<Tensor> first_gradients(const Scalar& f, const std::vector<Tensor>& inputs) {
-  Tape tape;
-  Inputs watched;
-  for (const Tensor& x : inputs) watched.push_back(tape.watch(x));
-  const Variable y = f(watched);
-  std::vector<Tensor> out;
-  if (y.is_constant()) {
-    for (const Tensor& x : inputs) out.push_back(zeros_like(x));
+ private:
+  Tape tape_;
+  Variables arguments_;
+};
+
+class Gradcheck {
+ public:
+  Gradcheck(const Scalar& first, const Tensors& inputs, const GradcheckOptions& options)
+      : first_(first), inputs_(inputs), options_(options) {
+    if (!options.plant) return;
+    plant_ = {options.plant->op, static_cast<std::size_t>(options.plant->input), 1 + options.plant->error};
+  }
+
+  GradcheckResult run() {
+    const std::vector<std::vector<double>> numeric = by_differences(first_);
+    compare(GradcheckPart::backward, by_backward(first_), numeric);
+    if (options_.second_order) {
+      compare(GradcheckPart::grad, by_grad(), numeric);
+      const Scalar slope = [&](std::span<const Variable> xs) { return weighted_gradient(xs); };
+      compare(GradcheckPart::second, by_backward(slope), by_differences(slope));
+      compare_jvp();
+    }
+    result_.planted = plant_.applied;
+    return std::move(result_);
+  }
+
+ private:
+  detail::Plant* plant() { return options_.plant ? &plant_ : nullptr; }
+
+  Tensors by_backward(const Scalar& f) {
+    CheckedTape tape(inputs_, plant());
+    return tape.backward(f(tape.arguments()), inputs_);
+  }
+  Tensors by_grad() {
+    const CheckedTape tape(inputs_, plant());
+    return values(grad(first_, tape.arguments()), inputs_);
+  }
+
+  /// The gradient as a function, made one number by other weights.
+  Variable weighted_gradient(std::span<const Variable> xs) {
+    Variable total(Tensor::scalar(0, Dtype::f64));
+    const Variables gs = grad(first_, xs);
+    for (std::size_t i = 0; i < gs.size(); ++i) total = total + weighted_sum(gs[i], options_.seed + 1 + i);
+    return total;
+  }
+
+  /// The derivative of g at 0: central differences of fourth order.
+  template <class G>
+  static double slope(const G& g, double step) {
+    return (8 * (g(step) - g(-step)) - (g(2 * step) - g(-2 * step))) / (12 * step);
+  }
+
+  std::vector<std::vector<double>> by_differences(const Scalar& f) const {
+    std::vector<std::vector<double>> out(inputs_.size());
+    for (std::size_t input = 0; input < inputs_.size(); ++input) {
+      for (std::int64_t i = 0; i < inputs_[input].size(); ++i) {
+        const double x = inputs_[input].at(i);
+        const auto moved = [&](double offset) {
+          Variables at = constants(inputs_);
+          Tensor changed = inputs_[input];
+          changed.mutable_data<double>()[i] = x + offset;
+          at[input] = Variable(std::move(changed));
+          return f(at).item();
+        };
+        out[input].push_back(slope(moved, options_.step * std::max(1.0, std::abs(x))));
+      }
+    }
     return out;
   }
-  const Gradients gradients = tape.backward(y);
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    out.push_back(gradients.contains(watched[i]) ? gradients[watched[i]] : zeros_like(inputs[i]));
+
+  void compare(GradcheckPart part, const Tensors& analytic, const std::vector<std::vector<double>>& numeric) {
+    for (std::size_t input = 0; input < inputs_.size(); ++input) {
+      double largest = 0;
+      for (const double n : numeric[input]) largest = std::max(largest, std::abs(n));
+      const double floor = std::max(1e-3 * largest, 1e-6);
+      for (std::int64_t i = 0; i < inputs_[input].size(); ++i) {
+        compare_one({part, input, index_of(i, inputs_[input].shape()), analytic[input].at(i),
+                     numeric[input][static_cast<std::size_t>(i)]},
+                    floor);
+      }
+    }
   }
-  return out;
-}
+
+  /// The jvp along a random direction. The number is the vjp's product with the direction too.
+  void compare_jvp() {
+    Rng rng(options_.seed + 100);
+    Variables directions;
+    for (const Tensor& x : inputs_) directions.emplace_back(rng.uniform(x.shape(), 0.5, 1.5, Dtype::f64));
+    const auto moved = [&](double t) {
+      Variables at;
+      for (std::size_t i = 0; i < inputs_.size(); ++i)
+        at.emplace_back(inputs_[i] + directions[i].value() * t);
+      return first_(at).item();
+    };
+    double largest = 1;
+    for (const Tensor& x : inputs_)
+      for (std::int64_t i = 0; i < x.size(); ++i) largest = std::max(largest, std::abs(x.at(i)));
+    const CheckedTape tape(inputs_, plant());
+    const double analytic = jvp(first_, tape.arguments(), directions).second.item();
+    // All elements move at once, so the function bends more than along one of them: a step of Richardson's
+    // extrapolation takes the formula to sixth order.
+    const double step = options_.step * largest;
+    const double numeric = (16 * slope(moved, step / 2) - slope(moved, step)) / 15;
+    compare_one({GradcheckPart::jvp, 0, {}, analytic, numeric}, 1e-6);
+  }
+
+  void compare_one(GradcheckMismatch one, double floor) {
+    one.error = std::abs(one.analytic - one.numeric) /
+                (std::max(std::abs(one.analytic), std::abs(one.numeric)) + floor);
+    ++result_.checked;
+    // NaN is an error beyond all others.
+    const double size = std::isnan(one.error) ? INFINITY : one.error;
+    if (size > result_.largest_error) result_.largest_error = size;
+    if (size <= options_.tolerance) return;
+    ++result_.mismatches;
+    result_.passed = false;
+    if (result_.worst && (one.part != result_.worst->part || size <= result_.worst->error)) return;
+    one.error = size;
+    result_.message = text_of(one);
+    result_.worst = std::move(one);
+  }
+
+  std::string text_of(const GradcheckMismatch& one) const {
+    const std::string values = fmt::format("{:.12g}, by differences {:.12g}: off by a relative {:.2g}",
+                                           one.analytic, one.numeric, one.error);
+    if (one.part == GradcheckPart::jvp) return fmt::format("jvp along a random direction: {}", values);
+    return fmt::format("{} derivative of input {} (shape {}), element ({}): {}", name_of(one.part), one.input,
+                       inputs_[one.input].shape(), fmt::join(one.element, ", "), values);
+  }
+
+  const Scalar& first_;
+  const Tensors& inputs_;
+  const GradcheckOptions& options_;
+  detail::Plant plant_{};
+  GradcheckResult result_;
+};
 
 }  // namespace
 
@@ -102,31 +230,8 @@ GradcheckResult gradcheck(const std::function<Variable(std::span<const Variable>
     if (x.dtype() != Dtype::f64)
       fail<DtypeError>("gradcheck: an input of {}; all must be f64", name_of(x.dtype()));
   }
-  GradcheckResult result;
   const Scalar first = [&](std::span<const Variable> xs) { return weighted_sum(f(xs), options.seed); };
-  const std::vector<Tensor> gradients = first_gradients(first, inputs);
-  for (std::size_t i = 0; i < inputs.size(); ++i)
-    compare(first, inputs, i, gradients[i], "first", options, result);
-  if (!options.second_order) return result;
-
-  // The gradient as a function, made one number by other weights.
-  const Scalar second = [&](std::span<const Variable> xs) {
-    const auto weighted_gradient = [&](std::span<const Variable> at) {
-      const std::vector<Variable> gs = grad(first(at), at);
-      Variable total(Tensor::scalar(0, Dtype::f64));
-      for (std::size_t i = 0; i < gs.size(); ++i) total = total + weighted_sum(gs[i], options.seed + 1 + i);
-      return total;
-    };
-    if (!xs.empty() && !xs.front().is_constant()) return weighted_gradient(xs);
-    Tape tape;  // differences: each value from a tape of its own
-    Inputs watched;
-    for (const Variable& x : xs) watched.push_back(tape.watch(x.value()));
-    return detach(weighted_gradient(watched));
-  };
-  const std::vector<Tensor> seconds = first_gradients(second, inputs);
-  for (std::size_t i = 0; i < inputs.size(); ++i)
-    compare(second, inputs, i, seconds[i], "second", options, result);
-  return result;
+  return Gradcheck(first, inputs, options).run();
 }
 
 }  // namespace gradus

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,6 +11,14 @@
 
 namespace gradus {
 
+/// An error to plant, to see that a check finds it: the gradient that the op gives its input is multiplied by
+/// 1 + error while the analytic derivatives are computed.
+struct PlantedError {
+  std::string op;  // the name given to record
+  int input = 0;   // which of its inputs that have a gradient
+  double error = 1e-4;
+};
+
 struct GradcheckOptions {
   /// The step of the central differences, relative to max(1, |x|). With the fourth-order formula used here
   /// its error is about step^4, and that of rounding 1e-16 / step.
@@ -16,22 +26,43 @@ struct GradcheckOptions {
   /// The largest allowed |analytic - numeric| / (max(|analytic|, |numeric|) + floor), where the floor is a
   /// thousandth of the largest derivative of that input, so that zeros are compared too.
   double tolerance = 1e-6;
-  /// Check the second derivative as well.
+  /// Check the second derivative and the jvp as well; without, an op need not be differentiable twice.
   bool second_order = true;
   std::uint64_t seed = 1;
+  std::optional<PlantedError> plant = {};
+};
+
+/// Which derivative was compared, in this order: that of Tape::backward (fused forms where there are some),
+/// that of grad (forms in differentiable ops), the gradient of grad, and the jvp along one direction.
+enum class GradcheckPart { backward, grad, second, jvp };
+/// "backward", "grad", "second" or "jvp".
+const char* name_of(GradcheckPart part);
+
+/// One derivative that is off.
+struct GradcheckMismatch {
+  GradcheckPart part;
+  std::size_t input = 0;              // which of the inputs; all at once for the jvp
+  std::vector<std::int64_t> element;  // its index in the input, an entry an axis; empty for the jvp
+  double analytic = 0, numeric = 0;
+  double error = 0;  // relative, as in GradcheckOptions
 };
 
 struct GradcheckResult {
   bool passed = true;
   std::int64_t checked = 0;  // derivatives compared
-  double largest_error = 0;  // relative, as above
-  std::string message;       // what failed first: the input, the element, both values; empty when passed
+  double largest_error = 0;  // relative, as in GradcheckOptions
+  // What is off most in the first part with errors, and in words: the part, input, element and both values.
+  std::optional<GradcheckMismatch> worst;
+  std::string message;
+  std::int64_t mismatches = 0;  // derivatives that are off
+  std::int64_t planted = 0;     // how often the planted error was applied
 };
 
-/// Compares the gradient of f with central differences in f64, for every element of every input, and then
-/// the gradient of the gradient in the same way. f may return any shape: a fixed random weighting makes it
-/// one number. Keep the inputs further than three steps from kinks. Throws DtypeError unless all inputs are
-/// f64, and whatever f throws.
+/// Compares with central differences in f64, for every element of every input: the gradient of f by
+/// Tape::backward and by grad, the jvp along a random direction (and so jvp with vjp, as both are compared
+/// with one number), and then the gradient of the gradient. f may return any shape: a fixed random weighting
+/// makes it one number. Keep the inputs further than three steps from kinks. Throws DtypeError unless all
+/// inputs are f64, and whatever f throws.
 GradcheckResult gradcheck(const std::function<Variable(std::span<const Variable>)>& f,
                           const std::vector<Tensor>& inputs, GradcheckOptions options = {});
 

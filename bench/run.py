@@ -57,7 +57,7 @@ class Rival:
             self.process.wait()
 
 
-def pytorch(threads):
+def pytorch(threads, program="torch_train.py"):
     python = "/usr/bin/python3"
     found = subprocess.run([python, "-c", "import torch"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     if found.returncode:
@@ -66,7 +66,7 @@ def pytorch(threads):
     if not blas:
         return Rival("PyTorch", None, missing="PyTorch is there without an OpenMP BLAS, which would halve its speed: "
                                               "apt-get install libopenblas0-openmp")
-    return Rival("PyTorch", [python, os.path.join(ROOT, "bench", "rivals", "torch_train.py"), str(threads)],
+    return Rival("PyTorch", [python, os.path.join(ROOT, "bench", "rivals", program), str(threads)],
                  env={"LD_LIBRARY_PATH": blas[0]})
 
 
@@ -75,6 +75,16 @@ def libtorch():
     if not os.path.exists(program):
         return Rival("libtorch", None, missing="libtorch is missing: apt-get install libtorch-dev")
     return Rival("libtorch", [program])
+
+
+class OurOwn:
+    """A rival that is another benchmark of ours: `of` gives its program and name for that of the row."""
+
+    def __init__(self, name, of):
+        self.name, self.of, self.process, self.missing = name, of, True, None
+
+    def ask(self, benchmark, seconds):
+        return ours(*self.of(benchmark), seconds)[0]
 
 
 def row(name, unit, value, rival=None, theirs=None, ratio=None):
@@ -96,7 +106,7 @@ def compare(group, benchmark, unit, rival, seconds, faster_is_more):
             continue
         pairs.append((mine, theirs))
     mine = statistics.median(pair[0] for pair in pairs)
-    scale = {"ns": 1e9, "us": 1e6}.get(unit, 1)
+    scale = {"ns": 1e9, "us": 1e6, "ms": 1e3}.get(unit, 1)
     if not rival.process:
         return row(f"{group}.{benchmark}", unit, mine * scale)
     theirs = statistics.median(pair[1] for pair in pairs)
@@ -119,6 +129,15 @@ def tape():
     rival.close()
 
 
+def elementwise():
+    by_ops = OurOwn("op by op", lambda benchmark: ("elementwise", benchmark + "_by_ops"))
+    for function in ["gelu_tanh", "multiply_add", "tanh_sigmoid"]:
+        for size in [1_000, 1_000_000, 50_000_000]:
+            yield compare("elementwise", f"{function}_{size}", "ns", by_ops, 0.2, False)
+    triad = OurOwn("triad", lambda benchmark: ("peak", "triad"))
+    yield compare("elementwise", "multiply_add_bandwidth", "GB/s", triad, 0.5, True)
+
+
 def train():
     rival = pytorch(os.cpu_count())
     yield rival
@@ -127,7 +146,28 @@ def train():
     rival.close()
 
 
-GROUPS = {"peak": peak, "tape": tape, "train": train}
+def multiple(name, product, gradient):
+    """A product with a hessian as a multiple of a gradient, theirs beside ours."""
+    theirs = product["theirs"] / gradient["theirs"] if product["theirs"] else None
+    mine = product["ours"] / gradient["ours"]
+    return row(f"transforms.{name}", "gradients", mine, product["rival"], theirs, theirs and theirs / mine)
+
+
+def transforms():
+    rival = pytorch(1, "torch_transforms.py")
+    yield rival
+    for model in ["mlp", "lstm"]:
+        gradient = compare("transforms", f"gradient_{model}", "us", rival, 0.3, False)
+        product = compare("transforms", f"hvp_{model}", "us", rival, 0.3, False)
+        yield gradient
+        yield product
+        yield multiple(f"hvp_{model}_cost", product, gradient)
+    for benchmark in ["hessian", "jacobian", "descent", "nested"]:
+        yield compare("transforms", benchmark, "ms", rival, 0.3, False)
+    rival.close()
+
+
+GROUPS = {"peak": peak, "tape": tape, "elementwise": elementwise, "transforms": transforms, "train": train}
 
 
 def cpu_name():
@@ -154,7 +194,7 @@ def main():
     wanted = ["peak"] + [group for group in args.groups or GROUPS if group != "peak"]
     rows = []
     print(f"{cpu_name()}, {os.cpu_count()} cores")
-    print(f"{'name':24} {'unit':>9} {'ours':>12} {'rival':>18} {'theirs':>12} {'ratio':>7}")
+    print(f"{'name':36} {'unit':>9} {'ours':>12} {'rival':>18} {'theirs':>12} {'ratio':>7}")
     for group in wanted:
         for item in GROUPS[group]():
             if isinstance(item, Rival):
@@ -165,7 +205,7 @@ def main():
             theirs = ["", "", ""]
             if item["ratio"]:
                 theirs = [item["rival"], f"{item['theirs']:.1f}", f"{item['ratio']:.2f}"]
-            print(f"{item['name']:24} {item['unit']:>9} {item['ours']:12.1f} {theirs[0]:>18} {theirs[1]:>12} "
+            print(f"{item['name']:36} {item['unit']:>9} {item['ours']:12.1f} {theirs[0]:>18} {theirs[1]:>12} "
                   f"{theirs[2]:>7}", flush=True)
     if args.json:
         part = args.json + ".part"

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -63,6 +64,9 @@ void TrainCommand::train_network(const Corpus& corpus) const {
 void TrainCommand::run() const {
   set_threads(threads);
   require_writable(out);
+  std::error_code missing;
+  if (std::filesystem::equivalent(text, out, missing))
+    fail<ArgumentError>("--out {} is the text itself, which the model would replace; name another file", out);
   const Unit chosen = unit_named(unit);
   const std::string loaded = load_text(text, {.unit = chosen});
   Corpus corpus;
@@ -120,10 +124,13 @@ void UseCommand::evaluate() const {
   }
   fmt::print(
       "perplexity {:.4f} over {} {}s ({}{} unknown; {} without them)\n{:.4f} nats a token, {:.4f} bits a "
-      "character\n",
+      "character; {}\n",
       e.perplexity(), e.tokens, name_of(v.unit()), v.unit() == Unit::word ? "line ends counted, " : "",
       e.unknown, e.unknown < e.tokens ? fmt::format("{:.4f}", e.perplexity_known()) : "nothing",
-      e.nats_per_token(), e.bits_per_character());
+      e.nats_per_token(), e.bits_per_character(),
+      std::holds_alternative<models::NgramModel>(trained.model) && v.unit() == Unit::word
+          ? "context begun anew at each line"
+          : "state carried throughout");
 }
 
 void UseCommand::generate() {
@@ -247,9 +254,14 @@ void add_generate(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 30))
       ->capture_default_str();
   c->add_option("--temperature", options->how.temperature, "Below 1 surer, above 1 wilder, 0 the likeliest")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  c->add_option("--top-k", options->how.top_k, "Only the k likeliest; 0: all")->capture_default_str();
-  c->add_option("--top-p", options->how.top_p, "Only the likeliest that reach p together")
+  c->add_option("--top-k", options->how.top_k, "Only the k likeliest; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  c->add_option("--top-p", options->how.top_p,
+                "Only the likeliest that reach p together, above 0 and up to 1")
+      ->check(CLI::Range(1e-9, 1.0))
       ->capture_default_str();
   c->add_option("--seed", options->how.seed, "The same seed gives the same text")->capture_default_str();
   c->add_flag("--allow-unknown", options->allow_unknown, "Let <unk> be drawn");

@@ -73,6 +73,15 @@ TEST_CASE("a bad text is refused by every command that reads one, and leaves not
   refused(folder, "demo short.txt --unit word", {"short.txt"});
 }
 
+TEST_CASE("a model never replaces its own text, and training that went astray leaves none", "[cli]") {
+  const Folder folder;
+  folder.write("text", gradus::synthetic_corpus(1, 3000).text);
+  const std::string before = read_bytes(folder.path() / "text");
+  refused(folder, "train text --kind ngram --out ./text", {"--out", "is the text itself"});
+  CHECK(read_bytes(folder.path() / "text") == before);
+  refused(folder, "train text --kind rnn --lr 1e6 --epochs 3 --width 8 --out model", {"training step"});
+}
+
 TEST_CASE("a place that cannot be written to is found out before the work", "[cli]") {
   const Folder folder;
   folder.write("text.txt", gradus::synthetic_corpus(1, 2000).text);
@@ -181,7 +190,9 @@ TEST_CASE("models of every kind are trained, evaluated, scored and drawn from", 
   CHECK_THAT(marked.error, Contains("mark.txt, line 2: the word '</s>'"));
   refused(folder, "eval --model text.txt test.txt", {"text.txt"});
   refused(folder, "eval --model model missing.txt", {"missing.txt"});
-  refused(folder, "generate --model model --top-p 2", {"top_p"});
+  const Result usage = gradus_command(folder, "generate --model model --top-p 2");
+  CHECK(usage.code == 2);
+  CHECK_THAT(usage.error, Contains("--top-p"));
 }
 
 TEST_CASE("the demo compares all models on a text, the same each time", "[cli]") {

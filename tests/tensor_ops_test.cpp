@@ -183,7 +183,7 @@ TEST_CASE("rows are gathered and scattered by ids", "[ops]") {
   Tensor sums = zeros({3, 2});
   scatter_add_rows(sums, Indices({1, 1}), ones({2, 2}));
   CHECK(sums.text() == "[[0, 0], [2, 2], [0, 0]]");
-  CHECK(take_along_last(table, Indices({1, 0, 1})).text() == "[1, 10, 21]");
+  CHECK(pick(table, -1, Indices({1, 0, 1})).text() == "[1, 10, 21]");
 }
 
 TEST_CASE("log_softmax is shifted, so that huge and tiny values neither overflow nor vanish", "[ops]") {

@@ -226,11 +226,7 @@ Tensor combine_scalars(Op op, const Operands<N>& xs) {
 }
 
 bool alike(const Tensor& a, const Tensor& b) {
-  if (a.dtype() != b.dtype() || a.rank() != b.rank()) return false;
-  for (int axis = 0; axis < a.rank(); ++axis) {
-    if (a.dim(axis) != b.dim(axis)) return false;
-  }
-  return true;
+  return a.dtype() == b.dtype() && a.same_shape(b);
 }
 
 /// Tensors of one shape and numbers, where nothing is to be stretched. Undefined when an operand is another.

@@ -13,7 +13,7 @@ Variable shifted(const Variable& x) {
   const std::int64_t n = x.dim(-1);
   Tensor eye = zeros({n, n}, Dtype::f64);
   for (std::int64_t i = 0; i < n; ++i) eye.mutable_data<double>()[i * (n + 1)] = 3;
-  return x + Variable(eye);
+  return x + Variable(eye.to(x.dtype()));
 }
 /// Symmetric and positive definite.
 Variable positive(const Variable& x) {

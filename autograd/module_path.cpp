@@ -15,13 +15,13 @@ const ModuleFrame* around(const ModuleFrame& frame) {
 }
 
 /// The innermost frame around this one whose module holds its module, and the path between; null when none
-/// does: then the path is the type's name.
+/// does.
 const ModuleFrame* owner_of(const ModuleFrame& frame, std::string& path) {
   for (const ModuleFrame* outer = around(frame); outer != nullptr; outer = around(*outer)) {
     if (outer->type != nullptr && outer->type->find(outer->module, frame.module, frame.type, path))
       return outer;
   }
-  path = frame.type->name();
+  path.clear();
   return nullptr;
 }
 
@@ -44,6 +44,7 @@ std::string short_type_name(const char* pretty_function) {
       ++i;
       continue;
     }
+    if (c == ' ' && i + 1 < text.size() && text[i + 1] == '>') continue;  // g++ writes "> >"
     if (rounds == 0) angles += (c == '<') - (c == '>');
     out += c;
     if (rounds == 0 && (c == '<' || c == ',' || (c == ' ' && out.size() > 1 && out[out.size() - 2] == ',')))
@@ -55,13 +56,9 @@ std::string short_type_name(const char* pretty_function) {
 std::string path_of(const ModuleFrame& frame) {
   if (frame.type == nullptr) return {};
   std::string name;
-  const ModuleFrame* owner = owner_of(frame, name);
-  if (owner == nullptr)
-    owner = around(frame);  // no part of any: "Model.<Highway>"
-  else
-    return path_of(*owner) + "." + name;
-  const std::string outer = owner == nullptr ? std::string() : path_of(*owner);
-  return outer.empty() ? name : outer + ".<" + name + ">";
+  if (const ModuleFrame* owner = owner_of(frame, name)) return path_of(*owner) + "." + name;
+  const std::string outer = around(frame) == nullptr ? std::string() : path_of(*around(frame));
+  return outer.empty() ? frame.type->name() : outer + ".<" + frame.type->name() + ">";
 }
 
 std::string module_text(ErrorContext& context) {
@@ -93,7 +90,6 @@ std::uint32_t ScopeTable::add(const ModuleFrame& frame, std::uint32_t called_in,
   if (used_ == entries_.size()) entries_.emplace_back();
   Entry& entry = entries_[used_];
   const ModuleFrame* owner = owner_of(frame, entry.name);
-  if (owner == nullptr && called_in != 0) entry.name = "<" + entry.name + ">";
   entry.module = frame.module;
   entry.type = frame.type;
   entry.called_in = called_in;
@@ -107,9 +103,14 @@ std::uint32_t ScopeTable::add(const ModuleFrame& frame, std::uint32_t called_in,
 std::string ScopeTable::path(std::uint32_t scope, int parts) const {
   scope = ancestor(scope, parts);
   if (scope == 0) return {};
-  const Entry& entry = entries_[scope - 1];
   // A path through several levels counts as one part: those between were not called.
-  return entry.parent == 0 ? entry.name : path(entry.parent) + "." + entry.name;
+  return parent(scope) == 0 ? name(scope) : path(parent(scope)) + "." + name(scope);
+}
+
+std::string ScopeTable::name(std::uint32_t scope) const {
+  const Entry& entry = entries_[scope - 1];
+  if (!entry.name.empty()) return entry.name;
+  return entry.parent == 0 ? entry.type->name() : "<" + entry.type->name() + ">";
 }
 
 std::uint32_t ScopeTable::ancestor(std::uint32_t scope, int parts) const {

@@ -26,6 +26,13 @@ std::string type_name() {
   return short_type_name(__PRETTY_FUNCTION__);
 }
 
+/// In place: a step of training takes nothing from the heap for a path that fits where the last one stood.
+template <class Name>
+void put_before(std::string& path, const Name& name) {
+  if (!path.empty()) path.insert(0, 1, '.');
+  path.insert(0, name);
+}
+
 /// Sets `path` to that of the wanted part inside this one, where it is, and `path` is then empty for the part
 /// itself. Looks at direct parts only, or at all.
 template <class Part>
@@ -40,7 +47,7 @@ bool find_in_module(const void* module, const void* wanted, const ModuleType* ty
     M::members(owner, [&](const auto& name, const auto& part) {
       if (found || !find_part(part, wanted, type, deep, path)) return;
       found = true;
-      path = path.empty() ? std::string(name) : std::string(name) + "." + path;
+      put_before(path, name);
     });
     if (found) return true;
   }
@@ -61,7 +68,7 @@ bool find_part(const Part& part, const void* wanted, const ModuleType* type, boo
   } else {
     for (std::size_t i = 0; i < part.size(); ++i) {
       if (!find_part(part[i], wanted, type, deep, path)) continue;
-      path = path.empty() ? std::to_string(i) : std::to_string(i) + "." + path;
+      put_before(path, std::to_string(i));
       return true;
     }
     return false;
@@ -90,7 +97,8 @@ std::string module_text(ErrorContext& frame);
 /// Errors thrown inside then begin with the module's path, "in Model.encoder.layers.1: ", and so do the
 /// ops that a tape records, when it is printed or differentiated. The path is worked out when it is asked
 /// for, from `members`; a module that lacks this line is left out of it, and the path begins at the type of
-/// the outermost module that has it. The module must outlive the scope. Costs a few stores.
+/// the outermost module that has it. The module must outlive the scope, and scopes
+/// end in the reverse order of their start, as on the stack they do. Costs a few stores.
 class InModule : detail::ModuleFrame {
  public:
   template <Module M>

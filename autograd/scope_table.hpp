@@ -32,7 +32,7 @@ class ScopeTable {
 
   /// The scope around it in its path, and the last part of the path.
   std::uint32_t parent(std::uint32_t scope) const { return entries_[scope - 1].parent; }
-  const std::string& name(std::uint32_t scope) const { return entries_[scope - 1].name; }
+  std::string name(std::uint32_t scope) const;
 
   /// Forgets all; the entries' memory is kept for the next tape.
   void clear() noexcept { used_ = last_ = 0; }
@@ -44,7 +44,7 @@ class ScopeTable {
     std::uint32_t called_in;  // the scope around the call
     std::uint32_t parent;     // the scope whose path comes before the name
     int depth;
-    std::string name;
+    std::string name;  // empty for one that is no part of a module around it: the type's name stands for it
   };
   std::uint32_t number_of(ModuleFrame& frame, std::uint32_t tape);
   std::uint32_t add(const ModuleFrame& frame, std::uint32_t called_in, std::uint32_t tape);

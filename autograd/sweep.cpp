@@ -112,7 +112,10 @@ class Sweep {
     }
     const std::span<bool> wanted(tape_.joint_wanted.get(), edges.size());
     const std::span<Tensor> out = std::span(tape_.joint_out).first(edges.size());
-    for (std::size_t i = 0; i < edges.size(); ++i) wanted[i] = edges[i].input != no_node;
+    for (std::size_t i = 0; i < edges.size(); ++i) {
+      wanted[i] = edges[i].input != no_node;
+      out[i] = Tensor();  // a closure that threw may have left something
+    }
     Closure* closure = edges.front().closure;
     closure->table->joint(closure, g, wanted, out);
     for (std::size_t i = 0; i < edges.size(); ++i) {

@@ -20,6 +20,22 @@ constinit thread_local TapeHead* active_head = nullptr;
 
 namespace {
 
+constinit thread_local Recording* last_recording = nullptr;
+
+void begin(Recording& recording) noexcept {
+  recording.below = last_recording;
+  last_recording = &recording;
+  active_head = recording.tape;
+}
+
+// They usually end in the reverse order of their start, but need not: a tape may be held by a pointer.
+void end(Recording& recording) noexcept {
+  Recording** link = &last_recording;
+  while (*link != nullptr && *link != &recording) link = &(*link)->below;
+  if (*link != nullptr) *link = recording.below;
+  active_head = last_recording == nullptr ? nullptr : last_recording->tape;
+}
+
 // The storage of a tape that ended serves the thread's next one, so a training step allocates nothing.
 std::unique_ptr<TapeStorage>& spare() {
   thread_local std::unique_ptr<TapeStorage> storage;
@@ -138,19 +154,11 @@ Tape::Tape(TapeOptions options) : storage_(std::move(detail::spare())) {
   storage_->serial = detail::next_serial();
   storage_->options = options;
   storage_->checks = options.check_finite;
-  storage_->below = detail::active_tape();
-  detail::active_head = storage_.get();
+  detail::begin(storage_->recording);
 }
 
 Tape::~Tape() {
-  // Tapes usually end in the reverse order of their start, but need not.
-  if (detail::active_head == storage_.get()) {
-    detail::active_head = storage_->below;
-  } else {
-    TapeStorage* above = detail::active_tape();
-    while (above != nullptr && above->below != storage_.get()) above = above->below;
-    if (above != nullptr) above->below = storage_->below;
-  }
+  detail::end(storage_->recording);
   storage_->reset();
   detail::spare() = std::move(storage_);
 }
@@ -197,9 +205,11 @@ std::int64_t Tape::size() const {
   return static_cast<std::int64_t>(storage_->nodes.size());
 }
 
-PauseRecording::PauseRecording() : paused_(std::exchange(detail::active_head, nullptr)) {}
+PauseRecording::PauseRecording() {
+  detail::begin(pause_);
+}
 PauseRecording::~PauseRecording() {
-  detail::active_head = paused_;
+  detail::end(pause_);
 }
 
 }  // namespace gradus

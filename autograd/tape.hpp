@@ -14,6 +14,11 @@ namespace gradus {
 namespace detail {
 struct TapeHead;
 struct TapeStorage;
+/// What decides whether a thread records: a tape, or a pause. The last one that still lives does.
+struct Recording {
+  TapeHead* tape = nullptr;  // null: a pause
+  Recording* below = nullptr;
+};
 }  // namespace detail
 
 struct TapeOptions {
@@ -36,7 +41,8 @@ struct TapePrintOptions {
 };
 
 /// Records the ops of its thread while it lives. Without one nothing is recorded, so evaluation needs no
-/// mode. A Tape made while another is active is independent of it and active until it ends.
+/// mode. A Tape made while another is active is independent of it and active until it ends. Tapes may end in
+/// any order and state, each on the thread that made it.
 ///
 ///   Tape tape;
 ///   Variable loss = cross_entropy(model(x), y);
@@ -60,7 +66,7 @@ class Tape {
   std::int64_t size() const;
 
   /// What was recorded, a line an op: number, name, inputs, shape, dtype, the place in the user's code and
-  /// the module. Ends with totals.
+  /// the module. Ends with totals. To be asked before backward, which leaves nothing of it.
   std::string print(TapePrintOptions options = {}) const;
   /// The same as a Graphviz picture, a box around each module: write it to a file, `dot -Tsvg` draws it.
   std::string dot(TapePrintOptions options = {}) const;
@@ -79,7 +85,7 @@ class PauseRecording {
   PauseRecording& operator=(const PauseRecording&) = delete;
 
  private:
-  detail::TapeHead* paused_;
+  detail::Recording pause_;
 };
 
 /// The gradients of y (of one element) with respect to each of xs (parameters, watched tensors, or anything

@@ -140,7 +140,7 @@ struct Captured {
 
 struct TapeStorage : TapeHead {
   TapeOptions options;
-  TapeStorage* below = nullptr;  // the tape that becomes active when this one ends
+  Recording recording{this};
   std::vector<Node> nodes;
   std::vector<Leaf> leaves;
   Arena arena;

@@ -77,6 +77,16 @@ def libtorch():
     return Rival("libtorch", [program])
 
 
+class OurOwn:
+    """A rival that is another benchmark of ours: `of` gives its program and name for that of the row."""
+
+    def __init__(self, name, of):
+        self.name, self.of, self.process, self.missing = name, of, True, None
+
+    def ask(self, benchmark, seconds):
+        return ours(*self.of(benchmark), seconds)[0]
+
+
 def row(name, unit, value, rival=None, theirs=None, ratio=None):
     """ratio: over 1 when we are ahead."""
     return {"name": name, "unit": unit, "ours": value, "rival": rival, "theirs": theirs, "ratio": ratio}
@@ -119,6 +129,15 @@ def tape():
     rival.close()
 
 
+def elementwise():
+    by_ops = OurOwn("op by op", lambda benchmark: ("elementwise", benchmark + "_by_ops"))
+    for function in ["gelu_tanh", "multiply_add", "tanh_sigmoid"]:
+        for size in [1_000, 1_000_000, 50_000_000]:
+            yield compare("elementwise", f"{function}_{size}", "ns", by_ops, 0.2, False)
+    triad = OurOwn("triad", lambda benchmark: ("peak", "triad"))
+    yield compare("elementwise", "multiply_add_bandwidth", "GB/s", triad, 0.5, True)
+
+
 def train():
     rival = pytorch(os.cpu_count())
     yield rival
@@ -148,7 +167,7 @@ def transforms():
     rival.close()
 
 
-GROUPS = {"peak": peak, "tape": tape, "train": train, "transforms": transforms}
+GROUPS = {"peak": peak, "tape": tape, "elementwise": elementwise, "transforms": transforms, "train": train}
 
 
 def cpu_name():
@@ -175,7 +194,7 @@ def main():
     wanted = ["peak"] + [group for group in args.groups or GROUPS if group != "peak"]
     rows = []
     print(f"{cpu_name()}, {os.cpu_count()} cores")
-    print(f"{'name':24} {'unit':>9} {'ours':>12} {'rival':>18} {'theirs':>12} {'ratio':>7}")
+    print(f"{'name':36} {'unit':>9} {'ours':>12} {'rival':>18} {'theirs':>12} {'ratio':>7}")
     for group in wanted:
         for item in GROUPS[group]():
             if isinstance(item, Rival):
@@ -186,7 +205,7 @@ def main():
             theirs = ["", "", ""]
             if item["ratio"]:
                 theirs = [item["rival"], f"{item['theirs']:.1f}", f"{item['ratio']:.2f}"]
-            print(f"{item['name']:24} {item['unit']:>9} {item['ours']:12.1f} {theirs[0]:>18} {theirs[1]:>12} "
+            print(f"{item['name']:36} {item['unit']:>9} {item['ours']:12.1f} {theirs[0]:>18} {theirs[1]:>12} "
                   f"{theirs[2]:>7}", flush=True)
     if args.json:
         part = args.json + ".part"

@@ -1,5 +1,8 @@
 #include <fmt/core.h>
 
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -61,6 +64,9 @@ void TrainCommand::train_network(const Corpus& corpus) const {
 void TrainCommand::run() const {
   set_threads(threads);
   require_writable(out);
+  std::error_code missing;
+  if (std::filesystem::equivalent(text, out, missing))
+    fail<ArgumentError>("--out {} is the text itself, which the model would replace; name another file", out);
   const Unit chosen = unit_named(unit);
   const std::string loaded = load_text(text, {.unit = chosen});
   Corpus corpus;
@@ -117,10 +123,14 @@ void UseCommand::evaluate() const {
     return;
   }
   fmt::print(
-      "perplexity {:.4f} over {} {}s ({}{} unknown; {:.4f} without them)\n{:.4f} nats a token, {:.4f} bits a "
-      "character\n",
+      "perplexity {:.4f} over {} {}s ({}{} unknown; {} without them)\n{:.4f} nats a token, {:.4f} bits a "
+      "character; {}\n",
       e.perplexity(), e.tokens, name_of(v.unit()), v.unit() == Unit::word ? "line ends counted, " : "",
-      e.unknown, e.perplexity_known(), e.nats_per_token(), e.bits_per_character());
+      e.unknown, e.unknown < e.tokens ? fmt::format("{:.4f}", e.perplexity_known()) : "nothing",
+      e.nats_per_token(), e.bits_per_character(),
+      std::holds_alternative<models::NgramModel>(trained.model) && v.unit() == Unit::word
+          ? "context begun anew at each line"
+          : "state carried throughout");
 }
 
 void UseCommand::generate() {
@@ -152,9 +162,11 @@ void UseCommand::generate() {
 void UseCommand::score() const {
   const TrainedModel trained = models::load_model(model);
   const Vocabulary& v = trained.vocabulary;
+  const std::string name = text.empty() ? "standard input" : text;
   std::string line;
+  std::int64_t number = 0;
   const auto print = [&] {
-    const std::vector<std::int32_t> tokens = with_context(v, encode(v, line + "\n", "the line"));
+    const std::vector<std::int32_t> tokens = with_context(v, encode(v, line + "\n", name, ++number));
     const models::Evaluation e =
         std::visit([&](const auto& m) { return models::evaluate(m, tokens, 1, v.unknown()); }, trained.model);
     const double log10 = e.log_prob / std::log(10.0);
@@ -168,6 +180,7 @@ void UseCommand::score() const {
   if (!text.empty()) {
     std::string_view rest;
     const std::string loaded = load_text(text, {.unit = v.unit()});
+    encode(v, loaded, name);  // so that a bad line is found before any score is printed
     for (rest = loaded; !rest.empty();) {
       const std::size_t end = rest.find('\n');
       line = rest.substr(0, end);
@@ -177,6 +190,7 @@ void UseCommand::score() const {
     return;
   }
   while (std::getline(std::cin, line)) print();
+  if (number == 0) fail<DataError>("standard input is empty; give lines of text, or a file's name");
 }
 
 void add_model(CLI::App* command, const std::shared_ptr<UseCommand>& options) {
@@ -205,7 +219,10 @@ void add_train(CLI::App& app) {
   c->add_option("--width", options->width, "Hidden units; 0: chosen by the kind")
       ->check(CLI::Range(0, 65536));
   c->add_option("--lr", options->lr, "Learning rate at the start; 0: chosen by the kind")
-      ->check(CLI::NonNegativeNumber);
+      ->check([](const std::string& given) {
+        const double lr = std::strtod(given.c_str(), nullptr);  // that it is a number, CLI11 checks
+        return lr >= 0 && std::isfinite(lr) ? "" : "'" + given + "' is no finite number of 0 or more";
+      });
   c->add_option("--min-count", options->min_count, "Words seen less often become <unk>")
       ->check(CLI::Range(1, 1 << 30));
   c->add_option("--seed", options->seed, "Of weights and dropout")->capture_default_str();
@@ -237,9 +254,14 @@ void add_generate(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 30))
       ->capture_default_str();
   c->add_option("--temperature", options->how.temperature, "Below 1 surer, above 1 wilder, 0 the likeliest")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  c->add_option("--top-k", options->how.top_k, "Only the k likeliest; 0: all")->capture_default_str();
-  c->add_option("--top-p", options->how.top_p, "Only the likeliest that reach p together")
+  c->add_option("--top-k", options->how.top_k, "Only the k likeliest; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  c->add_option("--top-p", options->how.top_p,
+                "Only the likeliest that reach p together, above 0 and up to 1")
+      ->check(CLI::Range(1e-9, 1.0))
       ->capture_default_str();
   c->add_option("--seed", options->how.seed, "The same seed gives the same text")->capture_default_str();
   c->add_flag("--allow-unknown", options->allow_unknown, "Let <unk> be drawn");

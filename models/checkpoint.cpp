@@ -35,8 +35,9 @@ void check_sizes(const std::string& file, const NetworkOptions& options, const V
   const auto holds = [&](std::int64_t a, std::int64_t b) { return a >= 1 && b >= 1 && a <= most / b; };
   const bool fits = options.vocab == vocabulary.size() && holds(options.embedding, options.vocab) &&
                     holds(options.width, options.width) &&
-                    holds(options.layers, options.width * options.width) && options.order >= 2 &&
-                    options.order <= 1000 && options.dropout >= 0 && options.dropout < 1;
+                    holds(options.layers, options.width * options.width) &&
+                    holds(options.width, options.embedding) && options.order >= 2 && options.order <= 1000 &&
+                    options.dropout >= 0 && options.dropout < 1;
   if (!fits) fail<DataError>("{}: the header's sizes contradict the file; write it again", file);
 }
 

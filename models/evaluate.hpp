@@ -27,7 +27,7 @@ struct Evaluation {
 };
 
 /// Scores tokens[1], tokens[2], ... each after all before it; tokens[0] is context only. `unknown` is the id
-/// of "<unk>" or -1. Throws DataError for fewer than two tokens.
+/// of "<unk>" or -1. Throws DataError for fewer than two tokens, NumericError when the model gives NaN.
 template <LanguageModel M>
 Evaluation evaluate(const M& model, std::span<const std::int32_t> tokens, std::int64_t characters,
                     std::int32_t unknown = -1, const ScoreProgress& report = {}) {
@@ -38,6 +38,13 @@ Evaluation evaluate(const M& model, std::span<const std::int32_t> tokens, std::i
   out.characters = characters;
   const std::vector<double> log_probs = gradus::score(model, tokens, report);
   for (std::size_t i = 0; i < log_probs.size(); ++i) {
+    if (std::isnan(log_probs[i])) {
+      fail<NumericError>(
+          "the model gives token {} of the text a probability of NaN: its weights are spoiled; train it "
+          "again, "
+          "perhaps with a lower learning rate",
+          i + 1);
+    }
     ++out.tokens;
     out.log_prob += log_probs[i];
     if (tokens[i + 1] == unknown) {

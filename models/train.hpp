@@ -10,6 +10,7 @@
 #include "optim/adam.hpp"
 #include "optim/clip.hpp"
 #include "optim/schedule.hpp"
+#include "tensor/ops.hpp"
 #include "tensor/random.hpp"
 #include "text/batches.hpp"
 
@@ -36,14 +37,24 @@ struct TrainProgress {
 namespace detail {
 /// Throws NumericError naming the step; `what` says which op made the first NaN or infinity.
 [[noreturn]] void fail_not_finite(std::int64_t step, double loss, const std::string& what);
+/// False for NaN, infinity, and a loss whose perplexity no double holds: training that went astray.
+bool is_usable(double loss);
+/// The last update is seen by no loss any more. Throws NumericError naming the parameter.
+template <class Network>
+void check_weights(const Network& network, std::int64_t steps, double loss) {
+  for_each_parameter(network, [&](const std::string& path, const Parameter& parameter) {
+    if (!all_finite(parameter.value()))
+      fail_not_finite(steps, loss, "the last update left NaN or infinity in " + path);
+  });
+}
 /// Throws ArgumentError for options out of range.
 void check_train_options(const TrainOptions& options);
 }  // namespace detail
 
 /// Trains a network on a text by truncated backpropagation through time: contiguous batches, the state
 /// carried from one to the next (not its gradient), and begun anew with each epoch. `report` is called after
-/// every update. Throws DataError when the text is too short for a batch, NumericError when the loss is not
-/// finite.
+/// every update. Throws DataError when the text is too short for a batch, NumericError when the loss, its
+/// perplexity or the weights are not finite.
 template <class Network>
 TrainProgress train(Network& network, std::span<const std::int32_t> tokens, const TrainOptions& options,
                     const std::function<void(const TrainProgress&)>& report = {}) {
@@ -65,7 +76,7 @@ TrainProgress train(Network& network, std::span<const std::int32_t> tokens, cons
         auto [logits, next] = network(batch.x, state, &rng);
         const Variable mean_loss = cross_entropy(logits, batch.y);
         loss = mean_loss.item();
-        if (!std::isfinite(loss)) {
+        if (!detail::is_usable(loss)) {
           // Run the step again, looking at every op's result.
           Rng again = before;
           try {
@@ -75,7 +86,7 @@ TrainProgress train(Network& network, std::span<const std::int32_t> tokens, cons
           } catch (const NumericError& error) {
             detail::fail_not_finite(progress.step + 1, loss, error.what());
           }
-          detail::fail_not_finite(progress.step + 1, loss, "no recorded op alone");
+          detail::fail_not_finite(progress.step + 1, loss, "no op; the weights have grown beyond use");
         }
         Gradients gradients = tape.backward(mean_loss);
         optim::clip_norm(gradients, options.clip);
@@ -93,6 +104,7 @@ TrainProgress train(Network& network, std::span<const std::int32_t> tokens, cons
       if (report) report(progress);
     }
   }
+  detail::check_weights(network, progress.steps, progress.loss);
   return progress;
 }
 

@@ -2,6 +2,8 @@
 
 /// Ops on tensors, without gradients (those on Variables are in autograd/ops).
 #include "tensor/ops/conv.hpp"
+#include "tensor/ops/creation.hpp"
+#include "tensor/ops/cumulative.hpp"
 #include "tensor/ops/einsum.hpp"
 #include "tensor/ops/elementwise.hpp"
 #include "tensor/ops/indexing.hpp"
@@ -9,3 +11,5 @@
 #include "tensor/ops/matmul.hpp"
 #include "tensor/ops/movement.hpp"
 #include "tensor/ops/reduction.hpp"
+#include "tensor/ops/softmax.hpp"
+#include "tensor/ops/sorting.hpp"

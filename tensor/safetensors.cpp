@@ -17,8 +17,15 @@ const char* dtype_name(Dtype dtype) {
   return dtype == Dtype::f32 ? "F32" : "F64";
 }
 
-Tensor read_tensor(const std::string& file, const std::string& name, const json& entry,
-                   std::string_view numbers) {
+struct Place {
+  Dtype dtype;
+  Shape shape;
+  std::uint64_t begin, end;
+};
+
+/// What the header says of a tensor, checked against the file.
+Place read_place(const std::string& file, const std::string& name, const json& entry,
+                 std::string_view numbers) {
   const std::string dtype_text = entry.at("dtype");
   if (dtype_text != "F32" && dtype_text != "F64")
     fail<DataError>("{}: the tensor {} is {}; F32 and F64 are read", file, name, dtype_text);
@@ -31,9 +38,14 @@ Tensor read_tensor(const std::string& file, const std::string& name, const json&
                     shape);
   if (place[1] > numbers.size())
     fail<DataError>("{}: the tensor {} reaches past the end of the file, which was cut short", file, name);
-  Tensor out = Tensor::uninitialized(shape, dtype);
-  visit_dtype(dtype, [&](auto tag) {
-    if (bytes > 0) std::memcpy(out.mutable_data<decltype(tag)>(), numbers.data() + place[0], bytes);
+  return {dtype, shape, place[0], place[1]};
+}
+
+Tensor read_tensor(const Place& place, std::string_view numbers) {
+  Tensor out = Tensor::uninitialized(place.shape, place.dtype);
+  const std::uint64_t bytes = place.end - place.begin;
+  visit_dtype(place.dtype, [&](auto tag) {
+    if (bytes > 0) std::memcpy(out.mutable_data<decltype(tag)>(), numbers.data() + place.begin, bytes);
   });
   return out;
 }
@@ -77,12 +89,19 @@ Safetensors parse_safetensors(std::string_view bytes, const std::string& name) {
   const json header = json::parse(bytes.substr(8, length), nullptr, false);
   if (!header.is_object()) fail<DataError>("{}: its safetensors header is not JSON; write it again", name);
   Safetensors out;
+  const std::string_view numbers = bytes.substr(8 + length);
+  std::uint64_t taken = 0;
   try {
     for (const auto& [key, entry] : header.items()) {
       if (key == metadata_key) {
         out.metadata = entry.get<std::map<std::string, std::string>>();
       } else {
-        out.tensors.emplace(key, read_tensor(name, key, entry, bytes.substr(8 + length)));
+        const Place place = read_place(name, key, entry, numbers);
+        // Tensors that share bytes could ask for any amount of memory; the format forbids them.
+        taken += place.end - place.begin;
+        if (taken > numbers.size())
+          fail<DataError>("{}: the tensor {} lies over others; write it again", name, key);
+        out.tensors.emplace(key, read_tensor(place, numbers));
       }
     }
   } catch (const json::exception& error) {

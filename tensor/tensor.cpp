@@ -137,7 +137,8 @@ void Tensor::separate() {
 }
 
 void Tensor::throw_undefined() {
-  fail<ShapeError>("an undefined (default-made or moved-from) Tensor was used");
+  fail<ShapeError>(
+      "an undefined Tensor was used: one made without a value, or moved from; give it a value first");
 }
 
 void Tensor::throw_dtype(Dtype wanted) const {

@@ -2,6 +2,7 @@
 
 #include "models/ngram/arpa.hpp"
 #include "tensor/ops.hpp"
+#include "tensor/safetensors.hpp"
 #include "tensor/write_file.hpp"
 #include "tests/catch.hpp"
 #include "tests/folder.hpp"
@@ -155,6 +156,12 @@ TEST_CASE("a header that asks for more than the file holds is refused before mem
   CHECK_THROWS_AS(load_model(with("\\\"embedding\\\":3", "\\\"embedding\\\":4611686018427387904")),
                   DataError);
   CHECK_THROWS_AS(load_model(with("\"kind\":\"lstm\"", "\"kind\":\"gpt\"")), DataError);
+  // Two tensors over the same bytes.
+  const std::string header =
+      R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],)"
+      R"("data_offsets":[4,8]}})";
+  const std::string shared = static_cast<char>(header.size()) + std::string(7, '\0') + header + "01234567";
+  CHECK_THROWS_WITH(parse_safetensors(shared, "m"), Contains("b lies over others"));
   CHECK_THROWS_AS(load_model(with("\"dtype\":\"F32\"", "\"dtype\":\"F16\"")), DataError);
 }
 

@@ -73,6 +73,15 @@ TEST_CASE("a bad text is refused by every command that reads one, and leaves not
   refused(folder, "demo short.txt --unit word", {"short.txt"});
 }
 
+TEST_CASE("a model never replaces its own text, and training that went astray leaves none", "[cli]") {
+  const Folder folder;
+  folder.write("text", gradus::synthetic_corpus(1, 3000).text);
+  const std::string before = read_bytes(folder.path() / "text");
+  refused(folder, "train text --kind ngram --out ./text", {"--out", "is the text itself"});
+  CHECK(read_bytes(folder.path() / "text") == before);
+  refused(folder, "train text --kind rnn --lr 1e6 --epochs 3 --width 8 --out model", {"training step"});
+}
+
 TEST_CASE("a place that cannot be written to is found out before the work", "[cli]") {
   const Folder folder;
   folder.write("text.txt", gradus::synthetic_corpus(1, 2000).text);
@@ -109,6 +118,8 @@ TEST_CASE("wrong usage has exit code 2, help and version 0", "[cli]") {
   CHECK(gradus_command(folder, "train").code == 2);
   CHECK(gradus_command(folder, "train a --out b --kind gpt").code == 2);
   CHECK(gradus_command(folder, "demo --threads -1").code == 2);
+  for (const std::string lr : {"nan", "inf", "-1", "fast"})
+    CHECK(gradus_command(folder, "train a --out b --lr " + lr).code == 2);
   CHECK(gradus_command(folder, "--version").out == "gradus 0.1.0\n");
   for (const std::string command : {"demo", "train", "eval", "generate", "score"}) {
     const Result help = gradus_command(folder, command + " --help");
@@ -160,9 +171,28 @@ TEST_CASE("models of every kind are trained, evaluated, scored and drawn from", 
       CHECK(gradus_command(folder, draw + "2").out != drawn.out);
     }
   }
+  REQUIRE(gradus_command(folder, "train text.txt --kind ngram --unit character --out characters").code == 0);
+  folder.write("unknown.txt", "\xE6\x97\xA5");
+  CHECK_THAT(gradus_command(folder, "eval --model characters unknown.txt").out,
+             Contains("1 unknown; nothing without them"));
+  for (const auto& [input, message] :
+       {std::pair("fine\nbad \xE4 here\n", "standard input, line 2, byte 5: not valid UTF-8"),
+        std::pair("", "standard input is empty")}) {
+    const Result bad = gradus_command(folder, "score --model characters", input);
+    CHECK(bad.code == 1);
+    CHECK_THAT(bad.error, Contains(message));
+  }
+  folder.write("mark.txt", "fine\nthe </s> here\n");
+  REQUIRE(gradus_command(folder, "train text.txt --kind ngram --out words").code == 0);
+  const Result marked = gradus_command(folder, "score --model words mark.txt");
+  CHECK(marked.code == 1);
+  CHECK(marked.out.empty());
+  CHECK_THAT(marked.error, Contains("mark.txt, line 2: the word '</s>'"));
   refused(folder, "eval --model text.txt test.txt", {"text.txt"});
   refused(folder, "eval --model model missing.txt", {"missing.txt"});
-  refused(folder, "generate --model model --top-p 2", {"top_p"});
+  const Result usage = gradus_command(folder, "generate --model model --top-p 2");
+  CHECK(usage.code == 2);
+  CHECK_THAT(usage.error, Contains("--top-p"));
 }
 
 TEST_CASE("the demo compares all models on a text, the same each time", "[cli]") {

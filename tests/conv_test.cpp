@@ -56,6 +56,7 @@ const std::vector<Case> cases{
     {{2, 2, 2}, {3, 2, 5}, {.stride = 2, .dilation = 3, .causal = true}},  // reaches far before x
     {{1, 2, 3}, {2, 2, 2}, {.padding = 9}},                                // steps that see padding only
     {{1, 2, 9000}, {2, 2, 3}, {.padding = 1}},                             // several blocks of steps
+    {{19, 2, 6}, {3, 2, 2}, {.padding = 1}},                               // a batch summed in runs
     {{2, 64, 700}, {40, 64, 5}, {.stride = 2, .causal = true}},
 };
 

@@ -235,4 +235,10 @@ TEST_CASE("evaluation needs something to predict", "[models]") {
   for (std::size_t i = 0; i < scores.size(); ++i) known += i + 1 == 10 || i + 1 == 20 ? 0 : scores[i];
   CHECK(e.perplexity_known() == Approx(std::exp(-known / 27)));
   CHECK(e.bits_per_character() == Approx(-e.log_prob / std::log(2.0) / 100));
+
+  Rng rng(1);
+  RnnModel spoiled{RnnNetwork(rng, {.vocab = s.vocabulary.size(), .embedding = 4, .width = 4})};
+  spoiled.network.head.bias.mutable_value().mutable_data<float>()[2] =
+      std::numeric_limits<float>::quiet_NaN();
+  CHECK_THROWS_WITH(evaluate(spoiled, text, 100), Catch::Contains("token 1") && Catch::Contains("NaN"));
 }

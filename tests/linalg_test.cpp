@@ -21,14 +21,12 @@ const double infinity = std::numeric_limits<double>::infinity();
 Tensor matrix(std::initializer_list<double> values, std::int64_t n, Dtype dtype = Dtype::f64) {
   return Tensor::of(values, dtype).reshape({n, n});
 }
-Tensor eye(std::int64_t n, Dtype dtype = Dtype::f64) {
-  Tensor out = zeros({n, n}, Dtype::f64);
-  for (std::int64_t i = 0; i < n; ++i) out.mutable_data<double>()[i * (n + 1)] = 1;
-  return out.to(dtype);
+Tensor one_on_diagonal(std::int64_t n, Dtype dtype = Dtype::f64) {
+  return eye(n, dtype);
 }
 Tensor positive(Rng& rng, const Shape& shape, Dtype dtype = Dtype::f64) {
   const Tensor x = rng.normal(shape, 0, 1, dtype);
-  return matmul(x, x, {.transpose_b = true}) + eye(shape[-1], dtype);
+  return matmul(x, x, {.transpose_b = true}) + one_on_diagonal(shape[-1], dtype);
 }
 /// The sum over all permutations, for a small matrix.
 double det_by_minors(const Tensor& a) {
@@ -101,9 +99,10 @@ TEST_CASE("factors multiply back to the matrix, and solutions solve, at every si
         for (std::int64_t j = i + 1; j < n; ++j) CHECK(l.at(i * n + j) == 0);
       }
       // A diagonal that rules keeps the condition number small.
-      const Tensor well = rng.uniform({n, n}, -1, 1, dtype) / static_cast<double>(n) + eye(n, dtype) * 2;
+      const Tensor well =
+          rng.uniform({n, n}, -1, 1, dtype) / static_cast<double>(n) + one_on_diagonal(n, dtype) * 2;
       CHECK(difference(matmul(well, solve(well, b)), b) < tolerance);
-      CHECK(difference(matmul(well, inverse(well)), eye(n, dtype)) < tolerance);
+      CHECK(difference(matmul(well, inverse(well)), one_on_diagonal(n, dtype)) < tolerance);
       CHECK(difference(matmul(transpose(well), lu_solve(lu_factor(well), b, true)), b) < tolerance);
       for (const bool upper : {false, true}) {
         for (const bool transposed : {false, true}) {
@@ -160,7 +159,7 @@ TEST_CASE("determinants equal the sum over minors, and do not overflow as logari
   // Odd and even row orders.
   CHECK(det(matrix({0, 1, 1, 0}, 2)).item() == -1);
   CHECK(det(matrix({0, 1, 0, 0, 0, 1, 1, 0, 0}, 3)).item() == 1);
-  const auto [sign, log_abs] = slogdet(eye(400, Dtype::f32) * -1e3);
+  const auto [sign, log_abs] = slogdet(one_on_diagonal(400, Dtype::f32) * -1e3);
   CHECK(sign.item() == 1);
   CHECK(log_abs.item() == Approx(400 * std::log(1e3)));
   CHECK(det(zeros({3, 0, 0})).text() == "[1, 1, 1]");
@@ -204,6 +203,25 @@ TEST_CASE("the gradient of det is right where the matrix is singular, at second 
                    matrix({-3, 6, -3, 6, -12, 6, -3, 6, -3}, 3)) < 1e-13);
 }
 
+TEST_CASE("derivatives of third order are those of 1 / x, log and sqrt", "[linalg]") {
+  const double x = 1.5;
+  const auto third = [&](Variable (*f)(const Variable&)) {
+    Tape tape;
+    const Variable at = tape.watch(matrix({x}, 1));
+    Variable y = f(at);
+    for (int order = 0; order < 3; ++order) y = grad(sum(y), at);
+    return y.item();
+  };
+  CHECK(third([](const Variable& a) { return inverse(a); }) == Approx(-6 / std::pow(x, 4)));
+  CHECK(third([](const Variable& a) { return solve(a, Variable(matrix({1}, 1))); }) ==
+        Approx(-6 / std::pow(x, 4)));
+  CHECK(third([](const Variable& a) { return triangular_solve(a, Variable(matrix({1}, 1))); }) ==
+        Approx(-6 / std::pow(x, 4)));
+  CHECK(third([](const Variable& a) { return logdet(a); }) == Approx(2 / std::pow(x, 3)));
+  CHECK(third([](const Variable& a) { return cholesky(a); }) == Approx(3.0 / 8 * std::pow(x, -2.5)));
+  CHECK(third([](const Variable& a) { return det(a) * det(a) * det(a); }) == Approx(6));
+}
+
 TEST_CASE("only the triangle that belongs to a matrix is read", "[linalg]") {
   CHECK(cholesky(matrix({4, not_a_number, 2, 5}, 2)).text() == "[[2, 0], [1, 2]]");
   const Tensor b = Tensor::of({2, 4}, Dtype::f64);
@@ -212,8 +230,8 @@ TEST_CASE("only the triangle that belongs to a matrix is read", "[linalg]") {
   CHECK(triangular_solve(matrix({not_a_number, not_a_number, 1, not_a_number}, 2), b, {.unit_diagonal = true})
             .text() == "[2, 2]");
   // Right-hand sides may hold anything.
-  CHECK(std::isnan(triangular_solve(eye(2), Tensor::of({not_a_number, 1}, Dtype::f64)).at(0)));
-  CHECK(std::isnan(solve(eye(2), Tensor::of({not_a_number, 1}, Dtype::f64)).at(0)));
+  CHECK(std::isnan(triangular_solve(one_on_diagonal(2), Tensor::of({not_a_number, 1}, Dtype::f64)).at(0)));
+  CHECK(std::isnan(solve(one_on_diagonal(2), Tensor::of({not_a_number, 1}, Dtype::f64)).at(0)));
 }
 
 TEST_CASE("empty matrices and batches are fine", "[linalg]") {
@@ -221,13 +239,14 @@ TEST_CASE("empty matrices and batches are fine", "[linalg]") {
   CHECK(cholesky(zeros({0, 3, 3})).shape() == Shape{0, 3, 3});
   CHECK(inverse(zeros({2, 0, 0})).shape() == Shape{2, 0, 0});
   CHECK(solve(zeros({0, 0}), zeros({0, 2})).shape() == Shape{0, 2});
-  CHECK(solve(eye(2), zeros({2, 0}, Dtype::f64)).shape() == Shape{2, 0});
-  CHECK(triangular_solve(eye(2), zeros({2, 0}, Dtype::f64)).shape() == Shape{2, 0});
+  CHECK(solve(one_on_diagonal(2), zeros({2, 0}, Dtype::f64)).shape() == Shape{2, 0});
+  CHECK(triangular_solve(one_on_diagonal(2), zeros({2, 0}, Dtype::f64)).shape() == Shape{2, 0});
   CHECK(cofactors(zeros({0, 0})).shape() == Shape{0, 0});
 }
 
 TEST_CASE("errors of linear algebra say what is wrong with which matrix", "[linalg]") {
-  const Tensor good = eye(2), singular = matrix({1, 2, 2, 4}, 2), bad = matrix({1, not_a_number, 0, 2}, 2);
+  const Tensor good = one_on_diagonal(2), singular = matrix({1, 2, 2, 4}, 2),
+               bad = matrix({1, not_a_number, 0, 2}, 2);
   for (const auto& f : std::vector<std::function<void(const Tensor&)>>{
            [](const Tensor& a) { cholesky(a); }, [](const Tensor& a) { inverse(a); },
            [](const Tensor& a) { det(a); }, [](const Tensor& a) { slogdet(a); },

@@ -177,6 +177,15 @@ TEST_CASE("an n-gram model comes back from ARPA text as it was", "[ngram]") {
   const std::vector<double> before = model.score(tokens), after = read.model.score(tokens);
   REQUIRE(before.size() == after.size());
   for (std::size_t i = 0; i < before.size(); ++i) CHECK(after[i] == Approx(before[i]).epsilon(1e-7));
+  // What contradicts itself is refused, by its line.
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string changed = arpa;
+    return changed.replace(arpa.find(from), from.size(), to);
+  };
+  CHECK_THROWS_WITH(from_arpa(with("# sentence end ", "# sentence end 99"), "m"),
+                    Catch::Contains("m, line 2") && Catch::Contains("no id"));
+  CHECK_THROWS_WITH(from_arpa(with("ngram 2=", "ngram 2=9"), "m"),
+                    Catch::Contains("n-grams of order 2; the header names 9"));
   // Cut anywhere, it is refused.
   for (std::size_t length = 0; length + 2 < arpa.size(); length += 7) {
     CHECK_THROWS_AS(from_arpa(arpa.substr(0, length), "m"), DataError);

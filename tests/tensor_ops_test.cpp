@@ -2,31 +2,23 @@
 
 #include <array>
 #include <cmath>
-#include <functional>
 #include <limits>
 
 #include "tensor/kernels/kernels.hpp"
 #include "tensor/random.hpp"
 #include "tests/catch.hpp"
 #include "tests/fixture.hpp"
+#include "tests/instruction_sets.hpp"
 
 using namespace gradus;
 using Catch::Contains;
 using gradus::test::difference;
+using gradus::test::for_every_instruction_set;
 
 namespace {
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
-
-/// Runs a check with every instruction set this machine has, and goes back to the best.
-void for_every_instruction_set(const std::function<void()>& check) {
-  for (const char* name : kernels::available_instruction_sets()) {
-    kernels::use_instruction_set(name);
-    INFO(name);
-    check();
-  }
-}
 
 /// The element of x that broadcasting puts at a flat position of a larger shape.
 double broadcast_at(const Tensor& x, const Shape& shape, std::int64_t position) {
@@ -50,67 +42,7 @@ Tensor naive_binary(const Tensor& a, const Tensor& b, double (*f)(double, double
   return Tensor::from(out, shape);
 }
 
-bool same(double a, double b, double tolerance) {
-  if (std::isnan(b)) return std::isnan(a);
-  if (std::isinf(b)) return a == b;
-  return std::abs(a - b) <= tolerance * std::max(std::abs(b), 1e-30);
-}
-
 }  // namespace
-
-TEST_CASE("elementwise functions equal the standard library's, odd lengths and odd values included",
-          "[ops]") {
-  struct Function {
-    const char* name;
-    Tensor (*ours)(const TensorArgument&);
-    double (*theirs)(double);
-    double low, high;
-  };
-  const std::vector<Function> functions{
-      {"neg", [](const TensorArgument& x) { return -x; }, [](double x) { return -x; }, -9, 9},
-      {"abs", abs, [](double x) { return std::abs(x); }, -9, 9},
-      {"sign", sign, [](double x) { return std::isnan(x) ? x : double((x > 0) - (x < 0)); }, -9, 9},
-      {"square", square, [](double x) { return x * x; }, -9, 9},
-      {"sqrt", sqrt, [](double x) { return std::sqrt(x); }, 0, 9},
-      {"reciprocal", reciprocal, [](double x) { return 1 / x; }, -9, 9},
-      {"exp", exp, [](double x) { return std::exp(x); }, -80, 80},
-      {"log", log, [](double x) { return std::log(x); }, 1e-3, 1e3},
-      {"log1p", log1p, [](double x) { return std::log1p(x); }, -0.9, 9},
-      {"sin", sin, [](double x) { return std::sin(x); }, 0.1, 3},
-      {"cos", cos, [](double x) { return std::cos(x); }, 0.1, 1.5},
-      {"tanh", tanh, [](double x) { return std::tanh(x); }, -12, 12},
-      {"sigmoid", sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }, -30, 30},
-      {"relu", relu, [](double x) { return x > 0           ? x
-                                           : std::isnan(x) ? x
-                                                           : 0.0; }, -9, 9},
-  };
-  for_every_instruction_set([&] {
-    for (const Function& f : functions) {
-      for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
-        INFO(f.name << " in " << name_of(dtype));
-        Rng rng(3);
-        for (const std::int64_t n : {1, 3, 17, 1000}) {
-          const Tensor x = rng.uniform({n}, f.low, f.high, dtype);
-          const Tensor y = f.ours(x);
-          for (std::int64_t i = 0; i < n; ++i) {
-            INFO("at " << x.at(i) << ": " << y.at(i));
-            REQUIRE(same(y.at(i), f.theirs(x.at(i)), dtype == Dtype::f32 ? 2e-6 : 1e-14));
-          }
-        }
-        // The ends of the range: NaN stays NaN, infinities go where they should.
-        const Tensor odd =
-            Tensor::of({not_a_number, infinity, -infinity, 0, 1, not_a_number, 5, 7, 9}, dtype);
-        const Tensor y = f.ours(odd);
-        for (std::int64_t i = 0; i < odd.size(); ++i) {
-          const bool circular = std::string(f.name) == "sin" || std::string(f.name) == "cos";
-          if (circular && std::isinf(odd.at(i))) continue;
-          INFO("at " << odd.at(i) << ": " << y.at(i));
-          CHECK(same(y.at(i), f.theirs(odd.at(i)), dtype == Dtype::f32 ? 2e-6 : 1e-14));
-        }
-      }
-    }
-  });
-}
 
 TEST_CASE("binary ops broadcast as NumPy's, and numbers mix in", "[ops]") {
   Rng rng(4);
@@ -251,7 +183,7 @@ TEST_CASE("rows are gathered and scattered by ids", "[ops]") {
   Tensor sums = zeros({3, 2});
   scatter_add_rows(sums, Indices({1, 1}), ones({2, 2}));
   CHECK(sums.text() == "[[0, 0], [2, 2], [0, 0]]");
-  CHECK(take_along_last(table, Indices({1, 0, 1})).text() == "[1, 10, 21]");
+  CHECK(pick(table, -1, Indices({1, 0, 1})).text() == "[1, 10, 21]");
 }
 
 TEST_CASE("log_softmax is shifted, so that huge and tiny values neither overflow nor vanish", "[ops]") {

@@ -41,9 +41,8 @@ bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\r';
 }
 
-void visit_words(std::string_view text, std::string_view name,
+void visit_words(std::string_view text, std::string_view name, std::int64_t line_number,
                  const std::function<void(std::string_view)>& visit) {
-  std::int64_t line_number = 1;
   for (std::size_t at = 0; at < text.size(); ++line_number) {
     const std::size_t end = std::min(text.find('\n', at), text.size());
     while (at < end) {
@@ -67,12 +66,12 @@ void visit_words(std::string_view text, std::string_view name,
 
 }  // namespace
 
-void require_utf8(std::string_view text, std::string_view name) {
+void require_utf8(std::string_view text, std::string_view name, std::int64_t first_line) {
   for (std::size_t at = 0; at < text.size();) {
     const Sequence sequence = sequence_at(text, at);
     if (sequence.length == 0) {
       const std::string_view before = text.substr(0, at);
-      const auto line = std::count(before.begin(), before.end(), '\n') + 1;
+      const auto line = std::count(before.begin(), before.end(), '\n') + first_line;
       const std::size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0
       fail<DataError>(
           "{}, line {}, byte {}: not valid UTF-8 (0x{:02X}, {}); convert the text to UTF-8, for example with "
@@ -90,13 +89,13 @@ std::int64_t count_characters(std::string_view text) {
 }
 
 void for_tokens(Unit unit, std::string_view text, std::string_view name,
-                const std::function<void(std::string_view)>& visit) {
+                const std::function<void(std::string_view)>& visit, std::int64_t first_line) {
   if (unit == Unit::byte) {
     for (std::size_t at = 0; at < text.size(); ++at) visit(text.substr(at, 1));
     return;
   }
-  require_utf8(text, name);
-  if (unit == Unit::word) return visit_words(text, name, visit);
+  require_utf8(text, name, first_line);
+  if (unit == Unit::word) return visit_words(text, name, first_line, visit);
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t length = sequence_at(text, at).length;
     visit(text.substr(at, length));
@@ -104,10 +103,12 @@ void for_tokens(Unit unit, std::string_view text, std::string_view name,
   }
 }
 
-std::vector<std::int32_t> encode(const Vocabulary& vocabulary, std::string_view text, std::string_view name) {
+std::vector<std::int32_t> encode(const Vocabulary& vocabulary, std::string_view text, std::string_view name,
+                                 std::int64_t first_line) {
   std::vector<std::int32_t> ids;
-  for_tokens(vocabulary.unit(), text, name,
-             [&](std::string_view symbol) { ids.push_back(vocabulary.id(symbol)); });
+  for_tokens(
+      vocabulary.unit(), text, name, [&](std::string_view symbol) { ids.push_back(vocabulary.id(symbol)); },
+      first_line);
   return ids;
 }
 

@@ -1,12 +1,19 @@
 #include "autograd/ops/arithmetic.hpp"
 
+#include "autograd/elementwise/derivatives.hpp"
+#include "autograd/elementwise/pull.hpp"
 #include "autograd/ops/elementwise.hpp"
 #include "autograd/record.hpp"
-#include "tensor/ops.hpp"
+#include "tensor/ops/elementwise.hpp"
 
+// The derivatives stand in autograd/elementwise/derivatives.hpp.
 namespace gradus {
 
 namespace {
+
+using detail::pull_first;
+using detail::pull_second;
+using kernels::Binary;
 
 /// The operand as a tensor op takes it. Only what nobody records may give its buffer away: a closure keeps
 /// the operand after the op has run.
@@ -15,92 +22,145 @@ TensorOperand plain(const VariableOperand& x) {
   if (x.dying() != nullptr && !recording()) return std::move(*x.dying());
   return x.variable.value();
 }
-/// The place of a call: that of the first operand, which both share.
-Op op(const char* name, const VariableOperand& a) {
+/// The place of a call: that of the first operand.
+Op op_at(const char* name, const VariableOperand& a) {
   return {name, a.where};
 }
 
-/// 1 where a wins over b, 1/2 where they are equal, else 0.
-Tensor share(const TensorOperand& a, const TensorOperand& b) {
-  return less(b, a) + equal(a, b) * 0.5;
+// What the derivatives of the four operations read, which is what their closures save; the others read all.
+constexpr bool reads_nothing(Binary op) {
+  return op == Binary::add || op == Binary::sub;
+}
+constexpr bool reads_other(Binary op) {
+  return op == Binary::mul || op == Binary::div;
 }
 
-/// maximum and minimum: `wins` of two operands gives 1 where the first is the result.
-template <class Wins>
-Variable pick(const Op& op, Tensor value, const VariableOperand& a, const VariableOperand& b, Wins wins) {
-  const auto kept = [](const VariableOperand& x) {
-    return x.is_number() ? Tensor::scalar(x.number(), Dtype::f64) : x.variable.value();
-  };
-  if (a.is_number() || b.is_number()) {
-    const Variable& x = a.is_number() ? b.variable : a.variable;
-    const double number = a.is_number() ? a.number() : b.number();
-    return record(op, std::move(value), wrt(x, [v = x.value(), number, wins](const Variable& g) {
-                    return g * Variable(wins(v, number));
-                  }));
+Tensor tensor_of(const Variable& x, const Tensor&) {
+  return x.value();
+}
+Tensor tensor_of(double x, const Tensor& like) {
+  return Tensor::scalar(x, like.dtype());
+}
+
+/// The closure of the first operand; a and b are Variables or numbers.
+template <Binary op, class A, class B>
+auto first_closure(const A& a, const B& b) {
+  if constexpr (reads_nothing(op) || op == Binary::fmod) {
+    return [](const Variable& g) { return g; };
+  } else if constexpr (reads_other(op)) {
+    return [b](const Variable& g) { return pull_first(op, g, b, b); };
+  } else {
+    return [a, b](const Variable& g) {
+      if (recording()) return pull_first(op, g, a, b);
+      const Tensor& v = g.value();
+      return Variable(detail::pull_first_values(op, v, tensor_of(a, v), tensor_of(b, v)));
+    };
   }
-  return record(op, std::move(value),
-                wrt(a.variable,
-                    [x = kept(a), y = kept(b), wins](const Variable& g) { return g * Variable(wins(x, y)); }),
-                wrt(b.variable, [x = kept(a), y = kept(b), wins](const Variable& g) {
-                  return g * Variable(wins(y, x));
-                }));
+}
+
+/// The closure of the second operand.
+template <Binary op, class A, class B>
+auto second_closure(const A& a, const B& b) {
+  if constexpr (reads_nothing(op)) {
+    return [](const Variable& g) { return pull_second(op, g, g, g, g); };
+  } else if constexpr (op == Binary::mul) {
+    return [a](const Variable& g) { return pull_second(op, g, a, a, a); };
+  } else if constexpr (op == Binary::div) {
+    return [b](const Variable& g, const Variable& y) {
+      if (recording()) return pull_second(op, g, b, b, y);
+      const Tensor& v = g.value();
+      return Variable(detail::pull_second_values(op, v, {}, tensor_of(b, v), y.value()));
+    };
+  } else {
+    return [a, b](const Variable& g, const Variable& y) {
+      if (recording()) return pull_second(op, g, a, b, y);
+      const Tensor& v = g.value();
+      return Variable(detail::pull_second_values(op, v, tensor_of(a, v), tensor_of(b, v), y.value()));
+    };
+  }
+}
+
+template <Binary op>
+Variable record_binary(const char* name, const VariableOperand& a, const VariableOperand& b, Tensor value) {
+  if (!recording()) return Variable(std::move(value));
+  const Op at = op_at(name, a);
+  const Variable &x = a.variable, &y = b.variable;
+  if (b.is_number()) return record(at, std::move(value), wrt(x, first_closure<op>(x, b.number())));
+  if (a.is_number()) return record(at, std::move(value), wrt(y, second_closure<op>(a.number(), y)));
+  return record(at, std::move(value), wrt(x, first_closure<op>(x, y)), wrt(y, second_closure<op>(x, y)));
 }
 
 }  // namespace
 
 Variable operator+(const VariableOperand& a, const VariableOperand& b) {
-  Tensor value = plain(a) + plain(b);
-  if (!recording()) return Variable(std::move(value));
-  const auto same = [](const Variable& g) { return g; };
-  return record(op("add", a), std::move(value), wrt(a.variable, same), wrt(b.variable, same));
+  return record_binary<Binary::add>("add", a, b, plain(a) + plain(b));
 }
-
 Variable operator-(const VariableOperand& a, const VariableOperand& b) {
-  Tensor value = plain(a) - plain(b);
-  if (!recording()) return Variable(std::move(value));
-  return record(op("sub", a), std::move(value), wrt(a.variable, [](const Variable& g) { return g; }),
-                wrt(b.variable, [](const Variable& g) { return -g; }));
+  return record_binary<Binary::sub>("sub", a, b, plain(a) - plain(b));
 }
-
 Variable operator*(const VariableOperand& a, const VariableOperand& b) {
-  Tensor value = plain(a) * plain(b);
-  if (!recording()) return Variable(std::move(value));
-  if (a.is_number() || b.is_number()) {
-    const double number = a.is_number() ? a.number() : b.number();
-    return record(
-        op("mul", a), std::move(value),
-        wrt(a.is_number() ? b.variable : a.variable, [number](const Variable& g) { return g * number; }));
-  }
-  return record(op("mul", a), std::move(value),
-                wrt(a.variable, [y = b.variable](const Variable& g) { return g * y; }),
-                wrt(b.variable, [x = a.variable](const Variable& g) { return g * x; }));
+  return record_binary<Binary::mul>("mul", a, b, plain(a) * plain(b));
 }
-
 Variable operator/(const VariableOperand& a, const VariableOperand& b) {
-  Tensor value = plain(a) / plain(b);
-  if (!recording()) return Variable(std::move(value));
-  if (b.is_number()) {
-    return record(op("div", a), std::move(value),
-                  wrt(a.variable, [number = b.number()](const Variable& g) { return g / number; }));
-  }
-  return record(
-      op("div", a), std::move(value), wrt(a.variable, [x = b.variable](const Variable& g) { return g / x; }),
-      wrt(b.variable, [x = b.variable](const Variable& g, const Variable& y) { return -(g * y / x); }));
+  return record_binary<Binary::div>("div", a, b, plain(a) / plain(b));
 }
-
 Variable operator-(const VariableOperand& x) {
-  Tensor value = -plain(x);
-  return record(op("neg", x), std::move(value), wrt(x.variable, [](const Variable& g) { return -g; }));
+  return record(op_at("neg", x), -plain(x), wrt(x.variable, [](const Variable& g) { return -g; }));
 }
 
 Variable maximum(const VariableOperand& a, const VariableOperand& b) {
-  return pick(op("maximum", a), maximum(plain(a), plain(b)), a, b,
-              [](const TensorOperand& x, const TensorOperand& y) { return share(x, y); });
+  return record_binary<Binary::maximum>("maximum", a, b, maximum(plain(a), plain(b)));
+}
+Variable minimum(const VariableOperand& a, const VariableOperand& b) {
+  return record_binary<Binary::minimum>("minimum", a, b, minimum(plain(a), plain(b)));
+}
+Variable pow(const VariableOperand& a, const VariableOperand& b) {
+  return record_binary<Binary::pow>("pow", a, b, pow(plain(a), plain(b)));
+}
+Variable atan2(const VariableOperand& y, const VariableOperand& x) {
+  return record_binary<Binary::atan2>("atan2", y, x, atan2(plain(y), plain(x)));
+}
+Variable fmod(const VariableOperand& a, const VariableOperand& b) {
+  return record_binary<Binary::fmod>("fmod", a, b, fmod(plain(a), plain(b)));
 }
 
-Variable minimum(const VariableOperand& a, const VariableOperand& b) {
-  return pick(op("minimum", a), minimum(plain(a), plain(b)), a, b,
-              [](const TensorOperand& x, const TensorOperand& y) { return share(y, x); });
+Variable where(const VariableOperand& condition, const VariableOperand& a, const VariableOperand& b) {
+  const Variable c =
+      condition.is_number() ? Variable(Tensor::scalar(condition.number())) : condition.variable;
+  return record(op_at("where", condition), where(plain(condition), plain(a), plain(b)),
+                wrt(a.variable, [c](const Variable& g) { return where(c, g, 0); }),
+                wrt(b.variable, [c](const Variable& g) { return where(c, 0, g); }));
+}
+
+Variable less(const VariableOperand& a, const VariableOperand& b) {
+  return Variable(less(plain(a), plain(b)));
+}
+Variable less_equal(const VariableOperand& a, const VariableOperand& b) {
+  return Variable(less_equal(plain(a), plain(b)));
+}
+Variable greater(const VariableOperand& a, const VariableOperand& b) {
+  return less(b, a);
+}
+Variable greater_equal(const VariableOperand& a, const VariableOperand& b) {
+  return less_equal(b, a);
+}
+Variable equal(const VariableOperand& a, const VariableOperand& b) {
+  return Variable(equal(plain(a), plain(b)));
+}
+Variable not_equal(const VariableOperand& a, const VariableOperand& b) {
+  return Variable(not_equal(plain(a), plain(b)));
+}
+Variable operator<(const VariableOperand& a, const VariableOperand& b) {
+  return less(a, b);
+}
+Variable operator<=(const VariableOperand& a, const VariableOperand& b) {
+  return less_equal(a, b);
+}
+Variable operator>(const VariableOperand& a, const VariableOperand& b) {
+  return less(b, a);
+}
+Variable operator>=(const VariableOperand& a, const VariableOperand& b) {
+  return less_equal(b, a);
 }
 
 }  // namespace gradus

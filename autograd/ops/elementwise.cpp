@@ -1,64 +1,142 @@
 #include "autograd/ops/elementwise.hpp"
 
+#include "autograd/elementwise/derivatives.hpp"
+#include "autograd/elementwise/pull.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/record.hpp"
-#include "tensor/ops.hpp"
+#include "tensor/ops/elementwise.hpp"
 
+// The derivatives stand in autograd/elementwise/derivatives.hpp.
 namespace gradus {
 
+namespace {
+
+using detail::Reads;
+using kernels::Unary;
+
+/// The closure's product with g: in one pass when nothing is recorded, else in ops.
+template <Unary op>
+Variable pull_recorded(const Variable& g, const Variable& v) {
+  if (detail::active_head == nullptr) return Variable(detail::pull_values(op, g.value(), v.value()));
+  return detail::pull(op, g, v);
+}
+
+template <Unary op>
+Variable record_unary(const char* name, const Variable& x, Where where, Tensor value) {
+  static_assert(detail::has_derivative(op));
+  if constexpr (detail::reads(op) == Reads::result) {
+    return record({name, where}, std::move(value), wrt(x, pull_recorded<op>));
+  } else {
+    return record({name, where}, std::move(value),
+                  wrt(x, [x](const Variable& g) { return pull_recorded<op>(g, x); }));
+  }
+}
+
+}  // namespace
+
 Variable abs(const Variable& x, Where where) {
-  return record({"abs", where}, abs(x.value()),
-                wrt(x, [x](const Variable& g) { return g * Variable(sign(x.value())); }));
+  return record_unary<Unary::abs>("abs", x, where, abs(x.value()));
 }
-
 Variable square(const Variable& x, Where where) {
-  return record({"square", where}, square(x.value()), wrt(x, [x](const Variable& g) { return g * x * 2; }));
+  return record_unary<Unary::square>("square", x, where, square(x.value()));
 }
-
 Variable sqrt(const Variable& x, Where where) {
-  return record({"sqrt", where}, sqrt(x.value()),
-                wrt(x, [](const Variable& g, const Variable& y) { return g / (2 * y); }));
+  return record_unary<Unary::sqrt>("sqrt", x, where, sqrt(x.value()));
 }
-
+Variable rsqrt(const Variable& x, Where where) {
+  return record_unary<Unary::rsqrt>("rsqrt", x, where, rsqrt(x.value()));
+}
 Variable reciprocal(const Variable& x, Where where) {
-  return record({"reciprocal", where}, reciprocal(x.value()),
-                wrt(x, [](const Variable& g, const Variable& y) { return -(g * y * y); }));
+  return record_unary<Unary::reciprocal>("reciprocal", x, where, reciprocal(x.value()));
 }
-
 Variable exp(const Variable& x, Where where) {
-  return record({"exp", where}, exp(x.value()),
-                wrt(x, [](const Variable& g, const Variable& y) { return g * y; }));
+  return record_unary<Unary::exp>("exp", x, where, exp(x.value()));
 }
-
+Variable expm1(const Variable& x, Where where) {
+  return record_unary<Unary::expm1>("expm1", x, where, expm1(x.value()));
+}
 Variable log(const Variable& x, Where where) {
-  return record({"log", where}, log(x.value()), wrt(x, [x](const Variable& g) { return g / x; }));
+  return record_unary<Unary::log>("log", x, where, log(x.value()));
 }
-
 Variable log1p(const Variable& x, Where where) {
-  return record({"log1p", where}, log1p(x.value()), wrt(x, [x](const Variable& g) { return g / (1 + x); }));
+  return record_unary<Unary::log1p>("log1p", x, where, log1p(x.value()));
 }
-
+Variable log2(const Variable& x, Where where) {
+  return record_unary<Unary::log2>("log2", x, where, log2(x.value()));
+}
 Variable sin(const Variable& x, Where where) {
-  return record({"sin", where}, sin(x.value()), wrt(x, [x](const Variable& g) { return g * cos(x); }));
+  return record_unary<Unary::sin>("sin", x, where, sin(x.value()));
 }
-
 Variable cos(const Variable& x, Where where) {
-  return record({"cos", where}, cos(x.value()), wrt(x, [x](const Variable& g) { return -(g * sin(x)); }));
+  return record_unary<Unary::cos>("cos", x, where, cos(x.value()));
 }
-
+Variable tan(const Variable& x, Where where) {
+  return record_unary<Unary::tan>("tan", x, where, tan(x.value()));
+}
+Variable asin(const Variable& x, Where where) {
+  return record_unary<Unary::asin>("asin", x, where, asin(x.value()));
+}
+Variable acos(const Variable& x, Where where) {
+  return record_unary<Unary::acos>("acos", x, where, acos(x.value()));
+}
+Variable atan(const Variable& x, Where where) {
+  return record_unary<Unary::atan>("atan", x, where, atan(x.value()));
+}
+Variable sinh(const Variable& x, Where where) {
+  return record_unary<Unary::sinh>("sinh", x, where, sinh(x.value()));
+}
+Variable cosh(const Variable& x, Where where) {
+  return record_unary<Unary::cosh>("cosh", x, where, cosh(x.value()));
+}
 Variable tanh(const Variable& x, Where where) {
-  return record({"tanh", where}, tanh(x.value()),
-                wrt(x, [](const Variable& g, const Variable& y) { return g * (1 - square(y)); }));
+  return record_unary<Unary::tanh>("tanh", x, where, tanh(x.value()));
 }
-
+Variable asinh(const Variable& x, Where where) {
+  return record_unary<Unary::asinh>("asinh", x, where, asinh(x.value()));
+}
+Variable acosh(const Variable& x, Where where) {
+  return record_unary<Unary::acosh>("acosh", x, where, acosh(x.value()));
+}
+Variable atanh(const Variable& x, Where where) {
+  return record_unary<Unary::atanh>("atanh", x, where, atanh(x.value()));
+}
+Variable erf(const Variable& x, Where where) {
+  return record_unary<Unary::erf>("erf", x, where, erf(x.value()));
+}
+Variable erfc(const Variable& x, Where where) {
+  return record_unary<Unary::erfc>("erfc", x, where, erfc(x.value()));
+}
+Variable lgamma(const Variable& x, Where where) {
+  return record_unary<Unary::lgamma>("lgamma", x, where, lgamma(x.value()));
+}
 Variable sigmoid(const Variable& x, Where where) {
-  return record({"sigmoid", where}, sigmoid(x.value()),
-                wrt(x, [](const Variable& g, const Variable& y) { return g * y * (1 - y); }));
+  return record_unary<Unary::sigmoid>("sigmoid", x, where, sigmoid(x.value()));
+}
+Variable relu(const Variable& x, Where where) {
+  return record_unary<Unary::relu>("relu", x, where, relu(x.value()));
 }
 
-Variable relu(const Variable& x, Where where) {
-  return record({"relu", where}, relu(x.value()),
-                wrt(x, [x](const Variable& g) { return g * Variable(less(0, x.value())); }));
+Variable polygamma(int n, const Variable& x, Where where) {
+  return record({"polygamma", where}, polygamma(n, x.value()), wrt(x, [n, x](const Variable& g) {
+                  return detail::pull_second(kernels::Binary::polygamma, g, n, x, x);
+                }));
+}
+Variable digamma(const Variable& x, Where where) {
+  return polygamma(0, x, where);
+}
+
+// Steps: constants to the tape.
+Variable sign(const Variable& x, Where) {
+  return Variable(sign(x.value()));
+}
+Variable floor(const Variable& x, Where) {
+  return Variable(floor(x.value()));
+}
+Variable ceil(const Variable& x, Where) {
+  return Variable(ceil(x.value()));
+}
+Variable round(const Variable& x, Where) {
+  return Variable(round(x.value()));
 }
 
 }  // namespace gradus

@@ -1,5 +1,8 @@
 #include "autograd/ops/indexing.hpp"
 
+#include "autograd/located.hpp"
+#include "autograd/ops/movement.hpp"
+#include "autograd/ops/reduction.hpp"
 #include "autograd/record.hpp"
 #include "tensor/ops.hpp"
 
@@ -12,10 +15,22 @@ Rows flat_rows(const Tensor& values, const Indices& ids, std::int64_t height) {
   for (int i = 0; i < ids.rank(); ++i) shape = shape.erased(0);
   return {ids.reshape({ids.size()}), values.reshape(shape.inserted(0, ids.size())), height};
 }
+void check_rows(const Shape& values, const Indices& ids) {
+  bool fits = values.rank() >= ids.rank();
+  for (int i = 0; fits && i < ids.rank(); ++i) fits = values[i] == ids.dim(i);
+  if (!fits)
+    fail<ShapeError>("scatter_rows: values of shape {} do not begin with the ids' shape {}", values,
+                     ids.shape());
+}
+
+Variable zeros_of(const Shape& shape, Dtype dtype) {
+  return Variable(zeros(shape, dtype));
+}
+
 }  // namespace
 
 Variable gather_rows(const Variable& table, const Indices& ids, Where where) {
-  Tensor value = gather_rows(table.value(), ids);
+  Tensor value = located(where, [&] { return gather_rows(table.value(), ids); });
   const std::int64_t height = table.dim(0);
   return record({"gather_rows", where}, std::move(value),
                 wrt(
@@ -24,11 +39,81 @@ Variable gather_rows(const Variable& table, const Indices& ids, Where where) {
 }
 
 Variable scatter_rows(const Variable& values, const Indices& ids, std::int64_t height, Where where) {
+  located(where, [&] { check_rows(values.shape(), ids); });
   const Rows rows = flat_rows(values.value(), ids, height);
   Tensor value = zeros(rows.values.shape().with(0, height), values.dtype());
-  scatter_add_rows(value, rows.ids, rows.values);
+  located(where, [&] { scatter_add_rows(value, rows.ids, rows.values); });
   return record({"scatter_rows", where}, std::move(value),
                 wrt(values, [ids](const Variable& g) { return gather_rows(g, ids); }));
+}
+
+Variable index_select(const Variable& x, int axis, const Indices& ids, Where where) {
+  Tensor value = located(where, [&] { return index_select(x.value(), axis, ids); });
+  const Shape shape = x.shape();
+  return record({"index_select", where}, std::move(value),
+                wrt(
+                    x,
+                    [shape, axis, ids](const Variable& g) {
+                      return index_add(zeros_of(shape, g.dtype()), axis, ids, g);
+                    },
+                    [axis, ids](const Tensor& g, Tensor& sum) { index_add(sum, axis, ids, g); }));
+}
+
+Variable index_add(const Variable& x, int axis, const Indices& ids, const Variable& values, Where where) {
+  Tensor value = x.value();
+  located(where, [&] { index_add(value, axis, ids, values.value()); });
+  return record({"index_add", where}, std::move(value), wrt(x, [](const Variable& g) { return g; }),
+                wrt(values, [axis, ids](const Variable& g) { return index_select(g, axis, ids); }));
+}
+
+Variable gather(const Variable& x, int axis, const Indices& ids, Where where) {
+  Tensor value = located(where, [&] { return gather(x.value(), axis, ids); });
+  const Shape shape = x.shape();
+  return record({"gather", where}, std::move(value),
+                wrt(
+                    x,
+                    [shape, axis, ids](const Variable& g) {
+                      return scatter_add(zeros_of(shape, g.dtype()), axis, ids, g);
+                    },
+                    [axis, ids](const Tensor& g, Tensor& sum) { scatter_add(sum, axis, ids, g); }));
+}
+
+Variable scatter_add(const Variable& x, int axis, const Indices& ids, const Variable& values, Where where) {
+  Tensor value = x.value();
+  located(where, [&] { scatter_add(value, axis, ids, values.value()); });
+  return record({"scatter_add", where}, std::move(value), wrt(x, [](const Variable& g) { return g; }),
+                wrt(values, [axis, ids](const Variable& g) { return gather(g, axis, ids); }));
+}
+
+Variable take_along(const Variable& x, int axis, const Indices& ids, Where where) {
+  const Shape out = located(where, [&] { return take_along(x.value(), axis, ids).shape(); });
+  const Variable wide = broadcast_to(x, out.with(axis, x.dim(axis)), where);
+  return gather(wide, axis, broadcast_to(ids, out), where);
+}
+
+Variable pick(const Variable& x, int axis, const Indices& ids, Where where) {
+  Tensor value = located(where, [&] { return pick(x.value(), axis, ids); });
+  const Shape shape = x.shape();
+  const Indices kept = ids.reshape(shape.with(axis, 1));
+  return record({"pick", where}, std::move(value),
+                wrt(
+                    x,
+                    [shape, axis, kept](const Variable& g) {
+                      return scatter_add(zeros_of(shape, g.dtype()), axis, kept, reshape(g, kept.shape()));
+                    },
+                    [axis, kept](const Tensor& g, Tensor& sum) {
+                      scatter_add(sum, axis, kept, g.reshape(kept.shape()));
+                    }));
+}
+
+Variable repeat_interleave(const Variable& x, const Indices& counts, int axis, Where where) {
+  return index_select(x, axis, located(where, [&] { return detail::interleaved_ids(counts, x.dim(axis)); }),
+                      where);
+}
+
+Variable masked_fill(const Variable& x, const Tensor& mask, double value, Where where) {
+  return record({"masked_fill", where}, located(where, [&] { return masked_fill(x.value(), mask, value); }),
+                wrt(x, [mask](const Variable& g) { return masked_fill(g, mask, 0); }));
 }
 
 }  // namespace gradus

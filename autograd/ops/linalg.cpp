@@ -17,14 +17,14 @@ Variable with_axis(const Variable& x, int from_end = 0) {
   return reshape(x, x.shape().inserted(x.rank() - from_end, 1));
 }
 
-/// A constant (n, n) of `below` under the diagonal, `on` on it and `above` over it.
-Variable triangles(std::int64_t n, Dtype dtype, double below, double on, double above) {
+/// A constant (n, n) of 1 under the diagonal, 1/2 on it and 0 over it.
+Variable half_triangle(std::int64_t n, Dtype dtype) {
   Tensor out = Tensor::uninitialized({n, n}, dtype);
   visit_dtype(dtype, [&](auto tag) {
     using T = decltype(tag);
     T* to = out.mutable_data<T>();
     for (std::int64_t i = 0; i < n; ++i) {
-      for (std::int64_t j = 0; j < n; ++j) *to++ = static_cast<T>(i > j ? below : i == j ? on : above);
+      for (std::int64_t j = 0; j < n; ++j) *to++ = static_cast<T>(i > j ? 1 : i == j ? 0.5 : 0);
     }
   });
   return Variable(std::move(out));
@@ -45,8 +45,7 @@ Variable triangular(const Variable& a, const Variable& b, TriangularOptions o, W
       wrt(a,
           [a, o, back](const Variable& g, const Variable& x) {
             const Variable full = solved_gradient(triangular(a, g, back, Where::here()), x, o.transpose);
-            return full *
-                   triangles(a.dim(-1), a.dtype(), o.upper ? 0 : 1, o.unit_diagonal ? 0 : 1, o.upper ? 1 : 0);
+            return o.upper ? triu(full, o.unit_diagonal ? 1 : 0) : tril(full, o.unit_diagonal ? -1 : 0);
           }),
       wrt(b, [a, back](const Variable& g) { return triangular(a, g, back, Where::here()); }));
 }
@@ -124,7 +123,7 @@ Variable cholesky(const Variable& a, CholeskyOptions options, Where where) {
       // the diagonal.
       wrt(a, [](const Variable& g, const Variable& l) {
         const std::int64_t n = l.dim(-1);
-        const Variable phi = matmul(l, g, {.transpose_a = true}) * triangles(n, l.dtype(), 1, 0.5, 0);
+        const Variable phi = matmul(l, g, {.transpose_a = true}) * half_triangle(n, l.dtype());
         const Variable symmetric = (phi + transpose(phi)) * 0.5;
         const TriangularOptions by_transpose{.transpose = true};
         return triangular_solve(l, transpose(triangular_solve(l, symmetric, by_transpose)), by_transpose);

@@ -1,9 +1,48 @@
 #include "autograd/ops/movement.hpp"
 
+#include <array>
+
+#include "autograd/located.hpp"
+#include "autograd/ops/indexing.hpp"
+#include "autograd/ops/reduction.hpp"
 #include "autograd/record.hpp"
 #include "tensor/ops.hpp"
 
 namespace gradus {
+
+namespace {
+
+/// A list of axes that a closure keeps without the heap.
+struct AxisOrder {
+  std::array<int, Shape::max_rank> list{};
+  std::size_t count = 0;
+
+  explicit AxisOrder(std::span<const int> axes) : count(axes.size()) {
+    std::copy(axes.begin(), axes.end(), list.begin());
+  }
+  std::span<const int> span() const { return std::span(list).first(count); }
+};
+
+std::vector<Tensor> values_of(std::span<const Variable> parts) {
+  std::vector<Tensor> out;
+  out.reserve(parts.size());
+  for (const Variable& part : parts) out.push_back(part.value());
+  return out;
+}
+
+std::vector<Variable> slices(const Variable& x, std::span<const std::int64_t> lengths, int axis,
+                             Where where) {
+  std::vector<Variable> out;
+  out.reserve(lengths.size());
+  std::int64_t begin = 0;
+  for (const std::int64_t length : lengths) {
+    out.push_back(slice(x, axis, begin, begin + length, where));
+    begin += length;
+  }
+  return out;
+}
+
+}  // namespace
 
 Variable identity(const Variable& x, Where where) {
   return record({"identity", where}, x.value(), wrt(x, [](const Variable& g) { return g; }));
@@ -12,88 +51,237 @@ Variable identity(const Variable& x, Where where) {
 Variable reshape(const Variable& x, const Shape& shape, Where where) {
   const Shape from = x.shape();
   if (from == shape) return x;
-  return record({"reshape", where}, x.value().reshape(shape),
+  return record({"reshape", where}, located(where, [&] { return x.value().reshape(shape); }),
                 wrt(x, [from](const Variable& g) { return reshape(g, from); }));
+}
+Variable reshape(const Variable& x, std::initializer_list<std::int64_t> dims, Where where) {
+  return reshape(x, located(where, [&] { return x.value().reshape(dims).shape(); }), where);
+}
+Variable flatten(const Variable& x, int first, int last, Where where) {
+  return reshape(x, located(where, [&] { return detail::flattened(x.shape(), first, last); }), where);
+}
+Variable squeeze(const Variable& x, int axis, Where where) {
+  return reshape(x, located(where, [&] { return squeeze(x.value(), axis).shape(); }), where);
+}
+Variable squeeze(const Variable& x, Where where) {
+  return reshape(x, detail::squeezed(x.shape()), where);
+}
+Variable unsqueeze(const Variable& x, int axis, Where where) {
+  return reshape(x, located(where, [&] { return detail::unsqueezed(x.shape(), axis); }), where);
 }
 
 Variable permute(const Variable& x, std::span<const int> axes, Where where) {
-  Tensor value = permute(x.value(), axes);
-  std::array<int, Shape::max_rank> back{};
+  Tensor value = located(where, [&] { return permute(x.value(), axes); });
+  AxisOrder back(axes);
   for (std::size_t i = 0; i < axes.size(); ++i) {
-    back[static_cast<std::size_t>(x.shape().normalize_axis(axes[i]))] = static_cast<int>(i);
+    back.list[static_cast<std::size_t>(x.shape().normalize_axis(axes[i]))] = static_cast<int>(i);
   }
-  return record({"permute", where}, std::move(value), wrt(x, [back, rank = axes.size()](const Variable& g) {
-                  return permute(g, std::span(back).first(rank));
-                }));
+  return record({"permute", where}, std::move(value),
+                wrt(x, [back](const Variable& g) { return permute(g, back.span()); }));
 }
 
 Variable transpose(const Variable& x, int a, int b, Where where) {
-  return record({"transpose", where}, transpose(x.value(), a, b),
+  return record({"transpose", where}, located(where, [&] { return transpose(x.value(), a, b); }),
                 wrt(x, [a, b](const Variable& g) { return transpose(g, a, b); }));
 }
 
+Variable flip(const Variable& x, std::span<const int> axes, Where where) {
+  Tensor value = located(where, [&] { return flip(x.value(), axes); });
+  return record({"flip", where}, std::move(value),
+                wrt(x, [kept = AxisOrder(axes)](const Variable& g) { return flip(g, kept.span()); }));
+}
+
+Variable roll(const Variable& x, std::int64_t shift, int axis, Where where) {
+  return record({"roll", where}, located(where, [&] { return roll(x.value(), shift, axis); }),
+                wrt(x, [shift, axis](const Variable& g) { return roll(g, -shift, axis); }));
+}
+
 Variable concat(std::span<const Variable> parts, int axis, Where where) {
-  std::vector<Tensor> values;
-  std::vector<std::int64_t> begins{0};
-  for (const Variable& part : parts) {
-    values.push_back(part.value());
-    begins.push_back(begins.back() + part.dim(axis));
-  }
-  const auto slices = [begins, axis](const Variable& g) {
-    std::vector<Variable> out;
-    for (std::size_t i = 0; i + 1 < begins.size(); ++i)
-      out.push_back(slice(g, axis, begins[i], begins[i + 1]));
-    return out;
+  Tensor value = located(where, [&] { return concat(values_of(parts), axis); });
+  std::vector<std::int64_t> lengths;
+  for (const Variable& part : parts) lengths.push_back(part.dim(axis));
+  const auto differentiable = [lengths, axis, where](const Variable& g) {
+    return slices(g, lengths, axis, where);
   };
-  const auto fused = [begins, axis](const Tensor& g, std::span<const bool> wanted, std::span<Tensor> out) {
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      if (wanted[i]) out[i] = slice(g, axis, begins[i], begins[i + 1]);
+  const auto fused = [lengths, axis](const Tensor& g, std::span<const bool> wanted, std::span<Tensor> out) {
+    std::int64_t begin = 0;
+    for (std::size_t i = 0; i < out.size(); begin += lengths[i++]) {
+      if (wanted[i]) out[i] = slice(g, axis, begin, begin + lengths[i]);
     }
   };
-  return record({"concat", where}, concat(values, axis),
-                jointly(std::vector<Variable>(parts.begin(), parts.end()), fused, slices));
+  return record({"concat", where}, std::move(value),
+                jointly(std::vector<Variable>(parts.begin(), parts.end()), fused, differentiable));
 }
 
 Variable stack(std::span<const Variable> parts, int axis, Where where) {
-  std::vector<Variable> expanded;
-  for (const Variable& part : parts) {
-    const int at = axis < 0 ? axis + part.rank() + 1 : axis;
-    if (part.shape() != parts.front().shape()) {
-      fail<ShapeError>("stack at {}: parts of shapes {} and {}; they must be equal", where.text(),
-                       parts.front().shape(), part.shape());
+  Tensor value = located(where, [&] { return stack(values_of(parts), axis); });
+  const auto differentiable = [count = parts.size(), axis](const Variable& g) {
+    std::vector<Variable> out;
+    for (std::size_t i = 0; i < count; ++i) out.push_back(select(g, axis, static_cast<std::int64_t>(i)));
+    return out;
+  };
+  const auto fused = [axis](const Tensor& g, std::span<const bool> wanted, std::span<Tensor> out) {
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      if (wanted[i]) out[i] = select(g, axis, static_cast<std::int64_t>(i));
     }
-    expanded.push_back(reshape(part, part.shape().inserted(at, 1), where));
-  }
-  return concat(expanded, axis, where);
+  };
+  return record({"stack", where}, std::move(value),
+                jointly(std::vector<Variable>(parts.begin(), parts.end()), fused, differentiable));
+}
+
+std::vector<Variable> split(const Variable& x, std::span<const std::int64_t> lengths, int axis, Where where) {
+  located(where, [&] { detail::check_lengths(x.shape(), lengths, axis); });
+  return slices(x, lengths, axis, where);
+}
+std::vector<Variable> split(const Variable& x, std::int64_t parts, int axis, Where where) {
+  return slices(x, located(where, [&] { return detail::equal_lengths(x.shape(), parts, axis); }), axis,
+                where);
+}
+std::vector<Variable> chunk(const Variable& x, std::int64_t parts, int axis, Where where) {
+  return slices(x, located(where, [&] { return detail::chunk_lengths(x.shape(), parts, axis); }), axis,
+                where);
 }
 
 Variable slice(const Variable& x, int axis, std::int64_t begin, std::int64_t end, Where where) {
+  Tensor value = located(where, [&] { return slice(x.value(), axis, begin, end); });
   const Shape shape = x.shape();
-  return record({"slice", where}, slice(x.value(), axis, begin, end),
+  const std::int64_t first = begin < 0 ? begin + shape[axis] : begin;
+  return record({"slice", where}, std::move(value),
                 wrt(
-                    x, [shape, axis, begin](const Variable& g) { return place_slice(g, shape, axis, begin); },
-                    [axis, begin](const Tensor& g, Tensor& sum) { add_to_slice(sum, g, axis, begin); }));
+                    x, [shape, axis, first](const Variable& g) { return place_slice(g, shape, axis, first); },
+                    [axis, first](const Tensor& g, Tensor& sum) { add_to_slice(sum, g, axis, first); }));
 }
 
-Variable select(const Variable& x, std::int64_t i, Where where) {
+Variable slice(const Variable& x, int axis, const Slice& which, Where where) {
+  const int normal = located(where, [&] { return x.shape().normalize_axis(axis); });
+  std::array<Slice, Shape::max_rank> slices{};
+  slices[static_cast<std::size_t>(normal)] = which;
+  return slice(x, std::span<const Slice>(slices).first(static_cast<std::size_t>(normal) + 1), where);
+}
+
+Variable slice(const Variable& x, std::span<const Slice> which, Where where) {
+  Tensor value = located(where, [&] { return slice(x.value(), which); });
   const Shape shape = x.shape();
-  return record({"select", where}, x.value()[i],
+  const std::vector<Slice> kept(which.begin(), which.end());
+  return record({"slice", where}, std::move(value),
                 wrt(
-                    x,
-                    [shape, i](const Variable& g) {
-                      return place_slice(reshape(g, g.shape().inserted(0, 1)), shape, 0, i);
-                    },
-                    [i](const Tensor& g, Tensor& sum) {
-                      add_to_slice(sum, g.reshape(g.shape().inserted(0, 1)), 0, i);
-                    }));
+                    x, [shape, kept](const Variable& g) { return place_slice(g, shape, kept); },
+                    [kept](const Tensor& g, Tensor& sum) { add_to_slice(sum, g, kept); }));
 }
 
 Variable place_slice(const Variable& x, const Shape& shape, int axis, std::int64_t begin, Where where) {
   Tensor value = zeros(shape, x.dtype());
-  add_to_slice(value, x.value(), axis, begin);
-  const std::int64_t end = begin + x.dim(axis);
+  located(where, [&] { add_to_slice(value, x.value(), axis, begin); });
+  const std::int64_t first = begin < 0 ? begin + shape[axis] : begin;
+  const std::int64_t end = first + x.dim(axis);
   return record({"place_slice", where}, std::move(value),
-                wrt(x, [axis, begin, end](const Variable& g) { return slice(g, axis, begin, end); }));
+                wrt(x, [axis, first, end](const Variable& g) { return slice(g, axis, first, end); }));
+}
+
+Variable place_slice(const Variable& x, const Shape& shape, std::span<const Slice> which, Where where) {
+  Tensor value = zeros(shape, x.dtype());
+  located(where, [&] { add_to_slice(value, x.value(), which); });
+  const std::vector<Slice> kept(which.begin(), which.end());
+  return record({"place_slice", where}, std::move(value),
+                wrt(x, [kept](const Variable& g) { return slice(g, kept); }));
+}
+
+Variable select(const Variable& x, std::int64_t i, Where where) {
+  return select(x, 0, i, where);
+}
+
+Variable select(const Variable& x, int axis, std::int64_t i, Where where) {
+  Tensor value = located(where, [&] { return select(x.value(), axis, i); });
+  const Shape shape = x.shape();
+  const int a = shape.normalize_axis(axis);
+  const std::int64_t at = i < 0 ? i + shape[a] : i;
+  return record({"select", where}, std::move(value),
+                wrt(
+                    x,
+                    [shape, a, at](const Variable& g) {
+                      return place_slice(reshape(g, g.shape().inserted(a, 1)), shape, a, at);
+                    },
+                    [a, at](const Tensor& g, Tensor& sum) {
+                      add_to_slice(sum, g.reshape(g.shape().inserted(a, 1)), a, at);
+                    }));
+}
+
+Variable pad(const Variable& x, std::span<const Padding> widths, PadOptions options, Where where) {
+  if (options.mode == PadMode::constant) {
+    Tensor value = located(where, [&] { return pad(x.value(), widths, options); });
+    std::vector<Slice> inside;
+    for (std::size_t i = 0; i < widths.size(); ++i) {
+      inside.push_back({widths[i].before, widths[i].before + x.dim(static_cast<int>(i))});
+    }
+    return record({"pad", where}, std::move(value),
+                  wrt(x, [inside](const Variable& g) { return slice(g, inside); }));
+  }
+  located(where, [&] { detail::check_padding(x.shape(), widths); });
+  Variable out = x;
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    const Padding width = widths[static_cast<std::size_t>(axis)];
+    if (width.before == 0 && width.after == 0) continue;
+    out = index_select(
+        out, axis,
+        Indices(located(where, [&] { return detail::padded_sources(options.mode, x.dim(axis), width); })),
+        where);
+  }
+  return out;
+}
+
+Variable repeat(const Variable& x, std::span<const std::int64_t> counts, Where where) {
+  located(where, [&] { detail::check_counts(x.shape(), counts); });
+  Shape shape = x.shape();
+  while (shape.rank() < static_cast<int>(counts.size())) shape = shape.inserted(0, 1);
+  Variable out = reshape(x, shape, where);
+  for (int axis = shape.rank(); axis-- > 0;) {
+    const std::int64_t count = counts[static_cast<std::size_t>(axis)];
+    if (count == 1) continue;
+    const Runs r = runs_at(out.shape(), axis);
+    const Shape repeated = out.shape().with(axis, r.length * count);
+    const Variable apart = reshape(out, Shape{r.outer, 1, r.length * r.inner}, where);
+    out = reshape(broadcast_to(apart, {r.outer, count, r.length * r.inner}, where), repeated, where);
+  }
+  return out;
+}
+
+Variable repeat_interleave(const Variable& x, std::int64_t count, int axis, Where where) {
+  const Shape repeated = located(where, [&] { return repeat_interleave(x.value(), count, axis).shape(); });
+  const Runs r = runs_at(x.shape(), x.shape().normalize_axis(axis));
+  const Variable apart = reshape(x, Shape{r.outer * r.length, 1, r.inner}, where);
+  return reshape(broadcast_to(apart, {r.outer * r.length, count, r.inner}, where), repeated, where);
+}
+
+Variable diagonal(const Variable& x, DiagonalOptions options, Where where) {
+  Tensor value = located(where, [&] { return diagonal(x.value(), options); });
+  const Shape shape = x.shape();
+  return record({"diagonal", where}, std::move(value),
+                wrt(
+                    x, [shape, options](const Variable& g) { return place_diagonal(g, shape, options); },
+                    [options](const Tensor& g, Tensor& sum) { add_to_diagonal(sum, g, options); }));
+}
+
+Variable place_diagonal(const Variable& x, const Shape& shape, DiagonalOptions options, Where where) {
+  Tensor value = zeros(shape, x.dtype());
+  located(where, [&] { add_to_diagonal(value, x.value(), options); });
+  return record({"place_diagonal", where}, std::move(value),
+                wrt(x, [options](const Variable& g) { return diagonal(g, options); }));
+}
+
+Variable diag(const Variable& x, int offset, Where where) {
+  if (x.rank() == 2) return diagonal(x, {.offset = offset}, where);
+  const Shape shape = located(where, [&] { return diag(x.value(), offset).shape(); });
+  return place_diagonal(x, shape, {.offset = offset}, where);
+}
+
+Variable tril(const Variable& x, int offset, Where where) {
+  return record({"tril", where}, located(where, [&] { return tril(x.value(), offset); }),
+                wrt(x, [offset](const Variable& g) { return tril(g, offset); }));
+}
+
+Variable triu(const Variable& x, int offset, Where where) {
+  return record({"triu", where}, located(where, [&] { return triu(x.value(), offset); }),
+                wrt(x, [offset](const Variable& g) { return triu(g, offset); }));
 }
 
 }  // namespace gradus

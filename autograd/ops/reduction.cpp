@@ -1,6 +1,13 @@
 #include "autograd/ops/reduction.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "autograd/located.hpp"
 #include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/cumulative.hpp"
+#include "autograd/ops/elementwise.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/record.hpp"
 #include "tensor/ops.hpp"
@@ -8,60 +15,204 @@
 namespace gradus {
 
 namespace {
-/// x's shape with the axes reduced to length 1, so that it broadcasts back.
-Shape kept_shape(Shape shape, std::span<const int> axes) {
-  for (const int axis : axes) shape = shape.with(axis, 1);
-  return shape;
+
+/// The shapes that a reduction's gradient goes through: that of the result with the axes at length 1, and
+/// x's.
+struct Reduced {
+  Shape full, kept;
+  std::int64_t count;
+
+  Reduced(const char* op, const Variable& x, const Axes& axes, Where where) : full(x.shape()) {
+    const AxisSet reduced = located(where, [&] { return axes.of(op, full); });
+    kept = reduced.kept(full);
+    count = reduced.count(full);
+  }
+};
+
+/// A result that may be 0 as what is divided by: there 1.
+Variable not_zero(const Variable& y) {
+  return y + Variable(equal(y.value(), 0));
 }
+
+enum class Extreme { max, min };
+
+/// How the gradient of an extreme y falls on x: evenly on the elements that equal it. x - y may be |x| - y.
+Tensor shares(const Tensor& x, const Tensor& y, const Axes& axes) {
+  Tensor extreme = equal(x, y);
+  const Tensor many = sum(extreme, axes, true);
+  return std::move(extreme) / many;
+}
+
+Variable extreme(Op op, Extreme which, const Variable& x, const Axes& axes, bool keepdims) {
+  const Tensor y = located(op.where, [&] {
+    return which == Extreme::max ? max(x.value(), axes, true) : min(x.value(), axes, true);
+  });
+  const Tensor value = y.reshape(axes.of(op.name, x.shape()).result(x.shape(), keepdims));
+  return record(op, value, wrt(x, [v = x.value(), y, axes](const Variable& g) {
+                  return reshape(g, y.shape()) * Variable(shares(v, y, axes));
+                }));
+}
+
+/// |x|^p, or sign(x) |x|^p: the derivative of each is p times the other with p - 1. Those at 0 are 0.
+Variable power_of_abs(const Variable& x, double p, bool with_sign) {
+  const Tensor& v = x.value();
+  Tensor value = where(equal(v, 0), p == 0 && !with_sign ? 1 : 0, pow(abs(v), p));
+  if (with_sign) value = std::move(value) * sign(v);
+  return record("power_of_abs", std::move(value), wrt(x, [x, p, with_sign](const Variable& g) {
+                  return g * power_of_abs(x, p - 1, !with_sign) * p;
+                }));
+}
+
+/// The gradient of a norm y of finite order p, where y is not 0.
+Variable norm_gradient(const Variable& g, const Variable& x, const Variable& y, double p) {
+  if (p == 1) return g * Variable(sign(x.value()));
+  if (p == 2) return x * (g / y);
+  return power_of_abs(x, p - 1, true) * (g / power_of_abs(y, p - 1, false));
+}
+
 }  // namespace
 
-Variable sum(const Variable& x, Where where) {
-  const Shape shape = x.shape();
-  return record({"sum", where}, sum(x.value()),
-                wrt(x, [shape](const Variable& g) { return broadcast_to(g, shape); }));
-}
-
-Variable sum(const Variable& x, std::span<const int> axes, bool keepdims, Where where) {
-  Tensor value = sum(x.value(), axes, keepdims);
-  const Shape shape = x.shape(), kept = kept_shape(shape, axes);
-  return record({"sum", where}, std::move(value),
-                wrt(x, [shape, kept](const Variable& g) { return broadcast_to(reshape(g, kept), shape); }));
-}
-
-Variable sum(const Variable& x, int axis, bool keepdims, Where where) {
-  return sum(x, std::span<const int>(&axis, 1), keepdims, where);
-}
-
-Variable mean(const Variable& x, Where where) {
-  return sum(x, where) * VariableOperand(1.0 / static_cast<double>(x.size()), where);
-}
-
-Variable mean(const Variable& x, int axis, bool keepdims, Where where) {
-  const double count = static_cast<double>(x.dim(axis));
-  return sum(x, axis, keepdims, where) * VariableOperand(1.0 / count, where);
-}
-
-Variable max(const Variable& x, int axis, bool keepdims, Where where) {
-  const Tensor kept = max(x.value(), axis, true);
-  const Shape kept_shape = kept.shape();
-  Tensor value = keepdims ? kept : kept.reshape(kept_shape.erased(axis));
-  return record({"max", where}, std::move(value), wrt(x, [x, kept, kept_shape, axis](const Variable& g) {
-                  const Tensor largest = equal(x.value(), kept);
-                  return reshape(g, kept_shape) * Variable(largest / sum(largest, axis, true));
+Variable sum(const Variable& x, const Axes& axes, bool keepdims, Where where) {
+  const Reduced shapes("sum", x, axes, where);
+  return record({"sum", where}, sum(x.value(), axes, keepdims),
+                wrt(x, [full = shapes.full, kept = shapes.kept](const Variable& g) {
+                  return broadcast_to(reshape(g, kept), full);
                 }));
+}
+
+Variable mean(const Variable& x, const Axes& axes, bool keepdims, Where where) {
+  const Reduced shapes("mean", x, axes, where);
+  return record({"mean", where}, mean(x.value(), axes, keepdims), wrt(x, [shapes](const Variable& g) {
+                  return broadcast_to(reshape(g / static_cast<double>(shapes.count), shapes.kept),
+                                      shapes.full);
+                }));
+}
+
+Variable max(const Variable& x, const Axes& axes, bool keepdims, Where where) {
+  return extreme({"max", where}, Extreme::max, x, axes, keepdims);
+}
+Variable min(const Variable& x, const Axes& axes, bool keepdims, Where where) {
+  return extreme({"min", where}, Extreme::min, x, axes, keepdims);
+}
+
+namespace {
+
+/// The product of each row of x (rows, n). dx[i] = g (the product of all before i) (of all behind i).
+Variable prod_rows(const Variable& x, Where where) {
+  return record({"prod", where}, prod(x.value(), 1), wrt(x, [x](const Variable& g) {
+                  const std::int64_t n = x.dim(1);
+                  if (n == 0) return x;
+                  const Variable at_last = place_slice(reshape(g, {g.size(), 1}), x.shape(), 1, n - 1);
+                  return shift(cumprod(x, 1), 1, 1) * recurrence(x, at_last, 1, Direction::backward);
+                }));
+}
+
+}  // namespace
+
+Variable prod(const Variable& x, const Axes& axes, bool keepdims, Where where) {
+  const Shape shape = x.shape();
+  const AxisSet reduced = located(where, [&] { return axes.of("prod", shape); });
+  const Shape result = reduced.result(shape, keepdims);
+  std::array<int, Shape::max_rank> order{};  // the reduced axes behind the others
+  std::size_t placed = 0;
+  bool sorted = true;
+  for (const bool last : {false, true}) {
+    for (int i = 0; i < shape.rank(); ++i) {
+      if (reduced.contains(i) != last) continue;
+      sorted &= static_cast<int>(placed) == i;
+      order[placed++] = i;
+    }
+  }
+  const Variable turned = sorted ? x : permute(x, std::span<const int>(order).first(placed), where);
+  const Variable rows = reshape(turned, {result.size(), reduced.count(shape)}, where);
+  return reshape(prod_rows(rows, where), result, where);
+}
+
+Variable var(const Variable& x, const Axes& axes, VarOptions options, Where where) {
+  const Reduced shapes("var", x, axes, where);
+  const double left = std::max(0.0, static_cast<double>(shapes.count) - options.correction);
+  return record({"var", where}, var(x.value(), axes, options),
+                wrt(x, [x, axes, left, kept = shapes.kept](const Variable& g) {
+                  return (x - mean(x, axes, true)) * reshape(g * (2 / left), kept);
+                }));
+}
+
+Variable stddev(const Variable& x, const Axes& axes, VarOptions options, Where where) {
+  const Reduced shapes("stddev", x, axes, where);
+  const double left = std::max(0.0, static_cast<double>(shapes.count) - options.correction);
+  return record({"stddev", where}, stddev(x.value(), axes, options),
+                wrt(x, [x, axes, left, kept = shapes.kept](const Variable& g, const Variable& y) {
+                  return (x - mean(x, axes, true)) * reshape(g / (not_zero(y) * left), kept);
+                }));
+}
+
+Variable norm(const Variable& x, const Axes& axes, NormOptions options, Where where) {
+  const Reduced shapes("norm", x, axes, where);
+  Tensor value = located(where, [&] { return norm(x.value(), axes, options); });
+  const double p = options.p;
+  const Shape kept = shapes.kept;
+  if (std::isinf(p)) {
+    return record({"norm", where}, std::move(value),
+                  wrt(x, [v = x.value(), axes, kept](const Variable& g, const Variable& y) {
+                    const Tensor share = shares(abs(v), y.value().reshape(kept), axes);
+                    return reshape(g, kept) * Variable(sign(v) * share);
+                  }));
+  }
+  return record({"norm", where}, std::move(value), wrt(x, [x, p, kept](const Variable& g, const Variable& y) {
+                  if (p == 0) return Variable(zeros_like(x.value()));
+                  return norm_gradient(reshape(g, kept), x, reshape(not_zero(y), kept), p);
+                }));
+}
+
+Variable logsumexp(const Variable& x, const Axes& axes, bool keepdims, Where where) {
+  const Reduced shapes("logsumexp", x, axes, where);
+  const Tensor value = logsumexp(x.value(), axes, keepdims);
+  // The softmax. Where all are -infinity its exponents are taken from a finite number instead, and it is 0.
+  const double lowest =
+      x.dtype() == Dtype::f32 ? std::numeric_limits<float>::lowest() : std::numeric_limits<double>::lowest();
+  return record({"logsumexp", where}, value,
+                wrt(
+                    x,
+                    [x, lowest, kept = shapes.kept](const Variable& g, const Variable& y) {
+                      return reshape(g, kept) * exp(x - maximum(reshape(y, kept), lowest));
+                    },
+                    [v = x.value(), value, lowest, kept = shapes.kept](const Tensor& g) {
+                      Tensor softmax = exp(v - maximum(value.reshape(kept), lowest));
+                      return std::move(softmax) * g.reshape(kept);
+                    }));
+}
+
+Variable any(const Variable& x, const Axes& axes, bool keepdims, Where where) {
+  return Variable(located(where, [&] { return any(x.value(), axes, keepdims); }));
+}
+Variable all(const Variable& x, const Axes& axes, bool keepdims, Where where) {
+  return Variable(located(where, [&] { return all(x.value(), axes, keepdims); }));
+}
+Indices argmax(const Variable& x, int axis, bool keepdims, Where where) {
+  return located(where, [&] { return argmax(x.value(), axis, keepdims); });
+}
+Indices argmax(const Variable& x, Where where) {
+  return located(where, [&] { return argmax(x.value()); });
+}
+Indices argmin(const Variable& x, int axis, bool keepdims, Where where) {
+  return located(where, [&] { return argmin(x.value(), axis, keepdims); });
+}
+Indices argmin(const Variable& x, Where where) {
+  return located(where, [&] { return argmin(x.value()); });
 }
 
 Variable sum_to(const Variable& x, const Shape& shape, Where where) {
   if (x.shape() == shape) return x;
   const Shape from = x.shape();
-  return record({"sum_to", where}, sum_to(x.value(), shape),
+  Tensor value = located(where, [&] { return sum_to(x.value(), shape); });
+  return record({"sum_to", where}, std::move(value),
                 wrt(x, [from](const Variable& g) { return broadcast_to(g, from); }));
 }
 
 Variable broadcast_to(const Variable& x, const Shape& shape, Where where) {
   if (x.shape() == shape) return x;
-  return record({"broadcast_to", where}, broadcast_to(x.value(), shape),
-                wrt(x, [](const Variable& g) { return g; }));
+  Tensor value = located(where, [&] { return broadcast_to(x.value(), shape); });
+  return record({"broadcast_to", where}, std::move(value), wrt(x, [](const Variable& g) { return g; }));
 }
 
 }  // namespace gradus

@@ -130,6 +130,10 @@ ArpaModel from_arpa(std::string_view text, std::string_view name) {
     fail<DataError>("{}, line 2: '# sentence end <id>' should stand here", name);
   }
   Vocabulary vocabulary = Vocabulary::parse(std::string(head), fmt::format("{}, its vocabulary", name));
+  if (sentence_end < -1 || sentence_end >= vocabulary.size()) {
+    fail<DataError>("{}, line 2: the sentence end {} is no id of the vocabulary, which has 0..{}", name,
+                    sentence_end, vocabulary.size() - 1);
+  }
   std::unordered_map<std::string, std::int32_t> ids;
   for (std::int32_t id = 0; id < vocabulary.size(); ++id) ids.emplace(spelled(vocabulary.symbol(id)), id);
   ids.emplace("<s>", static_cast<std::int32_t>(vocabulary.size()));
@@ -145,6 +149,8 @@ ArpaModel from_arpa(std::string_view text, std::string_view name) {
       lines.wrong(fmt::format("'\\{}-grams:' should stand here", n + 1));
     for (std::int64_t i = 0; i < counts[n]; ++i) {
       std::string_view line = lines.need("an n-gram");
+      if (line.empty())
+        lines.wrong(fmt::format("{} n-grams of order {}; the header names {}", i, n + 1, counts[n]));
       NgramModel::Entry entry;
       double log10 = 0, backoff = 0;
       if (!to_number(take(line, '\t'), log10) || !(log10 <= 1e-6))

@@ -18,45 +18,6 @@ constexpr std::int64_t library_call = 32;
 // Sums are taken over blocks of this many elements, and over the blocks in their order.
 constexpr std::int64_t block = 4096;
 
-std::int64_t cost(Unary op) {
-  switch (op) {
-    case Unary::neg:
-    case Unary::abs:
-    case Unary::sign:
-    case Unary::square:
-    case Unary::sqrt:
-    case Unary::rsqrt:
-    case Unary::reciprocal:
-    case Unary::relu:
-    case Unary::floor:
-    case Unary::ceil:
-    case Unary::round:
-      return cheap;
-    case Unary::exp:
-    case Unary::log:
-    case Unary::sin:
-    case Unary::cos:
-    case Unary::tanh:
-    case Unary::sigmoid:
-      return transcendental;
-    default:
-      return library_call;
-  }
-}
-
-std::int64_t cost(Binary op) {
-  switch (op) {
-    case Binary::pow:
-    case Binary::atan2:
-    case Binary::fmod:
-      return library_call;
-    case Binary::polygamma:
-      return 8 * library_call;
-    default:
-      return cheap;
-  }
-}
-
 template <class T, class F>
 double sum_blocks(const T* x, std::int64_t n, F&& sum_block) {
   if (n <= block) return sum_block(x, n);
@@ -73,6 +34,45 @@ double sum_blocks(const T* x, std::int64_t n, F&& sum_block) {
 }
 
 }  // namespace
+
+std::int64_t cost(Unary op) {
+  switch (op) {
+    case Unary::neg:
+    case Unary::abs:
+    case Unary::sign:
+    case Unary::square:
+    case Unary::sqrt:
+    case Unary::rsqrt:
+    case Unary::reciprocal:
+    case Unary::relu:
+    case Unary::floor:
+    case Unary::ceil:
+    case Unary::round:
+      return cheap;
+    case Unary::erfc:
+    case Unary::lgamma:
+      return library_call;
+    default:
+      return transcendental;
+  }
+}
+
+std::int64_t cost(Binary op) {
+  switch (op) {
+    case Binary::pow:
+    case Binary::atan2:
+    case Binary::fmod:
+      return library_call;
+    case Binary::polygamma:
+      return 8 * library_call;
+    default:
+      return cheap;
+  }
+}
+
+std::int64_t cost(Ternary) {
+  return cheap;
+}
 
 template <class T>
 void unary(Unary op, const T* x, T* y, std::int64_t n) {
@@ -98,7 +98,7 @@ void ternary(Ternary op, const T* a, bool a_scalar, const T* b, bool b_scalar, c
              T* y, std::int64_t n) {
   if (n == 1) return table_of<T>().ternary(op, a, a_scalar, b, b_scalar, c, c_scalar, y, 1);
   const T left = n > 0 ? *a : T{}, middle = n > 0 ? *b : T{}, right = n > 0 ? *c : T{};
-  parallel::for_range(n, cheap, [&](std::int64_t begin, std::int64_t end) {
+  parallel::for_range(n, cost(op), [&](std::int64_t begin, std::int64_t end) {
     table_of<T>().ternary(op, a_scalar ? &left : a + begin, a_scalar, b_scalar ? &middle : b + begin,
                           b_scalar, c_scalar ? &right : c + begin, c_scalar, y + begin, end - begin);
   });
@@ -118,10 +118,6 @@ void fill(T value, T* y, std::int64_t n) {
   });
 }
 
-template <class T>
-double sum(const T* x, std::int64_t n) {
-  return sum_blocks(x, n, table_of<T>().sum);
-}
 template <class T>
 double sum_squares(const T* x, std::int64_t n) {
   return sum_blocks(x, n, [](const T* from, std::int64_t count) {
@@ -147,54 +143,14 @@ bool all_finite(const T* x, std::int64_t n) {
 }
 
 template <class T>
-void sum_over_rows(const T* x, std::int64_t rows, std::int64_t cols, T* y, bool accumulate) {
-  // Split by columns; each adds its rows in order.
-  parallel::for_range(
-      cols, rows,
-      [&](std::int64_t begin, std::int64_t end) {
-        if (!accumulate) std::fill(y + begin, y + end, T{0});
-        for (std::int64_t r = 0; r < rows; ++r)
-          table_of<T>().add_scaled(T{1}, x + r * cols + begin, y + begin, end - begin);
-      },
-      64);
-}
-template <class T>
-void sum_over_cols(const T* x, std::int64_t rows, std::int64_t cols, T* y) {
-  parallel::for_range(rows, cols, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) {
-      double total = 0;
-      for (std::int64_t c = 0; c < cols; c += block)
-        total += table_of<T>().sum(x + r * cols + c, std::min(block, cols - c));
-      y[r] = static_cast<T>(total);
-    }
-  });
-}
-template <class T>
-void max_over_cols(const T* x, std::int64_t rows, std::int64_t cols, T* y) {
-  parallel::for_range(rows, cols, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) y[r] = table_of<T>().max(x + r * cols, cols);
-  });
-}
-
-template <class T>
-void log_softmax(const T* x, std::int64_t rows, std::int64_t cols, T* y) {
-  parallel::for_range(rows, cols * transcendental, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) table_of<T>().log_softmax(x + r * cols, y + r * cols, cols);
-  });
-}
-template <class T>
-void log_softmax_backward(const T* g, const T* y, std::int64_t rows, std::int64_t cols, T* dx) {
-  parallel::for_range(rows, cols * transcendental, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) {
-      table_of<T>().log_softmax_backward(g + r * cols, y + r * cols, dx + r * cols, cols);
-    }
-  });
-}
-template <class T>
 void cross_entropy(const T* x, const std::int32_t* targets, std::int64_t rows, std::int64_t cols, T* losses,
                    T* log_totals) {
   parallel::for_range(rows, cols * transcendental, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
+      if (targets[r] < 0) {
+        losses[r] = log_totals[r] = 0;
+        continue;
+      }
       const LogSum<T> sum = table_of<T>().log_sum_exp(x + r * cols, cols);
       log_totals[r] = static_cast<T>(sum.log_total);
       const double below = static_cast<double>(sum.shift) - static_cast<double>(x[r * cols + targets[r]]);
@@ -207,6 +163,10 @@ void cross_entropy_backward(const T* x, const std::int32_t* targets, const T* lo
                             std::int64_t rows, std::int64_t cols, T* dx) {
   parallel::for_range(rows, cols * transcendental, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
+      if (targets[r] < 0) {
+        std::fill_n(dx + r * cols, cols, T{0});
+        continue;
+      }
       table_of<T>().softmax_scaled(x + r * cols, log_totals[r], g[r], dx + r * cols, cols);
       dx[r * cols + targets[r]] -= g[r];
     }
@@ -245,8 +205,7 @@ void adam(const AdamStep& step, const T* g, T* p, T* m, T* v, std::int64_t n) {
 template <class T>
 struct Instantiate {
   [[maybe_unused]] static constexpr auto all = std::tuple(
-      &unary<T>, &binary<T>, &ternary<T>, &add_scaled<T>, &fill<T>, &sum<T>, &sum_squares<T>, &all_finite<T>,
-      &sum_over_rows<T>, &sum_over_cols<T>, &max_over_cols<T>, &log_softmax<T>, &log_softmax_backward<T>,
+      &unary<T>, &binary<T>, &ternary<T>, &add_scaled<T>, &fill<T>, &sum_squares<T>, &all_finite<T>,
       &cross_entropy<T>, &cross_entropy_backward<T>, &lstm_forward<T>, &lstm_backward<T>, &adam<T>);
 };
 template struct Instantiate<float>;

@@ -69,6 +69,11 @@ enum class Ternary {
   where,  // a != 0 ? b : c; what is not chosen has no influence
 };
 
+/// The work of one element in scalar operations, as parallel::for_range takes it.
+std::int64_t cost(Unary op);
+std::int64_t cost(Binary op);
+std::int64_t cost(Ternary op);
+
 /// y[i] = op(x[i])
 template <class T>
 void unary(Unary op, const T* x, T* y, std::int64_t n);
@@ -86,33 +91,16 @@ void add_scaled(T scale, const T* x, T* y, std::int64_t n);
 template <class T>
 void fill(T value, T* y, std::int64_t n);
 
-/// The sum of n elements, by a tree fixed by n. f32 is summed in blocks so that the error stays small.
-template <class T>
-double sum(const T* x, std::int64_t n);
 /// The sum of squares in double.
 template <class T>
 double sum_squares(const T* x, std::int64_t n);
 /// True when no element is NaN or infinite.
 template <class T>
 bool all_finite(const T* x, std::int64_t n);
-/// y[c] = sum over r of x[r, c] (+ y[c] when accumulate), x being (rows, cols)
-template <class T>
-void sum_over_rows(const T* x, std::int64_t rows, std::int64_t cols, T* y, bool accumulate = false);
-/// y[r] = sum over c of x[r, c]
-template <class T>
-void sum_over_cols(const T* x, std::int64_t rows, std::int64_t cols, T* y);
-/// y[r] = max over c of x[r, c]; NaN wins. cols > 0.
-template <class T>
-void max_over_cols(const T* x, std::int64_t rows, std::int64_t cols, T* y);
 
-/// y[r, c] = x[r, c] - log(sum over k of exp(x[r, k])), shifted by the row's maximum
-template <class T>
-void log_softmax(const T* x, std::int64_t rows, std::int64_t cols, T* y);
-/// dx = g - exp(y) * rowsum(g), the gradient of y = log_softmax(x)
-template <class T>
-void log_softmax_backward(const T* g, const T* y, std::int64_t rows, std::int64_t cols, T* dx);
 /// Per row: losses[r] = logsumexp(x[r]) - x[r, targets[r]] and log_totals[r] = logsumexp(x[r] - max(x[r])),
-/// for the gradient. Targets are in range (checked by the caller).
+/// for the gradient. Targets are in range (checked by the caller), or negative: then the loss and its
+/// gradient are 0.
 template <class T>
 void cross_entropy(const T* x, const std::int32_t* targets, std::int64_t rows, std::int64_t cols, T* losses,
                    T* log_totals);

@@ -3,6 +3,8 @@
 #include <cstdint>
 
 #include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/reduction.hpp"
+#include "tensor/kernels/softmax.hpp"
 
 /// The serial kernels of one instruction set. Everything compiled for a wider one is reached through these
 /// pointers only.
@@ -37,11 +39,18 @@ struct Table {
                   T* y, std::int64_t n);
   void (*add_scaled)(T scale, const T* x, T* y, std::int64_t n);
   void (*fill)(T value, T* y, std::int64_t n);
-  double (*sum)(const T* x, std::int64_t n);          // of a block
-  double (*sum_squares)(const T* x, std::int64_t n);  // of a block
-  T (*max)(const T* x, std::int64_t n);
-  void (*log_softmax)(const T* x, T* y, std::int64_t cols);
-  void (*log_softmax_backward)(const T* g, const T* y, T* dx, std::int64_t cols);
+  double (*sum_squares)(const T* x, std::int64_t n);    // of a block
+  double (*fold)(Fold op, const T* x, std::int64_t n);  // of a block; n > 0
+  // y[c] = the fold over r of x[r * stride + c]; rows > 0
+  void (*fold_rows)(Fold op, const T* x, std::int64_t stride, std::int64_t rows, std::int64_t cols, T* y);
+  void (*softmax)(Softmax kind, const T* x, T* y, std::int64_t cols);
+  void (*softmax_backward)(Softmax kind, const T* g, const T* y, T* dx, std::int64_t cols);
+  // Down each of `cols` columns of `rows` elements, `stride` apart.
+  void (*softmax_columns)(Softmax kind, const T* x, T* y, std::int64_t stride, std::int64_t rows,
+                          std::int64_t cols);
+  void (*softmax_backward_columns)(Softmax kind, const T* g, const T* y, T* dx, std::int64_t stride,
+                                   std::int64_t rows, std::int64_t cols);
+  void (*log_sum_exp_columns)(const T* x, T* y, std::int64_t stride, std::int64_t rows, std::int64_t cols);
   LogSum<T> (*log_sum_exp)(const T* x, std::int64_t cols);
   // scale * exp(x - shift - log_total)
   void (*softmax_scaled)(const T* x, T log_total, T scale, T* y, std::int64_t cols);

@@ -3,6 +3,7 @@
 
 #include "tensor/kernels/kernels.hpp"
 #include "tensor/ops.hpp"
+#include "tensor/parallel.hpp"
 
 namespace gradus {
 
@@ -79,21 +80,39 @@ void run(Ternary op, const Pointers<T, 3>& x, const Flags<3>& scalar, T* y, std:
   kernels::ternary<T>(op, x[0], scalar[0], x[1], scalar[1], x[2], scalar[2], y, n);
 }
 
-/// Runs the kernel over the innermost axis for each place of the outer ones; moves y on.
+/// Runs the kernel over the innermost axis for each place of the outer ones.
 template <class T, class Op, std::size_t N>
-void run_broadcast(Op op, const Walk<N>& w, std::size_t axis, Pointers<T, N> x, T*& y) {
-  const auto& [length, strides] = w.axes[axis];
-  if (axis + 1 == w.rank) {
-    Flags<N> scalar{};
-    for (std::size_t k = 0; k < N; ++k) scalar[k] = strides[k] == 0;
-    run(op, x, scalar, y, length);
-    y += length;
-    return;
-  }
-  for (std::int64_t i = 0; i < length; ++i) {
-    run_broadcast(op, w, axis + 1, x, y);
-    for (std::size_t k = 0; k < N; ++k) x[k] += strides[k];
-  }
+void run_broadcast(Op op, const Walk<N>& w, const Pointers<T, N>& x, T* y) {
+  const std::size_t outer_axes = w.rank - 1;
+  const std::int64_t length = w.axes[outer_axes].length;
+  Flags<N> scalar{};
+  for (std::size_t k = 0; k < N; ++k) scalar[k] = w.axes[outer_axes].strides[k] == 0;
+  std::int64_t rows = 1;
+  for (std::size_t axis = 0; axis < outer_axes; ++axis) rows *= w.axes[axis].length;
+
+  const auto run_rows = [&](std::int64_t begin, std::int64_t end) {
+    std::array<std::int64_t, Shape::max_rank> index{};
+    Pointers<T, N> from = x;
+    const auto step = [&](std::size_t axis, std::int64_t count) {
+      for (std::size_t k = 0; k < N; ++k) from[k] += count * w.axes[axis].strides[k];
+    };
+    std::int64_t rest = begin;
+    for (std::size_t axis = outer_axes; axis-- > 0; rest /= w.axes[axis].length) {
+      index[axis] = rest % w.axes[axis].length;
+      step(axis, index[axis]);
+    }
+    for (std::int64_t row = begin; row < end; ++row) {
+      run(op, from, scalar, y + row * length, length);
+      for (std::size_t axis = outer_axes; axis-- > 0;) {
+        step(axis, 1);
+        if (++index[axis] < w.axes[axis].length) break;
+        step(axis, -index[axis]);
+        index[axis] = 0;
+      }
+    }
+  };
+  if (length >= parallel::grain) return run_rows(0, rows);  // the rows themselves are shared out
+  parallel::for_range(rows, length * kernels::cost(op), run_rows);
 }
 
 template <std::size_t N>
@@ -158,7 +177,7 @@ void compute(Op op, const Sources<T, N>& from, const std::array<Shape, N>& shape
   bool plain = true;  // each operand one value, or as many as the result
   for (std::size_t k = 0; k < N; ++k) plain = plain && (from.scalar[k] || shapes[k] == shape);
   if (plain) return run(op, from.x, from.scalar, y, size);
-  run_broadcast(op, walk(shape, shapes), 0, from.x, y);
+  run_broadcast(op, walk(shape, shapes), from.x, y);
 }
 
 template <class T>
@@ -206,16 +225,42 @@ Tensor combine_scalars(Op op, const Operands<N>& xs) {
   });
 }
 
+bool alike(const Tensor& a, const Tensor& b) {
+  return a.dtype() == b.dtype() && a.same_shape(b);
+}
+
+/// Tensors of one shape and numbers, where nothing is to be stretched. Undefined when an operand is another.
+template <class Op, std::size_t N>
+Tensor combine_alike(Op op, const Operands<N>& xs) {
+  const Tensor* first = nullptr;
+  const TensorOperand* dying = nullptr;
+  for (const TensorOperand* x : xs) {
+    if (x->is_number()) continue;
+    if (first == nullptr) first = &x->tensor();
+    if (!alike(*first, x->tensor())) return {};
+    if (x->reusable()) dying = x;
+  }
+  return visit_dtype(first->dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const Sources<T, N> from(xs);
+    // A dying operand gives its buffer; each element is read before it is written.
+    Tensor out = dying != nullptr ? dying->reuse() : Tensor::uninitialized(first->shape(), dtype_of<T>());
+    T* const to = out.mutable_data<T>();
+    run(op, from.x, from.scalar, to, out.size());
+    return out;
+  });
+}
+
 template <class Op, std::size_t N>
 Tensor combine(const char* name, Op op, const Operands<N>& xs) {
   if (Tensor out = combine_scalars(op, xs); out.defined()) return out;
+  if (Tensor out = combine_alike(op, xs); out.defined()) return out;
   std::array<Shape, N> shapes;
   const Common all = common(name, xs, shapes);
   return visit_dtype(all.dtype, [&](auto tag) {
     using T = decltype(tag);
     const Sources<T, N> from(xs);
-    // A dying operand of the result's shape gives its buffer; each element is read before it is written.
-    Tensor out;
+    Tensor out;  // in the buffer of a dying operand of the result's shape, if there is one
     for (std::size_t k = 0; k < N && !out.defined(); ++k) {
       if (shapes[k] == all.shape && xs[k]->reusable()) out = xs[k]->reuse();
     }
@@ -224,6 +269,7 @@ Tensor combine(const char* name, Op op, const Operands<N>& xs) {
     return out;
   });
 }
+
 /// The dtype of two operands that are numbers or of rank 0; nothing when they are not, or differ in dtype.
 /// What a tape over scalars does most, so it is asked before the general machinery is set up.
 std::optional<Dtype> scalars(const TensorOperand& a, const TensorOperand& b) {
@@ -300,6 +346,10 @@ Tensor minimum(const TensorOperand& a, const TensorOperand& b) {
   return combine("minimum", Binary::minimum, a, b);
 }
 Tensor pow(const TensorOperand& a, const TensorOperand& b) {
+  if (b.is_number() && !a.is_number()) {
+    if (b.number() == 2) return square(a);
+    if (b.number() == -1) return reciprocal(a);
+  }
   return combine("pow", Binary::pow, a, b);
 }
 Tensor atan2(const TensorOperand& a, const TensorOperand& b) {

@@ -1,80 +1,257 @@
+#include "tensor/ops/indexing.hpp"
+
 #include <algorithm>
 #include <numeric>
 
-#include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/strided.hpp"
 #include "tensor/ops.hpp"
-#include "tensor/parallel.hpp"
 
 namespace gradus {
 
 namespace {
 
-/// The elements of one row of a (height, width...) tensor.
-std::int64_t row_size(const Shape& shape) {
-  return shape.erased(0).size();
+using kernels::Strided;
+
+/// The shape with the axis replaced by the ids' axes.
+Shape selected(const Shape& shape, int axis, const Indices& ids) {
+  Shape out = shape.erased(axis);
+  for (int i = ids.rank(); i-- > 0;) out = out.inserted(axis, ids.dim(i));
+  return out;
 }
 
-void check_ids(const char* op, const Indices& ids, std::int64_t height) {
-  const std::int32_t* const values = ids.data();
-  for (std::int64_t i = 0; i < ids.size(); ++i) {
-    if (values[i] < 0 || values[i] >= height) {
-      fail<ShapeError>("{}: id {} at position {} is not in 0..{}, the rows of the table", op, values[i], i,
-                       height - 1);
-    }
+void check_dtypes(const char* op, const Tensor& sum, const Tensor& x) {
+  if (sum.dtype() != x.dtype()) {
+    fail<DtypeError>("{}: {} into {}; convert one with to()", op, name_of(x.dtype()), name_of(sum.dtype()));
   }
+}
+
+/// x seen along ids' shape, standing at entry 0 of the axis. Lengths of 1 stretch when x may `broadcast`;
+/// otherwise x's are at least the ids'.
+Strided lanes(const char* op, const Shape& shape, int axis, const Indices& ids, bool broadcast) {
+  bool fits = ids.rank() == shape.rank();
+  const Strided all(shape);
+  Strided out;
+  for (int i = 0; fits && i < shape.rank(); ++i) {
+    const std::int64_t wanted = ids.dim(i), has = shape[i];
+    fits = i == axis || (broadcast ? has == wanted || has == 1 : has >= wanted);
+    const bool still = i == axis || (broadcast && has == 1);
+    out.push_axis(wanted, still ? 0 : all.stride[static_cast<std::size_t>(i)]);
+  }
+  if (!fits) {
+    fail<ShapeError>("{}: ids of shape {} for axis {} of a tensor of shape {}", op, ids.shape(), axis, shape);
+  }
+  return out;
+}
+
+/// The elements of x named by ids along the axis: the ids' shape.
+Tensor gather_lanes(const Tensor& x, int axis, const Indices& ids, const Strided& view) {
+  Tensor out = Tensor::uninitialized(ids.shape(), x.dtype());
+  const std::int64_t step = runs_at(x.shape(), axis).inner;
+  const std::int32_t* const id = ids.data();
+  visit_dtype(x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const T* const from = x.data<T>();
+    T* const to = out.mutable_data<T>();
+    kernels::for_pieces(view, true,
+                        [=](std::int64_t at, std::int64_t place, std::int64_t count, std::int64_t stride) {
+                          for (std::int64_t i = 0; i < count; ++i)
+                            to[at + i] = from[place + i * stride + id[at + i] * step];
+                        });
+  });
+  return out;
 }
 
 }  // namespace
 
-Tensor gather_rows(const Tensor& table, const Indices& ids) {
-  if (table.rank() == 0) fail<ShapeError>("gather_rows: a scalar has no rows");
-  check_ids("gather_rows", ids, table.dim(0));
-  Shape shape = table.shape().erased(0);
-  for (int i = ids.rank(); i-- > 0;) shape = shape.inserted(0, ids.dim(i));
-  Tensor out = Tensor::uninitialized(shape, table.dtype());
-  const std::int64_t width = row_size(table.shape());
-  visit_dtype(table.dtype(), [&](auto tag) {
+void check_ids(const char* op, const Indices& ids, std::int64_t length) {
+  const std::int32_t* const values = ids.data();
+  for (std::int64_t i = 0; i < ids.size(); ++i) {
+    if (values[i] < 0 || values[i] >= length) {
+      fail<ShapeError>("{}: id {} at position {} is not in 0..{}", op, values[i], i, length - 1);
+    }
+  }
+}
+
+Indices broadcast_to(const Indices& ids, const Shape& shape) {
+  if (ids.shape() == shape) return ids;
+  if (broadcast_shapes("broadcast_to", ids.shape(), shape) != shape)
+    fail<ShapeError>("broadcast_to: ids of shape {} do not broadcast to {}", ids.shape(), shape);
+  std::vector<std::int32_t> out(static_cast<std::size_t>(shape.size()));
+  const Strided view = kernels::broadcast_view(ids.shape(), shape);
+  kernels::read_strided<std::int32_t>(ids.data(), view, out.data());
+  return Indices(std::move(out), shape);
+}
+
+Tensor index_select(const Tensor& x, int axis, const Indices& ids) {
+  axis = x.shape().normalize_axis(axis);
+  check_ids("index_select", ids, x.dim(axis));
+  Tensor out = Tensor::uninitialized(selected(x.shape(), axis, ids), x.dtype());
+  if (out.size() == 0) return out;
+  const Runs r = runs_at(x.shape(), axis);
+  const std::int64_t count = ids.size();
+  visit_dtype(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    const T* const from = table.data<T>();
+    const T* const from = x.data<T>();
     T* const to = out.mutable_data<T>();
-    parallel::for_range(ids.size(), width, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i)
-        std::copy_n(from + ids.data()[i] * width, width, to + i * width);
+    parallel::for_range(r.outer * count, r.inner, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const T* const entry = from + (i / count * r.length + ids.data()[i % count]) * r.inner;
+        if (r.inner == 1) {
+          to[i] = *entry;
+        } else {
+          std::copy_n(entry, r.inner, to + i * r.inner);
+        }
+      }
     });
   });
   return out;
 }
 
-void scatter_add_rows(Tensor& table, const Indices& ids, const Tensor& values) {
-  if (table.rank() == 0) fail<ShapeError>("scatter_add_rows: a scalar has no rows");
-  check_ids("scatter_add_rows", ids, table.dim(0));
-  const std::int64_t width = row_size(table.shape());
-  if (values.size() != ids.size() * width) {
-    fail<ShapeError>("scatter_add_rows: values of shape {} for {} rows of a table of shape {}",
-                     values.shape(), ids.size(), table.shape());
+void index_add(Tensor& sum, int axis, const Indices& ids, const Tensor& x) {
+  axis = sum.shape().normalize_axis(axis);
+  check_ids("index_add", ids, sum.dim(axis));
+  check_dtypes("index_add", sum, x);
+  if (x.shape() != selected(sum.shape(), axis, ids)) {
+    fail<ShapeError>("index_add: {} at ids of shape {} along axis {} of {}; it should be {}", x.shape(),
+                     ids.shape(), axis, sum.shape(), selected(sum.shape(), axis, ids));
   }
-  visit_dtype(table.dtype(), [&](auto tag) {
+  if (x.size() == 0) return;
+  const Runs r = runs_at(sum.shape(), axis);
+  const std::int64_t count = ids.size();
+  visit_dtype(sum.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    T* const to = table.mutable_data<T>();
-    const T* const from = values.data<T>();
-    // In the order of the ids, so that equal rows add up the same way every time.
-    for (std::int64_t i = 0; i < ids.size(); ++i) {
-      kernels::add_scaled<T>(T{1}, from + i * width, to + ids.data()[i] * width, width);
+    T* const to = sum.mutable_data<T>();
+    const T* const from = x.data<T>();
+    // Each column of each block adds up alone, in the order of the ids.
+    const auto add_columns = [&](std::int64_t block, std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = 0; i < count; ++i) {
+        const T* const entry = from + (block * count + i) * r.inner;
+        T* const total = to + (block * r.length + ids.data()[i]) * r.inner;
+        if (r.inner == 1) {
+          *total += *entry;
+        } else {
+          kernels::add_scaled<T>(T{1}, entry + begin, total + begin, end - begin);
+        }
+      }
+    };
+    if (r.outer == 1) {
+      parallel::for_range(
+          r.inner, count, [&](std::int64_t begin, std::int64_t end) { add_columns(0, begin, end); }, 16);
+    } else {
+      parallel::for_range(r.outer, count * r.inner, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t block = begin; block < end; ++block) add_columns(block, 0, r.inner);
+      });
     }
   });
 }
 
-Tensor take_along_last(const Tensor& x, const Indices& ids) {
-  if (x.rank() == 0 || x.shape().erased(-1) != ids.shape()) {
-    fail<ShapeError>("take_along_last: ids of shape {} for a tensor of shape {}", ids.shape(), x.shape());
+Tensor gather_rows(const Tensor& table, const Indices& ids) {
+  if (table.rank() == 0) fail<ShapeError>("gather_rows: a scalar has no rows");
+  check_ids("gather_rows", ids, table.dim(0));
+  return index_select(table, 0, ids);
+}
+
+void scatter_add_rows(Tensor& table, const Indices& ids, const Tensor& values) {
+  if (table.rank() == 0) fail<ShapeError>("scatter_add_rows: a scalar has no rows");
+  check_ids("scatter_add_rows", ids, table.dim(0));
+  const Shape wanted = selected(table.shape(), 0, ids);
+  if (values.size() != wanted.size()) {
+    fail<ShapeError>("scatter_add_rows: values of shape {} for {} rows of a table of shape {}",
+                     values.shape(), ids.size(), table.shape());
   }
-  check_ids("take_along_last", ids, x.dim(-1));
-  Tensor out = Tensor::uninitialized(ids.shape(), x.dtype());
-  visit_dtype(x.dtype(), [&](auto tag) {
+  index_add(table, 0, ids, values.reshape(wanted));
+}
+
+Tensor gather(const Tensor& x, int axis, const Indices& ids) {
+  axis = x.shape().normalize_axis(axis);
+  const Strided view = lanes("gather", x.shape(), axis, ids, false);
+  check_ids("gather", ids, x.dim(axis));
+  return gather_lanes(x, axis, ids, view);
+}
+
+void scatter_add(Tensor& sum, int axis, const Indices& ids, const Tensor& x) {
+  axis = sum.shape().normalize_axis(axis);
+  const Strided view = lanes("scatter_add", sum.shape(), axis, ids, false);
+  check_ids("scatter_add", ids, sum.dim(axis));
+  check_dtypes("scatter_add", sum, x);
+  if (x.shape() != ids.shape())
+    fail<ShapeError>("scatter_add: values of shape {} for ids of shape {}", x.shape(), ids.shape());
+  const std::int64_t step = runs_at(sum.shape(), axis).inner;
+  const std::int32_t* const id = ids.data();
+  visit_dtype(sum.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    const T* from = x.data<T>();
-    T* const to = out.mutable_data<T>();
-    for (std::int64_t i = 0; i < ids.size(); ++i, from += x.dim(-1)) to[i] = from[ids.data()[i]];
+    T* const to = sum.mutable_data<T>();
+    const T* const from = x.data<T>();
+    // On one thread, in the order of the ids: equal ones add up the same way every time.
+    kernels::for_pieces(view, false,
+                        [=](std::int64_t at, std::int64_t place, std::int64_t count, std::int64_t stride) {
+                          for (std::int64_t i = 0; i < count; ++i)
+                            to[place + i * stride + id[at + i] * step] += from[at + i];
+                        });
+  });
+}
+
+Tensor take_along(const Tensor& x, int axis, const Indices& ids) {
+  axis = x.shape().normalize_axis(axis);
+  if (ids.rank() != x.rank()) {
+    fail<ShapeError>("take_along: ids of shape {} for a tensor of shape {}; they must have one rank",
+                     ids.shape(), x.shape());
+  }
+  const Shape out = broadcast_shapes("take_along", x.shape().with(axis, 1), ids.shape().with(axis, 1))
+                        .with(axis, ids.dim(axis));
+  const Indices wide = broadcast_to(ids, out);
+  check_ids("take_along", ids, x.dim(axis));
+  return gather_lanes(x, axis, wide, lanes("take_along", x.shape(), axis, wide, true));
+}
+
+Tensor pick(const Tensor& x, int axis, const Indices& ids) {
+  if (x.rank() == 0 || x.shape().erased(axis) != ids.shape()) {
+    fail<ShapeError>(
+        "pick along axis {}: ids of shape {} for a tensor of shape {}; give one for each position of "
+        "the other axes",
+        axis, ids.shape(), x.shape());
+  }
+  axis = x.shape().normalize_axis(axis);
+  check_ids("pick", ids, x.dim(axis));
+  const Indices kept = ids.reshape(x.shape().with(axis, 1));
+  return gather_lanes(x, axis, kept, lanes("pick", x.shape(), axis, kept, false)).reshape(ids.shape());
+}
+
+Tensor repeat_interleave(const Tensor& x, const Indices& counts, int axis) {
+  return index_select(x, axis, detail::interleaved_ids(counts, x.dim(axis)));
+}
+
+Indices detail::interleaved_ids(const Indices& counts, std::int64_t length) {
+  if (counts.rank() != 1 || counts.dim(0) != length) {
+    fail<ShapeError>("repeat_interleave: counts of shape {} for an axis of length {}; give one an entry",
+                     counts.shape(), length);
+  }
+  std::vector<std::int32_t> ids;
+  for (std::int32_t i = 0; i < length; ++i) {
+    const std::int32_t count = counts.data()[i];
+    if (count < 0) fail<ShapeError>("repeat_interleave: a count of {} at position {}", count, i);
+    ids.insert(ids.end(), static_cast<std::size_t>(count), i);
+  }
+  return Indices(std::move(ids));
+}
+
+Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {
+  if (broadcast_shapes("masked_fill", x.shape(), mask.shape()) != x.shape())
+    fail<ShapeError>("masked_fill: a mask of shape {} for a tensor of shape {}", mask.shape(), x.shape());
+  const Tensor wide = broadcast_to(mask, x.shape());
+  Tensor out = Tensor::uninitialized(x.shape(), x.dtype());
+  visit_dtype(x.dtype(), [&](auto x_tag) {
+    using T = decltype(x_tag);
+    visit_dtype(mask.dtype(), [&](auto mask_tag) {
+      using M = decltype(mask_tag);
+      const T* const from = x.data<T>();
+      const M* const masked = wide.data<M>();
+      T* const to = out.mutable_data<T>();
+      const T filled = static_cast<T>(value);
+      parallel::for_range(x.size(), 1, [=](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) to[i] = masked[i] != M{0} ? filled : from[i];
+      });
+    });
   });
   return out;
 }

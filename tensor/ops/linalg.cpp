@@ -172,16 +172,6 @@ void for_pivots(const LuFactors& factors, Use&& use) {
   }
 }
 
-Tensor identity_matrix(std::int64_t n, Dtype dtype) {
-  Tensor out = zeros({n, n}, dtype);
-  visit_dtype(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    T* const data = out.mutable_data<T>();
-    for (std::int64_t i = 0; i < n; ++i) data[i * (n + 1)] = T{1};
-  });
-  return out;
-}
-
 /// The cofactors of one matrix that cannot be inverted, by its singular values.
 template <class T>
 Matrix<T> cofactors_by_svd(const ConstView<T>& a) {
@@ -222,6 +212,7 @@ Tensor cholesky(const Tensor& a, CholeskyOptions options) {
   visit_dtype(a.dtype(), [&](auto tag) {
     using T = decltype(tag);
     T* const data = out.mutable_data<T>();
+    if (n == 0) return;
     for_matrices(batches, n, [&](std::int64_t i) {
       View<T> view(data + i * n * n, n, n);
       const Eigen::LLT<Eigen::Ref<Matrix<T>>> llt(view);
@@ -327,7 +318,7 @@ Tensor solve(const Tensor& a, const Tensor& b) {
 Tensor inverse(const Tensor& a) {
   const LuFactors factors = lu_factor(a, "inverse");
   check_regular("inverse", factors);
-  return lu_solve(factors, identity_matrix(a.dim(-1), a.dtype()));
+  return lu_solve(factors, eye(a.dim(-1), a.dtype()));
 }
 
 Tensor det(const Tensor& a) {

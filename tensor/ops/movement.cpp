@@ -1,75 +1,204 @@
+#include "tensor/ops/movement.hpp"
+
 #include <algorithm>
 #include <array>
 #include <numeric>
 
-#include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/strided.hpp"
 #include "tensor/ops.hpp"
-#include "tensor/parallel.hpp"
 
 namespace gradus {
 
 namespace {
 
-void check_slice(const Shape& shape, int axis, std::int64_t begin, std::int64_t end) {
-  if (begin < 0 || end < begin || end > shape[axis]) {
-    fail<ShapeError>("slice: {}..{} of axis {} of shape {}", begin, end, axis, shape);
-  }
+using kernels::Strided;
+
+std::size_t index(int axis) {
+  return static_cast<std::size_t>(axis);
 }
 
-}  // namespace
+/// The view's elements as a tensor of the view's shape.
+Tensor read(const Tensor& x, const Strided& view) {
+  Tensor out = Tensor::uninitialized(view.shape(), x.dtype());
+  visit_dtype(x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels::read_strided<T>(x.data<T>(), view, out.mutable_data<T>());
+  });
+  return out;
+}
 
-Tensor permute(const Tensor& x, std::span<const int> axes) {
-  const Shape shape = x.shape();
-  const int rank = shape.rank();
-  if (static_cast<int>(axes.size()) != rank)
-    fail<ShapeError>("permute: {} axes for a tensor of shape {}", axes.size(), shape);
-  std::array<std::int64_t, Shape::max_rank> strides{}, lengths{}, step{};
-  std::array<bool, Shape::max_rank> used{};
-  for (int i = rank; i-- > 0;) {
-    strides[static_cast<std::size_t>(i)] =
-        i == rank - 1 ? 1 : strides[static_cast<std::size_t>(i + 1)] * shape[i + 1];
+/// The view of sum += x.
+void add(const char* op, Tensor& sum, const Tensor& x, const Strided& view) {
+  if (x.shape() != view.shape()) {
+    fail<ShapeError>("{}: {} does not fit into the part {} of {}", op, x.shape(), view.shape(), sum.shape());
   }
-  for (std::size_t i = 0; i < axes.size(); ++i) {
-    const auto from = static_cast<std::size_t>(shape.normalize_axis(axes[i]));
-    if (used[from]) fail<ShapeError>("permute: axis {} of shape {} is named twice", axes[i], shape);
-    used[from] = true;
-    lengths[i] = shape[static_cast<int>(from)];
-    step[i] = strides[from];
+  if (x.dtype() != sum.dtype()) {
+    fail<DtypeError>("{}: {} into {}; convert one with to()", op, name_of(x.dtype()), name_of(sum.dtype()));
   }
-  Tensor out =
-      Tensor::uninitialized(Shape(std::span<const std::int64_t>(lengths.data(), axes.size())), x.dtype());
+  visit_dtype(sum.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels::add_strided<T>(x.data<T>(), sum.mutable_data<T>(), view);
+  });
+}
+
+/// Narrows the view to the slice of one of its axes.
+void cut(Strided& view, const Shape& shape, int axis, const Slice& which) {
+  const std::int64_t length = shape[axis];
+  if (which.step == 0) fail<ShapeError>("slice: a step of 0 on axis {} of shape {}", axis, shape);
+  const bool forward = which.step > 0;
+  // The entries a bound may name: 0..length forward, where length is the end; the last one is length - 1
+  // backward.
+  const std::int64_t most = forward ? length : length - 1;
+  const auto bound = [&](std::optional<std::int64_t> given, std::int64_t open, const char* name) {
+    if (!given) return open;
+    if (*given < -length || *given > most) {
+      fail<ShapeError>("slice: {} {} is not in {}..{}, for axis {} of shape {}", name, *given, -length, most,
+                       axis, shape);
+    }
+    return *given < 0 ? *given + length : *given;
+  };
+  const std::int64_t begin = bound(which.begin, forward ? 0 : length - 1, "begin");
+  const std::int64_t end = bound(which.end, forward ? length : -1, "end");
+  if (forward ? end < begin : end > begin) {
+    fail<ShapeError>("slice: {}..{} by {} of axis {} of shape {}: begin lies behind end", begin, end,
+                     which.step, axis, shape);
+  }
+  const std::int64_t size = forward ? which.step : -which.step;
+  const auto a = index(shape.normalize_axis(axis));
+  view.length[a] = ((forward ? end - begin : begin - end) + size - 1) / size;
+  if (view.length[a] > 0) view.offset += begin * view.stride[a];
+  view.stride[a] *= which.step;
+}
+
+Strided cut_all(const Shape& shape, std::span<const Slice> which) {
+  if (static_cast<int>(which.size()) > shape.rank()) {
+    fail<ShapeError>("slice: {} slices for a tensor of shape {}", which.size(), shape);
+  }
+  Strided view(shape);
+  for (std::size_t i = 0; i < which.size(); ++i) cut(view, shape, static_cast<int>(i), which[i]);
+  return view;
+}
+
+/// A view whose elements lie side by side is a piece of the storage.
+bool is_contiguous(const Strided& view) {
+  if (view.size() == 0) return false;
+  const Strided merged = view.merged();
+  return merged.rank == 1 && (merged.stride[0] == 1 || merged.length[0] == 1);
+}
+
+Tensor read_or_share(const Tensor& x, const Strided& view) {
+  if (!is_contiguous(view)) return read(x, view);
+  return x.reshape(Shape{x.size()}).rows(view.offset, view.offset + view.size()).reshape(view.shape());
+}
+
+Strided diagonal_view(const char* op, const Shape& shape, const DiagonalOptions& options) {
+  if (shape.rank() < 2) fail<ShapeError>("{}: a tensor of shape {} has no two axes", op, shape);
+  const int a = shape.normalize_axis(options.axis1), b = shape.normalize_axis(options.axis2);
+  if (a == b)
+    fail<ShapeError>("{}: axes {} and {} of shape {} are the same", op, options.axis1, options.axis2, shape);
+  const Strided all(shape);
+  const std::int64_t down = std::max(0, -options.offset), right = std::max(0, options.offset);
+  const std::int64_t length = std::max<std::int64_t>(0, std::min(shape[a] - down, shape[b] - right));
+  Strided view;
+  if (length > 0) view.offset = down * all.stride[index(a)] + right * all.stride[index(b)];
+  for (int i = 0; i < shape.rank(); ++i) {
+    if (i != a && i != b) view.push_axis(all.length[index(i)], all.stride[index(i)]);
+  }
+  view.push_axis(length, all.stride[index(a)] + all.stride[index(b)]);
+  return view;
+}
+
+/// Keeps entries [.., i, j] where keep says from and to which column of row i; 0 elsewhere.
+template <class Keep>
+Tensor triangle(const char* op, const Tensor& x, Keep keep) {
+  if (x.rank() < 2) fail<ShapeError>("{}: a tensor of shape {} is no matrix", op, x.shape());
+  const std::int64_t rows = x.dim(-2), cols = x.dim(-1);
+  Tensor out = Tensor::uninitialized(x.shape(), x.dtype());
   if (out.size() == 0) return out;
   visit_dtype(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T* const from = x.data<T>();
     T* const to = out.mutable_data<T>();
-    if (rank == 0) {
-      *to = *from;
-      return;
-    }
-    const auto last = static_cast<std::size_t>(rank - 1);
-    const std::int64_t run = lengths[last], rows = out.size() / run;
-    parallel::for_range(rows, run, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = begin; row < end; ++row) {
-        std::int64_t offset = 0, rest = row;
-        for (std::size_t axis = last; axis-- > 0;) {
-          offset += rest % lengths[axis] * step[axis];
-          rest /= lengths[axis];
-        }
-        for (std::int64_t i = 0; i < run; ++i) to[row * run + i] = from[offset + i * step[last]];
+    parallel::for_range(x.size() / cols, cols, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t row = first; row < last; ++row) {
+        const auto [begin, end] = keep(row % rows);
+        T* const y = to + row * cols;
+        std::fill(y, y + begin, T{0});
+        std::copy(from + row * cols + begin, from + row * cols + end, y + begin);
+        std::fill(y + end, y + cols, T{0});
       }
     });
   });
   return out;
 }
 
+}  // namespace
+
+Tensor reshape(const Tensor& x, const Shape& shape) {
+  return x.reshape(shape);
+}
+Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> dims) {
+  return x.reshape(dims);
+}
+Tensor flatten(const Tensor& x, int first, int last) {
+  return x.reshape(detail::flattened(x.shape(), first, last));
+}
+Tensor squeeze(const Tensor& x, int axis) {
+  if (x.dim(axis) != 1)
+    fail<ShapeError>("squeeze: axis {} of shape {} has {} entries, not one", axis, x.shape(), x.dim(axis));
+  return x.reshape(x.shape().erased(axis));
+}
+Tensor squeeze(const Tensor& x) {
+  return x.reshape(detail::squeezed(x.shape()));
+}
+Tensor unsqueeze(const Tensor& x, int axis) {
+  return x.reshape(detail::unsqueezed(x.shape(), axis));
+}
+
+Tensor permute(const Tensor& x, std::span<const int> axes) {
+  const Shape shape = x.shape();
+  if (static_cast<int>(axes.size()) != shape.rank())
+    fail<ShapeError>("permute: {} axes for a tensor of shape {}", axes.size(), shape);
+  const Strided all(shape);
+  Strided view;
+  std::array<bool, Shape::max_rank> used{};
+  for (const int axis : axes) {
+    const std::size_t from = index(shape.normalize_axis(axis));
+    if (used[from]) fail<ShapeError>("permute: axis {} of shape {} is named twice", axis, shape);
+    used[from] = true;
+    view.push_axis(all.length[from], all.stride[from]);
+  }
+  return read_or_share(x, view);
+}
+
 Tensor transpose(const Tensor& x, int a, int b) {
   std::array<int, Shape::max_rank> axes{};
   std::iota(axes.begin(), axes.end(), 0);
   const Shape shape = x.shape();
-  std::swap(axes[static_cast<std::size_t>(shape.normalize_axis(a))],
-            axes[static_cast<std::size_t>(shape.normalize_axis(b))]);
-  return permute(x, std::span<const int>(axes).first(static_cast<std::size_t>(shape.rank())));
+  std::swap(axes[index(shape.normalize_axis(a))], axes[index(shape.normalize_axis(b))]);
+  return permute(x, std::span<const int>(axes).first(index(shape.rank())));
+}
+
+Tensor flip(const Tensor& x, std::span<const int> axes) {
+  const Shape shape = x.shape();
+  Strided view(shape);
+  std::array<bool, Shape::max_rank> used{};
+  for (const int axis : axes) {
+    const std::size_t a = index(shape.normalize_axis(axis));
+    if (used[a]) fail<ShapeError>("flip: axis {} of shape {} is named twice", axis, shape);
+    used[a] = true;
+    if (view.length[a] > 0) view.offset += (view.length[a] - 1) * view.stride[a];
+    view.stride[a] = -view.stride[a];
+  }
+  return read_or_share(x, view);
+}
+
+Tensor roll(const Tensor& x, std::int64_t shift, int axis) {
+  const std::int64_t length = x.dim(axis);
+  if (length == 0) return x;
+  const std::int64_t first = length - ((shift % length) + length) % length;  // the entry that comes to 0
+  if (first == length) return x;
+  return concat({slice(x, axis, first, length), slice(x, axis, 0, first)}, axis);
 }
 
 Tensor concat(std::span<const Tensor> parts, int axis) {
@@ -77,72 +206,294 @@ Tensor concat(std::span<const Tensor> parts, int axis) {
   const Shape first = parts.front().shape();
   axis = first.normalize_axis(axis);
   std::int64_t length = 0;
-  for (const Tensor& part : parts) {
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const Tensor& part = parts[i];
     if (part.dtype() != parts.front().dtype())
       fail<DtypeError>("concat: parts of f32 and f64; convert one with to()");
-    if (part.rank() != first.rank() || part.shape().with(axis, 0) != first.with(axis, 0)) {
-      fail<ShapeError>("concat along axis {}: parts of shapes {} and {}", axis, first, part.shape());
+    const Shape shape = part.shape();
+    bool fits = shape.rank() == first.rank();
+    for (int a = 0; fits && a < first.rank(); ++a) fits = a == axis || shape[a] == first[a];
+    if (!fits) {
+      fail<ShapeError>("concat along axis {}: part 0 of shape {} and part {} of shape {}", axis, first, i,
+                       shape);
     }
-    length += part.dim(axis);
+    length += shape[axis];
   }
   Tensor out = Tensor::uninitialized(first.with(axis, length), parts.front().dtype());
   const Runs all = runs_at(out.shape(), axis);
+  if (out.size() == 0) return out;
   visit_dtype(out.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    T* to = out.mutable_data<T>();
-    for (const Tensor& part : parts) {
-      const std::int64_t run = part.dim(axis) * all.inner;
-      const T* const from = part.data<T>();
-      for (std::int64_t i = 0; i < all.outer; ++i)
-        std::copy_n(from + i * run, run, to + i * all.length * all.inner);
-      to += run;
-    }
+    T* const to = out.mutable_data<T>();
+    const auto copy = [&](std::int64_t begin, std::int64_t end) {
+      std::int64_t at = 0;  // of the part, along a block of the output
+      for (const Tensor& part : parts) {
+        const std::int64_t run = part.dim(axis) * all.inner;
+        const T* const from = part.data<T>();
+        for (std::int64_t i = begin; i < end; ++i)
+          std::copy_n(from + i * run, run, to + i * all.length * all.inner + at);
+        at += run;
+      }
+    };
+    parallel::for_range(all.outer, all.length * all.inner, copy);
   });
   return out;
 }
 
 Tensor stack(std::span<const Tensor> parts, int axis) {
+  if (parts.empty()) fail<ShapeError>("stack: no parts");
+  const Shape first = parts.front().shape();
+  const Shape wider = detail::unsqueezed(first, axis);
   std::vector<Tensor> expanded;
-  for (const Tensor& part : parts) {
-    expanded.push_back(part.reshape(part.shape().inserted(axis < 0 ? axis + part.rank() + 1 : axis, 1)));
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].shape() != first) {
+      fail<ShapeError>("stack: part 0 of shape {} and part {} of shape {}; they must be equal", first, i,
+                       parts[i].shape());
+    }
+    expanded.push_back(parts[i].reshape(wider));
   }
   return concat(expanded, axis);
 }
 
-Tensor slice(const Tensor& x, int axis, std::int64_t begin, std::int64_t end) {
-  const Shape shape = x.shape();
-  axis = shape.normalize_axis(axis);
-  check_slice(shape, axis, begin, end);
-  if (axis == 0) return x.rows(begin, end);
-  Tensor out = Tensor::uninitialized(shape.with(axis, end - begin), x.dtype());
-  const Runs r = runs_at(shape, axis);
-  visit_dtype(x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* const from = x.data<T>() + begin * r.inner;
-    T* const to = out.mutable_data<T>();
-    const std::int64_t run = (end - begin) * r.inner;
-    for (std::int64_t i = 0; i < r.outer; ++i) std::copy_n(from + i * r.length * r.inner, run, to + i * run);
-  });
+std::vector<Tensor> split(const Tensor& x, std::span<const std::int64_t> lengths, int axis) {
+  detail::check_lengths(x.shape(), lengths, axis);
+  std::vector<Tensor> out;
+  std::int64_t begin = 0;
+  for (const std::int64_t length : lengths) {
+    out.push_back(slice(x, axis, begin, begin + length));
+    begin += length;
+  }
   return out;
+}
+std::vector<Tensor> split(const Tensor& x, std::int64_t parts, int axis) {
+  return split(x, detail::equal_lengths(x.shape(), parts, axis), axis);
+}
+std::vector<Tensor> chunk(const Tensor& x, std::int64_t parts, int axis) {
+  return split(x, detail::chunk_lengths(x.shape(), parts, axis), axis);
+}
+
+Tensor slice(const Tensor& x, int axis, std::int64_t begin, std::int64_t end) {
+  return slice(x, axis, Slice{begin, end});
+}
+
+Tensor slice(const Tensor& x, int axis, const Slice& which) {
+  const Shape shape = x.shape();
+  Strided view(shape);
+  cut(view, shape, axis, which);
+  return read_or_share(x, view);
+}
+
+Tensor slice(const Tensor& x, std::span<const Slice> which) {
+  return read_or_share(x, cut_all(x.shape(), which));
 }
 
 void add_to_slice(Tensor& sum, const Tensor& x, int axis, std::int64_t begin) {
   const Shape shape = sum.shape();
-  axis = shape.normalize_axis(axis);
-  if (x.rank() != shape.rank() || x.shape().with(axis, 0) != shape.with(axis, 0)) {
-    fail<ShapeError>("add_to_slice along axis {}: {} does not fit into {}", axis, x.shape(), shape);
+  if (x.rank() != shape.rank()) fail<ShapeError>("add_to_slice: {} does not fit into {}", x.shape(), shape);
+  const std::int64_t first = begin < 0 ? begin + shape[axis] : begin, end = first + x.dim(axis);
+  if (first < 0 || end > shape[axis]) {
+    fail<ShapeError>("add_to_slice: {} from {} of axis {} does not fit into {}", x.shape(), begin, axis,
+                     shape);
   }
-  check_slice(shape, axis, begin, begin + x.dim(axis));
-  const Runs r = runs_at(shape, axis);
-  visit_dtype(sum.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    T* const to = sum.mutable_data<T>() + begin * r.inner;
-    const T* const from = x.data<T>();
-    const std::int64_t run = x.dim(axis) * r.inner;
-    for (std::int64_t i = 0; i < r.outer; ++i) {
-      kernels::add_scaled<T>(T{1}, from + i * run, to + i * r.length * r.inner, run);
+  Strided view(shape);
+  cut(view, shape, axis, Slice{first, end});
+  add("add_to_slice", sum, x, view);
+}
+
+void add_to_slice(Tensor& sum, const Tensor& x, std::span<const Slice> which) {
+  add("add_to_slice", sum, x, cut_all(sum.shape(), which));
+}
+
+Tensor select(const Tensor& x, int axis, std::int64_t i) {
+  const std::int64_t length = x.dim(axis);
+  if (i < -length || i >= length) {
+    fail<ShapeError>("select: entry {} of axis {} of shape {}: entries go from {} to {}", i, axis, x.shape(),
+                     -length, length - 1);
+  }
+  const std::int64_t at = i < 0 ? i + length : i;
+  return slice(x, axis, at, at + 1).reshape(x.shape().erased(axis));
+}
+
+Tensor pad(const Tensor& x, std::span<const Padding> widths, PadOptions options) {
+  const Shape shape = x.shape();
+  detail::check_padding(shape, widths);
+  if (options.mode != PadMode::constant) {
+    Tensor out = x;
+    for (int axis = 0; axis < shape.rank(); ++axis) {
+      const Padding width = widths[index(axis)];
+      if (width.before == 0 && width.after == 0) continue;
+      out = index_select(out, axis, Indices(detail::padded_sources(options.mode, shape[axis], width)));
     }
+    return out;
+  }
+  Shape padded = shape;
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    const Padding width = widths[index(axis)];
+    padded = padded.with(axis, width.before + shape[axis] + width.after);
+  }
+  Tensor out = full(padded, options.value, x.dtype());
+  Strided view(padded);
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    view.offset += widths[index(axis)].before * view.stride[index(axis)];
+    view.length[index(axis)] = shape[axis];
+  }
+  visit_dtype(x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels::write_strided<T>(x.data<T>(), out.mutable_data<T>(), view);
+  });
+  return out;
+}
+
+Tensor repeat(const Tensor& x, std::span<const std::int64_t> counts) {
+  detail::check_counts(x.shape(), counts);
+  Shape shape = x.shape();
+  while (shape.rank() < static_cast<int>(counts.size())) shape = shape.inserted(0, 1);
+  Tensor out = x.reshape(shape);
+  // From the last axis on, so that what is copied in the end comes in long runs.
+  for (int axis = shape.rank(); axis-- > 0;) {
+    const std::int64_t count = counts[index(axis)];
+    if (count == 1) continue;
+    const Runs r = runs_at(out.shape(), axis);
+    const Shape repeated = out.shape().with(axis, r.length * count);
+    out = broadcast_to(out.reshape({r.outer, 1, r.length * r.inner}), {r.outer, count, r.length * r.inner})
+              .reshape(repeated);
+  }
+  return out;
+}
+
+Tensor repeat_interleave(const Tensor& x, std::int64_t count, int axis) {
+  if (count < 0) fail<ShapeError>("repeat_interleave: a count of {}", count);
+  axis = x.shape().normalize_axis(axis);
+  const Runs r = runs_at(x.shape(), axis);
+  return broadcast_to(x.reshape({r.outer * r.length, 1, r.inner}), {r.outer * r.length, count, r.inner})
+      .reshape(x.shape().with(axis, r.length * count));
+}
+
+Tensor diagonal(const Tensor& x, DiagonalOptions options) {
+  return read(x, diagonal_view("diagonal", x.shape(), options));
+}
+
+void add_to_diagonal(Tensor& sum, const Tensor& x, DiagonalOptions options) {
+  add("add_to_diagonal", sum, x, diagonal_view("add_to_diagonal", sum.shape(), options));
+}
+
+Tensor diag(const Tensor& x, int offset) {
+  if (x.rank() == 2) return diagonal(x, {.offset = offset});
+  if (x.rank() != 1) fail<ShapeError>("diag: a tensor of shape {}; give a vector or a matrix", x.shape());
+  const std::int64_t rows = x.dim(0) + std::abs(offset);
+  Tensor out = zeros({rows, rows}, x.dtype());
+  add_to_diagonal(out, x, {.offset = offset});
+  return out;
+}
+
+Tensor tril(const Tensor& x, int offset) {
+  return triangle("tril", x, [cols = x.rank() < 2 ? 0 : x.dim(-1), offset](std::int64_t row) {
+    return std::pair(std::int64_t{0}, std::clamp<std::int64_t>(row + offset + 1, 0, cols));
   });
 }
+
+Tensor triu(const Tensor& x, int offset) {
+  return triangle("triu", x, [cols = x.rank() < 2 ? 0 : x.dim(-1), offset](std::int64_t row) {
+    return std::pair(std::clamp<std::int64_t>(row + offset, 0, cols), cols);
+  });
+}
+
+namespace detail {
+
+Shape flattened(const Shape& shape, int first, int last) {
+  if (shape.rank() == 0) return {1};
+  const int a = shape.normalize_axis(first), b = shape.normalize_axis(last);
+  if (b < a)
+    fail<ShapeError>("flatten: axes {} to {} of shape {}: the first lies behind the last", first, last,
+                     shape);
+  std::int64_t merged = 1;
+  Shape out = shape;
+  for (int axis = b; axis >= a; --axis) {
+    merged *= shape[axis];
+    out = out.erased(axis);
+  }
+  return out.inserted(a, merged);
+}
+
+Shape unsqueezed(const Shape& shape, int axis) {
+  const int rank = shape.rank(), at = axis < 0 ? axis + rank + 1 : axis;
+  if (at < 0 || at > rank) {
+    fail<ShapeError>("a new axis {} for a tensor of shape {}: it may go from {} to {}", axis, shape,
+                     -rank - 1, rank);
+  }
+  return shape.inserted(at, 1);
+}
+
+Shape squeezed(const Shape& shape) {
+  Shape out = shape;
+  for (int axis = shape.rank(); axis-- > 0;) {
+    if (shape[axis] == 1) out = out.erased(axis);
+  }
+  return out;
+}
+
+void check_lengths(const Shape& shape, std::span<const std::int64_t> lengths, int axis) {
+  std::int64_t sum = 0;
+  for (const std::int64_t length : lengths) {
+    if (length < 0) fail<ShapeError>("split: a length of {} along axis {} of shape {}", length, axis, shape);
+    sum += length;
+  }
+  if (sum != shape[axis])
+    fail<ShapeError>("split: lengths of {} in all for axis {} of shape {}", sum, axis, shape);
+}
+
+std::vector<std::int64_t> equal_lengths(const Shape& shape, std::int64_t parts, int axis) {
+  const std::int64_t length = shape[axis];
+  if (parts < 1 || length % parts != 0) {
+    fail<ShapeError>("split: {} equal parts of axis {} of shape {}; chunk allows a shorter last one", parts,
+                     axis, shape);
+  }
+  return std::vector<std::int64_t>(static_cast<std::size_t>(parts), length / parts);
+}
+
+std::vector<std::int64_t> chunk_lengths(const Shape& shape, std::int64_t parts, int axis) {
+  if (parts < 1) fail<ShapeError>("chunk: {} parts of axis {} of shape {}", parts, axis, shape);
+  const std::int64_t length = shape[axis], each = std::max<std::int64_t>(1, (length + parts - 1) / parts);
+  std::vector<std::int64_t> out;
+  for (std::int64_t begin = 0; begin < length; begin += each) out.push_back(std::min(each, length - begin));
+  if (out.empty()) out.push_back(0);
+  return out;
+}
+
+std::vector<std::int32_t> padded_sources(PadMode mode, std::int64_t length, Padding width) {
+  const bool reflect = mode == PadMode::reflect;
+  const std::int64_t most = reflect ? length - 1 : length > 0 ? width.before + width.after : -1;
+  if (width.before > most || width.after > most) {
+    fail<ShapeError>("pad: {} and {} {} entries around an axis of length {}", width.before, width.after,
+                     reflect ? "reflected" : "replicated", length);
+  }
+  std::vector<std::int32_t> out;
+  for (std::int64_t i = -width.before; i < length + width.after; ++i) {
+    std::int64_t from = std::clamp<std::int64_t>(i, 0, length - 1);
+    if (reflect) from -= i - from;
+    out.push_back(static_cast<std::int32_t>(from));
+  }
+  return out;
+}
+
+void check_padding(const Shape& shape, std::span<const Padding> widths) {
+  if (static_cast<int>(widths.size()) != shape.rank())
+    fail<ShapeError>("pad: {} paddings for a tensor of shape {}; give one an axis", widths.size(), shape);
+  for (const Padding& width : widths) {
+    if (width.before < 0 || width.after < 0)
+      fail<ShapeError>("pad: {} and {} entries around an axis; slice takes some away", width.before,
+                       width.after);
+  }
+}
+
+void check_counts(const Shape& shape, std::span<const std::int64_t> counts) {
+  if (static_cast<int>(counts.size()) < shape.rank())
+    fail<ShapeError>("repeat: {} counts for a tensor of shape {}; give one an axis", counts.size(), shape);
+  for (const std::int64_t count : counts) {
+    if (count < 0) fail<ShapeError>("repeat: a count of {}", count);
+  }
+}
+
+}  // namespace detail
 
 }  // namespace gradus

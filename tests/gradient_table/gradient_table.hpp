@@ -34,11 +34,15 @@ extern const std::vector<std::vector<Shape>> one_input, two_inputs;
 GradientRow unary(const char* op, Variable (*f)(const Variable&, Where), Range range = {});
 
 // The rows, a function for each file of ops.
+std::vector<GradientRow> arithmetic_rows();
 std::vector<GradientRow> elementwise_rows();
+std::vector<GradientRow> activation_rows();
 std::vector<GradientRow> reduction_rows();
 std::vector<GradientRow> softmax_rows();
+std::vector<GradientRow> cumulative_rows();
 std::vector<GradientRow> movement_rows();
 std::vector<GradientRow> indexing_rows();
+std::vector<GradientRow> sorting_rows();
 std::vector<GradientRow> matmul_rows();
 std::vector<GradientRow> linalg_rows();
 std::vector<GradientRow> einsum_rows();

@@ -5,16 +5,18 @@
 namespace gradus::test {
 
 std::vector<GradientRow> softmax_rows() {
+  const std::vector<std::vector<Shape>> any{{{5}},       {{1}},    {{3, 4}},       {{2, 3, 4}},
+                                            {{2, 3, 3}}, {{0, 4}}, {{2, 3, 1, 2}}, {{2, 0}}};
+  const Indices six({2, 0, 1, 2, 2, 0}, {2, 3});
+  const Tensor weight = Tensor::of({0.5, 2, 1.25}, Dtype::f64);
   return {
-      {"log_softmax",
-       [](Inputs x) { return log_softmax(x[0]); },
-       {{{5}}, {{1}}, {{3, 4}}, {{2, 3, 4}}, {{0, 4}}}},
-      {"log_softmax", [](Inputs x) { return softmax(x[0]); }, {{{5}}, {{3, 4}}}},
-      {"cross_entropy",
-       [](Inputs x) {
-         return cross_entropy(x[0], Indices({2, 0, 1, 2, 2, 0}, {2, 3}));
-       },
-       {{{2, 3, 3}}, {{2, 3, 5}}}},
+      {"log_softmax", [](Inputs x) { return log_softmax(x[0]); }, any},
+      {"log_softmax", [](Inputs x) { return log_softmax(x[0], 0); }, any},
+      {"log_softmax", [](Inputs x) { return log_softmax(x[0], -2); }, {{{3, 4}}, {{2, 3, 9}}, {{2, 1, 3}}}},
+      {"softmax", [](Inputs x) { return softmax(x[0]); }, any},
+      {"softmax", [](Inputs x) { return softmax(x[0], 0); }, any},
+      {"softmax", [](Inputs x) { return softmax(x[0], -2); }, {{{3, 4}}, {{2, 3, 9}}, {{2, 1, 3}}}},
+      {"cross_entropy", [six](Inputs x) { return cross_entropy(x[0], six); }, {{{2, 3, 3}}, {{2, 3, 5}}}},
       {"cross_entropy",
        [](Inputs x) {
          return cross_entropy(x[0], Indices({2, 0}), Reduction::none);
@@ -25,6 +27,19 @@ std::vector<GradientRow> softmax_rows() {
          return cross_entropy(x[0], Indices(std::vector<std::int32_t>{2}, {}), Reduction::sum);
        },
        {{{3}}}},
+      {"cross_entropy",
+       [six](Inputs x) { return cross_entropy(x[0], six, {.label_smoothing = 0.3, .ignore_index = 2}); },
+       {{{2, 3, 3}}, {{2, 3, 5}}}},
+      {"cross_entropy",
+       [six, weight](Inputs x) {
+         return cross_entropy(x[0], six, {.label_smoothing = 0.1, .ignore_index = 1, .weight = weight});
+       },
+       {{{2, 3, 3}}}},
+      {"cross_entropy",
+       [six, weight](Inputs x) {
+         return cross_entropy(x[0], six, {.reduction = Reduction::none, .weight = weight});
+       },
+       {{{2, 3, 3}}}},
   };
 }
 

@@ -16,8 +16,9 @@ GradientRow unary(const char* op, Variable (*f)(const Variable&, Where), Range r
 std::vector<GradientRow> gradient_table() {
   std::vector<GradientRow> out;
   for (const auto& rows :
-       {elementwise_rows(), reduction_rows(), softmax_rows(), movement_rows(), indexing_rows(), matmul_rows(),
-        linalg_rows(), einsum_rows(), conv_rows(), layer_rows(), transforms_rows()}) {
+       {arithmetic_rows(), elementwise_rows(), activation_rows(), reduction_rows(), softmax_rows(),
+        cumulative_rows(), movement_rows(), indexing_rows(), sorting_rows(), matmul_rows(), linalg_rows(),
+        einsum_rows(), conv_rows(), layer_rows(), transforms_rows()}) {
     out.insert(out.end(), rows.begin(), rows.end());
   }
   return out;

@@ -28,20 +28,80 @@ double sum_squares(const T* x, std::int64_t n) {
   return sum_of(x, n, [](Batch<T> v, Batch<T> acc) { return xsimd::fma(v, v, acc); });
 }
 
+/// The product in double, with eight accumulators.
 template <class T>
-T max(const T* x, std::int64_t n) {
+double prod(const T* x, std::int64_t n) {
+  double acc[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+  std::int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    for (int j = 0; j < 8; ++j) acc[j] *= static_cast<double>(x[i + j]);
+  }
+  for (; i < n; ++i) acc[0] *= static_cast<double>(x[i]);
+  return ((acc[0] * acc[1]) * (acc[2] * acc[3])) * ((acc[4] * acc[5]) * (acc[6] * acc[7]));
+}
+
+/// The larger or the smaller; NaN wins.
+template <bool largest, class T>
+[[gnu::always_inline]] inline Batch<T> extreme_of(const Batch<T>& l, const Batch<T>& r) {
+  return xsimd::select((largest ? l > r : l < r) | xsimd::isnan(l), l, r);
+}
+template <bool largest, class T>
+T extreme(const T* x, std::int64_t n) {
   using B = Batch<T>;
-  const auto larger = [](B l, B r) { return xsimd::select((l > r) | xsimd::isnan(l), l, r); };
   B acc(x[0]);
   std::int64_t i = 0;
-  for (; i + lanes<T> <= n; i += lanes<T>) acc = larger(acc, B::load_unaligned(x + i));
+  for (; i + lanes<T> <= n; i += lanes<T>) acc = extreme_of<largest, T>(acc, B::load_unaligned(x + i));
   alignas(64) T parts[lanes<T>];
   acc.store_aligned(parts);
   T most = parts[0];
   const auto take = [&most](T v) {
-    if (v > most || v != v) most = v;
+    if ((largest ? v > most : v < most) || v != v) most = v;
   };
   for (std::int64_t lane = 1; lane < lanes<T> && most == most; ++lane) take(parts[lane]);
   for (; i < n && most == most; ++i) take(x[i]);
   return most;
+}
+template <class T>
+T max(const T* x, std::int64_t n) {
+  return extreme<true>(x, n);
+}
+
+template <class T>
+double fold(Fold op, const T* x, std::int64_t n) {
+  switch (op) {
+    case Fold::sum:
+      return sum(x, n);
+    case Fold::prod:
+      return prod(x, n);
+    case Fold::max:
+      return static_cast<double>(extreme<true>(x, n));
+    case Fold::min:
+      return static_cast<double>(extreme<false>(x, n));
+  }
+  return 0;
+}
+
+template <class T, class F>
+void fold_rows_with(F f, const T* x, std::int64_t stride, std::int64_t rows, std::int64_t cols, T* y) {
+  for_batches<T>(cols, [&](std::int64_t c, auto load, auto store) {
+    auto acc = load(x + c);
+    for (std::int64_t r = 1; r < rows; ++r) acc = f(acc, load(x + r * stride + c));
+    store(acc, y + c);
+  });
+}
+/// y[c] = the fold over r of x[r * stride + c], row after row
+template <class T>
+void fold_rows(Fold op, const T* x, std::int64_t stride, std::int64_t rows, std::int64_t cols, T* y) {
+  using B = Batch<T>;
+  const auto run = [&](auto f) { fold_rows_with(f, x, stride, rows, cols, y); };
+  switch (op) {
+    case Fold::sum:
+      return run([](const B& a, const B& b) { return a + b; });
+    case Fold::prod:
+      return run([](const B& a, const B& b) { return a * b; });
+    case Fold::max:
+      return run([](const B& a, const B& b) { return extreme_of<true, T>(a, b); });
+    case Fold::min:
+      return run([](const B& a, const B& b) { return extreme_of<false, T>(a, b); });
+  }
 }

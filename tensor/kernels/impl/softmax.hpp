@@ -25,23 +25,103 @@ LogSum<T> log_sum_exp(const T* x, std::int64_t cols) {
   }
   return {shift, std::log(total)};
 }
+/// A total that is infinite comes from an infinite x, whose softmax is NaN throughout.
 template <class T>
-void log_softmax(const T* x, T* y, std::int64_t cols) {
-  // Two subtractions: the sum of shift and logarithm would be rounded as coarsely as the largest x.
-  const LogSum<T> sum = log_sum_exp<T>(x, cols);
-  const Batch<T> shift(sum.shift), log_total(static_cast<T>(sum.log_total));
-  map(
-      cols, y, [shift, log_total](Batch<T> v) { return v - shift - log_total; }, x);
+T finite_or_nan(T total) {
+  return total < infinity<T> ? total : not_a_number<T>;
 }
 template <class T>
-void log_softmax_backward(const T* g, const T* y, T* dx, std::int64_t cols) {
-  const Batch<T> total(static_cast<T>(sum<T>(g, cols)));
+void softmax(Softmax kind, const T* x, T* y, std::int64_t cols) {
+  using B = Batch<T>;
+  const LogSum<T> sum = log_sum_exp<T>(x, cols);
+  const double log_of_total = finite_or_nan(sum.log_total);
+  const B shift(sum.shift), log_total(static_cast<T>(log_of_total));
+  if (kind == Softmax::log_probability) {
+    // Two subtractions: the sum of shift and logarithm would be rounded as coarsely as the largest x.
+    return map(
+        cols, y, [shift, log_total](B v) { return v - shift - log_total; }, x);
+  }
+  const B scale(finite_or_nan(static_cast<T>(std::exp(-log_of_total))));
   map(
-      cols, dx, [total](Batch<T> gv, Batch<T> yv) { return gv - math::exp<T>(yv) * total; }, g, y);
+      cols, y, [shift, scale](B v) { return math::exp<T>(v - shift) * scale; }, x);
+}
+template <class T>
+void softmax_backward(Softmax kind, const T* g, const T* y, T* dx, std::int64_t cols) {
+  using B = Batch<T>;
+  if (kind == Softmax::log_probability) {
+    const B total(static_cast<T>(sum<T>(g, cols)));
+    return map(
+        cols, dx, [total](B gv, B yv) { return gv - math::exp<T>(yv) * total; }, g, y);
+  }
+  const B total(dot<T>(g, y, cols));
+  map(
+      cols, dx, [total](B gv, B yv) { return yv * (gv - total); }, g, y);
 }
 template <class T>
 void softmax_scaled(const T* x, T log_total, T scale, T* y, std::int64_t cols) {
   const Batch<T> shift(shift_of<T>(x, cols)), all(log_total), s(scale);
   map(
       cols, y, [shift, all, s](Batch<T> v) { return s * math::exp<T>(v - shift - all); }, x);
+}
+
+// The same down columns, each lane one of them.
+
+template <class T>
+struct ColumnSum {
+  Batch<T> shift, total;
+};
+/// The shift, and the total of exp(x - shift), over the rows of one batch of columns.
+template <class T, class Load>
+[[gnu::always_inline]] inline ColumnSum<T> column_sum(const T* x, std::int64_t stride, std::int64_t rows,
+                                                      Load load) {
+  using B = Batch<T>;
+  B most = load(x);
+  for (std::int64_t r = 1; r < rows; ++r) most = extreme_of<true, T>(most, load(x + r * stride));
+  const B shift = xsimd::select(most - most == B(0), most, B(0));
+  B total(0);
+  for (std::int64_t begin = 0; begin < rows; begin += 64) {  // in parts, so that the error stays small
+    const std::int64_t end = begin + 64 < rows ? begin + 64 : rows;
+    B part(0);
+    for (std::int64_t r = begin; r < end; ++r) part = part + math::exp<T>(load(x + r * stride) - shift);
+    total = total + part;
+  }
+  return {shift, total};
+}
+template <class T>
+void softmax_columns(Softmax kind, const T* x, T* y, std::int64_t stride, std::int64_t rows,
+                     std::int64_t cols) {
+  using B = Batch<T>;
+  for_batches<T>(cols, [=](std::int64_t c, auto load, auto store) {
+    const ColumnSum<T> sum = column_sum<T>(x + c, stride, rows, load);
+    const B total = xsimd::select(sum.total < B(infinity<T>), sum.total, B(not_a_number<T>));
+    const B factor = kind == Softmax::log_probability ? math::log<T>(total) : B(1) / total;
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const B v = load(x + c + r * stride) - sum.shift;
+      store(kind == Softmax::log_probability ? v - factor : math::exp<T>(v) * factor, y + c + r * stride);
+    }
+  });
+}
+template <class T>
+void log_sum_exp_columns(const T* x, T* y, std::int64_t stride, std::int64_t rows, std::int64_t cols) {
+  for_batches<T>(cols, [=](std::int64_t c, auto load, auto store) {
+    const ColumnSum<T> sum = column_sum<T>(x + c, stride, rows, load);
+    store(sum.shift + math::log<T>(sum.total), y + c);
+  });
+}
+template <class T>
+void softmax_backward_columns(Softmax kind, const T* g, const T* y, T* dx, std::int64_t stride,
+                              std::int64_t rows, std::int64_t cols) {
+  using B = Batch<T>;
+  const bool logarithm = kind == Softmax::log_probability;
+  for_batches<T>(cols, [=](std::int64_t c, auto load, auto store) {
+    B total(0);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const B gv = load(g + c + r * stride);
+      total = logarithm ? total + gv : xsimd::fma(gv, load(y + c + r * stride), total);
+    }
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const B gv = load(g + c + r * stride), yv = load(y + c + r * stride);
+      store(logarithm ? gv - math::exp<T>(yv) * total : yv * (gv - total), dx + c + r * stride);
+    }
+  });
 }

@@ -1,0 +1,213 @@
+#include "autograd/elementwise.hpp"
+
+#include <array>
+#include <bit>
+#include <string>
+
+#include "autograd/elementwise/formula.hpp"
+#include "tensor/ops/reduction.hpp"
+
+namespace gradus::detail {
+
+namespace {
+
+// The operands of a function, and one more with each order of differentiation.
+constexpr std::size_t most_operands = 12;
+
+// What a call of the user's has at most.
+constexpr std::size_t most_given = 6;
+
+using Pointers = std::array<const Tensor*, most_operands>;
+
+void check_count(const Op& op, std::size_t count) {
+  if (count <= most_operands) return;
+  fail<ArgumentError>("{} at {}: its derivative of this order has {} operands, of at most {}", op.name,
+                      op.where.text(), count, most_operands);
+}
+
+/// The dtype and the shape that the operands have together; undefined ones are not looked at.
+struct Common {
+  Shape shape;
+  Dtype dtype = Dtype::f32;
+
+  Common(const Op& op, std::span<const Tensor* const> xs) {
+    const Tensor* first = nullptr;
+    for (const Tensor* at : xs) {
+      const Tensor& x = *at;
+      if (!x.defined()) continue;
+      if (first == nullptr) {
+        first = &x;
+        shape = x.shape();
+        dtype = x.dtype();
+        continue;
+      }
+      if (x.dtype() != dtype) {
+        fail<DtypeError>("{} at {}: {} of shape {} and {} of shape {}; convert one with to()", op.name,
+                         op.where.text(), name_of(dtype), first->shape(), name_of(x.dtype()), x.shape());
+      }
+      if (x.rank() == 0 || x.shape() == shape) continue;
+      const std::string name = fmt::format("{} at {}", op.name, op.where.text());
+      shape = broadcast_shapes(name.c_str(), shape, x.shape());
+    }
+  }
+};
+
+const Tensor& tensor_of(const VariableOperand& x) {
+  return x.variable.value();
+}
+const Tensor& tensor_of(const TensorOperand& x) {
+  return x.tensor();
+}
+/// The dtype of the first tensor, which numbers take.
+template <class Operand>
+Dtype dtype_of_all(std::initializer_list<const Operand*> operands) {
+  for (const Operand* x : operands) {
+    if (!x->is_number()) return tensor_of(*x).dtype();
+  }
+  return Dtype::f64;
+}
+
+Variable apply(const Op& op, const FormulaPtr& formula, std::span<const Variable> operands);
+
+/// What the gradient of one call needs.
+template <std::size_t n>
+struct Saved {
+  Op op;
+  std::shared_ptr<const Differential> differential;
+  std::array<Variable, n> operands;
+  std::array<Tensor, Differential::most_kept> kept;
+  Tensor result;
+  std::uint32_t operand_count = 0;
+
+  void backward(const Tensor& g, std::span<Tensor> out) const {
+    std::array<const Tensor*, n> values;
+    for (std::size_t i = 0; i < operand_count; ++i) values[i] = &operands[i].value();
+    differential->backward(g, std::span(values).first(operand_count), result, kept, out);
+  }
+  /// The i-th gradient in ops that are recorded.
+  Variable gradient(const Variable& g, std::size_t i) const {
+    const FormulaPtr formula = differential->gradient(i);
+    std::array<Variable, n + 1> all;
+    for (std::size_t k = 0; k < operand_count; ++k) all[k] = operands[k];
+    all[operand_count] = g;
+    return apply(op, formula, std::span(all).first(operand_count + 1));
+  }
+};
+
+template <std::size_t n>
+Variable record_wanted(const Op& op, const FormulaPtr& formula, std::span<const Variable> operands,
+                       std::uint32_t wanted) {
+  Saved<n> saved{.op = op,
+                 .differential = formula->differential(wanted),
+                 .operands = {},
+                 .kept = {},
+                 .result = {},
+                 .operand_count = static_cast<std::uint32_t>(operands.size())};
+  std::array<const Tensor*, n> values;
+  for (std::size_t i = 0; i < operands.size(); ++i) values[i] = &operands[i].value();
+  const std::span<const Tensor* const> inputs = std::span(values).first(operands.size());
+  const Common common(op, inputs);
+  Tensor value = saved.differential->forward(inputs, common.shape, common.dtype, saved.kept);
+  if (saved.differential->reads_result()) saved.result = value;
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    if (saved.differential->reads(i)) saved.operands[i] = operands[i];
+  }
+  if (std::popcount(wanted) == 1) {
+    const Variable& x = operands[static_cast<std::size_t>(std::countr_zero(wanted))];
+    return record(op, std::move(value), wrt(x, [saved = std::move(saved)](const Variable& g) {
+                    if (active_head != nullptr) return saved.gradient(g, 0);
+                    std::array<Tensor, 1> out;
+                    saved.backward(g.value(), out);
+                    return Variable(std::move(out[0]));
+                  }));
+  }
+  std::vector<Variable> xs;
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    if ((wanted >> i & 1u) != 0) xs.push_back(operands[i]);
+  }
+  auto shared = std::make_shared<const Saved<n>>(std::move(saved));
+  return record(op, std::move(value),
+                jointly(
+                    std::move(xs),
+                    [shared](const Tensor& g, std::span<const bool>, std::span<Tensor> out) {
+                      shared->backward(g, out);
+                    },
+                    [shared, count = std::popcount(wanted)](const Variable& g) {
+                      std::vector<Variable> out;
+                      for (int i = 0; i < count; ++i) {
+                        out.push_back(shared->gradient(g, static_cast<std::size_t>(i)));
+                      }
+                      return out;
+                    }));
+}
+
+Variable apply(const Op& op, const FormulaPtr& formula, std::span<const Variable> operands) {
+  check_count(op, operands.size());
+  std::uint32_t wanted = 0;
+  if (active_head != nullptr) {
+    for (std::size_t i = 0; i < operands.size(); ++i) {
+      if (!operands[i].is_constant()) wanted |= 1u << i;
+    }
+    wanted &= formula->differentiable();
+  }
+  if (wanted == 0) {
+    Pointers values;
+    for (std::size_t i = 0; i < operands.size(); ++i) values[i] = &operands[i].value();
+    const std::span<const Tensor* const> inputs = std::span(values).first(operands.size());
+    const Common common(op, inputs);
+    return Variable(formula->value(inputs, common.shape, common.dtype));
+  }
+  if (operands.size() == 1) return record_wanted<1>(op, formula, operands, wanted);
+  if (operands.size() == 2) return record_wanted<2>(op, formula, operands, wanted);
+  if (operands.size() == 3) return record_wanted<3>(op, formula, operands, wanted);
+  return record_wanted<most_operands>(op, formula, operands, wanted);
+}
+
+}  // namespace
+
+Tracing::Tracing(int inputs) : inputs_(inputs), graph_(std::make_unique<Graph>()) {
+  for (int i = 0; i < inputs; ++i) graph_->input(i);
+}
+Tracing::~Tracing() = default;
+
+Symbol Tracing::input(int position) {
+  return {graph_.get(), graph_->input(position)};
+}
+
+FormulaPtr Tracing::finish(const Symbol& result) {
+  if (result.graph() != nullptr && result.graph() != graph_.get()) {
+    fail<ArgumentError>(
+        "elementwise: the function returns a symbol of another function; do not store or capture symbols");
+  }
+  const ExprId output = result.graph() == nullptr ? graph_->constant(result.number()) : result.id();
+  return std::make_shared<const Formula>(std::move(*graph_), static_cast<std::size_t>(inputs_), output);
+}
+
+Variable record_formula(const Op& op, const FormulaPtr& formula,
+                        std::initializer_list<const VariableOperand*> operands) {
+  const Dtype dtype = dtype_of_all(operands);
+  std::array<Variable, most_given> variables;
+  std::size_t count = 0;
+  for (const VariableOperand* x : operands) {
+    variables[count++] = x->is_number() ? Variable(Tensor::scalar(x->number(), dtype)) : x->variable;
+  }
+  return apply(op, formula, std::span(variables).first(count));
+}
+
+Tensor run_formula(const FormulaPtr& formula, std::initializer_list<const TensorOperand*> operands,
+                   Where where) {
+  const Dtype dtype = dtype_of_all(operands);
+  std::array<Tensor, most_given> numbers;
+  Pointers values;
+  std::size_t count = 0;
+  for (const TensorOperand* x : operands) {
+    if (x->is_number()) numbers[count] = Tensor::scalar(x->number(), dtype);
+    values[count] = x->is_number() ? &numbers[count] : &x->tensor();
+    ++count;
+  }
+  const std::span<const Tensor* const> inputs = std::span(values).first(count);
+  const Common common({"elementwise", where}, inputs);
+  return formula->value(inputs, common.shape, common.dtype);
+}
+
+}  // namespace gradus::detail

@@ -1,0 +1,159 @@
+#include "autograd/elementwise/compiler.hpp"
+
+#include <utility>
+
+namespace gradus::detail {
+
+using kernels::Binary;
+using kernels::Ternary;
+using kernels::Unary;
+
+std::int64_t cost_of(const Expr& e) {
+  constexpr std::int64_t cheap = 1, transcendental = 8, library_call = 32;
+  if (e.kind == ExprKind::binary) {
+    switch (e.binary()) {
+      case Binary::pow:
+      case Binary::atan2:
+      case Binary::fmod:
+      case Binary::polygamma:
+        return library_call;
+      default:
+        return cheap;
+    }
+  }
+  if (e.kind != ExprKind::unary) return cheap;
+  switch (e.unary()) {
+    case Unary::neg:
+    case Unary::abs:
+    case Unary::sign:
+    case Unary::square:
+    case Unary::sqrt:
+    case Unary::rsqrt:
+    case Unary::reciprocal:
+    case Unary::relu:
+    case Unary::floor:
+    case Unary::ceil:
+    case Unary::round:
+      return cheap;
+    default:
+      return transcendental;
+  }
+}
+
+Compiler::Compiler(const Graph& graph, std::span<const ExprId> given, std::span<const ExprId> outputs)
+    : graph_(graph), outputs_(outputs), facts_(static_cast<std::size_t>(graph.size())) {
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    if (given[i] == no_expr) continue;  // an input that is not there
+    fact(given[i]).slot = {Slot::Kind::input, static_cast<std::uint16_t>(i)};
+    fact(given[i]).has_slot = true;
+  }
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    Fact& out = fact(outputs[i]);
+    out.slot = {Slot::Kind::output, static_cast<std::uint16_t>(i)};
+    out.is_output = true;
+    out.reachable = true;
+  }
+}
+
+bool Compiler::is_product(ExprId id) const {
+  return graph_[id].is(Binary::mul) || graph_[id].is(Unary::square);
+}
+
+/// The product that may be computed within this sum: one that nothing else needs, added to something that is
+/// no product itself, or x * x - y * y would lose its symmetry.
+ExprId Compiler::product_to_fuse(const Expr& sum) {
+  for (const auto& [product, other] : {std::pair(sum.a, sum.b), std::pair(sum.b, sum.a)}) {
+    const Fact& known = fact(product);
+    if (is_product(product) && known.uses == 1 && !known.is_output && !known.has_slot && !is_product(other)) {
+      return product;
+    }
+  }
+  return no_expr;
+}
+
+/// Finds what is needed, from the outputs down, and which products are computed within sums.
+void Compiler::fuse() {
+  for (ExprId id = graph_.size() - 1; id >= 0; --id) {
+    if (!fact(id).reachable || fact(id).has_slot) continue;
+    const Expr& e = graph_[id];
+    for (const ExprId operand : {e.a, e.b, e.c}) {
+      if (operand == no_expr) continue;
+      fact(operand).reachable = true;
+      ++fact(operand).uses;
+    }
+  }
+  for (ExprId id = 0; id < graph_.size(); ++id) {
+    if (!fact(id).reachable || fact(id).has_slot || !graph_[id].is(Binary::add)) continue;
+    const ExprId product = product_to_fuse(graph_[id]);
+    if (product != no_expr) fact(product).fused = true;
+  }
+}
+
+Slot Compiler::new_row() {
+  if (!free_rows_.empty()) {
+    const std::uint16_t row = free_rows_.back();
+    free_rows_.pop_back();
+    return {Slot::Kind::row, row};
+  }
+  return {Slot::Kind::row, static_cast<std::uint16_t>(rows_++)};
+}
+
+Slot Compiler::operand(ExprId id) {
+  Fact& known = fact(id);
+  if (!known.has_slot) {
+    // Everything else has been computed by now.
+    known.slot = {Slot::Kind::constant, static_cast<std::uint16_t>(constants_.size())};
+    known.has_slot = true;
+    constants_.push_back(graph_[id].number);
+  }
+  return known.slot;
+}
+
+/// One use less; a row that nothing reads any more is free, for the result of this very instruction too.
+void Compiler::done_with(ExprId id) {
+  Fact& known = fact(id);
+  if (--known.uses == 0 && known.slot.kind == Slot::Kind::row) free_rows_.push_back(known.slot.index);
+}
+
+Instruction Compiler::instruction(const Expr& e) {
+  Instruction out;
+  out.arity = e.kind;
+  out.function = e.function;
+  std::vector<ExprId> operands;
+  const ExprId product = e.is(Binary::add) ? product_to_fuse(e) : no_expr;
+  if (product != no_expr && fact(product).fused) {
+    const Expr& p = graph_[product];
+    out.arity = ExprKind::ternary;
+    out.function = static_cast<std::uint8_t>(Ternary::fma);
+    const bool square = p.kind == ExprKind::unary;
+    operands = {p.a, square ? p.a : p.b, product == e.a ? e.b : e.a};
+    if (square) ++fact(p.a).uses;
+  } else {
+    for (const ExprId operand : {e.a, e.b, e.c}) {
+      if (operand != no_expr) operands.push_back(operand);
+    }
+  }
+  Slot* const slots[] = {&out.a, &out.b, &out.c};
+  for (std::size_t i = 0; i < operands.size(); ++i) *slots[i] = operand(operands[i]);
+  for (const ExprId id : operands) done_with(id);
+  return out;
+}
+
+void Compiler::compile(Program& program) {
+  fuse();
+  for (ExprId id = 0; id < graph_.size(); ++id) {
+    Fact& known = fact(id);
+    const Expr& e = graph_[id];
+    if (!known.reachable || known.has_slot || known.fused || e.kind == ExprKind::constant) continue;
+    Instruction step = instruction(e);
+    if (!known.is_output) known.slot = new_row();
+    known.has_slot = true;
+    step.result = known.slot;
+    program.instructions_.push_back(step);
+    program.cost_ += step.arity == e.kind ? cost_of(e) : 2;
+  }
+  program.constants_ = std::move(constants_);
+  program.rows_ = rows_;
+}
+
+}  // namespace gradus::detail

@@ -1,0 +1,160 @@
+#include "autograd/elementwise/differentiate.hpp"
+
+#include "autograd/elementwise/derivatives.hpp"
+#include "autograd/elementwise/symbol.hpp"
+
+namespace gradus::detail {
+
+using kernels::Binary;
+using kernels::Ternary;
+using kernels::Unary;
+
+namespace {
+
+/// A derivative on its way back. Where it is a mask, where(c, g, 0), products stay inside of it: outside, 0
+/// times the infinity of a branch not taken would be NaN.
+struct Adjoint {
+  Symbol symbol;
+};
+
+const Expr& expr(const Symbol& x) {
+  return (*x.graph())[x.id()];
+}
+bool is_zero(const Graph& graph, ExprId id) {
+  return graph.is_number(id, 0.0);
+}
+
+/// f on the part of g that its masks let through.
+template <class F>
+Adjoint inside(const Adjoint& g, const F& f) {
+  Graph* graph = g.symbol.graph();
+  const Expr e = expr(g.symbol);  // a copy: the graph grows
+  if (e.is(Ternary::where)) {
+    const Symbol condition(graph, e.a);
+    if (is_zero(*graph, e.c)) return {where(condition, inside({Symbol(graph, e.b)}, f).symbol, 0)};
+    if (is_zero(*graph, e.b)) return {where(condition, 0, inside({Symbol(graph, e.c)}, f).symbol)};
+  }
+  return {f(g.symbol)};
+}
+
+Adjoint operator*(const Adjoint& g, const Symbol& d) {
+  return inside(g, [&](const Symbol& x) { return x * d; });
+}
+Adjoint operator/(const Adjoint& g, const Symbol& d) {
+  return inside(g, [&](const Symbol& x) { return x / d; });
+}
+Adjoint operator-(const Adjoint& g) {
+  return inside(g, [](const Symbol& x) { return -x; });
+}
+Adjoint zero_where(const Symbol& condition, const Adjoint& g) {
+  return {where(condition, 0, g.symbol)};
+}
+
+/// The sum of two derivatives; two parts under one condition come under one mask.
+Symbol sum_of(const Symbol& a, const Symbol& b) {
+  Graph* graph = a.graph();
+  const Expr l = expr(a), r = expr(b);
+  if (l.is(Ternary::where) && r.is(Ternary::where) && l.a == r.a) {
+    const auto part = [&](ExprId first, ExprId second) {
+      if (is_zero(*graph, first)) return Symbol(graph, second);
+      if (is_zero(*graph, second)) return Symbol(graph, first);
+      return sum_of(Symbol(graph, first), Symbol(graph, second));
+    };
+    const bool masks =
+        is_zero(*graph, l.b) || is_zero(*graph, l.c) || is_zero(*graph, r.b) || is_zero(*graph, r.c);
+    if (masks) return where(Symbol(graph, l.a), part(l.b, r.b), part(l.c, r.c));
+  }
+  return a + b;
+}
+
+/// The sweep: the derivatives found so far, by expression.
+class Reverse {
+ public:
+  Reverse(Graph& graph, ExprId y) : graph_(graph), sums_(static_cast<std::size_t>(y) + 1, no_expr) {}
+
+  std::vector<ExprId> run(ExprId y, ExprId g, std::span<const ExprId> xs) {
+    sums_.back() = g;
+    mark_dependent(xs);
+    for (ExprId id = y; id >= 0; --id) {
+      if (sum(id) != no_expr && needed_[static_cast<std::size_t>(id)]) visit(id);
+    }
+    std::vector<ExprId> out;
+    for (const ExprId x : xs) out.push_back(x <= y ? sum(x) : no_expr);
+    return out;
+  }
+
+ private:
+  ExprId& sum(ExprId id) { return sums_[static_cast<std::size_t>(id)]; }
+  Symbol at(ExprId id) { return {&graph_, id}; }
+
+  /// Only what depends on the xs is differentiated.
+  void mark_dependent(std::span<const ExprId> xs) {
+    needed_.assign(sums_.size(), false);
+    for (const ExprId x : xs) {
+      if (x < static_cast<ExprId>(needed_.size())) needed_[static_cast<std::size_t>(x)] = true;
+    }
+    for (std::size_t i = 0; i < needed_.size(); ++i) {
+      const Expr& e = graph_[static_cast<ExprId>(i)];
+      for (const ExprId operand : {e.a, e.b, e.c}) {
+        if (operand != no_expr && needed_[static_cast<std::size_t>(operand)]) needed_[i] = true;
+      }
+    }
+  }
+
+  bool wants(ExprId id) const { return needed_[static_cast<std::size_t>(id)]; }
+  void add(ExprId id, const Adjoint& part) {
+    ExprId& total = sum(id);
+    total = total == no_expr ? part.symbol.id() : sum_of(at(total), part.symbol).id();
+  }
+
+  void visit(ExprId id) {
+    const Expr e = graph_[id];  // a copy: the graph grows
+    const Adjoint g{at(sum(id))};
+    if (e.kind == ExprKind::unary) {
+      if (!has_derivative(e.unary())) return;
+      add(e.a, pull(e.unary(), g, at(reads(e.unary()) == Reads::result ? id : e.a)));
+    } else if (e.kind == ExprKind::binary) {
+      if (!has_derivative(e.binary())) return;
+      if (wants(e.a) && e.binary() != Binary::polygamma) {
+        add(e.a, pull_first(e.binary(), g, at(e.a), at(e.b)));
+      }
+      if (wants(e.b)) add(e.b, pull_second(e.binary(), g, at(e.a), at(e.b), at(id)));
+    } else if (e.is(Ternary::fma)) {
+      if (wants(e.a)) add(e.a, g * at(e.b));
+      if (wants(e.b)) add(e.b, g * at(e.a));
+      if (wants(e.c)) add(e.c, g);
+    } else if (e.is(Ternary::where)) {
+      if (wants(e.b)) add(e.b, {where(at(e.a), g.symbol, 0)});
+      if (wants(e.c)) add(e.c, {where(at(e.a), 0, g.symbol)});
+    }
+  }
+
+  Graph& graph_;
+  std::vector<ExprId> sums_;
+  std::vector<bool> needed_;
+};
+
+}  // namespace
+
+std::uint32_t differentiable_inputs(const Graph& graph, ExprId y) {
+  std::vector<std::uint32_t> bits(static_cast<std::size_t>(y) + 1, 0);
+  const auto of = [&](ExprId id) { return id == no_expr ? 0 : bits[static_cast<std::size_t>(id)]; };
+  for (ExprId id = 0; id <= y; ++id) {
+    const Expr& e = graph[id];
+    std::uint32_t& mine = bits[static_cast<std::size_t>(id)];
+    if (e.kind == ExprKind::input) mine = 1u << static_cast<unsigned>(e.number);
+    if (e.kind == ExprKind::unary && has_derivative(e.unary())) mine = of(e.a);
+    if (e.kind == ExprKind::binary && has_derivative(e.binary())) {
+      mine = e.binary() == Binary::polygamma ? of(e.b) : of(e.a) | of(e.b);
+    }
+    if (e.is(Ternary::fma)) mine = of(e.a) | of(e.b) | of(e.c);
+    if (e.is(Ternary::where)) mine = of(e.b) | of(e.c);
+  }
+  return bits.back();
+}
+
+std::vector<ExprId> differentiate(Graph& graph, ExprId y, ExprId g, std::span<const ExprId> xs) {
+  return Reverse(graph, y).run(y, g, xs);
+}
+
+}  // namespace gradus::detail

@@ -1,0 +1,134 @@
+#include "autograd/elementwise/program.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "autograd/elementwise/compiler.hpp"
+#include "tensor/kernels/select.hpp"
+#include "tensor/parallel.hpp"
+
+namespace gradus::detail {
+
+namespace {
+
+// Elements a block: a few rows of this length stay in the L1 cache beside the inputs' parts.
+constexpr std::int64_t block = 1024;
+constexpr std::size_t most_arrays = Program::most_arrays;
+
+/// The arrays that a run reads and writes.
+template <class T>
+struct Arrays {
+  std::array<const T*, most_arrays> inputs;
+  std::array<bool, most_arrays> single;  // one element that serves for all
+  std::array<T*, most_arrays> outputs;
+  const T* constants = nullptr;
+};
+
+/// What a slot is for the block at `begin`.
+template <class T>
+struct Operand {
+  const T* at;
+  bool single;
+};
+
+template <class T>
+Operand<T> operand(const Arrays<T>& arrays, const T* rows, Slot slot, std::int64_t begin) {
+  switch (slot.kind) {
+    case Slot::Kind::input:
+      if (arrays.single[slot.index]) return {arrays.inputs[slot.index], true};
+      return {arrays.inputs[slot.index] + begin, false};
+    case Slot::Kind::output:
+      return {arrays.outputs[slot.index] + begin, false};
+    case Slot::Kind::constant:
+      return {arrays.constants + slot.index, true};
+    case Slot::Kind::row:
+      break;
+  }
+  return {rows + slot.index * block, false};
+}
+
+template <class T>
+void run_block(std::span<const Instruction> instructions, const Arrays<T>& arrays, T* rows,
+               std::int64_t begin, std::int64_t n) {
+  const kernels::Table<T>& table = kernels::table_of<T>();
+  for (const Instruction& step : instructions) {
+    T* const to = step.result.kind == Slot::Kind::output ? arrays.outputs[step.result.index] + begin
+                                                         : rows + step.result.index * block;
+    const Operand<T> a = operand(arrays, static_cast<const T*>(rows), step.a, begin);
+    if (step.arity == ExprKind::unary) {
+      const auto op = static_cast<kernels::Unary>(step.function);
+      if (!a.single) {
+        table.unary(op, a.at, to, n);
+      } else {
+        T value{};
+        table.unary(op, a.at, &value, 1);
+        table.fill(value, to, n);
+      }
+      continue;
+    }
+    const Operand<T> b = operand(arrays, static_cast<const T*>(rows), step.b, begin);
+    if (step.arity == ExprKind::binary) {
+      table.binary(static_cast<kernels::Binary>(step.function), a.at, a.single, b.at, b.single, to, n);
+      continue;
+    }
+    const Operand<T> c = operand(arrays, static_cast<const T*>(rows), step.c, begin);
+    table.ternary(static_cast<kernels::Ternary>(step.function), a.at, a.single, b.at, b.single, c.at,
+                  c.single, to, n);
+  }
+}
+
+}  // namespace
+
+Program::Program(const Graph& graph, std::span<const ExprId> given, std::span<const ExprId> outputs) {
+  if (given.size() > most_arrays || outputs.size() > most_arrays) {
+    fail<ArgumentError>("elementwise: {} arrays in and {} out; at most {} of each can be handled",
+                        given.size(), outputs.size(), most_arrays);
+  }
+  Compiler(graph, given, outputs).compile(*this);
+}
+
+template <class T>
+void Program::run_as(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) const {
+  const std::int64_t n = outputs.front()->size();
+  if (n == 0) return;
+  Arrays<T> arrays;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i]->defined()) continue;  // one that is not read
+    arrays.inputs[i] = inputs[i]->data<T>();
+    arrays.single[i] = inputs[i]->size() == 1;
+  }
+  for (std::size_t i = 0; i < outputs.size(); ++i) arrays.outputs[i] = outputs[i]->mutable_data<T>();
+  std::array<T, 32> few;
+  Tensor many;
+  T* constants = few.data();
+  if (constants_.size() > few.size()) {
+    many = Tensor::uninitialized({static_cast<std::int64_t>(constants_.size())}, dtype_of<T>());
+    constants = many.mutable_data<T>();
+  }
+  std::transform(constants_.begin(), constants_.end(), constants, [](double x) { return static_cast<T>(x); });
+  arrays.constants = constants;
+  parallel::for_range(
+      n, cost_,
+      [&](std::int64_t begin, std::int64_t end) {
+        Tensor scratch;
+        T* rows = nullptr;
+        if (rows_ > 0) {
+          scratch = Tensor::uninitialized({rows_ * block}, dtype_of<T>());
+          rows = scratch.mutable_data<T>();
+        }
+        for (std::int64_t at = begin; at < end; at += block) {
+          run_block<T>(instructions_, arrays, rows, at, std::min(block, end - at));
+        }
+      },
+      block);
+}
+
+void Program::run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) const {
+  if (outputs.front()->dtype() == Dtype::f32) {
+    run_as<float>(inputs, outputs);
+  } else {
+    run_as<double>(inputs, outputs);
+  }
+}
+
+}  // namespace gradus::detail

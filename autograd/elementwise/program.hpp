@@ -1,0 +1,54 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "autograd/elementwise/graph.hpp"
+#include "tensor/tensor.hpp"
+
+namespace gradus::detail {
+
+/// Where an instruction finds an operand or leaves its result.
+struct Slot {
+  enum class Kind : std::uint8_t { row, input, output, constant };
+  Kind kind = Kind::row;
+  std::uint16_t index = 0;
+};
+
+struct Instruction {
+  ExprKind arity = ExprKind::unary;
+  std::uint8_t function = 0;
+  Slot result, a, b, c;
+};
+
+/// A graph made ready to run: only what the outputs need, products and sums fused to multiply-adds, rows of
+/// the scratch memory given out by lifetime. An output is written where its value is computed.
+class Program {
+ public:
+  static constexpr std::size_t most_arrays = 24;  // inputs, or outputs
+
+  /// `given`: expressions whose values are passed in, input i being given[i]; no others may be inputs.
+  /// Every output must be something computed, none of them given.
+  Program(const Graph& graph, std::span<const ExprId> given, std::span<const ExprId> outputs);
+
+  /// Runs over whole tensors. Inputs have the shape of the outputs or one element, and one dtype.
+  void run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) const;
+
+  std::size_t instruction_count() const { return instructions_.size(); }
+  int row_count() const { return rows_; }
+
+ private:
+  friend class Compiler;
+  template <class T>
+  void run_as(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) const;
+
+  std::vector<Instruction> instructions_;
+  std::vector<double> constants_;
+  std::int64_t cost_ = 1;  // of an element, in scalar operations
+  int rows_ = 0;
+};
+
+/// The work of one element, in rough scalar operations.
+std::int64_t cost_of(const Expr& e);
+
+}  // namespace gradus::detail

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "autograd/variable.hpp"
+#include "tensor/ops/cumulative.hpp"
+
+/// Sums and products of everything up to a place along an axis (negative from the end). Throw ShapeError for
+/// an axis out of range.
+namespace gradus {
+
+/// y[i] = x[0] + ... + x[i] along the axis; with `.reverse`, from i to the end.
+Variable cumsum(const Variable& x, int axis, CumsumOptions options = {}, Where where = Where::here());
+/// y[i] = x[0] ... x[i] along the axis. The gradient divides by nothing, so zeros are no matter.
+Variable cumprod(const Variable& x, int axis, Where where = Where::here());
+/// The linear recurrence along an axis (see tensor/ops/cumulative.hpp): y[i] = b[i] + a[i] y[i-1], or
+/// backward y[i] = b[i] + a[i+1] y[i+1]. Each is the gradient of the other with respect to b.
+Variable recurrence(const Variable& a, const Variable& b, int axis, Direction direction = Direction::forward,
+                    Where where = Where::here());
+/// x[i] moved to place i + 1 along the axis, the last dropped; the first is the given number.
+Variable shift(const Variable& x, int axis, double first = 0, Where where = Where::here());
+
+}  // namespace gradus

@@ -1,0 +1,257 @@
+#include "tensor/kernels/reduction.hpp"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <tuple>
+
+#include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/select.hpp"
+#include "tensor/parallel.hpp"
+
+namespace gradus::kernels {
+
+namespace {
+
+// A run is folded in blocks of this many elements; columns in tiles this wide and strips this high.
+constexpr std::int64_t block = 4096, tile = 512, strip = 16;
+// Columns fewer than this are folded side by side, as if several rows were one.
+constexpr std::int64_t narrow = 16;
+// Rows of this many elements in all, or a chunk of them, go to one thread.
+constexpr std::int64_t chunk_elements = 1 << 16, most_chunks = 32;
+
+double start_of(Fold op) {
+  switch (op) {
+    case Fold::sum:
+      return 0;
+    case Fold::prod:
+      return 1;
+    case Fold::max:
+      return -std::numeric_limits<double>::infinity();
+    case Fold::min:
+      return std::numeric_limits<double>::infinity();
+  }
+  return 0;
+}
+
+/// to[i] = to[i] op x[i]
+template <class T>
+void combine(Fold op, double* to, const T* x, std::int64_t n) {
+  const auto each = [&](auto f) {
+    for (std::int64_t i = 0; i < n; ++i) to[i] = f(to[i], static_cast<double>(x[i]));
+  };
+  switch (op) {
+    case Fold::sum:
+      return each([](double a, double b) { return a + b; });
+    case Fold::prod:
+      return each([](double a, double b) { return a * b; });
+    case Fold::max:
+      return each([](double a, double b) { return b > a || b != b ? b : a; });
+    case Fold::min:
+      return each([](double a, double b) { return b < a || b != b ? b : a; });
+  }
+}
+/// The fold of numbers that stand `stride` apart, in their order.
+template <class T>
+double combined(Fold op, const T* x, std::int64_t n, std::int64_t stride = 1) {
+  double total = start_of(op);
+  for (std::int64_t i = 0; i < n; ++i) combine(op, &total, x + i * stride, 1);
+  return total;
+}
+
+Tensor scratch(std::int64_t n) {
+  return Tensor::uninitialized({n}, Dtype::f64);
+}
+
+/// How many rows one register's lanes may take before the result goes on in double: a product overflows.
+std::int64_t strip_of(Fold op) {
+  return op == Fold::prod ? 1 : strip;
+}
+
+/// The folds of up to `tile` columns, in double.
+template <class T>
+void fold_tile(Fold op, const T* x, std::int64_t stride, std::int64_t rows, std::int64_t cols, double* to) {
+  std::fill(to, to + cols, start_of(op));
+  std::array<T, tile> part;
+  const std::int64_t height = strip_of(op);
+  for (std::int64_t r = 0; r < rows; r += height) {
+    table_of<T>().fold_rows(op, x + r * stride, stride, std::min(height, rows - r), cols, part.data());
+    combine(op, to, part.data(), cols);
+  }
+}
+
+/// The same for a few columns, several rows taken as one.
+template <class T>
+void fold_narrow(Fold op, const T* x, std::int64_t rows, std::int64_t cols, double* to) {
+  const std::int64_t together = tile / cols, wide = rows / together;
+  std::array<double, tile> part;
+  fold_tile(op, x, together * cols, wide, together * cols, part.data());
+  std::fill(to, to + cols, start_of(op));
+  for (std::int64_t r = 0; r < together; ++r) combine(op, to, part.data() + r * cols, cols);
+  for (std::int64_t r = wide * together; r < rows; ++r) combine(op, to, x + r * cols, cols);
+}
+
+template <class T>
+void fold_chunk(Fold op, const T* x, std::int64_t stride, std::int64_t rows, std::int64_t cols, double* to) {
+  if (stride == cols && cols < narrow && rows * cols >= 2 * tile) return fold_narrow(op, x, rows, cols, to);
+  fold_tile(op, x, stride, rows, cols, to);
+}
+
+/// Where the rows are many, chunks of them are folded apart: to (outer, chunks, inner).
+template <class T>
+void fold_chunks(Fold op, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner,
+                 std::int64_t chunks, T* y) {
+  Tensor partial = scratch(outer * chunks * inner);
+  double* const parts = partial.mutable_data<double>();
+  const std::int64_t tiles = (inner + tile - 1) / tile;
+  const std::int64_t height = (length + chunks - 1) / chunks;
+  parallel::for_range(outer * chunks * tiles, height * inner / tiles,
+                      [&](std::int64_t begin, std::int64_t end) {
+                        for (std::int64_t i = begin; i < end; ++i) {
+                          const std::int64_t at = i / tiles, c = i % tiles * tile;
+                          const std::int64_t o = at / chunks, r = at % chunks * height;
+                          fold_chunk(op, x + (o * length + r) * inner + c, inner,
+                                     std::clamp(length - r, std::int64_t{0}, height),
+                                     std::min(tile, inner - c), parts + at * inner + c);
+                        }
+                      });
+  for (std::int64_t o = 0; o < outer; ++o) {
+    double* const first = parts + o * chunks * inner;
+    for (std::int64_t chunk = 1; chunk < chunks; ++chunk) combine(op, first, first + chunk * inner, inner);
+    for (std::int64_t i = 0; i < inner; ++i) y[o * inner + i] = static_cast<T>(first[i]);
+  }
+}
+
+}  // namespace
+
+template <class T>
+double fold(Fold op, const T* x, std::int64_t n) {
+  if (n == 0) return start_of(op);
+  if (n <= block) return table_of<T>().fold(op, x, n);
+  const std::int64_t blocks = (n + block - 1) / block;
+  Tensor partial = scratch(blocks);
+  double* const parts = partial.mutable_data<double>();
+  parallel::for_range(blocks, block, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      parts[i] = table_of<T>().fold(op, x + i * block, std::min(block, n - i * block));
+    }
+  });
+  return combined(op, parts, blocks);
+}
+
+template <class T>
+void fold_rows(Fold op, const T* x, std::int64_t rows, std::int64_t cols, T* y) {
+  const std::int64_t blocks = (cols + block - 1) / block;
+  if (blocks > 1) {
+    Tensor partial = scratch(rows * blocks);
+    double* const parts = partial.mutable_data<double>();
+    parallel::for_range(rows * blocks, block, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::int64_t r = i / blocks, c = i % blocks * block;
+        parts[i] = table_of<T>().fold(op, x + r * cols + c, std::min(block, cols - c));
+      }
+    });
+    for (std::int64_t r = 0; r < rows; ++r) y[r] = static_cast<T>(combined(op, parts + r * blocks, blocks));
+    return;
+  }
+  parallel::for_range(rows, cols, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      const T* const row = x + r * cols;
+      y[r] = static_cast<T>(cols < 4 ? combined(op, row, cols) : table_of<T>().fold(op, row, cols));
+    }
+  });
+}
+
+template <class T>
+void fold_columns(Fold op, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner, T* y) {
+  if (inner == 1) return fold_rows(op, x, outer, length, y);
+  const std::int64_t chunks = std::clamp(length * inner / chunk_elements, std::int64_t{1},
+                                         std::min(most_chunks, std::max(std::int64_t{1}, length / strip)));
+  if (chunks > 1) return fold_chunks(op, x, outer, length, inner, chunks, y);
+  const std::int64_t tiles = (inner + tile - 1) / tile;
+  parallel::for_range(
+      outer * tiles, length * std::min(tile, inner), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          const std::int64_t o = i / tiles, c = i % tiles * tile, cols = std::min(tile, inner - c);
+          const T* const from = x + o * length * inner + c;
+          T* const to = y + o * inner + c;
+          if (length <= strip_of(op)) {
+            table_of<T>().fold_rows(op, from, inner, length, cols, to);
+          } else {
+            std::array<double, tile> totals;
+            fold_chunk(op, from, inner, length, cols, totals.data());
+            for (std::int64_t k = 0; k < cols; ++k)
+              to[k] = static_cast<T>(totals[static_cast<std::size_t>(k)]);
+          }
+        }
+      });
+}
+
+namespace {
+
+/// The first place of the extreme of a run: the block it is in is found first, by registers.
+template <class T>
+std::int32_t find_in_run(bool largest, const T* x, std::int64_t n) {
+  const Fold op = largest ? Fold::max : Fold::min;
+  std::int64_t best_begin = 0;
+  double best = start_of(op);
+  for (std::int64_t begin = 0; begin < n && best == best; begin += block) {
+    const double here = table_of<T>().fold(op, x + begin, std::min(block, n - begin));
+    if (here != here || (largest ? here > best : here < best)) {
+      best = here;
+      best_begin = begin;
+    }
+  }
+  for (std::int64_t i = best_begin; i < n; ++i) {
+    if (best != best ? x[i] != x[i] : static_cast<double>(x[i]) == best) return static_cast<std::int32_t>(i);
+  }
+  return 0;
+}
+
+/// The same for each of up to `tile` columns.
+template <class T>
+void find_in_columns(bool largest, const T* x, std::int64_t stride, std::int64_t rows, std::int64_t cols,
+                     std::int32_t* y) {
+  std::array<T, tile> best;
+  std::copy_n(x, cols, best.data());
+  std::fill(y, y + cols, 0);
+  for (std::int64_t r = 1; r < rows; ++r) {
+    for (std::int64_t c = 0; c < cols; ++c) {
+      const T v = x[r * stride + c];
+      T& held = best[static_cast<std::size_t>(c)];
+      const bool better = (largest ? v > held : v < held) || (v != v && held == held);
+      held = better ? v : held;
+      y[c] = better ? static_cast<std::int32_t>(r) : y[c];
+    }
+  }
+}
+
+}  // namespace
+
+template <class T>
+void find_extreme(bool largest, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner,
+                  std::int32_t* y) {
+  const std::int64_t tiles = (inner + tile - 1) / tile;
+  parallel::for_range(
+      outer * tiles, length * std::min(tile, inner), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          const std::int64_t o = i / tiles, c = i % tiles * tile;
+          const T* const from = x + o * length * inner + c;
+          if (inner == 1) {
+            y[o] = find_in_run(largest, from, length);
+          } else {
+            find_in_columns(largest, from, inner, length, std::min(tile, inner - c), y + o * inner + c);
+          }
+        }
+      });
+}
+
+template <class T>
+struct InstantiateReduction {
+  [[maybe_unused]] static constexpr auto all =
+      std::tuple(&fold<T>, &fold_rows<T>, &fold_columns<T>, &find_extreme<T>);
+};
+template struct InstantiateReduction<float>;
+template struct InstantiateReduction<double>;
+
+}  // namespace gradus::kernels

@@ -1,0 +1,65 @@
+#include "tensor/kernels/softmax.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+#include "tensor/kernels/select.hpp"
+#include "tensor/parallel.hpp"
+
+namespace gradus::kernels {
+
+namespace {
+
+constexpr std::int64_t transcendental = 8;  // scalar operations, for the grain policy
+constexpr std::int64_t tile = 64;           // columns that one call takes
+
+/// Calls body(place of the first element, columns, place of the first result) for each tile of columns.
+template <class Body>
+void for_tiles(std::int64_t outer, std::int64_t length, std::int64_t inner, Body body) {
+  const std::int64_t tiles = (inner + tile - 1) / tile;
+  const std::int64_t cost = length * std::min(tile, inner) * transcendental;
+  parallel::for_range(outer * tiles, cost, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t o = i / tiles, c = i % tiles * tile;
+      body(o * length * inner + c, std::min(tile, inner - c), o * inner + c);
+    }
+  });
+}
+
+}  // namespace
+
+template <class T>
+void softmax(Softmax kind, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner, T* y) {
+  const auto& kernel = table_of<T>();
+  for_tiles(outer, length, inner, [&](std::int64_t at, std::int64_t cols, std::int64_t) {
+    if (inner == 1) return kernel.softmax(kind, x + at, y + at, length);
+    kernel.softmax_columns(kind, x + at, y + at, inner, length, cols);
+  });
+}
+template <class T>
+void softmax_backward(Softmax kind, const T* g, const T* y, std::int64_t outer, std::int64_t length,
+                      std::int64_t inner, T* dx) {
+  const auto& kernel = table_of<T>();
+  for_tiles(outer, length, inner, [&](std::int64_t at, std::int64_t cols, std::int64_t) {
+    if (inner == 1) return kernel.softmax_backward(kind, g + at, y + at, dx + at, length);
+    kernel.softmax_backward_columns(kind, g + at, y + at, dx + at, inner, length, cols);
+  });
+}
+template <class T>
+void log_sum_exp(const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner, T* y) {
+  const auto& kernel = table_of<T>();
+  for_tiles(outer, length, inner, [&](std::int64_t at, std::int64_t cols, std::int64_t to) {
+    if (inner > 1) return kernel.log_sum_exp_columns(x + at, y + to, inner, length, cols);
+    const LogSum<T> sum = kernel.log_sum_exp(x + at, length);
+    y[to] = static_cast<T>(static_cast<double>(sum.shift) + sum.log_total);
+  });
+}
+
+template <class T>
+struct InstantiateSoftmax {
+  [[maybe_unused]] static constexpr auto all = std::tuple(&softmax<T>, &softmax_backward<T>, &log_sum_exp<T>);
+};
+template struct InstantiateSoftmax<float>;
+template struct InstantiateSoftmax<double>;
+
+}  // namespace gradus::kernels

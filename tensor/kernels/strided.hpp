@@ -1,0 +1,204 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <span>
+#include <type_traits>
+
+#include "tensor/kernels/kernels.hpp"
+#include "tensor/parallel.hpp"
+#include "tensor/shape.hpp"
+
+/// Dense memory seen through strides: what transposing, slicing, flipping and repeating have in common. For
+/// the files of tensor/ops.
+namespace gradus::kernels {
+
+/// The element (i0, i1, ...) of the view stands at offset + i0 * stride[0] + i1 * stride[1] + ... of the
+/// dense array behind it. A stride of 0 repeats, a negative one goes backwards.
+struct Strided {
+  std::int64_t offset = 0;
+  int rank = 0;
+  std::array<std::int64_t, Shape::max_rank> length{}, stride{};
+
+  Strided() = default;
+  /// All of a dense array of that shape.
+  explicit Strided(const Shape& shape) : rank(shape.rank()) {
+    std::int64_t step = 1;
+    for (int i = rank; i-- > 0; step *= shape[i]) {
+      length[static_cast<std::size_t>(i)] = shape[i];
+      stride[static_cast<std::size_t>(i)] = step;
+    }
+  }
+  std::int64_t size() const {
+    std::int64_t size = 1;
+    for (int i = 0; i < rank; ++i) size *= length[static_cast<std::size_t>(i)];
+    return size;
+  }
+  Shape shape() const {
+    return Shape(std::span<const std::int64_t>(length.data(), static_cast<std::size_t>(rank)));
+  }
+  void push_axis(std::int64_t axis_length, std::int64_t axis_stride) {
+    length[static_cast<std::size_t>(rank)] = axis_length;
+    stride[static_cast<std::size_t>(rank++)] = axis_stride;
+  }
+  /// Where the element at a row-major position stands.
+  std::int64_t place(std::int64_t position) const {
+    std::int64_t at = offset;
+    for (auto i = static_cast<std::size_t>(rank); i-- > 0;) {
+      at += position % length[i] * stride[i];
+      position /= length[i];
+    }
+    return at;
+  }
+  /// The same view with as few axes as will do; at least one.
+  Strided merged() const {
+    Strided out;
+    out.offset = offset;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(rank); ++i) {
+      if (length[i] == 1) continue;
+      const auto last = static_cast<std::size_t>(out.rank - 1);
+      if (out.rank > 0 && out.stride[last] == stride[i] * length[i]) {
+        out.length[last] *= length[i];
+        out.stride[last] = stride[i];
+      } else {
+        out.push_axis(length[i], stride[i]);
+      }
+    }
+    if (out.rank == 0) out.push_axis(1, 1);
+    return out;
+  }
+};
+
+/// A dense array of shape `from` repeated up to a shape it broadcasts to.
+inline Strided broadcast_view(const Shape& from, const Shape& to) {
+  const Strided all(from);
+  Strided out;
+  for (int i = 0; i < to.rank(); ++i) {
+    const int at = i - to.rank() + from.rank();
+    out.push_axis(to[i], at < 0 || from[at] == 1 ? 0 : all.stride[static_cast<std::size_t>(at)]);
+  }
+  return out;
+}
+
+/// Calls run(dense, place, count, stride) for pieces of the view that together are all of it: the elements at
+/// `dense`, `dense` + 1, ... in row-major order are those at `place`, `place` + stride, ... On the library's
+/// threads when `threaded`: the pieces are cut by the view alone.
+template <class Run>
+void for_pieces(const Strided& view, bool threaded, Run&& run) {
+  if (view.size() == 0) return;
+  const Strided v = view.merged();
+  const auto last = static_cast<std::size_t>(v.rank - 1);
+  constexpr std::int64_t longest = 1 << 14;
+  const std::int64_t row = v.length[last], step = v.stride[last];
+  const std::int64_t pieces = (row + longest - 1) / longest, rows = v.size() / row;
+  Strided heads = v;
+  heads.rank = v.rank - 1;
+  const auto body = [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t item = begin; item < end; ++item) {
+      const std::int64_t r = item / pieces, from = item % pieces * longest;
+      run(r * row + from, heads.place(r) + from * step, std::min(longest, row - from), step);
+    }
+  };
+  if (threaded) {
+    parallel::for_range(rows * pieces, std::min(row, longest), body);
+  } else {
+    body(0, rows * pieces);
+  }
+}
+
+/// What to do with each pair of an element of the view and its dense counterpart.
+struct ReadElements {
+  template <class T>
+  void operator()(const T& seen, T& dense) const {
+    dense = seen;
+  }
+};
+struct WriteElements {
+  template <class T>
+  void operator()(T& seen, const T& dense) const {
+    seen = dense;
+  }
+};
+struct AddElements {
+  template <class T>
+  void operator()(T& seen, const T& dense) const {
+    seen += dense;
+  }
+};
+
+/// When the last axis strides and another one does not, as in a transposed matrix: square tiles, so that the
+/// cache lines of both sides are used whole. False when the view is not of that kind.
+template <class Seen, class Dense, class Each>
+bool walk_tiles(Seen* seen, Dense* dense, const Strided& v, Each each) {
+  const auto last = static_cast<std::size_t>(v.rank - 1);
+  std::size_t other = last;
+  for (std::size_t i = 0; i < last; ++i) {
+    if (std::abs(v.stride[i]) == 1) other = i;
+  }
+  if (other == last || std::abs(v.stride[last]) <= 1) return false;
+  constexpr std::int64_t tile = 16;
+  const std::int64_t height = v.length[other], width = v.length[last];
+  const std::int64_t down = (height + tile - 1) / tile, across = (width + tile - 1) / tile;
+  Strided outer = v, outer_dense = v;  // the axes that are not tiled
+  outer_dense.offset = 0;
+  std::int64_t dense_step = 1, dense_down = 0;
+  for (std::size_t i = last + 1; i-- > 0; dense_step *= v.length[i]) {
+    if (i == other) dense_down = dense_step;
+    outer_dense.stride[i] = dense_step;
+  }
+  outer.length[other] = outer.length[last] = outer_dense.length[other] = outer_dense.length[last] = 1;
+  parallel::for_range(outer.size() * down * across, tile * tile, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t item = begin; item < end; ++item) {
+      const std::int64_t plane = item / (down * across), place = item % (down * across);
+      const std::int64_t r0 = place / across * tile, c0 = place % across * tile;
+      Seen* const s = seen + outer.place(plane) + r0 * v.stride[other] + c0 * v.stride[last];
+      Dense* const d = dense + outer_dense.place(plane) + r0 * dense_down + c0;
+      const std::int64_t rows = std::min(tile, height - r0), cols = std::min(tile, width - c0);
+      for (std::int64_t r = 0; r < rows; ++r) {
+        for (std::int64_t c = 0; c < cols; ++c) {
+          each(s[r * v.stride[other] + c * v.stride[last]], d[r * dense_down + c]);
+        }
+      }
+    }
+  });
+  return true;
+}
+
+template <class Seen, class Dense, class Each>
+void walk(Seen* seen, Dense* dense, const Strided& view, Each each) {
+  if (view.size() == 0 || walk_tiles(seen, dense, view.merged(), each)) return;
+  for_pieces(view, true, [=](std::int64_t at, std::int64_t place, std::int64_t count, std::int64_t stride) {
+    Seen* const s = seen + place;
+    Dense* const d = dense + at;
+    if constexpr (std::is_same_v<Each, ReadElements>) {
+      if (stride == 1) return static_cast<void>(std::copy_n(s, count, d));
+      if (stride == 0) return static_cast<void>(std::fill_n(d, count, *s));
+    } else if constexpr (std::is_same_v<Each, WriteElements>) {
+      if (stride == 1) return static_cast<void>(std::copy_n(d, count, s));
+    } else {
+      if (stride == 1) return add_scaled<Seen>(Seen{1}, d, s, count);
+    }
+    for (std::int64_t i = 0; i < count; ++i) each(s[i * stride], d[i]);
+  });
+}
+
+/// dense = the view of `seen`
+template <class T>
+void read_strided(const T* seen, const Strided& view, T* dense) {
+  walk(seen, dense, view, ReadElements{});
+}
+/// the view of `seen` = dense; no stride is 0
+template <class T>
+void write_strided(const T* dense, T* seen, const Strided& view) {
+  walk(seen, dense, view, WriteElements{});
+}
+/// the view of `seen` += dense; no stride is 0
+template <class T>
+void add_strided(const T* dense, T* seen, const Strided& view) {
+  walk(seen, dense, view, AddElements{});
+}
+
+}  // namespace gradus::kernels

@@ -1,0 +1,76 @@
+#include "tensor/ops/creation.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "tensor/ops/indexing.hpp"
+
+namespace gradus {
+
+namespace {
+
+/// value(i) at each i, computed in double.
+template <class F>
+Tensor tabulated(std::int64_t count, Dtype dtype, F value) {
+  Tensor out = Tensor::uninitialized({count}, dtype);
+  visit_dtype(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    T* const to = out.mutable_data<T>();
+    for (std::int64_t i = 0; i < count; ++i) to[i] = static_cast<T>(value(static_cast<double>(i)));
+  });
+  return out;
+}
+
+}  // namespace
+
+Tensor eye(std::int64_t rows, Dtype dtype) {
+  return eye(rows, rows, dtype);
+}
+
+Tensor eye(std::int64_t rows, std::int64_t cols, Dtype dtype) {
+  Tensor out = zeros({rows, cols}, dtype);
+  visit_dtype(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    T* const to = out.mutable_data<T>();
+    for (std::int64_t i = 0; i < std::min(rows, cols); ++i) to[i * (cols + 1)] = 1;
+  });
+  return out;
+}
+
+Tensor arange(double begin, double end, double step, Dtype dtype) {
+  const double steps = std::ceil((end - begin) / step);
+  if (step == 0 || !std::isfinite(step) || !std::isfinite(steps)) {
+    fail<ArgumentError>("arange from {} to {} by {}: the numbers must be finite and the step not 0", begin,
+                        end, step);
+  }
+  if (steps > 0x7FFFFFFF)
+    fail<ArgumentError>("arange from {} to {} by {}: {} numbers", begin, end, step, steps);
+  return tabulated(std::max<std::int64_t>(0, static_cast<std::int64_t>(steps)), dtype,
+                   [=](double i) { return begin + i * step; });
+}
+
+Tensor linspace(double begin, double end, std::int64_t count, Dtype dtype) {
+  if (count < 0) fail<ArgumentError>("linspace: a count of {}; it must be 0 or more", count);
+  const auto last = static_cast<double>(count - 1);
+  // From the nearer end, so that both are exact and the numbers mirror each other.
+  return tabulated(count, dtype, [=](double i) {
+    if (count == 1) return begin;
+    return i < last - i ? begin + (end - begin) * (i / last) : end - (end - begin) * ((last - i) / last);
+  });
+}
+
+Tensor one_hot(const Indices& ids, std::int64_t classes, Dtype dtype) {
+  check_ids("one_hot", ids, classes);
+  Tensor out = zeros(ids.shape().inserted(ids.rank(), classes), dtype);
+  visit_dtype(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    T* to = out.mutable_data<T>();
+    for (const std::int32_t id : ids.values()) {
+      to[id] = 1;
+      to += classes;
+    }
+  });
+  return out;
+}
+
+}  // namespace gradus

@@ -1,0 +1,105 @@
+#include "tensor/ops/cumulative.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "tensor/axes.hpp"
+#include "tensor/parallel.hpp"
+
+namespace gradus {
+
+namespace {
+
+/// Columns that are walked together.
+constexpr std::int64_t tile = 64;
+
+/// Walks along the axis: for each place in turn, for up to `tile` columns at once, body(offset, state, cols);
+/// the state of each column begins as `start`, in double.
+template <class Body>
+void walk(const char* name, const Shape& shape, int axis, bool backward, double start, const Body& body) {
+  Axes(axis).of(name, shape);
+  const Runs r = runs_at(shape, shape.normalize_axis(axis));
+  if (shape.size() == 0) return;
+  const std::int64_t tiles = (r.inner + tile - 1) / tile;
+  parallel::for_range(r.outer * tiles, r.length * std::min(tile, r.inner),
+                      [&](std::int64_t begin, std::int64_t end) {
+                        for (std::int64_t i = begin; i < end; ++i) {
+                          const std::int64_t c = i % tiles * tile, cols = std::min(tile, r.inner - c);
+                          const std::int64_t first = i / tiles * r.length * r.inner + c;
+                          std::array<double, tile> state;
+                          state.fill(start);
+                          for (std::int64_t l = 0; l < r.length; ++l) {
+                            body(first + (backward ? r.length - 1 - l : l) * r.inner, state.data(), cols);
+                          }
+                        }
+                      });
+}
+
+template <class F>
+Tensor scan(const char* name, const Tensor& x, int axis, bool backward, double start, F next) {
+  Tensor out = Tensor::uninitialized(x.shape(), x.dtype());
+  visit_dtype(x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const T* const from = x.data<T>();
+    T* const to = out.mutable_data<T>();
+    walk(name, x.shape(), axis, backward, start, [=](std::int64_t at, double* state, std::int64_t cols) {
+      for (std::int64_t c = 0; c < cols; ++c) {
+        state[c] = next(state[c], static_cast<double>(from[at + c]));
+        to[at + c] = static_cast<T>(state[c]);
+      }
+    });
+  });
+  return out;
+}
+
+}  // namespace
+
+Tensor cumsum(const Tensor& x, int axis, CumsumOptions options) {
+  return scan("cumsum", x, axis, options.reverse, 0, [](double sum, double v) { return sum + v; });
+}
+
+Tensor cumprod(const Tensor& x, int axis) {
+  return scan("cumprod", x, axis, false, 1, [](double product, double v) { return product * v; });
+}
+
+Tensor recurrence(const Tensor& a, const Tensor& b, int axis, Direction direction) {
+  if (a.shape() != b.shape() || a.dtype() != b.dtype()) {
+    fail<ShapeError>("recurrence: factors of shape {} and terms of {}; they must be of one shape and dtype",
+                     a.shape(), b.shape());
+  }
+  Tensor out = Tensor::uninitialized(b.shape(), b.dtype());
+  visit_dtype(b.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const T *const factor = a.data<T>(), *const term = b.data<T>();
+    T* const to = out.mutable_data<T>();
+    const bool backward = direction == Direction::backward;
+    // The state is what meets the next term: y itself, or backward y times the factor that stands with it.
+    walk("recurrence", b.shape(), axis, backward, 0, [=](std::int64_t at, double* state, std::int64_t cols) {
+      for (std::int64_t c = 0; c < cols; ++c) {
+        const double f = static_cast<double>(factor[at + c]), t = static_cast<double>(term[at + c]);
+        const double y = backward ? t + state[c] : t + f * state[c];
+        state[c] = backward ? f * y : y;
+        to[at + c] = static_cast<T>(y);
+      }
+    });
+  });
+  return out;
+}
+
+Tensor shift(const Tensor& x, int axis, double first) {
+  Tensor out = Tensor::uninitialized(x.shape(), x.dtype());
+  visit_dtype(x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const T* const from = x.data<T>();
+    T* const to = out.mutable_data<T>();
+    walk("shift", x.shape(), axis, false, first, [=](std::int64_t at, double* state, std::int64_t cols) {
+      for (std::int64_t c = 0; c < cols; ++c) {
+        to[at + c] = static_cast<T>(state[c]);
+        state[c] = static_cast<double>(from[at + c]);
+      }
+    });
+  });
+  return out;
+}
+
+}  // namespace gradus

@@ -145,18 +145,7 @@ void multiply_small(const Gemm<T>& call) {
                     .alpha = call.alpha,
                     .beta = call.beta,
                     .bias = call.bias};
-  Source<T> right = source(call.b, call.ldb, call.b_transposed);
-  if (call.n == 1 && call.ldc == 1 && call.m > 1 && call.bias == nullptr) {
-    // One column: its transpose fills a register where it would use one lane.
-    right = Source<T>{call.a, s.a_col, s.a_row};
-    const Source<T> left = source(call.b, call.ldb, call.b_transposed);
-    s.a = left.data;
-    s.a_row = 0;
-    s.a_col = left.row_stride;
-    s.m = 1;
-    s.n = call.m;
-    s.ldc = call.m;
-  }
+  const Source<T> right = source(call.b, call.ldb, call.b_transposed);
   T* const panels = right_scratch<T>().get(round_up(s.n, table.lanes) * s.k);
   pack(right.data, right.col_stride, right.row_stride, s.n, s.k, table.lanes, panels);
   s.panels = panels;
@@ -177,6 +166,44 @@ void multiply_rows(const Gemm<T>& call) {
       }
     }
   });
+}
+
+/// One row by a matrix: the matrix's rows added up, a strip of columns at a time.
+template <class T>
+void multiply_row(const Gemm<T>& call) {
+  constexpr std::int64_t strip = 1024;
+  parallel::for_range(
+      call.n, call.k,
+      [&](std::int64_t from, std::int64_t to) {
+        for (std::int64_t begin = from; begin < to; begin += strip) {
+          const std::int64_t width = std::min(strip, to - begin);
+          T* const c = call.c + begin;
+          for (std::int64_t j = 0; j < width; ++j) {
+            c[j] = (call.beta == T{0} ? T{0} : call.beta * c[j]) +
+                   (call.bias == nullptr ? T{0} : call.bias[begin + j]);
+          }
+          for (std::int64_t p = 0; p < call.k; ++p) {
+            table_of<T>().add_scaled(call.alpha * call.a[p], call.b + p * call.ldb + begin, c, width);
+          }
+        }
+      },
+      64);
+}
+
+/// A product of one column turned into one of one row, whose elements lie side by side.
+template <class T>
+Gemm<T> turned(const Gemm<T>& call) {
+  Gemm<T> out = call;
+  out.m = 1;
+  out.n = call.m;
+  out.a = call.b;
+  out.lda = call.k;
+  out.a_transposed = false;
+  out.b = call.a;
+  out.ldb = call.lda;
+  out.b_transposed = !call.a_transposed;
+  out.ldc = call.m;
+  return out;
 }
 
 /// k = 0: nothing but beta and the bias.
@@ -217,6 +244,9 @@ template <class T>
 void gemm(const Gemm<T>& call) {
   if (call.m == 0 || call.n == 0) return;
   if (call.k == 0) return scale_only(call);
+  const bool column = call.n == 1 && call.m > 1 && call.ldc == 1 && call.bias == nullptr;
+  if (column && (call.b_transposed || call.ldb == 1)) return gemm(turned(call));
+  if (call.m == 1 && !call.a_transposed && !call.b_transposed) return multiply_row(call);
   if (call.m <= 2 && call.b_transposed && !call.a_transposed) return multiply_rows(call);
   if (call.m * call.n * call.k <= small_work) return multiply_small(call);
   split<T>(call.m, call.n, call.k,

@@ -11,10 +11,10 @@ T dot(const T* a, const T* b, std::int64_t n) {
           mul_add(B::load_unaligned(a + i + j * lanes<T>), B::load_unaligned(b + i + j * lanes<T>), acc[j]);
     }
   }
-  for (; i < n; i += lanes<T>) {
-    const std::int64_t left = n - i < lanes<T> ? n - i : lanes<T>;
-    acc[0] = mul_add(load_part<T>(a + i, left), load_part<T>(b + i, left), acc[0]);
+  for (; i + lanes<T> <= n; i += lanes<T>) {
+    acc[0] = mul_add(B::load_unaligned(a + i), B::load_unaligned(b + i), acc[0]);
   }
+  if (i < n) acc[1] = mul_add(load_part<T>(a + i, n - i), load_part<T>(b + i, n - i), acc[1]);
   alignas(64) T parts[lanes<T>];
   ((acc[0] + acc[1]) + (acc[2] + acc[3])).store_aligned(parts);
   T total = 0;

@@ -152,8 +152,7 @@ Variables checkpoint(const CheckpointFunction& f, std::span<const Variable> inpu
     differentiate_again(*saved, g, out);
   };
   const auto by_ops = [saved](const Variable& g) { return differentiate_recorded(*saved, g); };
-  return unpacked(record({"checkpoint", where}, value, jointly(std::move(all), fused, by_ops)), shapes,
-                  where);
+  return unpacked(record({"checkpoint", where}, value, jointly(all, fused, by_ops)), shapes, where);
 }
 
 Variables checkpoint_steps(const CheckpointStep& step, Variables state, std::int64_t steps,

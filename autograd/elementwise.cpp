@@ -94,6 +94,22 @@ struct Saved {
   }
 };
 
+/// The gradients of all wanted inputs in one pass, and each as an op for derivatives of higher order.
+template <std::size_t n>
+struct JointGradient {
+  Saved<n> saved;
+  std::size_t count;
+
+  void operator()(const Tensor& g, std::span<const bool>, std::span<Tensor> out) const {
+    saved.backward(g, out);
+  }
+  std::vector<Variable> operator()(const Variable& g) const {
+    std::vector<Variable> out;
+    for (std::size_t i = 0; i < count; ++i) out.push_back(saved.gradient(g, i));
+    return out;
+  }
+};
+
 template <std::size_t n>
 Variable record_wanted(const Op& op, const FormulaPtr& formula, std::span<const Variable> operands,
                        std::uint32_t wanted) {
@@ -121,24 +137,14 @@ Variable record_wanted(const Op& op, const FormulaPtr& formula, std::span<const 
                     return Variable(std::move(out[0]));
                   }));
   }
-  std::vector<Variable> xs;
+  std::array<Variable, n> xs;
+  std::size_t count = 0;
   for (std::size_t i = 0; i < operands.size(); ++i) {
-    if ((wanted >> i & 1u) != 0) xs.push_back(operands[i]);
+    if ((wanted >> i & 1u) != 0) xs[count++] = operands[i];
   }
-  auto shared = std::make_shared<const Saved<n>>(std::move(saved));
-  return record(op, std::move(value),
-                jointly(
-                    std::move(xs),
-                    [shared](const Tensor& g, std::span<const bool>, std::span<Tensor> out) {
-                      shared->backward(g, out);
-                    },
-                    [shared, count = std::popcount(wanted)](const Variable& g) {
-                      std::vector<Variable> out;
-                      for (int i = 0; i < count; ++i) {
-                        out.push_back(shared->gradient(g, static_cast<std::size_t>(i)));
-                      }
-                      return out;
-                    }));
+  return record(
+      op, std::move(value),
+      jointly(std::span<const Variable>(xs).first(count), JointGradient<n>{std::move(saved), count}));
 }
 
 Variable apply(const Op& op, const FormulaPtr& formula, std::span<const Variable> operands) {

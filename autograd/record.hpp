@@ -4,6 +4,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <new>
 #include <span>
@@ -170,6 +171,7 @@ struct JointClosure : Closure {
   Differentiable differentiable;
 
   static constexpr bool twice = !std::is_same_v<Differentiable, std::nullptr_t>;
+  static constexpr bool both = std::is_invocable_r_v<std::vector<Variable>, Fused&, const Variable&>;
 
   JointClosure(Fused f, Differentiable d)
       : Closure{&instance}, fused(std::move(f)), differentiable(std::move(d)) {}
@@ -183,6 +185,10 @@ struct JointClosure : Closure {
     if constexpr (twice) {
       table.joint_variable = [](Closure* self, const Variable& g) -> std::vector<Variable> {
         return static_cast<JointClosure*>(self)->differentiable(g);
+      };
+    } else if constexpr (both) {
+      table.joint_variable = [](Closure* self, const Variable& g) -> std::vector<Variable> {
+        return static_cast<JointClosure*>(self)->fused(g);
       };
     }
     table.destroy = [](Closure* self) noexcept { static_cast<JointClosure*>(self)->~JointClosure(); };
@@ -282,7 +288,7 @@ Wrt<std::decay_t<Forms>...> wrt(const Variable& x, Forms&&... forms) {
 
 template <class Fused, class Differentiable>
 struct Jointly {
-  std::vector<Variable> inputs;
+  std::span<const Variable> inputs;
   Fused fused;
   Differentiable differentiable;
 };
@@ -290,14 +296,21 @@ struct Jointly {
 /// One kernel for the gradients of several inputs. `fused` is (const Tensor& g, std::span<const bool> wanted,
 /// std::span<Tensor> out): it sets out[i], of input i's shape, where wanted[i]. `differentiable`, where
 /// given, is (const Variable& g) -> std::vector<Variable> in differentiable ops, one an input: it serves the
-/// second derivative, which throws without it.
+/// second derivative, which throws without it. One object may have both calls, and share what they save. The
+/// inputs are looked at by `record`, in the same full expression.
 template <class Fused, class Differentiable = std::nullptr_t>
-Jointly<Fused, Differentiable> jointly(std::vector<Variable> inputs, Fused fused,
+Jointly<Fused, Differentiable> jointly(std::span<const Variable> inputs, Fused fused,
                                        Differentiable differentiable = nullptr) {
   static_assert(
       std::is_invocable_v<Fused&, const Tensor&, std::span<const bool>, std::span<Tensor>>,
       "jointly needs a closure (const Tensor& g, std::span<const bool> wanted, std::span<Tensor> out)");
-  return {std::move(inputs), std::move(fused), std::move(differentiable)};
+  return {inputs, std::move(fused), std::move(differentiable)};
+}
+template <class Fused, class Differentiable = std::nullptr_t>
+Jointly<Fused, Differentiable> jointly(std::initializer_list<Variable> inputs, Fused fused,
+                                       Differentiable differentiable = nullptr) {
+  return jointly(std::span<const Variable>(inputs.begin(), inputs.size()), std::move(fused),
+                 std::move(differentiable));
 }
 
 /// True when a tape records on this thread; an op whose closures would save much can return early otherwise.

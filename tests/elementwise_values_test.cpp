@@ -290,6 +290,21 @@ TEST_CASE("an element's value depends neither on its place nor on the threads", 
   });
 }
 
+TEST_CASE("fma rounds once where the processor can, in every kernel", "[elementwise]") {
+  for_every_instruction_set([] {
+    const std::string set = kernels::instruction_set();
+    if (set == "sse2") return;
+    for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
+      // (1 + eps)^2 - (1 + 2 eps) is eps^2, which the product alone rounds away.
+      const double eps = dtype == Dtype::f32 ? 0x1p-23 : 0x1p-52;
+      const Tensor x = full({40}, 1 + eps, dtype), y = fma(x, x, -(1 + 2 * eps));
+      INFO(set << " in " << name_of(dtype));
+      CHECK(y.at(0) == eps * eps);
+      CHECK(y.at(39) == eps * eps);
+    }
+  });
+}
+
 TEST_CASE("broadcast ops give the same bits for any number of threads", "[elementwise]") {
   std::mt19937_64 random(17);
   std::uniform_real_distribution<float> near(0.1F, 0.9F);

@@ -13,7 +13,7 @@ namespace {
 constexpr std::int64_t worth_keeping = 8;
 /// Up to here what is kept stays in the cache until backward. Beyond, memory is slower than computing again,
 /// and dearer.
-constexpr std::int64_t most_elements_kept = std::int64_t{1} << 18;
+constexpr std::int64_t most_elements_kept = std::int64_t{1} << 21;
 
 bool keeps(const Shape& shape) {
   return shape.size() <= most_elements_kept;

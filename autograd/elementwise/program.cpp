@@ -12,7 +12,7 @@ namespace gradus::detail {
 namespace {
 
 // Elements a block: a few rows of this length stay in the L1 cache beside the inputs' parts.
-constexpr std::int64_t block = 512;
+constexpr std::int64_t block = 1024;
 constexpr std::size_t most_arrays = Program::most_arrays;
 
 /// The arrays that a run reads and writes.

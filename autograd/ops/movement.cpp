@@ -109,8 +109,7 @@ Variable concat(std::span<const Variable> parts, int axis, Where where) {
       if (wanted[i]) out[i] = slice(g, axis, begin, begin + lengths[i]);
     }
   };
-  return record({"concat", where}, std::move(value),
-                jointly(std::vector<Variable>(parts.begin(), parts.end()), fused, differentiable));
+  return record({"concat", where}, std::move(value), jointly(parts, fused, differentiable));
 }
 
 Variable stack(std::span<const Variable> parts, int axis, Where where) {
@@ -125,8 +124,7 @@ Variable stack(std::span<const Variable> parts, int axis, Where where) {
       if (wanted[i]) out[i] = select(g, axis, static_cast<std::int64_t>(i));
     }
   };
-  return record({"stack", where}, std::move(value),
-                jointly(std::vector<Variable>(parts.begin(), parts.end()), fused, differentiable));
+  return record({"stack", where}, std::move(value), jointly(parts, fused, differentiable));
 }
 
 std::vector<Variable> split(const Variable& x, std::span<const std::int64_t> lengths, int axis, Where where) {

@@ -9,11 +9,11 @@ void adam(const AdamStep& s, const T* g, T* p, T* m, T* v, std::int64_t n) {
       root(static_cast<T>(1 / std::sqrt(s.correction2))), eps(static_cast<T>(s.eps));
   for_batches<T>(n, [&](std::int64_t i, auto load, auto store) {
     const B before = load(p + i);
-    const B slope = xsimd::fma(coupled, before, load(g + i));
-    const B first = xsimd::fma(rest1, slope, beta1 * load(m + i));
-    const B second = xsimd::fma(rest2 * slope, slope, beta2 * load(v + i));
+    const B slope = mul_add(coupled, before, load(g + i));
+    const B first = mul_add(rest1, slope, beta1 * load(m + i));
+    const B second = mul_add(rest2 * slope, slope, beta2 * load(v + i));
     store(first, m + i);
     store(second, v + i);
-    store(before * keep - rate * first / xsimd::fma(xsimd::sqrt(second), root, eps), p + i);
+    store(before * keep - rate * first / mul_add(xsimd::sqrt(second), root, eps), p + i);
   });
 }

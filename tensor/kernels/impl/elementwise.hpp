@@ -142,7 +142,7 @@ void ternary(Ternary op, const T* a, bool a_scalar, const T* b, bool b_scalar, c
   };
   switch (op) {
     case Ternary::fma:
-      return run([](B u, B v, B w) { return xsimd::fma(u, v, w); });
+      return run([](B u, B v, B w) { return mul_add(u, v, w); });
     case Ternary::where:
       return run([](B u, B v, B w) { return xsimd::select(u == B(0), w, v); });
   }
@@ -152,7 +152,7 @@ template <class T>
 void add_scaled(T scale, const T* x, T* y, std::int64_t n) {
   using B = Batch<T>;
   map(
-      n, y, [s = B(scale)](B v, B w) { return xsimd::fma(s, v, w); }, x, static_cast<const T*>(y));
+      n, y, [s = B(scale)](B v, B w) { return mul_add(s, v, w); }, x, static_cast<const T*>(y));
 }
 template <class T>
 void fill(T value, T* y, std::int64_t n) {

@@ -7,13 +7,13 @@ T dot(const T* a, const T* b, std::int64_t n) {
   std::int64_t i = 0;
   for (; i + 4 * lanes<T> <= n; i += 4 * lanes<T>) {
     for (int j = 0; j < 4; ++j) {
-      acc[j] = xsimd::fma(B::load_unaligned(a + i + j * lanes<T>), B::load_unaligned(b + i + j * lanes<T>),
-                          acc[j]);
+      acc[j] =
+          mul_add(B::load_unaligned(a + i + j * lanes<T>), B::load_unaligned(b + i + j * lanes<T>), acc[j]);
     }
   }
   for (; i < n; i += lanes<T>) {
     const std::int64_t left = n - i < lanes<T> ? n - i : lanes<T>;
-    acc[0] = xsimd::fma(load_part<T>(a + i, left), load_part<T>(b + i, left), acc[0]);
+    acc[0] = mul_add(load_part<T>(a + i, left), load_part<T>(b + i, left), acc[0]);
   }
   alignas(64) T parts[lanes<T>];
   ((acc[0] + acc[1]) + (acc[2] + acc[3])).store_aligned(parts);
@@ -28,7 +28,7 @@ void finish_batch(const Batch<T>& sum, T* to, std::int64_t left, T alpha, T beta
   using B = Batch<T>;
   const auto finished = [&](const B& before, const B& added) {
     const B scaled = alpha == T{1} ? sum : sum * B(alpha);
-    const B with = beta == T{0} ? scaled : xsimd::fma(B(beta), before, scaled);
+    const B with = beta == T{0} ? scaled : mul_add(B(beta), before, scaled);
     return with + added;
   };
   if (left >= lanes<T>) {
@@ -60,8 +60,8 @@ void tile(std::int64_t k, const T* a, const T* b, T* c, std::int64_t ldc, std::i
 #pragma GCC unroll 16
     for (int i = 0; i < tile_rows; ++i) {
       const B av(a[i]);
-      acc[i][0] = xsimd::fma(av, b0, acc[i][0]);
-      acc[i][1] = xsimd::fma(av, b1, acc[i][1]);
+      acc[i][0] = mul_add(av, b0, acc[i][0]);
+      acc[i][1] = mul_add(av, b1, acc[i][1]);
     }
     a += tile_rows;
     b += width;
@@ -88,7 +88,7 @@ void small_rows(const SmallProduct<T>& s, std::int64_t row, const T* panel, std:
   for (std::int64_t p = 0; p < s.k; ++p) {
     const B b = B::load_aligned(panel + p * lanes<T>);
 #pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i) acc[i] = xsimd::fma(B(a[i * s.a_row + p * s.a_col]), b, acc[i]);
+    for (int i = 0; i < Rows; ++i) acc[i] = mul_add(B(a[i * s.a_row + p * s.a_col]), b, acc[i]);
   }
 #pragma GCC unroll 8
   for (int i = 0; i < Rows; ++i) {

@@ -52,6 +52,6 @@ constexpr T log2_e = static_cast<T>(1.4426950408889634);
 template <class T, std::size_t N>
 [[gnu::always_inline]] inline Batch<T> polynomial(const Batch<T>& x, const T (&c)[N]) {
   Batch<T> sum(c[N - 1]);
-  for (std::size_t k = N - 1; k-- > 0;) sum = xsimd::fma(sum, x, Batch<T>(c[k]));
+  for (std::size_t k = N - 1; k-- > 0;) sum = mul_add(sum, x, Batch<T>(c[k]));
   return sum;
 }

@@ -12,7 +12,7 @@ namespace math {
   // log(erfc(x)) from there to 3.93, where erf is 1 to the nearest number (0.03 ulp of erf)
   const B g = polynomial<float>(a, {-0x1.c181ccp-13F, -0x1.20aa48p+0F, -0x1.464ddcp-1F, -0x1.a93ba6p-4F,
                                     0x1.6b413ep-6F, -0x1.8d0b9cp-9F, 0x1.97e7acp-13F});
-  const B small = xsimd::fma(a, p, a), large = B(1) - exp_rough(g);
+  const B small = mul_add(a, p, a), large = B(1) - exp_rough(g);
   return xsimd::copysign(xsimd::select(magnitude < B(0.93F), small, large), x);
 }
 

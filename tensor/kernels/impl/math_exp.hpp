@@ -11,10 +11,10 @@ struct Reduced {
 template <class T>
 [[gnu::always_inline]] inline Reduced<T> reduce(const Batch<T>& x, int offset) {
   const Batch<T> shift(rounder<T> + static_cast<T>(offset));
-  const Batch<T> rounded = xsimd::fma(x, Batch<T>(log2_e<T>), shift);
+  const Batch<T> rounded = mul_add(x, Batch<T>(log2_e<T>), shift);
   const Batch<T> n = rounded - shift;
-  const Batch<T> r = xsimd::fnma(n, Batch<T>(ln2_high<T>), x);
-  return {xsimd::fnma(n, Batch<T>(ln2_low<T>), r), bits_of<T>(rounded)};
+  const Batch<T> r = sub_product(n, Batch<T>(ln2_high<T>), x);
+  return {sub_product(n, Batch<T>(ln2_low<T>), r), bits_of<T>(rounded)};
 }
 /// The power of two whose biased exponent stands in the lowest bits.
 template <class T>
@@ -28,13 +28,13 @@ template <class T>
   if constexpr (sizeof(T) == 4) {
     const auto q = polynomial<T>(
         r, {0x1p-1F, 0x1.555556p-3F, 0x1.5555p-5F, 0x1.110fc4p-7F, 0x1.6d30b6p-10F, 0x1.a2d472p-13F});
-    return xsimd::fma(r * r, q, r);
+    return mul_add(r * r, q, r);
   } else {
     const auto q = polynomial<T>(
         r, {0x1.0000000000001p-1, 0x1.5555555555558p-3, 0x1.5555555553c97p-5, 0x1.111111110f8bbp-7,
             0x1.6c16c178ca27p-10, 0x1.a01a01afcd23bp-13, 0x1.a019b83817715p-16, 0x1.71ddf73e37075p-19,
             0x1.28926f70d3b7fp-22, 0x1.af62580942d13p-26});
-    return xsimd::fma(r * r, q, r);
+    return mul_add(r * r, q, r);
   }
 }
 
@@ -43,7 +43,7 @@ template <class T>
   const auto [r, n] = reduce<float>(x, Format<float>::bias);
   const auto q =
       polynomial<float>(r, {0x1p-1F, 0x1.5554dcp-3F, 0x1.5554e8p-5F, 0x1.120c6cp-7F, 0x1.6d4e94p-10F});
-  return (Batch<float>(1) + xsimd::fma(r * r, q, r)) * power_of_two<float>(n);
+  return (Batch<float>(1) + mul_add(r * r, q, r)) * power_of_two<float>(n);
 }
 
 /// Where exp is 0 and infinity to the nearest number of T.
@@ -71,7 +71,7 @@ template <class T>
 [[gnu::always_inline]] inline Batch<T> expm1_above(const Batch<T>& x) {
   const auto [r, n] = reduce<T>(xsimd::min(Batch<T>(exp_most<T>), x), Format<T>::bias - 1);
   const Batch<T> half_scale = power_of_two<T>(n);
-  const Batch<T> half = xsimd::fma(half_scale, expm1_reduced<T>(r), half_scale - Batch<T>(T(0.5)));
+  const Batch<T> half = mul_add(half_scale, expm1_reduced<T>(r), half_scale - Batch<T>(T(0.5)));
   return half + half;
 }
 template <class T>
@@ -87,7 +87,7 @@ template <class T>
   const Batch<T> one(1), e = exp_below<T>(-xsimd::abs(x));
   const Batch<T> y = xsimd::select(x < Batch<T>(0), e, one) / (one + e);
   // Far below 0, the rounding of 1 + e counts less in e - e y than in e / (1 + e).
-  return xsimd::select(x < Batch<T>(T(-0.7)), xsimd::fnma(e, y, e), y);
+  return xsimd::select(x < Batch<T>(T(-0.7)), sub_product(e, y, e), y);
 }
 
 template <class T>
@@ -103,7 +103,7 @@ template <class T>
     const Batch<T> s = a * a;
     const auto p = polynomial<T>(
         s, {-0x1.555532p-2F, 0x1.110722p-3F, -0x1.b83bd4p-5F, 0x1.52238cp-6F, -0x1.75d636p-8F});  // 0.07 ulp
-    const Batch<T> small = xsimd::fma(a * s, p, a);
+    const Batch<T> small = mul_add(a * s, p, a);
     return xsimd::copysign(xsimd::select(magnitude < Batch<T>(T(0.625)), small, large), x);
   }
 }

@@ -30,26 +30,26 @@ template <class T>
     const auto p =
         polynomial<T>(f, {0x1.555554p-2F, -0x1.ffffe6p-3F, 0x1.999d2ap-3F, -0x1.556288p-3F, 0x1.23de4p-3F,
                           -0x1.fbbf2ep-4F, 0x1.dc75e8p-4F, -0x1.ddb2cep-4F, 0x1.2cb40ep-4F});  // 0.08 ulp
-    return xsimd::fma(f * f * f, p, correction) - half_square;
+    return mul_add(f * f * f, p, correction) - half_square;
   } else {
     // With s = f / (2 + f), log(1 + f) = 2 atanh(s) = f - f^2/2 + s (f^2/2 + s^2 q(s^2)).
     const Batch<T> s = f / (Batch<T>(2) + f), z = s * s;
     const auto q = polynomial<T>(
         z, {0x1.5555555555558p-1, 0x1.9999999995137p-2, 0x1.2492492e2e9c6p-2, 0x1.c71c6290f394dp-3,
             0x1.7462cd8470009p-3, 0x1.39fb1a4ee2483p-3, 0x1.2b81043383238p-3});  // below 0.01 ulp
-    return xsimd::fma(s, xsimd::fma(z, q, half_square), correction) - half_square;
+    return mul_add(s, mul_add(z, q, half_square), correction) - half_square;
   }
 }
 
 /// e ln 2 + log(1 + f) + correction
 template <class T>
 [[gnu::always_inline]] inline Batch<T> log_of(const Decomposed<T>& x, const Batch<T>& correction) {
-  const Batch<T> low = xsimd::fma(x.e, Batch<T>(ln2_low<T>), correction);
-  return xsimd::fma(x.e, Batch<T>(ln2_high<T>), x.f + log1p_rest<T>(x.f, low));
+  const Batch<T> low = mul_add(x.e, Batch<T>(ln2_low<T>), correction);
+  return mul_add(x.e, Batch<T>(ln2_high<T>), x.f + log1p_rest<T>(x.f, low));
 }
 template <class T>
 [[gnu::always_inline]] inline Batch<T> log2_of(const Decomposed<T>& x) {
-  return xsimd::fma(x.f + log1p_rest<T>(x.f, Batch<T>(0)), Batch<T>(log2_e<T>), x.e);
+  return mul_add(x.f + log1p_rest<T>(x.f, Batch<T>(0)), Batch<T>(log2_e<T>), x.e);
 }
 
 /// f(decomposed x) where x > 0, with the values of a logarithm elsewhere.

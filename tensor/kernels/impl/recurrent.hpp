@@ -6,7 +6,7 @@ void lstm_forward(T* gates, const T* c_before, T* c, T* tanh_c, T* h, std::int64
     T* const at = gates + j;
     const auto i = math::sigmoid<T>(load(at)), f = math::sigmoid<T>(load(at + hidden));
     const auto g = math::tanh<T>(load(at + 2 * hidden)), o = math::sigmoid<T>(load(at + 3 * hidden));
-    const auto cell = xsimd::fma(f, load(c_before + j), i * g);
+    const auto cell = mul_add(f, load(c_before + j), i * g);
     const auto t = math::tanh<T>(cell);
     store(i, at);
     store(f, at + hidden);

@@ -25,7 +25,7 @@ double sum(const T* x, std::int64_t n) {
 }
 template <class T>
 double sum_squares(const T* x, std::int64_t n) {
-  return sum_of(x, n, [](Batch<T> v, Batch<T> acc) { return xsimd::fma(v, v, acc); });
+  return sum_of(x, n, [](Batch<T> v, Batch<T> acc) { return mul_add(v, v, acc); });
 }
 
 /// The product in double, with eight accumulators.

@@ -117,7 +117,7 @@ void softmax_backward_columns(Softmax kind, const T* g, const T* y, T* dx, std::
     B total(0);
     for (std::int64_t r = 0; r < rows; ++r) {
       const B gv = load(g + c + r * stride);
-      total = logarithm ? total + gv : xsimd::fma(gv, load(y + c + r * stride), total);
+      total = logarithm ? total + gv : mul_add(gv, load(y + c + r * stride), total);
     }
     for (std::int64_t r = 0; r < rows; ++r) {
       const B gv = load(g + c + r * stride), yv = load(y + c + r * stride);

@@ -86,7 +86,7 @@ Variable scatter_add(const Variable& x, int axis, const Indices& ids, const Vari
 }
 
 Variable take_along(const Variable& x, int axis, const Indices& ids, Where where) {
-  const Shape out = located(where, [&] { return take_along(x.value(), axis, ids).shape(); });
+  const Shape out = located(where, [&] { return detail::taken_along(x.shape(), axis, ids); });
   const Variable wide = broadcast_to(x, out.with(axis, x.dim(axis)), where);
   return gather(wide, axis, broadcast_to(ids, out), where);
 }

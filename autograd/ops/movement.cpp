@@ -244,7 +244,7 @@ Variable repeat(const Variable& x, std::span<const std::int64_t> counts, Where w
 }
 
 Variable repeat_interleave(const Variable& x, std::int64_t count, int axis, Where where) {
-  const Shape repeated = located(where, [&] { return repeat_interleave(x.value(), count, axis).shape(); });
+  const Shape repeated = located(where, [&] { return detail::interleaved(x.shape(), count, axis); });
   const Runs r = runs_at(x.shape(), x.shape().normalize_axis(axis));
   const Variable apart = reshape(x, Shape{r.outer * r.length, 1, r.inner}, where);
   return reshape(broadcast_to(apart, {r.outer * r.length, count, r.inner}, where), repeated, where);
@@ -268,7 +268,7 @@ Variable place_diagonal(const Variable& x, const Shape& shape, DiagonalOptions o
 
 Variable diag(const Variable& x, int offset, Where where) {
   if (x.rank() == 2) return diagonal(x, {.offset = offset}, where);
-  const Shape shape = located(where, [&] { return diag(x.value(), offset).shape(); });
+  const Shape shape = located(where, [&] { return detail::diag_matrix(x.shape(), offset); });
   return place_diagonal(x, shape, {.offset = offset}, where);
 }
 

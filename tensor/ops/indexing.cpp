@@ -191,15 +191,18 @@ void scatter_add(Tensor& sum, int axis, const Indices& ids, const Tensor& x) {
   });
 }
 
+Shape detail::taken_along(const Shape& shape, int axis, const Indices& ids) {
+  if (ids.rank() != shape.rank()) {
+    fail<ShapeError>("take_along: ids of shape {} for a tensor of shape {}; they must have one rank",
+                     ids.shape(), shape);
+  }
+  return broadcast_shapes("take_along", shape.with(axis, 1), ids.shape().with(axis, 1))
+      .with(axis, ids.dim(axis));
+}
+
 Tensor take_along(const Tensor& x, int axis, const Indices& ids) {
   axis = x.shape().normalize_axis(axis);
-  if (ids.rank() != x.rank()) {
-    fail<ShapeError>("take_along: ids of shape {} for a tensor of shape {}; they must have one rank",
-                     ids.shape(), x.shape());
-  }
-  const Shape out = broadcast_shapes("take_along", x.shape().with(axis, 1), ids.shape().with(axis, 1))
-                        .with(axis, ids.dim(axis));
-  const Indices wide = broadcast_to(ids, out);
+  const Indices wide = broadcast_to(ids, detail::taken_along(x.shape(), axis, ids));
   check_ids("take_along", ids, x.dim(axis));
   return gather_lanes(x, axis, wide, lanes("take_along", x.shape(), axis, wide, true));
 }

@@ -43,6 +43,8 @@ Indices broadcast_to(const Indices& ids, const Shape& shape);
 void check_ids(const char* op, const Indices& ids, std::int64_t length);
 
 namespace detail {
+/// The shape of the result of take_along.
+Shape taken_along(const Shape& shape, int axis, const Indices& ids);
 /// The ids that repeat_interleave selects along an axis of that length.
 Indices interleaved_ids(const Indices& counts, std::int64_t length);
 }  // namespace detail

@@ -362,11 +362,10 @@ Tensor repeat(const Tensor& x, std::span<const std::int64_t> counts) {
 }
 
 Tensor repeat_interleave(const Tensor& x, std::int64_t count, int axis) {
-  if (count < 0) fail<ShapeError>("repeat_interleave: a count of {}", count);
-  axis = x.shape().normalize_axis(axis);
-  const Runs r = runs_at(x.shape(), axis);
+  const Shape repeated = detail::interleaved(x.shape(), count, axis);
+  const Runs r = runs_at(x.shape(), x.shape().normalize_axis(axis));
   return broadcast_to(x.reshape({r.outer * r.length, 1, r.inner}), {r.outer * r.length, count, r.inner})
-      .reshape(x.shape().with(axis, r.length * count));
+      .reshape(repeated);
 }
 
 Tensor diagonal(const Tensor& x, DiagonalOptions options) {
@@ -379,9 +378,7 @@ void add_to_diagonal(Tensor& sum, const Tensor& x, DiagonalOptions options) {
 
 Tensor diag(const Tensor& x, int offset) {
   if (x.rank() == 2) return diagonal(x, {.offset = offset});
-  if (x.rank() != 1) fail<ShapeError>("diag: a tensor of shape {}; give a vector or a matrix", x.shape());
-  const std::int64_t rows = x.dim(0) + std::abs(offset);
-  Tensor out = zeros({rows, rows}, x.dtype());
+  Tensor out = zeros(detail::diag_matrix(x.shape(), offset), x.dtype());
   add_to_diagonal(out, x, {.offset = offset});
   return out;
 }
@@ -484,6 +481,17 @@ void check_padding(const Shape& shape, std::span<const Padding> widths) {
       fail<ShapeError>("pad: {} and {} entries around an axis; slice takes some away", width.before,
                        width.after);
   }
+}
+
+Shape interleaved(const Shape& shape, std::int64_t count, int axis) {
+  if (count < 0) fail<ShapeError>("repeat_interleave: a count of {}", count);
+  return shape.with(axis, shape[axis] * count);
+}
+
+Shape diag_matrix(const Shape& shape, int offset) {
+  if (shape.rank() != 1) fail<ShapeError>("diag: a tensor of shape {}; give a vector or a matrix", shape);
+  const std::int64_t rows = shape[0] + std::abs(offset);
+  return {rows, rows};
 }
 
 void check_counts(const Shape& shape, std::span<const std::int64_t> counts) {

@@ -143,6 +143,9 @@ std::vector<std::int64_t> chunk_lengths(const Shape& shape, std::int64_t parts, 
 /// Where each entry of a padded axis comes from, for reflect and replicate.
 std::vector<std::int32_t> padded_sources(PadMode mode, std::int64_t length, Padding width);
 void check_padding(const Shape& shape, std::span<const Padding> widths);
+/// The shapes of the results of repeat_interleave, and of diag for a vector.
+Shape interleaved(const Shape& shape, std::int64_t count, int axis);
+Shape diag_matrix(const Shape& shape, int offset);
 void check_counts(const Shape& shape, std::span<const std::int64_t> counts);
 }  // namespace detail
 

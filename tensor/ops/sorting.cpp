@@ -31,7 +31,8 @@ Indices order(const Tensor& x, int axis, std::int64_t k, bool descending) {
   const auto sort_lanes = [&]<class T>(T) {
     using Key = decltype(key_of(T{}));
     const T* const from = x.data<T>();
-    const std::int64_t cost = r.length * std::bit_width(static_cast<std::uint64_t>(r.length));
+    const auto levels = static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(r.length)));
+    const std::int64_t cost = r.length * levels;
     parallel::for_range(r.outer * r.inner, cost, [&](std::int64_t begin, std::int64_t end) {
       // Ids in the pairs make every order strict, so that the fast, unstable sorts give the stable one.
       std::vector<std::pair<Key, std::int32_t>> lane(static_cast<std::size_t>(r.length));

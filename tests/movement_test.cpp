@@ -171,3 +171,28 @@ TEST_CASE("a thousand parts on a tape each get their gradient", "[movement]") {
   }
   CHECK_THROWS_WITH(roll(parts[0], 1, 3), Contains("movement_test.cpp:") && Contains("axis 3"));
 }
+
+TEST_CASE("permute, concat and stack equal loops", "[movement]") {
+  for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
+    for (const Shape& shape : {Shape{2, 3, 4}, Shape{1, 3, 2}, Shape{2, 0, 3}}) {
+      const Tensor x = counted(shape, dtype);
+      CHECK(identical(permute(x, {-1, 0, 1}),
+                      built({shape[2], shape[0], shape[1]}, dtype, [&](const MultiIndex& i) {
+                        return at(x, {i[1], i[2], i[0]});
+                      })));
+      for (int axis = -3; axis < 3; ++axis) {
+        const int a = shape.normalize_axis(axis);
+        CHECK(identical(concat({x, x}, axis), built(shape.with(a, 2 * shape[a]), dtype, [&](MultiIndex i) {
+                          i[u(a)] %= shape[a];
+                          return at(x, i);
+                        })));
+        CHECK(identical(stack({x, x}, a), built(shape.inserted(a, 2), dtype, [&](MultiIndex i) {
+                          i.erase(i.begin() + a);
+                          return at(x, i);
+                        })));
+      }
+    }
+  }
+  CHECK_THROWS_WITH(concat({zeros({2}), zeros({2, 1})}, 0), Contains("part 1 of shape (2, 1)"));
+  CHECK_THROWS_AS(concat({zeros({2}), zeros({2}, Dtype::f64)}, 0), DtypeError);
+}

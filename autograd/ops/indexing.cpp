@@ -41,7 +41,7 @@ Variable gather_rows(const Variable& table, const Indices& ids, Where where) {
 Variable scatter_rows(const Variable& values, const Indices& ids, std::int64_t height, Where where) {
   located(where, [&] { check_rows(values.shape(), ids); });
   const Rows rows = flat_rows(values.value(), ids, height);
-  Tensor value = zeros(rows.values.shape().with(0, height), values.dtype());
+  Tensor value = located(where, [&] { return zeros(rows.values.shape().with(0, height), values.dtype()); });
   located(where, [&] { scatter_add_rows(value, rows.ids, rows.values); });
   return record({"scatter_rows", where}, std::move(value),
                 wrt(values, [ids](const Variable& g) { return gather_rows(g, ids); }));

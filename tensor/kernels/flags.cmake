@@ -2,6 +2,11 @@ if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=[a-z,]*undefined")
   # These checks keep every register tile in memory, and the address sanitizer sees what they would see.
   set(checks ";-fno-sanitize=null,alignment,bounds,object-size")
 endif()
+if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=[a-z,]*address")
+  # Thousands of inlined temporaries, each watched on the stack, take the compiler minutes; the heap, where tensors
+  # are, is watched all the same.
+  list(APPEND checks "--param=asan-stack=0" -fno-sanitize-address-use-after-scope)
+endif()
 # GCC would contract a * b + c differently from one copy of an inlined function to the next, and an element's value
 # would depend on where it stands; what should be one multiply-add says so.
 set(exact ";-ffp-contract=off")

@@ -55,6 +55,7 @@
 #include "tensor/error.hpp"
 #include "tensor/error_context.hpp"
 #include "tensor/indices.hpp"
+#include "tensor/named_axis.hpp"
 #include "tensor/npy.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/ops/conv.hpp"

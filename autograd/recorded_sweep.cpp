@@ -192,6 +192,7 @@ class PathSweep {
 
 std::vector<Variable> sweep_paths(TapeStorage& tape, std::span<const PathStart> starts,
                                   std::span<const std::uint32_t> wanted, PathOptions options) {
+  const TapeStorage::Sweeping sweeping(tape);
   PathSweep sweep(tape, starts, wanted, options);
   if (options.record) {
     sweep.run(starts);

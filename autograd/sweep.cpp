@@ -182,6 +182,7 @@ class Sweep {
 }  // namespace
 
 GradientList sweep(TapeStorage& tape, std::uint32_t last, Tensor seed, bool keep) {
+  const TapeStorage::Sweeping sweeping(tape);
   return Sweep(tape, keep).run(last, std::move(seed));
 }
 

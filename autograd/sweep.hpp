@@ -35,13 +35,24 @@ std::vector<Variable> sweep_paths(TapeStorage& tape, std::span<const PathStart> 
 /// Rethrows the current exception, saying what was being differentiated.
 [[noreturn]] void rethrow_while_differentiating(const TapeStorage& tape, const Node& node);
 
-/// The gradient as the input takes it: summed over what was broadcast. Throws DtypeError.
+inline bool broadcasts_to(const Shape& from, const Shape& to) {
+  bool fits = from.rank() <= to.rank();
+  for (int i = 1; fits && i <= from.rank(); ++i) fits = from[-i] == to[-i] || from[-i] == 1;
+  return fits;
+}
+
+/// The gradient as the input takes it: summed over what was broadcast. Throws DtypeError, ShapeError.
 template <class T>
 T fitted(T g, const Shape& shape, Dtype dtype) {
   if (g.dtype() != dtype) {
     fail<DtypeError>("the gradient is {}, the input {}", name_of(g.dtype()), name_of(dtype));
   }
   if (g.shape() == shape) return g;
+  if (!broadcasts_to(shape, g.shape())) {
+    fail<ShapeError>(
+        "the gradient has the shape {}, the input {}; axes that were broadcast are summed, no others",
+        g.shape(), shape);
+  }
   T summed = sum_to(g, shape);
   return summed;
 }

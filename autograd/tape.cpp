@@ -173,6 +173,11 @@ Gradients Tape::backward(const Variable& loss, BackwardOptions options, Where wh
     fail<ShapeError>("backward at {}: the loss has shape {}; take the mean or sum to get one number",
                      where.text(), loss.shape());
   }
+  if (storage_->sweeps > 0) {
+    fail<TapeError>(
+        "backward at {}: called from a gradient's closure, while this tape is being differentiated",
+        where.text());
+  }
   const Place place = loss.place();
   if (place.tape == Place::constant) {
     fail<TapeError>(

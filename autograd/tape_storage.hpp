@@ -159,6 +159,19 @@ struct TapeStorage : TapeHead {
   Others others = Others::usual;
   std::vector<Captured> captured;
   Plant* plant = nullptr;
+  int sweeps = 0;  // under way
+
+  /// While it lives a sweep reads the nodes, which nobody may take away.
+  class Sweeping {
+   public:
+    explicit Sweeping(TapeStorage& tape) : tape_(tape) { ++tape_.sweeps; }
+    ~Sweeping() { --tape_.sweeps; }
+    Sweeping(const Sweeping&) = delete;
+    Sweeping& operator=(const Sweeping&) = delete;
+
+   private:
+    TapeStorage& tape_;
+  };
 
   std::uint32_t other_node(const Variable& x, const Op& used_by);
   /// A leaf: named for what it is, at the place of the op that used it first.

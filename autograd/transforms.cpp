@@ -49,6 +49,7 @@ class Call {
     TapeStorage& tape = *active_tape();
     if (own_) tape.others = Others::constants;
     begin_ = static_cast<std::uint32_t>(tape.nodes.size());
+    const std::uint32_t serial = tape.serial;
     if (f.captures()) {
       for (const Variable& x : xs) nodes_.push_back(captured(tape, x));
       y_ = f({});
@@ -57,6 +58,13 @@ class Call {
       for (const Variable& x : xs) fresh.push_back(enter(tape, x));
       for (const Variable& x : fresh) nodes_.push_back(x.place().index);
       y_ = f(fresh);
+    }
+    if (active_tape() != &tape || tape.serial != serial) {
+      fail<TapeError>(
+          "{} at {}: f consumed the tape that it was recorded on, or made a tape or pause that still lives; "
+          "it "
+          "may use tapes of its own that end with it",
+          verb, where.text());
     }
     if (!y_.value().defined())
       fail<ArgumentError>("{} at {}: f returned an undefined Variable", verb, where.text());

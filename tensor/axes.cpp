@@ -37,6 +37,7 @@ AxisSet Axes::of(const char* op, const Shape& shape) const {
   for (int i = 0; i < shape.rank() && count_ == all; ++i) out.add(i);
   for (int i = 0; i < count_; ++i) {
     const int axis = axes_[static_cast<std::size_t>(i)];
+    if (shape.rank() == 0) fail<ShapeError>("{}: axis {} of a scalar, which has none", op, axis);
     if (axis < -shape.rank() || axis >= shape.rank()) {
       fail<ShapeError>("{}: axis {} of a tensor of shape {}; its axes go from {} to {}", op, axis, shape,
                        -shape.rank(), shape.rank() - 1);

@@ -188,6 +188,7 @@ TEST_CASE("the gradient of det is right where the matrix is singular, at second 
       matrix({0, 0, 0, 0}, 2),
       matrix({1, 2, 3, 2, 4, 6, 1, 0, 1}, 3),   // rank 2
       matrix({1, 2, 3, 2, 4, 6, 4, 8, 12}, 3),  // rank 1
+      matrix({1, 2, 3, 4, 5, 6, 7, 8, 9}, 3),   // rank 2, but for rounding errors
       stack(std::array{matrix({1, 2, 2, 4}, 2), matrix({1, 2, 3, 4}, 2)}),
   };
   for (const Tensor& a : singular) {

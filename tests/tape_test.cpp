@@ -147,11 +147,29 @@ TEST_CASE("an error while differentiating names the op and where it was recorded
   const Variable wrong_shape =
       record("badly_shaped", x.value(), wrt(x, [](const Tensor&) { return zeros({2}, Dtype::f64); }));
   CHECK_THROWS_WITH(tape.backward(sum(wrong_shape)),
-                    Contains("while differentiating badly_shaped, recorded at tape_test.cpp:"));
+                    Contains("while differentiating badly_shaped, recorded at tape_test.cpp:") &&
+                        Contains("the gradient has the shape (2,), the input (3,)"));
   const Variable y = tape.watch(Tensor::of({1, 2, 3}, Dtype::f64));
   const Variable wrong_dtype =
       record("badly_typed", y.value(), wrt(y, [](const Tensor& g) { return g.to(Dtype::f32); }));
   CHECK_THROWS_WITH(tape.backward(sum(wrong_dtype)), Contains("badly_typed") && Contains("f32"));
+}
+
+TEST_CASE("backward within a gradient of the same tape is an error", "[tape]") {
+  for (const bool keep : {false, true}) {
+    Tape tape;
+    const Variable x = tape.watch(Tensor::of({1, 2}));
+    const Variable other = sum(x * x);
+    const Variable y = record("greedy", x.value(), wrt(x, [&](const Variable& g) {
+                                tape.backward(other, {.keep = keep});
+                                return g;
+                              }));
+    const Variable loss = sum(y * y);
+    if (!keep) CHECK_THROWS_WITH(grad(loss, x), Contains("greedy") && Contains("closure"));
+    CHECK_THROWS_WITH(tape.backward(loss), Contains("greedy") && Contains("closure"));
+    const Variable z = tape.watch(Tensor::of({3}));
+    CHECK(tape.backward(sum(z * z))[z].item() == 6);
+  }
 }
 
 TEST_CASE("an op's own error names the op and both shapes", "[tape]") {

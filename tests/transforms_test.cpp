@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <optional>
 
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/elementwise.hpp"
@@ -410,6 +411,33 @@ TEST_CASE("errors of transforms name the place, both shapes and the remedy", "[t
   };
   CHECK(vjp(once, x, x).second.value().text() == "[2, 4, 6]");  // the first order needs no second
   CHECK_THROWS_WITH(jvp(once, x, x), Contains("only_once") && Contains("transforms_test.cpp"));
+  // What f leaves active is not what it was recorded on.
+  std::optional<Tape> left;
+  std::optional<PauseRecording> paused;
+  const auto leaves_tape = [&](const Variable& in) {
+    const Variable y = sum(in * in);
+    left.emplace();
+    return y;
+  };
+  const auto leaves_pause = [&](const Variable& in) {
+    const Variable y = sum(in * in);
+    paused.emplace();
+    return y;
+  };
+  CHECK_THROWS_WITH(grad(leaves_tape, x),
+                    Contains("grad at transforms_test.cpp:") && Contains("still lives"));
+  left.reset();
+  CHECK_THROWS_WITH(grad(leaves_pause, x), Contains("still lives"));
+  paused.reset();
+  {
+    Tape tape;
+    const Variable watched = tape.watch(Tensor::of({1, 2}));
+    const auto consumes = [&](const Variable&) {
+      tape.backward(sum(watched));
+      return sum(tape.watch(Tensor::of({3})));
+    };
+    CHECK_THROWS_WITH(grad(consumes, watched), Contains("consumed the tape"));
+  }
   // An error leaves everything usable, and no tape active.
   CHECK((x * x).is_constant());
   CHECK_THROWS_AS(grad([](const Variable&) -> Variable { throw NumericError("mine"); }, x), NumericError);

@@ -2,6 +2,7 @@
 
 #include "autograd/elementwise/derivatives.hpp"
 #include "autograd/elementwise/pull.hpp"
+#include "autograd/located.hpp"
 #include "autograd/ops/elementwise.hpp"
 #include "autograd/record.hpp"
 #include "tensor/ops/elementwise.hpp"
@@ -80,8 +81,16 @@ auto second_closure(const A& a, const B& b) {
   }
 }
 
+/// The op on the operands' tensors; its errors tell the place of the call.
+using TensorBinary = Tensor (*)(const TensorOperand&, const TensorOperand&);
+Tensor computed(TensorBinary compute, const VariableOperand& a, const VariableOperand& b) {
+  return located(a.where, [&] { return compute(plain(a), plain(b)); });
+}
+
 template <Binary op>
-Variable record_binary(const char* name, const VariableOperand& a, const VariableOperand& b, Tensor value) {
+Variable record_binary(const char* name, const VariableOperand& a, const VariableOperand& b,
+                       TensorBinary compute) {
+  Tensor value = computed(compute, a, b);
   if (!recording()) return Variable(std::move(value));
   const Op at = op_at(name, a);
   const Variable &x = a.variable, &y = b.variable;
@@ -93,50 +102,52 @@ Variable record_binary(const char* name, const VariableOperand& a, const Variabl
 }  // namespace
 
 Variable operator+(const VariableOperand& a, const VariableOperand& b) {
-  return record_binary<Binary::add>("add", a, b, plain(a) + plain(b));
+  return record_binary<Binary::add>("add", a, b, operator+);
 }
 Variable operator-(const VariableOperand& a, const VariableOperand& b) {
-  return record_binary<Binary::sub>("sub", a, b, plain(a) - plain(b));
+  return record_binary<Binary::sub>("sub", a, b, operator-);
 }
 Variable operator*(const VariableOperand& a, const VariableOperand& b) {
-  return record_binary<Binary::mul>("mul", a, b, plain(a) * plain(b));
+  return record_binary<Binary::mul>("mul", a, b, operator*);
 }
 Variable operator/(const VariableOperand& a, const VariableOperand& b) {
-  return record_binary<Binary::div>("div", a, b, plain(a) / plain(b));
+  return record_binary<Binary::div>("div", a, b, operator/);
 }
 Variable operator-(const VariableOperand& x) {
-  return record(op_at("neg", x), -plain(x), wrt(x.variable, [](const Variable& g) { return -g; }));
+  return record(op_at("neg", x), located(x.where, [&] { return -plain(x); }),
+                wrt(x.variable, [](const Variable& g) { return -g; }));
 }
 
 Variable maximum(const VariableOperand& a, const VariableOperand& b) {
-  return record_binary<Binary::maximum>("maximum", a, b, maximum(plain(a), plain(b)));
+  return record_binary<Binary::maximum>("maximum", a, b, maximum);
 }
 Variable minimum(const VariableOperand& a, const VariableOperand& b) {
-  return record_binary<Binary::minimum>("minimum", a, b, minimum(plain(a), plain(b)));
+  return record_binary<Binary::minimum>("minimum", a, b, minimum);
 }
 Variable pow(const VariableOperand& a, const VariableOperand& b) {
-  return record_binary<Binary::pow>("pow", a, b, pow(plain(a), plain(b)));
+  return record_binary<Binary::pow>("pow", a, b, pow);
 }
 Variable atan2(const VariableOperand& y, const VariableOperand& x) {
-  return record_binary<Binary::atan2>("atan2", y, x, atan2(plain(y), plain(x)));
+  return record_binary<Binary::atan2>("atan2", y, x, atan2);
 }
 Variable fmod(const VariableOperand& a, const VariableOperand& b) {
-  return record_binary<Binary::fmod>("fmod", a, b, fmod(plain(a), plain(b)));
+  return record_binary<Binary::fmod>("fmod", a, b, fmod);
 }
 
 Variable where(const VariableOperand& condition, const VariableOperand& a, const VariableOperand& b) {
   const Variable c =
       condition.is_number() ? Variable(Tensor::scalar(condition.number())) : condition.variable;
-  return record(op_at("where", condition), where(plain(condition), plain(a), plain(b)),
+  return record(op_at("where", condition),
+                located(condition.where, [&] { return where(plain(condition), plain(a), plain(b)); }),
                 wrt(a.variable, [c](const Variable& g) { return where(c, g, 0); }),
                 wrt(b.variable, [c](const Variable& g) { return where(c, 0, g); }));
 }
 
 Variable less(const VariableOperand& a, const VariableOperand& b) {
-  return Variable(less(plain(a), plain(b)));
+  return Variable(computed(less, a, b));
 }
 Variable less_equal(const VariableOperand& a, const VariableOperand& b) {
-  return Variable(less_equal(plain(a), plain(b)));
+  return Variable(computed(less_equal, a, b));
 }
 Variable greater(const VariableOperand& a, const VariableOperand& b) {
   return less(b, a);
@@ -145,10 +156,10 @@ Variable greater_equal(const VariableOperand& a, const VariableOperand& b) {
   return less_equal(b, a);
 }
 Variable equal(const VariableOperand& a, const VariableOperand& b) {
-  return Variable(equal(plain(a), plain(b)));
+  return Variable(computed(equal, a, b));
 }
 Variable not_equal(const VariableOperand& a, const VariableOperand& b) {
-  return Variable(not_equal(plain(a), plain(b)));
+  return Variable(computed(not_equal, a, b));
 }
 Variable operator<(const VariableOperand& a, const VariableOperand& b) {
   return less(a, b);

@@ -24,8 +24,8 @@ Variable triangular_solve(const Variable& a, const Variable& b, TriangularOption
 Variable solve(const Variable& a, const Variable& b, Where where = Where::here());
 /// The inverse.
 Variable inverse(const Variable& a, Where where = Where::here());
-/// The determinant. The gradient is the matrix of cofactors, also where a is singular; there the second
-/// derivative goes by n^2 minors, which takes n^4 elements of memory.
+/// The determinant. The gradient is the matrix of cofactors, also where a is singular; there, and where
+/// a is so to a few digits, the second derivative goes by n^2 minors, which takes n^4 elements of memory.
 Variable det(const Variable& a, Where where = Where::here());
 /// The determinant as sign * exp(log_abs). Differentiating at a singular matrix throws NumericError.
 SignAndLog<Variable> slogdet(const Variable& a, Where where = Where::here());

@@ -6,6 +6,7 @@
 #include "autograd/ops/indexing.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/record.hpp"
+#include "tensor/named_axis.hpp"
 #include "tensor/ops.hpp"
 
 namespace gradus {
@@ -151,7 +152,7 @@ Variable slice(const Variable& x, int axis, std::int64_t begin, std::int64_t end
 }
 
 Variable slice(const Variable& x, int axis, const Slice& which, Where where) {
-  const int normal = located(where, [&] { return x.shape().normalize_axis(axis); });
+  const int normal = located(where, [&] { return named_axis("slice", x.shape(), axis); });
   std::array<Slice, Shape::max_rank> slices{};
   slices[static_cast<std::size_t>(normal)] = which;
   return slice(x, std::span<const Slice>(slices).first(static_cast<std::size_t>(normal) + 1), where);

@@ -22,7 +22,8 @@ struct Reduced {
   Shape full, kept;
   std::int64_t count;
 
-  Reduced(const char* op, const Variable& x, const Axes& axes, Where where) : full(x.shape()) {
+  Reduced(const char* op, const Variable& x, const Axes& axes, Where where)
+      : full(located(where, [&] { return x.shape(); })) {
     const AxisSet reduced = located(where, [&] { return axes.of(op, full); });
     kept = reduced.kept(full);
     count = reduced.count(full);

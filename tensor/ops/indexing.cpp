@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "tensor/kernels/strided.hpp"
+#include "tensor/named_axis.hpp"
 #include "tensor/ops.hpp"
 
 namespace gradus {
@@ -83,7 +84,7 @@ Indices broadcast_to(const Indices& ids, const Shape& shape) {
 }
 
 Tensor index_select(const Tensor& x, int axis, const Indices& ids) {
-  axis = x.shape().normalize_axis(axis);
+  axis = named_axis("index_select", x.shape(), axis);
   check_ids("index_select", ids, x.dim(axis));
   Tensor out = Tensor::uninitialized(selected(x.shape(), axis, ids), x.dtype());
   if (out.size() == 0) return out;
@@ -108,7 +109,7 @@ Tensor index_select(const Tensor& x, int axis, const Indices& ids) {
 }
 
 void index_add(Tensor& sum, int axis, const Indices& ids, const Tensor& x) {
-  axis = sum.shape().normalize_axis(axis);
+  axis = named_axis("index_add", sum.shape(), axis);
   check_ids("index_add", ids, sum.dim(axis));
   check_dtypes("index_add", sum, x);
   if (x.shape() != selected(sum.shape(), axis, ids)) {
@@ -163,14 +164,14 @@ void scatter_add_rows(Tensor& table, const Indices& ids, const Tensor& values) {
 }
 
 Tensor gather(const Tensor& x, int axis, const Indices& ids) {
-  axis = x.shape().normalize_axis(axis);
+  axis = named_axis("gather", x.shape(), axis);
   const Strided view = lanes("gather", x.shape(), axis, ids, false);
   check_ids("gather", ids, x.dim(axis));
   return gather_lanes(x, axis, ids, view);
 }
 
 void scatter_add(Tensor& sum, int axis, const Indices& ids, const Tensor& x) {
-  axis = sum.shape().normalize_axis(axis);
+  axis = named_axis("scatter_add", sum.shape(), axis);
   const Strided view = lanes("scatter_add", sum.shape(), axis, ids, false);
   check_ids("scatter_add", ids, sum.dim(axis));
   check_dtypes("scatter_add", sum, x);
@@ -201,7 +202,7 @@ Shape detail::taken_along(const Shape& shape, int axis, const Indices& ids) {
 }
 
 Tensor take_along(const Tensor& x, int axis, const Indices& ids) {
-  axis = x.shape().normalize_axis(axis);
+  axis = named_axis("take_along", x.shape(), axis);
   const Indices wide = broadcast_to(ids, detail::taken_along(x.shape(), axis, ids));
   check_ids("take_along", ids, x.dim(axis));
   return gather_lanes(x, axis, wide, lanes("take_along", x.shape(), axis, wide, true));
@@ -214,7 +215,7 @@ Tensor pick(const Tensor& x, int axis, const Indices& ids) {
         "the other axes",
         axis, ids.shape(), x.shape());
   }
-  axis = x.shape().normalize_axis(axis);
+  axis = named_axis("pick", x.shape(), axis);
   check_ids("pick", ids, x.dim(axis));
   const Indices kept = ids.reshape(x.shape().with(axis, 1));
   return gather_lanes(x, axis, kept, lanes("pick", x.shape(), axis, kept, false)).reshape(ids.shape());

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "tensor/kernels/strided.hpp"
+#include "tensor/named_axis.hpp"
 #include "tensor/ops.hpp"
 
 namespace gradus {
@@ -43,7 +44,8 @@ void add(const char* op, Tensor& sum, const Tensor& x, const Strided& view) {
 
 /// Narrows the view to the slice of one of its axes.
 void cut(Strided& view, const Shape& shape, int axis, const Slice& which) {
-  const std::int64_t length = shape[axis];
+  const auto a = index(named_axis("slice", shape, axis));
+  const std::int64_t length = view.length[a];
   if (which.step == 0) fail<ShapeError>("slice: a step of 0 on axis {} of shape {}", axis, shape);
   const bool forward = which.step > 0;
   // The entries a bound may name: 0..length forward, where length is the end; the last one is length - 1
@@ -64,7 +66,6 @@ void cut(Strided& view, const Shape& shape, int axis, const Slice& which) {
                      which.step, axis, shape);
   }
   const std::int64_t size = forward ? which.step : -which.step;
-  const auto a = index(shape.normalize_axis(axis));
   view.length[a] = ((forward ? end - begin : begin - end) + size - 1) / size;
   if (view.length[a] > 0) view.offset += begin * view.stride[a];
   view.stride[a] *= which.step;
@@ -93,7 +94,7 @@ Tensor read_or_share(const Tensor& x, const Strided& view) {
 
 Strided diagonal_view(const char* op, const Shape& shape, const DiagonalOptions& options) {
   if (shape.rank() < 2) fail<ShapeError>("{}: a tensor of shape {} has no two axes", op, shape);
-  const int a = shape.normalize_axis(options.axis1), b = shape.normalize_axis(options.axis2);
+  const int a = named_axis(op, shape, options.axis1), b = named_axis(op, shape, options.axis2);
   if (a == b)
     fail<ShapeError>("{}: axes {} and {} of shape {} are the same", op, options.axis1, options.axis2, shape);
   const Strided all(shape);
@@ -144,7 +145,7 @@ Tensor flatten(const Tensor& x, int first, int last) {
   return x.reshape(detail::flattened(x.shape(), first, last));
 }
 Tensor squeeze(const Tensor& x, int axis) {
-  if (x.dim(axis) != 1)
+  if (x.shape()[named_axis("squeeze", x.shape(), axis)] != 1)
     fail<ShapeError>("squeeze: axis {} of shape {} has {} entries, not one", axis, x.shape(), x.dim(axis));
   return x.reshape(x.shape().erased(axis));
 }
@@ -163,7 +164,7 @@ Tensor permute(const Tensor& x, std::span<const int> axes) {
   Strided view;
   std::array<bool, Shape::max_rank> used{};
   for (const int axis : axes) {
-    const std::size_t from = index(shape.normalize_axis(axis));
+    const std::size_t from = index(named_axis("permute", shape, axis));
     if (used[from]) fail<ShapeError>("permute: axis {} of shape {} is named twice", axis, shape);
     used[from] = true;
     view.push_axis(all.length[from], all.stride[from]);
@@ -175,7 +176,7 @@ Tensor transpose(const Tensor& x, int a, int b) {
   std::array<int, Shape::max_rank> axes{};
   std::iota(axes.begin(), axes.end(), 0);
   const Shape shape = x.shape();
-  std::swap(axes[index(shape.normalize_axis(a))], axes[index(shape.normalize_axis(b))]);
+  std::swap(axes[index(named_axis("transpose", shape, a))], axes[index(named_axis("transpose", shape, b))]);
   return permute(x, std::span<const int>(axes).first(index(shape.rank())));
 }
 
@@ -184,7 +185,7 @@ Tensor flip(const Tensor& x, std::span<const int> axes) {
   Strided view(shape);
   std::array<bool, Shape::max_rank> used{};
   for (const int axis : axes) {
-    const std::size_t a = index(shape.normalize_axis(axis));
+    const std::size_t a = index(named_axis("flip", shape, axis));
     if (used[a]) fail<ShapeError>("flip: axis {} of shape {} is named twice", axis, shape);
     used[a] = true;
     if (view.length[a] > 0) view.offset += (view.length[a] - 1) * view.stride[a];
@@ -194,7 +195,7 @@ Tensor flip(const Tensor& x, std::span<const int> axes) {
 }
 
 Tensor roll(const Tensor& x, std::int64_t shift, int axis) {
-  const std::int64_t length = x.dim(axis);
+  const std::int64_t length = x.shape()[named_axis("roll", x.shape(), axis)];
   if (length == 0) return x;
   const std::int64_t first = length - ((shift % length) + length) % length;  // the entry that comes to 0
   if (first == length) return x;
@@ -204,7 +205,7 @@ Tensor roll(const Tensor& x, std::int64_t shift, int axis) {
 Tensor concat(std::span<const Tensor> parts, int axis) {
   if (parts.empty()) fail<ShapeError>("concat: no parts");
   const Shape first = parts.front().shape();
-  axis = first.normalize_axis(axis);
+  axis = named_axis("concat", first, axis);
   std::int64_t length = 0;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const Tensor& part = parts[i];
@@ -305,7 +306,7 @@ void add_to_slice(Tensor& sum, const Tensor& x, std::span<const Slice> which) {
 }
 
 Tensor select(const Tensor& x, int axis, std::int64_t i) {
-  const std::int64_t length = x.dim(axis);
+  const std::int64_t length = x.shape()[named_axis("select", x.shape(), axis)];
   if (i < -length || i >= length) {
     fail<ShapeError>("select: entry {} of axis {} of shape {}: entries go from {} to {}", i, axis, x.shape(),
                      -length, length - 1);
@@ -362,8 +363,9 @@ Tensor repeat(const Tensor& x, std::span<const std::int64_t> counts) {
 }
 
 Tensor repeat_interleave(const Tensor& x, std::int64_t count, int axis) {
+  axis = named_axis("repeat_interleave", x.shape(), axis);
   const Shape repeated = detail::interleaved(x.shape(), count, axis);
-  const Runs r = runs_at(x.shape(), x.shape().normalize_axis(axis));
+  const Runs r = runs_at(x.shape(), axis);
   return broadcast_to(x.reshape({r.outer * r.length, 1, r.inner}), {r.outer * r.length, count, r.inner})
       .reshape(repeated);
 }
@@ -399,7 +401,7 @@ namespace detail {
 
 Shape flattened(const Shape& shape, int first, int last) {
   if (shape.rank() == 0) return {1};
-  const int a = shape.normalize_axis(first), b = shape.normalize_axis(last);
+  const int a = named_axis("flatten", shape, first), b = named_axis("flatten", shape, last);
   if (b < a)
     fail<ShapeError>("flatten: axes {} to {} of shape {}: the first lies behind the last", first, last,
                      shape);
@@ -415,8 +417,8 @@ Shape flattened(const Shape& shape, int first, int last) {
 Shape unsqueezed(const Shape& shape, int axis) {
   const int rank = shape.rank(), at = axis < 0 ? axis + rank + 1 : axis;
   if (at < 0 || at > rank) {
-    fail<ShapeError>("a new axis {} for a tensor of shape {}: it may go from {} to {}", axis, shape,
-                     -rank - 1, rank);
+    fail<ShapeError>("unsqueeze: a new axis {} for a tensor of shape {}: it may go from {} to {}", axis,
+                     shape, -rank - 1, rank);
   }
   return shape.inserted(at, 1);
 }
@@ -435,12 +437,12 @@ void check_lengths(const Shape& shape, std::span<const std::int64_t> lengths, in
     if (length < 0) fail<ShapeError>("split: a length of {} along axis {} of shape {}", length, axis, shape);
     sum += length;
   }
-  if (sum != shape[axis])
+  if (sum != shape[named_axis("split", shape, axis)])
     fail<ShapeError>("split: lengths of {} in all for axis {} of shape {}", sum, axis, shape);
 }
 
 std::vector<std::int64_t> equal_lengths(const Shape& shape, std::int64_t parts, int axis) {
-  const std::int64_t length = shape[axis];
+  const std::int64_t length = shape[named_axis("split", shape, axis)];
   if (parts < 1 || length % parts != 0) {
     fail<ShapeError>("split: {} equal parts of axis {} of shape {}; chunk allows a shorter last one", parts,
                      axis, shape);
@@ -450,7 +452,8 @@ std::vector<std::int64_t> equal_lengths(const Shape& shape, std::int64_t parts, 
 
 std::vector<std::int64_t> chunk_lengths(const Shape& shape, std::int64_t parts, int axis) {
   if (parts < 1) fail<ShapeError>("chunk: {} parts of axis {} of shape {}", parts, axis, shape);
-  const std::int64_t length = shape[axis], each = std::max<std::int64_t>(1, (length + parts - 1) / parts);
+  const std::int64_t length = shape[named_axis("chunk", shape, axis)];
+  const std::int64_t each = std::max<std::int64_t>(1, (length + parts - 1) / parts);
   std::vector<std::int64_t> out;
   for (std::int64_t begin = 0; begin < length; begin += each) out.push_back(std::min(each, length - begin));
   if (out.empty()) out.push_back(0);

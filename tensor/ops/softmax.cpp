@@ -4,6 +4,7 @@
 
 #include "tensor/kernels/kernels.hpp"
 #include "tensor/kernels/softmax.hpp"
+#include "tensor/named_axis.hpp"
 #include "tensor/ops.hpp"
 
 namespace gradus {
@@ -14,8 +15,7 @@ using kernels::Softmax;
 
 Runs runs_of(const char* name, const Tensor& x, int axis) {
   if (x.rank() == 0) fail<ShapeError>("{}: a scalar has no axis; give it one with reshape({{1}})", name);
-  Axes(axis).of(name, x.shape());
-  return runs_at(x.shape(), x.shape().normalize_axis(axis));
+  return runs_at(x.shape(), named_axis(name, x.shape(), axis));
 }
 
 Tensor forward(const char* name, Softmax kind, const Tensor& x, int axis) {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "tensor/named_axis.hpp"
 #include "tensor/ops/indexing.hpp"
 #include "tensor/parallel.hpp"
 
@@ -60,7 +61,7 @@ Indices order(const Tensor& x, int axis, std::int64_t k, bool descending) {
 
 Indices argsort(const Tensor& x, SortOptions options) {
   if (x.rank() == 0) return Indices(std::vector<std::int32_t>{0}, {});
-  const int axis = x.shape().normalize_axis(options.axis);
+  const int axis = named_axis("sort", x.shape(), options.axis);
   return order(x, axis, x.dim(axis), options.descending);
 }
 
@@ -71,7 +72,7 @@ Sorted<Tensor> sort(const Tensor& x, SortOptions options) {
 
 Indices argtopk(const Tensor& x, std::int64_t k, TopkOptions options) {
   if (x.rank() == 0) fail<ShapeError>("topk: a scalar has no axis");
-  const int axis = x.shape().normalize_axis(options.axis);
+  const int axis = named_axis("topk", x.shape(), options.axis);
   if (k < 0 || k > x.dim(axis)) {
     fail<ShapeError>("topk: {} of axis {} of shape {}: it has {} entries", k, options.axis, x.shape(),
                      x.dim(axis));

@@ -72,9 +72,9 @@ TEST_CASE("an id out of range is named with op, position and range, at the user'
     CHECK_THROWS_WITH(take_along(x, 1, table), Contains("take_along: " + said));
     CHECK_THROWS_WITH(pick(x, 1, ids), Contains("pick: " + said));
     CHECK_THROWS_WITH(one_hot(ids, 3), Contains("one_hot: " + said));
-    CHECK_THROWS_WITH(gather(v, 1, table), Contains(said) && Contains("indexing_test.cpp:"));
-    CHECK_THROWS_WITH(take_along(v, 1, table), Contains(said) && Contains("indexing_test.cpp:"));
-    CHECK_THROWS_WITH(index_select(v, 1, ids), Contains(said) && Contains("indexing_test.cpp:"));
+    CHECK_THROWS_WITH(gather(v, 1, table), Contains(said) && Contains("indexing_values_test.cpp:"));
+    CHECK_THROWS_WITH(take_along(v, 1, table), Contains(said) && Contains("indexing_values_test.cpp:"));
+    CHECK_THROWS_WITH(index_select(v, 1, ids), Contains(said) && Contains("indexing_values_test.cpp:"));
   }
   CHECK_THROWS_AS(gather(x, 1, Indices({0})), ShapeError);
   CHECK_THROWS_AS(index_select(x, 2, Indices({0})), ShapeError);
@@ -90,5 +90,5 @@ TEST_CASE("what meets at one place is added in the order of the ids", "[indexing
   CHECK(b.item() == 1);
   CHECK(scatter_rows(Variable(values), Indices({0, 0, 0, 0}), 1).value().item() == 1);
   CHECK_THROWS_WITH(scatter_rows(Variable(values), Indices({0, 0, 0, 0}), -1),
-                    Contains("indexing_test.cpp:"));
+                    Contains("indexing_values_test.cpp:"));
 }

@@ -169,7 +169,7 @@ TEST_CASE("a thousand parts on a tape each get their gradient", "[movement]") {
     CHECK(identical(stacked[i].value(), weights[static_cast<std::int64_t>(i)]));
     CHECK(identical(joined[i].value(), weights[static_cast<std::int64_t>(i)]));
   }
-  CHECK_THROWS_WITH(roll(parts[0], 1, 3), Contains("movement_test.cpp:") && Contains("axis 3"));
+  CHECK_THROWS_WITH(roll(parts[0], 1, 3), Contains("movement_values_test.cpp:") && Contains("axis 3"));
 }
 
 TEST_CASE("permute, concat and stack equal loops", "[movement]") {

@@ -193,6 +193,7 @@ void scatter_add(Tensor& sum, int axis, const Indices& ids, const Tensor& x) {
 }
 
 Shape detail::taken_along(const Shape& shape, int axis, const Indices& ids) {
+  axis = named_axis("take_along", shape, axis);
   if (ids.rank() != shape.rank()) {
     fail<ShapeError>("take_along: ids of shape {} for a tensor of shape {}; they must have one rank",
                      ids.shape(), shape);

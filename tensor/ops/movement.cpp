@@ -488,6 +488,7 @@ void check_padding(const Shape& shape, std::span<const Padding> widths) {
 
 Shape interleaved(const Shape& shape, std::int64_t count, int axis) {
   if (count < 0) fail<ShapeError>("repeat_interleave: a count of {}", count);
+  axis = named_axis("repeat_interleave", shape, axis);
   return shape.with(axis, shape[axis] * count);
 }
 

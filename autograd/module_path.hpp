@@ -10,7 +10,7 @@ namespace gradus {
 
 namespace detail {
 
-/// How the parts of one type of module are found; its address tells the types apart.
+/// How the parts of one type of module are found; `find` tells the types apart.
 struct ModuleType {
   std::string (*name)();
   /// Puts the path from a module of this type to its part of that type at that address into `path`; false
@@ -55,7 +55,7 @@ bool find_in_module(const void* module, const void* wanted, const ModuleType* ty
 }
 
 template <class M>
-constexpr ModuleType module_type{&type_name<M>, &find_in_module<M>};
+inline constexpr ModuleType module_type{&type_name<M>, &find_in_module<M>};
 
 template <class Part>
 bool find_part(const Part& part, const void* wanted, const ModuleType* type, bool deep, std::string& path) {
@@ -63,7 +63,7 @@ bool find_part(const Part& part, const void* wanted, const ModuleType* type, boo
     return false;
   } else if constexpr (Module<const Part>) {
     path.clear();
-    if (&part == wanted && &module_type<Part> == type) return true;
+    if (&part == wanted && module_type<Part>.find == type->find) return true;
     return deep && find_in_module<Part>(&part, wanted, type, path);
   } else {
     for (std::size_t i = 0; i < part.size(); ++i) {

@@ -20,13 +20,23 @@ struct Format<double> {
 };
 template <class T>
 using Bits = xsimd::batch<typename Format<T>::Bits, Arch>;
+/// The same bits as another batch, whose type xsimd names by the batch before version 10 and by the element
+/// since.
+template <class To, class From>
+[[gnu::always_inline]] inline To bits_as(const From& x) {
+  if constexpr (XSIMD_VERSION_MAJOR < 10) {
+    return xsimd::bitwise_cast<To>(x);
+  } else {
+    return xsimd::bitwise_cast<typename To::value_type>(x);
+  }
+}
 template <class T>
 [[gnu::always_inline]] inline Bits<T> bits_of(const Batch<T>& x) {
-  return xsimd::bitwise_cast<Bits<T>>(x);
+  return bits_as<Bits<T>>(x);
 }
 template <class T>
 [[gnu::always_inline]] inline Batch<T> from_bits(const Bits<T>& x) {
-  return xsimd::bitwise_cast<Batch<T>>(x);
+  return bits_as<Batch<T>>(x);
 }
 
 template <class T>

@@ -15,7 +15,7 @@
 #include "tests/catch.hpp"
 
 using namespace gradus;
-using Catch::Matchers::Contains;
+using Catch::Contains;
 
 namespace {
 using Calls = std::vector<std::pair<std::string, std::function<void()>>>;

@@ -132,8 +132,10 @@ TEST_CASE("diagonals and triangles take any offset", "[movement]") {
         const std::int64_t n = std::max<std::int64_t>(0, std::min(x.dim(-2) - down, x.dim(-1) - right));
         CHECK(identical(diagonal(x, {.offset = offset}),
                         built(shape.erased(r - 1).with(r - 2, n), dtype, [&](MultiIndex i) {
-                          i.push_back(i.back() + right);
-                          i[u(r - 2)] += down;
+                          const std::int64_t along = i.empty() ? 0 : i.back();
+                          i.resize(u(r));
+                          i[u(r - 2)] = along + down;
+                          i[u(r - 1)] = along + right;
                           return at(x, i);
                         })));
       }

@@ -23,8 +23,8 @@
 /// such functions, and loops whose length is known are unrolled.
 ///
 /// A function that captures nothing is traced once in a program's life, one that captures values at each
-/// call. Throws ShapeError for shapes that do not broadcast, DtypeError for different dtypes, naming the
-/// place of the call.
+/// call; so capture what may change, as a global or static that it reads is read once. Throws ShapeError for
+/// shapes that do not broadcast, DtypeError for different dtypes, naming the place of the call.
 namespace gradus {
 
 namespace detail {

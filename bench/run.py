@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BIN = os.path.join(ROOT, "build", "release", "bin")
@@ -121,12 +122,47 @@ def peak():
     yield row("peak.triad", "GB/s", ours("peak", "triad", None)[0])
 
 
+def allocations(rival):
+    """What a training step takes from the heap: a count, so once is enough."""
+    name = "tiny_net_allocations"
+    mine, theirs = ours("tape", name, 0.1)[0], rival.ask(name, 0) if rival.process else None
+    ratio = theirs / mine if theirs is not None and mine else None
+    return row(f"tape.{name}", "a step", mine, rival.name if rival.process else None, theirs, ratio)
+
+
+def compile_seconds(source, flags):
+    """Seconds of compiling one file at -O2, without a compiler cache."""
+    start = time.monotonic()
+    subprocess.run(["g++", "-std=c++20", "-O2", *flags, "-c", os.path.join(ROOT, "bench", source), "-o", "/dev/null"],
+                   check=True)
+    return time.monotonic() - start
+
+
+def user_program():
+    """What a user waits for and gets: compiling a small training program, and the program."""
+    torch = next(iter(glob.glob("/usr/include/torch/csrc/api/include")), None)
+    pairs = []
+    for _ in range(3):
+        mine = compile_seconds("user/train_small.cpp", ["-I" + ROOT])
+        pairs.append((mine, torch and compile_seconds("rivals/libtorch_train_small.cpp", ["-w", "-I" + torch])))
+    mine = statistics.median(pair[0] for pair in pairs)
+    if not torch:
+        yield row("tape.compile_user_program", "s", mine)
+    else:
+        theirs = statistics.median(pair[1] for pair in pairs)
+        yield row("tape.compile_user_program", "s", mine, "libtorch", theirs,
+                  statistics.median(b / a for a, b in pairs))
+    yield row("tape.size_user_program", "MB", os.path.getsize(os.path.join(BIN, "bench_user_program")) / 1e6)
+
+
 def tape():
     rival = libtorch()
     yield rival
     yield compare("tape", "scalar_op", "ns", rival, 0.3, False)
     yield compare("tape", "tiny_net_step", "us", rival, 0.3, False)
+    yield allocations(rival)
     rival.close()
+    yield from user_program()
 
 
 def elementwise():
@@ -203,8 +239,9 @@ def main():
                 continue
             rows.append(item)
             theirs = ["", "", ""]
-            if item["ratio"]:
-                theirs = [item["rival"], f"{item['theirs']:.1f}", f"{item['ratio']:.2f}"]
+            if item["theirs"] is not None:
+                ratio = "" if item["ratio"] is None else f"{item['ratio']:.2f}"
+                theirs = [item["rival"], f"{item['theirs']:.1f}", ratio]
             print(f"{item['name']:36} {item['unit']:>9} {item['ours']:12.1f} {theirs[0]:>18} {theirs[1]:>12} "
                   f"{theirs[2]:>7}", flush=True)
     if args.json:

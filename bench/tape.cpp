@@ -9,6 +9,7 @@
 #include "nn/linear.hpp"
 #include "optim/sgd.hpp"
 #include "tensor/parallel.hpp"
+#include "tests/heap_count.hpp"
 
 using namespace gradus;
 
@@ -41,22 +42,40 @@ struct TinyNet {
   }
 };
 
-/// Seconds a training step of a 2-16-16-1 network at batch 32: forward, mean squared error, backward, SGD.
-void tiny_net_step(benchmark::State& state) {
-  set_threads(1);
-  Rng rng(1);
-  TinyNet net(rng);
-  const Variable x(rng.normal({32, 2})), target(rng.normal({32, 1}));
-  optim::Sgd optimizer({.lr = 0.1});
-  for (auto _ : state) {
+/// A 2-16-16-1 network at batch 32: forward, mean squared error, backward, SGD.
+struct Training {
+  Rng rng{1};
+  TinyNet net{rng};
+  Variable x{rng.normal({32, 2})}, target{rng.normal({32, 1})};
+  optim::Sgd optimizer{{.lr = 0.1}};
+  void step() {
     Tape tape;
     const Variable loss = mean(square(net(x) - target));
     optimizer.step(net, tape.backward(loss));
   }
+};
+
+/// Seconds a training step.
+void tiny_net_step(benchmark::State& state) {
+  set_threads(1);
+  Training training;
+  for (auto _ : state) training.step();
   state.counters["value"] = benchmark::Counter(static_cast<double>(state.iterations()),
                                                benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 BENCHMARK(tiny_net_step)->UseRealTime();
+
+/// How often a training step in steady state asks the heap for memory.
+void tiny_net_allocations(benchmark::State& state) {
+  set_threads(1);
+  Training training;
+  for (int i = 0; i < 10; ++i) training.step();
+  const std::int64_t before = test::heap_count();
+  for (auto _ : state) training.step();
+  state.counters["value"] =
+      static_cast<double>(test::heap_count() - before) / static_cast<double>(state.iterations());
+}
+BENCHMARK(tiny_net_allocations)->UseRealTime();
 
 }  // namespace
 

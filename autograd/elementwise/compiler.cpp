@@ -9,35 +9,9 @@ using kernels::Ternary;
 using kernels::Unary;
 
 std::int64_t cost_of(const Expr& e) {
-  constexpr std::int64_t cheap = 1, transcendental = 8, library_call = 32;
-  if (e.kind == ExprKind::binary) {
-    switch (e.binary()) {
-      case Binary::pow:
-      case Binary::atan2:
-      case Binary::fmod:
-      case Binary::polygamma:
-        return library_call;
-      default:
-        return cheap;
-    }
-  }
-  if (e.kind != ExprKind::unary) return cheap;
-  switch (e.unary()) {
-    case Unary::neg:
-    case Unary::abs:
-    case Unary::sign:
-    case Unary::square:
-    case Unary::sqrt:
-    case Unary::rsqrt:
-    case Unary::reciprocal:
-    case Unary::relu:
-    case Unary::floor:
-    case Unary::ceil:
-    case Unary::round:
-      return cheap;
-    default:
-      return transcendental;
-  }
+  if (e.kind == ExprKind::unary) return kernels::cost(e.unary());
+  if (e.kind == ExprKind::binary) return kernels::cost(e.binary());
+  return 1;
 }
 
 Compiler::Compiler(const Graph& graph, std::span<const ExprId> given, std::span<const ExprId> outputs)

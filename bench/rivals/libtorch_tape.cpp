@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/heap_count.hpp"
+
 namespace {
 
 std::function<void()> scalar_op() {
@@ -32,6 +34,25 @@ std::function<void()> tiny_net_step() {
   };
 }
 
+/// Seconds of one call, the median.
+double seconds_of(const std::function<void()>& run, double seconds) {
+  std::vector<double> times;
+  for (double total = 0; total < seconds; total += times.back()) {
+    const auto start = std::chrono::steady_clock::now();
+    run();
+    times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
+  return times[times.size() / 2];
+}
+
+double allocations_of(const std::function<void()>& run) {
+  constexpr int steps = 100;
+  const std::int64_t before = gradus::test::heap_count();
+  for (int i = 0; i < steps; ++i) run();
+  return static_cast<double>(gradus::test::heap_count() - before) / steps;
+}
+
 }  // namespace
 
 int main() {
@@ -40,15 +61,11 @@ int main() {
   std::string name;
   for (double seconds = 0; std::cin >> name >> seconds;) {
     const auto run = name == "scalar_op" ? scalar_op() : tiny_net_step();
-    run();
-    std::vector<double> times;
-    for (double total = 0; total < seconds; total += times.back()) {
-      const auto start = std::chrono::steady_clock::now();
-      run();
-      times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    for (int i = 0; i < 10; ++i) run();
+    if (name == "tiny_net_allocations") {
+      std::cout << allocations_of(run) << std::endl;
+    } else {
+      std::cout << seconds_of(run, seconds) / (name == "scalar_op" ? 2000 : 1) << std::endl;
     }
-    std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2),
-                     times.end());
-    std::cout << times[times.size() / 2] / (name == "scalar_op" ? 2000 : 1) << std::endl;
   }
 }

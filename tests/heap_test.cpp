@@ -1,0 +1,84 @@
+#include <cstdlib>
+#include <memory>
+
+#include "autograd/elementwise.hpp"
+#include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/elementwise.hpp"
+#include "autograd/ops/reduction.hpp"
+#include "autograd/tape.hpp"
+#include "nn/linear.hpp"
+#include "optim/adam.hpp"
+#include "optim/clip.hpp"
+#include "optim/sgd.hpp"
+#include "tests/catch.hpp"
+#include "tests/heap_count.hpp"
+
+using namespace gradus;
+
+namespace {
+
+/// What twenty steps take from the heap once a few have filled the pool.
+template <class Step>
+std::int64_t steady_heap_count(const Step& step) {
+  for (int i = 0; i < 5; ++i) step();
+  const std::int64_t before = test::heap_count();
+  for (int i = 0; i < 20; ++i) step();
+  return test::heap_count() - before;
+}
+
+struct TinyNet {
+  nn::Linear first, second, third;
+  explicit TinyNet(Rng& rng) : first(rng, 2, 16), second(rng, 16, 16), third(rng, 16, 1) {}
+  Variable operator()(const Variable& x) const { return third(tanh(second(tanh(first(x))))); }
+  static void members(auto& self, auto&& visit) {
+    visit("first", self.first);
+    visit("second", self.second);
+    visit("third", self.third);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the count of heap allocations sees new, malloc and aligned memory", "[heap]") {
+  if (!test::counts_heap) return;
+  const std::int64_t before = test::heap_count();
+  const auto one = std::make_unique<double>(1);
+  struct alignas(64) Line {
+    double x[8];
+  };
+  const auto two = std::make_unique<Line>();
+  void* volatile three = std::malloc(8);
+  std::free(three);
+  CHECK(*one + two->x[0] == 1);
+  CHECK(test::heap_count() - before == 3);
+}
+
+TEST_CASE("a training step in steady state takes nothing from the heap", "[heap]") {
+  if (!test::counts_heap) return;
+  Rng rng(1);
+  TinyNet net(rng);
+  const Variable x(rng.normal({32, 2})), target(rng.normal({32, 1}));
+  const auto train = [&](auto& optimizer) {
+    Tape tape;
+    const Variable loss = mean(square(net(x) - target));
+    Gradients grads = tape.backward(loss);
+    optim::clip_norm(grads, 1);
+    optimizer.step(net, grads);
+  };
+  SECTION("SGD") {
+    optim::Sgd sgd({.lr = 0.1, .momentum = 0.9});
+    CHECK(steady_heap_count([&] { train(sgd); }) == 0);
+  }
+  SECTION("Adam") {
+    optim::Adam adam({.lr = 0.01});
+    CHECK(steady_heap_count([&] { train(adam); }) == 0);
+  }
+  SECTION("scalars and traced functions") {
+    const Parameter scale(Tensor::scalar(0.5));
+    const auto swish = [](auto v, auto beta) { return v / (1 + exp(-beta * v)); };
+    CHECK(steady_heap_count([&] {
+            Tape tape;
+            tape.backward(sum(elementwise(swish, x * scale, scale)) / 2 + tanh(scale));
+          }) == 0);
+  }
+}

@@ -3,6 +3,7 @@
 #include <array>
 #include <bit>
 #include <string>
+#include <vector>
 
 #include "autograd/elementwise/formula.hpp"
 #include "tensor/ops/reduction.hpp"
@@ -18,6 +19,14 @@ constexpr std::size_t most_operands = 12;
 constexpr std::size_t most_given = 6;
 
 using Pointers = std::array<const Tensor*, most_operands>;
+/// Pointers, as a call should copy no Variable: small tensors are worth a few hundred nanoseconds in all.
+using Operands = std::span<const Variable* const>;
+
+template <std::size_t n>
+std::span<const Tensor* const> values_of(Operands operands, std::array<const Tensor*, n>& values) {
+  for (std::size_t i = 0; i < operands.size(); ++i) values[i] = &operands[i]->value();
+  return std::span(values).first(operands.size());
+}
 
 void check_count(const Op& op, std::size_t count) {
   if (count <= most_operands) return;
@@ -67,7 +76,7 @@ Dtype dtype_of_all(std::initializer_list<const Operand*> operands) {
   return Dtype::f64;
 }
 
-Variable apply(const Op& op, const FormulaPtr& formula, std::span<const Variable> operands);
+Variable apply(const Op& op, const FormulaPtr& formula, Operands operands);
 
 /// What the gradient of one call needs.
 template <std::size_t n>
@@ -87,9 +96,9 @@ struct Saved {
   /// The i-th gradient in ops that are recorded.
   Variable gradient(const Variable& g, std::size_t i) const {
     const FormulaPtr formula = differential->gradient(i);
-    std::array<Variable, n + 1> all;
-    for (std::size_t k = 0; k < operand_count; ++k) all[k] = operands[k];
-    all[operand_count] = g;
+    std::array<const Variable*, n + 1> all;
+    for (std::size_t k = 0; k < operand_count; ++k) all[k] = &operands[k];
+    all[operand_count] = &g;
     return apply(op, formula, std::span(all).first(operand_count + 1));
   }
 };
@@ -111,8 +120,7 @@ struct JointGradient {
 };
 
 template <std::size_t n>
-Variable record_wanted(const Op& op, const FormulaPtr& formula, std::span<const Variable> operands,
-                       std::uint32_t wanted) {
+Variable record_wanted(const Op& op, const FormulaPtr& formula, Operands operands, std::uint32_t wanted) {
   Saved<n> saved{.op = op,
                  .differential = formula->differential(wanted),
                  .operands = {},
@@ -120,16 +128,15 @@ Variable record_wanted(const Op& op, const FormulaPtr& formula, std::span<const 
                  .result = {},
                  .operand_count = static_cast<std::uint32_t>(operands.size())};
   std::array<const Tensor*, n> values;
-  for (std::size_t i = 0; i < operands.size(); ++i) values[i] = &operands[i].value();
-  const std::span<const Tensor* const> inputs = std::span(values).first(operands.size());
+  const std::span<const Tensor* const> inputs = values_of(operands, values);
   const Common common(op, inputs);
   Tensor value = saved.differential->forward(inputs, common.shape, common.dtype, saved.kept);
   if (saved.differential->reads_result()) saved.result = value;
   for (std::size_t i = 0; i < operands.size(); ++i) {
-    if (saved.differential->reads(i)) saved.operands[i] = operands[i];
+    if (saved.differential->reads(i)) saved.operands[i] = *operands[i];
   }
   if (std::popcount(wanted) == 1) {
-    const Variable& x = operands[static_cast<std::size_t>(std::countr_zero(wanted))];
+    const Variable& x = *operands[static_cast<std::size_t>(std::countr_zero(wanted))];
     return record(op, std::move(value), wrt(x, [saved = std::move(saved)](const Variable& g) {
                     if (active_head != nullptr) return saved.gradient(g, 0);
                     std::array<Tensor, 1> out;
@@ -140,26 +147,25 @@ Variable record_wanted(const Op& op, const FormulaPtr& formula, std::span<const 
   std::array<Variable, n> xs;
   std::size_t count = 0;
   for (std::size_t i = 0; i < operands.size(); ++i) {
-    if ((wanted >> i & 1u) != 0) xs[count++] = operands[i];
+    if ((wanted >> i & 1u) != 0) xs[count++] = *operands[i];
   }
   return record(
       op, std::move(value),
       jointly(std::span<const Variable>(xs).first(count), JointGradient<n>{std::move(saved), count}));
 }
 
-Variable apply(const Op& op, const FormulaPtr& formula, std::span<const Variable> operands) {
+Variable apply(const Op& op, const FormulaPtr& formula, Operands operands) {
   check_count(op, operands.size());
   std::uint32_t wanted = 0;
   if (active_head != nullptr) {
     for (std::size_t i = 0; i < operands.size(); ++i) {
-      if (!operands[i].is_constant()) wanted |= 1u << i;
+      if (!operands[i]->is_constant()) wanted |= 1u << i;
     }
     wanted &= formula->differentiable();
   }
   if (wanted == 0) {
     Pointers values;
-    for (std::size_t i = 0; i < operands.size(); ++i) values[i] = &operands[i].value();
-    const std::span<const Tensor* const> inputs = std::span(values).first(operands.size());
+    const std::span<const Tensor* const> inputs = values_of(operands, values);
     const Common common(op, inputs);
     return Variable(formula->value(inputs, common.shape, common.dtype));
   }
@@ -191,11 +197,15 @@ FormulaPtr Tracing::finish(const Symbol& result) {
 
 Variable record_formula(const Op& op, const FormulaPtr& formula,
                         std::initializer_list<const VariableOperand*> operands) {
-  const Dtype dtype = dtype_of_all(operands);
-  std::array<Variable, most_given> variables;
+  std::vector<Variable, storage::PoolAllocator<Variable>> numbers;  // seldom any
+  std::array<const Variable*, most_given> variables;
   std::size_t count = 0;
   for (const VariableOperand* x : operands) {
-    variables[count++] = x->is_number() ? Variable(Tensor::scalar(x->number(), dtype)) : x->variable;
+    if (x->is_number()) {
+      numbers.reserve(operands.size());  // they stay where they are
+      numbers.emplace_back(Tensor::scalar(x->number(), dtype_of_all(operands)));
+    }
+    variables[count++] = x->is_number() ? &numbers.back() : &x->variable;
   }
   return apply(op, formula, std::span(variables).first(count));
 }

@@ -79,8 +79,16 @@ std::uint32_t resolve_other(TapeHead& tape, const Variable& x, const Op& op) {
 Variable push_node(TapeHead& head, const Op& op, Tensor value, Edge* edges, std::size_t count) {
   auto& tape = static_cast<TapeStorage&>(head);
   const auto index = static_cast<std::uint32_t>(tape.nodes.size());
-  tape.nodes.push_back({op.name, op.where.file, edges, op.where.line, static_cast<std::uint32_t>(count),
-                        value.dtype(), value.shape(), tape.scopes.current(tape.serial)});
+  // In place: built elsewhere, it would be copied by wide loads that wait for its narrow stores.
+  Node& node = tape.nodes.emplace_back();
+  node.name = op.name;
+  node.file = op.where.file;
+  node.edges = edges;
+  node.line = static_cast<std::int32_t>(op.where.line);
+  node.edge_count = static_cast<std::uint32_t>(count);
+  node.dtype = value.dtype();
+  node.shape = value.shape();
+  node.scope = tape.scopes.current(tape.serial);
   return Variable(std::move(value), {tape.serial, index});
 }
 
@@ -103,8 +111,8 @@ void TapeStorage::keep_value(std::uint32_t node, const Tensor& value) {
 
 std::uint32_t TapeStorage::add_leaf(const char* what, const Op& used_by, Place place, const Tensor& value) {
   const auto index = static_cast<std::uint32_t>(nodes.size());
-  nodes.push_back({what, used_by.where.file, nullptr, used_by.where.line, 0, value.dtype(), value.shape(),
-                   scopes.current(serial)});
+  nodes.push_back({what, used_by.where.file, nullptr, static_cast<std::int32_t>(used_by.where.line), 0,
+                   value.dtype(), value.shape(), scopes.current(serial)});
   if (checks) keep_value(index, value);
   leaves.push_back({index, place.tape == Place::constant ? Place{serial, index} : place, used_by.name});
   return index;

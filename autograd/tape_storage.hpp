@@ -21,7 +21,7 @@ struct Node {
   const char* name;
   const char* file;
   Edge* edges;
-  int line;
+  std::int32_t line;
   std::uint32_t edge_count;  // 0: a leaf
   Dtype dtype;
   Shape shape;

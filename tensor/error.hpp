@@ -13,9 +13,10 @@ namespace gradus {
 /// (clang 14 with libstdc++ 12 has no std::source_location.)
 struct Where {
   const char* file = "";
-  int line = 0;
+  // As wide as a register: it is passed in one, and a load of more than was stored waits for the store.
+  std::int64_t line = 0;
 
-  static constexpr Where here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  static constexpr Where here(const char* file = __builtin_FILE(), std::int64_t line = __builtin_LINE()) {
     return {file, line};
   }
   /// "model.cpp:31": the file's last path component and the line; "an unknown place" when empty.

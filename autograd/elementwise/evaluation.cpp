@@ -62,7 +62,9 @@ void Evaluation::run(std::span<const Tensor* const> inputs, const Shape& shape, 
     for (std::size_t i = 0; i < computed_.size(); ++i) *results[i] = Tensor::uninitialized(shape, dtype);
     program_->run(std::span(arrays).first(inputs.size()), std::span(results).first(computed_.size()));
     for (std::size_t i = 0; i < sources_.size(); ++i) {
-      if (sources_[i].kind == Source::Kind::computed) outputs[i] = *results[sources_[i].index];
+      if (sources_[i].kind != Source::Kind::computed) continue;
+      const Tensor& result = *results[sources_[i].index];
+      if (&result != &outputs[i]) outputs[i] = result;  // one of several equal outputs
     }
   }
   for (std::size_t i = 0; i < sources_.size(); ++i) {

@@ -125,11 +125,18 @@ Tensor Formula::value(std::span<const Tensor* const> inputs, const Shape& shape,
 }
 
 std::shared_ptr<const Differential> Formula::differential(std::uint32_t wanted) const {
+  const auto find = [&]() -> const Known* {
+    const Known* at = known_.load(std::memory_order_acquire);
+    while (at != nullptr && at->wanted != wanted) at = at->next.get();
+    return at;
+  };
+  if (const Known* found = find()) return found->differential;
   const std::lock_guard lock(mutex_);
-  for (const auto& [set, found] : differentials_) {
-    if (set == wanted) return found;
-  }
-  return differentials_.emplace_back(wanted, std::make_shared<const Differential>(*this, wanted)).second;
+  if (const Known* found = find()) return found->differential;
+  auto made = std::make_shared<const Differential>(*this, wanted);
+  owned_ = std::make_unique<const Known>(Known{wanted, std::move(made), std::move(owned_)});
+  known_.store(owned_.get(), std::memory_order_release);
+  return owned_->differential;
 }
 
 }  // namespace gradus::detail

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -74,8 +75,15 @@ class Formula {
   ExprId output_;
   std::uint32_t differentiable_;
   Evaluation evaluation_;
-  mutable std::mutex mutex_;
-  mutable std::vector<std::pair<std::uint32_t, std::shared_ptr<const Differential>>> differentials_;
+
+  struct Known {
+    std::uint32_t wanted;
+    std::shared_ptr<const Differential> differential;
+    std::unique_ptr<const Known> next;
+  };
+  mutable std::mutex mutex_;  // of adding; a list, so that finding needs none
+  mutable std::unique_ptr<const Known> owned_;
+  mutable std::atomic<const Known*> known_{nullptr};
 };
 
 }  // namespace gradus::detail

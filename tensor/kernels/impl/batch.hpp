@@ -29,18 +29,49 @@ template <class T>
 #endif
 }
 
-/// Up to one batch of elements, zeros behind them.
+#if defined(__AVX512F__)
+inline __mmask16 first_lanes(std::int64_t n) {
+  return static_cast<__mmask16>((1u << n) - 1);
+}
+#elif defined(__AVX2__)
+template <class T>
+__m256i first_lanes(std::int64_t n) {
+  if constexpr (sizeof(T) == 4)
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)),
+                              _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+#endif
+
+/// Up to one batch of elements, zeros behind them. By masks where there are some: a batch loaded from a
+/// buffer of single elements waits for all their stores.
 template <class T>
 Batch<T> load_part(const T* x, std::int64_t n) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) return _mm512_maskz_loadu_ps(first_lanes(n), x);
+  if constexpr (sizeof(T) == 8) return _mm512_maskz_loadu_pd(static_cast<__mmask8>(first_lanes(n)), x);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) return _mm256_maskload_ps(x, first_lanes<T>(n));
+  if constexpr (sizeof(T) == 8) return _mm256_maskload_pd(x, first_lanes<T>(n));
+#else
   alignas(64) T buffer[lanes<T>] = {};
   for (std::int64_t i = 0; i < n; ++i) buffer[i] = x[i];
   return Batch<T>::load_aligned(buffer);
+#endif
 }
 template <class T>
 void store_part(const Batch<T>& x, T* y, std::int64_t n) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(y, first_lanes(n), x);
+  if constexpr (sizeof(T) == 8) _mm512_mask_storeu_pd(y, static_cast<__mmask8>(first_lanes(n)), x);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) _mm256_maskstore_ps(y, first_lanes<T>(n), x);
+  if constexpr (sizeof(T) == 8) _mm256_maskstore_pd(y, first_lanes<T>(n), x);
+#else
   alignas(64) T buffer[lanes<T>];
   x.store_aligned(buffer);
   for (std::int64_t i = 0; i < n; ++i) y[i] = buffer[i];
+#endif
 }
 
 /// y = f(x...) over n elements. The rest goes through a batch too, so that an element's result does not

@@ -70,7 +70,7 @@ Variables entered(TapeStorage& tape, const Saved& saved, std::vector<std::uint32
   Variables out;
   for (const Variable& x : saved.inputs) {
     out.push_back(x.is_constant() ? x : push_node(tape, {"checkpoint", saved.where}, x.value(), nullptr, 0));
-    nodes.push_back(x.is_constant() ? no_node : out.back().place().index);
+    nodes.push_back(x.is_constant() ? no_node : out.back().place().index());
   }
   return out;
 }

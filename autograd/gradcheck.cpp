@@ -80,8 +80,8 @@ class CheckedTape {
     }
     // The same closures, by the sweep that knows of planted errors.
     std::vector<std::uint32_t> nodes;
-    for (const Variable& x : arguments_) nodes.push_back(x.place().index);
-    const detail::PathStart start{y.place().index, Variable(ones_like(y.value()))};
+    for (const Variable& x : arguments_) nodes.push_back(x.place().index());
+    const detail::PathStart start{y.place().index(), Variable(ones_like(y.value()))};
     return values(detail::sweep_paths(storage, {&start, 1}, nodes, {.record = false}), inputs);
   }
 

@@ -10,7 +10,7 @@ namespace gradus {
 namespace {
 
 bool before(const Place& a, const Place& b) {
-  return a.tape != b.tape ? a.tape < b.tape : a.index < b.index;
+  return a.tape() != b.tape() ? a.tape() < b.tape() : a.index() < b.index();
 }
 
 Rows joined(const Rows& a, const Rows& b) {

@@ -102,7 +102,8 @@ struct FormsClosure : Closure {
 
   static constexpr bool wants_result = (takes_result<Forms> || ...);
 
-  FormsClosure(std::tuple<Forms...> given, const Variable& y) : Closure{&instance}, forms(std::move(given)) {
+  FormsClosure(std::tuple<Forms...>&& given, const Variable& y)
+      : Closure{&instance}, forms(std::move(given)) {
     if constexpr (wants_result) result = y;
   }
 
@@ -225,8 +226,8 @@ std::uint32_t resolve_other(TapeHead& tape, const Variable& x, const Op& op);
 /// for a Variable of another tape.
 inline std::uint32_t resolve(TapeHead& tape, const Variable& x, const Op& op) {
   const Place place = x.place();
-  if (place.tape == Place::constant) return no_node;
-  return place.tape == tape.serial ? place.index : resolve_other(tape, x, op);
+  if (place.tape() == Place::constant) return no_node;
+  return place.tape() == tape.serial ? place.index() : resolve_other(tape, x, op);
 }
 
 void* arena_grow(TapeHead& tape, std::size_t bytes);

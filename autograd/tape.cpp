@@ -70,8 +70,8 @@ std::uint32_t resolve_other(TapeHead& tape, const Variable& x, const Op& op) {
   const Place place = x.place();
   if (static_cast<TapeStorage&>(tape).others != Others::usual)
     return static_cast<TapeStorage&>(tape).other_node(x, op);
-  if (place.tape == Place::parameter) {
-    return static_cast<TapeStorage&>(tape).parameter_node(place.index, x.value(), op);
+  if (place.tape() == Place::parameter) {
+    return static_cast<TapeStorage&>(tape).parameter_node(place.index(), x.value(), op);
   }
   fail_other_tape(op.name, op.where);
 }
@@ -82,8 +82,8 @@ Variable push_node(TapeHead& head, const Op& op, Tensor value, Edge* edges, std:
   // In place: built elsewhere, it would be copied by wide loads that wait for its narrow stores.
   Node& node = tape.nodes.emplace_back();
   node.name = op.name;
-  node.file = op.where.file;
   node.edges = edges;
+  node.file = op.where.file;
   node.line = static_cast<std::int32_t>(op.where.line);
   node.edge_count = static_cast<std::uint32_t>(count);
   node.dtype = value.dtype();
@@ -111,10 +111,10 @@ void TapeStorage::keep_value(std::uint32_t node, const Tensor& value) {
 
 std::uint32_t TapeStorage::add_leaf(const char* what, const Op& used_by, Place place, const Tensor& value) {
   const auto index = static_cast<std::uint32_t>(nodes.size());
-  nodes.push_back({what, used_by.where.file, nullptr, static_cast<std::int32_t>(used_by.where.line), 0,
+  nodes.push_back({what, nullptr, used_by.where.file, static_cast<std::int32_t>(used_by.where.line), 0,
                    value.dtype(), value.shape(), scopes.current(serial)});
   if (checks) keep_value(index, value);
-  leaves.push_back({index, place.tape == Place::constant ? Place{serial, index} : place, used_by.name});
+  leaves.push_back({index, place.tape() == Place::constant ? Place{serial, index} : place, used_by.name});
   return index;
 }
 
@@ -187,14 +187,14 @@ Gradients Tape::backward(const Variable& loss, BackwardOptions options, Where wh
         where.text());
   }
   const Place place = loss.place();
-  if (place.tape == Place::constant) {
+  if (place.tape() == Place::constant) {
     fail<TapeError>(
         "backward at {}: the loss depends on no parameter and no watched tensor, or was computed before the "
         "tape "
         "was made",
         where.text());
   }
-  if (place.tape != storage_->serial && place.tape != Place::parameter) {
+  if (place.tape() != storage_->serial && place.tape() != Place::parameter) {
     fail<TapeError>(
         "backward at {}: the loss is not on this tape; if an earlier backward consumed it, call that one "
         "with "

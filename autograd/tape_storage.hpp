@@ -19,8 +19,8 @@ namespace gradus::detail {
 /// One recorded op. Nodes stand in the order of their making, so inputs always come before.
 struct Node {
   const char* name;
+  Edge* edges;  // between the two, so that they are not copied by one load of two fresh stores
   const char* file;
-  Edge* edges;
   std::int32_t line;
   std::uint32_t edge_count;  // 0: a leaf
   Dtype dtype;

@@ -56,7 +56,7 @@ class Call {
     } else {
       Variables fresh;
       for (const Variable& x : xs) fresh.push_back(enter(tape, x));
-      for (const Variable& x : fresh) nodes_.push_back(x.place().index);
+      for (const Variable& x : fresh) nodes_.push_back(x.place().index());
       y_ = f(fresh);
     }
     if (active_tape() != &tape || tape.serial != serial) {
@@ -129,14 +129,14 @@ class Call {
           verb_, where_.text(), x.shape());
     }
     if (!own_) return resolve(tape, x, op);
-    const std::uint32_t node = push_node(tape, op, x.value(), nullptr, 0).place().index;
+    const std::uint32_t node = push_node(tape, op, x.value(), nullptr, 0).place().index();
     tape.captured.push_back({x, node});
     return node;
   }
   static std::vector<PathStart> starts(const Variables& gs, Arguments seeds) {
     std::vector<PathStart> out;
     for (std::size_t i = 0; i < gs.size(); ++i) {
-      if (gs[i].value().defined() && !gs[i].is_constant()) out.push_back({gs[i].place().index, seeds[i]});
+      if (gs[i].value().defined() && !gs[i].is_constant()) out.push_back({gs[i].place().index(), seeds[i]});
     }
     return out;
   }
@@ -166,7 +166,7 @@ class Linearized {
   explicit Linearized(Call& call) : call_(call) {
     const Variable u =
         push_node(*active_tape(), {call.verb(), call.where()}, zeros_like(call.y().value()), nullptr, 0);
-    node_ = u.place().index;
+    node_ = u.place().index();
     gs_ = call.pull(u, true);
   }
   Variable push(Arguments tangents, bool consume = false) const {

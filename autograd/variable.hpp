@@ -10,13 +10,20 @@ namespace gradus {
 
 /// Where a Variable stands: a node of a tape (`tape` is the tape's serial number, `index` the node), a
 /// parameter (`index` is its id), or nowhere: a constant.
-struct Place {
+class Place {
+ public:
   static constexpr std::uint32_t constant = 0;
   static constexpr std::uint32_t parameter = 0xFFFFFFFF;
 
-  std::uint32_t tape = constant;
-  std::uint32_t index = 0;
+  Place() = default;
+  Place(std::uint32_t tape, std::uint32_t index) : bits_(std::uint64_t{tape} << 32 | index) {}
+  std::uint32_t tape() const { return static_cast<std::uint32_t>(bits_ >> 32); }
+  std::uint32_t index() const { return static_cast<std::uint32_t>(bits_); }
   bool operator==(const Place&) const = default;
+
+ private:
+  // One number: it is copied as one, and a load of both halves would wait for two stores.
+  std::uint64_t bits_ = 0;
 };
 
 /// A tensor that a tape may know: a value and its place. Copying is cheap and shares both. Ops on Variables
@@ -33,7 +40,7 @@ class Variable {
   /// The value of a Variable that is no longer needed.
   Tensor take() && { return std::move(value_); }
   Place place() const { return place_; }
-  bool is_constant() const { return place_.tape == Place::constant; }
+  bool is_constant() const { return place_.tape() == Place::constant; }
 
   Shape shape() const { return value_.shape(); }
   int rank() const { return value_.rank(); }
@@ -67,7 +74,7 @@ class Parameter : public Variable {
   Parameter& operator=(Parameter&& other) noexcept = default;
   ~Parameter() = default;
 
-  std::uint32_t id() const { return place_.index; }
+  std::uint32_t id() const { return place_.index(); }
   Tensor& mutable_value() { return value_; }
 
  private:

@@ -29,7 +29,7 @@ void forward(Activation f, const Tensor& h0, const Tensor& weight_hh, Tensor& ou
 template <class T>
 Tensor backward(Activation f, const Tensor& g, const Tensor& weight_hh, const Tensor& out, Tensor& dh) {
   const std::int64_t steps = out.dim(0), batch = out.dim(1), width = out.dim(2), cell = batch * width;
-  Tensor d_pre = Tensor::uninitialized(out.shape(), out.dtype());
+  Tensor d_pre = Tensor::uninitialized_like(out);
   dh = zeros({batch, width}, g.dtype());
   T* const dh_now = dh.mutable_data<T>();
   T* const to = d_pre.mutable_data<T>();

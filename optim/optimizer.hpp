@@ -80,7 +80,7 @@ class Optimizer {
       detail::check_gradient(path, parameter, *gradient);
     });
     for (std::size_t i = 0; i < entries.size(); ++i) {
-      if (!listed_[i] && entries[i].of.tape == Place::parameter) detail::fail_unlisted(entries[i]);
+      if (!listed_[i] && entries[i].of.tape() == Place::parameter) detail::fail_unlisted(entries[i]);
     }
     for_each_parameter(model, [&](const std::string&, Parameter& parameter) {
       if (const Gradient* gradient = gradients.find(parameter.place())) update(parameter, *gradient);

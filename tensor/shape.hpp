@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <initializer_list>
@@ -20,13 +21,15 @@ class Shape {
   Shape(std::initializer_list<std::int64_t> dims) : Shape(std::span(dims.begin(), dims.size())) {}
   explicit Shape(std::span<const std::int64_t> dims);
 
-  /// A shape known to be valid, such as that of a tensor: nothing is checked.
-  static Shape unchecked(const std::int32_t* dims, int rank) {
+  /// A shape known to be valid, such as that of a tensor: nothing is checked. `dims` has all 8 lengths, 0
+  /// behind the rank, as a copy of a fixed length is several times faster.
+  static Shape unchecked(std::span<const std::int32_t, max_rank> dims, int rank) {
     Shape out;
-    for (int i = 0; i < rank; ++i) out.dims_[static_cast<std::size_t>(i)] = dims[i];
+    std::copy(dims.begin(), dims.end(), out.dims_.begin());
     out.rank_ = rank;
     return out;
   }
+  std::span<const std::int32_t, max_rank> all_dims() const { return dims_; }
 
   int rank() const { return rank_; }
   /// The lengths, rank() of them.

@@ -37,10 +37,21 @@ std::size_t class_of(std::size_t bytes) {
   const std::size_t quarter = (bytes - 1 - (std::size_t{1} << octave)) >> (octave - 2);
   return fine_classes + (octave - 10) * 4 + quarter;
 }
+constexpr std::array<std::size_t, classes> bytes_by_class = [] {
+  std::array<std::size_t, classes> out{};
+  for (std::size_t index = 0; index < classes; ++index) {
+    if (index < fine_classes) {
+      out[index] = (index + 1) * 64;
+    } else {
+      const std::size_t octave = (index - fine_classes) / 4 + 10;
+      out[index] =
+          (std::size_t{1} << octave) + ((index - fine_classes) % 4 + 1) * (std::size_t{1} << (octave - 2));
+    }
+  }
+  return out;
+}();
 std::size_t class_bytes(std::size_t index) {
-  if (index < fine_classes) return (index + 1) * 64;
-  const std::size_t octave = (index - fine_classes) / 4 + 10;
-  return (std::size_t{1} << octave) + ((index - fine_classes) % 4 + 1) * (std::size_t{1} << (octave - 2));
+  return bytes_by_class[index];
 }
 
 std::atomic<std::int64_t> heap_allocations{0};
@@ -104,11 +115,13 @@ Shared& shared() {
 enum class Stage : unsigned char { unused, open, closed };
 constinit thread_local Lists local;
 constinit thread_local Stage stage = Stage::unused;
+constinit thread_local std::size_t local_limit = 0;  // of local.bytes; 0 unless the stage is open
 
 // Hands a thread's free blocks over when it ends, so that what one thread frees another can use.
 struct Handover {
   ~Handover() {
     stage = Stage::closed;
+    local_limit = 0;
     for (std::size_t index = 0; index < classes; ++index) {
       while (void* memory = local.pop(index)) shared().push(memory, index);
     }
@@ -119,56 +132,83 @@ void open_thread() {
   thread_local const Handover handover;
   static_cast<void>(handover);
   stage = Stage::open;
+  local_limit = thread_bytes;
 }
 
-void* take(std::size_t bytes, std::uint8_t& size_class) {
-  const std::size_t index = class_of(bytes);
-  if (index >= classes) throw std::bad_alloc();
-  size_class = static_cast<std::uint8_t>(index);
+void* take_elsewhere(std::size_t index) {
   if constexpr (pooled) {
-    if (void* memory = local.pop(index)) return memory;
     if (void* memory = shared().pop(index)) return memory;
   }
   return heap_allocate(class_bytes(index));
 }
 
-void give_back(void* memory, std::size_t index) noexcept {
-  if constexpr (!pooled) return heap_free(memory, class_bytes(index));
-  if (stage == Stage::unused) open_thread();
-  // A producing and a consuming thread would otherwise fill the consumer's lists for ever.
-  if (stage == Stage::closed || local.bytes + class_bytes(index) > thread_bytes) {
-    return shared().push(memory, index);
+void* take(std::size_t index) {
+  if constexpr (pooled) {
+    if (void* memory = local.pop(index)) return memory;
   }
+  return take_elsewhere(index);
+}
+
+std::size_t checked_class_of(std::size_t bytes) {
+  const std::size_t index = class_of(bytes);
+  if (index >= classes) throw std::bad_alloc();
+  return index;
+}
+
+[[gnu::noinline]] void give_back_elsewhere(void* memory, std::size_t index) noexcept {
+  if constexpr (!pooled) return heap_free(memory, class_bytes(index));
+  if (stage == Stage::unused) {
+    open_thread();
+    if (class_bytes(index) <= local_limit) return local.push(memory, index);
+  }
+  // A producing and a consuming thread would otherwise fill the consumer's lists for ever.
+  shared().push(memory, index);
+}
+
+void give_back(void* memory, std::size_t index) noexcept {
+  if (!pooled || local.bytes + class_bytes(index) > local_limit) return give_back_elsewhere(memory, index);
   local.push(memory, index);
 }
 
-Block* make_block(std::size_t bytes) {
-  std::uint8_t size_class = 0;
-  void* memory = take(bytes, size_class);
-  Block* block = new (memory) Block;
+Block* make_block(std::size_t size_class) {
+  Block* block = new (take(size_class)) Block;
   block->count.store(1, std::memory_order_relaxed);
-  block->size_class = size_class;
+  block->size_class = static_cast<std::uint8_t>(size_class);
   return block;
 }
 
+constexpr std::size_t header_class = 0;  // a block without elements behind it
+
 }  // namespace
 
+Block* allocate_scalar(Dtype dtype) {
+  Block* block = make_block(header_class);
+  block->dtype = dtype;
+  block->rank = 0;
+  block->is_view = false;
+  block->elements = 1;
+  block->scalar = 0;
+  block->data = &block->scalar;
+  std::ranges::fill(block->dims, 0);
+  return block;
+}
+
 Block* allocate(Dtype dtype, int rank, std::int64_t elements) {
-  const bool scalar = rank == 0;
+  if (rank == 0) return allocate_scalar(dtype);
   Block* block =
-      make_block(sizeof(Block) + (scalar ? 0 : static_cast<std::size_t>(elements) * bytes_of(dtype)));
+      make_block(checked_class_of(sizeof(Block) + static_cast<std::size_t>(elements) * bytes_of(dtype)));
   block->dtype = dtype;
   block->rank = static_cast<std::uint8_t>(rank);
   block->is_view = false;
   block->elements = elements;
   block->scalar = 0;
-  block->data = scalar ? static_cast<void*>(&block->scalar) : static_cast<void*>(block + 1);
+  block->data = block + 1;
   return block;
 }
 
 Block* allocate_view(Block* of, int rank, std::int64_t elements, std::int64_t offset) {
   Block* owner = of->is_view ? of->owner : of;
-  Block* block = make_block(sizeof(Block));
+  Block* block = make_block(header_class);
   retain(owner);
   block->dtype = of->dtype;
   block->rank = static_cast<std::uint8_t>(rank);
@@ -180,14 +220,14 @@ Block* allocate_view(Block* of, int rank, std::int64_t elements, std::int64_t of
 }
 
 void destroy(Block* block) noexcept {
-  Block* owner = block->is_view ? block->owner : nullptr;
+  if (!block->is_view) return give_back(block, block->size_class);
+  Block* const owner = block->owner;
   give_back(block, block->size_class);
   release(owner);
 }
 
 void* allocate_bytes(std::size_t bytes) {
-  std::uint8_t unused = 0;
-  return take(bytes == 0 ? 1 : bytes, unused);
+  return take(checked_class_of(bytes == 0 ? 1 : bytes));
 }
 void free_bytes(void* memory, std::size_t bytes) noexcept {
   give_back(memory, class_of(bytes == 0 ? 1 : bytes));

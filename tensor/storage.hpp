@@ -51,7 +51,7 @@ struct alignas(64) Block {
     double scalar;  // rank 0: the element itself
   };
   std::int64_t elements;
-  std::int32_t dims[8];
+  std::int32_t dims[8];  // 0 behind the rank
 
   std::int64_t size() const { return elements; }
 };
@@ -59,6 +59,8 @@ static_assert(sizeof(Block) == 64);
 
 /// A block for `elements` elements, with a count of 1 and room for the data; dims are the caller's to fill.
 Block* allocate(Dtype dtype, int rank, std::int64_t elements);
+/// The same for rank 0, in fewer steps: what a tape over scalars does most.
+Block* allocate_scalar(Dtype dtype);
 /// A block that shares the elements of `of` (or of what `of` views), from element `offset` on.
 Block* allocate_view(Block* of, int rank, std::int64_t elements, std::int64_t offset);
 void destroy(Block* block) noexcept;

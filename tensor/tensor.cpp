@@ -8,13 +8,20 @@ namespace gradus {
 
 namespace {
 void set_dims(storage::Block* block, const Shape& shape) {
-  for (int i = 0; i < shape.rank(); ++i) block->dims[i] = shape.data()[i];
+  std::ranges::copy(shape.all_dims(), block->dims);
 }
 }  // namespace
 
 Tensor Tensor::uninitialized(const Shape& shape, Dtype dtype) {
   storage::Block* block = storage::allocate(dtype, shape.rank(), shape.size());
   set_dims(block, shape);
+  return Tensor(block);
+}
+
+Tensor Tensor::uninitialized_like(const Tensor& x) {
+  const storage::Block* from = x.checked();
+  storage::Block* block = storage::allocate(from->dtype, from->rank, from->elements);
+  std::ranges::copy(from->dims, block->dims);
   return Tensor(block);
 }
 
@@ -25,7 +32,7 @@ Tensor Tensor::of(std::initializer_list<double> values, Dtype dtype) {
 }
 
 Tensor Tensor::scalar(double value, Dtype dtype) {
-  storage::Block* block = storage::allocate(dtype, 0, 1);
+  storage::Block* block = storage::allocate_scalar(dtype);
   if (dtype == Dtype::f32) {
     *static_cast<float*>(block->data) = static_cast<float>(value);
   } else {

@@ -32,6 +32,10 @@ class Tensor {
 
   /// Elements are not set. Throws ShapeError when the size is beyond reach, std::bad_alloc without memory.
   static Tensor uninitialized(const Shape& shape, Dtype dtype = Dtype::f32);
+  /// Of the shape and dtype of another.
+  static Tensor uninitialized_like(const Tensor& x);
+  /// Of rank 0.
+  static Tensor uninitialized_scalar(Dtype dtype) { return Tensor(storage::allocate_scalar(dtype)); }
   /// Copies the values; throws ShapeError unless their number is shape.size().
   template <class T>
   static Tensor from(std::span<const T> values, const Shape& shape);

@@ -96,7 +96,7 @@ Variable cross_entropies(const Variable& logits, const Indices& targets, Where w
     return off * reshape(g * counts, g.shape().inserted(g.rank(), 1));
   };
   const auto fused = [x, targets, log_totals, rows, classes](const Tensor& g) {
-    Tensor dx = Tensor::uninitialized(x.shape(), x.dtype());
+    Tensor dx = Tensor::uninitialized_like(x);
     visit_dtype(x.dtype(), [&](auto tag) {
       using T = decltype(tag);
       kernels::cross_entropy_backward(x.data<T>(), targets.data(), log_totals.data<T>(), g.data<T>(), rows,

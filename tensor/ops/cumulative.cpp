@@ -36,7 +36,7 @@ void walk(const char* name, const Shape& shape, int axis, bool backward, double 
 
 template <class F>
 Tensor scan(const char* name, const Tensor& x, int axis, bool backward, double start, F next) {
-  Tensor out = Tensor::uninitialized(x.shape(), x.dtype());
+  Tensor out = Tensor::uninitialized_like(x);
   visit_dtype(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T* const from = x.data<T>();
@@ -66,7 +66,7 @@ Tensor recurrence(const Tensor& a, const Tensor& b, int axis, Direction directio
     fail<ShapeError>("recurrence: factors of shape {} and terms of {}; they must be of one shape and dtype",
                      a.shape(), b.shape());
   }
-  Tensor out = Tensor::uninitialized(b.shape(), b.dtype());
+  Tensor out = Tensor::uninitialized_like(b);
   visit_dtype(b.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T *const factor = a.data<T>(), *const term = b.data<T>();
@@ -86,7 +86,7 @@ Tensor recurrence(const Tensor& a, const Tensor& b, int axis, Direction directio
 }
 
 Tensor shift(const Tensor& x, int axis, double first) {
-  Tensor out = Tensor::uninitialized(x.shape(), x.dtype());
+  Tensor out = Tensor::uninitialized_like(x);
   visit_dtype(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T* const from = x.data<T>();

@@ -19,7 +19,7 @@ Tensor map(Unary op, const TensorArgument& x) {
   return visit_dtype(from.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T* const values = from.data<T>();
-    Tensor out = x.reusable() ? x.reuse() : Tensor::uninitialized(from.shape(), dtype_of<T>());
+    Tensor out = x.reusable() ? x.reuse() : Tensor::uninitialized_like(from);
     kernels::unary<T>(op, values, out.mutable_data<T>(), n);
     return out;
   });
@@ -219,7 +219,7 @@ Tensor combine_scalars(Op op, const Operands<N>& xs) {
   return visit_dtype(first != nullptr ? first->dtype() : Dtype::f64, [&](auto tag) {
     using T = decltype(tag);
     const T y = apply<T>(op, Sources<T, N>(xs).x);
-    Tensor out = dying != nullptr ? dying->reuse() : Tensor::uninitialized({}, dtype_of<T>());
+    Tensor out = dying != nullptr ? dying->reuse() : Tensor::uninitialized_scalar(dtype_of<T>());
     *out.mutable_data<T>() = y;
     return out;
   });
@@ -244,7 +244,7 @@ Tensor combine_alike(Op op, const Operands<N>& xs) {
     using T = decltype(tag);
     const Sources<T, N> from(xs);
     // A dying operand gives its buffer; each element is read before it is written.
-    Tensor out = dying != nullptr ? dying->reuse() : Tensor::uninitialized(first->shape(), dtype_of<T>());
+    Tensor out = dying != nullptr ? dying->reuse() : Tensor::uninitialized_like(*first);
     T* const to = out.mutable_data<T>();
     run(op, from.x, from.scalar, to, out.size());
     return out;
@@ -290,7 +290,7 @@ Tensor combine_two_scalars(Binary op, const TensorOperand& a, const TensorOperan
   const T x = value(a), y = value(b);
   Tensor out = !a.is_number() && a.reusable()   ? a.reuse()
                : !b.is_number() && b.reusable() ? b.reuse()
-                                                : Tensor::uninitialized({}, dtype_of<T>());
+                                                : Tensor::uninitialized_scalar(dtype_of<T>());
   *out.mutable_data<T>() = apply<T>(op, {&x, &y});
   return out;
 }

@@ -244,7 +244,7 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {
   if (broadcast_shapes("masked_fill", x.shape(), mask.shape()) != x.shape())
     fail<ShapeError>("masked_fill: a mask of shape {} for a tensor of shape {}", mask.shape(), x.shape());
   const Tensor wide = broadcast_to(mask, x.shape());
-  Tensor out = Tensor::uninitialized(x.shape(), x.dtype());
+  Tensor out = Tensor::uninitialized_like(x);
   visit_dtype(x.dtype(), [&](auto x_tag) {
     using T = decltype(x_tag);
     visit_dtype(mask.dtype(), [&](auto mask_tag) {

@@ -377,7 +377,7 @@ Tensor logdet(const Tensor& a) {
 Tensor cofactors(const Tensor& a) {
   const LuFactors factors = lu_factor(a, "cofactors");
   const std::int64_t n = a.dim(-1);
-  Tensor out = Tensor::uninitialized(a.shape(), a.dtype());
+  Tensor out = Tensor::uninitialized_like(a);
   visit_dtype(a.dtype(), [&](auto tag) {
     using T = decltype(tag);
     T* const data = out.mutable_data<T>();

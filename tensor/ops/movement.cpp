@@ -114,7 +114,7 @@ template <class Keep>
 Tensor triangle(const char* op, const Tensor& x, Keep keep) {
   if (x.rank() < 2) fail<ShapeError>("{}: a tensor of shape {} is no matrix", op, x.shape());
   const std::int64_t rows = x.dim(-2), cols = x.dim(-1);
-  Tensor out = Tensor::uninitialized(x.shape(), x.dtype());
+  Tensor out = Tensor::uninitialized_like(x);
   if (out.size() == 0) return out;
   visit_dtype(x.dtype(), [&](auto tag) {
     using T = decltype(tag);

@@ -20,7 +20,7 @@ Runs runs_of(const char* name, const Tensor& x, int axis) {
 
 Tensor forward(const char* name, Softmax kind, const Tensor& x, int axis) {
   const Runs r = runs_of(name, x, axis);
-  Tensor out = Tensor::uninitialized(x.shape(), x.dtype());
+  Tensor out = Tensor::uninitialized_like(x);
   if (x.size() == 0) return out;
   visit_dtype(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
@@ -31,7 +31,7 @@ Tensor forward(const char* name, Softmax kind, const Tensor& x, int axis) {
 
 Tensor backward(const char* name, Softmax kind, const Tensor& g, const Tensor& y, int axis) {
   const Runs r = runs_of(name, y, axis);
-  Tensor dx = Tensor::uninitialized(y.shape(), y.dtype());
+  Tensor dx = Tensor::uninitialized_like(y);
   if (y.size() == 0) return dx;
   visit_dtype(y.dtype(), [&](auto tag) {
     using T = decltype(tag);

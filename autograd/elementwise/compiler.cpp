@@ -33,19 +33,19 @@ bool Compiler::is_product(ExprId id) const {
   return graph_[id].is(Binary::mul) || graph_[id].is(Unary::square);
 }
 
-/// The product that may be computed within this sum: one that nothing else needs, added to something that is
-/// no product itself, or x * x - y * y would lose its symmetry.
-ExprId Compiler::product_to_fuse(const Expr& sum) {
-  for (const auto& [product, other] : {std::pair(sum.a, sum.b), std::pair(sum.b, sum.a)}) {
+/// The product that may be computed within this sum or product: one that nothing else needs. A
+/// sum takes none beside another product, or x * x - y * y would lose its symmetry.
+ExprId Compiler::product_to_fuse(const Expr& e) {
+  if (!e.is(Binary::add) && !e.is(Binary::mul)) return no_expr;
+  for (const auto& [product, other] : {std::pair(e.a, e.b), std::pair(e.b, e.a)}) {
     const Fact& known = fact(product);
-    if (is_product(product) && known.uses == 1 && !known.is_output && !known.has_slot && !is_product(other)) {
-      return product;
-    }
+    const bool free = known.uses == 1 && !known.is_output && !known.has_slot && known.product == no_expr;
+    if (is_product(product) && free && (e.is(Binary::mul) || !is_product(other))) return product;
   }
   return no_expr;
 }
 
-/// Finds what is needed, from the outputs down, and which products are computed within sums.
+/// Finds what is needed, from the outputs down, and which products are computed within what uses them.
 void Compiler::fuse() {
   for (ExprId id = graph_.size() - 1; id >= 0; --id) {
     if (!fact(id).reachable || fact(id).has_slot) continue;
@@ -57,9 +57,11 @@ void Compiler::fuse() {
     }
   }
   for (ExprId id = 0; id < graph_.size(); ++id) {
-    if (!fact(id).reachable || fact(id).has_slot || !graph_[id].is(Binary::add)) continue;
+    if (!fact(id).reachable || fact(id).has_slot) continue;
     const ExprId product = product_to_fuse(graph_[id]);
-    if (product != no_expr) fact(product).fused = true;
+    if (product == no_expr) continue;
+    fact(product).fused = true;
+    fact(id).product = product;
   }
 }
 
@@ -89,16 +91,17 @@ void Compiler::done_with(ExprId id) {
   if (--known.uses == 0 && known.slot.kind == Slot::Kind::row) free_rows_.push_back(known.slot.index);
 }
 
-Instruction Compiler::instruction(const Expr& e) {
+Instruction Compiler::instruction(ExprId id) {
+  const Expr& e = graph_[id];
   Instruction out;
   out.arity = e.kind;
   out.function = e.function;
   std::vector<ExprId> operands;
-  const ExprId product = e.is(Binary::add) ? product_to_fuse(e) : no_expr;
-  if (product != no_expr && fact(product).fused) {
+  if (const ExprId product = fact(id).product; product != no_expr) {
     const Expr& p = graph_[product];
+    const Ternary function = e.is(Binary::add) ? Ternary::fma : Ternary::product;
     out.arity = ExprKind::ternary;
-    out.function = static_cast<std::uint8_t>(Ternary::fma);
+    out.function = static_cast<std::uint8_t>(function);
     const bool square = p.kind == ExprKind::unary;
     operands = {p.a, square ? p.a : p.b, product == e.a ? e.b : e.a};
     if (square) ++fact(p.a).uses;
@@ -109,7 +112,7 @@ Instruction Compiler::instruction(const Expr& e) {
   }
   Slot* const slots[] = {&out.a, &out.b, &out.c};
   for (std::size_t i = 0; i < operands.size(); ++i) *slots[i] = operand(operands[i]);
-  for (const ExprId id : operands) done_with(id);
+  for (const ExprId operand : operands) done_with(operand);
   return out;
 }
 
@@ -119,12 +122,12 @@ void Compiler::compile(Program& program) {
     Fact& known = fact(id);
     const Expr& e = graph_[id];
     if (!known.reachable || known.has_slot || known.fused || e.kind == ExprKind::constant) continue;
-    Instruction step = instruction(e);
+    Instruction step = instruction(id);
     if (!known.is_output) known.slot = new_row();
     known.has_slot = true;
     step.result = known.slot;
     program.instructions_.push_back(step);
-    program.cost_ += step.arity == e.kind ? cost_of(e) : 2;
+    program.cost_ += known.product == no_expr ? cost_of(e) : 2;
   }
   program.constants_ = std::move(constants_);
   program.rows_ = rows_;

@@ -19,16 +19,17 @@ class Compiler {
     Slot slot;
     bool has_slot = false;  // given, or computed already
     bool is_output = false;
-    bool reachable = false;  // an output needs it
-    bool fused = false;      // computed within the sum that uses it
+    bool reachable = false;    // an output needs it
+    bool fused = false;        // computed within what uses it
+    ExprId product = no_expr;  // computed within this
     std::int32_t uses = 0;
   };
   Fact& fact(ExprId id) { return facts_[static_cast<std::size_t>(id)]; }
 
   void fuse();
   bool is_product(ExprId id) const;
-  ExprId product_to_fuse(const Expr& sum);
-  Instruction instruction(const Expr& e);
+  ExprId product_to_fuse(const Expr& e);
+  Instruction instruction(ExprId id);
   Slot operand(ExprId id);
   void done_with(ExprId id);
   Slot new_row();

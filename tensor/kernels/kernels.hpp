@@ -65,8 +65,9 @@ enum class Binary {
   polygamma,  // the a-th derivative of digamma at b; a = 0, 1, 2, ...
 };
 enum class Ternary {
-  fma,    // a * b + c; one rounding where the processor has it, always with AVX2 and AVX-512
-  where,  // a != 0 ? b : c; what is not chosen has no influence
+  fma,      // a * b + c; one rounding where the processor has it, always with AVX2 and AVX-512
+  where,    // a != 0 ? b : c; what is not chosen has no influence
+  product,  // a * b * c: what traced programs make of two products, so that rows are read and written less
 };
 
 /// The work of one element in scalar operations, as parallel::for_range takes it.

@@ -145,6 +145,8 @@ void ternary(Ternary op, const T* a, bool a_scalar, const T* b, bool b_scalar, c
       return run([](B u, B v, B w) { return mul_add(u, v, w); });
     case Ternary::where:
       return run([](B u, B v, B w) { return xsimd::select(u == B(0), w, v); });
+    case Ternary::product:
+      return run([](B u, B v, B w) { return u * v * w; });
   }
 }
 

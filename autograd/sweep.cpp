@@ -157,8 +157,8 @@ class Sweep {
 
   // Row-sparse parts stay so unless a dense one is there too.
   void add_sparse(Gradient& gradient, std::uint32_t index) {
-    std::vector<std::int32_t> ids;
-    std::vector<Tensor> values;
+    storage::PoolVector<std::int32_t> ids;
+    storage::PoolVector<Tensor> values;
     std::int64_t height = 0;
     for (const auto& [owner, rows] : tape_.rows) {
       if (owner != index) continue;

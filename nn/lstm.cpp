@@ -98,7 +98,7 @@ Variable lstm_sequence(const Variable& x, const Variable& h, const Variable& c, 
   const auto by_ops = [](std::span<const Variable> in) {
     return lstm_sequence_by_ops(in[0], in[1], in[2], in[3], in[4], in[5], in[6]);
   };
-  const std::vector<Variable> inputs{x, h, c, weight_ih, weight_hh, bias_ih, bias_hh};
+  const std::array<Variable, 7> inputs{x, h, c, weight_ih, weight_hh, bias_ih, bias_hh};
   return record({"lstm", where}, out, jointly(inputs, fused, differentiated(by_ops, inputs)));
 }
 
@@ -133,7 +133,7 @@ std::pair<Variable, Lstm::State> Lstm::operator()(const Variable& x, const State
   check_sequence("Lstm", x, input_width(), state.c, depth, width(), where);
   const std::int64_t steps = x.dim(0);
   Variable sequence = x;
-  std::vector<Variable> last_h, last_c;
+  storage::PoolVector<Variable> last_h, last_c;
   for (std::int64_t i = 0; i < depth; ++i) {
     const RecurrentWeights& w = layers[static_cast<std::size_t>(i)];
     if (i > 0) sequence = dropout(sequence, options.dropout, rng);

@@ -69,7 +69,7 @@ Variable rnn_sequence(Activation f, const Variable& x, const Variable& h, const 
   const auto by_ops = [f](std::span<const Variable> in) {
     return rnn_sequence_by_ops(f, in[0], in[1], in[2], in[3], in[4], in[5]);
   };
-  const std::vector<Variable> inputs{x, h, weight_ih, weight_hh, bias_ih, bias_hh};
+  const std::array<Variable, 6> inputs{x, h, weight_ih, weight_hh, bias_ih, bias_hh};
   return record({"rnn", where}, out, jointly(inputs, fused, differentiated(by_ops, inputs)));
 }
 
@@ -95,7 +95,7 @@ std::pair<Variable, Rnn::State> Rnn::operator()(const Variable& x, const State& 
   const InModule here(*this);
   check_sequence("Rnn", x, input_width(), state.h, static_cast<std::int64_t>(layers.size()), width(), where);
   Variable sequence = x;
-  std::vector<Variable> last;
+  storage::PoolVector<Variable> last;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const RecurrentWeights& w = layers[i];
     if (i > 0) sequence = dropout(sequence, options.dropout, rng);

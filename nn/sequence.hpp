@@ -2,6 +2,7 @@
 
 // What the fused sequence ops of the recurrent layers share; for the layers' own files.
 
+#include <array>
 #include <vector>
 
 #include "autograd/ops/arithmetic.hpp"
@@ -27,8 +28,8 @@ void sequence_gradients(const Tensor& d_gates, const Tensor& x, const Tensor& h0
 
 /// A gradient in differentiable ops for a fused op, from the same function written in plain ops: computes it
 /// again and differentiates that.
-template <class ByOps>
-auto differentiated(ByOps by_ops, std::vector<Variable> inputs) {
+template <class ByOps, std::size_t n>
+auto differentiated(ByOps by_ops, const std::array<Variable, n>& inputs) {
   return [by_ops, inputs](const Variable& g) {
     // Fresh nodes, so that the derivatives are partial even where one input depends on another.
     std::vector<Variable> fresh;

@@ -2,17 +2,32 @@
 
 namespace gradus {
 
+namespace {
+/// The elements, which keep their vector.
+template <class Owner>
+std::shared_ptr<const std::int32_t> first_of(std::shared_ptr<Owner> owner) {
+  const std::int32_t* const first = owner->data();
+  return {std::move(owner), first};
+}
+}  // namespace
+
 Indices::Indices(std::vector<std::int32_t> values, const Shape& shape) : shape_(shape) {
   if (static_cast<std::int64_t>(values.size()) != shape.size()) {
     fail<ShapeError>("Indices: {} values for the shape {} of {} elements", values.size(), shape,
                      shape.size());
   }
-  storage_ = std::make_shared<const std::vector<std::int32_t>>(std::move(values));
+  first_ = first_of(std::make_shared<const std::vector<std::int32_t>>(std::move(values)));
 }
 
 Indices::Indices(std::vector<std::int32_t> values) {
   shape_ = Shape{static_cast<std::int64_t>(values.size())};
-  storage_ = std::make_shared<const std::vector<std::int32_t>>(std::move(values));
+  first_ = first_of(std::make_shared<const std::vector<std::int32_t>>(std::move(values)));
+}
+
+Indices::Indices(storage::PoolVector<std::int32_t> values) {
+  using Values = storage::PoolVector<std::int32_t>;
+  shape_ = Shape{static_cast<std::int64_t>(values.size())};
+  first_ = first_of(std::allocate_shared<const Values>(storage::PoolAllocator<Values>(), std::move(values)));
 }
 
 Indices Indices::operator[](std::int64_t i) const {
@@ -21,7 +36,7 @@ Indices Indices::operator[](std::int64_t i) const {
     fail<ShapeError>("ids[{}]: the first axis of shape {} has {} entries", i, shape_, dim(0));
   Indices out = *this;
   out.shape_ = shape_.erased(0);
-  out.offset_ += i * out.shape_.size();
+  if (first_) out.first_ = {first_, first_.get() + i * out.shape_.size()};
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tensor/shape.hpp"
+#include "tensor/storage.hpp"
 
 namespace gradus {
 
@@ -19,13 +20,15 @@ class Indices {
   Indices(std::vector<std::int32_t> values, const Shape& shape);
   /// A vector of ids.
   explicit Indices(std::vector<std::int32_t> values);
+  /// Of memory from the pool, for what a training step makes.
+  explicit Indices(storage::PoolVector<std::int32_t> values);
   Indices(std::initializer_list<std::int32_t> values) : Indices(std::vector<std::int32_t>(values)) {}
 
   const Shape& shape() const { return shape_; }
   int rank() const { return shape_.rank(); }
   std::int64_t dim(int axis) const { return shape_[axis]; }
   std::int64_t size() const { return shape_.size(); }
-  const std::int32_t* data() const { return storage_ ? storage_->data() + offset_ : nullptr; }
+  const std::int32_t* data() const { return first_.get(); }
   std::span<const std::int32_t> values() const { return {data(), static_cast<std::size_t>(size())}; }
 
   /// The i-th slice along the first axis, sharing storage. Throws ShapeError when out of range or rank 0.
@@ -33,8 +36,7 @@ class Indices {
   Indices reshape(const Shape& shape) const;
 
  private:
-  std::shared_ptr<const std::vector<std::int32_t>> storage_;
-  std::int64_t offset_ = 0;
+  std::shared_ptr<const std::int32_t> first_;
   Shape shape_{0};
 };
 

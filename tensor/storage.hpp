@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace gradus {
 
@@ -115,6 +116,10 @@ struct PoolAllocator {
     return true;
   }
 };
+
+/// A vector that lives no longer than a step.
+template <class T>
+using PoolVector = std::vector<T, PoolAllocator<T>>;
 
 /// What the pool has taken from the heap so far, over all threads; a benchmark and a test watch them.
 struct Statistics {

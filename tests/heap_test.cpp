@@ -6,7 +6,11 @@
 #include "autograd/ops/elementwise.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/tape.hpp"
+#include "nn/embedding.hpp"
 #include "nn/linear.hpp"
+#include "nn/losses.hpp"
+#include "nn/lstm.hpp"
+#include "nn/rnn.hpp"
 #include "optim/adam.hpp"
 #include "optim/clip.hpp"
 #include "optim/sgd.hpp"
@@ -81,4 +85,23 @@ TEST_CASE("a training step in steady state takes nothing from the heap", "[heap]
             tape.backward(sum(elementwise(swish, x * scale, scale)) / 2 + tanh(scale));
           }) == 0);
   }
+}
+
+TEST_CASE("a step of a recurrent language model in steady state takes nothing from the heap", "[heap]") {
+  if (!test::counts_heap) return;
+  Rng rng(1);
+  nn::Embedding embed(rng, 20, 8);
+  nn::Lstm lstm(rng, 8, 16, {.layers = 2});
+  nn::Rnn rnn(rng, 16, 16);
+  nn::Linear head(rng, 16, 20);
+  std::vector<std::int32_t> tokens;
+  for (int i = 0; i < 40; ++i) tokens.push_back(i * i % 20);
+  const Indices x = Indices(tokens).reshape({10, 4}), y = Indices(tokens).reshape({10, 4});
+  CHECK(steady_heap_count([&] {
+          Tape tape;
+          const auto [h, state] = lstm(embed(x), lstm.start(4));
+          const auto [deeper, last] = rnn(h, rnn.start(4));
+          Gradients grads = tape.backward(nn::cross_entropy(head(deeper), y));
+          optim::clip_norm(grads, 0.25);
+        }) == 0);
 }

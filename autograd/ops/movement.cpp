@@ -24,8 +24,8 @@ struct AxisOrder {
   std::span<const int> span() const { return std::span(list).first(count); }
 };
 
-std::vector<Tensor> values_of(std::span<const Variable> parts) {
-  std::vector<Tensor> out;
+storage::PoolVector<Tensor> values_of(std::span<const Variable> parts) {
+  storage::PoolVector<Tensor> out;
   out.reserve(parts.size());
   for (const Variable& part : parts) out.push_back(part.value());
   return out;

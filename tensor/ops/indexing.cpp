@@ -268,12 +268,14 @@ Tensor Rows::dense() const {
 }
 
 Rows Rows::merged() const {
-  std::vector<std::int32_t> order(static_cast<std::size_t>(ids.size()));
+  storage::PoolVector<std::int32_t> order(static_cast<std::size_t>(ids.size()));
   std::iota(order.begin(), order.end(), 0);
   const std::int32_t* const id = ids.data();
-  std::stable_sort(order.begin(), order.end(),
-                   [id](std::int32_t a, std::int32_t b) { return id[a] < id[b]; });
-  std::vector<std::int32_t> unique_ids, row_of(order.size());
+  // By id and then by place; stable_sort would take memory from the heap.
+  std::sort(order.begin(), order.end(),
+            [id](std::int32_t a, std::int32_t b) { return id[a] != id[b] ? id[a] < id[b] : a < b; });
+  storage::PoolVector<std::int32_t> unique_ids, row_of(order.size());
+  unique_ids.reserve(order.size());
   for (const std::int32_t i : order) {
     if (unique_ids.empty() || unique_ids.back() != id[i]) unique_ids.push_back(id[i]);
     row_of[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(unique_ids.size()) - 1;

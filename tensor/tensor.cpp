@@ -83,19 +83,18 @@ Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
 }
 
 Tensor Tensor::reshape(std::initializer_list<std::int64_t> dims) const {
+  if (std::find(dims.begin(), dims.end(), -1) == dims.end()) return reshape(Shape(dims));
   std::vector<std::int64_t> wanted(dims);
   const auto open = std::find(wanted.begin(), wanted.end(), -1);
-  if (open != wanted.end()) {
-    *open = 1;
-    if (std::count(wanted.begin(), wanted.end(), -1) > 0)
-      fail<ShapeError>("reshape: more than one length of -1; one of them at most is worked out");
-    const std::int64_t known = Shape(wanted).size();
-    if (known == 0 || size() % known != 0) {
-      fail<ShapeError>("reshape: {} elements do not fill rows of {} (from {}, one length -1)", size(), known,
-                       shape());
-    }
-    *open = size() / known;
+  *open = 1;
+  if (std::count(wanted.begin(), wanted.end(), -1) > 0)
+    fail<ShapeError>("reshape: more than one length of -1; one of them at most is worked out");
+  const std::int64_t known = Shape(wanted).size();
+  if (known == 0 || size() % known != 0) {
+    fail<ShapeError>("reshape: {} elements do not fill rows of {} (from {}, one length -1)", size(), known,
+                     shape());
   }
+  *open = size() / known;
   return reshape(Shape(wanted));
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <new>
 
@@ -155,14 +156,20 @@ void multiply_small(const Gemm<T>& call) {
 /// Few rows by a transposed right side, such as one token by a weight: a dot product an element, B read once.
 template <class T>
 void multiply_rows(const Gemm<T>& call) {
-  parallel::for_range(call.n, call.m * call.k / 4 + 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t j = begin; j < end; ++j) {
+  constexpr std::int64_t strip = 64;
+  parallel::for_range(call.n, call.m * call.k / 4 + 1, [&](std::int64_t from, std::int64_t to) {
+    std::array<T, strip> products;
+    for (std::int64_t begin = from; begin < to; begin += strip) {
+      const std::int64_t width = std::min(strip, to - begin);
       for (std::int64_t i = 0; i < call.m; ++i) {
-        T& to = call.c[i * call.ldc + j];
-        const T product =
-            call.alpha * table_of<T>().dot(call.a + i * call.lda, call.b + j * call.ldb, call.k);
-        to = (call.beta == T{0} ? product : product + call.beta * to) +
-             (call.bias == nullptr ? T{0} : call.bias[j]);
+        table_of<T>().dots(call.a + i * call.lda, call.b + begin * call.ldb, call.ldb, width, call.k,
+                           products.data());
+        T* const c = call.c + i * call.ldc + begin;
+        for (std::int64_t j = 0; j < width; ++j) {
+          const T product = call.alpha * products[static_cast<std::size_t>(j)];
+          c[j] = (call.beta == T{0} ? product : product + call.beta * c[j]) +
+                 (call.bias == nullptr ? T{0} : call.bias[begin + j]);
+        }
       }
     }
   });
@@ -171,10 +178,11 @@ void multiply_rows(const Gemm<T>& call) {
 /// One row by a matrix: the matrix's rows added up, a strip of columns at a time.
 template <class T>
 void multiply_row(const Gemm<T>& call) {
-  constexpr std::int64_t strip = 1024;
+  constexpr std::int64_t strip = 1024, depth = 64;
   parallel::for_range(
       call.n, call.k,
       [&](std::int64_t from, std::int64_t to) {
+        std::array<T, depth> scales;
         for (std::int64_t begin = from; begin < to; begin += strip) {
           const std::int64_t width = std::min(strip, to - begin);
           T* const c = call.c + begin;
@@ -182,8 +190,11 @@ void multiply_row(const Gemm<T>& call) {
             c[j] = (call.beta == T{0} ? T{0} : call.beta * c[j]) +
                    (call.bias == nullptr ? T{0} : call.bias[begin + j]);
           }
-          for (std::int64_t p = 0; p < call.k; ++p) {
-            table_of<T>().add_scaled(call.alpha * call.a[p], call.b + p * call.ldb + begin, c, width);
+          for (std::int64_t p = 0; p < call.k; p += depth) {
+            const std::int64_t rows = std::min(depth, call.k - p);
+            std::transform(call.a + p, call.a + p + rows, scales.begin(),
+                           [&](T x) { return call.alpha * x; });
+            table_of<T>().add_rows(scales.data(), call.b + p * call.ldb + begin, call.ldb, rows, c, width);
           }
         }
       },

@@ -58,7 +58,10 @@ struct Table {
   void (*lstm_backward)(const T* gates, const T* c_before, const T* tanh_c, const T* dh, T* dc, T* d_gates,
                         std::int64_t hidden);
   void (*adam)(const AdamStep& step, const T* g, T* p, T* m, T* v, std::int64_t n);
-  T (*dot)(const T* a, const T* b, std::int64_t n);
+  // out[r] = x . row r of b
+  void (*dots)(const T* x, const T* b, std::int64_t ldb, std::int64_t rows, std::int64_t k, T* out);
+  // c += the rows of b times a
+  void (*add_rows)(const T* a, const T* b, std::int64_t ldb, std::int64_t rows, T* c, std::int64_t cols);
   /// The register tile: tile_rows by tile_cols of C.
   std::int64_t tile_rows, tile_cols;
   /// C (rows up to tile_rows, cols up to tile_cols) = alpha * A B + beta * C + bias; a: k by tile_rows, b: k

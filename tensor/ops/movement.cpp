@@ -245,7 +245,8 @@ Tensor stack(std::span<const Tensor> parts, int axis) {
   if (parts.empty()) fail<ShapeError>("stack: no parts");
   const Shape first = parts.front().shape();
   const Shape wider = detail::unsqueezed(first, axis);
-  std::vector<Tensor> expanded;
+  storage::PoolVector<Tensor> expanded;
+  expanded.reserve(parts.size());
   for (std::size_t i = 0; i < parts.size(); ++i) {
     if (parts[i].shape() != first) {
       fail<ShapeError>("stack: part 0 of shape {} and part {} of shape {}; they must be equal", first, i,

@@ -74,6 +74,16 @@ void store_part(const Batch<T>& x, T* y, std::int64_t n) {
 #endif
 }
 
+/// The sum of the elements of a batch.
+template <class T>
+T lane_sum(const Batch<T>& x) {
+#if XSIMD_VERSION_MAJOR >= 9
+  return xsimd::reduce_add(x);
+#else
+  return xsimd::hadd(x);
+#endif
+}
+
 /// y = f(x...) over n elements. The rest goes through a batch too, so that an element's result does not
 /// depend on where it stands. Flattened, as a call of f would pass batches through memory.
 template <class T, class F, class... Xs>

@@ -22,6 +22,55 @@ T dot(const T* a, const T* b, std::int64_t n) {
   return total;
 }
 
+/// `Rows` dot products with one x, which is read once for all. Each has one sum a lane, so it is for short
+/// ones.
+template <class T, int Rows>
+void short_dots(const T* x, const T* b, std::int64_t ldb, std::int64_t k, T* out) {
+  using B = Batch<T>;
+  B acc[Rows];
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) acc[r] = B(0);
+  for_batches<T>(k, [&](std::int64_t p, auto load, auto) {
+    const B v = load(x + p);
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) acc[r] = mul_add(load(b + r * ldb + p), v, acc[r]);
+  });
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) out[r] = lane_sum<T>(acc[r]);
+}
+
+/// out[r] = x . row r of b. How one is summed depends on k alone, not on the rows beside it.
+template <class T>
+void dots(const T* x, const T* b, std::int64_t ldb, std::int64_t rows, std::int64_t k, T* out) {
+  constexpr std::int64_t short_length = 512;
+  std::int64_t r = 0;
+  if (k <= short_length) {
+    for (; r + 4 <= rows; r += 4) short_dots<T, 4>(x, b + r * ldb, ldb, k, out + r);
+    for (; r < rows; ++r) short_dots<T, 1>(x, b + r * ldb, ldb, k, out + r);
+  } else {
+    for (; r < rows; ++r) out[r] = dot(x, b + r * ldb, k);
+  }
+}
+
+/// c += a[0] * row 0 of b + a[1] * row 1 + ..., added in that order; c is read and written once for four
+/// rows.
+template <class T>
+void add_rows(const T* a, const T* b, std::int64_t ldb, std::int64_t rows, T* c, std::int64_t cols) {
+  using B = Batch<T>;
+  std::int64_t p = 0;
+  for (; p + 4 <= rows; p += 4) {
+    const T* const row = b + p * ldb;
+    const B a0(a[p]), a1(a[p + 1]), a2(a[p + 2]), a3(a[p + 3]);
+    for_batches<T>(cols, [&](std::int64_t j, auto load, auto store) {
+      B sum = mul_add(a0, load(row + j), load(c + j));
+      sum = mul_add(a1, load(row + ldb + j), sum);
+      sum = mul_add(a2, load(row + 2 * ldb + j), sum);
+      store(mul_add(a3, load(row + 3 * ldb + j), sum), c + j);
+    });
+  }
+  for (; p < rows; ++p) add_scaled<T>(a[p], b + p * ldb, c, cols);
+}
+
 /// One batch of C: alpha * sum + beta * C + bias, of which `left` elements are there.
 template <class T>
 void finish_batch(const Batch<T>& sum, T* to, std::int64_t left, T alpha, T beta, const T* bias) {

@@ -174,6 +174,49 @@ def elementwise():
     yield compare("elementwise", "multiply_add_bandwidth", "GB/s", triad, 0.5, True)
 
 
+def blas_libraries():
+    """Name and path of each library of matrix products that is installed, and what is missing."""
+    found, missing = [], []
+    for name, pattern, package in [("OpenBLAS", "/usr/lib/*/openblas-*/libopenblas.so.0", "libopenblas0-openmp"),
+                                   ("BLIS", "/usr/lib/*/blis-*/libblis.so.4", "libblis4-openmp"),
+                                   ("oneDNN", "/usr/lib/*/libdnnl.so.2", "libdnnl2")]:
+        paths = sorted(glob.glob(pattern))
+        if paths:
+            found.append((name, paths[0]))
+        else:
+            missing.append(f"{name} is missing: apt-get install {package}")
+    return found, missing
+
+
+TRANSPOSES = ["nn.", "nt.", "tn.", "tt."]
+GEMM_SHAPES = ([f"{n}x{n}x{n}" for n in [16, 64, 256, 512, 1024, 2048]] +
+               [transpose + "700x650x10000" for transpose in TRANSPOSES] + ["nn.10000x650x700"] +
+               ["packed." + shape for shape in ["20x200x800", "20x800x200", "32x256x1024", "32x1024x256",
+                                                "20x650x2600", "20x2600x650"]])
+
+
+def gemm():
+    """Products of matrices, m by n over k, with one thread and with all; several rivals a row."""
+    libraries, missing = blas_libraries()
+    for text in missing:
+        yield Rival("", None, missing=text)
+    for threads in sorted({1, os.cpu_count()}):
+        env = {f"{library}_NUM_THREADS": str(threads) for library in ["OPENBLAS", "BLIS", "OMP"]}
+        asked = [Rival("ours", [os.path.join(BIN, "bench_gemm"), str(threads)])]
+        asked += [Rival(name, [os.path.join(BIN, "bench_rival_blas"), path], env=env) for name, path in libraries]
+        for shape in GEMM_SHAPES:
+            rounds = [[one.ask(shape, 0.1) for one in asked] for _ in range(ROUNDS)]
+            name = f"gemm.{shape}" + (f".{threads}threads" if threads > 1 else "")
+            mine = statistics.median(figures[0] for figures in rounds)
+            if not libraries:
+                yield row(name, "GFLOP/s", mine)
+            for i, (library, _) in enumerate(libraries, 1):
+                yield row(name, "GFLOP/s", mine, library, statistics.median(figures[i] for figures in rounds),
+                          statistics.median(figures[0] / figures[i] for figures in rounds))
+        for one in asked:
+            one.close()
+
+
 def train():
     rival = pytorch(os.cpu_count())
     yield rival
@@ -203,7 +246,8 @@ def transforms():
     rival.close()
 
 
-GROUPS = {"peak": peak, "tape": tape, "elementwise": elementwise, "transforms": transforms, "train": train}
+GROUPS = {"peak": peak, "tape": tape, "elementwise": elementwise, "transforms": transforms, "gemm": gemm,
+          "train": train}
 
 
 def cpu_name():

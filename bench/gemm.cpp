@@ -1,0 +1,50 @@
+// Products of matrices, in GFLOP/s. Usage: bench_gemm THREADS, then lines `NAME SECONDS` as the rivals take
+// them, so that both are asked alike.
+
+#include <iostream>
+#include <string>
+
+#include "bench/gemm_shape.hpp"
+#include "bench/timing.hpp"
+#include "tensor/kernels/kernels.hpp"
+#include "tensor/parallel.hpp"
+#include "tensor/random.hpp"
+
+using namespace gradus;
+
+namespace {
+
+double gflops(const GemmShape& s, double seconds) {
+  Rng rng(1);
+  const Tensor a = rng.normal({s.m, s.k}), b = rng.normal({s.k, s.n});
+  Tensor c = zeros({s.m, s.n});
+  float* const out = c.mutable_data<float>();
+  const kernels::Gemm<float> call{.m = s.m,
+                                  .n = s.n,
+                                  .k = s.k,
+                                  .a = a.data<float>(),
+                                  .lda = s.transpose_a ? s.m : s.k,
+                                  .a_transposed = s.transpose_a,
+                                  .b = b.data<float>(),
+                                  .ldb = s.transpose_b ? s.k : s.n,
+                                  .b_transposed = s.transpose_b,
+                                  .c = out,
+                                  .ldc = s.n};
+  if (!s.packed) return s.flops() / bench::median_seconds([&] { kernels::gemm(call); }, seconds) / 1e9;
+  const kernels::PackedMatrix<float> right(call.b, call.ldb, call.b_transposed, s.k, s.n);
+  const auto run = [&] { kernels::gemm_packed(call.m, call.a, call.k, right, out, call.n, 0.0F); };
+  return s.flops() / bench::median_seconds(run, seconds) / 1e9;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  set_threads(argc > 1 ? std::stoi(argv[1]) : 1);
+  std::cout << "ready " << kernels::instruction_set() << std::endl;
+  std::string name;
+  for (double seconds = 0; std::cin >> name >> seconds;) {
+    GemmShape shape;
+    if (!shape.parse(name)) return 2;
+    std::cout << gflops(shape, seconds) << std::endl;
+  }
+}

@@ -68,39 +68,42 @@ Source<T> source(const T* x, std::int64_t ld, bool transposed) {
   return transposed ? Source<T>{x, 1, ld} : Source<T>{x, ld, 1};
 }
 
-/// Groups of `width` entries across, `depth` of them, zeros past `count`: out[group][p][w].
-/// `across` walks the tile, `along` walks k.
+/// The fewest pieces of at most `most` that make up `length`, all but the last alike.
+std::int64_t balanced(std::int64_t length, std::int64_t most) {
+  const std::int64_t pieces = (length + most - 1) / most;
+  return pieces == 0 ? 1 : (length + pieces - 1) / pieces;
+}
+
+/// The product of one block: rows of A packed in tiles of `height`, cols of B packed in panels.
 template <class T>
-void pack(const T* x, std::int64_t across, std::int64_t along, std::int64_t count, std::int64_t depth,
-          std::int64_t width, T* out) {
-  for (std::int64_t first = 0; first < count; first += width, out += depth * width) {
-    const std::int64_t filled = std::min(width, count - first);
-    const T* const from = x + first * across;
-    if (filled < width) std::fill(out, out + depth * width, T{0});
-    if (across == 1) {
-      for (std::int64_t p = 0; p < depth; ++p) std::copy_n(from + p * along, filled, out + p * width);
-    } else {
-      // By blocks of the depth, so that the lines written stay in cache.
-      for (std::int64_t begin = 0; begin < depth; begin += 16) {
-        const std::int64_t end = std::min(depth, begin + 16);
-        for (std::int64_t w = 0; w < filled; ++w) {
-          for (std::int64_t p = begin; p < end; ++p) out[p * width + w] = from[w * across + p * along];
-        }
-      }
+void multiply_block(const Table<T>& table, std::int64_t rows, std::int64_t cols, std::int64_t depth,
+                    const T* a, std::int64_t height, const T* b, T* c, std::int64_t ldc, T alpha, T beta,
+                    const T* bias) {
+  for (std::int64_t j = 0; j < cols; j += table.tile_cols) {
+    const std::int64_t width = std::min(table.tile_cols, cols - j);
+    const auto& kernels = width <= table.lanes ? table.narrow_tiles : table.tiles;
+    for (std::int64_t i = 0; i < rows; i += height) {
+      const std::int64_t tall = std::min(height, rows - i);
+      kernels[static_cast<std::size_t>(tall - 1)]({.k = depth,
+                                                   .a = a + i * depth,
+                                                   .b = b + j * depth,
+                                                   .c = c + i * ldc + j,
+                                                   .ldc = ldc,
+                                                   .cols = width,
+                                                   .alpha = alpha,
+                                                   .beta = beta,
+                                                   .bias = bias == nullptr ? nullptr : bias + j});
     }
   }
 }
 
-/// The product of one block: rows of A packed in tiles, cols of B packed in panels.
+/// Rows of A in tiles of `height`; the last tile holds no more rows than are left.
 template <class T>
-void multiply_block(const Table<T>& table, std::int64_t rows, std::int64_t cols, std::int64_t depth,
-                    const T* a, const T* b, T* c, std::int64_t ldc, T alpha, T beta, const T* bias) {
-  for (std::int64_t j = 0; j < cols; j += table.tile_cols) {
-    for (std::int64_t i = 0; i < rows; i += table.tile_rows) {
-      table.tile(depth, a + i * depth, b + j * depth, c + i * ldc + j, ldc,
-                 std::min(table.tile_rows, rows - i), std::min(table.tile_cols, cols - j), alpha, beta,
-                 bias == nullptr ? nullptr : bias + j);
-    }
+void pack_left(const Table<T>& table, const Source<T>& a, std::int64_t row, std::int64_t p, std::int64_t rows,
+               std::int64_t depth, std::int64_t height, T* out) {
+  for (std::int64_t i = 0; i < rows; i += height) {
+    const std::int64_t tall = std::min(height, rows - i);
+    table.pack(a.at(row + i, p), a.row_stride, a.col_stride, tall, depth, tall, out + i * depth);
   }
 }
 
@@ -111,19 +114,22 @@ void multiply(const Gemm<T>& call, std::int64_t row, std::int64_t rows, std::int
   const Source<T> a = source(call.a, call.lda, call.a_transposed),
                   b = source(call.b, call.ldb, call.b_transposed);
   const std::int64_t cols_block = 2048 / table.tile_cols * table.tile_cols;
+  const std::int64_t rows_at_once = balanced(rows, rows_block);
   for (std::int64_t j = 0; j < cols; j += cols_block) {
     const std::int64_t width = std::min(cols_block, cols - j);
     for (std::int64_t p = 0; p < call.k; p += depth_block) {
       const std::int64_t depth = std::min(depth_block, call.k - p);
       const bool last = p + depth == call.k;
       T* const right = right_scratch<T>().get(round_up(width, table.tile_cols) * depth);
-      pack(b.at(p, col + j), b.col_stride, b.row_stride, width, depth, table.tile_cols, right);
-      for (std::int64_t i = 0; i < rows; i += rows_block) {
-        const std::int64_t height = std::min(rows_block, rows - i);
-        T* const left = left_scratch<T>().get(round_up(height, table.tile_rows) * depth);
-        pack(a.at(row + i, p), a.row_stride, a.col_stride, height, depth, table.tile_rows, left);
-        multiply_block(table, height, width, depth, left, right, call.c + (row + i) * call.ldc + col + j,
-                       call.ldc, call.alpha, p == 0 ? call.beta : T{1},
+      table.pack(b.at(p, col + j), b.col_stride, b.row_stride, width, depth, table.tile_cols, right);
+      for (std::int64_t i = 0; i < rows; i += rows_at_once) {
+        const std::int64_t some = std::min(rows_at_once, rows - i);
+        const std::int64_t height = balanced(some, table.tile_rows);
+        T* const left = left_scratch<T>().get(some * depth);
+        pack_left(table, a, row + i, p, some, depth, height, left);
+        multiply_block(table, some, width, depth, left, height, right,
+                       call.c + (row + i) * call.ldc + col + j, call.ldc, call.alpha,
+                       p == 0 ? call.beta : T{1},
                        last && call.bias != nullptr ? call.bias + col + j : nullptr);
       }
     }
@@ -148,7 +154,7 @@ void multiply_small(const Gemm<T>& call) {
                     .bias = call.bias};
   const Source<T> right = source(call.b, call.ldb, call.b_transposed);
   T* const panels = right_scratch<T>().get(round_up(s.n, table.lanes) * s.k);
-  pack(right.data, right.col_stride, right.row_stride, s.n, s.k, table.lanes, panels);
+  table.pack(right.data, right.col_stride, right.row_stride, s.n, s.k, table.lanes, panels);
   s.panels = panels;
   table.small_product(s);
 }
@@ -279,8 +285,8 @@ PackedMatrix<T>::PackedMatrix(const T* b, std::int64_t ldb, bool transposed, std
   parallel::for_range(
       n, k,
       [&](std::int64_t begin, std::int64_t end) {
-        pack(from.at(0, begin), from.col_stride, from.row_stride, end - begin, k, table.tile_cols,
-             out + begin * k);
+        table.pack(from.at(0, begin), from.col_stride, from.row_stride, end - begin, k, table.tile_cols,
+                   out + begin * k);
       },
       table.tile_cols);
 }
@@ -297,10 +303,11 @@ void gemm_packed(std::int64_t m, const T* a, std::int64_t lda, const PackedMatri
   if (b.k() == 0)
     return scale_only(Gemm<T>{.m = m, .n = b.n(), .c = c, .ldc = ldc, .beta = beta, .bias = bias});
   split<T>(m, b.n(), b.k(), [&](std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
-    T* const left = left_scratch<T>().get(round_up(rows, table.tile_rows) * b.k());
-    pack(a + row * lda, lda, std::int64_t{1}, rows, b.k(), table.tile_rows, left);
-    multiply_block(table, rows, cols, b.k(), left, b.data() + col * b.k(), c + row * ldc + col, ldc, T{1},
-                   beta, bias == nullptr ? nullptr : bias + col);
+    const std::int64_t height = balanced(rows, table.tile_rows);
+    T* const left = left_scratch<T>().get(rows * b.k());
+    pack_left(table, source(a, lda, false), row, std::int64_t{0}, rows, b.k(), height, left);
+    multiply_block(table, rows, cols, b.k(), left, height, b.data() + col * b.k(), c + row * ldc + col, ldc,
+                   T{1}, beta, bias == nullptr ? nullptr : bias + col);
   });
 }
 template void gemm_packed(std::int64_t, const float*, std::int64_t, const PackedMatrix<float>&, float*,

@@ -14,6 +14,7 @@
 #include "tensor/kernels/impl/adam.hpp"
 #include "tensor/kernels/impl/elementwise.hpp"
 #include "tensor/kernels/impl/gemm.hpp"
+#include "tensor/kernels/impl/pack.hpp"
 #include "tensor/kernels/impl/recurrent.hpp"
 #include "tensor/kernels/impl/reduction.hpp"
 #include "tensor/kernels/impl/softmax.hpp"
@@ -41,6 +42,8 @@ constexpr Table<T> table{.unary = unary<T>,
                          .add_rows = add_rows<T>,
                          .tile_rows = tile_rows,
                          .tile_cols = tile_batches* lanes<T>,
-                         .tile = tile<T>,
+                         .tiles = tiles_of<T, tile_batches>(),
+                         .narrow_tiles = tiles_of<T, 1>(),
                          .lanes = lanes<T>,
+                         .pack = pack<T>,
                          .small_product = small_product<T>};

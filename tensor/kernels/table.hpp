@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "tensor/kernels/kernels.hpp"
@@ -30,6 +31,22 @@ struct SmallProduct {
   T alpha, beta;
   const T* bias;  // (n) or null
 };
+
+/// A register tile of C = alpha * A B + beta * C + bias.
+template <class T>
+struct Tile {
+  std::int64_t k;
+  const T* a;  // (k, rows), packed
+  const T* b;  // (k, tile_cols), packed, zeros beyond `cols`
+  T* c;
+  std::int64_t ldc;
+  std::int64_t cols;
+  T alpha, beta;
+  const T* bias;  // (cols) or null
+};
+inline constexpr std::int64_t most_tile_rows = 14;
+template <class T>
+using TileKernel = void (*)(const Tile<T>& tile);
 
 template <class T>
 struct Table {
@@ -62,13 +79,16 @@ struct Table {
   void (*dots)(const T* x, const T* b, std::int64_t ldb, std::int64_t rows, std::int64_t k, T* out);
   // c += the rows of b times a
   void (*add_rows)(const T* a, const T* b, std::int64_t ldb, std::int64_t rows, T* c, std::int64_t cols);
-  /// The register tile: tile_rows by tile_cols of C.
+  /// The largest register tile: tile_rows by tile_cols of C.
   std::int64_t tile_rows, tile_cols;
-  /// C (rows up to tile_rows, cols up to tile_cols) = alpha * A B + beta * C + bias; a: k by tile_rows, b: k
-  /// by tile_cols, both packed and padded with zeros.
-  void (*tile)(std::int64_t k, const T* a, const T* b, T* c, std::int64_t ldc, std::int64_t rows,
-               std::int64_t cols, T alpha, T beta, const T* bias);
-  std::int64_t lanes;  // elements of one register
+  /// tiles[r - 1] has r rows. An element of C is summed in the order of k in every one.
+  std::array<TileKernel<T>, most_tile_rows> tiles;
+  std::array<TileKernel<T>, most_tile_rows> narrow_tiles;  // for up to `lanes` columns
+  std::int64_t lanes;                                      // elements of one register
+  /// Groups of `width` entries across, `depth` of them, zeros past `count`: out[group][p][w]. Entry (w, p)
+  /// stands at x[w * across + p * along].
+  void (*pack)(const T* x, std::int64_t across, std::int64_t along, std::int64_t count, std::int64_t depth,
+               std::int64_t width, T* out);
   void (*small_product)(const SmallProduct<T>& product);
 };
 

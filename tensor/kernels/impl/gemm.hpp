@@ -73,57 +73,69 @@ void add_rows(const T* a, const T* b, std::int64_t ldb, std::int64_t rows, T* c,
 
 /// One batch of C: alpha * sum + beta * C + bias, of which `left` elements are there.
 template <class T>
-void finish_batch(const Batch<T>& sum, T* to, std::int64_t left, T alpha, T beta, const T* bias) {
+[[gnu::always_inline]] inline void finish_batch(const Batch<T>& sum, T* to, std::int64_t left, T alpha,
+                                                T beta, const T* bias) {
   using B = Batch<T>;
-  const auto finished = [&](const B& before, const B& added) {
-    const B scaled = alpha == T{1} ? sum : sum * B(alpha);
-    const B with = beta == T{0} ? scaled : mul_add(B(beta), before, scaled);
-    return with + added;
-  };
-  if (left >= lanes<T>) {
-    const B before = beta == T{0} ? B(0) : B::load_unaligned(to);
-    finished(before, bias == nullptr ? B(0) : B::load_unaligned(bias)).store_unaligned(to);
-  } else if (left > 0) {
-    const B before = beta == T{0} ? B(0) : load_part<T>(to, left);
-    store_part<T>(finished(before, bias == nullptr ? B(0) : load_part<T>(bias, left)), to, left);
+  const bool whole = left >= lanes<T>;
+  if (left <= 0) return;
+  B out = alpha == T{1} ? sum : sum * B(alpha);
+  if (beta != T{0}) out = mul_add(B(beta), whole ? B::load_unaligned(to) : load_part<T>(to, left), out);
+  if (bias != nullptr) out += whole ? B::load_unaligned(bias) : load_part<T>(bias, left);
+  if (whole) {
+    out.store_unaligned(to);
+  } else {
+    store_part<T>(out, to, left);
   }
 }
 
 // 32 registers hold 28 accumulators, two batches of B and one element of A; 16 hold 12.
 constexpr int tile_rows = register_count == 32 ? 14 : 6;
 constexpr int tile_batches = 2;
+static_assert(tile_rows <= most_tile_rows);
 
-template <class T>
-void tile(std::int64_t k, const T* a, const T* b, T* c, std::int64_t ldc, std::int64_t rows,
-          std::int64_t cols, T alpha, T beta, const T* bias) {
+template <class T, int Rows, int Batches>
+void tile(const Tile<T>& t) {
   using B = Batch<T>;
   constexpr std::int64_t width = tile_batches * lanes<T>;
-  B acc[tile_rows][tile_batches];
+  B acc[Rows][Batches];
 #pragma GCC unroll 16
-  for (int i = 0; i < tile_rows; ++i) {
+  for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 2
-    for (int j = 0; j < tile_batches; ++j) acc[i][j] = B(0);
+    for (int j = 0; j < Batches; ++j) acc[i][j] = B(0);
   }
-  for (std::int64_t p = 0; p < k; ++p) {
-    const B b0 = B::load_aligned(b), b1 = B::load_aligned(b + lanes<T>);
+  const T* a = t.a;
+  const T* b = t.b;
+  for (std::int64_t p = 0; p < t.k; ++p) {
+    B right[Batches];
+#pragma GCC unroll 2
+    for (int j = 0; j < Batches; ++j) right[j] = B::load_aligned(b + j * lanes<T>);
 #pragma GCC unroll 16
-    for (int i = 0; i < tile_rows; ++i) {
+    for (int i = 0; i < Rows; ++i) {
       const B av(a[i]);
-      acc[i][0] = mul_add(av, b0, acc[i][0]);
-      acc[i][1] = mul_add(av, b1, acc[i][1]);
+#pragma GCC unroll 2
+      for (int j = 0; j < Batches; ++j) acc[i][j] = mul_add(av, right[j], acc[i][j]);
     }
-    a += tile_rows;
+    a += Rows;
     b += width;
   }
 #pragma GCC unroll 16
-  for (int i = 0; i < tile_rows; ++i) {
-    if (i >= rows) break;
+  for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 2
-    for (int j = 0; j < tile_batches; ++j) {
-      finish_batch<T>(acc[i][j], c + i * ldc + j * lanes<T>, cols - j * lanes<T>, alpha, beta,
-                      bias == nullptr ? nullptr : bias + j * lanes<T>);
+    for (int j = 0; j < Batches; ++j) {
+      const std::int64_t at = j * lanes<T>;
+      finish_batch<T>(acc[i][j], t.c + i * t.ldc + at, t.cols - at, t.alpha, t.beta,
+                      t.bias == nullptr ? nullptr : t.bias + at);
     }
   }
+}
+template <class T, int Batches>
+constexpr std::array<TileKernel<T>, most_tile_rows> tiles_of() {
+  return []<std::size_t... r>(std::index_sequence<r...>) {
+    std::array<TileKernel<T>, most_tile_rows> out{};
+    ((out[r] = tile<T, static_cast<int>(r) + 1, Batches>), ...);
+    return out;
+  }
+  (std::make_index_sequence<tile_rows>());
 }
 
 /// Up to `Rows` rows of a small product by one panel of B, A read in place: packing it would cost more.

@@ -1,0 +1,95 @@
+// Laying matrices out for the register tile. Part of impl.hpp.
+
+/// A square of as many elements each way, transposed: rows of x `ldx` apart to rows of y `ldy` apart.
+#if defined(__AVX2__)
+constexpr std::int64_t square_side = 8;
+inline void transpose_square(const float* x, std::int64_t ldx, float* y, std::int64_t ldy) {
+  __m256 r[8], pairs[8], quads[8];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(x + i * ldx);
+#pragma GCC unroll 4
+  for (int i = 0; i < 8; i += 2) {
+    pairs[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+    pairs[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 8; i += 4) {
+    quads[i] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0x44);
+    quads[i + 1] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0xEE);
+    quads[i + 2] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0x44);
+    quads[i + 3] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0xEE);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    _mm256_storeu_ps(y + i * ldy, _mm256_permute2f128_ps(quads[i], quads[i + 4], 0x20));
+    _mm256_storeu_ps(y + (i + 4) * ldy, _mm256_permute2f128_ps(quads[i], quads[i + 4], 0x31));
+  }
+}
+#else
+constexpr std::int64_t square_side = 8;
+inline void transpose_square(const float* x, std::int64_t ldx, float* y, std::int64_t ldy) {
+  for (std::int64_t i = 0; i < square_side; ++i) {
+    for (std::int64_t j = 0; j < square_side; ++j) y[j * ldy + i] = x[i * ldx + j];
+  }
+}
+#endif
+inline void transpose_square(const double* x, std::int64_t ldx, double* y, std::int64_t ldy) {
+  for (std::int64_t i = 0; i < square_side; ++i) {
+    for (std::int64_t j = 0; j < square_side; ++j) y[j * ldy + i] = x[i * ldx + j];
+  }
+}
+
+/// A group whose entries lie side by side across.
+template <class T>
+void pack_rows(const T* x, std::int64_t along, std::int64_t filled, std::int64_t depth, std::int64_t width,
+               T* out) {
+  for (std::int64_t p = 0; p < depth; ++p, x += along, out += width) {
+    for (std::int64_t w = 0; w < width; w += lanes<T>) {
+      const std::int64_t there = filled - w, wanted = width - w;
+      const Batch<T> v = there >= lanes<T> ? Batch<T>::load_unaligned(x + w)
+                         : there > 0       ? load_part<T>(x + w, there)
+                                           : Batch<T>(0);
+      if (wanted >= lanes<T>) {
+        v.store_unaligned(out + w);
+      } else {
+        store_part<T>(v, out + w, wanted);
+      }
+    }
+  }
+}
+
+/// A group whose entries lie side by side along the depth: transposed square by square.
+template <class T>
+void pack_columns(const T* x, std::int64_t across, std::int64_t along, std::int64_t filled,
+                  std::int64_t depth, std::int64_t width, T* out) {
+  const std::int64_t squares_across = along == 1 ? filled / square_side * square_side : 0;
+  const std::int64_t squares_along = depth / square_side * square_side;
+  const auto single = [&](std::int64_t w, std::int64_t p) { out[p * width + w] = x[w * across + p * along]; };
+  for (std::int64_t p = 0; p < squares_along; p += square_side) {
+    for (std::int64_t w = 0; w < squares_across; w += square_side) {
+      transpose_square(x + w * across + p, across, out + p * width + w, width);
+    }
+    for (std::int64_t w = squares_across; w < filled; ++w) {
+      for (std::int64_t q = p; q < p + square_side; ++q) single(w, q);
+    }
+  }
+  for (std::int64_t p = squares_along; p < depth; ++p) {
+    for (std::int64_t w = 0; w < filled; ++w) single(w, p);
+  }
+  for (std::int64_t p = 0; p < depth && filled < width; ++p) {
+    for (std::int64_t w = filled; w < width; ++w) out[p * width + w] = T{0};
+  }
+}
+
+template <class T>
+void pack(const T* x, std::int64_t across, std::int64_t along, std::int64_t count, std::int64_t depth,
+          std::int64_t width, T* out) {
+  for (std::int64_t first = 0; first < count; first += width, out += depth * width) {
+    const std::int64_t filled = count - first < width ? count - first : width;
+    if (across == 1) {
+      pack_rows(x + first, along, filled, depth, width, out);
+    } else {
+      pack_columns(x + first * across, across, along, filled, depth, width, out);
+    }
+  }
+}

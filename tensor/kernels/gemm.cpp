@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::int64_t depth_block = 384;  // of k: a panel of this depth stays in the first-level cache
 constexpr std::int64_t rows_block = 252;   // a multiple of both tile heights (6 and 14)
-constexpr std::int64_t small_work = std::int64_t{1} << 15;     // multiply-adds
+constexpr std::int64_t small_work = std::int64_t{1} << 19;     // multiply-adds
 constexpr std::int64_t parallel_work = std::int64_t{1} << 20;  // multiply-adds
 
 /// Aligned scratch, kept for the thread's next call.
@@ -136,27 +136,45 @@ void multiply(const Gemm<T>& call, std::int64_t row, std::int64_t rows, std::int
   }
 }
 
-/// The same for a product too small to be worth packing A or a full tile. The sums run in the same order.
+/// The same for a product too small to be worth packing; a transposed right side is, as its rows must be read
+/// by batches. The sums run in the same order.
 template <class T>
 void multiply_small(const Gemm<T>& call) {
   const Table<T>& table = table_of<T>();
-  SmallProduct<T> s{.m = call.m,
-                    .n = call.n,
-                    .k = call.k,
-                    .a = call.a,
-                    .a_row = call.a_transposed ? 1 : call.lda,
-                    .a_col = call.a_transposed ? call.lda : 1,
-                    .panels = nullptr,
-                    .c = call.c,
-                    .ldc = call.ldc,
-                    .alpha = call.alpha,
-                    .beta = call.beta,
-                    .bias = call.bias};
-  const Source<T> right = source(call.b, call.ldb, call.b_transposed);
-  T* const panels = right_scratch<T>().get(round_up(s.n, table.lanes) * s.k);
-  table.pack(right.data, right.col_stride, right.row_stride, s.n, s.k, table.lanes, panels);
-  s.panels = panels;
-  table.small_product(s);
+  const std::int64_t height = balanced(call.m, table.tile_rows);
+  Tile<T> t{.k = call.k,
+            .a = call.a,
+            .a_row = call.a_transposed ? 1 : call.lda,
+            .a_col = call.a_transposed ? call.lda : 1,
+            .b = call.b,
+            .ldb = call.ldb,
+            .c = call.c,
+            .ldc = call.ldc,
+            .cols = 0,
+            .alpha = call.alpha,
+            .beta = call.beta,
+            .bias = call.bias};
+  const T* panels = nullptr;
+  if (call.b_transposed) {
+    const Source<T> right = source(call.b, call.ldb, true);
+    T* const packed = right_scratch<T>().get(round_up(call.n, table.lanes) * call.k);
+    table.pack(right.data, right.col_stride, right.row_stride, call.n, call.k, table.lanes, packed);
+    panels = packed;
+    t.ldb = table.lanes;
+  }
+  for (std::int64_t j = 0; j < call.n; j += t.cols) {
+    const bool wide = !call.b_transposed && call.n - j >= table.tile_cols;
+    t.cols = wide ? table.tile_cols : std::min(table.lanes, call.n - j);
+    t.b = panels == nullptr ? call.b + j : panels + j * call.k;
+    t.bias = call.bias == nullptr ? nullptr : call.bias + j;
+    const auto& kernels = wide ? table.tiles_in_place : table.narrow_tiles_in_place;
+    for (std::int64_t i = 0; i < call.m; i += height) {
+      const std::int64_t tall = std::min(height, call.m - i);
+      t.a = call.a + i * t.a_row;
+      t.c = call.c + i * call.ldc + j;
+      kernels[static_cast<std::size_t>(tall - 1)](t);
+    }
+  }
 }
 
 /// Few rows by a transposed right side, such as one token by a weight: a dot product an element, B read once.

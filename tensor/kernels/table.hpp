@@ -18,26 +18,14 @@ struct LogSum {
   double log_total;
 };
 
-/// C = alpha * A B + beta * C + bias for a few rows and columns. A is read in place by its strides; B is
-/// packed in panels of `lanes` columns, (k, lanes) each, padded with zeros.
-template <class T>
-struct SmallProduct {
-  std::int64_t m, n, k;
-  const T* a;
-  std::int64_t a_row, a_col;
-  const T* panels;
-  T* c;
-  std::int64_t ldc;
-  T alpha, beta;
-  const T* bias;  // (n) or null
-};
-
 /// A register tile of C = alpha * A B + beta * C + bias.
 template <class T>
 struct Tile {
   std::int64_t k;
-  const T* a;  // (k, rows), packed
-  const T* b;  // (k, tile_cols), packed, zeros beyond `cols`
+  const T* a;                         // element (i, p) at a[i * a_row + p * a_col]; packed tiles are
+  std::int64_t a_row = 0, a_col = 0;  // (k, rows) and need no strides
+  const T* b;                         // (k, tile_cols) packed, zeros beyond `cols`; else rows ldb apart
+  std::int64_t ldb = 0;
   T* c;
   std::int64_t ldc;
   std::int64_t cols;
@@ -84,12 +72,14 @@ struct Table {
   /// tiles[r - 1] has r rows. An element of C is summed in the order of k in every one.
   std::array<TileKernel<T>, most_tile_rows> tiles;
   std::array<TileKernel<T>, most_tile_rows> narrow_tiles;  // for up to `lanes` columns
-  std::int64_t lanes;                                      // elements of one register
+  // The same with A and B where they stand: for products too small to be worth packing.
+  std::array<TileKernel<T>, most_tile_rows> tiles_in_place;         // for all tile_cols columns
+  std::array<TileKernel<T>, most_tile_rows> narrow_tiles_in_place;  // for up to `lanes` columns
+  std::int64_t lanes;                                               // elements of one register
   /// Groups of `width` entries across, `depth` of them, zeros past `count`: out[group][p][w]. Entry (w, p)
   /// stands at x[w * across + p * along].
   void (*pack)(const T* x, std::int64_t across, std::int64_t along, std::int64_t count, std::int64_t depth,
                std::int64_t width, T* out);
-  void (*small_product)(const SmallProduct<T>& product);
 };
 
 struct InstructionSet {

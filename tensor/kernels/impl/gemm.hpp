@@ -93,11 +93,16 @@ constexpr int tile_rows = register_count == 32 ? 14 : 6;
 constexpr int tile_batches = 2;
 static_assert(tile_rows <= most_tile_rows);
 
-template <class T, int Rows, int Batches>
-void tile(const Tile<T>& t) {
+enum class Layout { packed, in_place };
+
+/// acc = A B over k. `load_right` gives the batches of one row of B.
+template <class T, int Rows, int Batches, Layout layout, class LoadRight>
+[[gnu::always_inline]] inline void multiply_tile(const Tile<T>& t, Batch<T> (&acc)[Rows][Batches],
+                                                 LoadRight load_right) {
   using B = Batch<T>;
-  constexpr std::int64_t width = tile_batches * lanes<T>;
-  B acc[Rows][Batches];
+  const std::int64_t a_row = layout == Layout::packed ? 1 : t.a_row;
+  const std::int64_t a_col = layout == Layout::packed ? Rows : t.a_col;
+  const std::int64_t b_row = layout == Layout::packed ? tile_batches * lanes<T> : t.ldb;
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 2
@@ -108,15 +113,28 @@ void tile(const Tile<T>& t) {
   for (std::int64_t p = 0; p < t.k; ++p) {
     B right[Batches];
 #pragma GCC unroll 2
-    for (int j = 0; j < Batches; ++j) right[j] = B::load_aligned(b + j * lanes<T>);
+    for (int j = 0; j < Batches; ++j) right[j] = load_right(b + j * lanes<T>);
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
-      const B av(a[i]);
+      const B av(a[i * a_row]);
 #pragma GCC unroll 2
       for (int j = 0; j < Batches; ++j) acc[i][j] = mul_add(av, right[j], acc[i][j]);
     }
-    a += Rows;
-    b += width;
+    a += a_col;
+    b += b_row;
+  }
+}
+
+template <class T, int Rows, int Batches, Layout layout>
+void tile(const Tile<T>& t) {
+  using B = Batch<T>;
+  B acc[Rows][Batches];
+  if constexpr (layout == Layout::packed) {
+    multiply_tile<T, Rows, Batches, layout>(t, acc, [](const T* x) { return B::load_aligned(x); });
+  } else if (t.cols >= Batches * lanes<T>) {
+    multiply_tile<T, Rows, Batches, layout>(t, acc, [](const T* x) { return B::load_unaligned(x); });
+  } else {
+    multiply_tile<T, Rows, Batches, layout>(t, acc, [&](const T* x) { return load_part<T>(x, t.cols); });
   }
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) {
@@ -128,42 +146,12 @@ void tile(const Tile<T>& t) {
     }
   }
 }
-template <class T, int Batches>
+template <class T, int Batches, Layout layout>
 constexpr std::array<TileKernel<T>, most_tile_rows> tiles_of() {
   return []<std::size_t... r>(std::index_sequence<r...>) {
     std::array<TileKernel<T>, most_tile_rows> out{};
-    ((out[r] = tile<T, static_cast<int>(r) + 1, Batches>), ...);
+    ((out[r] = tile<T, static_cast<int>(r) + 1, Batches, layout>), ...);
     return out;
   }
   (std::make_index_sequence<tile_rows>());
-}
-
-/// Up to `Rows` rows of a small product by one panel of B, A read in place: packing it would cost more.
-template <class T, int Rows>
-void small_rows(const SmallProduct<T>& s, std::int64_t row, const T* panel, std::int64_t col) {
-  using B = Batch<T>;
-  const T* const a = s.a + row * s.a_row;
-  B acc[Rows];
-#pragma GCC unroll 8
-  for (int i = 0; i < Rows; ++i) acc[i] = B(0);
-  for (std::int64_t p = 0; p < s.k; ++p) {
-    const B b = B::load_aligned(panel + p * lanes<T>);
-#pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i) acc[i] = mul_add(B(a[i * s.a_row + p * s.a_col]), b, acc[i]);
-  }
-#pragma GCC unroll 8
-  for (int i = 0; i < Rows; ++i) {
-    finish_batch<T>(acc[i], s.c + (row + i) * s.ldc + col, s.n - col, s.alpha, s.beta,
-                    s.bias == nullptr ? nullptr : s.bias + col);
-  }
-}
-template <class T>
-void small_product(const SmallProduct<T>& s) {
-  const T* panel = s.panels;
-  for (std::int64_t col = 0; col < s.n; col += lanes<T>, panel += s.k * lanes<T>) {
-    std::int64_t row = 0;
-    for (; row + 8 <= s.m; row += 8) small_rows<T, 8>(s, row, panel, col);
-    for (; row + 2 <= s.m; row += 2) small_rows<T, 2>(s, row, panel, col);
-    for (; row < s.m; ++row) small_rows<T, 1>(s, row, panel, col);
-  }
 }

@@ -54,6 +54,7 @@
 #include "tensor/axes.hpp"
 #include "tensor/error.hpp"
 #include "tensor/error_context.hpp"
+#include "tensor/function_ref.hpp"
 #include "tensor/indices.hpp"
 #include "tensor/named_axis.hpp"
 #include "tensor/npy.hpp"

@@ -33,6 +33,8 @@
 ///   (const Tensor& g) -> Tensor                          a fused kernel, used when nothing is recorded
 ///   (const Tensor& g, Tensor& sum)                       adds to the input's gradient in place
 ///   (const Tensor& g) -> Rows                            row-sparse
+///   (const Variable& g, Variable&& sum) -> Variable      adds in place, in differentiable ops; beside the
+///                                                        normal form, which gives the first part of a sum
 ///
 /// g is the gradient of the result. The closure returns the local derivative's product with g; the engine
 /// sums over broadcast axes, accumulates and checks the shape. Closures outlive the call: capture by value.
@@ -60,6 +62,7 @@ struct ClosureTable {
   Tensor (*tensor)(Closure*, const Tensor& g) = nullptr;
   void (*add)(Closure*, const Tensor& g, Tensor& sum) = nullptr;
   Rows (*rows)(Closure*, const Tensor& g) = nullptr;
+  Variable (*add_variable)(Closure*, const Variable& g, Variable&& sum) = nullptr;
   void (*joint)(Closure*, const Tensor& g, std::span<const bool> wanted, std::span<Tensor> out) = nullptr;
   std::vector<Variable> (*joint_variable)(Closure*, const Variable& g) = nullptr;
   void (*destroy)(Closure*) noexcept = nullptr;
@@ -91,8 +94,11 @@ constexpr bool adds = [] {
   }
 }();
 template <class F>
+constexpr bool adds_variable =
+    !takes_result<F> && std::is_invocable_r_v<Variable, F&, const Variable&, Variable&&>;
+template <class F>
 constexpr bool is_form =
-    takes_variable<F> || takes_result<F> || takes_tensor<F> || adds<F> || returns_rows<F>;
+    takes_variable<F> || takes_result<F> || takes_tensor<F> || adds<F> || returns_rows<F> || adds_variable<F>;
 
 /// The forms of one wrt, in the tape's arena.
 template <class... Forms>
@@ -126,6 +132,8 @@ struct FormsClosure : Closure {
   struct IsAdd : std::bool_constant<adds<F>> {};
   template <class F>
   struct IsRows : std::bool_constant<returns_rows<F>> {};
+  template <class F>
+  struct IsAddVariable : std::bool_constant<adds_variable<F>> {};
 
   static constexpr ClosureTable make_table() {
     ClosureTable table{};
@@ -156,6 +164,12 @@ struct FormsClosure : Closure {
       table.first = Form::rows;
       table.rows = [](Closure* self, const Tensor& g) {
         return with_form<IsRows>(self, [&](auto& form) -> Rows { return form(g); });
+      };
+    }
+    if constexpr ((IsAddVariable<Forms>::value || ...)) {
+      table.add_variable = [](Closure* self, const Variable& g, Variable&& sum) {
+        return with_form<IsAddVariable>(self,
+                                        [&](auto& form) -> Variable { return form(g, std::move(sum)); });
       };
     }
     table.destroy = [](Closure* self) noexcept { static_cast<FormsClosure*>(self)->~FormsClosure(); };
@@ -283,7 +297,9 @@ Wrt<std::decay_t<Forms>...> wrt(const Variable& x, Forms&&... forms) {
       (detail::is_form<std::decay_t<Forms>> && ...),
       "a closure of wrt matches no form: (const Variable& g) -> Variable, (const Variable& g, const "
       "Variable& y) "
-      "-> Variable, (const Tensor& g) -> Tensor, (const Tensor& g, Tensor& sum), (const Tensor& g) -> Rows");
+      "-> Variable, (const Tensor& g) -> Tensor, (const Tensor& g, Tensor& sum), (const Tensor& g) -> Rows, "
+      "(const Variable& g, Variable&& sum) -> "
+      "Variable");
   return {x, {std::forward<Forms>(forms)...}};
 }
 

@@ -113,7 +113,12 @@ class PathSweep {
       const ClosureTable& table = *edge.closure->table;
       if (options_.record || table.first == Form::variable) {
         if (table.variable == nullptr) fail_once(node);
-        add(node, i, edge.input, table.variable(edge.closure, g));
+        Variable& sum = *find(edge.input);
+        if (table.add_variable != nullptr && sum.value().defined() && tape_.plant == nullptr) {
+          sum = table.add_variable(edge.closure, g, std::move(sum));
+        } else {
+          add(node, i, edge.input, table.variable(edge.closure, g));
+        }
       } else if (table.first == Form::tensor) {
         add(node, i, edge.input, Variable(table.tensor(edge.closure, g.value())));
       } else if (table.first == Form::rows) {

@@ -83,6 +83,10 @@ class Sweep {
           accumulate(sum, input, table.tensor(edge.closure, g.value()));
           break;
         case Form::add:
+          if (!sum.defined() && table.tensor != nullptr) {
+            accumulate(sum, input, table.tensor(edge.closure, g.value()));
+            break;
+          }
           if (!sum.defined()) sum = zeros(input.shape, input.dtype);
           table.add(edge.closure, g.value(), sum);
           break;

@@ -78,8 +78,10 @@ std::pair<Variable, typename Layer::State> RecurrentNetwork<Layer>::operator()(c
                                                                                const State& state,
                                                                                Rng* rng) const {
   const InModule here(*this);
-  const Variable e = nn::dropout(embed(x), options.dropout, rng);  // (time, batch, embedding)
-  auto result = recurrent(e, state, rng);                          // (time, batch, width)
+  // (time, batch, width)
+  auto result = rng == nullptr || options.dropout == 0
+                    ? recurrent(embed, x, state, rng)
+                    : recurrent(nn::dropout(embed(x), options.dropout, rng), state, rng);
   return {head(nn::dropout(result.first, options.dropout, rng)), std::move(result.second)};
 }
 

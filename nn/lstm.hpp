@@ -38,19 +38,34 @@ struct Lstm {
   /// last. With a generator, dropout is applied between layers. Throws ShapeError.
   std::pair<Variable, State> operator()(const Variable& x, const State& state, Rng* rng = nullptr,
                                         Where where = Where::here()) const;
+  /// The same of the embeddings of ids, (time, batch). Where there are fewer embeddings than ids, as with
+  /// characters, the first layer's product with the input is computed once an embedding and not once an id.
+  std::pair<Variable, State> operator()(const Embedding& embedding, const Indices& ids, const State& state,
+                                        Rng* rng = nullptr, Where where = Where::here()) const;
 
   static void members(auto& self, auto&& visit) { visit_layers(self.layers, visit); }
+
+ private:
+  /// `first` runs the first layer.
+  std::pair<Variable, State> run(
+      FunctionRef<Variable(const RecurrentWeights&, const Variable& h, const Variable& c)> first,
+      const State& state, Rng* rng, Where where) const;
 };
 
 inline Lstm::State detach(const Lstm::State& state) {
   return {gradus::detach(state.h), gradus::detach(state.c)};
 }
 
-/// One layer over a sequence, as one node of the tape. x: (time, batch, in); h, c: (batch, width). The result
-/// is (time + 1, batch, width): h of every step, then c of the last.
+/// One layer over a sequence, as three nodes of the tape. x: (time, batch, in); h, c: (batch, width). The
+/// result is (time + 1, batch, width): h of every step, then c of the last.
 Variable lstm_sequence(const Variable& x, const Variable& h, const Variable& c, const Variable& weight_ih,
                        const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh,
                        Where where = Where::here());
+/// The same where x is the rows of a table, (count, in), that ids, (time, batch), name: exact, and with less
+/// work where the table is shorter than the ids.
+Variable lstm_sequence(const Variable& table, const Indices& ids, const Variable& h, const Variable& c,
+                       const Variable& weight_ih, const Variable& weight_hh, const Variable& bias_ih,
+                       const Variable& bias_hh, Where where = Where::here());
 /// The same step by step in plain ops: what the second derivative goes through, and the tests' reference.
 Variable lstm_sequence_by_ops(const Variable& x, const Variable& h, const Variable& c,
                               const Variable& weight_ih, const Variable& weight_hh, const Variable& bias_ih,

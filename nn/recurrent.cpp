@@ -40,4 +40,23 @@ void check_sequence(const char* module, const Variable& x, std::int64_t in, cons
   }
 }
 
+void check_tokens(const char* module, const Embedding& embedding, const Indices& ids, std::int64_t in,
+                  const Variable& state, std::int64_t layers, std::int64_t width, Where where) {
+  if (ids.rank() != 2 || ids.dim(0) < 1 || embedding.weight.dim(1) != in) {
+    fail<ShapeError>(
+        "{} at {}: ids of shape {} with embeddings of width {}; they must be (time, batch) with at least one "
+        "step, and the width {}",
+        module, where.text(), ids.shape(), embedding.weight.dim(1), in);
+  }
+  const Shape wanted{layers, ids.dim(1), width};
+  if (state.shape() != wanted) {
+    fail<ShapeError>("{} at {}: a state of shape {}; it must be (layers, batch, width), here {}", module,
+                     where.text(), state.shape(), wanted);
+  }
+}
+
+bool projects_table(const Embedding& embedding, const Indices& ids) {
+  return embedding.weight.dim(0) < ids.size();
+}
+
 }  // namespace gradus::nn

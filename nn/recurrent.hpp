@@ -4,7 +4,9 @@
 #include <vector>
 
 #include "autograd/module_path.hpp"
+#include "nn/embedding.hpp"
 #include "nn/init.hpp"
+#include "tensor/function_ref.hpp"
 
 /// What the recurrent layers share.
 namespace gradus::nn {
@@ -46,5 +48,10 @@ void visit_layers(Layers& layers, Visit&& visit) {
 /// Throws ShapeError unless x is (time, batch, in) with time > 0 and each state (layers, batch, width).
 void check_sequence(const char* module, const Variable& x, std::int64_t in, const Variable& state,
                     std::int64_t layers, std::int64_t width, Where where);
+/// The same for ids, (time, batch), and their embeddings.
+void check_tokens(const char* module, const Embedding& embedding, const Indices& ids, std::int64_t in,
+                  const Variable& state, std::int64_t layers, std::int64_t width, Where where);
+/// True when projecting every embedding is less work than projecting those of all ids.
+bool projects_table(const Embedding& embedding, const Indices& ids);
 
 }  // namespace gradus::nn

@@ -11,17 +11,23 @@ namespace gradus::nn {
 
 namespace {
 
+kernels::Unary kernel_of(Activation f) {
+  return f == Activation::tanh ? kernels::Unary::tanh : kernels::Unary::relu;
+}
+
 /// `out` holds the inputs' part of the pre-activations and becomes h of every step.
 template <class T>
 void forward(Activation f, const Tensor& h0, const Tensor& weight_hh, Tensor& out) {
   const std::int64_t steps = out.dim(0), batch = out.dim(1), width = out.dim(2), cell = batch * width;
-  const kernels::Unary op = f == Activation::tanh ? kernels::Unary::tanh : kernels::Unary::relu;
   T* const h = out.mutable_data<T>();
-  const kernels::PackedMatrix<T> recurrent(weight_hh.data<T>(), width, true, width, width);
+  const std::array recurrent{kernels::PackedMatrix<T>(weight_hh.data<T>(), width, true, width, width)};
   for (std::int64_t t = 0; t < steps; ++t) {
     T* const now = h + t * cell;
-    kernels::gemm_packed<T>(batch, t == 0 ? h0.data<T>() : now - cell, width, recurrent, now, width, T{1});
-    kernels::unary<T>(op, now, now, cell);
+    const auto activate = [&](std::int64_t begin, std::int64_t end) {
+      kernels::rnn_forward<T>({batch, width, begin, end}, kernel_of(f), now);
+    };
+    kernels::gemm_packed<T>(batch, t == 0 ? h0.data<T>() : now - cell, width, recurrent, now, width, T{1},
+                            activate);
   }
 }
 
@@ -33,18 +39,48 @@ Tensor backward(Activation f, const Tensor& g, const Tensor& weight_hh, const Te
   dh = zeros({batch, width}, g.dtype());
   T* const dh_now = dh.mutable_data<T>();
   T* const to = d_pre.mutable_data<T>();
-  const kernels::PackedMatrix<T> recurrent(weight_hh.data<T>(), width, false, width, width);
+  const std::array recurrent{kernels::PackedMatrix<T>(weight_hh.data<T>(), width, false, width, width)};
   for (std::int64_t t = steps; t-- > 0;) {
-    const T* const from = g.data<T>() + t * cell;
-    const T* const h = out.data<T>() + t * cell;
-    T* const now = to + t * cell;
-    for (std::int64_t i = 0; i < cell; ++i) {
-      const T slope = f == Activation::tanh ? 1 - h[i] * h[i] : static_cast<T>(h[i] > 0);
-      now[i] = (from[i] + dh_now[i]) * slope;
+    const auto differentiate = [&](std::int64_t begin, std::int64_t end) {
+      kernels::rnn_backward<T>({batch, width, begin, end}, kernel_of(f), out.data<T>() + t * cell,
+                               g.data<T>() + t * cell, dh_now, to + t * cell);
+    };
+    if (t + 1 == steps) {
+      differentiate(0, width);
+    } else {
+      kernels::gemm_packed<T>(batch, to + (t + 1) * cell, width, recurrent, dh_now, width, T{0},
+                              differentiate);
     }
-    kernels::gemm_packed<T>(batch, now, width, recurrent, dh_now, width, T{0});
   }
+  kernels::gemm_packed<T>(batch, to, width, recurrent.front(), dh_now, width, T{0});
   return d_pre;
+}
+
+Variable steps_by_ops(Activation f, const Variable& from_x, const Variable& h0, const Variable& weight_hh) {
+  Variable h = h0;
+  std::vector<Variable> out;
+  for (std::int64_t t = 0; t < from_x.dim(0); ++t) {
+    const Variable pre = select(from_x, t) + matmul(h, weight_hh, {.transpose_b = true});
+    h = f == Activation::tanh ? tanh(pre) : relu(pre);
+    out.push_back(h);
+  }
+  return stack(out);
+}
+
+/// All steps as one node of the tape.
+Variable steps_of(Activation f, Projection projection, const Variable& h, const Variable& weight_hh,
+                  Where where) {
+  Tensor out = std::move(projection.value);
+  visit_dtype(h.dtype(), [&](auto tag) { forward<decltype(tag)>(f, h.value(), weight_hh.value(), out); });
+  const auto fused = [f, out, h0 = h.value(), weight_hh = weight_hh.value()](
+                         const Tensor& g, std::span<const bool> wanted, std::span<Tensor> into) {
+    into[0] = visit_dtype(g.dtype(),
+                          [&](auto tag) { return backward<decltype(tag)>(f, g, weight_hh, out, into[1]); });
+    if (wanted[2]) into[2] = recurrent_weight_gradient(into[0], h0, out);
+  };
+  const auto by_ops = [f](std::span<const Variable> in) { return steps_by_ops(f, in[0], in[1], in[2]); };
+  const std::array<Variable, 3> inputs{projection.variable, h, weight_hh};
+  return record({"rnn", where}, out, jointly(inputs, fused, differentiated(by_ops, projection, inputs)));
 }
 
 }  // namespace
@@ -52,37 +88,18 @@ Tensor backward(Activation f, const Tensor& g, const Tensor& weight_hh, const Te
 Variable rnn_sequence(Activation f, const Variable& x, const Variable& h, const Variable& weight_ih,
                       const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh,
                       Where where) {
-  Tensor out = linear(x.value(), weight_ih.value(), bias_ih.value() + bias_hh.value());
-  visit_dtype(x.dtype(), [&](auto tag) { forward<decltype(tag)>(f, h.value(), weight_hh.value(), out); });
-  const auto fused = [f, out, x = x.value(), h0 = h.value(), weight_ih = weight_ih.value(),
-                      weight_hh = weight_hh.value()](const Tensor& g, std::span<const bool> wanted,
-                                                     std::span<Tensor> into) {
-    Tensor dh;
-    const Tensor d_pre =
-        visit_dtype(g.dtype(), [&](auto tag) { return backward<decltype(tag)>(f, g, weight_hh, out, dh); });
-    sequence_gradients(d_pre, x, h0, out, weight_ih,
-                       {wanted[0], wanted[2], wanted[3], wanted[4] || wanted[5]},
-                       {into[0], into[2], into[3], into[4]});
-    into[1] = std::move(dh);
-    into[5] = into[4];
-  };
-  const auto by_ops = [f](std::span<const Variable> in) {
-    return rnn_sequence_by_ops(f, in[0], in[1], in[2], in[3], in[4], in[5]);
-  };
-  const std::array<Variable, 6> inputs{x, h, weight_ih, weight_hh, bias_ih, bias_hh};
-  return record({"rnn", where}, out, jointly(inputs, fused, differentiated(by_ops, inputs)));
+  return steps_of(f, project(x, weight_ih, bias_ih, bias_hh, where), h, weight_hh, where);
+}
+
+Variable rnn_sequence(Activation f, const Variable& table, const Indices& ids, const Variable& h,
+                      const Variable& weight_ih, const Variable& weight_hh, const Variable& bias_ih,
+                      const Variable& bias_hh, Where where) {
+  return steps_of(f, project(table, ids, weight_ih, bias_ih, bias_hh, where), h, weight_hh, where);
 }
 
 Variable rnn_sequence_by_ops(Activation f, const Variable& x, const Variable& h0, const Variable& weight_ih,
                              const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh) {
-  Variable h = h0;
-  std::vector<Variable> out;
-  for (std::int64_t t = 0; t < x.dim(0); ++t) {
-    const Variable pre = linear(select(x, t), weight_ih, bias_ih) + linear(h, weight_hh, bias_hh);
-    h = f == Activation::tanh ? tanh(pre) : relu(pre);
-    out.push_back(h);
-  }
-  return stack(out);
+  return steps_by_ops(f, linear(x, weight_ih, bias_ih + bias_hh), h0, weight_hh);
 }
 
 Rnn::State Rnn::start(std::int64_t batch) const {
@@ -94,14 +111,40 @@ std::pair<Variable, Rnn::State> Rnn::operator()(const Variable& x, const State& 
                                                 Where where) const {
   const InModule here(*this);
   check_sequence("Rnn", x, input_width(), state.h, static_cast<std::int64_t>(layers.size()), width(), where);
-  Variable sequence = x;
+  return run(
+      [&](const RecurrentWeights& w, const Variable& h) {
+        return rnn_sequence(activation, x, h, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh, where);
+      },
+      state, rng, where);
+}
+
+std::pair<Variable, Rnn::State> Rnn::operator()(const Embedding& embedding, const Indices& ids,
+                                                const State& state, Rng* rng, Where where) const {
+  if (!projects_table(embedding, ids)) return (*this)(embedding(ids, where), state, rng, where);
+  const InModule here(*this);
+  check_tokens("Rnn", embedding, ids, input_width(), state.h, static_cast<std::int64_t>(layers.size()),
+               width(), where);
+  return run(
+      [&](const RecurrentWeights& w, const Variable& h) {
+        return rnn_sequence(activation, embedding.weight, ids, h, w.weight_ih, w.weight_hh, w.bias_ih,
+                            w.bias_hh, where);
+      },
+      state, rng, where);
+}
+
+std::pair<Variable, Rnn::State> Rnn::run(
+    FunctionRef<Variable(const RecurrentWeights&, const Variable&)> first, const State& state, Rng* rng,
+    Where where) const {
+  Variable sequence;
   storage::PoolVector<Variable> last;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const RecurrentWeights& w = layers[i];
+    const Variable h = select(state.h, static_cast<std::int64_t>(i));
     if (i > 0) sequence = dropout(sequence, options.dropout, rng);
-    sequence = rnn_sequence(activation, sequence, select(state.h, static_cast<std::int64_t>(i)), w.weight_ih,
-                            w.weight_hh, w.bias_ih, w.bias_hh, where);
-    last.push_back(select(sequence, x.dim(0) - 1));
+    sequence =
+        i == 0 ? first(w, h)
+               : rnn_sequence(activation, sequence, h, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh, where);
+    last.push_back(select(sequence, sequence.dim(0) - 1));
   }
   return {sequence, {stack(last)}};
 }

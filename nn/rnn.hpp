@@ -32,19 +32,31 @@ struct Rnn {
   /// last. With a generator, dropout is applied between layers. Throws ShapeError.
   std::pair<Variable, State> operator()(const Variable& x, const State& state, Rng* rng = nullptr,
                                         Where where = Where::here()) const;
+  /// The same of the embeddings of ids, (time, batch); see Lstm.
+  std::pair<Variable, State> operator()(const Embedding& embedding, const Indices& ids, const State& state,
+                                        Rng* rng = nullptr, Where where = Where::here()) const;
 
   static void members(auto& self, auto&& visit) { visit_layers(self.layers, visit); }
+
+ private:
+  /// `first` runs the first layer.
+  std::pair<Variable, State> run(FunctionRef<Variable(const RecurrentWeights&, const Variable& h)> first,
+                                 const State& state, Rng* rng, Where where) const;
 };
 
 inline Rnn::State detach(const Rnn::State& state) {
   return {gradus::detach(state.h)};
 }
 
-/// One layer over a sequence, as one node of the tape. x: (time, batch, in); h: (batch, width). The result is
-/// h of every step, (time, batch, width).
+/// One layer over a sequence, as three nodes of the tape. x: (time, batch, in); h: (batch, width). The result
+/// is h of every step, (time, batch, width).
 Variable rnn_sequence(Activation f, const Variable& x, const Variable& h, const Variable& weight_ih,
                       const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh,
                       Where where = Where::here());
+/// The same where x is the rows of a table, (count, in), that ids, (time, batch), name.
+Variable rnn_sequence(Activation f, const Variable& table, const Indices& ids, const Variable& h,
+                      const Variable& weight_ih, const Variable& weight_hh, const Variable& bias_ih,
+                      const Variable& bias_hh, Where where = Where::here());
 /// The same step by step in plain ops: what the second derivative goes through, and the tests' reference.
 Variable rnn_sequence_by_ops(Activation f, const Variable& x, const Variable& h, const Variable& weight_ih,
                              const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh);

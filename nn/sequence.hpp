@@ -10,30 +10,44 @@
 #include "autograd/ops/reduction.hpp"
 #include "autograd/record.hpp"
 #include "autograd/tape.hpp"
+#include "tensor/indices.hpp"
 
 namespace gradus::nn {
 
-struct SequenceWanted {
-  bool x, weight_ih, weight_hh, bias;
-};
-struct SequenceGradients {
-  Tensor &x, &weight_ih, &weight_hh, &bias;
-};
+/// The gradient of weight_hh, as one product over all steps. d_gates: those of the pre-activations, (time,
+/// batch, gates * width); h0: (batch, width); h: (time or more, batch, width), the outputs.
+Tensor recurrent_weight_gradient(const Tensor& d_gates, const Tensor& h0, const Tensor& h);
 
-/// The gradients that follow from those of the pre-activations, each as one product over all steps.
-/// d_gates: (time, batch, gates * width); x: (time, batch, in); h0: (batch, width); h: (time or more, batch,
-/// width), the outputs.
-void sequence_gradients(const Tensor& d_gates, const Tensor& x, const Tensor& h0, const Tensor& h,
-                        const Tensor& weight_ih, SequenceWanted wanted, SequenceGradients into);
+/// The inputs' part of the pre-activations, (time, batch, gates * width), whose memory the steps take for
+/// their gates.
+struct Projection {
+  Variable variable;  // its place on the tape; the value only when the tape checks it
+  Tensor value;
+  // What makes the value again, for a gradient that is itself differentiated: rows by weight and bias, and
+  // with ids those rows of the product.
+  Tensor rows, weight, bias;
+  Indices ids;
+  bool gathers = false;
+
+  Tensor again() const;
+};
+/// x: (time, batch, in)
+Projection project(const Variable& x, const Variable& weight_ih, const Variable& bias_ih,
+                   const Variable& bias_hh, Where where);
+/// Of the rows of a table, (count, in), that ids, (time, batch), name: the table is projected, and the
+/// products are gathered.
+Projection project(const Variable& table, const Indices& ids, const Variable& weight_ih,
+                   const Variable& bias_ih, const Variable& bias_hh, Where where);
 
 /// A gradient in differentiable ops for a fused op, from the same function written in plain ops: computes it
-/// again and differentiates that.
+/// again and differentiates that. The first input is the projection.
 template <class ByOps, std::size_t n>
-auto differentiated(ByOps by_ops, const std::array<Variable, n>& inputs) {
-  return [by_ops, inputs](const Variable& g) {
+auto differentiated(ByOps by_ops, Projection projection, const std::array<Variable, n>& inputs) {
+  projection.value = Tensor();
+  return [by_ops, projection = std::move(projection), inputs](const Variable& g) {
     // Fresh nodes, so that the derivatives are partial even where one input depends on another.
-    std::vector<Variable> fresh;
-    for (const Variable& x : inputs) fresh.push_back(identity(x));
+    std::vector<Variable> fresh{identity(Variable(projection.again(), projection.variable.place()))};
+    for (std::size_t i = 1; i < n; ++i) fresh.push_back(identity(inputs[i]));
     return grad(sum(by_ops(fresh) * g), fresh);
   };
 }

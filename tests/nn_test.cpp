@@ -117,6 +117,32 @@ TEST_CASE("a fused sequence equals the same in plain ops", "[nn]") {
   }
 }
 
+TEST_CASE("a recurrent layer over a table of embeddings equals it over the embeddings", "[nn]") {
+  Rng rng(6);
+  const nn::Embedding many(rng, 20, 4);  // more than ids, so that they are gathered first
+  nn::Embedding few(rng, 5, 4);
+  const nn::Lstm lstm(rng, 4, 3, {.layers = 2});
+  const nn::Rnn rnn(rng, 4, 3);
+  const Indices ids({0, 4, 1, 1, 0, 3, 2, 2}, {4, 2});
+  CHECK(nn::projects_table(few, ids));
+  CHECK_FALSE(nn::projects_table(many, ids));
+  const auto gradients = [&](const auto& layer, bool table) {
+    Tape tape;
+    const Variable h = (table ? layer(few, ids, layer.start(2)) : layer(few(ids), layer.start(2))).first;
+    const Gradients grads = tape.backward(sum(h * h));
+    return std::vector<Tensor>{h.value(), grads[few.weight], grads[layer.layers[0].weight_ih],
+                               grads[layer.layers[0].weight_hh], grads[layer.layers[0].bias_hh]};
+  };
+  const auto compare = [&](const auto& layer) {
+    const std::vector<Tensor> a = gradients(layer, true), b = gradients(layer, false);
+    for (std::size_t i = 0; i < a.size(); ++i) CHECK(difference(a[i], b[i]) < 1e-6);
+  };
+  compare(lstm);
+  compare(rnn);
+  CHECK_THROWS_AS(lstm(many, Indices({1, 2}, {2}), lstm.start(2)), ShapeError);
+  CHECK_THROWS_AS(lstm(few, Indices({1, 2, 0, 0, 1, 3}, {6}), lstm.start(2)), ShapeError);
+}
+
 TEST_CASE("cross_entropy and its gradient are PyTorch's", "[nn]") {
   const Indices targets =
       load_npy_indices(gradus::test::source_dir() + "/tests/fixtures/cross_entropy/targets.npy");

@@ -63,6 +63,7 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
       {"linear", where}, std::move(value), wrt(x, [weight](const Variable& g) { return matmul(g, weight); }),
       wrt(
           weight, [x](const Variable& g) { return matmul(flat(g), flat(x), {.transpose_a = true}); },
+          [x](const Tensor& g) { return matmul(flat(g), flat(x.value()), {.transpose_a = true}); },
           [x](const Tensor& g, Tensor& sum) {
             add_matmul(sum, flat(g), flat(x.value()), {.transpose_a = true});
           }),

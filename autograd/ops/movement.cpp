@@ -148,7 +148,10 @@ Variable slice(const Variable& x, int axis, std::int64_t begin, std::int64_t end
   return record({"slice", where}, std::move(value),
                 wrt(
                     x, [shape, axis, first](const Variable& g) { return place_slice(g, shape, axis, first); },
-                    [axis, first](const Tensor& g, Tensor& sum) { add_to_slice(sum, g, axis, first); }));
+                    [axis, first](const Tensor& g, Tensor& sum) { add_to_slice(sum, g, axis, first); },
+                    [axis, first](const Variable& g, Variable&& sum) {
+                      return add_slice(std::move(sum), g, axis, first);
+                    }));
 }
 
 Variable slice(const Variable& x, int axis, const Slice& which, Where where) {
@@ -177,6 +180,18 @@ Variable place_slice(const Variable& x, const Shape& shape, int axis, std::int64
                 wrt(x, [axis, first, end](const Variable& g) { return slice(g, axis, first, end); }));
 }
 
+Variable add_slice(Variable sum, const Variable& x, int axis, std::int64_t begin, Where where) {
+  // In the sum's memory where nobody else has it. Its place is enough to record it by, if it is this tape's.
+  const detail::TapeHead* const tape = detail::active_head;
+  const bool known = tape != nullptr && !tape->checks && sum.place().tape() == tape->serial;
+  Tensor value = known ? std::move(sum).take() : sum.value();
+  const std::int64_t first = begin < 0 ? begin + value.dim(axis) : begin;
+  located(where, [&] { add_to_slice(value, x.value(), axis, first); });
+  const std::int64_t end = first + x.dim(axis);
+  return record({"add_slice", where}, std::move(value), wrt(sum, [](const Variable& g) { return g; }),
+                wrt(x, [axis, first, end](const Variable& g) { return slice(g, axis, first, end); }));
+}
+
 Variable place_slice(const Variable& x, const Shape& shape, std::span<const Slice> which, Where where) {
   Tensor value = zeros(shape, x.dtype());
   located(where, [&] { add_to_slice(value, x.value(), which); });
@@ -202,6 +217,9 @@ Variable select(const Variable& x, int axis, std::int64_t i, Where where) {
                     },
                     [a, at](const Tensor& g, Tensor& sum) {
                       add_to_slice(sum, g.reshape(g.shape().inserted(a, 1)), a, at);
+                    },
+                    [a, at](const Variable& g, Variable&& sum) {
+                      return add_slice(std::move(sum), reshape(g, g.shape().inserted(a, 1)), a, at);
                     }));
 }
 

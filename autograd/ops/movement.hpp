@@ -79,6 +79,11 @@ Variable place_slice(const Variable& x, const Shape& shape, int axis, std::int64
 Variable place_slice(const Variable& x, const Shape& shape, std::span<const Slice> which,
                      Where where = Where::here());
 
+/// sum with x added from begin on along the axis: for a sum of many slices, which moves from one call to the
+/// next and so is copied in none.
+Variable add_slice(Variable sum, const Variable& x, int axis, std::int64_t begin,
+                   Where where = Where::here());
+
 /// With entries put around those of each axis, one Padding an axis.
 Variable pad(const Variable& x, std::span<const Padding> widths, PadOptions options = {},
              Where where = Where::here());

@@ -20,6 +20,7 @@ constexpr std::int64_t depth_block = 384;  // of k: a panel of this depth stays 
 constexpr std::int64_t rows_block = 252;   // a multiple of both tile heights (6 and 14)
 constexpr std::int64_t small_work = std::int64_t{1} << 19;     // multiply-adds
 constexpr std::int64_t parallel_work = std::int64_t{1} << 20;  // multiply-adds
+constexpr std::int64_t parallel_step = std::int64_t{1} << 19;  // of a recurrent step: its gates come with it
 
 /// Aligned scratch, kept for the thread's next call.
 template <class T>
@@ -311,23 +312,76 @@ PackedMatrix<T>::PackedMatrix(const T* b, std::int64_t ldb, bool transposed, std
 template class PackedMatrix<float>;
 template class PackedMatrix<double>;
 
+namespace {
+
+template <class T>
+void check_packed(const PackedMatrix<T>& b) {
+  if (b.tile_cols() != table_of<T>().tile_cols)
+    fail<ArgumentError>("gemm_packed: packed for another instruction set");
+}
+
+/// Rows of A packed in tiles, in this thread's scratch.
+template <class T>
+struct PackedRows {
+  const T* data;
+  std::int64_t rows, height;
+
+  PackedRows(const T* a, std::int64_t lda, std::int64_t count, std::int64_t k)
+      : rows(count), height(balanced(count, table_of<T>().tile_rows)) {
+    T* const left = left_scratch<T>().get(rows * k);
+    pack_left(table_of<T>(), source(a, lda, false), std::int64_t{0}, std::int64_t{0}, rows, k, height, left);
+    data = left;
+  }
+};
+
+/// Some columns of C = A B + beta C + bias; the first is the first of a panel.
+template <class T>
+void multiply_packed(const PackedRows<T>& a, const PackedMatrix<T>& b, std::int64_t col, std::int64_t cols,
+                     T* c, std::int64_t ldc, T beta, const T* bias) {
+  multiply_block(table_of<T>(), a.rows, cols, b.k(), a.data, a.height, b.data() + col * b.k(), c + col, ldc,
+                 T{1}, beta, bias == nullptr ? nullptr : bias + col);
+}
+
+}  // namespace
+
 template <class T>
 void gemm_packed(std::int64_t m, const T* a, std::int64_t lda, const PackedMatrix<T>& b, T* c,
                  std::int64_t ldc, T beta, const T* bias) {
-  const Table<T>& table = table_of<T>();
-  if (b.tile_cols() != table.tile_cols)
-    fail<ArgumentError>("gemm_packed: packed for another instruction set");
+  check_packed(b);
   if (m == 0 || b.n() == 0) return;
   if (b.k() == 0)
     return scale_only(Gemm<T>{.m = m, .n = b.n(), .c = c, .ldc = ldc, .beta = beta, .bias = bias});
   split<T>(m, b.n(), b.k(), [&](std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
-    const std::int64_t height = balanced(rows, table.tile_rows);
-    T* const left = left_scratch<T>().get(rows * b.k());
-    pack_left(table, source(a, lda, false), row, std::int64_t{0}, rows, b.k(), height, left);
-    multiply_block(table, rows, cols, b.k(), left, height, b.data() + col * b.k(), c + row * ldc + col, ldc,
-                   T{1}, beta, bias == nullptr ? nullptr : bias + col);
+    const PackedRows<T> left(a + row * lda, lda, rows, b.k());
+    multiply_packed(left, b, col, cols, c + row * ldc, ldc, beta, bias);
   });
 }
+
+template <class T>
+void gemm_packed(std::int64_t m, const T* a, std::int64_t lda, std::span<const PackedMatrix<T>> bs, T* c,
+                 std::int64_t ldc, T beta, FunctionRef<void(std::int64_t, std::int64_t)> done) {
+  const std::int64_t k = bs.front().k(), n = bs.front().n(), panel = table_of<T>().tile_cols;
+  check_packed(bs.front());
+  const auto columns = [&](std::int64_t begin, std::int64_t end) {
+    const PackedRows<T> left(a, lda, m, k);
+    T* to = c;
+    for (const PackedMatrix<T>& b : bs) {
+      multiply_packed(left, b, begin, end - begin, to, ldc, beta, static_cast<const T*>(nullptr));
+      to += n;
+    }
+    done(begin, end);
+  };
+  const std::int64_t panels = (n + panel - 1) / panel;
+  const std::int64_t work = m * n * k * static_cast<std::int64_t>(bs.size());
+  const std::int64_t chunks = work < parallel_step ? 1 : std::min<std::int64_t>(threads(), panels);
+  parallel::for_chunks(chunks, [&](std::int64_t chunk) {
+    columns(panels * chunk / chunks * panel, std::min(n, panels * (chunk + 1) / chunks * panel));
+  });
+}
+template void gemm_packed(std::int64_t, const float*, std::int64_t, std::span<const PackedMatrix<float>>,
+                          float*, std::int64_t, float, FunctionRef<void(std::int64_t, std::int64_t)>);
+template void gemm_packed(std::int64_t, const double*, std::int64_t, std::span<const PackedMatrix<double>>,
+                          double*, std::int64_t, double, FunctionRef<void(std::int64_t, std::int64_t)>);
 template void gemm_packed(std::int64_t, const float*, std::int64_t, const PackedMatrix<float>&, float*,
                           std::int64_t, float, const float*);
 template void gemm_packed(std::int64_t, const double*, std::int64_t, const PackedMatrix<double>&, double*,

@@ -174,25 +174,36 @@ void cross_entropy_backward(const T* x, const std::int32_t* targets, const T* lo
 }
 
 template <class T>
-void lstm_forward(T* gates, const T* c_before, T* c, T* tanh_c, T* h, std::int64_t batch,
-                  std::int64_t hidden) {
-  parallel::for_range(batch, hidden * 5 * transcendental, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t b = begin; b < end; ++b) {
-      const std::int64_t at = b * hidden;
-      table_of<T>().lstm_forward(gates + 4 * at, c_before + at, c + at, tanh_c + at, h + at, hidden);
-    }
-  });
+void lstm_forward(const Part& part, T* gates, const T* c_before, T* c, T* tanh_c, T* h) {
+  for (std::int64_t r = 0; r < part.rows; ++r) {
+    const std::int64_t at = r * part.width + part.begin;
+    table_of<T>().lstm_forward(gates + 4 * r * part.width + part.begin, c_before + at, c + at, tanh_c + at,
+                               h + at, part.width, part.end - part.begin);
+  }
 }
 template <class T>
-void lstm_backward(const T* gates, const T* c_before, const T* tanh_c, const T* dh, T* dc, T* d_gates,
-                   std::int64_t batch, std::int64_t hidden) {
-  parallel::for_range(batch, hidden * 20 * cheap, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t b = begin; b < end; ++b) {
-      const std::int64_t at = b * hidden;
-      table_of<T>().lstm_backward(gates + 4 * at, c_before + at, tanh_c + at, dh + at, dc + at,
-                                  d_gates + 4 * at, hidden);
-    }
-  });
+void lstm_backward(const Part& part, const T* gates, const T* c_before, const T* tanh_c, const T* dh, T* dc,
+                   T* d_gates) {
+  for (std::int64_t r = 0; r < part.rows; ++r) {
+    const std::int64_t at = r * part.width + part.begin, gates_at = 4 * r * part.width + part.begin;
+    table_of<T>().lstm_backward(gates + gates_at, c_before + at, tanh_c + at, dh + at, dc + at,
+                                d_gates + gates_at, part.width, part.end - part.begin);
+  }
+}
+
+template <class T>
+void rnn_forward(const Part& part, Unary f, T* h) {
+  for (std::int64_t r = 0; r < part.rows; ++r) {
+    T* const at = h + r * part.width + part.begin;
+    table_of<T>().unary(f, at, at, part.end - part.begin);
+  }
+}
+template <class T>
+void rnn_backward(const Part& part, Unary f, const T* h, const T* g, const T* dh, T* d_pre) {
+  for (std::int64_t r = 0; r < part.rows; ++r) {
+    const std::int64_t at = r * part.width + part.begin;
+    table_of<T>().rnn_backward(f, h + at, g + at, dh + at, d_pre + at, part.end - part.begin);
+  }
 }
 
 template <class T>
@@ -204,9 +215,10 @@ void adam(const AdamStep& step, const T* g, T* p, T* m, T* v, std::int64_t n) {
 
 template <class T>
 struct Instantiate {
-  [[maybe_unused]] static constexpr auto all = std::tuple(
-      &unary<T>, &binary<T>, &ternary<T>, &add_scaled<T>, &fill<T>, &sum_squares<T>, &all_finite<T>,
-      &cross_entropy<T>, &cross_entropy_backward<T>, &lstm_forward<T>, &lstm_backward<T>, &adam<T>);
+  [[maybe_unused]] static constexpr auto all =
+      std::tuple(&unary<T>, &binary<T>, &ternary<T>, &add_scaled<T>, &fill<T>, &sum_squares<T>,
+                 &all_finite<T>, &cross_entropy<T>, &cross_entropy_backward<T>, &lstm_forward<T>,
+                 &lstm_backward<T>, &rnn_forward<T>, &rnn_backward<T>, &adam<T>);
 };
 template struct Instantiate<float>;
 template struct Instantiate<double>;

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
+#include "tensor/function_ref.hpp"
 #include "tensor/tensor.hpp"
 
 /// Kernels over raw, contiguous memory: SIMD by xsimd, compiled once for each instruction set and chosen when
@@ -110,17 +112,28 @@ template <class T>
 void cross_entropy_backward(const T* x, const std::int32_t* targets, const T* log_totals, const T* g,
                             std::int64_t rows, std::int64_t cols, T* dx);
 
-/// The pointwise part of an LSTM step. gates: (batch, 4 * hidden), pre-activations i, f, g, o side by side
-/// (PyTorch's order), overwritten by the activations; c_before, c, h, tanh_c: (batch, hidden).
+/// Some rows and columns of matrices that are `width` wide.
+struct Part {
+  std::int64_t rows, width, begin, end;  // all rows, the columns from begin to end
+};
+
+/// The pointwise part of an LSTM step, on one thread. gates: (rows, 4 * width), pre-activations i, f, g, o
+/// side by side (PyTorch's order), overwritten by the activations; c_before, c, h, tanh_c: (rows, width).
 ///   c = sigmoid(f) * c_before + sigmoid(i) * tanh(g);  tanh_c = tanh(c);  h = sigmoid(o) * tanh_c
 template <class T>
-void lstm_forward(T* gates, const T* c_before, T* c, T* tanh_c, T* h, std::int64_t batch,
-                  std::int64_t hidden);
-/// Its gradient. dh, dc: (batch, hidden), the gradients of h and c; writes d_gates (batch, 4 * hidden) with
+void lstm_forward(const Part& part, T* gates, const T* c_before, T* c, T* tanh_c, T* h);
+/// Its gradient. dh, dc: (rows, width), the gradients of h and c; writes d_gates (rows, 4 * width) with
 /// respect to the pre-activations and turns dc into the gradient of c_before. d_gates may be `gates`.
 template <class T>
-void lstm_backward(const T* gates, const T* c_before, const T* tanh_c, const T* dh, T* dc, T* d_gates,
-                   std::int64_t batch, std::int64_t hidden);
+void lstm_backward(const Part& part, const T* gates, const T* c_before, const T* tanh_c, const T* dh, T* dc,
+                   T* d_gates);
+
+/// The pointwise parts of a simple recurrent step, h = f(pre), f being tanh or relu, in place; and
+/// d_pre = (g + dh) * f'(pre). All (rows, width).
+template <class T>
+void rnn_forward(const Part& part, Unary f, T* h);
+template <class T>
+void rnn_backward(const Part& part, Unary f, const T* h, const T* g, const T* dh, T* d_pre);
 
 /// One step of Adam (Kingma and Ba 2015, algorithm 1) over a parameter p with gradient g and moments m, v.
 /// decay: AdamW's decoupled weight decay times lr (Loshchilov and Hutter 2019); coupled: added to g first.
@@ -171,6 +184,11 @@ class PackedMatrix {
 template <class T>
 void gemm_packed(std::int64_t m, const T* a, std::int64_t lda, const PackedMatrix<T>& b, T* c,
                  std::int64_t ldc, T beta, const T* bias = nullptr);
+/// The same by several matrices of one size, whose results stand side by side in C, each n wide. Then calls
+/// done(begin, end) for columns that are ready in all of the results, on the thread that made them.
+template <class T>
+void gemm_packed(std::int64_t m, const T* a, std::int64_t lda, std::span<const PackedMatrix<T>> bs, T* c,
+                 std::int64_t ldc, T beta, FunctionRef<void(std::int64_t, std::int64_t)> done);
 
 /// "avx512", "avx2", "sse2" or "neon": the instruction set in use.
 const char* instruction_set();

@@ -59,9 +59,12 @@ struct Table {
   LogSum<T> (*log_sum_exp)(const T* x, std::int64_t cols);
   // scale * exp(x - shift - log_total)
   void (*softmax_scaled)(const T* x, T log_total, T scale, T* y, std::int64_t cols);
-  void (*lstm_forward)(T* gates, const T* c_before, T* c, T* tanh_c, T* h, std::int64_t hidden);
+  // Of `count` units; the gates' parts are `width` apart.
+  void (*lstm_forward)(T* gates, const T* c_before, T* c, T* tanh_c, T* h, std::int64_t width,
+                       std::int64_t count);
   void (*lstm_backward)(const T* gates, const T* c_before, const T* tanh_c, const T* dh, T* dc, T* d_gates,
-                        std::int64_t hidden);
+                        std::int64_t width, std::int64_t count);
+  void (*rnn_backward)(Unary f, const T* h, const T* g, const T* dh, T* d_pre, std::int64_t count);
   void (*adam)(const AdamStep& step, const T* g, T* p, T* m, T* v, std::int64_t n);
   // out[r] = x . row r of b
   void (*dots)(const T* x, const T* b, std::int64_t ldb, std::int64_t rows, std::int64_t k, T* out);

@@ -14,6 +14,21 @@ std::vector<GradientRow> layer_rows() {
        {{{3, 2, 3}, {2, 2}, {2, 2}, {8, 3}, {8, 2}, {8}, {8}},
         {{1, 1, 1}, {1, 1}, {1, 1}, {4, 1}, {4, 1}, {4}, {4}}},
        small},
+      // embeddings, h, c, weight_ih, weight_hh, bias_ih, bias_hh
+      {"lstm",
+       [](Inputs x) {
+         const Indices ids({0, 2, 2, 1, 0, 0}, {3, 2});
+         return nn::lstm_sequence(x[0], ids, x[1], x[2], x[3], x[4], x[5], x[6]);
+       },
+       {{{3, 2}, {2, 2}, {2, 2}, {8, 2}, {8, 2}, {8}, {8}}},
+       small},
+      {"rnn",
+       [](Inputs x) {
+         const Indices ids({0, 2, 2, 1, 0, 0}, {3, 2});
+         return nn::rnn_sequence(nn::Activation::tanh, x[0], ids, x[1], x[2], x[3], x[4], x[5]);
+       },
+       {{{3, 2}, {2, 2}, {2, 2}, {2, 2}, {2}, {2}}},
+       small},
       {"rnn",
        [](Inputs x) { return nn::rnn_sequence(nn::Activation::tanh, x[0], x[1], x[2], x[3], x[4], x[5]); },
        {{{3, 2, 3}, {2, 2}, {2, 3}, {2, 2}, {2}, {2}}, {{1, 1, 1}, {1, 1}, {1, 1}, {1, 1}, {1}, {1}}},

@@ -106,6 +106,9 @@ std::vector<GradientRow> slice_rows() {
        two_axes},
       {"select", [](Inputs x) { return select(x[0], 1) * select(x[0], 0); }, {{{2}}, {{3, 2}}, {{2, 3, 2}}}},
       {"select", [](Inputs x) { return select(x[0] * x[0], -1, -2); }, {{{2}}, {{0, 2}}, {{2, 1, 2, 3}}}},
+      {"add_slice",
+       [](Inputs x) { return add_slice(x[0] * x[0], x[1] * x[1], 1, -2); },
+       {{{2, 2}, {2, 2}}, {{3, 4}, {3, 2}}}},
       {"place_slice",
        [](Inputs x) {
          return place_slice(x[0] * x[0], {2, 5}, 1, 1);

@@ -39,6 +39,7 @@
 #include "models/train.hpp"
 #include "nn/dropout.hpp"
 #include "nn/embedding.hpp"
+#include "nn/gru.hpp"
 #include "nn/init.hpp"
 #include "nn/linear.hpp"
 #include "nn/losses.hpp"

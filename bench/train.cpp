@@ -56,6 +56,7 @@ int main(int argc, char** argv) {
   for (const Size& size : sizes) {
     const std::string name = size.name;
     benchmark::RegisterBenchmark((name + "-lstm").c_str(), train<models::LstmNetwork>, size)->UseRealTime();
+    benchmark::RegisterBenchmark((name + "-gru").c_str(), train<models::GruNetwork>, size)->UseRealTime();
     benchmark::RegisterBenchmark((name + "-rnn").c_str(), train<models::RnnNetwork>, size)->UseRealTime();
   }
   benchmark::Initialize(&argc, argv);

@@ -86,6 +86,7 @@ std::pair<Variable, typename Layer::State> RecurrentNetwork<Layer>::operator()(c
 }
 
 template struct RecurrentNetwork<nn::Rnn>;
+template struct RecurrentNetwork<nn::Gru>;
 template struct RecurrentNetwork<nn::Lstm>;
 
 }  // namespace gradus::models

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "nn/embedding.hpp"
+#include "nn/gru.hpp"
 #include "nn/linear.hpp"
 #include "nn/lstm.hpp"
 #include "nn/rnn.hpp"
@@ -53,7 +54,7 @@ inline FeedForwardNetwork::State detach(const FeedForwardNetwork::State& state) 
 }
 
 /// Embedding, recurrent layers and a softmax (Mikolov et al. 2010 for the simple RNN, Zaremba et al. 2014 for
-/// the LSTM and its dropout). Layer is nn::Rnn or nn::Lstm.
+/// the LSTM and its dropout). Layer is nn::Rnn, nn::Gru or nn::Lstm.
 template <class Layer>
 struct RecurrentNetwork {
   using State = typename Layer::State;
@@ -74,6 +75,7 @@ struct RecurrentNetwork {
 };
 
 using RnnNetwork = RecurrentNetwork<nn::Rnn>;
+using GruNetwork = RecurrentNetwork<nn::Gru>;
 using LstmNetwork = RecurrentNetwork<nn::Lstm>;
 
 }  // namespace gradus::models

@@ -130,13 +130,13 @@ Variable steps_of(Projection projection, const Variable& h, const Variable& c, c
 Variable lstm_sequence(const Variable& x, const Variable& h, const Variable& c, const Variable& weight_ih,
                        const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh,
                        Where where) {
-  return steps_of(project(x, weight_ih, bias_ih, bias_hh, where), h, c, weight_hh, where);
+  return steps_of(project(x, weight_ih, bias_ih + bias_hh, where), h, c, weight_hh, where);
 }
 
 Variable lstm_sequence(const Variable& table, const Indices& ids, const Variable& h, const Variable& c,
                        const Variable& weight_ih, const Variable& weight_hh, const Variable& bias_ih,
                        const Variable& bias_hh, Where where) {
-  return steps_of(project(table, ids, weight_ih, bias_ih, bias_hh, where), h, c, weight_hh, where);
+  return steps_of(project(table, ids, weight_ih, bias_ih + bias_hh, where), h, c, weight_hh, where);
 }
 
 Variable lstm_sequence_by_ops(const Variable& x, const Variable& h0, const Variable& c0,

@@ -88,13 +88,13 @@ Variable steps_of(Activation f, Projection projection, const Variable& h, const 
 Variable rnn_sequence(Activation f, const Variable& x, const Variable& h, const Variable& weight_ih,
                       const Variable& weight_hh, const Variable& bias_ih, const Variable& bias_hh,
                       Where where) {
-  return steps_of(f, project(x, weight_ih, bias_ih, bias_hh, where), h, weight_hh, where);
+  return steps_of(f, project(x, weight_ih, bias_ih + bias_hh, where), h, weight_hh, where);
 }
 
 Variable rnn_sequence(Activation f, const Variable& table, const Indices& ids, const Variable& h,
                       const Variable& weight_ih, const Variable& weight_hh, const Variable& bias_ih,
                       const Variable& bias_hh, Where where) {
-  return steps_of(f, project(table, ids, weight_ih, bias_ih, bias_hh, where), h, weight_hh, where);
+  return steps_of(f, project(table, ids, weight_ih, bias_ih + bias_hh, where), h, weight_hh, where);
 }
 
 Variable rnn_sequence_by_ops(Activation f, const Variable& x, const Variable& h0, const Variable& weight_ih,

@@ -23,10 +23,8 @@ Tensor Projection::again() const {
   return gathers ? gather_rows(product, ids) : product;
 }
 
-Projection project(const Variable& x, const Variable& weight_ih, const Variable& bias_ih,
-                   const Variable& bias_hh, Where where) {
+Projection project(const Variable& x, const Variable& weight_ih, const Variable& bias, Where where) {
   Projection out;
-  const Variable bias = bias_ih + bias_hh;
   out.rows = x.value();
   out.weight = weight_ih.value();
   out.bias = bias.value();
@@ -34,10 +32,9 @@ Projection project(const Variable& x, const Variable& weight_ih, const Variable&
   return out;
 }
 
-Projection project(const Variable& table, const Indices& ids, const Variable& weight_ih,
-                   const Variable& bias_ih, const Variable& bias_hh, Where where) {
+Projection project(const Variable& table, const Indices& ids, const Variable& weight_ih, const Variable& bias,
+                   Where where) {
   Projection out;
-  const Variable bias = bias_ih + bias_hh;
   out.rows = table.value();
   out.weight = weight_ih.value();
   out.bias = bias.value();

@@ -32,12 +32,11 @@ struct Projection {
   Tensor again() const;
 };
 /// x: (time, batch, in)
-Projection project(const Variable& x, const Variable& weight_ih, const Variable& bias_ih,
-                   const Variable& bias_hh, Where where);
+Projection project(const Variable& x, const Variable& weight_ih, const Variable& bias, Where where);
 /// Of the rows of a table, (count, in), that ids, (time, batch), name: the table is projected, and the
 /// products are gathered.
-Projection project(const Variable& table, const Indices& ids, const Variable& weight_ih,
-                   const Variable& bias_ih, const Variable& bias_hh, Where where);
+Projection project(const Variable& table, const Indices& ids, const Variable& weight_ih, const Variable& bias,
+                   Where where);
 
 /// A gradient in differentiable ops for a fused op, from the same function written in plain ops: computes it
 /// again and differentiates that. The first input is the projection.

@@ -3,6 +3,7 @@
 #include "autograd/tape.hpp"
 #include "nn/dropout.hpp"
 #include "nn/embedding.hpp"
+#include "nn/gru.hpp"
 #include "nn/linear.hpp"
 #include "nn/losses.hpp"
 #include "nn/lstm.hpp"
@@ -46,22 +47,22 @@ void check_weight_gradients(const Layer& layer, const std::string& name, const G
   CHECK(count == 4 * static_cast<int>(layer.layers.size()));
 }
 
-void check_rnn(const std::string& name, nn::RecurrentOptions options, nn::Activation f, Dtype dtype) {
+/// For a layer, Rnn or Gru, whose state is h alone.
+template <class Layer>
+void check_layer(Layer layer, const std::string& name, Dtype dtype) {
   INFO(name << " in " << name_of(dtype));
   const auto value = [&](const std::string& part) { return fixture(name + "/" + part).to(dtype); };
-  Rng rng(1);
-  nn::Rnn rnn(rng, 4, 6, options, f);
-  load(rnn, name, dtype);
+  load(layer, name, dtype);
   Tape tape;
   const Variable x = tape.watch(value("x")), h0 = tape.watch(value("h0"));
-  const auto [out, last] = rnn(x, {h0});
+  const auto [out, last] = layer(x, {h0});
   CHECK(difference(out.value().to(Dtype::f64), fixture(name + "/out")) < tolerance(dtype));
   CHECK(difference(last.h.value().to(Dtype::f64), fixture(name + "/hn")) < tolerance(dtype));
   const Variable loss = sum(out * Variable(value("w_out"))) + sum(last.h * Variable(value("w_h")));
   const Gradients gradients = tape.backward(loss);
   CHECK(difference(gradients[x].to(Dtype::f64), fixture(name + "/d_x")) < tolerance(dtype));
   CHECK(difference(gradients[h0].to(Dtype::f64), fixture(name + "/d_h0")) < tolerance(dtype));
-  check_weight_gradients(rnn, name, gradients, dtype);
+  check_weight_gradients(layer, name, gradients, dtype);
 }
 
 void check_lstm(const std::string& name, nn::RecurrentOptions options, Dtype dtype) {
@@ -89,8 +90,17 @@ void check_lstm(const std::string& name, nn::RecurrentOptions options, Dtype dty
 
 TEST_CASE("Rnn's outputs and gradients are PyTorch's", "[nn]") {
   for (const Dtype dtype : {Dtype::f64, Dtype::f32}) {
-    check_rnn("rnn_tanh_1", {}, nn::Activation::tanh, dtype);
-    check_rnn("rnn_relu_2", {.layers = 2}, nn::Activation::relu, dtype);
+    Rng rng(1);
+    check_layer(nn::Rnn(rng, 4, 6), "rnn_tanh_1", dtype);
+    check_layer(nn::Rnn(rng, 4, 6, {.layers = 2}, nn::Activation::relu), "rnn_relu_2", dtype);
+  }
+}
+
+TEST_CASE("Gru's outputs and gradients are PyTorch's", "[nn]") {
+  for (const Dtype dtype : {Dtype::f64, Dtype::f32}) {
+    Rng rng(1);
+    check_layer(nn::Gru(rng, 4, 6), "gru_1", dtype);
+    check_layer(nn::Gru(rng, 4, 6, {.layers = 2}), "gru_2", dtype);
   }
 }
 
@@ -109,6 +119,11 @@ TEST_CASE("a fused sequence equals the same in plain ops", "[nn]") {
     const Variable wi = draw({36, 5}), wh = draw({36, 9}), bi = draw({36}), bh = draw({36});
     CHECK(difference(nn::lstm_sequence(x, h, c, wi, wh, bi, bh).value(),
                      nn::lstm_sequence_by_ops(x, h, c, wi, wh, bi, bh).value()) < 1e-13);
+  }
+  {
+    const Variable wi = draw({27, 5}), wh = draw({27, 9}), bi = draw({27}), bh = draw({27});
+    CHECK(difference(nn::gru_sequence(x, h, wi, wh, bi, bh).value(),
+                     nn::gru_sequence_by_ops(x, h, wi, wh, bi, bh).value()) < 1e-13);
   }
   for (const nn::Activation f : {nn::Activation::tanh, nn::Activation::relu}) {
     const Variable wi = draw({9, 5}), wh = draw({9, 9}), bi = draw({9}), bh = draw({9});
@@ -139,6 +154,7 @@ TEST_CASE("a recurrent layer over a table of embeddings equals it over the embed
   };
   compare(lstm);
   compare(rnn);
+  compare(nn::Gru(rng, 4, 3));
   CHECK_THROWS_AS(lstm(many, Indices({1, 2}, {2}), lstm.start(2)), ShapeError);
   CHECK_THROWS_AS(lstm(few, Indices({1, 2, 0, 0, 1, 3}, {6}), lstm.start(2)), ShapeError);
 }

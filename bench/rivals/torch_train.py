@@ -21,7 +21,7 @@ class Model(torch.nn.Module):
     def __init__(self, vocab, width, hidden, layers, kind):
         super().__init__()
         self.embed = torch.nn.Embedding(vocab, width)
-        self.recurrent = {"lstm": torch.nn.LSTM, "rnn": torch.nn.RNN}[kind](width, hidden, layers)
+        self.recurrent = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}[kind](width, hidden, layers)
         self.head = torch.nn.Linear(hidden, vocab)
 
     def forward(self, x):

@@ -192,6 +192,23 @@ void lstm_backward(const Part& part, const T* gates, const T* c_before, const T*
 }
 
 template <class T>
+void gru_forward(const Part& part, T* gates, T* from_h, const T* h_before, T* h) {
+  for (std::int64_t r = 0; r < part.rows; ++r) {
+    const std::int64_t at = r * part.width + part.begin, gates_at = 3 * r * part.width + part.begin;
+    table_of<T>().gru_forward(gates + gates_at, from_h + gates_at, h_before + at, h + at, part.width,
+                              part.end - part.begin);
+  }
+}
+template <class T>
+void gru_backward(const Part& part, const T* gates, const T* from_h, const T* h_before, T* dh, T* d_gates,
+                  T* d_from_h) {
+  for (std::int64_t r = 0; r < part.rows; ++r) {
+    const std::int64_t at = r * part.width + part.begin, gates_at = 3 * r * part.width + part.begin;
+    table_of<T>().gru_backward(gates + gates_at, from_h + gates_at, h_before + at, dh + at,
+                               d_gates + gates_at, d_from_h + gates_at, part.width, part.end - part.begin);
+  }
+}
+template <class T>
 void rnn_forward(const Part& part, Unary f, T* h) {
   for (std::int64_t r = 0; r < part.rows; ++r) {
     T* const at = h + r * part.width + part.begin;
@@ -215,10 +232,10 @@ void adam(const AdamStep& step, const T* g, T* p, T* m, T* v, std::int64_t n) {
 
 template <class T>
 struct Instantiate {
-  [[maybe_unused]] static constexpr auto all =
-      std::tuple(&unary<T>, &binary<T>, &ternary<T>, &add_scaled<T>, &fill<T>, &sum_squares<T>,
-                 &all_finite<T>, &cross_entropy<T>, &cross_entropy_backward<T>, &lstm_forward<T>,
-                 &lstm_backward<T>, &rnn_forward<T>, &rnn_backward<T>, &adam<T>);
+  [[maybe_unused]] static constexpr auto all = std::tuple(
+      &unary<T>, &binary<T>, &ternary<T>, &add_scaled<T>, &fill<T>, &sum_squares<T>, &all_finite<T>,
+      &cross_entropy<T>, &cross_entropy_backward<T>, &lstm_forward<T>, &lstm_backward<T>, &gru_forward<T>,
+      &gru_backward<T>, &rnn_forward<T>, &rnn_backward<T>, &adam<T>);
 };
 template struct Instantiate<float>;
 template struct Instantiate<double>;

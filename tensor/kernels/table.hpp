@@ -64,6 +64,9 @@ struct Table {
                        std::int64_t count);
   void (*lstm_backward)(const T* gates, const T* c_before, const T* tanh_c, const T* dh, T* dc, T* d_gates,
                         std::int64_t width, std::int64_t count);
+  void (*gru_forward)(T* gates, T* from_h, const T* h_before, T* h, std::int64_t width, std::int64_t count);
+  void (*gru_backward)(const T* gates, const T* from_h, const T* h_before, T* dh, T* d_gates, T* d_from_h,
+                       std::int64_t width, std::int64_t count);
   void (*rnn_backward)(Unary f, const T* h, const T* g, const T* dh, T* d_pre, std::int64_t count);
   void (*adam)(const AdamStep& step, const T* g, T* p, T* m, T* v, std::int64_t n);
   // out[r] = x . row r of b

@@ -1,5 +1,6 @@
 #include "tests/gradient_table/gradient_table.hpp"
 
+#include "nn/gru.hpp"
 #include "nn/lstm.hpp"
 #include "nn/rnn.hpp"
 
@@ -13,6 +14,10 @@ std::vector<GradientRow> layer_rows() {
        [](Inputs x) { return nn::lstm_sequence(x[0], x[1], x[2], x[3], x[4], x[5], x[6]); },
        {{{3, 2, 3}, {2, 2}, {2, 2}, {8, 3}, {8, 2}, {8}, {8}},
         {{1, 1, 1}, {1, 1}, {1, 1}, {4, 1}, {4, 1}, {4}, {4}}},
+       small},
+      {"gru",
+       [](Inputs x) { return nn::gru_sequence(x[0], x[1], x[2], x[3], x[4], x[5]); },
+       {{{3, 2, 3}, {2, 2}, {6, 3}, {6, 2}, {6}, {6}}, {{1, 1, 1}, {1, 1}, {3, 1}, {3, 1}, {3}, {3}}},
        small},
       // embeddings, h, c, weight_ih, weight_hh, bias_ih, bias_hh
       {"lstm",

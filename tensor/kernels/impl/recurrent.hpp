@@ -39,6 +39,41 @@ void lstm_backward(const T* gates, const T* c_before, const T* tanh_c, const T* 
 }
 
 template <class T>
+void gru_forward(T* gates, T* from_h, const T* h_before, T* h, std::int64_t width, std::int64_t count) {
+  for_batches<T>(count, [&](std::int64_t j, auto load, auto store) {
+    T* const at = gates + j;
+    T* const other = from_h + j;
+    const auto r = math::sigmoid<T>(load(at) + load(other));
+    const auto z = math::sigmoid<T>(load(at + width) + load(other + width));
+    const auto n = math::tanh<T>(mul_add(r, load(other + 2 * width), load(at + 2 * width)));
+    store(r, at);
+    store(z, at + width);
+    store(n, at + 2 * width);
+    store(mul_add(z, load(h_before + j) - n, n), h + j);
+  });
+}
+
+template <class T>
+void gru_backward(const T* gates, const T* from_h, const T* h_before, T* dh, T* d_gates, T* d_from_h,
+                  std::int64_t width, std::int64_t count) {
+  const Batch<T> one(1);
+  for_batches<T>(count, [&](std::int64_t j, auto load, auto store) {
+    const T* const at = gates + j;
+    const auto r = load(at), z = load(at + width), n = load(at + 2 * width), g = load(dh + j);
+    const auto d_n = g * (one - z) * (one - n * n);
+    const auto d_r = d_n * load(from_h + 2 * width + j) * r * (one - r);
+    const auto d_z = g * (load(h_before + j) - n) * z * (one - z);
+    store(d_r, d_gates + j);
+    store(d_z, d_gates + width + j);
+    store(d_n, d_gates + 2 * width + j);
+    store(d_r, d_from_h + j);
+    store(d_z, d_from_h + width + j);
+    store(d_n * r, d_from_h + 2 * width + j);
+    store(g * z, dh + j);
+  });
+}
+
+template <class T>
 void rnn_backward(Unary f, const T* h, const T* g, const T* dh, T* d_pre, std::int64_t count) {
   const Batch<T> zero(0), one(1);
   for_batches<T>(count, [&](std::int64_t j, auto load, auto store) {

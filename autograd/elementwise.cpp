@@ -183,11 +183,11 @@ Tracing::Tracing(int inputs) : inputs_(inputs), graph_(std::make_unique<Graph>()
 Tracing::~Tracing() = default;
 
 Symbol Tracing::input(int position) {
-  return {graph_.get(), graph_->input(position)};
+  return {graph_.get(), graph_->input(position), scope_.trace()};
 }
 
 FormulaPtr Tracing::finish(const Symbol& result) {
-  if (result.graph() != nullptr && result.graph() != graph_.get()) {
+  if (result.graph() != nullptr && result.trace() != scope_.trace()) {
     fail<ArgumentError>(
         "elementwise: the function returns a symbol of another function; do not store or capture symbols");
   }

@@ -17,10 +17,10 @@
 ///   Variable y = elementwise(swish, x);
 ///
 /// The function is called once, on symbols, and leaves a short program that the library's SIMD kernels run
-/// block by block, in the first-level cache; its gradient is another such program, of any order. Operands
-/// broadcast as in NumPy, numbers mix in. In the function the ops have the names they have on Variables,
-/// comparisons give 1 or 0, and where(condition, a, b), max(a, b) and min(a, b) choose; it may call other
-/// such functions, and loops whose length is known are unrolled.
+/// block by block, in the first-level cache; its gradient is another such program, of any order. Up to six
+/// operands broadcast as in NumPy, numbers mix in. In the function the ops have the names they have on
+/// Variables, comparisons give 1 or 0, and where(condition, a, b), max(a, b) and min(a, b) choose; it may
+/// call other such functions, and loops whose length is known are unrolled.
 ///
 /// A function that captures nothing is traced once in a program's life, one that captures values at each
 /// call; so capture what may change, as a global or static that it reads is read once. Throws ShapeError for
@@ -46,6 +46,7 @@ class Tracing {
  private:
   int inputs_;
   std::unique_ptr<Graph> graph_;
+  TraceScope scope_;
 };
 
 template <std::size_t>
@@ -107,7 +108,7 @@ Variable elementwise(const F& f, const VariableOperand& x, const VariableOperand
   return detail::record_formula({"elementwise", x.where}, detail::formula_of<6>(f), {&x, &y, &z, &u, &v, &w});
 }
 
-// The same on tensors, without a gradient.
+// The same on tensors, without a gradient. Up to six operands, as above.
 template <class F>
 Tensor elementwise(const F& f, const TensorOperand& x, Where where = Where::here()) {
   return detail::run_formula(detail::formula_of<1>(f), {&x}, where);
@@ -125,6 +126,17 @@ template <class F>
 Tensor elementwise(const F& f, const TensorOperand& x, const TensorOperand& y, const TensorOperand& z,
                    const TensorOperand& u, Where where = Where::here()) {
   return detail::run_formula(detail::formula_of<4>(f), {&x, &y, &z, &u}, where);
+}
+template <class F>
+Tensor elementwise(const F& f, const TensorOperand& x, const TensorOperand& y, const TensorOperand& z,
+                   const TensorOperand& u, const TensorOperand& v, Where where = Where::here()) {
+  return detail::run_formula(detail::formula_of<5>(f), {&x, &y, &z, &u, &v}, where);
+}
+template <class F>
+Tensor elementwise(const F& f, const TensorOperand& x, const TensorOperand& y, const TensorOperand& z,
+                   const TensorOperand& u, const TensorOperand& v, const TensorOperand& w,
+                   Where where = Where::here()) {
+  return detail::run_formula(detail::formula_of<6>(f), {&x, &y, &z, &u, &v, &w}, where);
 }
 
 }  // namespace gradus

@@ -263,6 +263,14 @@ void check_result(TapeHead& tape, const Op& op, const Tensor& value, std::span<c
 /// Takes back the last node, whose closures could not all be made.
 void drop_node(TapeHead& tape, std::span<Edge> made) noexcept;
 
+/// Destroys a closure unless its node was recorded.
+struct UnrecordedClosure {
+  Closure* closure;
+  ~UnrecordedClosure() {
+    if (closure != nullptr) closure->table->destroy(closure);
+  }
+};
+
 /// Drops the last node unless all its edges were made: what a user's closure holds may throw as it is moved.
 struct UnfinishedNode {
   TapeHead& tape;
@@ -400,7 +408,9 @@ Variable record(const Op& op, Tensor value, Jointly<Fused, Differentiable> joint
   }
   // Before the node: what the user's closures hold may throw as it is moved.
   auto* closure = new (memory) Closure(std::move(joint.fused), std::move(joint.differentiable));
+  detail::UnrecordedClosure guard{closure};
   Variable y = detail::push_node(*tape, op, std::move(value), edges, count);
+  guard.closure = nullptr;
   for (std::size_t i = 0; i < count; ++i) edges[i].closure = closure;
   return y;
 }

@@ -176,7 +176,7 @@ class Sweep {
     }
     if (values.empty()) return;
     Tensor all = values.size() == 1 ? values.front() : concat(values, 0);
-    gradient.rows = Rows{Indices(std::move(ids)), std::move(all), height}.merged();
+    gradient.rows = Rows{Indices::from_pool(std::move(ids)), std::move(all), height}.merged();
   }
 
   TapeStorage& tape_;

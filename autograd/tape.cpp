@@ -1,6 +1,8 @@
 #include "autograd/tape.hpp"
 
 #include <atomic>
+#include <memory>
+#include <utility>
 
 #include "autograd/record.hpp"
 #include "autograd/sweep.hpp"
@@ -37,9 +39,24 @@ void end(Recording& recording) noexcept {
 }
 
 // The storage of a tape that ended serves the thread's next one, so a training step allocates nothing.
-std::unique_ptr<TapeStorage>& spare() {
-  thread_local std::unique_ptr<TapeStorage> storage;
-  return storage;
+// A plain pointer, as a static Tape may end after the thread's own objects have.
+constinit thread_local TapeStorage* spare = nullptr;
+constinit thread_local bool spare_closed = false;
+struct SpareGuard {
+  ~SpareGuard() {
+    spare_closed = true;
+    delete std::exchange(spare, nullptr);
+  }
+};
+
+std::unique_ptr<TapeStorage> take_spare() {
+  return std::unique_ptr<TapeStorage>(std::exchange(spare, nullptr));
+}
+void keep_spare(std::unique_ptr<TapeStorage> storage) {
+  if (spare_closed) return;
+  thread_local const SpareGuard guard;
+  static_cast<void>(guard);
+  delete std::exchange(spare, storage.release());
 }
 
 std::uint32_t next_serial() {
@@ -79,7 +96,12 @@ std::uint32_t resolve_other(TapeHead& tape, const Variable& x, const Op& op) {
 Variable push_node(TapeHead& head, const Op& op, Tensor value, Edge* edges, std::size_t count) {
   auto& tape = static_cast<TapeStorage&>(head);
   const auto index = static_cast<std::uint32_t>(tape.nodes.size());
-  // In place: built elsewhere, it would be copied by wide loads that wait for its narrow stores.
+  if (!value.defined()) {
+    fail<ArgumentError>("{} at {}: the result given to record is undefined", op.name, op.where.text());
+  }
+  const std::uint32_t scope = tape.scopes.current(tape.serial);
+  // In place: built elsewhere, it would be copied by wide loads that wait for its narrow stores. Nothing may
+  // throw from here on.
   Node& node = tape.nodes.emplace_back();
   node.name = op.name;
   node.edges = edges;
@@ -88,7 +110,7 @@ Variable push_node(TapeHead& head, const Op& op, Tensor value, Edge* edges, std:
   node.edge_count = static_cast<std::uint32_t>(count);
   node.dtype = value.dtype();
   node.shape = value.shape();
-  node.scope = tape.scopes.current(tape.serial);
+  node.scope = scope;
   return Variable(std::move(value), {tape.serial, index});
 }
 
@@ -157,7 +179,7 @@ void TapeStorage::reset() noexcept {
 
 using detail::TapeStorage;
 
-Tape::Tape(TapeOptions options) : storage_(std::move(detail::spare())) {
+Tape::Tape(TapeOptions options) : storage_(detail::take_spare()) {
   if (!storage_) storage_ = std::make_unique<TapeStorage>();
   storage_->serial = detail::next_serial();
   storage_->options = options;
@@ -168,7 +190,7 @@ Tape::Tape(TapeOptions options) : storage_(std::move(detail::spare())) {
 Tape::~Tape() {
   detail::end(storage_->recording);
   storage_->reset();
-  detail::spare() = std::move(storage_);
+  detail::keep_spare(std::move(storage_));
 }
 
 Variable Tape::watch(Tensor value, Where where) {

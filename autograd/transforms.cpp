@@ -15,6 +15,7 @@ namespace {
 
 void check_same(const char* verb, const char* what, const Variable& given, const Variable& like,
                 const char* of, Where where) {
+  if (!given.value().defined()) fail<ArgumentError>("{} at {}: {} is undefined", verb, where.text(), what);
   if (given.shape() != like.shape()) {
     fail<ShapeError>("{} at {}: {} of shape {} for {} of shape {}; they must be equal", verb, where.text(),
                      what, given.shape(), of, like.shape());
@@ -129,6 +130,9 @@ class Call {
           verb_, where_.text(), x.shape());
     }
     if (!own_) return resolve(tape, x, op);
+    for (const Captured& known : tape.captured) {
+      if (known.x.place() == x.place()) return known.node;  // listed twice
+    }
     const std::uint32_t node = push_node(tape, op, x.value(), nullptr, 0).place().index();
     tape.captured.push_back({x, node});
     return node;

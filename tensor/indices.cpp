@@ -24,10 +24,13 @@ Indices::Indices(std::vector<std::int32_t> values) {
   first_ = first_of(std::make_shared<const std::vector<std::int32_t>>(std::move(values)));
 }
 
-Indices::Indices(storage::PoolVector<std::int32_t> values) {
+Indices Indices::from_pool(storage::PoolVector<std::int32_t> values) {
   using Values = storage::PoolVector<std::int32_t>;
-  shape_ = Shape{static_cast<std::int64_t>(values.size())};
-  first_ = first_of(std::allocate_shared<const Values>(storage::PoolAllocator<Values>(), std::move(values)));
+  Indices out;
+  out.shape_ = Shape{static_cast<std::int64_t>(values.size())};
+  out.first_ =
+      first_of(std::allocate_shared<const Values>(storage::PoolAllocator<Values>(), std::move(values)));
+  return out;
 }
 
 Indices Indices::operator[](std::int64_t i) const {

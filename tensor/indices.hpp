@@ -21,7 +21,7 @@ class Indices {
   /// A vector of ids.
   explicit Indices(std::vector<std::int32_t> values);
   /// Of memory from the pool, for what a training step makes.
-  explicit Indices(storage::PoolVector<std::int32_t> values);
+  static Indices from_pool(storage::PoolVector<std::int32_t> values);
   Indices(std::initializer_list<std::int32_t> values) : Indices(std::vector<std::int32_t>(values)) {}
 
   const Shape& shape() const { return shape_; }

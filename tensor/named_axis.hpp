@@ -10,4 +10,10 @@ inline int named_axis(const char* op, const Shape& shape, int axis) {
   return shape.normalize_axis(axis);
 }
 
+/// The shape around an axis; a scalar is a run of one along its axis 0 (or -1), as in PyTorch.
+inline Runs runs_along(const char* op, const Shape& shape, int axis) {
+  if (shape.rank() == 0 && (axis == 0 || axis == -1)) return {};
+  return runs_at(shape, named_axis(op, shape, axis));
+}
+
 }  // namespace gradus

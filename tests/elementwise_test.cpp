@@ -423,9 +423,12 @@ TEST_CASE("errors of traced functions name the place of the call and both shapes
   CHECK_THROWS_WITH(elementwise(f, a, zeros({3}, Dtype::f64)),
                     Contains("f32") && Contains("f64") && Contains("to()"));
   Symbol kept = 0;
-  elementwise([&kept](auto x) { return kept = x; }, a);
+  elementwise([&kept](auto x) { return kept = x * x; }, a);
+  CHECK_THROWS_WITH(elementwise([&kept](auto x) { return x + kept; }, a), Contains("another function"));
+  CHECK_THROWS_WITH(elementwise([&kept](auto) { return exp(kept); }, a), Contains("another function"));
+  CHECK_THROWS_WITH(elementwise([&kept](auto) { return kept; }, a), Contains("another function"));
   detail::Graph graph;
-  const Symbol other(&graph, graph.input(0));
+  const Symbol other(&graph, graph.input(0), 1);
   CHECK_THROWS_WITH(elementwise([&other](auto x) { return x + other; }, a), Contains("another function"));
 }
 

@@ -238,6 +238,21 @@ TEST_CASE("an exception as a closure is recorded takes the op back", "[tape][rob
   check_all_is_well();
 }
 
+TEST_CASE("an op without a result is refused and leaves the tape usable", "[tape][robust]") {
+  const Parameter p(Tensor::of({1, 2}));
+  for (int round = 0; round < 2; ++round) {
+    Tape tape;
+    const Variable h = p * p;
+    CHECK_THROWS_WITH(record({"bad"}, Tensor(), wrt(h, [](const Variable& g) { return g; })),
+                      Contains("bad") && Contains("undefined"));
+    const auto held = std::make_shared<int>(0);
+    const auto joint = [held](const Tensor&, std::span<const bool>, std::span<Tensor>) {};
+    CHECK_THROWS_WITH(record({"worse"}, Tensor(), jointly({h}, joint)), Contains("worse"));
+    CHECK(held.use_count() == 2);  // here and in `joint`
+    CHECK(tape.backward(sum(h))[p].text() == "[2, 4]");
+  }
+}
+
 TEST_CASE("a tape may end in any state and order", "[tape][robust]") {
   int alive = 0;
   const Parameter p(number(2));

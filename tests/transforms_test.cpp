@@ -168,6 +168,11 @@ TEST_CASE("an f without arguments is differentiated with respect to what it capt
   CHECK(difference(gs[0].value(), reference[layer.weight]) < 1e-14);
   CHECK(difference(gs[1].value(), reference[layer.bias]) < 1e-14);
   CHECK(identical(gs[0].value(), on_tape[0].value()));
+  const Variables twice{layer.weight, layer.weight};
+  const Variables both = grad(loss, twice);
+  CHECK(identical(both[0].value(), gs[0].value()));
+  CHECK(identical(both[1].value(), gs[0].value()));
+  CHECK_THROWS_WITH(hvp(loss, weights, Variables(2)), Contains("undefined"));
   CHECK_THROWS_WITH(grad(loss, x), Contains("constant") && Contains("transforms_test.cpp"));
 }
 

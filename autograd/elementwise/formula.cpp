@@ -47,8 +47,13 @@ Differential::Differential(const Formula& of, std::uint32_t wanted)
   forward_ = std::make_unique<Evaluation>(graph_, inputs_, outputs);
   outputs.insert(outputs.end(), kept_.begin(), kept_.end());
   forward_keeping_ = std::make_unique<Evaluation>(graph_, inputs_, outputs);
+  // The gradients as formulas of their own, which are recorded, know nothing but the inputs and g.
+  std::vector<ExprId> inputs_and_g = inputs_;
+  inputs_and_g.push_back(g);
+  const std::vector<bool> recorded = needed(graph_, inputs_and_g, gradients_);
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
-    reads_.push_back(backward_->reads(i) || backward_kept_->reads(i));
+    reads_.push_back(recorded[static_cast<std::size_t>(inputs_[i])] || backward_->reads(i) ||
+                     backward_kept_->reads(i));
   }
 }
 

@@ -1,5 +1,6 @@
 #include "autograd/elementwise/symbol.hpp"
 
+#include <atomic>
 #include <initializer_list>
 
 #include "autograd/elementwise/graph.hpp"
@@ -15,19 +16,31 @@ using kernels::Unary;
 
 namespace {
 
-/// The graph that the operands are in; null when all are numbers.
-Graph* graph_of(std::initializer_list<const Symbol*> operands) {
-  Graph* graph = nullptr;
+constinit thread_local std::uint32_t current_trace = 0;
+
+[[noreturn]] void fail_foreign() {
+  fail<ArgumentError>(
+      "elementwise: a symbol of another function is used; a symbol lives only while its function is traced, "
+      "so "
+      "do not store or capture one");
+}
+
+/// The graph of an operand; null for a number. That of another function may be gone, and is not looked at.
+Graph* graph_of(const Symbol& x) {
+  if (x.trace() != 0 && x.trace() != current_trace) fail_foreign();
+  return x.graph();
+}
+
+/// The graph that the operands are in, as a symbol of it; a number when all are numbers.
+Symbol some_symbol(std::initializer_list<const Symbol*> operands) {
+  Symbol found = 0.0;
   for (const Symbol* x : operands) {
-    if (x->graph() == nullptr) continue;
-    if (graph != nullptr && graph != x->graph()) {
-      fail<ArgumentError>(
-          "elementwise: a symbol of another function is used; a symbol lives only while its function is "
-          "traced, so do not store or capture one");
-    }
-    graph = x->graph();
+    Graph* const graph = graph_of(*x);
+    if (graph == nullptr) continue;
+    if (found.graph() != nullptr && found.graph() != graph) fail_foreign();
+    found = *x;
   }
-  return graph;
+  return found;
 }
 
 ExprId id_in(Graph& graph, const Symbol& x) {
@@ -35,7 +48,7 @@ ExprId id_in(Graph& graph, const Symbol& x) {
 }
 
 Symbol unary(Unary op, const Symbol& x) {
-  if (Graph* graph = x.graph()) return {graph, graph->unary(op, x.id())};
+  if (Graph* graph = graph_of(x)) return {graph, graph->unary(op, x.id()), x.trace()};
   const double value = x.number();
   double y = 0;
   kernels::unary<double>(op, &value, &y, 1);
@@ -43,8 +56,9 @@ Symbol unary(Unary op, const Symbol& x) {
 }
 
 Symbol binary(Binary op, const Symbol& a, const Symbol& b) {
-  if (Graph* graph = graph_of({&a, &b})) {
-    return {graph, graph->binary(op, id_in(*graph, a), id_in(*graph, b))};
+  const Symbol in = some_symbol({&a, &b});
+  if (Graph* graph = in.graph()) {
+    return {graph, graph->binary(op, id_in(*graph, a), id_in(*graph, b)), in.trace()};
   }
   const double left = a.number(), right = b.number();
   double y = 0;
@@ -55,6 +69,17 @@ Symbol binary(Binary op, const Symbol& a, const Symbol& b) {
 }  // namespace
 
 namespace detail {
+
+TraceScope::TraceScope() : outer_(current_trace) {
+  static std::atomic<std::uint32_t> next{1};
+  do {
+    trace_ = next.fetch_add(1, std::memory_order_relaxed);
+  } while (trace_ == 0);
+  current_trace = trace_;
+}
+TraceScope::~TraceScope() {
+  current_trace = outer_;
+}
 
 Symbol add(const Symbol& a, const Symbol& b) {
   return binary(Binary::add, a, b);
@@ -97,16 +122,19 @@ Symbol is_not_equal(const Symbol& a, const Symbol& b) {
 }
 
 Symbol choose(const Symbol& condition, const Symbol& a, const Symbol& b) {
-  Graph* graph = graph_of({&condition, &a, &b});
+  const Symbol in = some_symbol({&condition, &a, &b});
+  Graph* const graph = in.graph();
   if (graph == nullptr) return condition.number() != 0 ? a : b;
-  return {graph,
-          graph->ternary(Ternary::where, id_in(*graph, condition), id_in(*graph, a), id_in(*graph, b))};
+  return {graph, graph->ternary(Ternary::where, id_in(*graph, condition), id_in(*graph, a), id_in(*graph, b)),
+          in.trace()};
 }
 
 Symbol fused_multiply_add(const Symbol& a, const Symbol& b, const Symbol& c) {
-  Graph* graph = graph_of({&a, &b, &c});
+  const Symbol in = some_symbol({&a, &b, &c});
+  Graph* const graph = in.graph();
   if (graph == nullptr) return a.number() * b.number() + c.number();
-  return {graph, graph->ternary(Ternary::fma, id_in(*graph, a), id_in(*graph, b), id_in(*graph, c))};
+  return {graph, graph->ternary(Ternary::fma, id_in(*graph, a), id_in(*graph, b), id_in(*graph, c)),
+          in.trace()};
 }
 
 Symbol clamped(const Symbol& x, const Symbol& low, const Symbol& high) {

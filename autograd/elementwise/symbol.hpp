@@ -9,6 +9,19 @@ namespace detail {
 class Graph;
 template <class T>
 constexpr bool always_false = false;
+
+/// The function that this thread traces; inner ones end first.
+class TraceScope {
+ public:
+  TraceScope();
+  ~TraceScope();
+  TraceScope(const TraceScope&) = delete;
+  TraceScope& operator=(const TraceScope&) = delete;
+  std::uint32_t trace() const { return trace_; }
+
+ private:
+  std::uint32_t trace_, outer_;
+};
 }  // namespace detail
 
 /// What stands for one element while a function given to `elementwise` is traced: an expression, or a number.
@@ -18,7 +31,8 @@ class Symbol {
  public:
   template <class Number>
   requires std::is_arithmetic_v<Number> Symbol(Number value) : number_(static_cast<double>(value)) {}
-  Symbol(detail::Graph* graph, std::int32_t id) : graph_(graph), id_(id) {}
+  Symbol(detail::Graph* graph, std::int32_t id, std::uint32_t trace = 0)
+      : graph_(graph), id_(id), trace_(trace) {}
 
   /// Not possible: it says what to write instead.
   template <class T>
@@ -26,8 +40,8 @@ class Symbol {
   operator T() const {
     if constexpr (std::is_same_v<T, bool>) {
       static_assert(detail::always_false<T>,
-                    "an elementwise function cannot branch on a value (if, ?:, &&, std::max): use "
-                    "where(condition, a, b), max(a, b) or min(a, b)");
+                    "an elementwise function cannot branch on a value (if, ?:, &&, !, std::max): use "
+                    "where(condition, a, b), max(a, b) or min(a, b), and masks such as (x > 0) * (x < 1)");
     } else {
       static_assert(
           detail::always_false<T>,
@@ -39,11 +53,14 @@ class Symbol {
   /// Null for a number.
   detail::Graph* graph() const { return graph_; }
   std::int32_t id() const { return id_; }
+  /// The call of `elementwise` that it belongs to; 0 for the library's own.
+  std::uint32_t trace() const { return trace_; }
   double number() const { return number_; }
 
  private:
   detail::Graph* graph_ = nullptr;
   std::int32_t id_ = -1;
+  std::uint32_t trace_ = 0;
   double number_ = 0;
 };
 

@@ -44,6 +44,7 @@ Variable recurrence(const Variable& a, const Variable& b, int axis, Direction di
 }
 
 Variable shift(const Variable& x, int axis, double first, Where where) {
+  if (x.rank() == 0) return reshape(shift(reshape(x, {1}, where), axis, first, where), Shape{}, where);
   Tensor value = located(where, [&] { return shift(x.value(), axis, first); });
   const Shape shape = x.shape();
   const std::int64_t length = x.dim(axis);

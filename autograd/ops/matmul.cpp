@@ -43,6 +43,8 @@ Variable product(const Variable& a, const Variable& b, MatmulOptions t, Where wh
 }  // namespace
 
 Variable matmul(const Variable& a, const Variable& b, MatmulOptions options, Where where) {
+  if (!a.value().defined() || !b.value().defined())
+    located(where, [&] { matmul(a.value(), b.value(), options); });  // throws
   if (a.rank() >= 2 && b.rank() >= 2) return product(a, b, options, where);
   if (a.rank() == 0 || b.rank() == 0)
     located(where, [&] { matmul(a.value(), b.value(), options); });  // throws

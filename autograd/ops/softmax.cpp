@@ -110,6 +110,7 @@ Variable cross_entropies(const Variable& logits, const Indices& targets, Where w
 }  // namespace
 
 Variable log_softmax(const Variable& x, int axis, Where where) {
+  if (x.rank() == 0) return reshape(log_softmax(reshape(x, {1}, where), axis, where), Shape{}, where);
   const Tensor value = located(where, [&] { return log_softmax(x.value(), axis); });
   return record(
       {"log_softmax", where}, value,
@@ -119,6 +120,7 @@ Variable log_softmax(const Variable& x, int axis, Where where) {
 }
 
 Variable softmax(const Variable& x, int axis, Where where) {
+  if (x.rank() == 0) return reshape(softmax(reshape(x, {1}, where), axis, where), Shape{}, where);
   const Tensor value = located(where, [&] { return softmax(x.value(), axis); });
   return record(
       {"softmax", where}, value,

@@ -178,7 +178,7 @@ void multiply_small(const Gemm<T>& call) {
   }
 }
 
-/// Few rows by a transposed right side, such as one token by a weight: a dot product an element, B read once.
+/// Few rows by a transposed right side, such as one token by a weight: a dot product an element.
 template <class T>
 void multiply_rows(const Gemm<T>& call) {
   constexpr std::int64_t strip = 64;

@@ -17,7 +17,7 @@ constexpr std::int64_t tile = 64;
 /// the state of each column begins as `start`, in double.
 template <class Body>
 void walk(const char* name, const Shape& shape, int axis, bool backward, double start, const Body& body) {
-  const Runs r = runs_at(shape, named_axis(name, shape, axis));
+  const Runs r = runs_along(name, shape, axis);
   if (shape.size() == 0) return;
   const std::int64_t tiles = (r.inner + tile - 1) / tile;
   parallel::for_range(r.outer * tiles, r.length * std::min(tile, r.inner),

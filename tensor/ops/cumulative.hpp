@@ -3,7 +3,7 @@
 #include "tensor/tensor.hpp"
 
 /// Sums and products of everything up to a place along an axis. Accumulated in double. Throw ShapeError for
-/// an axis out of range, so for every scalar.
+/// an axis out of range; a scalar has axis 0.
 namespace gradus {
 
 struct CumsumOptions {

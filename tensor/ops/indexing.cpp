@@ -281,8 +281,8 @@ Rows Rows::merged() const {
     row_of[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(unique_ids.size()) - 1;
   }
   Tensor sums = zeros(values.shape().with(0, static_cast<std::int64_t>(unique_ids.size())), values.dtype());
-  scatter_add_rows(sums, Indices(std::move(row_of)), values);
-  return {Indices(std::move(unique_ids)), std::move(sums), height};
+  scatter_add_rows(sums, Indices::from_pool(std::move(row_of)), values);
+  return {Indices::from_pool(std::move(unique_ids)), std::move(sums), height};
 }
 
 }  // namespace gradus

@@ -20,8 +20,10 @@ Lengths lengths_of(const Shape& a, const Shape& b, MatmulOptions t) {
   const std::int64_t m = a[t.transpose_a ? -1 : -2], k = a[t.transpose_a ? -2 : -1];
   const std::int64_t k_right = b[t.transpose_b ? -1 : -2], n = b[t.transpose_b ? -2 : -1];
   if (k != k_right) {
-    fail<ShapeError>("matmul: {}{} by {}{}: the inner lengths are {} and {}", a,
-                     t.transpose_a ? " transposed" : "", b, t.transpose_b ? " transposed" : "", k, k_right);
+    fail<ShapeError>(
+        "matmul: {}{} by {}{}: the inner lengths are {} and {}, and must be equal; transpose a side if need "
+        "be",
+        a, t.transpose_a ? " transposed" : "", b, t.transpose_b ? " transposed" : "", k, k_right);
   }
   return {m, n, k};
 }
@@ -73,6 +75,9 @@ void multiply_batches(const Tensor& a, const Tensor& b, Tensor& out, MatmulOptio
 }
 
 void check_operands(const Tensor& a, const Tensor& b) {
+  if (!a.defined() || !b.defined())
+    fail<ArgumentError>("matmul: the {} operand is undefined; give it a value first",
+                        a.defined() ? "right" : "left");
   if (a.dtype() != b.dtype()) {
     fail<DtypeError>("matmul: {} of shape {} by {} of shape {}; convert one with to()", name_of(a.dtype()),
                      a.shape(), name_of(b.dtype()), b.shape());

@@ -215,8 +215,10 @@ Tensor concat(std::span<const Tensor> parts, int axis) {
     bool fits = shape.rank() == first.rank();
     for (int a = 0; fits && a < first.rank(); ++a) fits = a == axis || shape[a] == first[a];
     if (!fits) {
-      fail<ShapeError>("concat along axis {}: part 0 of shape {} and part {} of shape {}", axis, first, i,
-                       shape);
+      fail<ShapeError>(
+          "concat along axis {}: part 0 of shape {} and part {} of shape {}; they may differ along that axis "
+          "only",
+          axis, first, i, shape);
     }
     length += shape[axis];
   }

@@ -13,13 +13,8 @@ namespace {
 
 using kernels::Softmax;
 
-Runs runs_of(const char* name, const Tensor& x, int axis) {
-  if (x.rank() == 0) fail<ShapeError>("{}: a scalar has no axis; give it one with reshape({{1}})", name);
-  return runs_at(x.shape(), named_axis(name, x.shape(), axis));
-}
-
 Tensor forward(const char* name, Softmax kind, const Tensor& x, int axis) {
-  const Runs r = runs_of(name, x, axis);
+  const Runs r = runs_along(name, x.shape(), axis);
   Tensor out = Tensor::uninitialized_like(x);
   if (x.size() == 0) return out;
   visit_dtype(x.dtype(), [&](auto tag) {
@@ -30,7 +25,7 @@ Tensor forward(const char* name, Softmax kind, const Tensor& x, int axis) {
 }
 
 Tensor backward(const char* name, Softmax kind, const Tensor& g, const Tensor& y, int axis) {
-  const Runs r = runs_of(name, y, axis);
+  const Runs r = runs_along(name, y.shape(), axis);
   Tensor dx = Tensor::uninitialized_like(y);
   if (y.size() == 0) return dx;
   visit_dtype(y.dtype(), [&](auto tag) {

@@ -7,7 +7,7 @@
 namespace gradus {
 
 /// exp(x) / sum(exp(x)) along an axis, and its logarithm. NaN along an axis that holds NaN, +infinity, or
-/// nothing but -infinity. Throw ShapeError for a scalar.
+/// nothing but -infinity. Throw ShapeError for an axis out of range; a scalar has axis 0.
 Tensor softmax(const Tensor& x, int axis = -1);
 Tensor log_softmax(const Tensor& x, int axis = -1);
 /// log(sum(exp(x))) over all axes, one, or several; -infinity over nothing, or over nothing but -infinity.

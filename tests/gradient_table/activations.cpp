@@ -53,6 +53,13 @@ std::vector<GradientRow> activation_rows() {
              x[1]);
        },
        two_inputs},
+      // whose last step is read from the result
+      {"elementwise", [](Inputs x) { return elementwise([](auto a) { return exp(a); }, x[0]); }, one_input},
+      {"elementwise",
+       [](Inputs x) {
+         return elementwise([](auto w, auto a, auto b) { return tanh(w * a + b); }, x[0], x[1], x[2]);
+       },
+       three_inputs},
       {"elementwise",
        [](Inputs x) {
          const double k = 1.5;

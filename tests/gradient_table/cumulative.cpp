@@ -6,7 +6,8 @@
 namespace gradus::test {
 
 std::vector<GradientRow> cumulative_rows() {
-  const std::vector<std::vector<Shape>> first{{{4}}, {{1}}, {{0}}, {{3, 2}}, {{2, 3, 2}}, {{2, 2, 1, 2}}};
+  const std::vector<std::vector<Shape>> first{{Shape{}}, {{4}},       {{1}},         {{0}},
+                                              {{3, 2}},  {{2, 3, 2}}, {{2, 2, 1, 2}}};
   const std::vector<std::vector<Shape>> pairs{
       {{4}, {4}}, {{1}, {1}}, {{0}, {0}}, {{3, 2}, {3, 2}}, {{2, 3, 2}, {2, 3, 2}}};
   const Range zero{.low = 0, .high = 0};  // every element is 0

@@ -5,7 +5,7 @@
 namespace gradus::test {
 
 std::vector<GradientRow> softmax_rows() {
-  const std::vector<std::vector<Shape>> any{{{5}},       {{1}},    {{3, 4}},       {{2, 3, 4}},
+  const std::vector<std::vector<Shape>> any{{Shape{}},   {{5}},    {{1}},          {{3, 4}}, {{2, 3, 4}},
                                             {{2, 3, 3}}, {{0, 4}}, {{2, 3, 1, 2}}, {{2, 0}}};
   const Indices six({2, 0, 1, 2, 2, 0}, {2, 3});
   const Tensor weight = Tensor::of({0.5, 2, 1.25}, Dtype::f64);

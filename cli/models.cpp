@@ -76,6 +76,7 @@ void TrainCommand::run() const {
   if (kind != "ngram") require_batch(corpus, text);
   if (kind == "feed-forward") return train_network<models::FeedForwardNetwork>(corpus);
   if (kind == "rnn") return train_network<models::RnnNetwork>(corpus);
+  if (kind == "gru") return train_network<models::GruNetwork>(corpus);
   if (kind == "lstm") return train_network<models::LstmNetwork>(corpus);
   const models::NgramModel model(
       corpus.train.tokens, static_cast<std::int32_t>(corpus.vocabulary.size()),
@@ -205,8 +206,8 @@ void add_train(CLI::App& app) {
   CLI::App* c = app.add_subcommand("train", "Train one model on a text and keep it");
   c->add_option("text", options->text, "A file or folder of text")->required();
   c->add_option("--out", options->out, "The model's file")->required();
-  c->add_option("--kind", options->kind, "ngram, feed-forward, rnn or lstm")
-      ->check(CLI::IsMember({"ngram", "feed-forward", "rnn", "lstm"}))
+  c->add_option("--kind", options->kind, "ngram, feed-forward, rnn, gru or lstm")
+      ->check(CLI::IsMember({"ngram", "feed-forward", "rnn", "gru", "lstm"}))
       ->capture_default_str();
   c->add_option("--unit", options->unit, "What a token is")
       ->check(CLI::IsMember({"word", "character", "byte"}))

@@ -30,7 +30,7 @@ Recipe recipe(const std::string& kind, const Corpus& corpus) {
     out.network = {.vocab = vocab, .embedding = words ? 96 : 64, .width = 256};
     out.train.lr = words ? 1e-3 : 4e-3;
     out.train.epochs = epochs_for(words ? 2'700'000 : 10'000'000, corpus);
-  } else if (kind == "lstm") {
+  } else if (kind == "gru" || kind == "lstm") {
     out.network = {.vocab = vocab,
                    .embedding = words ? 96 : 64,
                    .width = words ? 200 : 384,
@@ -38,7 +38,7 @@ Recipe recipe(const std::string& kind, const Corpus& corpus) {
     out.train.lr = words ? 5e-3 : 3e-3;
     out.train.epochs = epochs_for(words ? 4'600'000 : 12'000'000, corpus);
   } else {
-    fail<ArgumentError>("'{}' is no kind of model: feed-forward, rnn, lstm or ngram", kind);
+    fail<ArgumentError>("'{}' is no kind of model: feed-forward, rnn, gru, lstm or ngram", kind);
   }
   return out;
 }

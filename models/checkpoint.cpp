@@ -77,6 +77,7 @@ TrainedModel read_model(const std::string& file, std::string_view bytes) {
   if (kind == "feed-forward")
     return {std::move(vocabulary), read_network<FeedForwardNetwork>(file, content, options)};
   if (kind == "rnn") return {std::move(vocabulary), read_network<RnnNetwork>(file, content, options)};
+  if (kind == "gru") return {std::move(vocabulary), read_network<GruNetwork>(file, content, options)};
   if (kind == "lstm") return {std::move(vocabulary), read_network<LstmNetwork>(file, content, options)};
   fail<DataError>("{}: a model of the unknown kind '{}'", file, kind);
 }
@@ -93,6 +94,8 @@ void save_network(const std::filesystem::path& file, const std::string& kind, co
 template void save_network(const std::filesystem::path&, const std::string&, const FeedForwardNetwork&,
                            const Vocabulary&);
 template void save_network(const std::filesystem::path&, const std::string&, const RnnNetwork&,
+                           const Vocabulary&);
+template void save_network(const std::filesystem::path&, const std::string&, const GruNetwork&,
                            const Vocabulary&);
 template void save_network(const std::filesystem::path&, const std::string&, const LstmNetwork&,
                            const Vocabulary&);

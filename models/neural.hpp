@@ -55,6 +55,7 @@ struct NeuralModel {
 
 using FeedForwardModel = NeuralModel<FeedForwardNetwork>;
 using RnnModel = NeuralModel<RnnNetwork>;
+using GruModel = NeuralModel<GruNetwork>;
 using LstmModel = NeuralModel<LstmNetwork>;
 
 }  // namespace gradus::models

@@ -66,8 +66,8 @@ Block* allocate_scalar(Dtype dtype);
 Block* allocate_view(Block* of, int rank, std::int64_t elements, std::int64_t offset);
 void destroy(Block* block) noexcept;
 
-/// True when no second thread runs: counting then needs no locked instructions, which are a third of the cost
-/// of a small op. (The C library's shared pointers do the same.)
+/// True when no second thread runs: counting then needs no locked instructions, which a small op feels.
+/// (The C++ library's shared pointers do the same.)
 inline bool one_thread() noexcept {
 #if __has_include(<sys/single_threaded.h>)
   return __libc_single_threaded != 0;

@@ -53,6 +53,7 @@ TEST_CASE("networks of every kind and unit come back bit by bit", "[checkpoint]"
     };
     check("feed-forward", FeedForwardNetwork(rng, options));
     check("rnn", RnnNetwork(rng, options));
+    check("gru", GruNetwork(rng, options));
     check("lstm", small_lstm(vocabulary.size()));
   }
   CHECK(folder.files() == 1);  // nothing temporary left

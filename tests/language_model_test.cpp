@@ -103,6 +103,7 @@ TEST_CASE("every neural model passes the battery of all language models", "[mode
   language_model_battery("feed-forward of order 2",
                          trained<FeedForwardNetwork>(s, {.embedding = 12, .width = 16, .order = 2}), s.test,
                          1e-5);
+  language_model_battery("gru", trained<GruNetwork>(s, {.embedding = 12, .width = 16}), s.test, 1e-5);
   language_model_battery("rnn", trained<RnnNetwork>(s, {.embedding = 12, .width = 16}), s.test, 1e-5);
   language_model_battery("lstm of two layers",
                          trained<LstmNetwork>(s, {.embedding = 12, .width = 16, .layers = 2, .dropout = 0.1}),
@@ -119,6 +120,7 @@ TEST_CASE("the loss of every network has derivatives equal to central difference
   const NetworkOptions small{.vocab = 5, .embedding = 3, .width = 4, .layers = 2, .order = 3};
   check("feed-forward", check_network(FeedForwardNetwork(rng, small), 11));
   check("rnn", check_network(RnnNetwork(rng, small), 12));
+  check("gru", check_network(GruNetwork(rng, {.vocab = 5, .embedding = 3, .width = 4}), 14));
   check("lstm", check_network(LstmNetwork(rng, {.vocab = 5, .embedding = 3, .width = 4}), 13));
 }
 
@@ -149,6 +151,7 @@ TEST_CASE("a trained network has the same bits for any number of threads", "[mod
   const NetworkOptions wide{.embedding = 64, .width = 160, .dropout = 0.2, .order = 4};
   check([&] { return trained<FeedForwardNetwork>(s, wide); });
   check([&] { return trained<RnnNetwork>(s, wide); });
+  check([&] { return trained<GruNetwork>(s, wide); });
   check([&] { return trained<LstmNetwork>(s, wide); });
 }
 

@@ -115,11 +115,11 @@ void multiply(const Gemm<T>& call, std::int64_t row, std::int64_t rows, std::int
   const Source<T> a = source(call.a, call.lda, call.a_transposed),
                   b = source(call.b, call.ldb, call.b_transposed);
   const std::int64_t cols_block = 2048 / table.tile_cols * table.tile_cols;
-  const std::int64_t rows_at_once = balanced(rows, rows_block);
+  const std::int64_t rows_at_once = balanced(rows, rows_block), depth_at_once = balanced(call.k, depth_block);
   for (std::int64_t j = 0; j < cols; j += cols_block) {
     const std::int64_t width = std::min(cols_block, cols - j);
-    for (std::int64_t p = 0; p < call.k; p += depth_block) {
-      const std::int64_t depth = std::min(depth_block, call.k - p);
+    for (std::int64_t p = 0; p < call.k; p += depth_at_once) {
+      const std::int64_t depth = std::min(depth_at_once, call.k - p);
       const bool last = p + depth == call.k;
       T* const right = right_scratch<T>().get(round_up(width, table.tile_cols) * depth);
       table.pack(b.at(p, col + j), b.col_stride, b.row_stride, width, depth, table.tile_cols, right);

@@ -1,6 +1,7 @@
 #include "tensor/kernels/kernels.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <tuple>
 
@@ -132,14 +133,13 @@ double sum_squares(const T* x, std::int64_t n) {
 }
 template <class T>
 bool all_finite(const T* x, std::int64_t n) {
-  // 0 * x is 0 for a finite x and NaN otherwise.
-  for (std::int64_t begin = 0; begin < n; begin += block) {
-    T poison = 0;
-    const std::int64_t end = std::min(n, begin + block);
-    for (std::int64_t i = begin; i < end; ++i) poison += 0 * x[i];
-    if (poison != 0) return false;
-  }
-  return true;
+  std::atomic<bool> finite{true};
+  parallel::for_range(n, cheap, [&](std::int64_t from, std::int64_t to) {
+    for (std::int64_t begin = from; begin < to && finite.load(std::memory_order_relaxed); begin += block) {
+      if (!table_of<T>().all_finite(x + begin, std::min(block, to - begin))) finite = false;
+    }
+  });
+  return finite;
 }
 
 template <class T>

@@ -44,6 +44,7 @@ struct Table {
                   T* y, std::int64_t n);
   void (*add_scaled)(T scale, const T* x, T* y, std::int64_t n);
   void (*fill)(T value, T* y, std::int64_t n);
+  bool (*all_finite)(const T* x, std::int64_t n);
   double (*sum_squares)(const T* x, std::int64_t n);    // of a block
   double (*fold)(Fold op, const T* x, std::int64_t n);  // of a block; n > 0
   // y[c] = the fold over r of x[r * stride + c]; rows > 0

@@ -130,6 +130,12 @@ void tile(const Tile<T>& t) {
   using B = Batch<T>;
   B acc[Rows][Batches];
   if constexpr (layout == Layout::packed) {
+    // C is far, and is needed only at the end.
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 2
+      for (int j = 0; j < Batches; ++j) __builtin_prefetch(t.c + i * t.ldc + j * lanes<T>, 1);
+    }
     multiply_tile<T, Rows, Batches, layout>(t, acc, [](const T* x) { return B::load_aligned(x); });
   } else if (t.cols >= Batches * lanes<T>) {
     multiply_tile<T, Rows, Batches, layout>(t, acc, [](const T* x) { return B::load_unaligned(x); });

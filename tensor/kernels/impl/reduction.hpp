@@ -24,6 +24,11 @@ double sum(const T* x, std::int64_t n) {
   return sum_of(x, n, [](Batch<T> v, Batch<T> acc) { return acc + v; });
 }
 template <class T>
+bool all_finite(const T* x, std::int64_t n) {
+  // 0 * x is 0 for a finite x and NaN otherwise.
+  return sum_of(x, n, [](Batch<T> v, Batch<T> acc) { return mul_add(v, Batch<T>(0), acc); }) == 0;
+}
+template <class T>
 double sum_squares(const T* x, std::int64_t n) {
   return sum_of(x, n, [](Batch<T> v, Batch<T> acc) { return mul_add(v, v, acc); });
 }

@@ -102,10 +102,9 @@ void multiply_block(const Table<T>& table, std::int64_t rows, std::int64_t cols,
 template <class T>
 void pack_left(const Table<T>& table, const Source<T>& a, std::int64_t row, std::int64_t p, std::int64_t rows,
                std::int64_t depth, std::int64_t height, T* out) {
-  for (std::int64_t i = 0; i < rows; i += height) {
-    const std::int64_t tall = std::min(height, rows - i);
-    table.pack(a.at(row + i, p), a.row_stride, a.col_stride, tall, depth, tall, out + i * depth);
-  }
+  const std::int64_t whole = rows / height * height, rest = rows - whole;
+  table.pack(a.at(row, p), a.row_stride, a.col_stride, whole, depth, height, out);
+  table.pack(a.at(row + whole, p), a.row_stride, a.col_stride, rest, depth, rest, out + whole * depth);
 }
 
 /// One thread's part: rows and columns of C, over all of k.

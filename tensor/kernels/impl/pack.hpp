@@ -84,12 +84,20 @@ void pack_columns(const T* x, std::int64_t across, std::int64_t along, std::int6
 template <class T>
 void pack(const T* x, std::int64_t across, std::int64_t along, std::int64_t count, std::int64_t depth,
           std::int64_t width, T* out) {
-  for (std::int64_t first = 0; first < count; first += width, out += depth * width) {
-    const std::int64_t filled = count - first < width ? count - first : width;
-    if (across == 1) {
-      pack_rows(x + first, along, filled, depth, width, out);
-    } else {
-      pack_columns(x + first * across, across, along, filled, depth, width, out);
+  // Entries that lie side by side across are read a few rows at a time by all groups, while they are in
+  // cache.
+  const std::int64_t at_once = across == 1 ? 16 : depth;
+  for (std::int64_t p = 0; p < depth; p += at_once) {
+    const std::int64_t deep = depth - p < at_once ? depth - p : at_once;
+    T* to = out + p * width;
+    for (std::int64_t first = 0; first < count; first += width, to += depth * width) {
+      const std::int64_t filled = count - first < width ? count - first : width;
+      const T* const from = x + first * across + p * along;
+      if (across == 1) {
+        pack_rows(from, along, filled, deep, width, to);
+      } else {
+        pack_columns(from, across, along, filled, deep, width, to);
+      }
     }
   }
 }

@@ -35,6 +35,7 @@ class Rival:
 
     def __init__(self, name, command, env=None, missing=None):
         self.name, self.missing, self.process = name, missing, None
+        self.command, self.env = None if missing else command, env or {}
         if missing:
             return
         # A file, so that its warnings fill no pipe.
@@ -235,6 +236,44 @@ def train():
     rival.close()
 
 
+def memory():
+    """The peak of a training's memory, each in a process of its own."""
+    rival = pytorch(os.cpu_count())
+    yield rival
+    rival.close()
+    for name in [f"{size}-{kind}" for size in ["char", "small", "medium"] for kind in ["lstm", "gru", "rnn"]]:
+        mine = float(subprocess.run([os.path.join(BIN, "bench_train"), "--memory", name], stdout=subprocess.PIPE,
+                                    check=True).stdout)
+        if not rival.command:
+            yield row(f"memory.{name}", "MB", mine)
+            continue
+        theirs = float(subprocess.run([*rival.command, "--memory", name], stdout=subprocess.PIPE,
+                                      env={**os.environ, **rival.env}, check=True).stdout)
+        yield row(f"memory.{name}", "MB", mine, rival.name, theirs, theirs / mine)
+
+
+def generate():
+    """One token after another, and which share of the memory's bandwidth that is."""
+    rival = pytorch(os.cpu_count())
+    yield rival
+    name = "medium-lstm"
+    pairs = []
+    for _ in range(ROUNDS):
+        mine, triad = ours("generate", name, 0.5)[0], ours("peak", "triad", 0.2)[0]
+        pairs.append((mine, triad, rival.ask("generate." + name, 0.5) if rival.process else None))
+    mine = statistics.median(pair[0] for pair in pairs)
+    if rival.process:
+        yield row(f"generate.{name}", "tokens/s", mine, rival.name, statistics.median(pair[2] for pair in pairs),
+                  statistics.median(pair[0] / pair[2] for pair in pairs))
+    else:
+        yield row(f"generate.{name}", "tokens/s", mine)
+    bytes_a_token = ours("generate", name + "-bytes", None)[0]
+    yield row(f"generate.{name}-bandwidth", "GB/s", mine * bytes_a_token / 1e9, "triad",
+              statistics.median(pair[1] for pair in pairs),
+              statistics.median(pair[0] * bytes_a_token / 1e9 / pair[1] for pair in pairs))
+    rival.close()
+
+
 def multiple(name, product, gradient):
     """A product with a hessian as a multiple of a gradient, theirs beside ours."""
     theirs = product["theirs"] / gradient["theirs"] if product["theirs"] else None
@@ -257,7 +296,7 @@ def transforms():
 
 
 GROUPS = {"peak": peak, "tape": tape, "elementwise": elementwise, "transforms": transforms, "gemm": gemm,
-          "train": train}
+          "train": train, "memory": memory, "generate": generate}
 
 
 def cpu_name():

@@ -26,11 +26,7 @@ Tensor forward(const Tensor& h0, const Tensor& weight_hh, const Tensor& bias_hh,
   T* const h = out.mutable_data<T>();
   T* const gates = saved.gates.mutable_data<T>();
   T* const from_h = saved.from_h.mutable_data<T>();
-  std::array<kernels::PackedMatrix<T>, 3> recurrent;
-  for (std::int64_t g = 0; g < 3; ++g) {
-    recurrent[static_cast<std::size_t>(g)] = {weight_hh.data<T>() + g * width * width, width, true, width,
-                                              width};
-  }
+  const RecurrentProduct<T, 3> add_product(weight_hh, steps);
   for (std::int64_t row = 0; row < steps * batch; ++row)
     std::copy_n(bias_hh.data<T>(), 3 * width, from_h + row * 3 * width);
   for (std::int64_t t = 0; t < steps; ++t) {
@@ -39,7 +35,7 @@ Tensor forward(const Tensor& h0, const Tensor& weight_hh, const Tensor& bias_hh,
       kernels::gru_forward<T>({batch, width, begin, end}, gates + t * 3 * cell, from_h + t * 3 * cell, before,
                               h + t * cell);
     };
-    kernels::gemm_packed<T>(batch, before, width, recurrent, from_h + t * 3 * cell, 3 * width, T{1}, gate);
+    add_product(batch, before, from_h + t * 3 * cell, gate);
   }
   return out;
 }

@@ -31,12 +31,7 @@ Tensor forward(const Tensor& h0, const Tensor& weight_hh, Saved& saved) {
   T* const gates = saved.gates.mutable_data<T>();
   T* const c = saved.c.mutable_data<T>();
   T* const tanh_c = saved.tanh_c.mutable_data<T>();
-  // Apart for each gate, so that a thread that has made some units' pre-activations has those of all gates.
-  std::array<kernels::PackedMatrix<T>, 4> recurrent;
-  for (std::int64_t g = 0; g < 4; ++g) {
-    recurrent[static_cast<std::size_t>(g)] = {weight_hh.data<T>() + g * width * width, width, true, width,
-                                              width};
-  }
+  const RecurrentProduct<T, 4> add_product(weight_hh, steps);
   for (std::int64_t t = 0; t < steps; ++t) {
     T* const now = gates + t * 4 * cell;
     const T* const before = t == 0 ? h0.data<T>() : h + (t - 1) * cell;
@@ -44,7 +39,7 @@ Tensor forward(const Tensor& h0, const Tensor& weight_hh, Saved& saved) {
       kernels::lstm_forward<T>({batch, width, begin, end}, now, c + t * cell, c + (t + 1) * cell,
                                tanh_c + t * cell, h + t * cell);
     };
-    kernels::gemm_packed<T>(batch, before, width, recurrent, now, 4 * width, T{1}, gate);
+    add_product(batch, before, now, gate);
   }
   std::copy_n(c + steps * cell, cell, h + steps * cell);
   return out;

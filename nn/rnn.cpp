@@ -20,14 +20,13 @@ template <class T>
 void forward(Activation f, const Tensor& h0, const Tensor& weight_hh, Tensor& out) {
   const std::int64_t steps = out.dim(0), batch = out.dim(1), width = out.dim(2), cell = batch * width;
   T* const h = out.mutable_data<T>();
-  const std::array recurrent{kernels::PackedMatrix<T>(weight_hh.data<T>(), width, true, width, width)};
+  const RecurrentProduct<T, 1> add_product(weight_hh, steps);
   for (std::int64_t t = 0; t < steps; ++t) {
     T* const now = h + t * cell;
     const auto activate = [&](std::int64_t begin, std::int64_t end) {
       kernels::rnn_forward<T>({batch, width, begin, end}, kernel_of(f), now);
     };
-    kernels::gemm_packed<T>(batch, t == 0 ? h0.data<T>() : now - cell, width, recurrent, now, width, T{1},
-                            activate);
+    add_product(batch, t == 0 ? h0.data<T>() : now - cell, now, activate);
   }
 }
 

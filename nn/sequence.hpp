@@ -11,6 +11,7 @@
 #include "autograd/record.hpp"
 #include "autograd/tape.hpp"
 #include "tensor/indices.hpp"
+#include "tensor/kernels/kernels.hpp"
 
 namespace gradus::nn {
 
@@ -37,6 +38,43 @@ Projection project(const Variable& x, const Variable& weight_ih, const Variable&
 /// products are gathered.
 Projection project(const Variable& table, const Indices& ids, const Variable& weight_ih, const Variable& bias,
                    Where where);
+
+/// to += h W^T for the steps of a layer, each gate's part of the (gates * width, width) W by itself; then
+/// done(begin, end) for units that are ready, on the thread that made them. W is packed once for many steps,
+/// and read where it stands for one alone.
+template <class T, std::size_t gates>
+class RecurrentProduct {
+ public:
+  RecurrentProduct(const Tensor& weight_hh, std::int64_t steps)
+      : weight_(weight_hh.data<T>()), width_(weight_hh.dim(1)), packs_(steps > 1) {
+    for (std::size_t g = 0; packs_ && g < gates; ++g) {
+      packed_[g] = {weight_ + static_cast<std::int64_t>(g) * width_ * width_, width_, true, width_, width_};
+    }
+  }
+  void operator()(std::int64_t batch, const T* h, T* to,
+                  FunctionRef<void(std::int64_t, std::int64_t)> done) const {
+    constexpr auto count = static_cast<std::int64_t>(gates);
+    if (packs_) return kernels::gemm_packed<T>(batch, h, width_, packed_, to, count * width_, T{1}, done);
+    kernels::gemm(kernels::Gemm<T>{.m = batch,
+                                   .n = count * width_,
+                                   .k = width_,
+                                   .a = h,
+                                   .lda = width_,
+                                   .b = weight_,
+                                   .ldb = width_,
+                                   .b_transposed = true,
+                                   .c = to,
+                                   .ldc = count * width_,
+                                   .beta = T{1}});
+    done(0, width_);
+  }
+
+ private:
+  const T* weight_;
+  std::int64_t width_;
+  bool packs_;
+  std::array<kernels::PackedMatrix<T>, gates> packed_;
+};
 
 /// A gradient in differentiable ops for a fused op, from the same function written in plain ops: computes it
 /// again and differentiates that. The first input is the projection.

@@ -48,15 +48,50 @@ def prepared(name):
     return step, batch * steps
 
 
+def generating(name):
+    """A function that reads one token, and 1."""
+    size, kind = name.split("-")
+    vocab, width, hidden, layers, _, _ = SIZES[size]
+    torch.manual_seed(1)
+    model = Model(vocab, width, hidden, layers, kind).eval()
+    state, token = [None], [0]
+
+    @torch.no_grad()
+    def step():
+        h, state[0] = model.recurrent(model.embed(torch.tensor([[token[0]]])), state[0])
+        token[0] = (token[0] + 1) % vocab
+        return torch.log_softmax(model.head(h), -1)
+
+    return step, 1
+
+
+def status(name):
+    """A line of /proc/self/status, in MB."""
+    with open("/proc/self/status") as file:
+        return next(float(line.split()[1]) / 1e3 for line in file if line.startswith(name + ":"))
+
+
+def peak_memory(name):
+    """The peak of the process's memory over a few steps, less its size before the model is built, in MB."""
+    before = status("VmRSS")
+    step, _ = prepared(name)
+    for _ in range(4):
+        step()
+    return status("VmHWM") - before
+
+
 def main():
     torch.set_num_threads(int(sys.argv[1]))
+    if sys.argv[2:3] == ["--memory"]:
+        print(peak_memory(sys.argv[3]))
+        return
     models = {}
     print("ready", torch.__version__, flush=True)
     for line in sys.stdin:
         name, seconds = line.split()
         if name not in models:
             models.clear()  # one at a time in memory
-            models[name] = prepared(name)
+            models[name] = generating(name[9:]) if name.startswith("generate.") else prepared(name)
             models[name][0]()
         step, tokens = models[name]
         times = []

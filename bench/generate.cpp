@@ -1,0 +1,47 @@
+// Reading a text token by token, as generation does: batch 1, without a tape. Each token reads every weight
+// once, so the memory's bandwidth is the limit.
+
+#include <benchmark/benchmark.h>
+
+#include "models/neural.hpp"
+#include "tensor/parallel.hpp"
+
+using namespace gradus;
+
+namespace {
+
+models::LstmModel medium_lstm() {
+  Rng rng(1);
+  return {models::LstmNetwork(rng, {.vocab = 10'000, .embedding = 650, .width = 650, .layers = 2})};
+}
+
+/// Tokens a second.
+void step(benchmark::State& state) {
+  set_threads(0);
+  const models::LstmModel model = medium_lstm();
+  auto now = model.step(model.start(), 0);
+  std::int32_t token = 0;
+  for (auto _ : state) {
+    now = model.step(now.state, token);
+    token = (token + 1) % model.vocab_size();
+    benchmark::DoNotOptimize(now.log_probs);
+  }
+  state.counters["value"] =
+      benchmark::Counter(static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+}
+BENCHMARK(step)->Name("medium-lstm")->UseRealTime();
+
+/// Bytes of weights that a token reads; of the embeddings one row.
+void bytes(benchmark::State& state) {
+  const models::LstmModel model = medium_lstm();
+  for (auto _ : state) {
+  }
+  const std::int64_t read =
+      count_parameters(model.network) - model.network.embed.weight.size() + model.network.embed.weight.dim(1);
+  state.counters["value"] = static_cast<double>(read) * sizeof(float);
+}
+BENCHMARK(bytes)->Name("medium-lstm-bytes");
+
+}  // namespace
+
+BENCHMARK_MAIN();

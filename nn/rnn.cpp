@@ -2,7 +2,6 @@
 
 #include "autograd/ops/elementwise.hpp"
 #include "autograd/ops/matmul.hpp"
-#include "nn/dropout.hpp"
 #include "nn/sequence.hpp"
 #include "tensor/kernels/kernels.hpp"
 #include "tensor/ops.hpp"
@@ -134,18 +133,12 @@ std::pair<Variable, Rnn::State> Rnn::operator()(const Embedding& embedding, cons
 std::pair<Variable, Rnn::State> Rnn::run(
     FunctionRef<Variable(const RecurrentWeights&, const Variable&)> first, const State& state, Rng* rng,
     Where where) const {
-  Variable sequence;
-  storage::PoolVector<Variable> last;
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    const RecurrentWeights& w = layers[i];
-    const Variable h = select(state.h, static_cast<std::int64_t>(i));
-    if (i > 0) sequence = dropout(sequence, options.dropout, rng);
-    sequence =
-        i == 0 ? first(w, h)
-               : rnn_sequence(activation, sequence, h, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh, where);
-    last.push_back(select(sequence, sequence.dim(0) - 1));
-  }
-  return {sequence, {stack(last)}};
+  auto [sequence, last] = run_stack(layers, state.h, options.dropout, rng, first,
+                                    [&](const RecurrentWeights& w, const Variable& x, const Variable& h) {
+                                      return rnn_sequence(activation, x, h, w.weight_ih, w.weight_hh,
+                                                          w.bias_ih, w.bias_hh, where);
+                                    });
+  return {std::move(sequence), {std::move(last)}};
 }
 
 }  // namespace gradus::nn

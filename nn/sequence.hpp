@@ -3,6 +3,8 @@
 // What the fused sequence ops of the recurrent layers share; for the layers' own files.
 
 #include <array>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "autograd/ops/arithmetic.hpp"
@@ -10,6 +12,8 @@
 #include "autograd/ops/reduction.hpp"
 #include "autograd/record.hpp"
 #include "autograd/tape.hpp"
+#include "nn/dropout.hpp"
+#include "nn/recurrent.hpp"
 #include "tensor/indices.hpp"
 #include "tensor/kernels/kernels.hpp"
 
@@ -75,6 +79,23 @@ class RecurrentProduct {
   bool packs_;
   std::array<kernels::PackedMatrix<T>, gates> packed_;
 };
+
+/// Layers on top of each other whose state is h alone, (layers, batch, width): `first` runs the first layer,
+/// from its weights and its h, and `next` one that reads a sequence. Gives the last layer's sequence and all
+/// layers' h after the last step.
+template <class First, class Next>
+std::pair<Variable, Variable> run_stack(std::span<const RecurrentWeights> layers, const Variable& h,
+                                        double dropout_rate, Rng* rng, const First& first, const Next& next) {
+  Variable sequence;
+  storage::PoolVector<Variable> last;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const Variable before = select(h, static_cast<std::int64_t>(i));
+    sequence =
+        i == 0 ? first(layers[i], before) : next(layers[i], dropout(sequence, dropout_rate, rng), before);
+    last.push_back(select(sequence, sequence.dim(0) - 1));
+  }
+  return {sequence, stack(last)};
+}
 
 /// A gradient in differentiable ops for a fused op, from the same function written in plain ops: computes it
 /// again and differentiates that. The first input is the projection.

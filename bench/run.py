@@ -2,7 +2,8 @@
 
 Each row is measured in rounds: ours, the rival, ours, the rival, ... and the figures are medians over the
 rounds, so that what the machine does meanwhile falls on both. The FMA peak is probed around each round; rounds
-in which it fell by more than a tenth were disturbed and are measured again, a few times at most.
+in which it fell by more than a tenth were disturbed and are measured again, a few times at most. Products of
+matrices and generation go without the probe; memory, allocations and sizes are counts, taken once.
 """
 import argparse
 import glob

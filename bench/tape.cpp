@@ -6,10 +6,10 @@
 #include "autograd/ops/elementwise.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/tape.hpp"
-#include "nn/linear.hpp"
 #include "optim/sgd.hpp"
 #include "tensor/parallel.hpp"
 #include "tests/heap_count.hpp"
+#include "tests/tiny_net.hpp"
 
 using namespace gradus;
 
@@ -31,21 +31,10 @@ void scalar_op(benchmark::State& state) {
 }
 BENCHMARK(scalar_op)->UseRealTime();
 
-struct TinyNet {
-  nn::Linear first, second, third;
-  explicit TinyNet(Rng& rng) : first(rng, 2, 16), second(rng, 16, 16), third(rng, 16, 1) {}
-  Variable operator()(const Variable& x) const { return third(tanh(second(tanh(first(x))))); }
-  static void members(auto& self, auto&& visit) {
-    visit("first", self.first);
-    visit("second", self.second);
-    visit("third", self.third);
-  }
-};
-
 /// A 2-16-16-1 network at batch 32: forward, mean squared error, backward, SGD.
 struct Training {
   Rng rng{1};
-  TinyNet net{rng};
+  test::TinyNet net{rng};
   Variable x{rng.normal({32, 2})}, target{rng.normal({32, 1})};
   optim::Sgd optimizer{{.lr = 0.1}};
   void step() {

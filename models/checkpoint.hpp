@@ -23,8 +23,8 @@ struct TrainedModel {
 /// n-gram models are kept as ARPA text (Doug Paul's format, as KenLM and SRILM read it), the vocabulary's
 /// unit and counts in lines before \\data\\, where readers skip what they do not know.
 
-/// Writes a network whole or not at all. `kind`: "feed-forward", "rnn", "gru" or "lstm". Throws DataError naming the
-/// file.
+/// Writes a network whole or not at all. `kind`: "feed-forward", "rnn", "gru" or "lstm". Throws DataError
+/// naming the file.
 template <class Network>
 void save_network(const std::filesystem::path& file, const std::string& kind, const Network& network,
                   const Vocabulary& vocabulary);

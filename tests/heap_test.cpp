@@ -7,7 +7,6 @@
 #include "autograd/ops/reduction.hpp"
 #include "autograd/tape.hpp"
 #include "nn/embedding.hpp"
-#include "nn/linear.hpp"
 #include "nn/losses.hpp"
 #include "nn/lstm.hpp"
 #include "nn/rnn.hpp"
@@ -16,6 +15,7 @@
 #include "optim/sgd.hpp"
 #include "tests/catch.hpp"
 #include "tests/heap_count.hpp"
+#include "tests/tiny_net.hpp"
 
 using namespace gradus;
 
@@ -29,17 +29,6 @@ std::int64_t steady_heap_count(const Step& step) {
   for (int i = 0; i < 20; ++i) step();
   return test::heap_count() - before;
 }
-
-struct TinyNet {
-  nn::Linear first, second, third;
-  explicit TinyNet(Rng& rng) : first(rng, 2, 16), second(rng, 16, 16), third(rng, 16, 1) {}
-  Variable operator()(const Variable& x) const { return third(tanh(second(tanh(first(x))))); }
-  static void members(auto& self, auto&& visit) {
-    visit("first", self.first);
-    visit("second", self.second);
-    visit("third", self.third);
-  }
-};
 
 }  // namespace
 
@@ -60,7 +49,7 @@ TEST_CASE("the count of heap allocations sees new, malloc and aligned memory", "
 TEST_CASE("a training step in steady state takes nothing from the heap", "[heap]") {
   if (!test::counts_heap) return;
   Rng rng(1);
-  TinyNet net(rng);
+  test::TinyNet net(rng);
   const Variable x(rng.normal({32, 2})), target(rng.normal({32, 1}));
   const auto train = [&](auto& optimizer) {
     Tape tape;

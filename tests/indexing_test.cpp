@@ -21,13 +21,8 @@ using Catch::Contains;
 
 namespace {
 
-constexpr Dtype both[]{Dtype::f32, Dtype::f64};
 constexpr double infinity = std::numeric_limits<double>::infinity();
 const double nan_value = std::nan("");
-
-std::size_t u(std::int64_t i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// Ids that repeat, below `length`.
 Indices some_ids(const Shape& shape, std::int64_t length) {

@@ -2,7 +2,7 @@
 
 #include "tensor/ops.hpp"
 #include "tests/catch.hpp"
-#include "tests/multi_index.hpp"
+#include "tests/positions.hpp"
 
 using namespace gradus;
 using namespace gradus::test;
@@ -11,7 +11,7 @@ using Catch::Contains;
 TEST_CASE("gather, take_along, index_select and scatter_add equal loops along every axis", "[indexing]") {
   for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
     for (const Shape& shape : {Shape{5}, Shape{1}, Shape{3, 4}, Shape{2, 3, 4}, Shape{2, 1, 3, 4}}) {
-      const Tensor x = counted(shape, dtype);
+      const Tensor x = counting(shape, dtype, 1);
       for (int axis = -shape.rank(); axis < shape.rank(); ++axis) {
         INFO(shape.text() << " axis " << axis);
         const int normal = shape.normalize_axis(axis);
@@ -21,10 +21,10 @@ TEST_CASE("gather, take_along, index_select and scatter_add equal loops along ev
         for (std::int64_t i = 0; i < wide.size(); ++i)
           list.push_back(static_cast<std::int32_t>(i * i % shape[axis]));
         const Indices ids(list, wide);
-        const auto id = [&](const MultiIndex& i) {
-          return std::int64_t{list[static_cast<std::size_t>(position(wide, i))]};
+        const auto id = [&](const Position& i) {
+          return std::int64_t{list[static_cast<std::size_t>(flat_of(i, wide))]};
         };
-        const Tensor picked = built(wide, dtype, [&](MultiIndex i) {
+        const Tensor picked = tabulate(wide, dtype, [&](Position i) {
           i[a] = id(i);
           return at(x, i);
         });
@@ -34,16 +34,16 @@ TEST_CASE("gather, take_along, index_select and scatter_add equal loops along ev
         scatter_add(sums, axis, ids, picked);
         std::vector<double> wanted;
         for (std::int64_t i = 0; i < x.size(); ++i) wanted.push_back(x.at(i));
-        built(wide, dtype, [&](MultiIndex i) {
+        tabulate(wide, dtype, [&](Position i) {
           const double value = at(picked, i);
           i[a] = id(i);
-          wanted[static_cast<std::size_t>(position(shape, i))] += value;
+          wanted[static_cast<std::size_t>(flat_of(i, shape))] += value;
           return 0.0;
         });
         CHECK(identical(sums, Tensor::from(wanted, shape).to(dtype)));
         const auto last = static_cast<std::int32_t>(shape[axis] - 1);
         CHECK(identical(index_select(x, axis, Indices({last, 0, last})),
-                        built(shape.with(normal, 3), dtype, [&](MultiIndex i) {
+                        tabulate(shape.with(normal, 3), dtype, [&](Position i) {
                           i[a] = i[a] == 1 ? 0 : last;
                           return at(x, i);
                         })));
@@ -53,7 +53,7 @@ TEST_CASE("gather, take_along, index_select and scatter_add equal loops along ev
 }
 
 TEST_CASE("masks, one-hot rows and counts", "[indexing]") {
-  const Tensor x = counted({2, 3}, Dtype::f32);
+  const Tensor x = counting({2, 3}, Dtype::f32, 1);
   CHECK(masked_fill(x, Tensor::of({1, 0, -2}), -9).text() == "[[-9, 2, -9], [-9, 5, -9]]");
   CHECK_THROWS_AS(masked_fill(x, zeros({2, 2, 3}), 0), ShapeError);
   CHECK(one_hot(Indices({2, 0}), 3, Dtype::f64).text() == "[[0, 0, 1], [1, 0, 0]]");

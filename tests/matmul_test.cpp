@@ -37,8 +37,28 @@ TEST_CASE("products of all sizes, transposed or not, equal three loops on every 
           "[matmul]") {
   Rng rng(7);
   const std::vector<std::array<std::int64_t, 3>> sizes{
-      {1, 1, 1},    {1, 17, 5},   {2, 3, 4},   {5, 6, 7},      {6, 16, 32},   {7, 33, 65},  {13, 100, 1},
-      {64, 64, 64}, {20, 50, 81}, {3, 300, 2}, {100, 20, 130}, {1, 513, 300}, {65, 7, 257}, {31, 401, 15}};
+      {1, 1, 1},
+      {1, 17, 5},
+      {2, 3, 4},
+      {5, 6, 7},
+      {6, 16, 32},
+      {7, 33, 65},
+      {13, 100, 1},
+      {64, 64, 64},
+      {20, 50, 81},
+      {3, 300, 2},
+      {100, 20, 130},
+      {1, 513, 300},
+      {65, 7, 257},
+      {31, 401, 15},
+      // large enough to be packed: tiles of several heights, several blocks of rows, columns and depth
+      {17, 900, 40},
+      {22, 800, 33},
+      {24, 700, 70},
+      {27, 500, 48},
+      {90, 401, 33},
+      {300, 20, 100},
+      {15, 20, 2100}};
   for (const char* name : kernels::available_instruction_sets()) {
     kernels::use_instruction_set(name);
     for (const auto& [m, k, n] : sizes) {

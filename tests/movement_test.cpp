@@ -20,12 +20,7 @@ using Catch::Contains;
 
 namespace {
 
-constexpr Dtype both[]{Dtype::f32, Dtype::f64};
 constexpr double infinity = std::numeric_limits<double>::infinity();
-
-std::size_t u(std::int64_t i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// What Python's range over slice(begin, end, step).indices(length) gives; nothing where a Slice of ours
 /// should throw: a bound past the ends, or begin behind end.

@@ -6,17 +6,13 @@
 #include "autograd/tape.hpp"
 #include "tensor/ops.hpp"
 #include "tests/catch.hpp"
-#include "tests/multi_index.hpp"
+#include "tests/positions.hpp"
 
 using namespace gradus;
 using namespace gradus::test;
 using Catch::Contains;
 
 namespace {
-
-std::size_t u(int axis) {
-  return static_cast<std::size_t>(axis);
-}
 
 /// Every shape of interest in both dtypes.
 template <class F>
@@ -25,7 +21,7 @@ void for_shapes(F check) {
     for (const Shape& shape : {Shape{}, Shape{0}, Shape{1}, Shape{5}, Shape{3, 4}, Shape{1, 3}, Shape{3, 0},
                                Shape{2, 3, 4}, Shape{2, 1, 3}, Shape{2, 3, 1, 4}}) {
       INFO(shape.text() << " of " << name_of(dtype));
-      check(counted(shape, dtype));
+      check(counting(shape, dtype, 1));
     }
   }
 }
@@ -38,7 +34,7 @@ TEST_CASE("flip, roll, transpose and repeat_interleave equal loops along every a
       const int a = x.shape().normalize_axis(axis);
       const std::int64_t n = x.dim(a);
       const auto moved = [&](const Shape& shape, auto from) {
-        return built(shape, x.dtype(), [&](MultiIndex i) {
+        return tabulate(shape, x.dtype(), [&](Position i) {
           i[u(a)] = from(i[u(a)]);
           return at(x, i);
         });
@@ -53,7 +49,7 @@ TEST_CASE("flip, roll, transpose and repeat_interleave equal loops along every a
                         moved(x.shape().with(a, n * count), [&](std::int64_t i) { return i / count; })));
       }
       const Shape turned = x.shape().with(a, x.dim(0)).with(0, n);
-      CHECK(identical(transpose(x, axis, 0), built(turned, x.dtype(), [&](MultiIndex i) {
+      CHECK(identical(transpose(x, axis, 0), tabulate(turned, x.dtype(), [&](Position i) {
                         std::swap(i[0], i[u(a)]);
                         return at(x, i);
                       })));
@@ -61,7 +57,7 @@ TEST_CASE("flip, roll, transpose and repeat_interleave equal loops along every a
     std::vector<std::int64_t> counts(u(x.rank()) + 1, 2);
     Shape shape{2};
     for (int a = 0; a < x.rank(); ++a) shape = shape.inserted(a + 1, 2 * x.dim(a));
-    CHECK(identical(repeat(x, counts), built(shape, x.dtype(), [&](MultiIndex i) {
+    CHECK(identical(repeat(x, counts), tabulate(shape, x.dtype(), [&](Position i) {
                       i.erase(i.begin());
                       for (int a = 0; a < x.rank(); ++a) i[u(a)] %= x.dim(a);
                       return at(x, i);
@@ -71,9 +67,9 @@ TEST_CASE("flip, roll, transpose and repeat_interleave equal loops along every a
 
 TEST_CASE("slices with steps and open ends are Python's", "[movement]") {
   for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
-    const Tensor x = counted({7, 2}, dtype);
+    const Tensor x = counting({7, 2}, dtype, 1);
     const auto check = [&](const Slice& which, const std::vector<std::int64_t>& rows) {
-      const Tensor wanted = built({static_cast<std::int64_t>(rows.size()), 2}, dtype, [&](MultiIndex i) {
+      const Tensor wanted = tabulate({static_cast<std::int64_t>(rows.size()), 2}, dtype, [&](Position i) {
         return at(x, {rows[static_cast<std::size_t>(i[0])], i[1]});
       });
       CHECK(identical(slice(x, 0, which), wanted));
@@ -116,12 +112,12 @@ TEST_CASE("pad fills, mirrors and repeats the ends", "[movement]") {
 TEST_CASE("diagonals and triangles take any offset", "[movement]") {
   for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
     for (const Shape& shape : {Shape{3, 5}, Shape{4, 2}, Shape{2, 3, 4}, Shape{2, 2, 3, 3}, Shape{0, 3}}) {
-      const Tensor x = counted(shape, dtype);
+      const Tensor x = counting(shape, dtype, 1);
       const int r = shape.rank();
       for (int offset = -6; offset <= 6; ++offset) {
         INFO(shape.text() << " offset " << offset);
         const auto triangle = [&](bool lower) {
-          return built(shape, dtype, [&](const MultiIndex& i) {
+          return tabulate(shape, dtype, [&](const Position& i) {
             const std::int64_t right = i[u(r - 1)] - i[u(r - 2)];
             return (lower ? right <= offset : right >= offset) ? at(x, i) : 0;
           });
@@ -131,7 +127,7 @@ TEST_CASE("diagonals and triangles take any offset", "[movement]") {
         const std::int64_t down = std::max(0, -offset), right = std::max(0, offset);
         const std::int64_t n = std::max<std::int64_t>(0, std::min(x.dim(-2) - down, x.dim(-1) - right));
         CHECK(identical(diagonal(x, {.offset = offset}),
-                        built(shape.erased(r - 1).with(r - 2, n), dtype, [&](MultiIndex i) {
+                        tabulate(shape.erased(r - 1).with(r - 2, n), dtype, [&](Position i) {
                           const std::int64_t along = i.empty() ? 0 : i.back();
                           i.resize(u(r));
                           i[u(r - 2)] = along + down;
@@ -146,7 +142,7 @@ TEST_CASE("diagonals and triangles take any offset", "[movement]") {
 }
 
 TEST_CASE("split and chunk share rows, and refuse what does not fill the axis", "[movement]") {
-  const Tensor x = counted({7, 2}, Dtype::f32);
+  const Tensor x = counting({7, 2}, Dtype::f32, 1);
   const std::vector<Tensor> chunks = chunk(x, 3);
   REQUIRE(chunks.size() == 3);
   CHECK(chunks[2].shape() == Shape{1, 2});
@@ -164,7 +160,7 @@ TEST_CASE("a thousand parts on a tape each get their gradient", "[movement]") {
   Tape tape;
   std::vector<Variable> parts;
   for (int i = 0; i < 1000; ++i) parts.push_back(tape.watch(full({2}, i, Dtype::f64)));
-  const Tensor weights = counted({1000, 2}, Dtype::f64);
+  const Tensor weights = counting({1000, 2}, Dtype::f64, 1);
   const auto stacked = grad(sum(stack(parts) * Variable(weights)), parts);
   const auto joined = grad(sum(concat(parts, 0) * Variable(weights.reshape({2000}))), parts);
   for (std::size_t i = 0; i < 1000; ++i) {
@@ -177,18 +173,18 @@ TEST_CASE("a thousand parts on a tape each get their gradient", "[movement]") {
 TEST_CASE("permute, concat and stack equal loops", "[movement]") {
   for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
     for (const Shape& shape : {Shape{2, 3, 4}, Shape{1, 3, 2}, Shape{2, 0, 3}}) {
-      const Tensor x = counted(shape, dtype);
+      const Tensor x = counting(shape, dtype, 1);
       CHECK(identical(permute(x, {-1, 0, 1}),
-                      built({shape[2], shape[0], shape[1]}, dtype, [&](const MultiIndex& i) {
+                      tabulate({shape[2], shape[0], shape[1]}, dtype, [&](const Position& i) {
                         return at(x, {i[1], i[2], i[0]});
                       })));
       for (int axis = -3; axis < 3; ++axis) {
         const int a = shape.normalize_axis(axis);
-        CHECK(identical(concat({x, x}, axis), built(shape.with(a, 2 * shape[a]), dtype, [&](MultiIndex i) {
+        CHECK(identical(concat({x, x}, axis), tabulate(shape.with(a, 2 * shape[a]), dtype, [&](Position i) {
                           i[u(a)] %= shape[a];
                           return at(x, i);
                         })));
-        CHECK(identical(stack({x, x}, a), built(shape.inserted(a, 2), dtype, [&](MultiIndex i) {
+        CHECK(identical(stack({x, x}, a), tabulate(shape.inserted(a, 2), dtype, [&](Position i) {
                           i.erase(i.begin() + a);
                           return at(x, i);
                         })));

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/tape.hpp"
@@ -111,25 +113,59 @@ TEST_CASE("Lstm's outputs and gradients are PyTorch's", "[nn]") {
   }
 }
 
-TEST_CASE("a fused sequence equals the same in plain ops", "[nn]") {
+namespace {
+
+/// f(inputs), then the gradient of the sum of its squares with respect to each input.
+template <class F>
+std::vector<Tensor> value_and_gradients(const F& f, const std::vector<Tensor>& inputs) {
+  Tape tape;
+  std::vector<Variable> xs;
+  for (const Tensor& x : inputs) xs.push_back(tape.watch(x));
+  const Variable y = f(xs);
+  const Gradients gradients = tape.backward(sum(y * y));
+  std::vector<Tensor> out{y.value()};
+  for (const Variable& x : xs) out.push_back(gradients[x]);
+  return out;
+}
+
+/// The fused layers beside plain ops, over (time, batch, 5) to `width` units, gradients too.
+void check_fused(std::int64_t steps, std::int64_t batch, std::int64_t width, double bound) {
+  INFO(steps << " steps, batch " << batch << ", width " << width);
   Rng rng(5);
-  const auto draw = [&](const Shape& shape) { return Variable(rng.uniform(shape, -1, 1, Dtype::f64)); };
-  const Variable x = draw({7, 3, 5}), h = draw({3, 9}), c = draw({3, 9});
-  {
-    const Variable wi = draw({36, 5}), wh = draw({36, 9}), bi = draw({36}), bh = draw({36});
-    CHECK(difference(nn::lstm_sequence(x, h, c, wi, wh, bi, bh).value(),
-                     nn::lstm_sequence_by_ops(x, h, c, wi, wh, bi, bh).value()) < 1e-13);
-  }
-  {
-    const Variable wi = draw({27, 5}), wh = draw({27, 9}), bi = draw({27}), bh = draw({27});
-    CHECK(difference(nn::gru_sequence(x, h, wi, wh, bi, bh).value(),
-                     nn::gru_sequence_by_ops(x, h, wi, wh, bi, bh).value()) < 1e-13);
-  }
+  const auto draw = [&](const Shape& shape) { return rng.uniform(shape, -bound, bound, Dtype::f64); };
+  const auto check = [&](std::int64_t gates, bool has_c, const auto& fused, const auto& by_ops) {
+    std::vector<Tensor> inputs{draw({steps, batch, 5}), draw({batch, width})};
+    if (has_c) inputs.push_back(draw({batch, width}));
+    inputs.insert(inputs.end(), {draw({gates * width, 5}), draw({gates * width, width}),
+                                 draw({gates * width}), draw({gates * width})});
+    const std::vector<Tensor> a = value_and_gradients(fused, inputs), b = value_and_gradients(by_ops, inputs);
+    CHECK(difference(a[0], b[0]) < 1e-13);
+    for (std::size_t i = 1; i < a.size(); ++i) {
+      INFO("gradient of input " << i - 1);
+      const double size = std::max(max(abs(b[i])).item(), 1.0);
+      CHECK(difference(a[i], b[i]) < 1e-13 * size);
+    }
+  };
+  using Inputs = const std::vector<Variable>&;
+  check(
+      4, true, [](Inputs x) { return nn::lstm_sequence(x[0], x[1], x[2], x[3], x[4], x[5], x[6]); },
+      [](Inputs x) { return nn::lstm_sequence_by_ops(x[0], x[1], x[2], x[3], x[4], x[5], x[6]); });
+  check(
+      3, false, [](Inputs x) { return nn::gru_sequence(x[0], x[1], x[2], x[3], x[4], x[5]); },
+      [](Inputs x) { return nn::gru_sequence_by_ops(x[0], x[1], x[2], x[3], x[4], x[5]); });
   for (const nn::Activation f : {nn::Activation::tanh, nn::Activation::relu}) {
-    const Variable wi = draw({9, 5}), wh = draw({9, 9}), bi = draw({9}), bh = draw({9});
-    CHECK(difference(nn::rnn_sequence(f, x, h, wi, wh, bi, bh).value(),
-                     nn::rnn_sequence_by_ops(f, x, h, wi, wh, bi, bh).value()) < 1e-13);
+    check(
+        1, false, [f](Inputs x) { return nn::rnn_sequence(f, x[0], x[1], x[2], x[3], x[4], x[5]); },
+        [f](Inputs x) { return nn::rnn_sequence_by_ops(f, x[0], x[1], x[2], x[3], x[4], x[5]); });
   }
+}
+
+}  // namespace
+
+TEST_CASE("a fused sequence equals the same in plain ops", "[nn]") {
+  check_fused(7, 3, 9, 1);
+  check_fused(1, 2, 9, 1);       // a lone step, whose weights are not packed
+  check_fused(3, 40, 150, 0.1);  // shared among threads
 }
 
 TEST_CASE("a recurrent layer over a table of embeddings equals it over the embeddings", "[nn]") {

@@ -8,7 +8,7 @@
 #include "tensor/parallel.hpp"
 #include "tensor/random.hpp"
 #include "tests/catch.hpp"
-#include "tests/multi_index.hpp"
+#include "tests/positions.hpp"
 
 using namespace gradus;
 using namespace gradus::test;
@@ -22,14 +22,14 @@ TEST_CASE("sort and topk are stable along every axis, NaN above infinity", "[sor
     for (const Shape& shape :
          {Shape{11}, Shape{0}, Shape{1}, Shape{3, 7}, Shape{4, 5, 3}, Shape{2, 3, 2, 5}}) {
       std::size_t next = 0;
-      const Tensor x = built(shape, dtype, [&](const MultiIndex&) { return pool[next++ % pool.size()]; });
+      const Tensor x = tabulate(shape, dtype, [&](const Position&) { return pool[next++ % pool.size()]; });
       for (int axis = -shape.rank(); axis < shape.rank(); ++axis) {
         const auto a = static_cast<std::size_t>(shape.normalize_axis(axis));
         for (const bool descending : {false, true}) {
           for (const std::int64_t k : {std::int64_t{0}, shape[axis] / 2, shape[axis]}) {
             INFO(shape.text() << " axis " << axis << " k " << k << " descending " << descending);
             const auto top = topk(x, k, {.axis = axis, .largest = descending});
-            const Tensor wanted = built(shape.with(static_cast<int>(a), k), Dtype::f64, [&](MultiIndex i) {
+            const Tensor wanted = tabulate(shape.with(static_cast<int>(a), k), Dtype::f64, [&](Position i) {
               const std::int64_t rank = i[a];
               std::vector<std::int64_t> order(static_cast<std::size_t>(shape[axis]));
               std::iota(order.begin(), order.end(), 0);
@@ -60,7 +60,7 @@ TEST_CASE("sort and topk are stable along every axis, NaN above infinity", "[sor
 TEST_CASE("eye, arange, linspace and their ends", "[creation]") {
   for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
     CHECK(
-        identical(eye(2, 3, dtype), built({2, 3}, dtype, [](const MultiIndex& i) { return i[0] == i[1]; })));
+        identical(eye(2, 3, dtype), tabulate({2, 3}, dtype, [](const Position& i) { return i[0] == i[1]; })));
     CHECK(eye(0, dtype).shape() == Shape{0, 0});
     CHECK(arange(0, 3, 1, dtype).text() == "[0, 1, 2]");
     CHECK(arange(3, 0, -2, dtype).text() == "[3, 1]");

@@ -324,6 +324,18 @@ TEST_CASE("a tape that ends on another thread than its own leaves both usable", 
   check_all_is_well();
 }
 
+TEST_CASE("a tape may end after its thread's own objects have", "[tape][robust][threads]") {
+  const auto held = std::make_shared<int>(0);
+  std::thread([&] {
+    thread_local std::unique_ptr<Tape> kept;
+    kept = std::make_unique<Tape>();
+    const Variable x = kept->watch(Tensor::scalar(2));
+    record({"holds"}, x.value(), wrt(x, [held](const Variable& g) { return g; }));
+    const Tape other;  // leaves its storage to the thread, behind `kept`, which the thread ends with last
+  }).join();
+  CHECK(held.use_count() == 1);
+}
+
 TEST_CASE("tapes on several threads do not meet", "[tape][robust][threads]") {
   const Parameter p(number(3));
   std::atomic<int> wrong{0};

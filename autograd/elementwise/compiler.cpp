@@ -33,8 +33,8 @@ bool Compiler::is_product(ExprId id) const {
   return graph_[id].is(Binary::mul) || graph_[id].is(Unary::square);
 }
 
-/// The product that may be computed within this sum or product: one that nothing else needs. A
-/// sum takes none beside another product, or x * x - y * y would lose its symmetry.
+/// The product that may be computed within this sum or product: one that nothing else needs. A sum takes none
+/// beside another product, or x * x - y * y would lose its symmetry.
 ExprId Compiler::product_to_fuse(const Expr& e) {
   if (!e.is(Binary::add) && !e.is(Binary::mul)) return no_expr;
   for (const auto& [product, other] : {std::pair(e.a, e.b), std::pair(e.b, e.a)}) {

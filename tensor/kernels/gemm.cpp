@@ -16,8 +16,8 @@ namespace gradus::kernels {
 
 namespace {
 
-constexpr std::int64_t depth_block = 384;  // of k: a panel of this depth stays in the first-level cache
-constexpr std::int64_t rows_block = 252;   // a multiple of both tile heights (6 and 14)
+constexpr std::int64_t depth_block = 384;  // of k: a panel of this depth stays in the near caches
+constexpr std::int64_t rows_block = 252;   // so many rows of A, packed, stay in the second-level cache
 constexpr std::int64_t small_work = std::int64_t{1} << 19;     // multiply-adds
 constexpr std::int64_t parallel_work = std::int64_t{1} << 20;  // multiply-adds
 constexpr std::int64_t parallel_step = std::int64_t{1} << 19;  // of a recurrent step: its gates come with it

@@ -1,5 +1,7 @@
 // Training steps of language models: forward, mean cross entropy over a full softmax, backward, clipping to a
-// norm of 0.25, plain SGD. The sizes are those of rivals/torch_train.py.
+// norm of 0.25, plain SGD. The sizes are those of sizes.py. Usage: bench_train [--threads N]
+// [--benchmark_...], or bench_train [--threads N] --memory NAME, which prints the peak memory of one
+// training, in MB.
 
 #include <benchmark/benchmark.h>
 
@@ -9,6 +11,7 @@
 
 #include "autograd/ops/softmax.hpp"
 #include "autograd/tape.hpp"
+#include "bench/threads.hpp"
 #include "models/networks.hpp"
 #include "optim/clip.hpp"
 #include "optim/sgd.hpp"
@@ -25,7 +28,24 @@ struct Size {
 };
 constexpr Size sizes[] = {{"char", 96, 128, 256, 1, 32, 64},
                           {"small", 10'000, 200, 200, 2, 20, 20},
-                          {"medium", 10'000, 650, 650, 2, 20, 35}};
+                          {"medium", 10'000, 650, 650, 2, 20, 35},
+                          {"large", 10'000, 1500, 1500, 2, 20, 35},
+                          // What a token costs over the hidden width, and over the steps.
+                          {"h16", 1000, 16, 16, 1, 20, 35},
+                          {"h32", 1000, 32, 32, 1, 20, 35},
+                          {"h64", 1000, 64, 64, 1, 20, 35},
+                          {"h128", 1000, 128, 128, 1, 20, 35},
+                          {"h256", 1000, 256, 256, 1, 20, 35},
+                          {"h512", 1000, 512, 512, 1, 20, 35},
+                          {"h1024", 1000, 1024, 1024, 1, 20, 35},
+                          {"h2048", 1000, 2048, 2048, 1, 20, 35},
+                          {"t10", 1000, 64, 64, 1, 1, 10},
+                          {"t30", 1000, 64, 64, 1, 1, 30},
+                          {"t100", 1000, 64, 64, 1, 1, 100},
+                          {"t300", 1000, 64, 64, 1, 1, 300},
+                          {"t1000", 1000, 64, 64, 1, 1, 1000},
+                          {"t3000", 1000, 64, 64, 1, 1, 3000},
+                          {"t10000", 1000, 64, 64, 1, 1, 10'000}};
 
 /// A network with what it is trained on.
 template <class Network>
@@ -61,6 +81,7 @@ struct Training {
 template <class Network>
 void train(benchmark::State& state, const Size& size) {
   Training<Network> training(size);
+  training.step();  // which takes the memory that the next ones use again
   for (auto _ : state) training.step();
   state.counters["value"] = benchmark::Counter(
       static_cast<double>(state.iterations() * size.steps * size.batch), benchmark::Counter::kIsRate);
@@ -95,8 +116,8 @@ double peak_memory(const std::string& name) {
 
 }  // namespace
 
-// `bench_train --memory NAME` prints the memory of one training, in a process of its own.
 int main(int argc, char** argv) {
+  bench::take_threads(argc, argv);
   if (argc == 3 && std::string(argv[1]) == "--memory") {
     std::cout << peak_memory(argv[2]) << std::endl;
     return 0;

@@ -6,6 +6,7 @@ import subprocess
 import time
 from functools import partial
 
+import phases
 import sizes
 from measure import BIN, CORES, ROOT, SCALE, fma, name_of, ours, program, row, triad
 from sizes import SIZES
@@ -17,9 +18,9 @@ KINDS = ["lstm", "gru", "rnn"]
 def peak(run):
     for bound, unit in [(fma, "GFLOP/s"), (triad, "GB/s")]:
         for threads in THREADS:
-            suffix = "one_thread" if threads == 1 else f"{threads}_threads"
             at = bound(threads)
-            name = f"peak.{at[0]}_{suffix}"
+            one = {"fma": "peak.fma_one_thread", "triad": "peak.triad"}[at[0]]
+            name = one if threads == 1 else f"peak.{at[0]}_{threads}_threads"
             yield [name], lambda: [row(name, unit, max(run.probe.look([at])[at] for _ in range(run.count)))]
 
 
@@ -343,6 +344,27 @@ def optimizer(run):
             yield [name], partial(optimizer_row, run, benchmark, threads, name)
 
 
+def profile_rows(run, benchmark):
+    """The shares of a training step's time, of the thread that trains, in samples of its stack."""
+    seconds, known = run.seconds(2.0), phases.symbols(program("train"))
+
+    def measure():
+        done = subprocess.run([program("train"), "--profile", benchmark, str(seconds)], stdout=subprocess.PIPE,
+                              text=True, check=True)
+        return tuple(phases.shares(done.stdout, *known).values())
+
+    rounds = run.rounds([fma(CORES)], measure)
+    more = {"threads": CORES, "dropped": rounds.dropped, "disturbed": rounds.disturbed}
+    return [row(f"profile.{benchmark}.{phase}", "%", 100 * rounds.median(lambda *all: all[i]), **more)
+            for i, phase in enumerate(phases.MEANING)]
+
+
+def profile(run):
+    for size in ["char", "small", "medium"]:
+        names = [f"profile.{size}-lstm.{phase}" for phase in phases.MEANING]
+        yield names, partial(profile_rows, run, size + "-lstm")
+
+
 GROUPS = {"peak": peak, "tape": tape, "elementwise": elementwise, "reduction": reduction, "softmax": softmax,
           "gemm": gemm, "layers": layers, "transforms": transforms, "optimizer": optimizer, "train": train,
-          "scaling": scaling, "memory": memory, "generate": generate, "cost": cost}
+          "scaling": scaling, "memory": memory, "generate": generate, "cost": cost, "profile": profile}

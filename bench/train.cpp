@@ -5,12 +5,16 @@
 
 #include <benchmark/benchmark.h>
 
+#include <chrono>
 #include <fstream>
 #include <iostream>
 #include <string>
+#include <type_traits>
+#include <vector>
 
 #include "autograd/ops/softmax.hpp"
 #include "autograd/tape.hpp"
+#include "bench/sampler.hpp"
 #include "bench/threads.hpp"
 #include "models/networks.hpp"
 #include "optim/clip.hpp"
@@ -104,23 +108,49 @@ double peak_memory(const Size& size) {
   for (int i = 0; i < 4; ++i) training.step();
   return status("VmHWM") - before;
 }
-double peak_memory(const std::string& name) {
+
+/// Samples of where the steps of some seconds spend their time, as Sampler prints them.
+template <class Network>
+void profile(const Size& size, double seconds) {
+  using Clock = std::chrono::steady_clock;
+  Training<Network> training(size);
+  training.step();
+  bench::Sampler sampler(static_cast<std::size_t>(seconds * 1000));
+  const auto start = Clock::now();
+  while (std::chrono::duration<double>(Clock::now() - start).count() < seconds) training.step();
+  sampler.stop();
+  sampler.print(std::cout);
+}
+
+/// Calls f with the size and the type of network of a name such as medium-lstm; false when there is none.
+template <class F>
+bool with_network(const std::string& name, const F& f) {
   for (const Size& size : sizes) {
     const std::string start = size.name + std::string("-");
-    if (name == start + "lstm") return peak_memory<models::LstmNetwork>(size);
-    if (name == start + "gru") return peak_memory<models::GruNetwork>(size);
-    if (name == start + "rnn") return peak_memory<models::RnnNetwork>(size);
+    if (name == start + "lstm") return f(size, std::type_identity<models::LstmNetwork>{}), true;
+    if (name == start + "gru") return f(size, std::type_identity<models::GruNetwork>{}), true;
+    if (name == start + "rnn") return f(size, std::type_identity<models::RnnNetwork>{}), true;
   }
-  return 0;
+  std::cerr << "bench_train: there is no " << name << '\n';
+  return false;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   bench::take_threads(argc, argv);
-  if (argc == 3 && std::string(argv[1]) == "--memory") {
-    std::cout << peak_memory(argv[2]) << std::endl;
-    return 0;
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  if (words.size() == 2 && words[0] == "--memory") {
+    const auto print = [](const Size& size, auto network) {
+      std::cout << peak_memory<typename decltype(network)::type>(size) << std::endl;
+    };
+    return with_network(words[1], print) ? 0 : 2;
+  }
+  if (words.size() == 3 && words[0] == "--profile") {
+    const auto print = [&](const Size& size, auto network) {
+      profile<typename decltype(network)::type>(size, std::stod(words[2]));
+    };
+    return with_network(words[1], print) ? 0 : 2;
   }
   for (const Size& size : sizes) {
     const std::string name = size.name;

@@ -10,6 +10,7 @@ import os
 import platform
 import sys
 
+import charts
 import tables
 from groups import GROUPS
 from measure import CORES, Measuring
@@ -51,13 +52,14 @@ def parsed():
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description="Measures Gradus beside its rivals.",
         epilog="Examples: scripts/bench tape train --json figures.json; scripts/bench train.medium-lstm gemm.nn; "
-               "scripts/bench --read figures.json --markdown")
+               "scripts/bench --read figures.json --markdown --charts docs/charts")
     parser.add_argument("groups", nargs="*", metavar="GROUP",
                         help=f"{', '.join(GROUPS)}, or how a row's name begins (train.medium-lstm); all of them by "
                              "default")
     parser.add_argument("--json", metavar="FILE", help="write the rows there as well")
     parser.add_argument("--read", metavar="FILE", help="take the rows of a file of --json instead of measuring")
     parser.add_argument("--markdown", action="store_true", help="print tables for a document")
+    parser.add_argument("--charts", metavar="FOLDER", help="draw the rows as SVG files there")
     parser.add_argument("--quick", action="store_true", help="one short round a row, to see that all of it runs")
     args = parser.parse_args()
     for one in args.groups:
@@ -107,6 +109,9 @@ def main():
             json.dump(figures, file, indent=2)
             file.write("\n")
         os.replace(part, args.json)
+    if args.charts:
+        for name in charts.write(figures, args.charts):
+            show(f"  {name}")
     if args.markdown:
         print(tables.markdown(figures["rows"]))
 

@@ -7,7 +7,7 @@
 #include <iostream>
 #include <string>
 
-#include "autograd/ops/softmax.hpp"
+#include "autograd/ops/cross_entropy.hpp"
 #include "autograd/tape.hpp"
 #include "models/networks.hpp"
 #include "optim/clip.hpp"
@@ -50,8 +50,8 @@ struct Training {
   }
   void step() {
     Tape tape;
-    auto [logits, next] = network(x, network.start(size.batch));
-    Gradients gradients = tape.backward(cross_entropy(logits, y));
+    auto [loss, next] = network.loss(x, y, network.start(size.batch));
+    Gradients gradients = tape.backward(loss);
     optim::clip_norm(gradients, 0.25);
     optimizer.step(network, gradients);
   }

@@ -13,6 +13,7 @@
 #include "autograd/ops/activations.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/conv.hpp"
+#include "autograd/ops/cross_entropy.hpp"
 #include "autograd/ops/cumulative.hpp"
 #include "autograd/ops/einsum.hpp"
 #include "autograd/ops/elementwise.hpp"

@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "autograd/ops/softmax.hpp"
+#include "autograd/ops/cross_entropy.hpp"
 #include "autograd/tape.hpp"
 #include "bench/sampler.hpp"
 #include "bench/threads.hpp"
@@ -74,8 +74,8 @@ struct Training {
   }
   void step() {
     Tape tape;
-    auto [logits, next] = network(x, network.start(size.batch));
-    Gradients gradients = tape.backward(cross_entropy(logits, y));
+    auto [loss, next] = network.loss(x, y, network.start(size.batch));
+    Gradients gradients = tape.backward(loss);
     optim::clip_norm(gradients, 0.25);
     optimizer.step(network, gradients);
   }

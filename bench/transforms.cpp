@@ -8,7 +8,7 @@
 #include "autograd/ops/matmul.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/ops/reduction.hpp"
-#include "autograd/ops/softmax.hpp"
+#include "autograd/ops/cross_entropy.hpp"
 #include "autograd/transforms.hpp"
 #include "nn/linear.hpp"
 #include "nn/lstm.hpp"

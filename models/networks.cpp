@@ -6,6 +6,7 @@
 #include "autograd/ops/elementwise.hpp"
 #include "autograd/ops/movement.hpp"
 #include "nn/dropout.hpp"
+#include "nn/losses.hpp"
 
 namespace gradus::models {
 
@@ -74,15 +75,31 @@ RecurrentNetwork<Layer>::RecurrentNetwork(Rng& rng, const NetworkOptions& chosen
 }
 
 template <class Layer>
+std::pair<Variable, typename Layer::State> RecurrentNetwork<Layer>::features(const Indices& x,
+                                                                             const State& state,
+                                                                             Rng* rng) const {
+  auto result = rng == nullptr || options.dropout == 0
+                    ? recurrent(embed, x, state, rng)
+                    : recurrent(nn::dropout(embed(x), options.dropout, rng), state, rng);
+  result.first = nn::dropout(result.first, options.dropout, rng);
+  return result;
+}
+
+template <class Layer>
 std::pair<Variable, typename Layer::State> RecurrentNetwork<Layer>::operator()(const Indices& x,
                                                                                const State& state,
                                                                                Rng* rng) const {
   const InModule here(*this);
-  // (time, batch, width)
-  auto result = rng == nullptr || options.dropout == 0
-                    ? recurrent(embed, x, state, rng)
-                    : recurrent(nn::dropout(embed(x), options.dropout, rng), state, rng);
-  return {head(nn::dropout(result.first, options.dropout, rng)), std::move(result.second)};
+  auto [h, next] = features(x, state, rng);
+  return {head(h), std::move(next)};
+}
+
+template <class Layer>
+std::pair<Variable, typename Layer::State> RecurrentNetwork<Layer>::loss(const Indices& x, const Indices& y,
+                                                                         const State& state, Rng* rng) const {
+  const InModule here(*this);
+  auto [h, next] = features(x, state, rng);
+  return {nn::linear_cross_entropy(h, head.weight, head.bias, y), std::move(next)};
 }
 
 template struct RecurrentNetwork<nn::Rnn>;

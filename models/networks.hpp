@@ -66,12 +66,19 @@ struct RecurrentNetwork {
   RecurrentNetwork(Rng& rng, const NetworkOptions& chosen);
   State start(std::int64_t batch) const { return recurrent.start(batch); }
   std::pair<Variable, State> operator()(const Indices& x, const State& state, Rng* rng = nullptr) const;
+  /// The mean cross entropy of targets y, (time, batch), without logits of all of them at once.
+  std::pair<Variable, State> loss(const Indices& x, const Indices& y, const State& state,
+                                  Rng* rng = nullptr) const;
 
   static void members(auto& self, auto&& visit) {
     visit("embed", self.embed);
     visit("recurrent", self.recurrent);
     visit("head", self.head);
   }
+
+ private:
+  /// What the head reads: (time, batch, width).
+  std::pair<Variable, State> features(const Indices& x, const State& state, Rng* rng) const;
 };
 
 using RnnNetwork = RecurrentNetwork<nn::Rnn>;

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "autograd/ops/cross_entropy.hpp"
 #include "autograd/ops/softmax.hpp"
 #include "autograd/tape.hpp"
 #include "models/language_model.hpp"

@@ -5,7 +5,7 @@
 #include <functional>
 #include <span>
 
-#include "autograd/ops/softmax.hpp"
+#include "autograd/ops/cross_entropy.hpp"
 #include "autograd/tape.hpp"
 #include "optim/adam.hpp"
 #include "optim/clip.hpp"
@@ -47,6 +47,17 @@ void check_weights(const Network& network, std::int64_t steps, double loss) {
       fail_not_finite(steps, loss, "the last update left NaN or infinity in " + path);
   });
 }
+/// The mean cross entropy of the targets, and the state after them: a network may have a way of its own.
+template <class Network, class State>
+std::pair<Variable, State> loss_of(const Network& network, const Indices& x, const Indices& y,
+                                   const State& state, Rng* rng) {
+  if constexpr (requires { network.loss(x, y, state, rng); }) {
+    return network.loss(x, y, state, rng);
+  } else {
+    auto [logits, next] = network(x, state, rng);
+    return {cross_entropy(logits, y), std::move(next)};
+  }
+}
 /// Throws ArgumentError for options out of range.
 void check_train_options(const TrainOptions& options);
 }  // namespace detail
@@ -73,16 +84,15 @@ TrainProgress train(Network& network, std::span<const std::int32_t> tokens, cons
       double loss = 0;
       {
         Tape tape;
-        auto [logits, next] = network(batch.x, state, &rng);
-        const Variable mean_loss = cross_entropy(logits, batch.y);
+        auto [mean_loss, next] = detail::loss_of(network, batch.x, batch.y, state, &rng);
         loss = mean_loss.item();
         if (!detail::is_usable(loss)) {
           // Run the step again, looking at every op's result.
           Rng again = before;
           try {
             const Tape watched({.check_finite = true});
-            auto [bad, unused] = network(batch.x, state, &again);
-            cross_entropy(bad, batch.y);
+            auto [logits, unused] = network(batch.x, state, &again);
+            cross_entropy(logits, batch.y);
           } catch (const NumericError& error) {
             detail::fail_not_finite(progress.step + 1, loss, error.what());
           }

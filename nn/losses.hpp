@@ -1,10 +1,11 @@
 #pragma once
 
-#include "autograd/ops/softmax.hpp"
+#include "autograd/ops/cross_entropy.hpp"
 
 namespace gradus::nn {
 
 using gradus::cross_entropy;
+using gradus::linear_cross_entropy;
 using gradus::Reduction;
 
 }  // namespace gradus::nn

@@ -58,6 +58,9 @@ TEST_CASE("products of all sizes, transposed or not, equal three loops on every 
       {27, 500, 48},
       {90, 401, 33},
       {300, 20, 100},
+      {150, 401, 70},
+      {60, 401, 300},
+      {60, 512, 128},
       {15, 20, 2100}};
   for (const char* name : kernels::available_instruction_sets()) {
     kernels::use_instruction_set(name);
@@ -86,8 +89,8 @@ TEST_CASE("products of all sizes, transposed or not, equal three loops on every 
 
 TEST_CASE("a product has the same bits for any number of threads", "[matmul][threads]") {
   Rng rng(8);
-  for (const auto& [m, k, n] :
-       std::vector<std::array<std::int64_t, 3>>{{200, 300, 250}, {3, 500, 4000}, {900, 64, 7}}) {
+  for (const auto& [m, k, n] : std::vector<std::array<std::int64_t, 3>>{
+           {200, 300, 250}, {3, 500, 4000}, {900, 64, 7}, {400, 900, 200}}) {
     const Tensor a = rng.normal({m, k}), b = rng.normal({k, n}), w = rng.normal({n, k}),
                  bias = rng.normal({n});
     set_threads(1);

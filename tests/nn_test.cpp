@@ -205,6 +205,48 @@ TEST_CASE("cross_entropy and its gradient are PyTorch's", "[nn]") {
   CHECK(difference(tape.backward(loss)[logits], fixture("cross_entropy/d_logits")) < 1e-13);
 }
 
+TEST_CASE("linear_cross_entropy is linear and cross_entropy, whole or in chunks", "[nn]") {
+  Rng rng(7);
+  const std::int64_t rows = 150, width = 9, classes = 40;
+  const Parameter x(rng.normal({rows, width}, 0, 1, Dtype::f64)),
+      weight(rng.normal({classes, width}, 0, 1, Dtype::f64)), bias(rng.normal({classes}, 0, 1, Dtype::f64));
+  std::vector<std::int32_t> ids;
+  for (std::int64_t i = 0; i < rows; ++i)
+    ids.push_back(i % 7 == 0 ? -100 : static_cast<std::int32_t>(i) % 40);
+  const Indices targets(std::move(ids));
+  for (const Reduction reduction : {Reduction::mean, Reduction::sum}) {
+    Tape plain;
+    const Variable expected =
+        nn::cross_entropy(linear(x, weight, bias), targets, CrossEntropyOptions{.reduction = reduction});
+    const Gradients wanted = plain.backward(3 * expected);
+    for (const std::int64_t bytes : {std::int64_t{1}, std::int64_t{1} << 25}) {
+      Tape tape;
+      const Variable loss =
+          nn::linear_cross_entropy(x, weight, bias, targets, {.reduction = reduction, .chunk_bytes = bytes});
+      CHECK(loss.item() == Approx(expected.item()).epsilon(1e-13));
+      const Gradients found = tape.backward(3 * loss);
+      for (const Parameter* p : {&x, &weight, &bias}) CHECK(difference(found[*p], wanted[*p]) < 1e-12);
+    }
+    CHECK(nn::linear_cross_entropy(x, weight, bias, targets, {.reduction = reduction}).item() ==
+          Approx(expected.item()).epsilon(1e-13));
+  }
+}
+
+TEST_CASE("linear_cross_entropy says what does not fit", "[nn]") {
+  const Variable x(zeros({2, 3})), weight(zeros({4, 3})), none;
+  const Indices targets({0, 3});
+  CHECK_THROWS_WITH(nn::linear_cross_entropy(x, Variable(zeros({4, 2})), none, targets),
+                    Catch::Contains("linear") && Catch::Contains("(4, 2)") && Catch::Contains("nn_test.cpp"));
+  CHECK_THROWS_WITH(nn::linear_cross_entropy(x, weight, none, Indices({0, 4})), Catch::Contains("target 4"));
+  CHECK_THROWS_AS(nn::linear_cross_entropy(x, weight, none, Indices({0})), ShapeError);
+  CHECK_THROWS_AS(nn::linear_cross_entropy(x, weight, Variable(zeros({3})), targets), ShapeError);
+  CHECK_THROWS_AS(nn::linear_cross_entropy(Variable(zeros({2, 3}, Dtype::f64)), weight, none, targets),
+                  DtypeError);
+  CHECK_THROWS_AS(nn::linear_cross_entropy(x, weight, none, targets, {.chunk_bytes = 0}), ArgumentError);
+  CHECK_THROWS_WITH(nn::linear_cross_entropy(x, weight, none, Indices({-100, -100})),
+                    Catch::Contains("none counts"));
+}
+
 TEST_CASE("cross_entropy of huge logits does not overflow, and names a bad target", "[nn]") {
   const Variable logits(Tensor::of({1000, -1000, 999}, Dtype::f32));
   const auto loss = [&](std::int32_t target) {

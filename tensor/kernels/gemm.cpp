@@ -18,6 +18,8 @@ namespace {
 
 constexpr std::int64_t depth_block = 384;  // of k: a panel of this depth stays in the near caches
 constexpr std::int64_t rows_block = 252;   // so many rows of A, packed, stay in the second-level cache
+constexpr std::int64_t few_cols = 256;     // so few do not pay for packing A
+constexpr std::int64_t few_rows = 128;     // so few do not pay for packing B
 constexpr std::int64_t small_work = std::int64_t{1} << 19;     // multiply-adds
 constexpr std::int64_t parallel_work = std::int64_t{1} << 20;  // multiply-adds
 constexpr std::int64_t parallel_step = std::int64_t{1} << 19;  // of a recurrent step: its gates come with it
@@ -75,19 +77,41 @@ std::int64_t balanced(std::int64_t length, std::int64_t most) {
   return pieces == 0 ? 1 : (length + pieces - 1) / pieces;
 }
 
-/// The product of one block: rows of A packed in tiles of `height`, cols of B packed in panels.
+/// A block of A: packed in tiles of `height` rows, or as it stands.
+template <class T>
+struct Left {
+  const T* data;
+  std::int64_t height;
+  bool packed = true;
+  std::int64_t row_stride = 0, col_stride = 0;  // as it stands
+};
+/// A block of B: packed in panels, or as it stands, its rows ld apart.
+template <class T>
+struct Right {
+  const T* data;
+  bool packed = true;
+  std::int64_t ld = 0;
+};
+
+/// The product of one block.
 template <class T>
 void multiply_block(const Table<T>& table, std::int64_t rows, std::int64_t cols, std::int64_t depth,
-                    const T* a, std::int64_t height, const T* b, T* c, std::int64_t ldc, T alpha, T beta,
+                    const Left<T>& a, const Right<T>& b, T* c, std::int64_t ldc, T alpha, T beta,
                     const T* bias) {
+  const bool packed = a.packed && b.packed;
   for (std::int64_t j = 0; j < cols; j += table.tile_cols) {
     const std::int64_t width = std::min(table.tile_cols, cols - j);
-    const auto& kernels = width <= table.lanes ? table.narrow_tiles : table.tiles;
-    for (std::int64_t i = 0; i < rows; i += height) {
-      const std::int64_t tall = std::min(height, rows - i);
+    const auto& wide = packed ? table.tiles : table.tiles_in_place;
+    const auto& narrow = packed ? table.narrow_tiles : table.narrow_tiles_in_place;
+    const auto& kernels = width <= table.lanes ? narrow : wide;
+    for (std::int64_t i = 0; i < rows; i += a.height) {
+      const std::int64_t tall = std::min(a.height, rows - i);
       kernels[static_cast<std::size_t>(tall - 1)]({.k = depth,
-                                                   .a = a + i * depth,
-                                                   .b = b + j * depth,
+                                                   .a = a.data + i * (a.packed ? depth : a.row_stride),
+                                                   .a_row = a.packed ? 1 : a.row_stride,
+                                                   .a_col = a.packed ? tall : a.col_stride,
+                                                   .b = b.data + j * (b.packed ? depth : 1),
+                                                   .ldb = b.packed ? table.tile_cols : b.ld,
                                                    .c = c + i * ldc + j,
                                                    .ldc = ldc,
                                                    .cols = width,
@@ -107,12 +131,22 @@ void pack_left(const Table<T>& table, const Source<T>& a, std::int64_t row, std:
   table.pack(a.at(row + whole, p), a.row_stride, a.col_stride, rest, depth, rest, out + whole * depth);
 }
 
+/// Whether rows so far apart fall into different sets of the first-level cache, as many as a tile reads side
+/// by side; multiples of large powers of two do not.
+template <class T>
+bool reads_well(std::int64_t ld) {
+  return ld * static_cast<std::int64_t>(sizeof(T)) % 512 != 0;
+}
+
 /// One thread's part: rows and columns of C, over all of k.
 template <class T>
 void multiply(const Gemm<T>& call, std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
   const Table<T>& table = table_of<T>();
   const Source<T> a = source(call.a, call.lda, call.a_transposed),
                   b = source(call.b, call.ldb, call.b_transposed);
+  // A side that is read few times is read where it stands.
+  const bool left_in_place = !call.a_transposed && cols <= few_cols && reads_well<T>(call.lda);
+  const bool right_in_place = !call.b_transposed && rows <= few_rows && reads_well<T>(call.ldb);
   const std::int64_t cols_block = 2048 / table.tile_cols * table.tile_cols;
   const std::int64_t rows_at_once = balanced(rows, rows_block), depth_at_once = balanced(call.k, depth_block);
   for (std::int64_t j = 0; j < cols; j += cols_block) {
@@ -120,16 +154,23 @@ void multiply(const Gemm<T>& call, std::int64_t row, std::int64_t rows, std::int
     for (std::int64_t p = 0; p < call.k; p += depth_at_once) {
       const std::int64_t depth = std::min(depth_at_once, call.k - p);
       const bool last = p + depth == call.k;
-      T* const right = right_scratch<T>().get(round_up(width, table.tile_cols) * depth);
-      table.pack(b.at(p, col + j), b.col_stride, b.row_stride, width, depth, table.tile_cols, right);
+      Right<T> right{b.at(p, col + j), false, call.ldb};
+      if (!right_in_place) {
+        T* const packed = right_scratch<T>().get(round_up(width, table.tile_cols) * depth);
+        table.pack(right.data, b.col_stride, b.row_stride, width, depth, table.tile_cols, packed);
+        right = {packed};
+      }
       for (std::int64_t i = 0; i < rows; i += rows_at_once) {
         const std::int64_t some = std::min(rows_at_once, rows - i);
         const std::int64_t height = balanced(some, table.tile_rows);
-        T* const left = left_scratch<T>().get(some * depth);
-        pack_left(table, a, row + i, p, some, depth, height, left);
-        multiply_block(table, some, width, depth, left, height, right,
-                       call.c + (row + i) * call.ldc + col + j, call.ldc, call.alpha,
-                       p == 0 ? call.beta : T{1},
+        Left<T> left{a.at(row + i, p), height, false, a.row_stride, a.col_stride};
+        if (!left_in_place) {
+          T* const packed = left_scratch<T>().get(some * depth);
+          pack_left(table, a, row + i, p, some, depth, height, packed);
+          left = {packed, height};
+        }
+        multiply_block(table, some, width, depth, left, right, call.c + (row + i) * call.ldc + col + j,
+                       call.ldc, call.alpha, p == 0 ? call.beta : T{1},
                        last && call.bias != nullptr ? call.bias + col + j : nullptr);
       }
     }
@@ -337,8 +378,9 @@ struct PackedRows {
 template <class T>
 void multiply_packed(const PackedRows<T>& a, const PackedMatrix<T>& b, std::int64_t col, std::int64_t cols,
                      T* c, std::int64_t ldc, T beta, const T* bias) {
-  multiply_block(table_of<T>(), a.rows, cols, b.k(), a.data, a.height, b.data() + col * b.k(), c + col, ldc,
-                 T{1}, beta, bias == nullptr ? nullptr : bias + col);
+  multiply_block(table_of<T>(), a.rows, cols, b.k(), Left<T>{a.data, a.height},
+                 Right<T>{b.data() + col * b.k()}, c + col, ldc, T{1}, beta,
+                 bias == nullptr ? nullptr : bias + col);
 }
 
 }  // namespace

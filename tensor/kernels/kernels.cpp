@@ -148,13 +148,33 @@ void cross_entropy(const T* x, const std::int32_t* targets, std::int64_t rows, s
   parallel::for_range(rows, cols * transcendental, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
       if (targets[r] < 0) {
-        losses[r] = log_totals[r] = 0;
+        losses[r] = 0;
+        if (log_totals != nullptr) log_totals[r] = 0;
         continue;
       }
       const LogSum<T> sum = table_of<T>().log_sum_exp(x + r * cols, cols);
-      log_totals[r] = static_cast<T>(sum.log_total);
+      if (log_totals != nullptr) log_totals[r] = static_cast<T>(sum.log_total);
       const double below = static_cast<double>(sum.shift) - static_cast<double>(x[r * cols + targets[r]]);
       losses[r] = static_cast<T>(below + sum.log_total);
+    }
+  });
+}
+template <class T>
+void cross_entropy_in_place(T* x, const std::int32_t* targets, std::int64_t rows, std::int64_t cols, T g,
+                            T* losses) {
+  parallel::for_range(rows, cols * transcendental, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      T* const row = x + r * cols;
+      if (targets[r] < 0) {
+        losses[r] = 0;
+        std::fill_n(row, cols, T{0});
+        continue;
+      }
+      const auto logit = static_cast<double>(row[targets[r]]);
+      const LogSum<T> sum = table_of<T>().exp_shifted(row, row, cols);
+      losses[r] = static_cast<T>(static_cast<double>(sum.shift) - logit + sum.log_total);
+      table_of<T>().scale(static_cast<T>(static_cast<double>(g) * std::exp(-sum.log_total)), row, cols);
+      row[targets[r]] -= g;
     }
   });
 }
@@ -234,8 +254,8 @@ template <class T>
 struct Instantiate {
   [[maybe_unused]] static constexpr auto all = std::tuple(
       &unary<T>, &binary<T>, &ternary<T>, &add_scaled<T>, &fill<T>, &sum_squares<T>, &all_finite<T>,
-      &cross_entropy<T>, &cross_entropy_backward<T>, &lstm_forward<T>, &lstm_backward<T>, &gru_forward<T>,
-      &gru_backward<T>, &rnn_forward<T>, &rnn_backward<T>, &adam<T>);
+      &cross_entropy<T>, &cross_entropy_in_place<T>, &cross_entropy_backward<T>, &lstm_forward<T>,
+      &lstm_backward<T>, &gru_forward<T>, &gru_backward<T>, &rnn_forward<T>, &rnn_backward<T>, &adam<T>);
 };
 template struct Instantiate<float>;
 template struct Instantiate<double>;

@@ -102,11 +102,16 @@ template <class T>
 bool all_finite(const T* x, std::int64_t n);
 
 /// Per row: losses[r] = logsumexp(x[r]) - x[r, targets[r]] and log_totals[r] = logsumexp(x[r] - max(x[r])),
-/// for the gradient. Targets are in range (checked by the caller), or negative: then the loss and its
-/// gradient are 0.
+/// for the gradient, unless null. Targets are in range (checked by the caller), or negative: then the loss
+/// and its gradient are 0.
 template <class T>
 void cross_entropy(const T* x, const std::int32_t* targets, std::int64_t rows, std::int64_t cols, T* losses,
                    T* log_totals);
+/// The same losses, and their gradient in x's place:
+/// x[r, c] = g * (exp(x[r, c] - logsumexp(x[r])) - [c = targets[r]])
+template <class T>
+void cross_entropy_in_place(T* x, const std::int32_t* targets, std::int64_t rows, std::int64_t cols, T g,
+                            T* losses);
 /// dx[r, c] = g[r] * (exp(x[r, c] - logsumexp(x[r])) - [c = targets[r]])
 template <class T>
 void cross_entropy_backward(const T* x, const std::int32_t* targets, const T* log_totals, const T* g,

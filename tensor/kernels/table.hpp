@@ -58,6 +58,9 @@ struct Table {
                                    std::int64_t rows, std::int64_t cols);
   void (*log_sum_exp_columns)(const T* x, T* y, std::int64_t stride, std::int64_t rows, std::int64_t cols);
   LogSum<T> (*log_sum_exp)(const T* x, std::int64_t cols);
+  // The same, and y = exp(x - shift), which may be x itself.
+  LogSum<T> (*exp_shifted)(const T* x, T* y, std::int64_t cols);
+  void (*scale)(T factor, T* x, std::int64_t n);
   // scale * exp(x - shift - log_total)
   void (*softmax_scaled)(const T* x, T log_total, T scale, T* y, std::int64_t cols);
   // Of `count` units; the gates' parts are `width` apart.

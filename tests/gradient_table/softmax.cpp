@@ -1,8 +1,18 @@
 #include "tests/gradient_table/gradient_table.hpp"
 
+#include "autograd/ops/cross_entropy.hpp"
 #include "autograd/ops/softmax.hpp"
 
 namespace gradus::test {
+
+namespace {
+/// 0, 1, ... each modulo `classes`
+Indices remainders(std::int32_t count, std::int32_t classes) {
+  std::vector<std::int32_t> out;
+  for (std::int32_t i = 0; i < count; ++i) out.push_back(i % classes);
+  return Indices(std::move(out));
+}
+}  // namespace
 
 std::vector<GradientRow> softmax_rows() {
   const std::vector<std::vector<Shape>> any{{Shape{}},   {{5}},    {{1}},          {{3, 4}}, {{2, 3, 4}},
@@ -40,6 +50,35 @@ std::vector<GradientRow> softmax_rows() {
          return cross_entropy(x[0], six, {.reduction = Reduction::none, .weight = weight});
        },
        {{{2, 3, 3}}}},
+      {"linear_cross_entropy",
+       [six](Inputs x) { return linear_cross_entropy(x[0], x[1], x[2], six); },
+       {{{2, 3, 4}, {5, 4}, {5}}, {{2, 3, 1}, {3, 1}, {3}}}},
+      {"linear_cross_entropy",
+       [six](Inputs x) {
+         return linear_cross_entropy(x[0], x[1], Variable(), six,
+                                     {.reduction = Reduction::sum, .ignore_index = 2});
+       },
+       {{{2, 3, 4}, {3, 4}}, {{2, 3, 0}, {3, 0}}}},
+      {"linear_cross_entropy",
+       [six](Inputs x) {
+         return linear_cross_entropy(x[0], x[1], x[2], six, {.reduction = Reduction::none});
+       },
+       {{{2, 3, 4}, {3, 4}, {3}}}},
+      {"linear_cross_entropy",
+       [](Inputs x) {
+         return linear_cross_entropy(x[0], x[1], x[2], Indices(std::vector<std::int32_t>{}, {0}),
+                                     {.reduction = Reduction::sum});
+       },
+       {{{0, 2}, {3, 2}, {3}}}},
+      // Several chunks; and one tensor as x and weight.
+      {"linear_cross_entropy",
+       [](Inputs x) { return linear_cross_entropy(x[0], x[1], x[2], remainders(70, 3), {.chunk_bytes = 1}); },
+       {{{70, 1}, {3, 1}, {3}}}},
+      {"linear_cross_entropy",
+       [](Inputs x) {
+         return linear_cross_entropy(x[0], x[0], Variable(), Indices({1, 0, 2}));
+       },
+       {{{3, 2}}}},
   };
 }
 

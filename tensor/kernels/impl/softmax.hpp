@@ -7,23 +7,42 @@ T shift_of(const T* x, std::int64_t cols) {
   const T most = max<T>(x, cols);
   return most - most == 0 ? most : T{0};
 }
-template <class T>
-LogSum<T> log_sum_exp(const T* x, std::int64_t cols) {
+/// The shift and the logarithm of the total of exp(x - shift); keep(i, batch) is given each batch of them.
+template <class T, class Keep>
+[[gnu::always_inline]] inline LogSum<T> shifted_exponents(const T* x, std::int64_t cols, Keep keep) {
   using B = Batch<T>;
   const T shift = shift_of<T>(x, cols);
   const B s(shift);
   B acc(0);
   std::int64_t i = 0;
-  for (; i + lanes<T> <= cols; i += lanes<T>) acc = acc + math::exp<T>(B::load_unaligned(x + i) - s);
+  for (; i + lanes<T> <= cols; i += lanes<T>) {
+    const B e = math::exp<T>(B::load_unaligned(x + i) - s);
+    keep(i, e);
+    acc = acc + e;
+  }
   alignas(64) T parts[lanes<T>];
   acc.store_aligned(parts);
   double total = 0;
   for (std::int64_t lane = 0; lane < lanes<T>; ++lane) total += static_cast<double>(parts[lane]);
   if (i < cols) {
-    math::exp<T>(load_part<T>(x + i, cols - i) - s).store_aligned(parts);
+    const B e = math::exp<T>(load_part<T>(x + i, cols - i) - s);
+    keep(i, e);
+    e.store_aligned(parts);
     for (std::int64_t lane = 0; lane < cols - i; ++lane) total += static_cast<double>(parts[lane]);
   }
   return {shift, std::log(total)};
+}
+template <class T>
+LogSum<T> log_sum_exp(const T* x, std::int64_t cols) {
+  return shifted_exponents<T>(x, cols, [](std::int64_t, Batch<T>) {});
+}
+/// y = exp(x - shift), which may be x itself.
+template <class T>
+LogSum<T> exp_shifted(const T* x, T* y, std::int64_t cols) {
+  return shifted_exponents<T>(x, cols, [y, cols](std::int64_t i, Batch<T> e) {
+    if (i + lanes<T> <= cols) return e.store_unaligned(y + i);
+    store_part<T>(e, y + i, cols - i);
+  });
 }
 /// A total that is infinite comes from an infinite x, whose softmax is NaN throughout.
 template <class T>
@@ -31,19 +50,22 @@ T finite_or_nan(T total) {
   return total < infinity<T> ? total : not_a_number<T>;
 }
 template <class T>
+void scale(T factor, T* x, std::int64_t n) {
+  const Batch<T> f(factor);
+  map(
+      n, x, [f](Batch<T> v) { return v * f; }, x);
+}
+template <class T>
 void softmax(Softmax kind, const T* x, T* y, std::int64_t cols) {
   using B = Batch<T>;
-  const LogSum<T> sum = log_sum_exp<T>(x, cols);
-  const double log_of_total = finite_or_nan(sum.log_total);
-  const B shift(sum.shift), log_total(static_cast<T>(log_of_total));
   if (kind == Softmax::log_probability) {
+    const LogSum<T> sum = log_sum_exp<T>(x, cols);
+    const B shift(sum.shift), log_total(static_cast<T>(finite_or_nan(sum.log_total)));
     // Two subtractions: the sum of shift and logarithm would be rounded as coarsely as the largest x.
     return map(
         cols, y, [shift, log_total](B v) { return v - shift - log_total; }, x);
   }
-  const B scale(finite_or_nan(static_cast<T>(std::exp(-log_of_total))));
-  map(
-      cols, y, [shift, scale](B v) { return math::exp<T>(v - shift) * scale; }, x);
+  scale<T>(static_cast<T>(std::exp(-finite_or_nan(exp_shifted<T>(x, y, cols).log_total))), y, cols);
 }
 template <class T>
 void softmax_backward(Softmax kind, const T* g, const T* y, T* dx, std::int64_t cols) {

@@ -1,0 +1,270 @@
+#include "autograd/ops/cross_entropy.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "autograd/located.hpp"
+#include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/elementwise.hpp"
+#include "autograd/ops/matmul.hpp"
+#include "autograd/ops/movement.hpp"
+#include "autograd/ops/reduction.hpp"
+#include "autograd/ops/softmax.hpp"
+#include "autograd/record.hpp"
+#include "autograd/tape.hpp"
+#include "tensor/kernels/kernels.hpp"
+#include "tensor/ops.hpp"
+
+namespace gradus {
+
+namespace {
+
+/// 1 at each target that counts, else 0: (..., classes)
+Tensor one_hot_targets(const Indices& targets, const Shape& shape, Dtype dtype) {
+  Tensor out = zeros(shape, dtype);
+  visit_dtype(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    T* to = out.mutable_data<T>();
+    for (const std::int32_t target : targets.values()) {
+      if (target >= 0) to[target] = 1;
+      to += shape[-1];
+    }
+  });
+  return out;
+}
+
+void check(const Shape& logits, const Indices& targets, const CrossEntropyOptions& options, Where where) {
+  if (logits.rank() == 0 || logits.erased(-1) != targets.shape()) {
+    fail<ShapeError>(
+        "cross_entropy at {}: logits of shape {} need targets of that shape without the last axis, not {}",
+        where.text(), logits, targets.shape());
+  }
+  const std::int64_t classes = logits[-1];
+  for (std::int64_t i = 0; i < targets.size(); ++i) {
+    const std::int32_t target = targets.data()[i];
+    if (target != options.ignore_index && (target < 0 || target >= classes)) {
+      fail<ShapeError>("cross_entropy at {}: target {} at position {} is not in 0..{}", where.text(), target,
+                       i, classes - 1);
+    }
+  }
+  if (options.weight.defined() && options.weight.shape() != Shape{classes}) {
+    fail<ShapeError>("cross_entropy at {}: weights of shape {} for {} classes", where.text(),
+                     options.weight.shape(), classes);
+  }
+  if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1)) {
+    fail<ArgumentError>("cross_entropy at {}: label_smoothing {} is not in 0..1", where.text(),
+                        options.label_smoothing);
+  }
+}
+
+[[noreturn]] void fail_no_targets(const Indices& targets, Where where) {
+  fail<ShapeError>("cross_entropy at {}: the mean of no targets ({} given, none counts)", where.text(),
+                   targets.size());
+}
+
+/// The targets with -1, which the kernels pass over, for those to ignore.
+Indices counted(const Indices& targets, std::int32_t ignore) {
+  const auto values = targets.values();
+  if (ignore == -1 || std::find(values.begin(), values.end(), ignore) == values.end()) return targets;
+  std::vector<std::int32_t> out(values.begin(), values.end());
+  std::replace(out.begin(), out.end(), ignore, -1);
+  return Indices(std::move(out), targets.shape());
+}
+
+/// How much each target counts in the mean: its class's weight, 0 where it is ignored. (targets)
+Tensor weights_of(const Indices& targets, const Tensor& weight, Dtype dtype) {
+  Tensor out = Tensor::uninitialized(targets.shape(), dtype);
+  visit_dtype(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    T* const to = out.mutable_data<T>();
+    for (std::int64_t i = 0; i < targets.size(); ++i) {
+      const std::int32_t target = targets.data()[i];
+      to[i] = target < 0 ? T{0} : weight.defined() ? static_cast<T>(weight.at(target)) : T{1};
+    }
+  });
+  return out;
+}
+
+/// The loss of each target, as one node: (targets)
+Variable cross_entropies(const Variable& logits, const Indices& targets, Where where) {
+  const Shape shape = targets.shape();
+  Tensor losses = Tensor::uninitialized(shape, logits.dtype());
+  Tensor log_totals = Tensor::uninitialized(shape, logits.dtype());
+  const Tensor x = logits.value();
+  const std::int64_t rows = targets.size(), classes = x.dim(-1);
+  visit_dtype(x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels::cross_entropy(x.data<T>(), targets.data(), rows, classes, losses.mutable_data<T>(),
+                           log_totals.mutable_data<T>());
+  });
+  const auto differentiable = [logits, targets](const Variable& g) {
+    const Dtype dtype = logits.dtype();
+    const Variable off = softmax(logits) - Variable(one_hot_targets(targets, logits.shape(), dtype));
+    const Variable counts(weights_of(targets, Tensor(), dtype));
+    return off * reshape(g * counts, g.shape().inserted(g.rank(), 1));
+  };
+  const auto fused = [x, targets, log_totals, rows, classes](const Tensor& g) {
+    Tensor dx = Tensor::uninitialized_like(x);
+    visit_dtype(x.dtype(), [&](auto tag) {
+      using T = decltype(tag);
+      kernels::cross_entropy_backward(x.data<T>(), targets.data(), log_totals.data<T>(), g.data<T>(), rows,
+                                      classes, dx.mutable_data<T>());
+    });
+    return dx;
+  };
+  return record({"cross_entropy", where}, std::move(losses), wrt(logits, differentiable, fused));
+}
+
+}  // namespace
+
+Variable cross_entropy(const Variable& logits, const Indices& targets, Reduction reduction, Where where) {
+  return cross_entropy(logits, targets, CrossEntropyOptions{.reduction = reduction}, where);
+}
+
+namespace {
+
+/// -mean over the classes of weight * log p, for each target that counts: (targets)
+Variable smoothing_losses(const Variable& logits, const Indices& targets, const Tensor& weight, Where where) {
+  Variable log_p = log_softmax(logits, -1, where);
+  if (weight.defined()) log_p = log_p * Variable(weight.to(logits.dtype()));
+  return -mean(log_p, -1, false, where) * Variable(weights_of(targets, Tensor(), logits.dtype()));
+}
+
+}  // namespace
+
+Variable cross_entropy(const Variable& logits, const Indices& all_targets, const CrossEntropyOptions& options,
+                       Where where) {
+  check(logits.shape(), all_targets, options, where);
+  const Indices targets = counted(all_targets, options.ignore_index);
+  const Tensor weights = weights_of(targets, options.weight, logits.dtype());
+  const double total = sum(weights).item();
+  if (options.reduction == Reduction::mean && total == 0) {
+    fail_no_targets(targets, where);
+  }
+  Variable losses = cross_entropies(logits, targets, where);
+  if (options.weight.defined()) losses = losses * Variable(weights);
+  if (const double e = options.label_smoothing; e > 0) {
+    losses = (1 - e) * losses + e * smoothing_losses(logits, targets, options.weight, where);
+  }
+  switch (options.reduction) {
+    case Reduction::none:
+      return losses;
+    case Reduction::sum:
+      return sum(losses, {}, false, where);
+    case Reduction::mean:
+      if (total == static_cast<double>(targets.size())) return mean(losses, {}, false, where);
+      return sum(losses, {}, false, where) / VariableOperand(total, where);
+  }
+  return losses;
+}
+
+namespace {
+
+/// Which of the inputs' gradients are wanted.
+struct Wanted {
+  bool x, weight, bias;
+  bool any() const { return x || weight || bias; }
+};
+
+/// The loss, and the gradients of the inputs where wanted.
+struct Result {
+  Tensor loss, x, weight, bias;
+};
+
+/// The rows whose logits are made at once: as many as fit, in chunks of about equal size.
+std::int64_t chunk_rows(std::int64_t rows, std::int64_t classes, Dtype dtype, std::int64_t chunk_bytes) {
+  const std::int64_t row_bytes =
+      std::max<std::int64_t>(classes * static_cast<std::int64_t>(bytes_of(dtype)), 1);
+  const std::int64_t fit = std::max<std::int64_t>(chunk_bytes / row_bytes, 64);
+  const std::int64_t chunks = (rows + fit - 1) / fit;
+  return chunks <= 1 ? rows : (rows + chunks - 1) / chunks;
+}
+
+/// The sum of g times the losses. x: (rows, width)
+Result compute(const Tensor& x, const Tensor& weight, const Tensor& bias, const Indices& targets, double g,
+               Wanted wanted, std::int64_t chunk) {
+  const std::int64_t rows = x.dim(0);
+  Result out;
+  Tensor losses = Tensor::uninitialized({rows}, x.dtype());
+  storage::PoolVector<Tensor> parts_of_x;
+  // Once even without rows: for the checks of linear, and for gradients of 0.
+  for (std::int64_t begin = 0; begin == 0 || begin < rows; begin += std::max<std::int64_t>(chunk, 1)) {
+    const std::int64_t end = std::min(begin + chunk, rows);
+    const Tensor inputs = slice(x, 0, begin, end);  // (chunk, width)
+    Tensor logits = linear(inputs, weight, bias);   // (chunk, classes), then their gradient
+    visit_dtype(x.dtype(), [&](auto tag) {
+      using T = decltype(tag);
+      const std::int64_t classes = logits.dim(1);
+      const std::int32_t* const ids = targets.data() + begin;
+      T* const to = losses.mutable_data<T>() + begin;
+      if (wanted.any()) {
+        kernels::cross_entropy_in_place(logits.mutable_data<T>(), ids, end - begin, classes,
+                                        static_cast<T>(g), to);
+      } else {
+        kernels::cross_entropy<T>(logits.data<T>(), ids, end - begin, classes, to, nullptr);
+      }
+    });
+    if (wanted.x) parts_of_x.push_back(matmul(logits, weight));
+    if (wanted.weight && begin == 0) out.weight = matmul(logits, inputs, {.transpose_a = true});
+    if (wanted.weight && begin > 0) add_matmul(out.weight, logits, inputs, {.transpose_a = true});
+    if (wanted.bias && begin == 0) out.bias = sum(logits, {0});
+    if (wanted.bias && begin > 0) add_to(out.bias, sum(logits, {0}));
+  }
+  if (wanted.x) out.x = parts_of_x.size() == 1 ? parts_of_x.front() : concat(parts_of_x, 0);
+  out.loss = sum(losses) * g;
+  return out;
+}
+
+/// Whether a gradient of x would be asked for.
+bool is_wanted(const Variable& x) {
+  return recording() && x.value().defined() && x.place().tape() != Place::constant;
+}
+
+}  // namespace
+
+Variable linear_cross_entropy(const Variable& x, const Variable& weight, const Variable& bias,
+                              const Indices& all_targets, const LinearCrossEntropyOptions& options,
+                              Where where) {
+  if (options.chunk_bytes < 1)
+    fail<ArgumentError>("linear_cross_entropy at {}: chunk_bytes of {}; at least 1", where.text(),
+                        options.chunk_bytes);
+  const CrossEntropyOptions end{.reduction = options.reduction, .ignore_index = options.ignore_index};
+  const bool fits = x.value().defined() && x.rank() > 0 && weight.value().defined() && weight.rank() == 2;
+  if (!fits || options.reduction == Reduction::none)
+    return cross_entropy(linear(x, weight, bias, where), all_targets, end, where);
+  check(x.shape().with(-1, weight.dim(0)), all_targets, end, where);
+  const Indices targets = counted(all_targets, options.ignore_index);
+  const auto count = std::count_if(targets.values().begin(), targets.values().end(),
+                                   [](std::int32_t target) { return target >= 0; });
+  if (options.reduction == Reduction::mean && count == 0) fail_no_targets(targets, where);
+
+  const double g = options.reduction == Reduction::mean ? 1 / static_cast<double>(count) : 1;
+  const std::int64_t rows = targets.size();
+  const Result made = located(where, [&] {
+    return compute(x.value().reshape({rows, x.dim(-1)}), weight.value(), bias.value(), targets, g,
+                   {is_wanted(x), is_wanted(weight), is_wanted(bias)},
+                   chunk_rows(rows, weight.dim(0), x.dtype(), options.chunk_bytes));
+  });
+  const auto fused = [made, shape = x.shape()](const Tensor& upstream, std::span<const bool> wanted,
+                                               std::span<Tensor> out) {
+    const double factor = upstream.item();
+    const auto scaled = [&](const Tensor& gradient) { return factor == 1 ? gradient : gradient * factor; };
+    if (wanted[0]) out[0] = scaled(made.x).reshape(shape);
+    if (wanted[1]) out[1] = scaled(made.weight);
+    if (wanted[2]) out[2] = scaled(made.bias);
+  };
+  const auto differentiable = [x, weight, bias, all_targets, end](const Variable& upstream) {
+    // Fresh nodes, so that the derivatives are partial even where one input depends on another.
+    std::vector<Variable> fresh{identity(x), identity(weight)};
+    if (bias.value().defined()) fresh.push_back(identity(bias));
+    const Variable loss = cross_entropy(
+        linear(fresh[0], fresh[1], bias.value().defined() ? fresh[2] : Variable()), all_targets, end);
+    std::vector<Variable> out = grad(loss * upstream, fresh);
+    out.resize(3);
+    return out;
+  };
+  return record({"linear_cross_entropy", where}, made.loss,
+                jointly({x, weight, bias}, fused, differentiable));
+}
+
+}  // namespace gradus

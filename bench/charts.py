@@ -47,14 +47,14 @@ def roofline(figures):
                   conditions(figures))
     x = Axis(*rounded(min(row["flops"] / row["bytes"] for row in points), points[-1]["flops"] / points[-1]["bytes"]),
              72, 610)
-    y = Axis(*rounded(min(row["speed"] for row in points), peak["ours"]), out.height - 64, 80)
-    grid(out, x, y, "floating-point operations a byte", "GFLOP/s")
-    roof(out, x, y, peak["ours"], triad["ours"])
-
+    highest = max(peak["ours"], *(row["speed"] for row in points))
+    y = Axis(rounded(min(row["speed"] for row in points), 1)[0], 1.25 * highest, out.height - 64, 80)
+    grid(out, x, y, "floating-point operations a byte", "GFLOP/s", y_ticks=y.ticks((1, 1.5, 2, 3, 5, 7)))
     places = [(x(row["flops"] / row["bytes"]), y(row["speed"])) for row in points]
     labels, colours = Labels(out, places), {kind: colour for kind, _, colour in KINDS}
-    for number, (row, (at_x, at_y)) in enumerate(zip(points, places), 1):
-        out.dot(at_x, at_y, colours[kind_of(row["name"])], f"{row['name']}: {plain(row['speed'])} GFLOP/s")
+    roof(out, x, y, peak["ours"], triad["ours"], labels)
+    for row, at in zip(points, places):
+        out.dot(*at, colours[kind_of(row["name"])], f"{row['name']}: {plain(row['speed'])} GFLOP/s")
     for number, (row, at) in enumerate(zip(points, places), 1):
         labels.put(*at, str(number), colours[kind_of(row["name"])])
 
@@ -77,15 +77,20 @@ def roofline(figures):
     return out
 
 
-def roof(out, x, y, peak, triad):
-    """The memory's slope and the processor's ceiling."""
+def roof(out, x, y, peak, triad, labels):
+    """The memory's slope and the processor's ceiling, which labels keep off."""
     ridge = peak / triad
     begin = max(x.low, y.low / triad)
     out.path([(x(begin), y(begin * triad)), (x(ridge), y(peak)), (x.end, y(peak))], INK, 1.6)
-    out.text(x.end - 4, y(peak) - 7, f"multiply-adds {plain(peak)} GFLOP/s", 11, INK, "end")
-    # Along the slope, below it.
-    near = max(begin * 1.15, (begin * ridge)**0.5 * 0.6)
-    out.text(x(near) + 10, y(near * triad) + 12, f"triad {plain(triad)} GB/s", 11, INK)
+    said = f"multiply-adds {plain(peak)} GFLOP/s"
+    out.text(x(ridge), y(peak) - 15, said, 11, INK)
+    labels.keep_off(x(ridge), y(peak) - 26, x(ridge) + 6.6 * len(said), y(peak))
+    labels.keep_off(x(ridge), y(peak) - 1, x.end, y(peak) + 1)
+    # Right of the slope's middle.
+    middle = (begin * ridge)**0.5
+    said = f"triad {plain(triad)} GB/s"
+    out.text(x(middle) + 12, y(middle * triad) + 12, said, 11, INK)
+    labels.keep_off(x(middle) + 8, y(middle * triad), x(middle) + 12 + 6.6 * len(said), y(middle * triad) + 16)
 
 
 def grid(out, x, y, x_name, y_name, x_ticks=None, y_ticks=None):
@@ -106,9 +111,10 @@ def grid(out, x, y, x_name, y_name, x_ticks=None, y_ticks=None):
 MODELS = [("train", "training, tokens a second"), ("generate", "generating, tokens a second"),
           ("memory", "memory of a training"), ("layers", "layers, forward and backward"),
           ("optimizer", "clipping and optimizer's step")]
-OPS = [("gemm", "products of matrices, all cores, beside the fastest library"), ("elementwise", "elementwise, one core"),
-       ("reduction", "reductions past the cache, one core"), ("softmax", "softmax, one core"),
-       ("transforms", "derivatives of functions, one core"), ("tape", "small ops, one core")]
+OPS = [("gemm", "products of matrices, all cores, beside the fastest library"),
+       ("elementwise", "elementwise, one core"), ("reduction", "reductions past the cache, one core"),
+       ("softmax", "softmax, one core"),
+       ("transforms", "derivatives of functions, one core"), ("tape", "small ops, and compiling a program")]
 
 
 def compared(figures, group):
@@ -119,36 +125,39 @@ def compared(figures, group):
     return [row for row in rows if not row["rival"].startswith(("triad", "op by op")) and "_cost" not in row["name"]]
 
 
-def ratios(figures, title, groups):
+def ratios(figures, title, subtitle, groups):
     """How many times ahead, as bars from 1 to either side."""
     chosen = [(said, group, compared(figures, group)) for group, said in groups]
     chosen = [one for one in chosen if one[2]]
     if not chosen:
         return None
     every = [row["ratio"] for _, _, rows in chosen for row in rows]
-    out = Drawing(820, 112 + sum(34 + 18 * len(rows) for _, _, rows in chosen), title,
-                  f"Times as fast (of memory: times less) as the rival; right of 1 Gradus is ahead. {conditions(figures)}")
-    low, high = rounded(min(min(every), 0.7), max(max(every), 1.5))
-    x, bottom = Axis(low, high, 300, 640), out.height - 34
-    for tick in x.ticks():
-        out.line(x(tick), 72, x(tick), bottom)
-        out.text(x(tick), bottom + 18, f"{tick:g}", 11, FAINT, "middle")
+    out = Drawing(820, 104 + sum(42 + 18 * len(rows) for _, _, rows in chosen), title,
+                  f"{subtitle}; right of 1 Gradus is ahead. {conditions(figures)}")
+    x = Axis(*rounded(min(min(every), 0.7), max(max(every), 1.5)), 300, 640)
     at = 88
     for said, group, rows in chosen:
         out.text(24, at + 4, said, 12, INK, weight=600)
-        at += 20
+        at += 22
+        for tick in x.ticks():
+            out.line(x(tick), at - 9, x(tick), at + 18 * len(rows) - 9)
         for row in rows:
-            ratio, begin = row["ratio"], x(1)
-            name = row["name"][len(group) + 1:].replace(f".{figures['cores']}threads", "")
-            out.text(288, at + 4, name, 11, INK, "end")
-            out.bar(min(begin, x(ratio)), at - 6, max(1.0, abs(x(ratio) - begin)), 12, OURS if ratio >= 1 else BEHIND,
-                    f"{row['name']}: {ratio:.2f}")
-            out.text(max(begin, x(ratio)) + 6, at + 4, f"{ratio:.2f}", 11, INK)
-            out.text(804, at + 4, row["rival"], 10, FAINT, "end")
+            ratio_bar(out, x, at, group, row, f".{figures['cores']}threads")
             at += 18
-        at += 14
-    out.line(x(1), 72, x(1), bottom, INK, 1.2)
+        out.line(x(1), at - 18 * len(rows) - 9, x(1), at - 9, INK, 1.2)
+        at += 20
+    for tick in x.ticks():
+        out.text(x(tick), at - 14, f"{tick:g}", 11, FAINT, "middle")
     return out
+
+
+def ratio_bar(out, x, at, group, row, suffix):
+    ratio, begin = row["ratio"], x(1)
+    out.text(288, at + 4, row["name"][len(group) + 1:].replace(suffix, ""), 11, INK, "end")
+    out.bar(min(begin, x(ratio)), at - 6, max(1.0, abs(x(ratio) - begin)), 12, OURS if ratio >= 1 else BEHIND,
+            f"{row['name']}: {ratio:.2f}")
+    out.text(max(begin, x(ratio)) + 6, at + 4, f"{ratio:.2f}", 11, INK)
+    out.text(800, at + 4, row["rival"], 10, FAINT, "end")
 
 
 # -- Cost against size ----------------------------------------------------------------------------------------
@@ -166,10 +175,10 @@ def cost(figures):
         return None
     out = Drawing(60 + 450 * len(panels), 470, "Cost against size: training an LSTM, a token",
                   f"One layer, 1,000 words, forward, backward, clipping and SGD. {conditions(figures)}")
-    rival = next((row["rival"].split(",")[0] for row in rows.values() if row["name"].startswith("cost.") and row["rival"]),
-                 None)
+    rows = [row for _, found in panels for _, row in found]
+    rival = next((row["rival"].split(",")[0] for row in rows if row["rival"]), None)
     legend(out, [("Gradus", OURS, None), (rival, RIVAL, None), ("the multiply-adds at the machine's peak", INK, "5 4")])
-    every = [value for _, found in panels for _, row in found for value in [row["ours"], row["theirs"], ideal(row)] if value]
+    every = [value for row in rows for value in [row["ours"], row["theirs"], ideal(row)] if value]
     low, high = rounded(min(every), max(every))
     for i, (name, found) in enumerate(panels):
         sizes = [size for size, _ in found]
@@ -203,8 +212,9 @@ def legend(out, entries):
 
 CHARTS = {
     "roofline": roofline,
-    "ratios_models": lambda figures: ratios(figures, "Language models: Gradus beside PyTorch", MODELS),
-    "ratios_ops": lambda figures: ratios(figures, "Ops: Gradus beside other libraries", OPS),
+    "ratios_models": lambda figures: ratios(figures, "Language models: Gradus beside PyTorch",
+                                            "Times as fast, or of memory times less", MODELS),
+    "ratios_ops": lambda figures: ratios(figures, "Ops: Gradus beside other libraries", "Times as fast", OPS),
     "cost": cost,
 }
 

@@ -20,10 +20,10 @@ PHASES = {
 MEANING = {
     "gemm": "products of matrices, with the packing of their sides",
     "gates": "the recurrent layers' arithmetic between the products",
-    "softmax": "the softmax and the loss, and their gradient",
+    "softmax": "the softmax and the loss, their gradient, and the bias before them",
     "embedding": "gathering the embeddings and scattering their gradient",
     "optimizer": "clipping, and the optimizer's step",
-    "other": "the head's bias and its gradient, the tape, memory",
+    "other": "the tape, memory, other sums",
     "waiting": "of all of these: waiting for the other threads",
 }
 

@@ -27,7 +27,7 @@ def cpu_name():
 
 def wanted(names, asked):
     """True when a job with these rows is asked for, by its group or by how a row's name begins."""
-    return any(name == one or name.startswith(one + ".") for name in names for one in asked)
+    return any(name.split(".")[0] == one or ("." in one and name.startswith(one)) for name in names for one in asked)
 
 
 def measured(asked, run, said):

@@ -87,6 +87,9 @@ class Labels:
         self.drawing, self.size = drawing, size
         self.taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in points]
 
+    def keep_off(self, left, top, right, bottom):
+        self.taken.append((left, top, right, bottom))
+
     def put(self, x, y, text, fill=INK):
         width, height = 0.6 * self.size * len(text), self.size
         places = []

@@ -41,9 +41,11 @@ def measured(asked, run, said):
         for names, job in jobs(run):
             if not wanted(names, asked):
                 continue
-            for row in job():
-                yield row
-                dropped, disturbed = dropped + row.get("dropped", 0), disturbed + row.get("disturbed", 0)
+            rows = job()
+            yield from rows
+            # The rows of a job come from the same rounds, or from few.
+            dropped += max(row.get("dropped", 0) for row in rows)
+            disturbed += max(row.get("disturbed", 0) for row in rows)
         if dropped or disturbed:
             said(f"  {group}: {dropped} disturbed rounds dropped, {disturbed} kept")
 

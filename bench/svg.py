@@ -84,7 +84,7 @@ class Labels:
     """Short texts beside points, each where it meets no point and no other text."""
 
     def __init__(self, drawing, points, size=10):
-        self.drawing, self.size = drawing, size
+        self.drawing, self.size, self.points = drawing, size, points
         self.taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in points]
 
     def keep_off(self, left, top, right, bottom):
@@ -98,10 +98,20 @@ class Labels:
                 at_x, at_y = x + away * math.cos(math.radians(turn)), y + away * math.sin(math.radians(turn))
                 left = at_x - width * (0.5 - 0.5 * math.cos(math.radians(turn)))
                 places.append((left, at_y - height / 2, left + width, at_y + height / 2))
-        box = min(places, key=self.overlap)  # the first of equals
+        # The first of equals; among those that are free, one that no other point is near.
+        box = min(places, key=lambda box: (round(self.overlap(box)), self.strangers(box, x, y)))
         self.taken.append(box)
+        middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+        if math.dist(middle, (x, y)) > 17:
+            self.drawing.line(*middle, x, y, RULE)
         self.drawing.text((box[0] + box[2]) / 2, box[3] - 1.5, text, self.size, fill, "middle")
 
     def overlap(self, box):
         return sum(max(0, min(box[2], other[2]) - max(box[0], other[0])) *
                    max(0, min(box[3], other[3]) - max(box[1], other[1])) for other in self.taken)
+
+    def strangers(self, box, x, y):
+        """How many other points are as near as the label's own."""
+        at_x, at_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+        own = math.hypot(at_x - x, at_y - y)
+        return sum(math.hypot(at_x - one[0], at_y - one[1]) <= own for one in self.points if one != (x, y))

@@ -12,13 +12,15 @@ def number(value):
 def cells(row):
     """The texts of a row, as in WIDTHS."""
     theirs, ratio, speed, share = (row.get(key) for key in ["theirs", "ratio", "speed", "share"])
+    if speed is not None:
+        # Not twice what already stands as ours.
+        speed = None if row["unit"] == row["speed_unit"] else f"{number(speed)} {row['speed_unit']}"
     dropped = "" if row.get("dropped") is None else str(row["dropped"])
     if row.get("disturbed"):
         dropped += f" ({row['disturbed']} kept)"
     return [row["name"], row["unit"], number(row["ours"]), "" if theirs is None else row["rival"],
             "" if theirs is None else number(theirs), "" if ratio is None else f"{ratio:.2f}",
-            "" if speed is None else f"{number(speed)} {row['speed_unit']}", "" if share is None else f"{share:.0%}",
-            dropped]
+            speed or "", "" if share is None else f"{share:.0%}", dropped]
 
 
 def padded(texts):

@@ -10,7 +10,6 @@
 #include "autograd/ops/cross_entropy.hpp"
 #include "autograd/tape.hpp"
 #include "models/networks.hpp"
-#include "optim/clip.hpp"
 #include "optim/sgd.hpp"
 
 using namespace gradus;
@@ -51,9 +50,7 @@ struct Training {
   void step() {
     Tape tape;
     auto [loss, next] = network.loss(x, y, network.start(size.batch));
-    Gradients gradients = tape.backward(loss);
-    optim::clip_norm(gradients, 0.25);
-    optimizer.step(network, gradients);
+    optimizer.step(network, tape.backward(loss), {.clip_norm = 0.25});
   }
 };
 

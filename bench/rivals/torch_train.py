@@ -1,20 +1,12 @@
-"""PyTorch's side of bench/train.cpp: answers each line `NAME SECONDS` on stdin with tokens a second on stdout.
-
-Needs python3-torch, and libopenblas0-openmp on LD_LIBRARY_PATH: with the pthread OpenBLAS its two pools of
-threads fight each other.
-"""
-import statistics
+"""PyTorch's side of bench/train.cpp and bench/generate.cpp: functions of a name such as medium-lstm that return
+what is to be timed."""
+import os
 import sys
-import time
 
 import torch
 
-#         vocabulary, width, hidden, layers, batch, steps
-SIZES = {
-    "char": (96, 128, 256, 1, 32, 64),
-    "small": (10_000, 200, 200, 2, 20, 20),
-    "medium": (10_000, 650, 650, 2, 20, 35),
-}
+sys.path.insert(1, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from sizes import SIZES  # noqa: E402
 
 
 class Model(torch.nn.Module):
@@ -29,15 +21,19 @@ class Model(torch.nn.Module):
         return self.head(h).flatten(0, 1)
 
 
-def prepared(name):
-    """A function that makes one training step, and the tokens of it."""
+def model_of(name):
     size, kind = name.split("-")
-    vocab, width, hidden, layers, batch, steps = SIZES[size]
+    size = SIZES[size]
     torch.manual_seed(1)
-    model = Model(vocab, width, hidden, layers, kind)
+    return size, Model(size.vocab, size.width, size.hidden, size.layers, kind)
+
+
+def training(name):
+    """One training step."""
+    size, model = model_of(name)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    x = torch.randint(vocab, (steps, batch))
-    y = torch.randint(vocab, (steps * batch,))
+    x = torch.randint(size.vocab, (size.steps, size.batch))
+    y = torch.randint(size.vocab, (size.tokens,))
 
     def step():
         optimizer.zero_grad()
@@ -45,24 +41,22 @@ def prepared(name):
         torch.nn.utils.clip_grad_norm_(model.parameters(), 0.25)
         optimizer.step()
 
-    return step, batch * steps
+    return step
 
 
 def generating(name):
-    """A function that reads one token, and 1."""
-    size, kind = name.split("-")
-    vocab, width, hidden, layers, _, _ = SIZES[size]
-    torch.manual_seed(1)
-    model = Model(vocab, width, hidden, layers, kind).eval()
+    """Reading one token."""
+    size, model = model_of(name)
+    model.eval()
     state, token = [None], [0]
 
     @torch.no_grad()
     def step():
         h, state[0] = model.recurrent(model.embed(torch.tensor([[token[0]]])), state[0])
-        token[0] = (token[0] + 1) % vocab
+        token[0] = (token[0] + 1) % size.vocab
         return torch.log_softmax(model.head(h), -1)
 
-    return step, 1
+    return step
 
 
 def status(name):
@@ -74,32 +68,7 @@ def status(name):
 def peak_memory(name):
     """The peak of the process's memory over a few steps, less its size before the model is built, in MB."""
     before = status("VmRSS")
-    step, _ = prepared(name)
+    step = training(name)
     for _ in range(4):
         step()
     return status("VmHWM") - before
-
-
-def main():
-    torch.set_num_threads(int(sys.argv[1]))
-    if sys.argv[2:3] == ["--memory"]:
-        print(peak_memory(sys.argv[3]))
-        return
-    models = {}
-    print("ready", torch.__version__, flush=True)
-    for line in sys.stdin:
-        name, seconds = line.split()
-        if name not in models:
-            models.clear()  # one at a time in memory
-            models[name] = generating(name[9:]) if name.startswith("generate.") else prepared(name)
-            models[name][0]()
-        step, tokens = models[name]
-        times = []
-        while sum(times) < float(seconds) or len(times) < 3:
-            start = time.perf_counter()
-            step()
-            times.append(time.perf_counter() - start)
-        print(tokens / statistics.median(times), flush=True)
-
-
-main()

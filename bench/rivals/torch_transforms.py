@@ -1,16 +1,10 @@
-"""PyTorch's side of bench/transforms.cpp: answers each line `NAME SECONDS` on stdin with the seconds of one call.
+"""PyTorch's side of bench/transforms.cpp: functions that return what is to be timed.
 
 Where PyTorch has several ways (jacobians and hessians by a loop or by vmap), the fastest is taken.
 """
-import statistics
-import sys
-import time
-import warnings
-
 import torch
 from torch.autograd import functional
-
-warnings.filterwarnings("ignore")
+from torch_ops import fastest
 
 
 def mlp():
@@ -41,24 +35,6 @@ def hvp(model):
         return torch.autograd.grad(gradients, parameters, vs)
 
     return product
-
-
-def seconds_of(f):
-    start = time.perf_counter()
-    f()
-    return time.perf_counter() - start
-
-
-def fastest(ways):
-    """The fastest of several ways that work."""
-    times = []
-    for way in ways:
-        try:
-            way()
-            times.append((seconds_of(way), way))
-        except RuntimeError:
-            pass
-    return min(times, key=lambda pair: pair[0])[1]
 
 
 def hessian():
@@ -123,19 +99,5 @@ PREPARE = {
 }
 
 
-def main():
-    torch.set_num_threads(int(sys.argv[1]))
-    prepared = {}
-    print("ready", torch.__version__, flush=True)
-    for line in sys.stdin:
-        name, seconds = line.split()
-        if name not in prepared:
-            prepared[name] = PREPARE[name]()
-            prepared[name]()
-        times = []
-        while sum(times) < float(seconds) or len(times) < 3:
-            times.append(seconds_of(prepared[name]))
-        print(statistics.median(times), flush=True)
-
-
-main()
+def prepare(name):
+    return PREPARE[name]()

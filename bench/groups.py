@@ -1,0 +1,370 @@
+"""The groups of rows. Each is a function of the run, a generator of jobs: the names of a job's rows, and a
+function that measures them and returns the rows. A job is done before the next is asked for."""
+import glob
+import os
+import subprocess
+import time
+from functools import partial
+
+import phases
+import sizes
+from measure import BIN, CORES, ROOT, SCALE, fma, name_of, ours, program, row, triad
+from sizes import SIZES
+
+THREADS = sorted({1, CORES})
+KINDS = ["lstm", "gru", "rnn"]
+
+
+def peak(run):
+    for bound, unit in [(fma, "GFLOP/s"), (triad, "GB/s")]:
+        for threads in THREADS:
+            at = bound(threads)
+            one = {"fma": "peak.fma_one_thread", "triad": "peak.triad"}[at[0]]
+            name = one if threads == 1 else f"peak.{at[0]}_{threads}_threads"
+            yield [name], lambda: [row(name, unit, max(run.probe.look([at])[at] for _ in range(run.count)))]
+
+
+def against_torch(run, name, unit, mine, asked, seconds, threads, figure, **more):
+    """A row beside PyTorch with the better number of threads. `figure` makes of seconds a figure in the unit."""
+    torch = run.rivals.torch()
+    if torch is None:
+        return run.compare(name, unit, mine, **more)
+    count = torch.best_threads(asked, threads)
+    return run.compare(name, unit, mine, torch.label(count), lambda: figure(torch.ask(asked, seconds, count)),
+                       rival_threads=count, **more)
+
+
+def timed(run, name, unit, program_name, benchmark, asked, seconds, threads, **more):
+    """A row of seconds of a call, ours and PyTorch's."""
+    seconds, scale = run.seconds(seconds), SCALE[unit]
+    return against_torch(run, name, unit, lambda: scale * ours(program_name, benchmark, seconds, threads), asked,
+                         seconds, threads or 1, lambda s: scale * s, **more)
+
+
+# -- The tape -------------------------------------------------------------------------------------------------
+
+def beside_libtorch(run, benchmark, unit):
+    rival, seconds, scale = run.rivals.libtorch(), run.seconds(0.3), SCALE[unit]
+    theirs = rival and (lambda: scale * rival.ask(benchmark, seconds))
+    return [run.compare("tape." + benchmark, unit, lambda: scale * ours("tape", benchmark, seconds),
+                        rival and f"{rival.name} {rival.version}", theirs, bound=fma(1))]
+
+
+def allocations(run):
+    """What a training step takes from the heap: a count, so once is enough."""
+    name, rival = "tiny_net_allocations", run.rivals.libtorch()
+    mine, theirs = ours("tape", name, 0.1), rival.ask(name, 0) if rival else None
+    ratio = theirs / mine if theirs is not None and mine else None
+    return [row("tape." + name, "a step", mine, rival and f"{rival.name} {rival.version}", theirs, ratio)]
+
+
+def compile_seconds(source, flags):
+    """Seconds of compiling one file at -O2, without a compiler cache."""
+    start = time.monotonic()
+    subprocess.run(["g++", "-std=c++20", "-O2", *flags, "-c", os.path.join(ROOT, "bench", source), "-o", "/dev/null"],
+                   check=True)
+    return time.monotonic() - start
+
+
+def compile_user_program(run):
+    """What a user waits for: compiling a small training program."""
+    torch = next(iter(glob.glob("/usr/include/torch/csrc/api/include")), None)
+    theirs = torch and (lambda: compile_seconds("rivals/libtorch_train_small.cpp", ["-w", "-I" + torch]))
+    return [run.compare("tape.compile_user_program", "s",
+                        lambda: compile_seconds("user/train_small.cpp", ["-I" + ROOT]), torch and "libtorch", theirs,
+                        bound=fma(1))]
+
+
+def tape(run):
+    yield ["tape.scalar_op"], partial(beside_libtorch, run, "scalar_op", "ns")
+    yield ["tape.tiny_net_step"], partial(beside_libtorch, run, "tiny_net_step", "us")
+    yield ["tape.tiny_net_allocations"], partial(allocations, run)
+    yield ["tape.compile_user_program"], partial(compile_user_program, run)
+    yield ["tape.size_user_program"], lambda: [
+        row("tape.size_user_program", "MB", os.path.getsize(os.path.join(BIN, "bench_user_program")) / 1e6)]
+
+
+# -- Elementwise functions, reductions, softmax ---------------------------------------------------------------
+
+def traced(run, benchmark):
+    """A function given to `elementwise`, beside the same op by op."""
+    seconds = run.seconds(0.2)
+    return [run.compare("elementwise." + benchmark, "ns", lambda: 1e9 * ours("elementwise", benchmark, seconds),
+                        "op by op", lambda: 1e9 * ours("elementwise", benchmark + "_by_ops", seconds))]
+
+
+def traced_bandwidth(run):
+    seconds = run.seconds(0.5)
+    return [run.compare("elementwise.multiply_add_bandwidth", "GB/s",
+                        lambda: ours("elementwise", "multiply_add_bandwidth", seconds), "triad, 1 thread",
+                        lambda: ours("peak", "triad/1", seconds), bound=triad(1), speed=lambda gbs: gbs)]
+
+
+CACHED, UNCACHED = 16_384, 8192 * 4096  # elements, as in bench/tensor_ops.cpp
+
+
+def function(run, benchmark, elements):
+    """Nanoseconds an element on one core. Past the cache 8 bytes must move for each."""
+    seconds = run.seconds(0.2)
+    bound = {"bound": fma(1)}
+    if elements == UNCACHED:
+        bound = {"bound": triad(1), "speed": lambda ns: 8 / ns}
+    return [against_torch(run, "elementwise." + benchmark, "ns",
+                          lambda: 1e9 / elements * ours("tensor_ops", benchmark, seconds, 1),
+                          "tensor_ops." + benchmark, seconds, 1, lambda s: 1e9 / elements * s, **bound)]
+
+
+def bandwidth(run, group, benchmark, arrays):
+    """GB/s on one core past the cache, of the bytes that must move: `arrays` of 128 MiB."""
+    seconds, gigabytes = run.seconds(0.2), 4e-9 * UNCACHED * arrays
+    return [against_torch(run, f"{group}.{benchmark}", "GB/s",
+                          lambda: gigabytes / ours("tensor_ops", benchmark, seconds, 1), "tensor_ops." + benchmark,
+                          seconds, 1, lambda s: gigabytes / s, bound=triad(1), speed=lambda gbs: gbs)]
+
+
+def elementwise(run):
+    for name in ["tanh", "sigmoid", "exp"]:
+        yield [f"elementwise.{name}"], partial(function, run, name, CACHED)
+        yield [f"elementwise.{name}_past_cache"], partial(function, run, name + "_past_cache", UNCACHED)
+    for name, arrays in [("add_past_cache", 3), ("copy_past_cache", 2)]:
+        yield [f"elementwise.{name}"], partial(bandwidth, run, "elementwise", name, arrays)
+    for name in ["gelu_tanh", "multiply_add", "tanh_sigmoid"]:
+        for size in [1_000, 1_000_000, 50_000_000]:
+            yield [f"elementwise.{name}_{size}"], partial(traced, run, f"{name}_{size}")
+    yield ["elementwise.multiply_add_bandwidth"], partial(traced_bandwidth, run)
+
+
+def reduction(run):
+    for name in ["sum", "max", "sum_rows", "sum_columns"]:
+        yield ["reduction." + name], partial(bandwidth, run, "reduction", name, 1)
+
+
+def softmax_row(run):
+    """In the time of a copy of as much, 700 rows of 10,000, on one core."""
+    torch, seconds = run.rivals.torch(), run.seconds(0.2)
+    name = "log_softmax_10000"
+
+    def measure():
+        copy = ours("tensor_ops", "copy_700x10000", seconds, 1)
+        return (ours("tensor_ops", name, seconds, 1) / copy,
+                torch.ask("tensor_ops." + name, seconds, 1) / copy if torch else None)
+
+    rounds = run.rounds([triad(1), fma(1)], measure)
+    mine = rounds.median(lambda a, _: a)
+    more = {"threads": 1, "dropped": rounds.dropped, "disturbed": rounds.disturbed}
+    if torch is None:
+        return [row("softmax." + name, "copies", mine, **more)]
+    return [row("softmax." + name, "copies", mine, torch.label(1), rounds.median(lambda _, b: b),
+                rounds.median(lambda a, b: b / a), **more)]
+
+
+def softmax(run):
+    yield ["softmax.log_softmax_10000"], partial(softmax_row, run)
+
+
+# -- Products of matrices -------------------------------------------------------------------------------------
+
+TRANSPOSES = ["nn.", "nt.", "tn.", "tt."]
+GEMM_SHAPES = ([f"{n}x{n}x{n}" for n in [16, 64, 256, 512, 1024, 2048]] +
+               [transpose + "700x650x10000" for transpose in TRANSPOSES] + ["nn.10000x650x700"] +
+               ["packed." + shape for shape in ["20x200x800", "20x800x200", "32x256x1024", "32x1024x256",
+                                                "20x650x2600", "20x2600x650"]])
+
+
+def gemm_rows(run, shape, threads, name):
+    mine, libraries, seconds = run.rivals.our_gemm(threads), run.rivals.blas(threads), run.seconds(0.1)
+    bound = fma(threads)
+    rounds = run.rounds([bound], lambda: [one.ask(shape, seconds) for one in [mine, *libraries]])
+    speed, best = rounds.median(lambda *all: all[0]), run.probe.best[bound]
+    m, n, k = map(int, shape.rsplit(".", 1)[-1].split("x"))
+    more = {"threads": threads, "dropped": rounds.dropped, "disturbed": rounds.disturbed, "speed": speed,
+            "speed_unit": "GFLOP/s", "bound": name_of(bound), "peak": best, "share": speed / best,
+            "flops": 2 * m * n * k, "bytes": 4 * (m * k + k * n + m * n)}
+    if not libraries:
+        return [row(name, "GFLOP/s", speed, **more)]
+    return [row(name, "GFLOP/s", speed, library.name, rounds.median(lambda *all: all[i]),
+                rounds.median(lambda *all: all[0] / all[i]), **more) for i, library in enumerate(libraries, 1)]
+
+
+def gemm(run):
+    """Products of matrices, m by n over k, with one thread and with all; several rivals a row.
+
+    In rows named packed our right side was laid out before, as a recurrent layer does once a sequence; the rivals
+    have no such call, and lay it out each time.
+    """
+    for threads in THREADS:
+        for shape in GEMM_SHAPES:
+            name = f"gemm.{shape}" + (f".{threads}threads" if threads > 1 else "")
+            yield [name], partial(gemm_rows, run, shape, threads, name)
+
+
+# -- Language models ------------------------------------------------------------------------------------------
+
+def train_row(run, benchmark, threads, name):
+    size, kind = SIZES[benchmark.split("-")[0]], benchmark.split("-")[1]
+    flops, seconds = sizes.train_flops(size, kind), run.seconds(1.0)
+    return [against_torch(run, name, "tokens/s", lambda: ours("train", benchmark, seconds, threads),
+                          "train." + benchmark, seconds, threads, lambda s: size.tokens / s, bound=fma(threads),
+                          speed=lambda rate: rate * flops / size.tokens / 1e9, flops=flops,
+                          bytes=sizes.train_bytes(size, kind))]
+
+
+TRAINED = [f"{size}-{kind}" for size in ["char", "small", "medium"] for kind in KINDS] + ["large-lstm"]
+
+
+def train(run):
+    for benchmark in TRAINED:
+        name = "train." + benchmark
+        yield [name], partial(train_row, run, benchmark, CORES, name)
+        if benchmark in ("char-lstm", "small-lstm", "medium-lstm") and CORES > 1:
+            yield [name + ".1thread"], partial(train_row, run, benchmark, 1, name + ".1thread")
+
+
+def scaling_row(run, hidden, benchmark):
+    """All threads against one."""
+    size, seconds = SIZES[benchmark.split("-")[0]], run.seconds(0.3 if hidden < 650 else 1.0)
+    flops = sizes.train_flops(size, "lstm")
+    return [run.compare(f"scaling.{hidden}", "tokens/s", lambda: ours("train", benchmark, seconds, CORES), "1 thread",
+                        lambda: ours("train", benchmark, seconds, 1), bound=fma(CORES), rival_threads=1,
+                        speed=lambda rate: rate * flops / size.tokens / 1e9)]
+
+
+def scaling(run):
+    """An LSTM over 1000 words of this width, and train.medium-lstm."""
+    for hidden in [16, 32, 64, 128, 256]:
+        yield [f"scaling.{hidden}"], partial(scaling_row, run, hidden, f"h{hidden}-lstm")
+    yield ["scaling.650"], partial(scaling_row, run, 650, "medium-lstm")
+
+
+def cost_row(run, name, benchmark):
+    """Microseconds a token of training, and what they would be at the peak."""
+    size, seconds = SIZES[benchmark.split("-")[0]], run.seconds(0.3)
+    flops = sizes.train_flops(size, "lstm") / size.tokens
+    return [against_torch(run, name, "us", lambda: 1e6 / ours("train", benchmark, seconds, CORES),
+                          "train." + benchmark, seconds, CORES, lambda s: 1e6 * s / size.tokens, bound=fma(CORES),
+                          speed=lambda us: flops / us / 1e3, flops=flops)]
+
+
+def cost(run):
+    for hidden in sizes.HIDDEN[2:]:
+        yield [f"cost.hidden-{hidden}"], partial(cost_row, run, f"cost.hidden-{hidden}", f"h{hidden}-lstm")
+    for steps in sizes.STEPS:
+        yield [f"cost.steps-{steps}"], partial(cost_row, run, f"cost.steps-{steps}", f"t{steps}-lstm")
+
+
+def memory_row(run, benchmark):
+    """The peak of a training's memory, each in a process of its own: counted, so once is enough."""
+    mine = float(subprocess.run([program("train"), "--memory", benchmark], stdout=subprocess.PIPE, check=True).stdout)
+    torch, name = run.rivals.torch(), "memory." + benchmark
+    if torch is None:
+        return [row(name, "MB", mine)]
+    theirs = torch.memory(benchmark, CORES)
+    return [row(name, "MB", mine, torch.label(CORES), theirs, theirs / mine)]
+
+
+def memory(run):
+    for benchmark in TRAINED:
+        yield ["memory." + benchmark], partial(memory_row, run, benchmark)
+
+
+def generate_rows(run, benchmark):
+    """One token after another, and which share of the memory's bandwidth that is."""
+    seconds = run.seconds(0.5)
+    megabytes = ours("generate", benchmark + "-bytes") / 1e6
+    name = "generate." + benchmark
+    tokens = against_torch(run, name, "tokens/s", lambda: ours("generate", benchmark, seconds), name, seconds, CORES,
+                           lambda s: 1 / s, bound=triad(CORES), speed=lambda rate: rate * megabytes / 1e3)
+    # The weights that a token reads, as a row of its own.
+    more = {key: tokens[key] for key in ["threads", "dropped", "disturbed", "bound", "share", "speed", "speed_unit"]}
+    return [tokens, row(name + "-bandwidth", "GB/s", tokens["speed"], tokens["bound"], tokens["peak"],
+                        tokens["share"], **more)]
+
+
+def generate(run):
+    name = "generate.medium-lstm"
+    yield [name, name + "-bandwidth"], partial(generate_rows, run, "medium-lstm")
+
+
+# -- Derivatives, layers, optimizers --------------------------------------------------------------------------
+
+def transform_row(run, benchmark, unit):
+    return timed(run, "transforms." + benchmark, unit, "transforms", benchmark, "transforms." + benchmark, 0.3, None,
+                 bound=fma(1))
+
+
+def hessian_products(run, model):
+    """A gradient, a product with the hessian, and that as a multiple of the gradient."""
+    gradient, product = transform_row(run, f"gradient_{model}", "us"), transform_row(run, f"hvp_{model}", "us")
+    mine, theirs = (product[side] / gradient[side] if product[side] else None for side in ["ours", "theirs"])
+    return [gradient, product, row(f"transforms.hvp_{model}_cost", "gradients", mine, product["rival"], theirs,
+                                   theirs and theirs / mine)]
+
+
+def transforms(run):
+    for model in ["mlp", "lstm"]:
+        names = [f"transforms.{row}" for row in [f"gradient_{model}", f"hvp_{model}", f"hvp_{model}_cost"]]
+        yield names, partial(hessian_products, run, model)
+    for benchmark in ["hessian", "jacobian", "descent", "nested"]:
+        yield ["transforms." + benchmark], lambda: [transform_row(run, benchmark, "ms")]
+
+
+def layers(run):
+    """Forward and backward alone: 650 wide, batch 20, 35 steps; linear is 650 to 10,000."""
+    for kind in KINDS + ["linear", "embedding"]:
+        more = {"bound": fma(CORES)}
+        flops = 6 * 700 * 650 * 10_000 if kind == "linear" else None
+        flops = sizes.layer_flops(kind, 650, 650, 700) if kind in KINDS else flops
+        if flops:
+            more.update(flops=flops, speed=partial(lambda flops, ms: flops / ms / 1e6, flops))
+        yield ["layers." + kind], lambda: [timed(run, "layers." + kind, "ms", "layers", kind, "layers." + kind, 0.5,
+                                                 CORES, **more)]
+
+
+# Bytes a parameter that must move, as bench/optimizer.cpp counts: the gradient read twice, the parameter and what
+# the rule keeps read and written.
+OPTIMIZERS = {"sgd": 16, "sgd_momentum": 24, "adamw": 32}
+
+
+def optimizer_row(run, benchmark, threads, name):
+    """Clipping and one step over ten million parameters."""
+    seconds, parameters = run.seconds(0.3), 1e7
+    argument = f"{benchmark}/{1 if threads == 1 else 0}"
+    return [against_torch(run, name, "ns", lambda: 1e9 * ours("optimizer", argument, seconds, None,
+                                                              "seconds/parameter"),
+                          "optimizer." + benchmark, seconds, threads, lambda s: 1e9 / parameters * s,
+                          bound=triad(threads), speed=lambda ns: OPTIMIZERS[benchmark] / ns)]
+
+
+def optimizer(run):
+    if not os.path.exists(program("optimizer")):
+        return
+    for benchmark in OPTIMIZERS:
+        for threads in THREADS:
+            name = f"optimizer.{benchmark}" + ("" if threads == CORES else f".{threads}thread")
+            yield [name], partial(optimizer_row, run, benchmark, threads, name)
+
+
+def profile_rows(run, benchmark):
+    """The shares of a training step's time, of the thread that trains, in samples of its stack."""
+    seconds, known = run.seconds(2.0), phases.symbols(program("train"))
+
+    def measure():
+        done = subprocess.run([program("train"), "--profile", benchmark, str(seconds)], stdout=subprocess.PIPE,
+                              text=True, check=True)
+        return tuple(phases.shares(done.stdout, *known).values())
+
+    rounds = run.rounds([fma(CORES)], measure)
+    more = {"threads": CORES, "dropped": rounds.dropped, "disturbed": rounds.disturbed}
+    return [row(f"profile.{benchmark}.{phase}", "%", 100 * rounds.median(lambda *all: all[i]), **more)
+            for i, phase in enumerate(phases.MEANING)]
+
+
+def profile(run):
+    for size in ["char", "small", "medium"]:
+        names = [f"profile.{size}-lstm.{phase}" for phase in phases.MEANING]
+        yield names, partial(profile_rows, run, size + "-lstm")
+
+
+GROUPS = {"peak": peak, "tape": tape, "elementwise": elementwise, "reduction": reduction, "softmax": softmax,
+          "gemm": gemm, "layers": layers, "transforms": transforms, "optimizer": optimizer, "train": train,
+          "scaling": scaling, "memory": memory, "generate": generate, "cost": cost, "profile": profile}

@@ -1,0 +1,128 @@
+"""Programs that are measured beside ours, each kept running between rounds."""
+import glob
+import os
+import subprocess
+import tempfile
+
+from measure import ROOT, program
+
+
+class Rival:
+    """A program that answers a line on its stdin with a figure; or why there is none."""
+
+    def __init__(self, name, command, env=None, missing=None):
+        self.name, self.missing, self.process = name, missing, None
+        self.command, self.env = None if missing else command, {**os.environ, **(env or {})}
+        if missing:
+            return
+        # A file, so that its warnings fill no pipe.
+        self.errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
+                                        text=True, env=self.env)
+        ready = self.process.stdout.readline().split()
+        if ready[:1] != ["ready"]:
+            self.process, self.missing = None, f"{name} does not start"
+            return
+        self.version = ready[1]
+
+    def ask(self, *words):
+        self.process.stdin.write(" ".join(map(str, words)) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            self.errors.seek(0)
+            raise RuntimeError(f"{self.name} stopped: {self.errors.read().decode().strip()[-500:]}")
+        return float(answer)
+
+    def close(self):
+        if self.process:
+            self.process.stdin.close()
+            self.process.wait()
+            self.process = None
+
+
+class PyTorch(Rival):
+    """Answers in seconds of a call, by one thread or all."""
+
+    def __init__(self):
+        python = "/usr/bin/python3"
+        found = subprocess.run([python, "-c", "import torch"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        blas = glob.glob("/usr/lib/*/openblas-openmp")
+        missing = None
+        if found.returncode:
+            missing = "PyTorch is missing: apt-get install python3-torch libopenblas0-openmp"
+        elif not blas:
+            missing = ("PyTorch is there without an OpenMP BLAS, which would halve its speed: "
+                       "apt-get install libopenblas0-openmp")
+        self.script = [python, os.path.join(ROOT, "bench", "rivals", "torch_serve.py")]
+        super().__init__("PyTorch", self.script, {"LD_LIBRARY_PATH": (blas or [""])[0]}, missing)
+
+    def label(self, threads):
+        return f"{self.name} {self.version}, {threads} thr."
+
+    def best_threads(self, benchmark, threads):
+        """Which number of threads, 1 or all, is faster: more are often slower on small work."""
+        if threads == 1:
+            return 1
+        times = {count: self.ask(benchmark, 0.2, count) for count in (1, threads)}
+        return min(times, key=times.get)
+
+    def memory(self, benchmark, threads):
+        return float(subprocess.run([*self.script, "--memory", str(threads), benchmark], stdout=subprocess.PIPE,
+                                    env=self.env, check=True).stdout)
+
+
+def libtorch():
+    if not os.path.exists(program("rival_libtorch")):
+        return Rival("libtorch", None, missing="libtorch is missing: apt-get install libtorch-dev")
+    return Rival("libtorch", [program("rival_libtorch")])
+
+
+BLAS = [("OpenBLAS", "/usr/lib/*/openblas-*/libopenblas.so.0", "libopenblas0-openmp"),
+        ("BLIS", "/usr/lib/*/blis-*/libblis.so.4", "libblis4-openmp"),
+        ("oneDNN", "/usr/lib/*/libdnnl.so.2", "libdnnl2")]
+
+
+def blas_libraries(threads):
+    """Each library of matrix products, with so many threads."""
+    env = {f"{library}_NUM_THREADS": str(threads) for library in ["OPENBLAS", "BLIS", "OMP"]}
+    out = []
+    for name, pattern, package in BLAS:
+        paths = sorted(glob.glob(pattern))
+        missing = None if paths else f"{name} is missing: apt-get install {package}"
+        out.append(Rival(name, [program("rival_blas"), *paths[:1]], env, missing))
+    return out
+
+
+class Rivals:
+    """All of them, each started when it is first asked for; `said` takes what is missing."""
+
+    def __init__(self, said=print):
+        self.said, self.running = said, {}
+
+    def get(self, key, make):
+        if key not in self.running:
+            made = make()
+            self.running[key] = made if isinstance(made, list) else [made]
+            for one in self.running[key]:
+                if one.missing:
+                    self.said("  " + one.missing)
+        return [one for one in self.running[key] if one.process]
+
+    def torch(self):
+        return next(iter(self.get("torch", PyTorch)), None)
+
+    def libtorch(self):
+        return next(iter(self.get("libtorch", libtorch)), None)
+
+    def blas(self, threads):
+        return self.get(("blas", threads), lambda: blas_libraries(threads))
+
+    def our_gemm(self, threads):
+        """Ours in the same form, so that both are asked alike."""
+        return self.get(("gemm", threads), lambda: Rival("ours", [program("gemm"), str(threads)]))[0]
+
+    def close(self):
+        for several in self.running.values():
+            for one in several:
+                one.close()

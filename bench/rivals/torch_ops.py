@@ -1,0 +1,98 @@
+"""PyTorch's side of bench/tensor_ops.cpp, bench/layers.cpp and bench/optimizer.cpp: functions of a benchmark's
+name that return what is to be timed. Where PyTorch has several ways, the fastest is taken."""
+import time
+
+import torch
+
+
+def fastest(ways):
+    """The fastest of several ways that work."""
+    times = []
+    for way in ways:
+        try:
+            way()
+        except RuntimeError:
+            continue
+        start = time.perf_counter()
+        way()
+        times.append((time.perf_counter() - start, way))
+    return min(times, key=lambda pair: pair[0])[1]
+
+
+def tensor_ops(name):
+    """Elementwise functions and copies write to memory that is there: a new result would be cleared each time."""
+    if name in ("log_softmax_10000", "copy_700x10000"):
+        x = torch.randn(700, 10_000)
+    elif name in ("tanh", "sigmoid", "exp"):
+        x = torch.randn(16_384)
+    else:
+        x = torch.randn(8192, 4096)
+    y = torch.empty_like(x)
+    if name.startswith("copy"):
+        return lambda: y.copy_(x)
+    if name == "add_past_cache":
+        other = torch.ones_like(x)
+        return lambda: torch.add(x, other, out=y)
+    if name == "log_softmax_10000":
+        # Writing into y goes through a copy in some versions, and a new result through clearing it.
+        return fastest([lambda: torch.log_softmax(x, -1), lambda: torch._log_softmax(x, -1, False, out=y)])
+    if name == "max":
+        return fastest([x.max, x.amax])
+    reductions = {"sum": x.sum, "sum_rows": lambda: x.sum(1), "sum_columns": lambda: x.sum(0)}
+    if name in reductions:
+        return reductions[name]
+    function = getattr(torch, name.replace("_past_cache", ""))
+    return lambda: function(x, out=y)
+
+
+def layers(name):
+    """The gradient of a sum, as in bench/layers.cpp."""
+    if name == "embedding":
+        ids = torch.randint(10_000, (35, 20))
+        ways = []
+        for sparse in [False, True]:
+            layer = torch.nn.Embedding(10_000, 650, sparse=sparse)
+            ways.append(gradient(layer, ids, layer))
+        return fastest(ways)
+    x = torch.randn(35, 20, 650, requires_grad=True)
+    if name == "linear":
+        layer = torch.nn.Linear(650, 10_000)
+        return gradient(layer, x, layer)
+    layer = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}[name](650, 650)
+    return gradient(layer, x, lambda at: layer(at)[0])
+
+
+def gradient(layer, x, f):
+    def call():
+        layer.zero_grad(set_to_none=True)
+        if x.is_floating_point():
+            x.grad = None
+        f(x).sum().backward()
+
+    return call
+
+
+def optimizer(name):
+    """Clipping and a step over ten matrices of a million parameters."""
+    parameters = [torch.randn(1000, 1000, requires_grad=True) for _ in range(10)]
+    for parameter in parameters:
+        parameter.grad = torch.randn(1000, 1000)
+    optim = torch.optim
+    make = {"sgd": lambda foreach: optim.SGD(parameters, lr=1e-3, foreach=foreach),
+            "sgd_momentum": lambda foreach: optim.SGD(parameters, lr=1e-3, momentum=0.9, foreach=foreach),
+            "adam": lambda foreach: optim.Adam(parameters, foreach=foreach),
+            "adamw": lambda foreach: optim.AdamW(parameters, foreach=foreach)}[name]
+
+    def stepping(foreach):
+        rule = make(foreach)
+
+        def call():
+            torch.nn.utils.clip_grad_norm_(parameters, 0.25)
+            rule.step()
+
+        return call
+
+    return fastest([stepping(False), stepping(True)])
+
+
+PREPARE = {"tensor_ops": tensor_ops, "layers": layers, "optimizer": optimizer}

@@ -1,0 +1,48 @@
+"""PyTorch's side of the benchmarks. Usage: torch_serve.py, then lines `GROUP.NAME SECONDS THREADS` on stdin; it
+answers each with the seconds of one call on stdout. Or torch_serve.py --memory THREADS NAME, which prints the
+peak memory of one training, in MB.
+
+Needs python3-torch, and libopenblas0-openmp on LD_LIBRARY_PATH: with the pthread OpenBLAS its two pools of
+threads fight each other.
+"""
+import statistics
+import sys
+import time
+import warnings
+
+import torch
+import torch_ops
+import torch_train
+import torch_transforms
+
+warnings.filterwarnings("ignore")
+PREPARE = {**torch_ops.PREPARE, "train": torch_train.training, "generate": torch_train.generating,
+           "transforms": torch_transforms.prepare}
+
+
+def main():
+    if sys.argv[1:2] == ["--memory"]:
+        torch.set_num_threads(int(sys.argv[2]))
+        print(torch_train.peak_memory(sys.argv[3]))
+        return
+    print("ready", torch.__version__, flush=True)
+    prepared = asked = None  # one at a time in memory
+    for line in sys.stdin:
+        name, seconds, threads = line.split()
+        torch.set_num_threads(int(threads))
+        if prepared is None or asked[0] != name:
+            prepared = None
+            group, benchmark = name.split(".", 1)
+            prepared = PREPARE[group](benchmark)
+        if asked != (name, threads):
+            asked = (name, threads)
+            prepared()
+        times = []
+        while sum(times) < float(seconds) or (len(times) < 3 and sum(times) < 2):
+            start = time.perf_counter()
+            prepared()
+            times.append(time.perf_counter() - start)
+        print(statistics.median(times), flush=True)
+
+
+main()

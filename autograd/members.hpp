@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -31,25 +32,36 @@ concept Module = requires(M& module) {
 
 namespace detail {
 
-template <class Part, class Visit>
-void visit_part(const std::string& path, Part& part, Visit& visit);
-
-template <class T, class Visit>
-void visit_parts(const std::string& path, std::vector<T>& parts, Visit& visit) {
-  for (std::size_t i = 0; i < parts.size(); ++i) visit_part(path + "." + std::to_string(i), parts[i], visit);
+inline std::string path_of_part(const std::string& path, std::string_view name) {
+  return path.empty() ? std::string(name) : fmt::format("{}.{}", path, name);
 }
-template <class T, class Visit>
-void visit_parts(const std::string& path, const std::vector<T>& parts, Visit& visit) {
-  for (std::size_t i = 0; i < parts.size(); ++i) visit_part(path + "." + std::to_string(i), parts[i], visit);
+/// In place of a path, for a walk that must take nothing from the heap, as a long path would.
+struct NoPath {};
+inline NoPath path_of_part(NoPath, std::string_view) {
+  return {};
 }
 
-template <class Part, class Visit>
-void visit_part(const std::string& path, Part& part, Visit& visit) {
+template <class Path, class Part, class Visit>
+void visit_part(const Path& path, Part& part, Visit& visit);
+
+template <class Path, class T, class Visit>
+void visit_parts(const Path& path, std::vector<T>& parts, Visit& visit) {
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    visit_part(path_of_part(path, std::to_string(i)), parts[i], visit);
+}
+template <class Path, class T, class Visit>
+void visit_parts(const Path& path, const std::vector<T>& parts, Visit& visit) {
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    visit_part(path_of_part(path, std::to_string(i)), parts[i], visit);
+}
+
+template <class Path, class Part, class Visit>
+void visit_part(const Path& path, Part& part, Visit& visit) {
   if constexpr (std::is_same_v<std::remove_const_t<Part>, Parameter>) {
     visit(path, part);
   } else if constexpr (Module<Part>) {
-    std::remove_const_t<Part>::members(part, [&](const std::string& name, auto& inner) {
-      visit_part(path.empty() ? name : path + "." + name, inner, visit);
+    std::remove_const_t<Part>::members(part, [&](std::string_view name, auto& inner) {
+      visit_part(path_of_part(path, name), inner, visit);
     });
   } else {
     visit_parts(path, part, visit);
@@ -66,6 +78,15 @@ void for_each_parameter(M& module, Visit&& visit) {
     if (parameter.value().defined()) visit(path, parameter);
   };
   detail::visit_part(std::string(), module, with_value);
+}
+
+/// The same, calling visit(parameter): for every step, as it takes nothing from the heap.
+template <class M, class Visit>
+void for_each_unnamed_parameter(M& module, Visit&& visit) {
+  const auto with_value = [&](detail::NoPath, auto& parameter) {
+    if (parameter.value().defined()) visit(parameter);
+  };
+  detail::visit_part(detail::NoPath{}, module, with_value);
 }
 
 /// The number of trainable numbers.

@@ -17,7 +17,6 @@
 #include "bench/sampler.hpp"
 #include "bench/threads.hpp"
 #include "models/networks.hpp"
-#include "optim/clip.hpp"
 #include "optim/sgd.hpp"
 
 using namespace gradus;
@@ -75,9 +74,7 @@ struct Training {
   void step() {
     Tape tape;
     auto [loss, next] = network.loss(x, y, network.start(size.batch));
-    Gradients gradients = tape.backward(loss);
-    optim::clip_norm(gradients, 0.25);
-    optimizer.step(network, gradients);
+    optimizer.step(network, tape.backward(loss), {.clip_norm = 0.25});
   }
 };
 

@@ -44,9 +44,7 @@ int main() {
       Tape tape;
       auto [logits, next] = model(x, state);
       const Variable loss = nn::cross_entropy(logits, y);
-      Gradients grads = tape.backward(loss);
-      optim::clip_norm(grads, 0.25);
-      opt.step(model, grads);
+      opt.step(model, tape.backward(loss), {.clip_norm = 0.25});
       state = detach(next);
       loss_now = loss.item();
     }

@@ -8,7 +8,6 @@
 #include "autograd/ops/cross_entropy.hpp"
 #include "autograd/tape.hpp"
 #include "optim/adam.hpp"
-#include "optim/clip.hpp"
 #include "optim/schedule.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/random.hpp"
@@ -98,10 +97,8 @@ TrainProgress train(Network& network, std::span<const std::int32_t> tokens, cons
           }
           detail::fail_not_finite(progress.step + 1, loss, "no op; the weights have grown beyond use");
         }
-        Gradients gradients = tape.backward(mean_loss);
-        optim::clip_norm(gradients, options.clip);
         optimizer.set_lr(schedule(progress.step));
-        optimizer.step(network, gradients);
+        optimizer.step(network, tape.backward(mean_loss), {.clip_norm = options.clip});
         state = detach(next);
       }
       ++progress.step;

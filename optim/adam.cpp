@@ -1,7 +1,6 @@
 #include "optim/adam.hpp"
 
 #include <cmath>
-#include <tuple>
 
 #include "tensor/kernels/kernels.hpp"
 
@@ -19,35 +18,32 @@ void AdamRule<decoupled>::check(const Options& o) {
 }
 
 template <bool decoupled>
-void AdamRule<decoupled>::begin(const Options&, State& state, const Tensor& parameter) {
-  if (!state.m.defined()) state.m = state.v = zeros_like(parameter);
-  ++state.t;
-}
+AdamRule<decoupled>::AdamRule(const Options& options, std::int64_t t)
+    : options_(options),
+      correction1_(1 - std::pow(options.beta1, static_cast<double>(t))),
+      correction2_(1 - std::pow(options.beta2, static_cast<double>(t))) {}
 
 template <bool decoupled>
 template <class T>
-void AdamRule<decoupled>::update(const Options& o, State& state, T* p, const Segment& segment) {
-  const double t = static_cast<double>(state.t);
-  const kernels::AdamStep step{.lr = o.lr,
-                               .beta1 = o.beta1,
-                               .beta2 = o.beta2,
-                               .eps = o.eps,
-                               .decay = decoupled ? o.lr * o.weight_decay : 0,
-                               .coupled_decay = decoupled ? 0 : o.weight_decay,
-                               .correction1 = 1 - std::pow(o.beta1, t),
-                               .correction2 = 1 - std::pow(o.beta2, t)};
-  kernels::adam<T>(step, static_cast<const T*>(segment.gradient), p,
-                   state.m.template mutable_data<T>() + segment.begin,
-                   state.v.template mutable_data<T>() + segment.begin, segment.size);
+void AdamRule<decoupled>::update(const Run<T>& run) const {
+  const Options& o = options_;
+  kernels::adam<T>({.lr = o.lr,
+                    .beta1 = o.beta1,
+                    .beta2 = o.beta2,
+                    .eps = o.eps,
+                    .decay = decoupled ? o.lr * o.weight_decay : 0,
+                    .coupled_decay = decoupled ? 0 : o.weight_decay,
+                    .correction1 = correction1_,
+                    .correction2 = correction2_},
+                   run.gradient.scale, run.gradient.elements, run.parameter, run.kept[0], run.kept[1],
+                   run.size);
 }
 
-template <bool decoupled>
-struct Instantiate {
-  using Rule = AdamRule<decoupled>;
-  [[maybe_unused]] static constexpr auto all =
-      std::tuple(&Rule::check, &Rule::begin, &Rule::template update<float>, &Rule::template update<double>);
-};
-template struct Instantiate<false>;
-template struct Instantiate<true>;
+template class AdamRule<false>;
+template class AdamRule<true>;
+template void AdamRule<false>::update(const Run<float>&) const;
+template void AdamRule<false>::update(const Run<double>&) const;
+template void AdamRule<true>::update(const Run<float>&) const;
+template void AdamRule<true>::update(const Run<double>&) const;
 
 }  // namespace gradus::optim

@@ -13,7 +13,8 @@ namespace gradus::optim {
 /// (Loshchilov and Hutter 2019), p shrinks by lr * weight_decay * p instead. A row-sparse gradient leaves the
 /// moments of the other rows as they are ("lazy").
 template <bool decoupled>
-struct AdamRule {
+class AdamRule {
+ public:
   struct Options {
     double lr = 1e-3;
     double beta1 = 0.9;
@@ -21,16 +22,19 @@ struct AdamRule {
     double eps = 1e-8;
     double weight_decay = decoupled ? 0.01 : 0;
   };
-  struct State {
-    Tensor m, v;  // first and second moments, of the parameter's shape
-    std::int64_t t = 0;
-  };
 
   /// Throws ArgumentError for a negative number or a beta of 1 or more.
   static void check(const Options& options);
-  static void begin(const Options& options, State& state, const Tensor& parameter);
+  /// The first and second moments.
+  static int kept(const Options&) { return 2; }
+
+  AdamRule(const Options& options, std::int64_t t);
   template <class T>
-  static void update(const Options& options, State& state, T* p, const Segment& segment);
+  void update(const Run<T>& run) const;
+
+ private:
+  Options options_;
+  double correction1_, correction2_;  // 1 - beta^t
 };
 
 using Adam = Optimizer<AdamRule<false>>;

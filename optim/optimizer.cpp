@@ -6,29 +6,66 @@
 namespace gradus::optim::detail {
 
 namespace {
-const Tensor& values_of(const Gradient& gradient) {
-  return gradient.is_sparse() ? gradient.rows.values : gradient.dense;
-}
 Shape shape_of(const Gradient& gradient) {
   const Shape shape = values_of(gradient).shape();
   return gradient.is_sparse() ? shape.with(0, gradient.rows.height) : shape;
 }
+
+/// Ascending, each once, and in the parameter: threads may then take a row each.
+bool has_good_ids(const Rows& rows) {
+  const std::span<const std::int32_t> ids = rows.ids.values();
+  if (static_cast<std::int64_t>(ids.size()) != rows.values.dim(0)) return false;
+  if (ids.empty()) return true;
+  for (std::size_t i = 1; i < ids.size(); ++i) {
+    if (ids[i] <= ids[i - 1]) return false;
+  }
+  return ids.front() >= 0 && ids.back() < rows.height;
+}
 }  // namespace
 
-void check_gradient(const std::string& path, const Parameter& parameter, const Gradient& gradient) {
+bool fits(const Parameter& parameter, const Gradient& gradient) {
   const Tensor& values = values_of(gradient);
-  if (shape_of(gradient) != parameter.shape() || values.dtype() != parameter.dtype()) {
-    fail<ShapeError>("the optimizer's step: parameter {} is {} of shape {}, its gradient {} of shape {}",
-                     path, name_of(parameter.dtype()), parameter.shape(), name_of(values.dtype()),
-                     shape_of(gradient));
+  if (values.dtype() != parameter.dtype()) return false;
+  if (!gradient.is_sparse()) return values.same_shape(parameter.value());
+  return shape_of(gradient) == parameter.shape() && has_good_ids(gradient.rows);
+}
+
+bool prepare(Kept& kept, int count, const Parameter& parameter) {
+  const Tensor& value = parameter.value();
+  for (std::size_t k = 0; k < static_cast<std::size_t>(count); ++k) {
+    Tensor& array = kept.arrays[k];
+    if (!array.defined()) array = zeros_like(value);
+    if (array.dtype() != value.dtype() || !array.same_shape(value)) return false;
   }
-  if (!all_finite(values)) {
-    fail<NumericError>(
-        "the optimizer's step: the gradient of parameter {} is not finite: {}; nothing was changed. A Tape "
-        "of "
-        "{{.check_finite = true}} finds the op that made it",
-        path, gradus::value_summary(values));
+  return true;
+}
+
+void fail_unfit(const std::string& path, const Parameter& parameter, const Gradient& gradient) {
+  if (shape_of(gradient) == parameter.shape() && values_of(gradient).dtype() == parameter.dtype()) {
+    fail<ShapeError>(
+        "the optimizer's step: the rows of the gradient of parameter {} must be ascending, each once, and "
+        "below {}, with one id each; Rows::merged makes them so",
+        path, gradient.rows.height);
   }
+  fail<ShapeError>("the optimizer's step: parameter {} is {} of shape {}, its gradient {} of shape {}", path,
+                   name_of(parameter.dtype()), parameter.shape(), name_of(values_of(gradient).dtype()),
+                   shape_of(gradient));
+}
+
+void check_finite(const std::string& path, const Gradient& gradient) {
+  if (all_finite(values_of(gradient))) return;
+  fail<NumericError>(
+      "the optimizer's step: the gradient of parameter {} is not finite: {}; nothing was changed. A Tape of "
+      "{{.check_finite = true}} finds the op that made it",
+      path, gradus::value_summary(values_of(gradient)));
+}
+
+void fail_changed(const std::string& path, const Parameter& parameter, const Tensor& kept) {
+  fail<ShapeError>(
+      "the optimizer's step: parameter {} is {} of shape {}, but was {} of shape {} at an earlier step; "
+      "begin "
+      "with a new optimizer",
+      path, name_of(parameter.dtype()), parameter.shape(), name_of(kept.dtype()), kept.shape());
 }
 
 void fail_unlisted(const Gradient& gradient) {
@@ -41,11 +78,16 @@ void fail_unlisted(const Gradient& gradient) {
       shape_of(gradient), use);
 }
 
-void fail_listed_twice(const std::string& first, const std::string& second) {
+void fail_listed_twice(const std::vector<std::string>& paths) {
   fail<TapeError>(
       "the optimizer's step: the model lists one parameter twice, as {} and as {}; name each once in its "
       "module's members",
-      first, second);
+      paths.at(0), paths.at(1));
+}
+
+void check_kept(int kept) {
+  if (kept < 0 || kept > most_kept)
+    fail<ArgumentError>("Optimizer: the rule keeps {} arrays; at most {}", kept, most_kept);
 }
 
 }  // namespace gradus::optim::detail

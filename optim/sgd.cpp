@@ -15,30 +15,15 @@ void SgdRule::check(const Options& options) {
     fail<ArgumentError>("Sgd: nesterov needs a momentum above 0");
 }
 
-void SgdRule::begin(const Options& options, State& state, const Tensor& parameter) {
-  if (options.momentum > 0 && !state.velocity.defined()) state.velocity = zeros_like(parameter);
-}
-
 template <class T>
-void SgdRule::update(const Options& options, State& state, T* p, const Segment& segment) {
-  const auto* const g = static_cast<const T*>(segment.gradient);
-  const T lr = static_cast<T>(options.lr);
-  if (options.momentum == 0 && options.weight_decay == 0)
-    return kernels::add_scaled<T>(-lr, g, p, segment.size);
-
-  const T momentum = static_cast<T>(options.momentum), decay = static_cast<T>(options.weight_decay);
-  T* const v = options.momentum > 0 ? state.velocity.mutable_data<T>() + segment.begin : nullptr;
-  for (std::int64_t i = 0; i < segment.size; ++i) {
-    const T slope = g[i] + decay * p[i];
-    if (v == nullptr) {
-      p[i] -= lr * slope;
-      continue;
-    }
-    v[i] = momentum * v[i] + slope;
-    p[i] -= lr * (options.nesterov ? slope + momentum * v[i] : v[i]);
-  }
+void SgdRule::update(const Run<T>& run) const {
+  kernels::sgd<T>({.lr = options_.lr,
+                   .momentum = options_.momentum,
+                   .weight_decay = options_.weight_decay,
+                   .nesterov = options_.nesterov},
+                  run.gradient.scale, run.gradient.elements, run.parameter, run.kept[0], run.size);
 }
-template void SgdRule::update<float>(const Options&, State&, float*, const Segment&);
-template void SgdRule::update<double>(const Options&, State&, double*, const Segment&);
+template void SgdRule::update<float>(const Run<float>&) const;
+template void SgdRule::update<double>(const Run<double>&) const;
 
 }  // namespace gradus::optim

@@ -8,23 +8,26 @@ namespace gradus::optim {
 ///
 ///   g' = g + weight_decay * p;   v = momentum * v + g'
 ///   p = p - lr * v,   or with Nesterov's momentum   p = p - lr * (g' + momentum * v)
-struct SgdRule {
+class SgdRule {
+ public:
   struct Options {
     double lr = 0.01;
     double momentum = 0;
     bool nesterov = false;
     double weight_decay = 0;
   };
-  struct State {
-    Tensor velocity;  // of the parameter's shape; undefined without momentum
-  };
 
   /// Throws ArgumentError for a negative number, momentum of 1 or more, or Nesterov without momentum.
   static void check(const Options& options);
-  static void begin(const Options& options, State& state, const Tensor& parameter);
+  /// The velocity, when there is momentum.
+  static int kept(const Options& options) { return options.momentum > 0 ? 1 : 0; }
 
+  SgdRule(const Options& options, std::int64_t) : options_(options) {}
   template <class T>
-  static void update(const Options& options, State& state, T* p, const Segment& segment);
+  void update(const Run<T>& run) const;
+
+ private:
+  Options options_;
 };
 
 using Sgd = Optimizer<SgdRule>;

@@ -11,9 +11,9 @@
 
 #include "tensor/kernels/impl/math_erf.hpp"
 
-#include "tensor/kernels/impl/adam.hpp"
 #include "tensor/kernels/impl/elementwise.hpp"
 #include "tensor/kernels/impl/gemm.hpp"
+#include "tensor/kernels/impl/optimizer.hpp"
 #include "tensor/kernels/impl/pack.hpp"
 #include "tensor/kernels/impl/recurrent.hpp"
 #include "tensor/kernels/impl/reduction.hpp"
@@ -43,6 +43,7 @@ constexpr Table<T> table{.unary = unary<T>,
                          .gru_forward = gru_forward<T>,
                          .gru_backward = gru_backward<T>,
                          .rnn_backward = rnn_backward<T>,
+                         .sgd = sgd<T>,
                          .adam = adam<T>,
                          .dots = dots<T>,
                          .add_rows = add_rows<T>,

@@ -23,7 +23,7 @@ template <class T, class F>
 double sum_blocks(const T* x, std::int64_t n, F&& sum_block) {
   if (n <= block) return sum_block(x, n);
   const std::int64_t blocks = (n + block - 1) / block;
-  std::vector<double> sums(static_cast<std::size_t>(blocks));
+  storage::PoolVector<double> sums(static_cast<std::size_t>(blocks));
   parallel::for_range(blocks, block, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       sums[static_cast<std::size_t>(i)] = sum_block(x + i * block, std::min(block, n - i * block));
@@ -31,6 +31,23 @@ double sum_blocks(const T* x, std::int64_t n, F&& sum_block) {
   });
   double total = 0;
   for (const double part : sums) total += part;
+  return total;
+}
+
+/// In double, with eight sums that need not wait for each other.
+template <class T>
+double sum_squares_wide(const T* x, std::int64_t n) {
+  double sums[8] = {};
+  std::int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    for (int j = 0; j < 8; ++j) {
+      const double v = static_cast<double>(x[i + j]);
+      sums[j] += v * v;
+    }
+  }
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  for (; i < n; ++i) total += static_cast<double>(x[i]) * static_cast<double>(x[i]);
   return total;
 }
 
@@ -125,10 +142,7 @@ double sum_squares(const T* x, std::int64_t n) {
     const double fast = table_of<T>().sum_squares(from, count);
     if (sizeof(T) == 8 || (fast > 1e-30 && fast < 1e30)) return fast;
     // Squares that f32 does not hold: too large, too small, or none.
-    double total = 0;
-    for (std::int64_t i = 0; i < count; ++i)
-      total += static_cast<double>(from[i]) * static_cast<double>(from[i]);
-    return total;
+    return sum_squares_wide(from, count);
   });
 }
 template <class T>
@@ -244,18 +258,21 @@ void rnn_backward(const Part& part, Unary f, const T* h, const T* g, const T* dh
 }
 
 template <class T>
-void adam(const AdamStep& step, const T* g, T* p, T* m, T* v, std::int64_t n) {
-  parallel::for_range(n, 4 * cheap, [&](std::int64_t begin, std::int64_t end) {
-    table_of<T>().adam(step, g + begin, p + begin, m + begin, v + begin, end - begin);
-  });
+void sgd(const SgdStep& step, T scale, const T* g, T* p, T* v, std::int64_t n) {
+  table_of<T>().sgd(step, scale, g, p, v, n);
+}
+template <class T>
+void adam(const AdamStep& step, T scale, const T* g, T* p, T* m, T* v, std::int64_t n) {
+  table_of<T>().adam(step, scale, g, p, m, v, n);
 }
 
 template <class T>
 struct Instantiate {
-  [[maybe_unused]] static constexpr auto all = std::tuple(
-      &unary<T>, &binary<T>, &ternary<T>, &add_scaled<T>, &fill<T>, &sum_squares<T>, &all_finite<T>,
-      &cross_entropy<T>, &cross_entropy_in_place<T>, &cross_entropy_backward<T>, &lstm_forward<T>,
-      &lstm_backward<T>, &gru_forward<T>, &gru_backward<T>, &rnn_forward<T>, &rnn_backward<T>, &adam<T>);
+  [[maybe_unused]] static constexpr auto all =
+      std::tuple(&unary<T>, &binary<T>, &ternary<T>, &add_scaled<T>, &fill<T>, &sum_squares<T>,
+                 &all_finite<T>, &cross_entropy<T>, &cross_entropy_in_place<T>, &cross_entropy_backward<T>,
+                 &lstm_forward<T>, &lstm_backward<T>, &gru_forward<T>, &gru_backward<T>, &rnn_forward<T>,
+                 &rnn_backward<T>, &sgd<T>, &adam<T>);
 };
 template struct Instantiate<float>;
 template struct Instantiate<double>;

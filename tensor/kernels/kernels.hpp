@@ -152,13 +152,25 @@ void rnn_forward(const Part& part, Unary f, T* h);
 template <class T>
 void rnn_backward(const Part& part, Unary f, const T* h, const T* g, const T* dh, T* d_pre);
 
-/// One step of Adam (Kingma and Ba 2015, algorithm 1) over a parameter p with gradient g and moments m, v.
-/// decay: AdamW's decoupled weight decay times lr (Loshchilov and Hutter 2019); coupled: added to g first.
+/// One step of stochastic gradient descent over a parameter p with the gradient scale * g and the velocity v,
+/// null without momentum, on one thread:
+///   g' = scale * g + weight_decay * p;  v = momentum * v + g'
+///   p = p - lr * v,   or with Nesterov's momentum   p = p - lr * (g' + momentum * v)
+struct SgdStep {
+  double lr, momentum, weight_decay;
+  bool nesterov;
+};
+template <class T>
+void sgd(const SgdStep& step, T scale, const T* g, T* p, T* v, std::int64_t n);
+
+/// One step of Adam (Kingma and Ba 2015, algorithm 1) over a parameter p with the gradient scale * g and the
+/// moments m, v, on one thread. decay: AdamW's decoupled weight decay times lr (Loshchilov and Hutter 2019);
+/// coupled: added to the gradient first.
 struct AdamStep {
   double lr, beta1, beta2, eps, decay, coupled_decay, correction1, correction2;  // corrections: 1 - beta^t
 };
 template <class T>
-void adam(const AdamStep& step, const T* g, T* p, T* m, T* v, std::int64_t n);
+void adam(const AdamStep& step, T scale, const T* g, T* p, T* m, T* v, std::int64_t n);
 
 /// C = alpha * op(A) op(B) + beta * C (beta = 0 writes C without reading it), + bias along each row when
 /// given. op(A) is (m, k), op(B) is (k, n), C is (m, n), row-major with leading dimensions; transposed

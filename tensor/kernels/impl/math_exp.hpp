@@ -56,7 +56,16 @@ constexpr T exp_most = sizeof(T) == 4 ? T(89) : T(710);
 template <class T>
 [[gnu::always_inline]] inline Batch<T> exp_below(const Batch<T>& x) {
   // NaN, as the second operand, passes such bounds.
-  const auto [r, n] = reduce<T>(xsimd::max(Batch<T>(exp_least<T>), x), 2 * Format<T>::bias);
+  const Batch<T> bounded = xsimd::max(Batch<T>(exp_least<T>), x);
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    const Batch<T> shift(rounder<T>);
+    const Batch<T> n = mul_add(bounded, Batch<T>(log2_e<T>), shift) - shift;
+    const Batch<T> r = sub_product(n, Batch<T>(ln2_low<T>), sub_product(n, Batch<T>(ln2_high<T>), bounded));
+    return _mm512_scalef_ps(Batch<T>(1) + expm1_reduced<T>(r), n);
+  }
+#endif
+  const auto [r, n] = reduce<T>(bounded, 2 * Format<T>::bias);
   // 2^n in two factors: one alone does not reach infinity, nor the subnormal numbers.
   const Bits<T> half = n >> 1;
   return (Batch<T>(1) + expm1_reduced<T>(r)) * power_of_two<T>(half) * power_of_two<T>(n - half);

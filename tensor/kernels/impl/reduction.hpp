@@ -53,11 +53,18 @@ template <bool largest, class T>
 template <bool largest, class T>
 T extreme(const T* x, std::int64_t n) {
   using B = Batch<T>;
-  B acc(x[0]);
+  const B first(x[0]);
+  B acc[4] = {first, first, first, first};
   std::int64_t i = 0;
-  for (; i + lanes<T> <= n; i += lanes<T>) acc = extreme_of<largest, T>(acc, B::load_unaligned(x + i));
+  for (; i + 4 * lanes<T> <= n; i += 4 * lanes<T>) {
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j)
+      acc[j] = extreme_of<largest, T>(acc[j], B::load_unaligned(x + i + j * lanes<T>));
+  }
+  for (; i + lanes<T> <= n; i += lanes<T>) acc[0] = extreme_of<largest, T>(acc[0], B::load_unaligned(x + i));
+  for (int j = 1; j < 4; ++j) acc[0] = extreme_of<largest, T>(acc[0], acc[j]);
   alignas(64) T parts[lanes<T>];
-  acc.store_aligned(parts);
+  acc[0].store_aligned(parts);
   T most = parts[0];
   const auto take = [&most](T v) {
     if ((largest ? v > most : v < most) || v != v) most = v;
@@ -65,10 +72,6 @@ T extreme(const T* x, std::int64_t n) {
   for (std::int64_t lane = 1; lane < lanes<T> && most == most; ++lane) take(parts[lane]);
   for (; i < n && most == most; ++i) take(x[i]);
   return most;
-}
-template <class T>
-T max(const T* x, std::int64_t n) {
-  return extreme<true>(x, n);
 }
 
 template <class T>
@@ -88,6 +91,21 @@ double fold(Fold op, const T* x, std::int64_t n) {
 
 template <class T, class F>
 void fold_rows_with(F f, const T* x, std::int64_t stride, std::int64_t rows, std::int64_t cols, T* y) {
+  using B = Batch<T>;
+  // Some batches side by side, so that memory is read by more than a line at a time.
+  constexpr int wide = 8;
+  for (; cols >= wide * lanes<T>; cols -= wide * lanes<T>, x += wide * lanes<T>, y += wide * lanes<T>) {
+    B acc[wide];
+#pragma GCC unroll 8
+    for (int j = 0; j < wide; ++j) acc[j] = B::load_unaligned(x + j * lanes<T>);
+    for (std::int64_t r = 1; r < rows; ++r) {
+      const T* const row = x + r * stride;
+#pragma GCC unroll 8
+      for (int j = 0; j < wide; ++j) acc[j] = f(acc[j], B::load_unaligned(row + j * lanes<T>));
+    }
+#pragma GCC unroll 8
+    for (int j = 0; j < wide; ++j) acc[j].store_unaligned(y + j * lanes<T>);
+  }
   for_batches<T>(cols, [&](std::int64_t c, auto load, auto store) {
     auto acc = load(x + c);
     for (std::int64_t r = 1; r < rows; ++r) acc = f(acc, load(x + r * stride + c));

@@ -4,7 +4,21 @@
 /// speak for themselves.
 template <class T>
 T shift_of(const T* x, std::int64_t cols) {
-  const T most = max<T>(x, cols);
+  using B = Batch<T>;
+  const B least(-infinity<T>);
+  B acc[4] = {least, least, least, least};
+  std::int64_t i = 0;
+  // NaN, as the second operand, would be kept; as the first it is passed over.
+  for (; i + 4 * lanes<T> <= cols; i += 4 * lanes<T>) {
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) acc[j] = xsimd::max(B::load_unaligned(x + i + j * lanes<T>), acc[j]);
+  }
+  for (; i + lanes<T> <= cols; i += lanes<T>) acc[0] = xsimd::max(B::load_unaligned(x + i), acc[0]);
+  for (; i < cols; ++i) acc[1] = xsimd::max(B(x[i]), acc[1]);
+  alignas(64) T parts[lanes<T>];
+  xsimd::max(xsimd::max(acc[0], acc[1]), xsimd::max(acc[2], acc[3])).store_aligned(parts);
+  T most = parts[0];
+  for (std::int64_t lane = 1; lane < lanes<T>; ++lane) most = parts[lane] > most ? parts[lane] : most;
   return most - most == 0 ? most : T{0};
 }
 /// The shift and the logarithm of the total of exp(x - shift); keep(i, batch) is given each batch of them.
@@ -59,7 +73,12 @@ template <class T>
 void softmax(Softmax kind, const T* x, T* y, std::int64_t cols) {
   using B = Batch<T>;
   if (kind == Softmax::log_probability) {
-    const LogSum<T> sum = log_sum_exp<T>(x, cols);
+    // y, and the row that most likely follows x, are fetched while the exponentials are taken.
+    const auto next = reinterpret_cast<std::uintptr_t>(x) + static_cast<std::uintptr_t>(cols) * sizeof(T);
+    const LogSum<T> sum = shifted_exponents<T>(x, cols, [y, next](std::int64_t i, const B&) {
+      __builtin_prefetch(y + i, 1);
+      __builtin_prefetch(reinterpret_cast<const void*>(next + static_cast<std::uintptr_t>(i) * sizeof(T)));
+    });
     const B shift(sum.shift), log_total(static_cast<T>(finite_or_nan(sum.log_total)));
     // Two subtractions: the sum of shift and logarithm would be rounded as coarsely as the largest x.
     return map(

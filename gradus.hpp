@@ -86,6 +86,7 @@
 #include "text/batches.hpp"
 #include "text/corpus.hpp"
 #include "text/load.hpp"
+#include "text/read_ahead.hpp"
 #include "text/split.hpp"
 #include "text/synthetic.hpp"
 #include "text/tokenizer.hpp"

@@ -12,71 +12,16 @@
 #include <type_traits>
 #include <vector>
 
-#include "autograd/ops/cross_entropy.hpp"
-#include "autograd/tape.hpp"
 #include "bench/sampler.hpp"
 #include "bench/threads.hpp"
-#include "models/networks.hpp"
-#include "optim/sgd.hpp"
+#include "bench/training.hpp"
 
 using namespace gradus;
+using bench::Size;
+using bench::sizes;
+using bench::Training;
 
 namespace {
-
-struct Size {
-  const char* name;
-  std::int64_t vocab, width, hidden;
-  int layers;
-  std::int64_t batch, steps;
-};
-constexpr Size sizes[] = {{"char", 96, 128, 256, 1, 32, 64},
-                          {"small", 10'000, 200, 200, 2, 20, 20},
-                          {"medium", 10'000, 650, 650, 2, 20, 35},
-                          {"large", 10'000, 1500, 1500, 2, 20, 35},
-                          // What a token costs over the hidden width, and over the steps.
-                          {"h16", 1000, 16, 16, 1, 20, 35},
-                          {"h32", 1000, 32, 32, 1, 20, 35},
-                          {"h64", 1000, 64, 64, 1, 20, 35},
-                          {"h128", 1000, 128, 128, 1, 20, 35},
-                          {"h256", 1000, 256, 256, 1, 20, 35},
-                          {"h512", 1000, 512, 512, 1, 20, 35},
-                          {"h1024", 1000, 1024, 1024, 1, 20, 35},
-                          {"h2048", 1000, 2048, 2048, 1, 20, 35},
-                          {"t10", 1000, 64, 64, 1, 1, 10},
-                          {"t30", 1000, 64, 64, 1, 1, 30},
-                          {"t100", 1000, 64, 64, 1, 1, 100},
-                          {"t300", 1000, 64, 64, 1, 1, 300},
-                          {"t1000", 1000, 64, 64, 1, 1, 1000},
-                          {"t3000", 1000, 64, 64, 1, 1, 3000},
-                          {"t10000", 1000, 64, 64, 1, 1, 10'000}};
-
-/// A network with what it is trained on.
-template <class Network>
-struct Training {
-  Size size;
-  Rng rng{1};
-  Network network;
-  Indices x, y;
-  optim::Sgd optimizer{{.lr = 0.1}};
-
-  explicit Training(const Size& chosen)
-      : size(chosen),
-        network(rng,
-                {.vocab = size.vocab, .embedding = size.width, .width = size.hidden, .layers = size.layers}),
-        x(draw()),
-        y(draw()) {}
-  Indices draw() {
-    std::vector<std::int32_t> ids;
-    for (std::int64_t i = 0; i < size.steps * size.batch; ++i)
-      ids.push_back(static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(size.vocab))));
-    return Indices(std::move(ids), {size.steps, size.batch});
-  }
-  void step() {
-    Tape tape;
-    auto [loss, next] = network.loss(x, y, network.start(size.batch));
-    optimizer.step(network, tape.backward(loss), {.clip_norm = 0.25});
-  }
-};
 
 /// Tokens a second.
 template <class Network>

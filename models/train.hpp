@@ -12,6 +12,7 @@
 #include "tensor/ops.hpp"
 #include "tensor/random.hpp"
 #include "text/batches.hpp"
+#include "text/read_ahead.hpp"
 
 namespace gradus::models {
 
@@ -78,7 +79,7 @@ TrainProgress train(Network& network, std::span<const std::int32_t> tokens, cons
   Rng rng(options.seed);
   for (std::int64_t epoch = 0; epoch < options.epochs; ++epoch) {
     auto state = network.start(options.batch);
-    for (const auto& batch : all) {
+    for (const Batch& batch : read_ahead(all)) {
       const Rng before = rng;
       double loss = 0;
       {

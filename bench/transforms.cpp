@@ -4,11 +4,11 @@
 #include <benchmark/benchmark.h>
 
 #include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/cross_entropy.hpp"
 #include "autograd/ops/elementwise.hpp"
 #include "autograd/ops/matmul.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/ops/reduction.hpp"
-#include "autograd/ops/cross_entropy.hpp"
 #include "autograd/transforms.hpp"
 #include "nn/linear.hpp"
 #include "nn/lstm.hpp"

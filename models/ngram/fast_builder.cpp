@@ -9,20 +9,6 @@
 
 namespace gradus::models::ngram {
 
-namespace {
-
-/// Adds up probabilities, and notes the sum after every mass_step of them and after the last.
-template <class LogProb>
-void sum_masses(std::uint32_t count, std::span<double> out, LogProb&& log_prob) {
-  double sum = 0;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    sum += std::exp(static_cast<double>(log_prob(i)));
-    out[i / mass_step] = sum;
-  }
-}
-
-}  // namespace
-
 FastBuilder::FastBuilder(ImageWriter& image)
     : image_(image), highest_(static_cast<int>(image.header().order)), vocab_(image.header().vocab) {}
 

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include <span>
 
@@ -80,6 +81,16 @@ struct SlotTable {
 inline constexpr std::uint32_t mass_step = 32;
 inline std::uint64_t mass_count(std::uint64_t continuations) {
   return (continuations + mass_step - 1) / mass_step;
+}
+
+/// Adds up probabilities, and notes the sum after every mass_step of them and after the last.
+template <class LogProb>
+void sum_masses(std::uint32_t count, std::span<double> out, LogProb&& log_prob) {
+  double sum = 0;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    sum += std::exp(static_cast<double>(log_prob(i)));
+    out[i / mass_step] = sum;
+  }
 }
 
 /// Reads the fast layout of an image. Nothing read from it as an index is used unchecked.

@@ -32,9 +32,8 @@ enum class LevelPart {
   values,
   log_probs,
   backoffs,
-  child_high,
+  child_bits,
   child_samples,
-  child_low,
   wide,
   slots,
   masses,
@@ -50,8 +49,8 @@ struct Section {
 /// The n-grams of one order. The bits are those of the compact layout's fields.
 struct LevelHeader {
   std::uint64_t count;
-  std::uint8_t token_bits, log_prob_bits, backoff_bits, child_low_bits;
-  std::uint32_t unused;
+  std::uint8_t token_bits, log_prob_bits, backoff_bits;
+  std::array<std::uint8_t, 5> unused;
 };
 
 struct Header {
@@ -94,6 +93,7 @@ class Image {
   std::span<const std::byte> bytes() const { return bytes_; }
   template <class T>
   std::span<const T> numbers(const Section& section) const {
+    if (section.size < sizeof(T)) return {};  // then its place means nothing
     return {reinterpret_cast<const T*>(bytes_.data() + section.offset), section.size / sizeof(T)};
   }
   std::string_view text(const Section& section) const {

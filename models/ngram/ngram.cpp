@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <variant>
 
+#include "models/ngram/compact_layout.hpp"
 #include "models/ngram/fast_layout.hpp"
 #include "models/ngram/image.hpp"
 #include "models/ngram/query.hpp"
@@ -17,7 +19,12 @@ using namespace ngram;
 static_assert(NgramModel::max_order == ngram::max_order);
 
 struct NgramModel::Core {
-  explicit Core(Image from) : image(std::move(from)), view(image) {
+  explicit Core(Image from) : image(std::move(from)) {
+    if (image.header().layout == static_cast<std::uint32_t>(NgramLayout::fast)) {
+      view.emplace<FastView>(image);
+    } else {
+      view.emplace<CompactView>(image);
+    }
     const Header& h = image.header();
     rules.fallback = static_cast<NgramFallback>(h.fallback);
     rules.sentence_end = h.sentence_end;
@@ -28,11 +35,11 @@ struct NgramModel::Core {
     if (rules.likely_first.size() != vocab || rules.root_masses.size() != mass_count(vocab))
       fail<DataError>("{}: its unigrams contradict the vocabulary of {}", image.name(), vocab);
     const auto begin = static_cast<std::uint32_t>(h.vocab);
-    Query(view, rules).settle(rules.start, begin, begin);
+    std::visit([&](const auto& v) { Query(v, rules).settle(rules.start, begin, begin); }, view);
   }
 
   Image image;
-  FastView view;
+  std::variant<FastView, CompactView> view;
   Rules rules;
 };
 
@@ -126,7 +133,7 @@ std::vector<std::int64_t> NgramModel::counts() const {
 
 template <class F>
 auto NgramModel::ask(F&& question) const {
-  return question(Query(core_->view, core_->rules));
+  return std::visit([&](const auto& view) { return question(Query(view, core_->rules)); }, core_->view);
 }
 
 /// A state of another model must not lead out of this one's memory.
@@ -212,7 +219,7 @@ std::int32_t NgramModel::sample(const State& state, Rng& rng) const {
 
 void NgramModel::visit_entries(int order,
                                FunctionRef<void(std::span<const std::int32_t>, double, double)> visit) const {
-  visit_ngrams(core_->view, core_->image.name(), order, visit);
+  std::visit([&](const auto& view) { visit_ngrams(view, core_->image.name(), order, visit); }, core_->view);
 }
 
 void NgramModel::write_to(NgramSink& sink) const {

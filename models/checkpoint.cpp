@@ -1,8 +1,10 @@
 #include "models/checkpoint.hpp"
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "models/ngram/arpa.hpp"
+#include "models/ngram/writer.hpp"
 #include "nn/weights.hpp"
 #include "tensor/read_file.hpp"
 #include "tensor/write_file.hpp"
@@ -104,7 +106,19 @@ void save_ngram(const std::filesystem::path& file, const NgramModel& model, cons
   write_file(file, to_arpa(model, vocabulary));
 }
 
+void save_ngram(const std::filesystem::path& file, const NgramModel& model, const Vocabulary& vocabulary,
+                NgramStorage storage) {
+  NgramWriter writer(file, vocabulary, storage);
+  model.write_to(writer);
+}
+
 TrainedModel load_model(const std::filesystem::path& file) {
+  std::string first(8, '\0');
+  std::ifstream(file, std::ios::binary).read(first.data(), static_cast<std::streamsize>(first.size()));
+  if (NgramModel::is_binary(first)) {
+    NgramModel model = NgramModel::open(file);
+    return {model.vocabulary(), std::move(model)};
+  }
   const std::string bytes = read_file(file);
   if (bytes.find("\\data\\") < 64 || bytes.starts_with(arpa_head)) {
     ArpaModel read = from_arpa(bytes, file.string());

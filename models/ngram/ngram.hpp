@@ -2,11 +2,19 @@
 
 #include <array>
 #include <cstdint>
+#include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "models/language_model.hpp"
+#include "models/ngram/sink.hpp"
+#include "models/ngram/state.hpp"
+#include "models/ngram/storage.hpp"
+#include "tensor/function_ref.hpp"
+#include "tensor/random.hpp"
+#include "text/vocabulary.hpp"
 
 namespace gradus::models {
 
@@ -30,37 +38,32 @@ struct Discounts {
   bool fallback = false;  // the counts of counts gave none: 0.5, 1 and 1.5
 };
 
-/// An n-gram model of any order over ids 0..vocab-1. Every id has a probability, whether it was seen or not:
-/// with Kneser-Ney, the unigrams are interpolated with the uniform distribution, as KenLM's are. Before the
-/// first token of a sentence stands a symbol that is never predicted.
+/// How the bytes of a file come to be read.
+enum class NgramAccess {
+  mapped,  // as they are asked for: ready at once, and shared between processes
+  copied,  // all at once, to memory on large pages: somewhat faster from then on
+};
+
+namespace ngram {
+class Image;
+}
+
+/// An n-gram model over ids 0..vocab-1, stored in one of two layouts (NgramLayout), in memory or in a mapped
+/// file. A handle: copies share the model, which never changes. Every id has a probability. Before the first
+/// token of a sentence stands the begin symbol, id vocab, which is never predicted.
 ///
-/// n-grams stand in a forward trie, a sorted array for each order, so that from a context the whole
-/// distribution of the next token can be read.
+/// n-grams stand in a forward trie, sorted, so that from a context the whole distribution of the next token,
+/// its likeliest tokens and draws from it can be read.
 class NgramModel {
  public:
-  /// The last order - 1 tokens, fewer after a sentence's begin.
-  struct State {
-    std::vector<std::int32_t> context;
-    bool operator==(const State&) const = default;
-  };
+  static constexpr int max_order = 20;
+  using State = NgramState;
 
-  /// Throws ArgumentError for an order below 1, a negative k, an id out of range or no tokens at all.
+  /// Estimates a model in memory. Throws ArgumentError for an order below 1 or above max_order, a negative k,
+  /// an id out of range or no tokens at all.
   NgramModel(std::span<const std::int32_t> tokens, std::int32_t vocab, const NgramOptions& options);
 
-  std::int32_t vocab_size() const { return vocab_; }
-  const NgramOptions& options() const { return options_; }
-  State start() const;
-  Step<State> step(const State& state, std::int32_t token) const;
-  std::vector<double> score(std::span<const std::int32_t> tokens) const;
-
-  /// log p(token | state) in nats.
-  double log_prob(const State& state, std::int32_t token) const;
-  /// The state after a token.
-  State after(const State& state, std::int32_t token) const;
-  /// log p of every token: (vocab) f32.
-  Tensor distribution(const State& state) const;
-
-  /// One n-gram of a model given by its numbers (ARPA): natural logarithms.
+  /// One n-gram of a model given by its numbers: natural logarithms.
   struct Entry {
     std::vector<std::int32_t> ngram;  // the begin symbol is vocab
     double log_prob = 0, backoff = 0;
@@ -68,65 +71,76 @@ class NgramModel {
   /// The model of these n-grams, orders[n - 1] those of order n, in any order. Throws ArgumentError for one
   /// whose context is not there or that is listed twice.
   NgramModel(std::vector<std::vector<Entry>> orders, std::int32_t vocab, std::int32_t sentence_end);
-  /// Calls visit(ngram, log_prob, backoff) for each n-gram of an order, sorted by their ids.
-  template <class Visit>
-  void visit_entries(int order, Visit&& visit) const {
-    const Level& level = levels_[static_cast<std::size_t>(order - 1)];
-    for_each_ngram(order, [&](std::span<const std::int32_t> ngram, std::int64_t i) {
-      visit(ngram, level.prob[static_cast<std::size_t>(i)], level.backoff[static_cast<std::size_t>(i)]);
-    });
-  }
 
+  /// The model of a file that NgramWriter wrote. Of a damaged file either throws DataError naming it, at once
+  /// or when the damage is met, or gives some answer; nothing else. The file may be replaced (by rename)
+  /// while the model is in use, which goes on with the old one; it must not be written into.
+  static NgramModel open(const std::filesystem::path& file, NgramAccess access = NgramAccess::mapped);
+  /// Whether the bytes begin as such a file does.
+  static bool is_binary(std::string_view first_bytes);
+  /// Reads everything and throws DataError for whatever is damaged or contradicts itself.
+  void verify() const;
+  /// The vocabulary kept with the model. Throws DataError when there is none or it is damaged.
+  Vocabulary vocabulary() const;
+
+  std::int32_t vocab_size() const;
+  NgramDescription description() const;
+  NgramLayout layout() const;
+  std::uint64_t bytes() const;
   /// The number of n-grams of each order, the begin symbol's unigram included.
   std::vector<std::int64_t> counts() const;
-  /// Kneser-Ney's discounts of each order.
+  const NgramOptions& options() const { return options_; }
+  /// Kneser-Ney's discounts of each order, of a model that was estimated here.
   std::span<const Discounts> discounts() const { return discounts_; }
 
- private:
-  /// The n-grams of one order, sorted: entry i's last token, and where its continuations stand in the next.
-  struct Level {
-    std::vector<std::int32_t> token;
-    std::vector<std::int64_t> first_child;  // one more than tokens
-    std::vector<double> count;              // raw, or adjusted for Kneser-Ney's lower orders
-    std::vector<double> prob;               // of the token after the rest
-    std::vector<double> backoff;            // of the n-gram as a context
-    std::int64_t size() const { return static_cast<std::int64_t>(token.size()); }
-  };
-
-  std::int32_t begin_symbol() const { return vocab_; }
-  void count(std::span<const std::int32_t> tokens);
-  void adjust_counts();
-  Discounts estimate_discounts(const Level& level) const;
-  void estimate_kneser_ney();
-  void estimate_by_counts();
-  double lower_prob(std::span<const std::int32_t> ngram) const;
-  template <class Visit>
-  void for_each_ngram(int order, Visit&& visit) const {
-    std::vector<std::int32_t> ngram(static_cast<std::size_t>(order));
-    const auto descend = [&](auto&& self, std::size_t depth, std::int64_t begin, std::int64_t end) -> void {
-      const Level& level = levels_[depth];
-      for (std::int64_t i = begin; i < end; ++i) {
-        const auto entry = static_cast<std::size_t>(i);
-        ngram[depth] = level.token[entry];
-        if (depth + 1 == ngram.size()) {
-          visit(std::span<const std::int32_t>(ngram), i);
-        } else {
-          self(self, depth + 1, level.first_child[entry], level.first_child[entry + 1]);
-        }
-      }
-    };
-    descend(descend, 0, 0, levels_.front().size());
+  /// At the beginning of a sentence.
+  State start() const;
+  /// The state after these tokens and nothing before; the begin symbol may be the first.
+  State context(std::span<const std::int32_t> tokens) const;
+  State context(std::initializer_list<std::int32_t> tokens) const {
+    return context(std::span(tokens.begin(), tokens.size()));
   }
-  /// The entry of an n-gram, or -1.
-  std::int64_t find(std::span<const std::int32_t> ngram) const;
-  std::int64_t find_child(int order, std::int64_t parent, std::int32_t token) const;
-  double context_total(int order, std::int64_t entry) const;
+  /// The state after a token; after the sentence's end, start().
+  State after(const State& state, std::int32_t token) const;
 
-  std::int32_t vocab_ = 0;
+  /// log p(token | state) in nats.
+  double log_prob(const State& state, std::int32_t token) const;
+  struct Scored {
+    double log_prob;  // in nats
+    int order;        // of the n-gram that gave it
+    State next;
+  };
+  /// log_prob() and after() in one search.
+  Scored score(const State& state, std::int32_t token) const;
+  /// log p(tokens[i] | tokens[0..i-1]) for each i >= 1; tokens[0] is read from start().
+  std::vector<double> score(std::span<const std::int32_t> tokens) const;
+  /// log p of every token: (vocab) f32.
+  Tensor distribution(const State& state) const;
+  Step<State> step(const State& state, std::int32_t token) const;
+  /// The k likeliest tokens (at most vocab), the likeliest first, and of equals those of lower ids: the first
+  /// of distribution(), without looking at all of it.
+  std::vector<NgramCandidate> top_k(const State& state, std::int64_t k) const;
+  /// A token drawn with the probabilities of distribution(), divided by their sum. Throws NumericError when
+  /// no token is possible.
+  std::int32_t sample(const State& state, Rng& rng) const;
+
+  /// Calls visit(ngram, log_prob, backoff) for each n-gram of an order, sorted by their ids.
+  void visit_entries(int order, FunctionRef<void(std::span<const std::int32_t>, double, double)> visit) const;
+  /// Gives the whole model to a sink, such as a writer of another layout or place.
+  void write_to(NgramSink& sink) const;
+
+ private:
+  friend class NgramWriter;
+  struct Core;
+  explicit NgramModel(ngram::Image image);
+  template <class F>
+  auto ask(F&& question) const;
+  void check(const State& state) const;
+  std::uint32_t checked(std::int32_t token) const;
+
+  std::shared_ptr<const Core> core_;
   NgramOptions options_;
-  std::vector<Level> levels_;  // levels_[n - 1]: order n
   std::vector<Discounts> discounts_;
-  double unigram_total_ = 0;
 };
 
 }  // namespace gradus::models

@@ -1,6 +1,7 @@
 #include "text/tokenizer.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "tensor/error.hpp"
 
@@ -37,6 +38,14 @@ Sequence sequence_at(std::string_view text, std::size_t at) {
   return {length, {}};
 }
 
+// Whether the next eight bytes are characters of one byte, which most texts are made of.
+bool eight_ascii(std::string_view text, std::size_t at) {
+  std::uint64_t bytes = 0;
+  if (text.size() - at < sizeof bytes) return false;
+  std::memcpy(&bytes, text.data() + at, sizeof bytes);
+  return (bytes & 0x8080808080808080U) == 0;
+}
+
 bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\r';
 }
@@ -68,6 +77,10 @@ void visit_words(std::string_view text, std::string_view name, std::int64_t line
 
 void require_utf8(std::string_view text, std::string_view name, std::int64_t first_line) {
   for (std::size_t at = 0; at < text.size();) {
+    if (eight_ascii(text, at)) {
+      at += 8;
+      continue;
+    }
     const Sequence sequence = sequence_at(text, at);
     if (sequence.length == 0) {
       const std::string_view before = text.substr(0, at);

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <fstream>
 #include <iterator>
+#include <numeric>
 
 #include "tensor/error.hpp"
 #include "tensor/write_file.hpp"
@@ -103,53 +104,56 @@ Unit unit_named(std::string_view name) {
 
 Vocabulary Vocabulary::build(Unit unit, std::string_view text, const VocabularyOptions& options,
                              std::string_view name) {
+  if (text.empty()) fail<DataError>("{} is empty; give a text to learn from", name);
+  // Looked up by views of the text, which stays.
+  std::unordered_map<std::string_view, std::size_t> seen;
+  std::vector<std::string_view> symbols;
+  std::vector<std::int64_t> counts;
+  for_tokens(unit, text, name, [&](std::string_view symbol) {
+    const auto [found, fresh] = seen.try_emplace(symbol, symbols.size());
+    if (fresh) {
+      symbols.push_back(symbol);
+      counts.push_back(0);
+    }
+    ++counts[found->second];
+  });
+  return from_counts(unit, symbols, counts, options);
+}
+
+Vocabulary Vocabulary::from_counts(Unit unit, std::span<const std::string_view> symbols,
+                                   std::span<const std::int64_t> counts, const VocabularyOptions& options) {
   if (options.min_count < 1 || options.max_size < 0 || options.max_size == 1) {
     fail<ArgumentError>(
         "Vocabulary: min_count {} and max_size {}; min_count starts at 1, max_size at 2 (0: no limit)",
         options.min_count, options.max_size);
   }
-  if (text.empty()) fail<DataError>("{} is empty; give a text to learn from", name);
-  struct Seen {
-    std::int64_t count = 0;
-    std::size_t order = 0;
-  };
-  std::unordered_map<std::string, Seen, Hash, std::equal_to<>> seen;
-  for_tokens(unit, text, name, [&](std::string_view symbol) {
-    auto found = seen.find(symbol);
-    if (found == seen.end()) found = seen.emplace(std::string(symbol), Seen{0, seen.size()}).first;
-    ++found->second.count;
-  });
-
   Vocabulary vocabulary;
   vocabulary.unit_ = unit;
   if (unit == Unit::byte) {
-    for (int byte = 0; byte < 256; ++byte) {
-      std::string symbol(1, static_cast<char>(byte));
-      const auto found = seen.find(symbol);
-      vocabulary.add(std::move(symbol), found == seen.end() ? 0 : found->second.count);
-    }
+    for (int byte = 0; byte < 256; ++byte) vocabulary.add(std::string(1, static_cast<char>(byte)), 0);
+    for (std::size_t i = 0; i < symbols.size(); ++i)
+      vocabulary.counts_[static_cast<unsigned char>(symbols[i].front())] = counts[i];
     return vocabulary;
   }
 
-  std::vector<std::pair<std::string_view, Seen>> sorted(seen.begin(), seen.end());
-  // The line end is kept whatever its count: without it no line could be encoded.
-  const auto fixed = [&](std::string_view symbol) { return unit == Unit::word && symbol == line_end_text; };
-  std::sort(sorted.begin(), sorted.end(), [&](const auto& a, const auto& b) {
-    return a.second.count != b.second.count ? a.second.count > b.second.count
-                                            : a.second.order < b.second.order;
+  std::vector<std::size_t> sorted(symbols.size());
+  std::iota(sorted.begin(), sorted.end(), std::size_t{0});
+  std::sort(sorted.begin(), sorted.end(), [&](std::size_t a, std::size_t b) {
+    return counts[a] != counts[b] ? counts[a] > counts[b] : a < b;
   });
   vocabulary.add(std::string(unknown_text), 0);
   std::int64_t room = options.max_size == 0 ? static_cast<std::int64_t>(sorted.size()) + 1 : options.max_size;
   room -= unit == Unit::word ? 2 : 1;  // the unknown symbol, and the line end of words
-  for (const auto& [symbol, entry] : sorted) {
-    const bool unknown = unit == Unit::word && symbol == unknown_text;
-    if (fixed(symbol)) {
-      vocabulary.add(std::string(symbol), entry.count);
-    } else if (!unknown && room > 0 && entry.count >= options.min_count) {
-      vocabulary.add(std::string(symbol), entry.count);
+  for (const std::size_t i : sorted) {
+    const bool unknown = unit == Unit::word && symbols[i] == unknown_text;
+    // The line end is kept whatever its count: without it no line could be encoded.
+    if (unit == Unit::word && symbols[i] == line_end_text) {
+      vocabulary.add(std::string(symbols[i]), counts[i]);
+    } else if (!unknown && room > 0 && counts[i] >= options.min_count) {
+      vocabulary.add(std::string(symbols[i]), counts[i]);
       --room;
     } else {
-      vocabulary.counts_[0] += entry.count;
+      vocabulary.counts_[0] += counts[i];
     }
   }
   return vocabulary;

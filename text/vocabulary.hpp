@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -44,6 +45,10 @@ class Vocabulary {
   /// the text; ArgumentError for options out of range. `name` is what the errors call the text.
   static Vocabulary build(Unit unit, std::string_view text, const VocabularyOptions& options = {},
                           std::string_view name = "the text");
+  /// The same from the text's symbols and their counts, each symbol once, in the order of their first
+  /// appearance: for a text that is counted in another way. Words must have "</s>" among them.
+  static Vocabulary from_counts(Unit unit, std::span<const std::string_view> symbols,
+                                std::span<const std::int64_t> counts, const VocabularyOptions& options = {});
 
   Unit unit() const { return unit_; }
   std::int64_t size() const { return static_cast<std::int64_t>(symbols_.size()); }

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gradus::models::ngram {
+
+/// How probabilities are made of counts. c(h w): how often the word w follows the context h in the text;
+/// c(h): their sum over w; N1+(h .): how many different words follow h; h': h without its first word; V: the
+/// size of the vocabulary. CG: Chen and Goodman, "An empirical study of smoothing techniques for language
+/// modeling", TR-10-98, Harvard 1998. Interpolated methods end at the uniform distribution 1 / V.
+enum class NgramMethod : std::uint8_t {
+  /// c(h w) / c(h); after a context that was followed by something, nothing else is possible (CG 1).
+  maximum_likelihood,
+  /// (c(h w) + k) / (c(h) + k V), over the longest context (CG 2.1).
+  add_k,
+  /// Interpolated modified Kneser-Ney (CG 3, with the counts and the borders of Heafield et al. 2013).
+  kneser_ney,
+  /// max(c(h w) - D, 0) / c(h) + D N1+(h .) / c(h) p(w | h'), D = n1 / (n1 + 2 n2) for each order, n_r being
+  /// the number of n-grams that stand r times (Ney, Essen and Kneser 1994; CG 2.6). Interpolated.
+  absolute_discounting,
+  /// (c(h w) + N1+(h .) p(w | h')) / (c(h) + N1+(h .)) (Witten and Bell 1991, method C; CG 2.5).
+  /// Interpolated.
+  witten_bell,
+  /// d(c) c / c(h), d from Good-Turing's estimate for c <= cutoff, 1 above; what is left goes to the words
+  /// not
+  /// seen after h, in proportion to p(w | h') (Katz 1987; CG 2.4). Backing off.
+  katz,
+  /// c(h w) / c(h), else 0.4 times the score of the shorter context (Brants et al. 2007, eq. 5): scores, no
+  /// probabilities. As in every file of backoff weights, a context never seen costs nothing.
+  stupid_backoff,
+};
+
+/// "kneser-ney", "witten-bell" and so on.
+std::string_view name_of(NgramMethod method);
+/// The method of that name; throws ArgumentError and lists the names for any other.
+NgramMethod ngram_method_named(std::string_view name);
+
+struct NgramOptions {
+  int order = 3;
+  NgramMethod method = NgramMethod::kneser_ney;
+  double k = 1;          // add_k
+  int katz_cutoff = 7;   // katz: counts above are reliable, and not discounted; 1 to 20
+  double backoff = 0.4;  // stupid_backoff
+  /// The id of the unknown word when the vocabulary is closed: it has no probability, and the others share
+  /// all of it. -1: the vocabulary is open, and the unknown word has a probability like any other.
+  std::int32_t impossible = -1;
+};
+
+struct BuildOptions {
+  /// Bytes that the counts and the sorting may take; what is more goes to temporary files. The vocabulary
+  /// comes on top. The model is the same, bit for bit, for any bound.
+  std::int64_t memory = std::int64_t{1} << 30;
+  /// The folder of the temporary files; empty: that of the system.
+  std::filesystem::path temporary;
+  /// prune[n - 1]: n-grams of order n that stand at most so many times in the text are left out; the last one
+  /// holds for the orders above. Must begin with 0 (cut the vocabulary instead) and not fall.
+  std::vector<std::int64_t> prune;
+  /// Called from the calling thread: what is being done, and how much of it. `total` is 0 when unknown.
+  std::function<void(std::string_view phase, std::int64_t done, std::int64_t total)> progress;
+};
+
+/// The discounts of one order: Kneser-Ney's for counts of 1, 2, and 3 or more; absolute discounting's one;
+/// Katz's d(1) to d(cutoff). Empty for the other methods.
+struct Discounts {
+  std::vector<double> amount;
+  /// The counts of counts gave none that is valid, so fixed ones were taken: Kneser-Ney 0.5, 1 and 1.5 (as
+  /// KenLM's --discount_fallback), absolute discounting 0.5, Katz d(r) = (r - 0.5) / r.
+  bool fallback = false;
+};
+
+/// What was found while a model was built. Vectors hold one entry for each order from 1.
+struct NgramSummary {
+  std::vector<std::int64_t> counts{};    // n-grams in the model; of order 1: every id and the begin symbol
+  std::vector<std::int64_t> distinct{};  // n-grams in the text, before pruning
+  std::vector<Discounts> discounts{};
+  std::int64_t tokens = 0;  // predicted ones: words and sentence ends
+  std::int64_t sentences = 0;
+  std::int64_t vocab = 0;
+  std::int64_t temporary_bytes = 0;  // written to temporary files, packed
+};
+
+}  // namespace gradus::models::ngram

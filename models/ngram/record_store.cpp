@@ -1,0 +1,105 @@
+#include "models/ngram/record_store.hpp"
+
+#include <cstring>
+#include <utility>
+
+namespace gradus::models::ngram {
+
+SegmentPool::Segment SegmentPool::acquire() {
+  used_ += static_cast<std::int64_t>(segment_words_ * sizeof(std::uint64_t));
+  {
+    const std::lock_guard lock(mutex_);
+    if (!free_.empty()) {
+      Segment segment = std::move(free_.back());
+      free_.pop_back();
+      return segment;
+    }
+  }
+  return std::make_unique_for_overwrite<std::uint64_t[]>(segment_words_);
+}
+
+void SegmentPool::release(Segment segment) {
+  used_ -= static_cast<std::int64_t>(segment_words_ * sizeof(std::uint64_t));
+  const std::lock_guard lock(mutex_);
+  free_.push_back(std::move(segment));
+}
+
+RecordStore::RecordStore(SegmentPool& pool, std::size_t width, std::size_t buckets)
+    : pool_(pool),
+      width_(width),
+      buckets_(buckets),
+      mutex_(std::make_unique<std::mutex>()),
+      file_(std::make_unique<TemporaryFile>(pool.temporary())) {}
+
+std::int64_t RecordStore::size() const {
+  std::int64_t sum = 0;
+  for (const Bucket& bucket : buckets_) sum += bucket.records;
+  return sum;
+}
+
+void RecordStore::append(std::size_t bucket, SegmentPool::Segment segment, std::size_t records,
+                         bool to_disk) {
+  Chunk chunk{std::move(segment), records, {}};
+  if (to_disk || pool_.full()) {
+    chunk.place = file_->write({chunk.segment.get(), records * width_});
+    pool_.release(std::move(chunk.segment));
+    pool_.spilled += chunk.place.packed;
+  }
+  const std::lock_guard lock(*mutex_);
+  buckets_[bucket].records += static_cast<std::int64_t>(records);
+  buckets_[bucket].chunks.push_back(std::move(chunk));
+}
+
+void RecordStore::fetch(Chunk& chunk, std::uint64_t* to, bool keep) {
+  const std::size_t words = chunk.records * width_;
+  if (!chunk.segment) {
+    file_->read(chunk.place, {to, words});
+    return;
+  }
+  std::memcpy(to, chunk.segment.get(), words * sizeof(std::uint64_t));
+  if (!keep) pool_.release(std::move(chunk.segment));
+}
+
+std::span<std::uint64_t> RecordStore::take(std::size_t bucket, WordBuffer& buffer, bool keep) {
+  const std::size_t words = static_cast<std::size_t>(buckets_[bucket].records) * width_;
+  std::uint64_t* const data = buffer.reserve(words);
+  std::uint64_t* to = data;
+  for (Chunk& chunk : buckets_[bucket].chunks) {
+    fetch(chunk, to, keep);
+    to += chunk.records * width_;
+  }
+  if (!keep) std::vector<Chunk>().swap(buckets_[bucket].chunks);
+  return {data, words};
+}
+
+std::span<std::uint64_t> RecordStore::take_chunk(std::size_t bucket, std::size_t chunk, WordBuffer& buffer) {
+  Chunk& from = buckets_[bucket].chunks[chunk];
+  const std::size_t words = from.records * width_;
+  fetch(from, buffer.reserve(words), false);
+  return {buffer.data(), words};
+}
+
+RecordWriter::RecordWriter(RecordStore& store, SegmentPool& pool)
+    : store_(&store), pool_(&pool), width_(store.width()), open_(store.buckets()) {}
+
+void RecordWriter::flush(std::size_t bucket) {
+  Open& open = open_[bucket];
+  if (!open.segment) return;
+  const auto records = static_cast<std::size_t>(open.at - open.segment.get()) / width_;
+  store_->append(bucket, std::move(open.segment), records);
+  open = {};
+}
+
+void RecordWriter::flush() {
+  for (std::size_t bucket = 0; bucket < open_.size(); ++bucket) flush(bucket);
+}
+
+void RecordWriter::renew(std::size_t bucket) {
+  flush(bucket);
+  Open& open = open_[bucket];
+  open.segment = pool_->acquire();
+  open.at = open.segment.get();
+  open.end = open.at + pool_->segment_words() / width_ * width_;
+}
+
+}  // namespace gradus::models::ngram

@@ -1,0 +1,147 @@
+#include "models/ngram/temporary_file.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "tensor/error.hpp"
+
+namespace gradus::models::ngram {
+
+namespace {
+
+constexpr std::size_t buffer_size = std::size_t{1} << 20;
+constexpr int level = 1;  // the disk is fast and the data is dense: more costs time and saves little
+
+/// A file without a name, or -1.
+int open_nameless(const std::filesystem::path& folder) {
+#ifdef O_TMPFILE
+  const int nameless = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (nameless >= 0) return nameless;
+#endif
+  // Not every file system has them.
+  std::string name = (folder / "gradus-XXXXXX").string();
+  const int named = ::mkostemp(name.data(), O_CLOEXEC);
+  if (named >= 0) ::unlink(name.c_str());
+  return named;
+}
+
+}  // namespace
+
+struct TemporaryFile::Packer {
+  std::unique_ptr<ZSTD_CCtx, std::size_t (*)(ZSTD_CCtx*)> pack{ZSTD_createCCtx(), ZSTD_freeCCtx};
+  std::unique_ptr<ZSTD_DCtx, std::size_t (*)(ZSTD_DCtx*)> unpack{ZSTD_createDCtx(), ZSTD_freeDCtx};
+  std::vector<char> bytes;
+};
+
+TemporaryFile::TemporaryFile(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+TemporaryFile::~TemporaryFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void TemporaryFile::clear() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  descriptor_ = -1;
+  end_ = written_ = 0;
+  buffer_ = {};
+  packers_.clear();
+}
+
+std::unique_ptr<TemporaryFile::Packer> TemporaryFile::take_packer() {
+  const std::lock_guard lock(mutex_);
+  if (packers_.empty()) return std::make_unique<Packer>();
+  std::unique_ptr<Packer> packer = std::move(packers_.back());
+  packers_.pop_back();
+  return packer;
+}
+
+void TemporaryFile::put_back(std::unique_ptr<Packer> packer) {
+  const std::lock_guard lock(mutex_);
+  packers_.push_back(std::move(packer));
+}
+
+void TemporaryFile::open() {
+  if (folder_.empty()) {
+    std::error_code none;
+    folder_ = std::filesystem::temp_directory_path(none);
+    if (none) folder_ = "/tmp";
+  }
+  descriptor_ = open_nameless(folder_);
+  if (descriptor_ >= 0) return;
+  fail<DataError>(
+      "no temporary file can be made in {} ({}); name another folder for temporary files, or allow more "
+      "memory",
+      folder_.string(), std::strerror(errno));
+}
+
+void TemporaryFile::flush() {
+  if (buffer_.empty()) return;
+  if (descriptor_ < 0) open();
+  for (std::size_t at = 0; at < buffer_.size();) {
+    const ssize_t done = ::pwrite(descriptor_, buffer_.data() + at, buffer_.size() - at,
+                                  static_cast<off_t>(written_) + static_cast<off_t>(at));
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) {
+      fail<DataError>(
+          "the temporary file in {} cannot be written after {} bytes ({}); free some space, name another "
+          "folder "
+          "for temporary files, or allow more memory",
+          folder_.string(), written_, std::strerror(errno));
+    }
+    at += static_cast<std::size_t>(done);
+  }
+  written_ += static_cast<std::int64_t>(buffer_.size());
+  buffer_.clear();
+}
+
+TemporaryFile::Place TemporaryFile::write(std::span<const std::uint64_t> words) {
+  std::unique_ptr<Packer> packer = take_packer();
+  packer->bytes.resize(ZSTD_compressBound(words.size_bytes()));
+  const std::size_t packed = ZSTD_compressCCtx(packer->pack.get(), packer->bytes.data(), packer->bytes.size(),
+                                               words.data(), words.size_bytes(), level);
+  if (ZSTD_isError(packed) != 0) fail<DataError>("zstd: {}", ZSTD_getErrorName(packed));
+  Place place;
+  {
+    const std::lock_guard lock(mutex_);
+    if (buffer_.size() + packed > buffer_size) flush();
+    place = {end_, static_cast<std::uint32_t>(packed)};
+    buffer_.insert(buffer_.end(), packer->bytes.begin(),
+                   packer->bytes.begin() + static_cast<std::ptrdiff_t>(packed));
+    end_ += static_cast<std::int64_t>(packed);
+  }
+  put_back(std::move(packer));
+  return place;
+}
+
+void TemporaryFile::read(const Place& place, std::span<std::uint64_t> words) {
+  {
+    const std::lock_guard lock(mutex_);
+    flush();
+  }
+  std::unique_ptr<Packer> packer = take_packer();
+  packer->bytes.resize(place.packed);
+  for (std::size_t at = 0; at < place.packed;) {
+    const ssize_t got = ::pread(descriptor_, packer->bytes.data() + at, place.packed - at,
+                                static_cast<off_t>(place.offset) + static_cast<off_t>(at));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      fail<DataError>("the temporary file in {} cannot be read back ({}); check the disk", folder_.string(),
+                      got < 0 ? std::strerror(errno) : "it ends too early");
+    }
+    at += static_cast<std::size_t>(got);
+  }
+  const std::size_t made = ZSTD_decompressDCtx(packer->unpack.get(), words.data(), words.size_bytes(),
+                                               packer->bytes.data(), place.packed);
+  if (made != words.size_bytes())
+    fail<DataError>("the temporary file in {} came back damaged; check the disk", folder_.string());
+  put_back(std::move(packer));
+}
+
+}  // namespace gradus::models::ngram

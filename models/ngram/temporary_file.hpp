@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+namespace gradus::models::ngram {
+
+/// A file for what does not fit into memory, packed by zstd. It has no name in its folder, or loses it at
+/// once, so that nothing stays behind however the program ends. Made with the first write. Several threads
+/// may write at once; reading begins when all has been written, and may then be done by several threads.
+class TemporaryFile {
+ public:
+  /// `folder`: empty is the system's.
+  explicit TemporaryFile(std::filesystem::path folder);
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  ~TemporaryFile();
+
+  struct Place {
+    std::int64_t offset = 0;
+    std::uint32_t packed = 0;  // bytes in the file
+  };
+  /// Throws DataError, naming the folder and what to do, when the disk is full or cannot be written to.
+  Place write(std::span<const std::uint64_t> words);
+  /// Fills `words` with what was written there. Throws DataError when it cannot be read.
+  void read(const Place& place, std::span<std::uint64_t> words);
+  /// Bytes written so far.
+  std::int64_t size() const { return end_; }
+  /// Removes all.
+  void clear();
+
+ private:
+  struct Packer;
+  std::unique_ptr<Packer> take_packer();
+  void put_back(std::unique_ptr<Packer> packer);
+  void open();
+  void flush();
+
+  std::filesystem::path folder_;
+  std::mutex mutex_;
+  int descriptor_ = -1;
+  std::int64_t end_ = 0;      // of what was handed over
+  std::int64_t written_ = 0;  // of what is in the file
+  std::vector<char> buffer_;
+  std::vector<std::unique_ptr<Packer>> packers_;
+};
+
+}  // namespace gradus::models::ngram

@@ -1,0 +1,86 @@
+#include "text/block_reader.hpp"
+
+#include <utility>
+
+#include "tensor/error.hpp"
+#include "text/text_check.hpp"
+
+namespace gradus {
+
+BlockReader::BlockReader(const std::filesystem::path& path, Unit unit, std::int64_t block,
+                         std::int64_t max_line)
+    : unit_(unit), block_(static_cast<std::size_t>(block)), max_line_(max_line) {
+  if (block < 1) fail<ArgumentError>("a text read in blocks of {} bytes: give 1 or more", block);
+  if (path == "-") {
+    files_ = {path};
+    names_ = {"standard input"};
+    ahead_ = false;  // a pipe may say nothing for long, and an error would wait for it
+    return;
+  }
+  files_ = text_files(path);
+  for (const std::filesystem::path& file : files_) {
+    names_.push_back(file.string());
+    std::error_code unknown;
+    const bool regular = std::filesystem::is_regular_file(file, unknown);
+    ahead_ &= regular;
+    if (regular) total_ += static_cast<std::int64_t>(std::filesystem::file_size(file, unknown));
+  }
+  if (!ahead_) total_ = 0;
+}
+
+std::optional<BlockReader::Block> BlockReader::next() {
+  if (!ahead_) return read();
+  if (!coming_.valid()) coming_ = std::async(std::launch::async, [this] { return read(); });
+  std::optional<Block> block = coming_.get();
+  if (block) coming_ = std::async(std::launch::async, [this] { return read(); });
+  return block;
+}
+
+void BlockReader::open() {
+  source_.emplace(files_[file_], unit_ != Unit::byte);
+  fresh_ = true;
+  rest_.clear();
+}
+
+std::optional<BlockReader::Block> BlockReader::read() {
+  if (file_ == files_.size()) return std::nullopt;
+  if (!source_) open();
+  Block block{.text = std::exchange(rest_, {}), .file = file_, .file_start = fresh_};
+  std::string& text = block.text;
+  std::size_t cut = text.npos;
+  for (std::size_t room = block_; cut == text.npos; room = text.size()) {
+    const std::size_t start = text.size();
+    text.resize(start + room);
+    const std::size_t got = source_->read({text.data() + start, room});
+    text.resize(start + got);
+    if (got < room) break;
+    if (unit_ == Unit::byte) cut = text.size();
+    if (unit_ != Unit::byte) {
+      const std::size_t line_end = text.rfind('\n');
+      if (line_end != text.npos) cut = line_end + 1;
+      // Let the check of the text say so.
+      if (max_line_ > 0 && text.size() > static_cast<std::size_t>(max_line_) + block_) break;
+    }
+  }
+  if (cut != text.npos) rest_.assign(text, cut);
+  if (fresh_ && unit_ != Unit::byte) {
+    require_plain_text(text, names_[file_], true);
+    if (text.starts_with(byte_order_mark)) text.erase(0, byte_order_mark.size());
+  }
+  const bool file_ends = cut == text.npos;
+  if (cut != text.npos) text.resize(text.size() - rest_.size());
+  if (fresh_ && file_ends && text.empty())
+    fail<DataError>("{} is empty; give a file with text in it", names_[file_]);
+  block.done = before_ + source_->taken();
+  fresh_ = false;
+  if (file_ends) {
+    before_ = block.done;
+    source_.reset();
+    ++file_;
+    if (unit_ == Unit::character && file_ < files_.size() && !text.ends_with('\n')) text += '\n';
+    if (text.empty()) return read();  // the file ended with a block
+  }
+  return block;
+}
+
+}  // namespace gradus

@@ -1,0 +1,195 @@
+#include "text/byte_source.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include "tensor/error.hpp"
+
+namespace gradus {
+
+namespace {
+
+using std::string_view_literals::operator""sv;
+
+/// Unpacks what is in `in` as far as it goes.
+class Unpacker {
+ public:
+  struct Progress {
+    std::size_t taken = 0, made = 0;
+  };
+  virtual ~Unpacker() = default;
+  virtual Progress run(std::span<const char> in, std::span<char> to) = 0;
+  /// Whether the input may end here.
+  virtual bool complete() const = 0;
+};
+
+[[noreturn]] void fail_damaged(const std::string& name, const char* kind, const char* cause) {
+  fail<DataError>("{}: its {} data is damaged ({}); get the file again", name, kind, cause);
+}
+
+class GzipUnpacker : public Unpacker {
+ public:
+  explicit GzipUnpacker(const std::string& name) : name_(name) {
+    // 16: a gzip header is expected.
+    if (inflateInit2(&stream_, 16 + MAX_WBITS) != Z_OK) throw std::bad_alloc();
+  }
+  GzipUnpacker(const GzipUnpacker&) = delete;
+  GzipUnpacker& operator=(const GzipUnpacker&) = delete;
+  ~GzipUnpacker() override { inflateEnd(&stream_); }
+
+  Progress run(std::span<const char> in, std::span<char> to) override {
+    // An archive may hold several members, one after the other.
+    if (complete_ && !in.empty()) {
+      inflateReset(&stream_);
+      complete_ = false;
+    }
+    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
+    stream_.avail_in = static_cast<uInt>(in.size());
+    stream_.next_out = reinterpret_cast<Bytef*>(to.data());
+    stream_.avail_out = static_cast<uInt>(std::min(to.size(), std::size_t{1} << 30));
+    const std::size_t room = stream_.avail_out;
+    const int result = inflate(&stream_, Z_NO_FLUSH);
+    if (result == Z_STREAM_END) {
+      complete_ = true;
+    } else if (result != Z_OK && result != Z_BUF_ERROR) {
+      fail_damaged(name_, "gzip", stream_.msg != nullptr ? stream_.msg : "inflate refuses it");
+    }
+    return {in.size() - stream_.avail_in, room - stream_.avail_out};
+  }
+  bool complete() const override { return complete_; }
+
+ private:
+  const std::string& name_;
+  z_stream stream_{};
+  bool complete_ = false;
+};
+
+class ZstdUnpacker : public Unpacker {
+ public:
+  explicit ZstdUnpacker(const std::string& name)
+      : name_(name), stream_(ZSTD_createDStream(), ZSTD_freeDStream) {
+    if (!stream_) throw std::bad_alloc();
+  }
+  Progress run(std::span<const char> in, std::span<char> to) override {
+    ZSTD_inBuffer from{in.data(), in.size(), 0};
+    ZSTD_outBuffer out{to.data(), to.size(), 0};
+    const std::size_t left = ZSTD_decompressStream(stream_.get(), &out, &from);
+    if (ZSTD_isError(left) != 0) fail_damaged(name_, "zstd", ZSTD_getErrorName(left));
+    complete_ = left == 0;
+    return {from.pos, out.pos};
+  }
+  bool complete() const override { return complete_; }
+
+ private:
+  const std::string& name_;
+  std::unique_ptr<ZSTD_DStream, std::size_t (*)(ZSTD_DStream*)> stream_;
+  bool complete_ = false;
+};
+
+}  // namespace
+
+struct ByteSource::File {
+  ~File() {
+    if (descriptor > 0) ::close(descriptor);
+  }
+  void refill() {
+    buffer.resize(std::size_t{1} << 18);
+    begin = end = 0;
+    for (;;) {
+      const ssize_t got = ::read(descriptor, buffer.data(), buffer.size());
+      if (got >= 0) {
+        end = static_cast<std::size_t>(got);
+        taken += got;
+        return;
+      }
+      if (errno != EINTR) {
+        fail<DataError>("{} could not be read ({}); check the disk or the connection to it", name,
+                        std::strerror(errno));
+      }
+    }
+  }
+  std::span<const char> left() const { return {buffer.data() + begin, end - begin}; }
+
+  std::string name;
+  int descriptor = -1;
+  std::int64_t size = 0, taken = 0;
+  std::vector<char> buffer;
+  std::size_t begin = 0, end = 0;
+  std::unique_ptr<Unpacker> unpacker;
+};
+
+ByteSource::ByteSource(const std::filesystem::path& path, bool unpack) : file_(std::make_unique<File>()) {
+  File& file = *file_;
+  file.name = path == "-" ? "standard input" : path.string();
+  file.descriptor = path == "-" ? 0 : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file.descriptor < 0) {
+    fail<DataError>("{} cannot be opened ({}); check that it exists and that you may read it", file.name,
+                    std::strerror(errno));
+  }
+  struct stat info {};
+  if (::fstat(file.descriptor, &info) == 0 && S_ISREG(info.st_mode)) file.size = info.st_size;
+  if (!unpack) return;
+  file.refill();
+  // A pipe may hand over less than was asked for.
+  while (file.end > 0 && file.end < 4) {
+    const ssize_t more =
+        ::read(file.descriptor, file.buffer.data() + file.end, file.buffer.size() - file.end);
+    if (more <= 0) break;
+    file.end += static_cast<std::size_t>(more);
+    file.taken += more;
+  }
+  const std::string_view start(file.buffer.data(), file.end);
+  if (start.starts_with("\x1F\x8B"sv)) file.unpacker = std::make_unique<GzipUnpacker>(file.name);
+  if (start.starts_with("\x28\xB5\x2F\xFD"sv)) file.unpacker = std::make_unique<ZstdUnpacker>(file.name);
+}
+
+ByteSource::ByteSource(ByteSource&&) noexcept = default;
+ByteSource& ByteSource::operator=(ByteSource&&) noexcept = default;
+ByteSource::~ByteSource() = default;
+
+const std::string& ByteSource::name() const {
+  return file_->name;
+}
+std::int64_t ByteSource::taken() const {
+  return file_->taken;
+}
+std::int64_t ByteSource::size() const {
+  return file_->size;
+}
+
+std::size_t ByteSource::read(std::span<char> to) {
+  File& file = *file_;
+  std::size_t made = 0;
+  while (made < to.size()) {
+    if (file.begin == file.end) file.refill();
+    const std::span<const char> in = file.left();
+    const std::span<char> room = to.subspan(made);
+    if (!file.unpacker) {
+      if (in.empty()) break;
+      const std::size_t count = std::min(in.size(), room.size());
+      std::memcpy(room.data(), in.data(), count);
+      file.begin += count;
+      made += count;
+      continue;
+    }
+    if (in.empty() && file.unpacker->complete()) break;
+    const Unpacker::Progress progress = file.unpacker->run(in, room);
+    if (in.empty() && progress.made == 0) {
+      fail<DataError>("{}: its compressed data ends too early; the file was cut short, get it again",
+                      file.name);
+    }
+    file.begin += progress.taken;
+    made += progress.made;
+  }
+  return made;
+}
+
+}  // namespace gradus

@@ -85,6 +85,7 @@ void for_every_rule(const Check& check) {
     check(optimizer);
   };
   named("SGD", Sgd({.lr = 0.1}));
+  named("SGD with weight decay", Sgd({.lr = 0.1, .weight_decay = 0.05}));
   named("SGD with momentum", Sgd({.lr = 0.1, .momentum = 0.9}));
   named("Nesterov", Sgd({.lr = 0.1, .momentum = 0.9, .nesterov = true, .weight_decay = 0.05}));
   named("Adam", Adam({.lr = 0.1, .weight_decay = 0.05}));

@@ -34,7 +34,7 @@ class Sampler {
       static_cast<Sampler*>(info->si_value.sival_ptr)->take();
     };
     action.sa_flags = SA_SIGINFO | SA_RESTART;
-    sigaction(SIGPROF, &action, nullptr);
+    sigaction(SIGPROF, &action, &before_);
     struct sigevent event {};
     event.sigev_notify = SIGEV_THREAD_ID;
     event.sigev_signo = SIGPROF;
@@ -47,9 +47,12 @@ class Sampler {
   Sampler& operator=(const Sampler&) = delete;
   ~Sampler() {
     if (works_) timer_delete(timer_);
+    sigaction(SIGPROF, &before_, nullptr);
   }
 
   void stop() { every(0); }
+  /// False where the system gives no such timer.
+  bool works() const { return works_; }
   bool full() const { return count_ == samples_.size(); }
 
   /// A line a sample, the innermost frame first: addresses within this program as nm lists them, and =NAME
@@ -98,6 +101,7 @@ class Sampler {
   std::vector<Sample> samples_;
   std::atomic<std::size_t> count_ = 0;
   timer_t timer_{};
+  struct sigaction before_ {};
   bool works_ = false;
 };
 

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <fstream>
 #include <iostream>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -45,6 +46,7 @@ double status(const std::string& name) {
 /// The peak of the process's memory over a few steps, less its size before the network is built, in MB.
 template <class Network>
 double peak_memory(const Size& size) {
+  std::ofstream("/proc/self/clear_refs") << 5;  // the peak begins anew
   const double before = status("VmRSS");
   Training<Network> training(size);
   for (int i = 0; i < 4; ++i) training.step();
@@ -58,6 +60,7 @@ void profile(const Size& size, double seconds) {
   Training<Network> training(size);
   training.step();
   bench::Sampler sampler(static_cast<std::size_t>(seconds * 1000));
+  if (!sampler.works()) throw std::runtime_error("this system has no timer that could sample a thread");
   const auto start = Clock::now();
   while (std::chrono::duration<double>(Clock::now() - start).count() < seconds) training.step();
   sampler.stop();

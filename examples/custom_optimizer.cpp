@@ -13,7 +13,9 @@ struct LionRule {
     double lr = 1e-4, beta1 = 0.9, beta2 = 0.99, weight_decay = 0;
   };
   static void check(const Options& o) {
-    if (!(o.lr >= 0)) fail<ArgumentError>("Lion: a learning rate of {}; it may not be negative", o.lr);
+    if (!(o.lr >= 0) || !(o.beta1 >= 0 && o.beta1 < 1) || !(o.beta2 >= 0 && o.beta2 < 1))
+      fail<ArgumentError>("Lion: lr {}, betas {} and {}; lr may not be negative, betas are below 1", o.lr,
+                          o.beta1, o.beta2);
   }
   static int kept(const Options&) { return 1; }  // a momentum for each element
 
@@ -27,7 +29,8 @@ struct LionRule {
       const T g = run.gradient[i];
       T& m = run.kept[0][i];
       T& p = run.parameter[i];
-      p -= lr * (std::copysign(T(1), beta1 * m + (1 - beta1) * g) + T(options.weight_decay) * p);
+      const T c = beta1 * m + (1 - beta1) * g;
+      p -= lr * (T((c > 0) - (c < 0)) + T(options.weight_decay) * p);
       m = beta2 * m + (1 - beta2) * g;
     }
   }

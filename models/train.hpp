@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -51,7 +52,9 @@ void check_weights(const Network& network, std::int64_t steps, double loss) {
 template <class Network, class State>
 std::pair<Variable, State> loss_of(const Network& network, const Indices& x, const Indices& y,
                                    const State& state, Rng* rng) {
-  if constexpr (requires { network.loss(x, y, state, rng); }) {
+  if constexpr (requires {
+                  { network.loss(x, y, state, rng) } -> std::convertible_to<std::pair<Variable, State>>;
+                }) {
     return network.loss(x, y, state, rng);
   } else {
     auto [logits, next] = network(x, state, rng);
@@ -63,7 +66,9 @@ void check_train_options(const TrainOptions& options);
 }  // namespace detail
 
 /// Trains a network on a text by truncated backpropagation through time: contiguous batches, the state
-/// carried from one to the next (not its gradient), and begun anew with each epoch. `report` is called after
+/// carried from one to the next (not its gradient), and begun anew with each epoch. A network is called as
+/// network(x, state, rng), giving logits and the next state; when it has a member loss(x, y, state, rng) that
+/// gives the mean cross entropy and the next state, that is called instead. `report` is called after
 /// every update. Throws DataError when the text is too short for a batch, NumericError when the loss, its
 /// perplexity or the weights are not finite.
 template <class Network>

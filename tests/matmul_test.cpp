@@ -10,6 +10,8 @@
 #include "tensor/random.hpp"
 #include "tests/catch.hpp"
 #include "tests/fixture.hpp"
+#include "tests/guarded.hpp"
+#include "tests/instruction_sets.hpp"
 
 using namespace gradus;
 using Catch::Contains;
@@ -85,6 +87,44 @@ TEST_CASE("products of all sizes, transposed or not, equal three loops on every 
       }
     }
   }
+}
+
+TEST_CASE("products read nothing behind their sides", "[matmul]") {
+  const std::int64_t m = 60, k = 401;
+  const auto check = [&]<class T>(T, std::int64_t n, bool ta, bool tb) {
+    test::Guarded<T> a(m * k), b(k * n), bias(n), c(m * n);
+    for (std::int64_t i = 0; i < m * k; ++i) a.data()[i] = static_cast<T>(i % 7 - 3);
+    for (std::int64_t i = 0; i < k * n; ++i) b.data()[i] = static_cast<T>(i % 5 - 2);
+    for (std::int64_t i = 0; i < n; ++i) bias.data()[i] = static_cast<T>(i);
+    kernels::gemm(kernels::Gemm<T>{.m = m,
+                                   .n = n,
+                                   .k = k,
+                                   .a = a.data(),
+                                   .lda = ta ? m : k,
+                                   .a_transposed = ta,
+                                   .b = b.data(),
+                                   .ldb = tb ? k : n,
+                                   .b_transposed = tb,
+                                   .c = c.data(),
+                                   .ldc = n,
+                                   .bias = bias.data()});
+    double last = static_cast<double>(n - 1);
+    for (std::int64_t p = 0; p < k; ++p) {
+      last += static_cast<double>(a.data()[ta ? p * m + m - 1 : (m - 1) * k + p]) *
+              static_cast<double>(b.data()[tb ? (n - 1) * k + p : p * n + n - 1]);
+    }
+    CHECK(static_cast<double>(c.data()[m * n - 1]) == last);  // whole numbers, so exactly
+  };
+  set_threads(1);
+  test::for_every_instruction_set([&] {
+    for (std::int64_t n = 1; n <= 100; n += n < 70 ? 1 : 7) {
+      for (const int transposes : {0, 1, 2, 3}) {
+        check(float{}, n, (transposes & 1) != 0, (transposes & 2) != 0);
+        check(double{}, n, (transposes & 1) != 0, (transposes & 2) != 0);
+      }
+    }
+  });
+  set_threads(0);
 }
 
 TEST_CASE("a product has the same bits for any number of threads", "[matmul][threads]") {

@@ -75,6 +75,11 @@ TEST_CASE("what the range throws reaches the loop after the elements before it",
   CHECK(seen == 4);
 }
 
+TEST_CASE("reading ahead by nothing is refused", "[text]") {
+  std::vector<int> numbers{1, 2};
+  CHECK_THROWS_AS(read_ahead(numbers, 0), ArgumentError);
+}
+
 TEST_CASE("batches read ahead are the batches", "[text][threads]") {
   std::vector<std::int32_t> tokens(997);
   for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i);

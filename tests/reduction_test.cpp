@@ -6,9 +6,9 @@
 #include <limits>
 
 #include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/cross_entropy.hpp"
 #include "autograd/ops/cumulative.hpp"
 #include "autograd/ops/movement.hpp"
-#include "autograd/ops/cross_entropy.hpp"
 #include "autograd/ops/softmax.hpp"
 #include "autograd/tape.hpp"
 #include "tensor/kernels/kernels.hpp"

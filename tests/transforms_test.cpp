@@ -5,11 +5,11 @@
 #include <optional>
 
 #include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/cross_entropy.hpp"
 #include "autograd/ops/elementwise.hpp"
 #include "autograd/ops/matmul.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/ops/reduction.hpp"
-#include "autograd/ops/cross_entropy.hpp"
 #include "autograd/ops/softmax.hpp"
 #include "autograd/record.hpp"
 #include "nn/linear.hpp"

@@ -11,6 +11,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "tensor/error.hpp"
+
 namespace gradus {
 
 /// Goes once through a range whose elements take time to make, such as batches read from a file: a thread of
@@ -25,9 +27,9 @@ class ReadAhead {
  public:
   using Element = std::decay_t<decltype(*std::begin(std::declval<Range&>()))>;
 
-  /// At most `depth` elements wait, 1 or more.
+  /// At most `depth` elements wait. Throws ArgumentError for 0.
   ReadAhead(Range range, std::size_t depth)
-      : range_(std::forward<Range>(range)), depth_(depth), maker_([this] { make_all(); }) {}
+      : range_(std::forward<Range>(range)), depth_(checked(depth)), maker_([this] { make_all(); }) {}
   ~ReadAhead() {
     {
       const std::lock_guard lock(mutex_);
@@ -64,6 +66,10 @@ class ReadAhead {
   End end() const { return {}; }
 
  private:
+  static std::size_t checked(std::size_t depth) {
+    if (depth == 0) fail<ArgumentError>("read_ahead with a depth of 0: at least 1, or nothing could be made");
+    return depth;
+  }
   /// The maker's thread.
   void make_all() {
     try {

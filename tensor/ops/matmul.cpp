@@ -129,8 +129,9 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
         x.shape(), weight.shape(), bias.defined() ? bias.shape().text() : "none");
   }
   if (x.dtype() != weight.dtype() || (bias.defined() && bias.dtype() != x.dtype())) {
-    fail<DtypeError>("linear: x is {}, the weight {}; convert one with to()", name_of(x.dtype()),
-                     name_of(weight.dtype()));
+    fail<DtypeError>("linear: x is {}, the weight {}, the bias {}; convert with to() what differs",
+                     name_of(x.dtype()), name_of(weight.dtype()),
+                     bias.defined() ? name_of(bias.dtype()) : "none");
   }
   const std::int64_t in = weight.dim(1), out_width = weight.dim(0);
   Tensor out = Tensor::uninitialized(x.shape().with(-1, out_width), x.dtype());

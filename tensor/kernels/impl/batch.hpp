@@ -43,8 +43,8 @@ __m256i first_lanes(std::int64_t n) {
 }
 #endif
 
-/// Up to one batch of elements, zeros behind them. By masks where there are some: a batch loaded from a
-/// buffer of single elements waits for all their stores.
+/// Up to one batch of elements, n of 0 to lanes<T>, zeros behind them. By masks where there are some: a batch
+/// loaded from a buffer of single elements waits for all their stores.
 template <class T>
 Batch<T> load_part(const T* x, std::int64_t n) {
 #if defined(__AVX512F__)

@@ -95,7 +95,7 @@ static_assert(tile_rows <= most_tile_rows);
 
 enum class Layout { packed, in_place };
 
-/// acc = A B over k. `load_right` gives the batches of one row of B.
+/// acc = A B over k. load_right(b, j) gives the j-th batch of a row of B.
 template <class T, int Rows, int Batches, Layout layout, class LoadRight>
 [[gnu::always_inline]] inline void multiply_tile(const Tile<T>& t, Batch<T> (&acc)[Rows][Batches],
                                                  LoadRight load_right) {
@@ -113,7 +113,7 @@ template <class T, int Rows, int Batches, Layout layout, class LoadRight>
   for (std::int64_t p = 0; p < t.k; ++p) {
     B right[Batches];
 #pragma GCC unroll 2
-    for (int j = 0; j < Batches; ++j) right[j] = load_right(b + j * lanes<T>);
+    for (int j = 0; j < Batches; ++j) right[j] = load_right(b, j);
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
       const B av(a[i * a_row]);
@@ -136,11 +136,18 @@ void tile(const Tile<T>& t) {
 #pragma GCC unroll 2
       for (int j = 0; j < Batches; ++j) __builtin_prefetch(t.c + i * t.ldc + j * lanes<T>, 1);
     }
-    multiply_tile<T, Rows, Batches, layout>(t, acc, [](const T* x) { return B::load_aligned(x); });
+    multiply_tile<T, Rows, Batches, layout>(
+        t, acc, [](const T* x, int j) { return B::load_aligned(x + j * lanes<T>); });
   } else if (t.cols >= Batches * lanes<T>) {
-    multiply_tile<T, Rows, Batches, layout>(t, acc, [](const T* x) { return B::load_unaligned(x); });
+    multiply_tile<T, Rows, Batches, layout>(
+        t, acc, [](const T* x, int j) { return B::load_unaligned(x + j * lanes<T>); });
   } else {
-    multiply_tile<T, Rows, Batches, layout>(t, acc, [&](const T* x) { return load_part<T>(x, t.cols); });
+    multiply_tile<T, Rows, Batches, layout>(t, acc, [&](const T* x, int j) {
+      const std::int64_t left = t.cols - j * lanes<T>;
+      return left >= lanes<T> ? B::load_unaligned(x + j * lanes<T>)
+             : left > 0       ? load_part<T>(x + j * lanes<T>, left)
+                              : B(0);
+    });
   }
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) {

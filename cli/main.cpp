@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
   gradus::cli::add_eval(app);
   gradus::cli::add_generate(app);
   gradus::cli::add_score(app);
+  gradus::cli::add_ngram(app);
   try {
     app.parse(argc, argv);
     return finish();

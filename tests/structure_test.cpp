@@ -85,6 +85,7 @@ TEST_CASE("the umbrella header includes every public header", "[structure]") {
                                        "models/ngram/fast_layout.hpp",
                                        "models/ngram/image.hpp",
                                        "models/ngram/mapping.hpp",
+                                       "models/ngram/masses.hpp",
                                        "models/ngram/query.hpp",
                                        "models/ngram/small_estimate.hpp",
                                        "nn/sequence.hpp",

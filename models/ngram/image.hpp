@@ -20,7 +20,7 @@ namespace gradus::models::ngram {
 inline constexpr std::string_view image_magic = "GRADNGR\n";
 inline constexpr std::uint32_t image_version = 1;
 inline constexpr int max_order = 20;
-inline constexpr std::int32_t max_vocab = (1 << 27) - 2;
+inline constexpr std::int32_t max_vocab = (1 << 25) - 3;
 /// In place of an n-gram's index, where there is none.
 inline constexpr std::uint32_t none = 0xFFFFFFFF;
 
@@ -35,7 +35,6 @@ enum class LevelPart {
   child_bits,
   child_samples,
   wide,
-  slots,
   masses,
   count,
 };
@@ -119,10 +118,18 @@ class ImageWriter {
   void describe(const NgramDescription& description, NgramLayout layout);
   /// Makes room for a section, behind the last one, of zeros. All addresses change.
   template <class T, class... Which>
-  std::span<T> add(std::size_t count, Which... which) {
+  std::span<T> add(std::uint64_t count, Which... which) {
     const std::uint64_t offset = reserve(count * sizeof(T));
     header().part(which...) = {offset, count * sizeof(T), 0, 0};
     return numbers<T>(header().part(which...));
+  }
+  /// Makes the section that was added last longer, by zeros, or shorter.
+  template <class T, class... Which>
+  void resize_last(std::uint64_t count, Which... which) {
+    Section section = header().part(which...);
+    section.size = count * sizeof(T);
+    resize(section);
+    header().part(which...) = section;
   }
   template <class T>
   std::span<T> numbers(const Section& section) {
@@ -133,6 +140,7 @@ class ImageWriter {
 
  private:
   std::uint64_t reserve(std::uint64_t size);
+  void resize(Section& last);
 
   Mapping mapping_;
 };

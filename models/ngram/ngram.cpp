@@ -19,12 +19,13 @@ using namespace ngram;
 static_assert(NgramModel::max_order == ngram::max_order);
 
 struct NgramModel::Core {
-  explicit Core(Image from) : image(std::move(from)) {
-    if (image.header().layout == static_cast<std::uint32_t>(NgramLayout::fast)) {
-      view.emplace<FastView>(image);
-    } else {
-      view.emplace<CompactView>(image);
-    }
+  using View = std::variant<FastView, CompactView>;
+
+  static View view_of(const Image& image) {
+    if (image.header().layout == static_cast<std::uint32_t>(NgramLayout::fast)) return FastView(image);
+    return CompactView(image);
+  }
+  explicit Core(Image from) : image(std::move(from)), view(view_of(image)) {
     const Header& h = image.header();
     rules.fallback = static_cast<NgramFallback>(h.fallback);
     rules.sentence_end = h.sentence_end;
@@ -39,7 +40,7 @@ struct NgramModel::Core {
   }
 
   Image image;
-  std::variant<FastView, CompactView> view;
+  View view;
   Rules rules;
 };
 
@@ -85,7 +86,7 @@ NgramModel NgramModel::open(const std::filesystem::path& file, NgramAccess acces
   Mapping mapping = Mapping::read(file);
   if (access == NgramAccess::copied) {
     Mapping copy = Mapping::memory();
-    copy.grow(mapping.bytes().size());
+    copy.resize(mapping.bytes().size());
     std::copy(mapping.bytes().begin(), mapping.bytes().end(), copy.bytes().begin());
     mapping = std::move(copy);
   }
@@ -138,10 +139,16 @@ auto NgramModel::ask(F&& question) const {
 
 /// A state of another model must not lead out of this one's memory.
 void NgramModel::check(const State& state) const {
-  const Header& h = core_->image.header();
-  bool right = state.length < h.order && state.reach < h.order;
-  for (std::size_t i = 0; right && i < state.length; ++i)
-    right = state.node[i] < h.levels[i].count || state.node[i] == none;
+  const bool right = std::visit(
+      [&](const auto& view) {
+        if (state.length >= view.order() || state.reach >= view.order()) return false;
+        for (int j = 1; j <= state.length; ++j) {
+          const std::uint32_t node = state.node[static_cast<std::size_t>(j - 1)];
+          if (node >= view.places(j) && node != none) return false;
+        }
+        return true;
+      },
+      core_->view);
   if (!right) fail<ArgumentError>("an n-gram model was given a state of another model");
 }
 

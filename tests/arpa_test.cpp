@@ -302,6 +302,7 @@ TEST_CASE("an ARPA file that is wrong is refused by its line", "[arpa]") {
   CHECK_THAT(refused("-0.6\tb", std::string("-0.6\tb\0", 7)), Contains("f, line 11: a zero byte"));
   CHECK_THAT(refused("-0.6\tb", "-0.6\t\xff"), Contains("f, line 11") && Contains("UTF-8"));
   CHECK_THAT(refused("-0.6\tb", std::string(2'000'000, 'b')), Contains("f, line 11: longer than"));
+  CHECK_THAT(refused("-0.6\tb\t-0.125", "-0.6\tb\t3"), Contains("backing off would give it"));
   std::string orders = "\\data\\\n";
   for (int n = 1; n < 100; ++n) orders += "ngram " + std::to_string(n) + "=1\n";
   CHECK_THROWS_WITH(from_arpa(orders, "f"), Contains("f, line 22: order 21"));

@@ -120,7 +120,7 @@ ArpaContent Reader::read() {
   }
   for (ArpaSection& section : out_.sections) section.sort(lines_.name());
   place_unigrams();
-  out_.added = complete(out_.sections);
+  out_.added = complete(out_.sections, lines_.name());
   return std::move(out_);
 }
 

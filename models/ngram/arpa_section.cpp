@@ -149,7 +149,7 @@ std::int64_t ArpaSection::find(std::span<const std::int32_t> ngram_sought) const
   return stands_at(*this, at, ngram_sought) ? static_cast<std::int64_t>(at) : -1;
 }
 
-std::int64_t complete(std::vector<ArpaSection>& sections) {
+std::int64_t complete(std::vector<ArpaSection>& sections, const std::string& file) {
   std::int64_t added = 0;
   for (std::size_t n = sections.size(); n-- > 1;) {
     const ArpaSection missing = missing_below(sections[n], sections[n - 1]);
@@ -165,7 +165,14 @@ std::int64_t complete(std::vector<ArpaSection>& sections) {
       const std::span<const std::int32_t> ngram = section.ngram(i);
       const auto context = static_cast<std::size_t>(lower.find(ngram.first(ngram.size() - 1)));
       const auto suffix = static_cast<std::size_t>(lower.find(ngram.subspan(1)));
-      section.log_prob[i] = lower.backoff[context] + lower.log_prob[suffix];
+      const float log_prob = lower.backoff[context] + lower.log_prob[suffix];
+      if (log_prob > 1e-5F) {
+        fail<DataError>(
+            "{}: the {}-gram that a longer n-gram needs is not listed, and backing off would give it the "
+            "probability {:g}; a backoff weight is too large",
+            file, n + 1, std::exp(static_cast<double>(log_prob)));
+      }
+      section.log_prob[i] = std::min(log_prob, 0.0F);
     }
   }
   return added;

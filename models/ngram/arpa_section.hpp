@@ -31,7 +31,8 @@ struct ArpaSection {
 
 /// Adds to each section the contexts and suffixes of the n-grams above it that it does not list, with the
 /// probabilities that backing off gives: log p(w | h) = backoff(h) + log p(w | h without its first word).
-/// Sections are sorted; every id is in the first. Returns how many were added.
-std::int64_t complete(std::vector<ArpaSection>& sections);
+/// Sections are sorted; every id is in the first. Returns how many were added. Throws DataError naming the
+/// file when such a probability would be above 1.
+std::int64_t complete(std::vector<ArpaSection>& sections, const std::string& file);
 
 }  // namespace gradus::models::ngram

@@ -39,6 +39,7 @@
 #include "models/neural.hpp"
 #include "models/ngram/arpa.hpp"
 #include "models/ngram/ngram.hpp"
+#include "models/ngram/prune.hpp"
 #include "models/ngram/sink.hpp"
 #include "models/ngram/state.hpp"
 #include "models/ngram/storage.hpp"

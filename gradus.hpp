@@ -43,6 +43,8 @@
 #include "models/ngram/sink.hpp"
 #include "models/ngram/state.hpp"
 #include "models/ngram/storage.hpp"
+#include "models/ngram/table.hpp"
+#include "models/ngram/tunable.hpp"
 #include "models/ngram/writer.hpp"
 #include "models/train.hpp"
 #include "nn/dropout.hpp"

@@ -103,7 +103,7 @@ template void save_network(const std::filesystem::path&, const std::string&, con
                            const Vocabulary&);
 
 void save_ngram(const std::filesystem::path& file, const NgramModel& model, const Vocabulary& vocabulary) {
-  write_file(file, to_arpa(model, vocabulary));
+  write_arpa(file, model, vocabulary);
 }
 
 void save_ngram(const std::filesystem::path& file, const NgramModel& model, const Vocabulary& vocabulary,
@@ -113,17 +113,21 @@ void save_ngram(const std::filesystem::path& file, const NgramModel& model, cons
 }
 
 TrainedModel load_model(const std::filesystem::path& file) {
-  std::string first(8, '\0');
-  std::ifstream(file, std::ios::binary).read(first.data(), static_cast<std::streamsize>(first.size()));
+  std::string first(1 << 14, '\0');
+  std::ifstream in(file, std::ios::binary);
+  in.read(first.data(), static_cast<std::streamsize>(first.size()));
+  first.resize(static_cast<std::size_t>(in.gcount()));
   if (NgramModel::is_binary(first)) {
     NgramModel model = NgramModel::open(file);
     return {model.vocabulary(), std::move(model)};
   }
-  const std::string bytes = read_file(file);
-  if (bytes.find("\\data\\") < 64 || bytes.starts_with(arpa_head)) {
-    ArpaModel read = from_arpa(bytes, file.string());
-    return {std::move(read.vocabulary), std::move(read.model)};
+  if (looks_like_arpa(first)) {
+    const ArpaFile read(file);
+    NgramWriter writer;
+    read.write_to(writer);
+    return {read.vocabulary(), writer.model()};
   }
+  const std::string bytes = read_file(file);
   return read_model(file.string(), bytes);
 }
 

@@ -58,8 +58,8 @@ void save_safetensors(const std::filesystem::path& file, const Safetensors& cont
   std::string numbers;
   for (const auto& [name, value] : content.tensors) {
     const std::size_t begin = numbers.size();
-    visit_dtype(value.dtype(), [&](auto tag) {
-      const auto values = value.values<decltype(tag)>();
+    visit_dtype(value.dtype(), [&, &tensor = value](auto tag) {  // clang 14 captures no binding by itself
+      const auto values = tensor.template values<decltype(tag)>();
       numbers.append(reinterpret_cast<const char*>(values.data()), values.size_bytes());
     });
     std::vector<std::int64_t> dims;

@@ -1,27 +1,84 @@
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "models/ngram/ngram.hpp"
+#include "models/ngram/sink.hpp"
 #include "text/vocabulary.hpp"
 
+/// n-gram models as ARPA text (Doug Paul's format; SRILM's ngram-format(5)): log10 probabilities and backoff
+/// weights, which every toolkit reads.
 namespace gradus::models {
 
-/// The first line of our own ARPA files; the unit, sentence end and vocabulary follow it, before \\data\\,
-/// where other readers skip what they do not know.
+namespace ngram {
+struct ArpaContent;
+}
+
+/// The first line of our own ARPA files. The sentence end, the method and the vocabulary, with its unit and
+/// counts, follow it, also behind "#", which other readers skip.
 inline constexpr std::string_view arpa_head = "# gradus n-gram model";
+
+struct ArpaOptions {
+  /// log10 p(<unk>) where a file lists no <unk>: -100 as KenLM has it, or -infinity as SRILM.
+  double missing_unknown = -100;
+};
+
+/// The n-grams of an ARPA file, plain or packed by gzip, from any toolkit:
+///   - fields parted by tabs or spaces, lines ended by "\n" or "\r\n", any text before the line \data\;
+///   - n-grams in any order, backoff weights left out where they are 0;
+///   - <s> with whatever probability: it is never predicted. A file without it has no n-gram beginning so;
+///   - <unk> or, as KenLM takes it, <UNK> for the unknown word;
+///   - the log10 probabilities -99 and "-inf" are those of what cannot be (SRILM).
+///
+/// Files that are not ours are models of words, their vocabulary the unigrams in the order of the file after
+/// <unk>. n-grams whose context (all but the last word) or suffix (all but the first) is not listed, as
+/// SRILM's pruning leaves them, have it inserted as KenLM does: with the probability that backing off gives,
+/// and the backoff weight 1. The distributions stay as they were.
+///
+/// All n-grams are held in memory, in 4 n + 8 bytes for each of order n.
+class ArpaFile {
+ public:
+  /// Throws DataError naming the file and the line: counts that contradict the header, a file cut short,
+  /// numbers that are none, probabilities above 1, n-grams listed twice, words without a unigram, no </s>.
+  explicit ArpaFile(const std::filesystem::path& file, const ArpaOptions& options = {});
+  /// Of text in memory that errors call `name`.
+  ArpaFile(std::string_view text, std::string_view name, const ArpaOptions& options = {});
+  ~ArpaFile();
+  ArpaFile(ArpaFile&&) noexcept;
+  ArpaFile& operator=(ArpaFile&&) noexcept;
+
+  const Vocabulary& vocabulary() const;
+  NgramDescription description() const;
+  /// The n-grams of each order, those inserted included.
+  std::vector<std::int64_t> counts() const;
+  /// Contexts and suffixes that the file did not list.
+  std::int64_t inserted() const;
+  void write_to(NgramSink& sink) const;
+
+ private:
+  std::unique_ptr<ngram::ArpaContent> content_;
+};
+
+/// Whether a file that begins so may be an ARPA file: ours, \data\ in sight, or gzip.
+bool looks_like_arpa(std::string_view first_bytes);
+
+/// Writes a model as an ARPA file, whole or not at all; packed by gzip when its name ends in ".gz". Every
+/// float is read back as it was, up to one rounding. Throws ArgumentError for methods without a backoff form
+/// (add-k and maximum likelihood), DataError when the file cannot be written.
+void write_arpa(const std::filesystem::path& file, const NgramModel& model, const Vocabulary& vocabulary);
 
 struct ArpaModel {
   Vocabulary vocabulary;
   NgramModel model;
 };
 
-/// The model as ARPA text: log10 probabilities and backoffs. Throws ArgumentError for methods without a
-/// backoff form (all but Kneser-Ney).
+/// The same as text in memory.
 std::string to_arpa(const NgramModel& model, const Vocabulary& vocabulary);
-
-/// The reverse. Throws DataError naming `name` and the line.
-ArpaModel from_arpa(std::string_view text, std::string_view name);
+ArpaModel from_arpa(std::string_view text, std::string_view name, const ArpaOptions& options = {});
 
 }  // namespace gradus::models

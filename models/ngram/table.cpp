@@ -1,0 +1,74 @@
+#include "models/ngram/table.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "autograd/module_path.hpp"
+#include "autograd/ops/indexing.hpp"
+#include "tensor/ops.hpp"
+
+namespace gradus::models {
+
+namespace {
+
+const TableNetwork::Options& checked(const TableNetwork::Options& options) {
+  if (options.order < 1 || options.vocab < 1) {
+    fail<ArgumentError>("an n-gram table of order {} over {} words: both begin at 1", options.order,
+                        options.vocab);
+  }
+  return options;
+}
+
+/// How many tokens a state holds: those of a context but the one that is read next.
+std::int64_t kept(const TableNetwork::Options& options) {
+  return std::max(options.order - 2, 0);
+}
+
+}  // namespace
+
+TableNetwork::TableNetwork(std::span<const std::int32_t> text, const Options& chosen)
+    : options(checked(chosen)) {
+  const auto length = static_cast<std::size_t>(options.order - 1);
+  std::u32string context(length, static_cast<char32_t>(options.vocab));
+  for (const std::int32_t token : text) {
+    if (token < 0 || token >= options.vocab)
+      fail<ArgumentError>("an n-gram table: token {} is not in 0..{}", token, options.vocab - 1);
+    context += static_cast<char32_t>(token);
+    context.erase(0, 1);
+    rows_.emplace(context, static_cast<std::int32_t>(rows_.size()) + 1);
+  }
+  logits = Parameter(zeros({static_cast<std::int64_t>(rows_.size()) + 1, options.vocab}));
+}
+
+TableNetwork::State TableNetwork::start(std::int64_t batch) const {
+  const std::int64_t before = kept(options);
+  return {Indices(std::vector<std::int32_t>(static_cast<std::size_t>(before * batch),
+                                            static_cast<std::int32_t>(options.vocab)),
+                  {before, batch})};
+}
+
+std::pair<Variable, TableNetwork::State> TableNetwork::operator()(const Indices& x, const State& state,
+                                                                  Rng*) const {
+  const InModule here(*this);
+  const std::int64_t steps = x.dim(0), batch = x.dim(1), before = kept(options);
+  std::vector<std::int32_t> ids(state.context.values().begin(), state.context.values().end());
+  ids.insert(ids.end(), x.values().begin(), x.values().end());  // (before + steps, batch)
+
+  std::vector<std::int32_t> rows;
+  std::u32string context(static_cast<std::size_t>(options.order - 1), 0);
+  for (std::int64_t t = 0; t < steps; ++t) {
+    for (std::int64_t b = 0; b < batch; ++b) {
+      std::int64_t at = t * batch + b;
+      for (char32_t& token : context) {
+        token = static_cast<char32_t>(ids[static_cast<std::size_t>(at)]);
+        at += batch;
+      }
+      const auto found = rows_.find(context);
+      rows.push_back(found == rows_.end() ? 0 : found->second);
+    }
+  }
+  State next{Indices(std::vector<std::int32_t>(ids.end() - before * batch, ids.end()), {before, batch})};
+  return {gather_rows(logits, Indices(std::move(rows), {steps, batch})), std::move(next)};
+}
+
+}  // namespace gradus::models

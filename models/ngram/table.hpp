@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "autograd/variable.hpp"
+#include "models/neural.hpp"
+#include "tensor/indices.hpp"
+#include "tensor/random.hpp"
+
+namespace gradus::models {
+
+/// An n-gram model as a table of logits, a row for each context of order - 1 tokens: trained by gradients
+/// like any network, it comes to the counted maximum likelihood, p(w | h) = c(h w) / c(h), as the cross
+/// entropy is convex in each row and least there.
+struct TableNetwork {
+  struct Options {
+    std::int64_t vocab = 0;
+    int order = 2;
+  };
+  struct State {
+    Indices
+        context;  // (order - 2, batch): the tokens before the next one to be read; for order 1, (0, batch)
+  };
+  Options options;
+  Parameter logits;  // (contexts + 1, vocab); row 0 is that of all contexts that were not listed
+
+  /// A row of zeros, the uniform distribution, for each context of the text. Before its first token stands
+  /// padding, id vocab. Throws ArgumentError for an order or a vocabulary below 1 or an id out of range.
+  TableNetwork(std::span<const std::int32_t> text, const Options& options);
+
+  State start(std::int64_t batch) const;
+  /// x: (time, batch) to logits (time, batch, vocab).
+  std::pair<Variable, State> operator()(const Indices& x, const State& state, Rng* rng = nullptr) const;
+
+  static void members(auto& self, auto&& visit) { visit("logits", self.logits); }
+
+ private:
+  std::unordered_map<std::u32string, std::int32_t> rows_;  // of each context
+};
+inline TableNetwork::State detach(const TableNetwork::State& state) {
+  return state;
+}
+
+/// The table as a LanguageModel.
+using TableModel = NeuralModel<TableNetwork>;
+
+}  // namespace gradus::models

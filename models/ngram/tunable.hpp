@@ -1,0 +1,84 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "autograd/variable.hpp"
+#include "models/ngram/ngram.hpp"
+#include "models/ngram/sink.hpp"
+
+namespace gradus::models {
+
+/// Interpolated modified Kneser-Ney (Chen and Goodman 1998, section 3) whose discounts are parameters, to be
+/// tuned by gradients on a held-out text instead of estimated from the counts of counts:
+///
+///   p(w | h) = (c(h w) - D(c(h w))) / c(h) + gamma(h) p(w | h'),
+///   gamma(h) = (D1 N1(h) + D2 N2(h) + D3 N3+(h)) / c(h),
+///
+/// N_k(h) being how many words follow h k times and h' the context without its first word. Discounts are
+/// D_k = k sigmoid(x_k), between 0 and k, and the x_k of each order the parameter. Counts of the shorter
+/// orders are those of different words before, as NgramModel's are. In f64.
+class TunableKneserNey {
+ public:
+  using Amounts = std::array<double, 3>;  // D1, D2, D3+
+
+  std::vector<Parameter> raw;  // raw[n - 1]: the x_k of order n, (3)
+
+  /// `start`: the discounts of each order to begin from, such as NgramModel's. Throws ArgumentError for
+  /// another number of them, an order below 1, no tokens, or an id out of range.
+  TunableKneserNey(std::span<const std::int32_t> tokens, std::int32_t vocab, const NgramOptions& options,
+                   std::span<const Amounts> start);
+
+  /// What the probabilities of a text's tokens are made of, whatever the discounts. For each order, with a
+  /// row for each token w after its context h:
+  struct HeldOut {
+    struct Order {
+      Tensor ratio;   // (tokens): c(h w) / c(h); 0 where h was not seen
+      Tensor taken;   // (tokens, 3): 1 / c(h) in the column of D(c(h w)), when h w was seen
+      Tensor left;    // (tokens, 3): N_k(h) / c(h)
+      Tensor unseen;  // (tokens): 1 where h was not seen, and the shorter context decides
+    };
+    std::vector<Order> orders;
+    std::int32_t vocab = 0;
+  };
+  /// Of all tokens of a text, each sentence from its beginning.
+  HeldOut held_out(std::span<const std::int32_t> tokens) const;
+
+  /// log p of each token, in nats: (tokens) f64, differentiable in the discounts.
+  Variable operator()(const HeldOut& text) const;
+  /// The same of raw parameters given: raw[n - 1], (3) f64, those of order n.
+  static Variable log_probs(std::span<const Variable> raw, const HeldOut& text);
+
+  /// The discounts of each order as they stand.
+  std::vector<Amounts> discounts() const;
+  /// The model with these discounts.
+  void write_to(NgramSink& sink) const;
+
+  static void members(auto& self, auto&& visit) { visit("raw", self.raw); }
+
+ private:
+  struct Context {
+    std::int64_t total = 0;
+    std::array<std::int64_t, 3> with{};  // words that follow once, twice, more often
+  };
+  struct Order {
+    std::unordered_map<std::u32string, std::int64_t> count;
+    std::unordered_map<std::u32string, Context> context;
+  };
+
+  char32_t begin_symbol() const { return static_cast<char32_t>(vocab_); }
+  /// Calls visit(text, end) for each token: its sentence from the begin symbol on, of which it is the last.
+  template <class Visit>
+  void for_places(std::span<const std::int32_t> tokens, Visit&& visit) const;
+  void count(std::span<const std::int32_t> tokens);
+
+  std::int32_t vocab_;
+  NgramOptions options_;
+  std::vector<Order> orders_;
+};
+
+}  // namespace gradus::models

@@ -9,6 +9,7 @@
 #include "cli/commands.hpp"
 #include "cli/progress.hpp"
 #include "cli/recipe.hpp"
+#include "cli/tokens.hpp"
 #include "models/checkpoint.hpp"
 #include "models/evaluate.hpp"
 #include "models/generate.hpp"
@@ -23,12 +24,6 @@ namespace gradus::cli {
 namespace {
 
 using models::TrainedModel;
-
-std::vector<std::int32_t> with_context(const Vocabulary& vocabulary, std::vector<std::int32_t> tokens) {
-  const std::int32_t line_end = vocabulary.line_end();
-  tokens.insert(tokens.begin(), line_end >= 0 ? line_end : 0);
-  return tokens;
-}
 
 struct TrainCommand {
   std::string text, out, kind = "lstm", unit = "word";

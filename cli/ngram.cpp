@@ -1,25 +1,34 @@
 #include <fmt/core.h>
 
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <numeric>
+#include <optional>
 
 #include "cli/commands.hpp"
 #include "cli/progress.hpp"
+#include "cli/tokens.hpp"
 #include "models/checkpoint.hpp"
+#include "models/interpolate.hpp"
 #include "models/ngram/estimate.hpp"
+#include "models/ngram/prune.hpp"
 #include "models/ngram/text_source.hpp"
 #include "models/ngram/writer.hpp"
 #include "tensor/parallel.hpp"
 #include "tensor/write_file.hpp"
+#include "text/corpus.hpp"
+#include "text/load.hpp"
 
-// The commands on n-gram models: build, info, export.
+// The commands on n-gram models: build, info, export, prune, interpolate.
 namespace gradus::cli {
 
 namespace {
 
 using models::NgramModel;
 using models::NgramWriter;
+using models::TrainedModel;
 namespace ngram = models::ngram;
 
 bool is_arpa(const std::filesystem::path& file) {
@@ -168,11 +177,10 @@ std::pair<NgramModel, Vocabulary> load_ngram(const std::string& file) {
 
 struct InfoCommand {
   std::string model;
-  bool verify = false, json = false;
+  bool json = false;
 
   void run() const {
     const auto [loaded, vocabulary] = load_ngram(model);
-    if (verify) loaded.verify();
     const models::NgramDescription d = loaded.description();
     const std::vector<std::int64_t> counts = loaded.counts();
     const std::string_view layout = loaded.layout() == models::NgramLayout::fast ? "fast" : "compact";
@@ -188,8 +196,8 @@ struct InfoCommand {
                              .dump(2));
       return;
     }
-    fmt::print("{}: {}, order {}, {} {}s, {} layout, {} bytes{}\n", model, d.method, d.order, d.vocab,
-               name_of(vocabulary.unit()), layout, size, verify ? ", all of it in order" : "");
+    fmt::print("{}: {}, order {}, {} {}s, {} layout, {} bytes\n", model, d.method, d.order, d.vocab,
+               name_of(vocabulary.unit()), layout, size);
     for (std::size_t n = 0; n < counts.size(); ++n) fmt::print("order {}: {} n-grams\n", n + 1, counts[n]);
   }
 };
@@ -204,6 +212,84 @@ struct ExportCommand {
     place.save(loaded, vocabulary);
   }
 };
+
+struct PruneCommand {
+  std::string model;
+  double threshold = 1e-8;
+  Place place;
+
+  void run() const {
+    place.check(model);
+    const auto [loaded, vocabulary] = load_ngram(model);
+    NgramWriter writer;
+    const models::PruneSummary summary = models::prune(loaded, threshold, writer);
+    place.save(writer.model(), vocabulary);
+    for (std::size_t n = 0; n < summary.before.size(); ++n) {
+      fmt::print("order {}: {} of {} n-grams kept\n", n + 1, summary.after[n], summary.before[n]);
+    }
+  }
+};
+
+struct InterpolateCommand {
+  std::vector<std::string> models;
+  std::string held_out, test;
+  bool json = false;
+
+  void run() const;
+};
+
+void InterpolateCommand::run() const {
+  std::vector<models::ErasedModel> parts;
+  std::optional<Vocabulary> vocabulary;
+  for (const std::string& file : models) {
+    TrainedModel trained = gradus::models::load_model(file);
+    if (vocabulary)
+      gradus::models::require_same_vocabulary(*vocabulary, models.front(), trained.vocabulary, file);
+    vocabulary = std::move(trained.vocabulary);
+    parts.push_back(std::visit([](auto m) { return gradus::models::ErasedModel(std::move(m)); },
+                               std::move(trained.model)));
+  }
+  const gradus::models::ModelSet set(std::move(parts));
+  const auto log_probs_of = [&](const std::string& text, const char* what) {
+    const CorpusPart part = encode_part(*vocabulary, load_text(text, {.unit = vocabulary->unit()}), text);
+    const std::vector<std::int32_t> tokens = with_context(*vocabulary, part.tokens);
+    Progress progress(what);
+    return set.score(tokens, progress.reporter(tokens.size() * models.size()));
+  };
+  const auto held = log_probs_of(held_out, "scoring the held-out text");
+  const gradus::models::EmFit fit = gradus::models::fit_weights(held);
+  const auto scored = test.empty() ? held : log_probs_of(test, "scoring the test text");
+
+  const auto count = static_cast<double>(scored.front().size());
+  const auto perplexity = [&](const std::vector<double>& log_probs) {
+    return std::exp(-std::accumulate(log_probs.begin(), log_probs.end(), 0.0) / count);
+  };
+  double mixed = 0;
+  for (std::size_t t = 0; t < scored.front().size(); ++t) {
+    double p = 0;
+    for (std::size_t i = 0; i < scored.size(); ++i) p += fit.weights[i] * std::exp(scored[i][t]);
+    mixed += std::log(p);
+  }
+  const double together = std::exp(-mixed / count);
+  const std::string& judged = test.empty() ? held_out : test;
+  if (json) {
+    nlohmann::json rows = nlohmann::json::array();
+    for (std::size_t i = 0; i < scored.size(); ++i)
+      rows.push_back(
+          {{"model", models[i]}, {"weight", fit.weights[i]}, {"perplexity", perplexity(scored[i])}});
+    fmt::print("{}\n", nlohmann::json{{"text", judged},
+                                      {"tokens", scored.front().size()},
+                                      {"perplexity", together},
+                                      {"iterations", fit.log_likelihood.size() - 1},
+                                      {"models", rows}}
+                           .dump(2));
+    return;
+  }
+  fmt::print("{:>10} {:>12}  model\n", "weight", "perplexity");
+  for (std::size_t i = 0; i < scored.size(); ++i)
+    fmt::print("{:10.6f} {:12.4f}  {}\n", fit.weights[i], perplexity(scored[i]), models[i]);
+  fmt::print("{:10} {:12.4f}  together, over {} tokens of {}\n", "", together, scored.front().size(), judged);
+}
 
 void add_build(CLI::App* ngram_command) {
   auto o = std::make_shared<BuildCommand>();
@@ -250,9 +336,8 @@ void add_ngram(CLI::App& app) {
   auto info = std::make_shared<InfoCommand>();
   CLI::App* c = n->add_subcommand("info", "What a model's file holds");
   c->add_option("model", info->model, "An n-gram model")->required();
-  c->add_flag("--verify", info->verify, "Read all of it and say what is damaged");
   c->add_flag("--json", info->json, "Print JSON");
-  c->footer("Example:\n  gradus ngram info book.ngram --verify");
+  c->footer("Example:\n  gradus ngram info book.ngram");
   c->callback([info] { info->run(); });
 
   auto convert = std::make_shared<ExportCommand>();
@@ -261,6 +346,28 @@ void add_ngram(CLI::App& app) {
   convert->place.add_to(c);
   c->footer("Example:\n  gradus ngram export book.ngram --out book.arpa");
   c->callback([convert] { convert->run(); });
+
+  auto prune = std::make_shared<PruneCommand>();
+  c = n->add_subcommand("prune", "Leave out the n-grams that a model hardly needs (Stolcke 1998)");
+  c->add_option("model", prune->model, "An n-gram model that backs off")->required();
+  c->add_option("--threshold", prune->threshold,
+                "The growth of perplexity that an n-gram may save, as a fraction")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  prune->place.add_to(c);
+  c->footer("Example:\n  gradus ngram prune book.ngram --threshold 1e-7 --out small.ngram");
+  c->callback([prune] { prune->run(); });
+
+  auto mix = std::make_shared<InterpolateCommand>();
+  c = n->add_subcommand("interpolate", "Weigh models, n-gram or neural, so that together they predict best");
+  c->add_option("models", mix->models, "Models of one vocabulary")->required()->expected(2, 64);
+  c->add_option("--held-out", mix->held_out, "The text that the weights are fitted to, by EM")->required();
+  c->add_option("--test", mix->test, "The text that perplexities are of; without it, the held-out one");
+  c->add_flag("--json", mix->json, "Print JSON");
+  c->footer(
+      "Example:\n  gradus ngram interpolate book.ngram book.safetensors --held-out valid.txt --test "
+      "test.txt");
+  c->callback([mix] { mix->run(); });
 }
 
 }  // namespace gradus::cli

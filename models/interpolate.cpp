@@ -10,6 +10,7 @@
 #include "autograd/ops/matmul.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/ops/reduction.hpp"
+#include "autograd/ops/cross_entropy.hpp"
 #include "autograd/ops/softmax.hpp"
 #include "autograd/tape.hpp"
 #include "optim/adam.hpp"

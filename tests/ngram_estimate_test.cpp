@@ -4,7 +4,8 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <memory>
+#include <map>
+#include <optional>
 #include <random>
 #include <sstream>
 
@@ -22,7 +23,7 @@ using namespace gradus;
 using namespace gradus::models;
 using gradus::test::Collector;
 using ngram::BuildOptions;
-using ngram::NgramMethod;
+using Method = ngram::NgramMethod;  // models/ngram/ngram.hpp has another of that name
 using Ids = std::vector<std::int32_t>;
 
 namespace {
@@ -172,4 +173,281 @@ TEST_CASE("estimates agree with the model made in memory", "[ngram][estimate]") 
       CHECK(wrong == 0);
     }
   }
+}
+
+namespace {
+
+/// The counts of a text, and each method's formula over them, as the literature has it and as slow.
+class Naive {
+ public:
+  Naive(const Ids& tokens, std::int32_t vocab, std::int32_t end, const ngram::NgramOptions& options)
+      : vocab_(vocab), options_(options) {
+    const auto order = static_cast<std::size_t>(options.order);
+    Ids sentence{vocab};
+    for (const std::int32_t token : tokens) {
+      if (sentence.back() == end) sentence = {vocab};
+      sentence.push_back(token);
+      for (std::size_t n = 1; n <= std::min(order, sentence.size()); ++n) {
+        ++raw_[Ids(sentence.end() - static_cast<std::ptrdiff_t>(n), sentence.end())];
+      }
+    }
+    if (options.method != Method::kneser_ney) {
+      counts_ = raw_;
+    } else {
+      for (const auto& [ngram, count] : raw_) {
+        if (ngram.size() == order || ngram.front() == vocab) counts_[ngram] = count;
+        if (ngram.size() > 1) ++counts_[Ids(ngram.begin() + 1, ngram.end())];
+      }
+    }
+    for (const auto& [ngram, count] : counts_)
+      followers_[Ids(ngram.begin(), ngram.end() - 1)][ngram.back()] = count;
+    for (std::size_t n = 1; n <= order; ++n) {
+      std::map<std::int64_t, double> t;
+      for (const auto& [ngram, count] : counts_) t[count] += ngram.size() == n;
+      of_counts_.push_back(t);
+    }
+  }
+
+  const std::map<Ids, std::map<std::int32_t, std::int64_t>>& followers() const { return followers_; }
+
+  double prob(const Ids& h, std::int32_t w) const {
+    if (h.size() >= static_cast<std::size_t>(options_.order)) return prob(Ids(h.begin() + 1, h.end()), w);
+    const auto found = followers_.find(h);
+    const auto shorter = [&] { return h.empty() ? 1.0 / vocab_ : prob(Ids(h.begin() + 1, h.end()), w); };
+    if (options_.method == Method::add_k && found == followers_.end()) return 1.0 / vocab_;
+    if (found == followers_.end()) {
+      // A context that was seen, but with nothing after it, has stupid backoff's weight.
+      const bool seen = options_.method == Method::stupid_backoff && raw_.count(h) > 0;
+      return (seen ? options_.backoff : 1) * shorter();
+    }
+    const auto& words = found->second;
+    double total = 0;
+    for (const auto& [word, count] : words) total += static_cast<double>(count);
+    const auto types = static_cast<double>(words.size());
+    const double c = words.count(w) > 0 ? static_cast<double>(words.at(w)) : 0;
+    switch (options_.method) {
+      case Method::maximum_likelihood:
+        return c / total;
+      case Method::add_k:
+        return (c + options_.k) / (total + options_.k * vocab_);
+      case Method::witten_bell:
+        return (c + types * shorter()) / (total + types);
+      case Method::stupid_backoff:
+        return c > 0 ? c / total : h.empty() ? 0 : options_.backoff * shorter();
+      case Method::katz:
+        return katz(h, words, total, w);
+      case Method::kneser_ney:
+      case Method::absolute_discounting:
+        break;
+    }
+    double freed = 0;
+    for (const auto& [word, count] : words) freed += discount(h.size() + 1, count);
+    return (c - discount(h.size() + 1, static_cast<std::int64_t>(c))) / total + freed / total * shorter();
+  }
+
+ private:
+  double t(std::size_t order, std::int64_t r) const {
+    const auto& found = of_counts_[order - 1];
+    return found.count(r) > 0 ? found.at(r) : 0;
+  }
+  double discount(std::size_t order, std::int64_t count) const {
+    if (count == 0) return 0;
+    const double y = t(order, 1) / (t(order, 1) + 2 * t(order, 2));
+    if (options_.method == Method::absolute_discounting) return t(order, 1) > 0 && t(order, 2) > 0 ? y : 0.5;
+    const std::int64_t r = std::min<std::int64_t>(count, 3);
+    const auto d = [&](std::int64_t i) {
+      return static_cast<double>(i) - static_cast<double>(i + 1) * y * t(order, i + 1) / t(order, i);
+    };
+    for (std::int64_t i = 1; i <= 3; ++i) {
+      if (!(d(i) >= 0 && d(i) <= static_cast<double>(i))) return 0.5 * static_cast<double>(r);
+    }
+    return d(r);
+  }
+  double katz_ratio(std::size_t order, std::int64_t count) const {
+    const std::int64_t k = options_.katz_cutoff;
+    if (count > k) return 1;
+    const double m = static_cast<double>(k + 1) * t(order, k + 1) / t(order, 1);
+    const auto d = [&](std::int64_t r) {
+      return (static_cast<double>(r + 1) * t(order, r + 1) / t(order, r) / static_cast<double>(r) - m) /
+             (1 - m);
+    };
+    for (std::int64_t r = 1; r <= k; ++r) {
+      if (!(d(r) > 0 && d(r) <= 1)) return (static_cast<double>(count) - 0.5) / static_cast<double>(count);
+    }
+    return d(count);
+  }
+  double katz(const Ids& h, const std::map<std::int32_t, std::int64_t>& words, double total,
+              std::int32_t w) const {
+    double left = 0, lower_seen = 0;
+    for (const auto& [word, count] : words) {
+      left += (1 - katz_ratio(h.size() + 1, count)) * static_cast<double>(count);
+      if (!h.empty()) lower_seen += prob(Ids(h.begin() + 1, h.end()), word);
+    }
+    const bool all = static_cast<std::int32_t>(words.size()) == vocab_;
+    if (left == 0 && !all) {
+      left = 1;
+      total += 1;
+    }
+    const auto found = words.find(w);
+    if (found != words.end()) {
+      const auto c = static_cast<double>(found->second);
+      return (all ? 1 : katz_ratio(h.size() + 1, found->second)) * c / total;
+    }
+    if (h.empty())
+      return left / total / static_cast<double>(vocab_ - static_cast<std::int32_t>(words.size()));
+    return left / total / (1 - lower_seen) * prob(Ids(h.begin() + 1, h.end()), w);
+  }
+
+  std::int32_t vocab_;
+  ngram::NgramOptions options_;
+  std::map<Ids, std::int64_t> raw_, counts_;
+  std::map<Ids, std::map<std::int32_t, std::int64_t>> followers_;
+  std::vector<std::map<std::int64_t, double>> of_counts_;
+};
+
+constexpr std::array methods{Method::maximum_likelihood,   Method::add_k,       Method::kneser_ney,
+                             Method::absolute_discounting, Method::witten_bell, Method::katz,
+                             Method::stupid_backoff};
+
+/// Every context that has something after it, and some that have not.
+std::vector<Ids> contexts_of(const Naive& naive, int order, std::int32_t vocab) {
+  std::vector<Ids> out{{0, 0, 0}, {vocab, 0, 3, 3}, {vocab - 2}};
+  for (const auto& [context, words] : naive.followers()) {
+    if (static_cast<int>(context.size()) < order) out.push_back(context);
+  }
+  for (Ids& context : out) {
+    if (static_cast<int>(context.size()) >= order) context.resize(static_cast<std::size_t>(order - 1));
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("each method's probabilities are those of its formula", "[ngram][estimate]") {
+  const std::int32_t vocab = 30, end = 29;
+  for (const Method method : methods) {
+    for (const int order : {1, 2, 3, 4}) {
+      const ngram::NgramOptions options{.order = order, .method = method, .k = 0.3, .katz_cutoff = 5};
+      const Ids tokens = random_ids(1500, vocab, end, static_cast<unsigned>(order) + 10);
+      const Naive naive(tokens, vocab, end, options);
+      const Built built = build_ids(tokens, vocab, end, options);
+      double worst = 0, worst_sum = 0;
+      for (const Ids& context : contexts_of(naive, order, vocab)) {
+        double sum = 0;
+        for (std::int32_t w = 0; w < vocab; ++w) {
+          const double expected = naive.prob(context, w);
+          const double found = std::exp(built.model.log_prob(context, w));
+          sum += found;
+          const double error = std::abs(found - expected) / std::max(expected, 1e-30);
+          worst = std::max(worst, expected == 0 ? found : error);
+        }
+        worst_sum = std::max(worst_sum, std::abs(sum - 1));
+      }
+      INFO(ngram::name_of(method) << ", order " << order << ": off by " << worst << ", sums by "
+                                  << worst_sum);
+      CHECK(worst < 3e-6);
+      if (method != Method::stupid_backoff) CHECK(worst_sum < 2e-6);
+    }
+  }
+}
+
+TEST_CASE("pruned models' probabilities sum to one", "[ngram][estimate]") {
+  const std::int32_t vocab = 30, end = 29;
+  const Ids tokens = random_ids(3000, vocab, end, 3);
+  for (const Method method : methods) {
+    const ngram::NgramOptions options{.order = 4, .method = method};
+    const Naive naive(tokens, vocab, end, options);
+    const Built whole = build_ids(tokens, vocab, end, options);
+    const Built built = build_ids(tokens, vocab, end, options, {.prune = {0, 0, 1, 2}});
+    CHECK(built.summary.distinct == whole.summary.distinct);
+    CHECK(built.summary.distinct[3] == whole.summary.counts[3]);
+    CHECK(built.summary.counts[1] == whole.summary.counts[1]);
+    CHECK(built.summary.counts[2] < whole.summary.counts[2]);
+    CHECK(built.summary.counts[3] < whole.summary.counts[3]);
+    if (method == Method::stupid_backoff) continue;
+    double worst = 0;
+    for (const Ids& context : contexts_of(naive, 4, vocab)) {
+      double sum = 0;
+      for (std::int32_t w = 0; w < vocab; ++w) sum += std::exp(built.model.log_prob(context, w));
+      worst = std::max(worst, std::abs(sum - 1));
+    }
+    INFO(ngram::name_of(method) << ": sums off by " << worst);
+    CHECK(worst < 3e-6);
+  }
+}
+
+TEST_CASE("a closed vocabulary leaves the unknown word no probability", "[ngram][estimate]") {
+  const Ids tokens{1, 2, 3, 1, 2, 4, 1, 3, 4};
+  for (const Method method : {Method::kneser_ney, Method::witten_bell, Method::katz}) {
+    const Built built = build_ids(tokens, 6, 4, {.order = 2, .method = method, .impossible = 0});
+    CHECK(std::isinf(built.model.log_prob({1}, 0)));
+    double sum = 0;
+    for (std::int32_t w = 0; w < 6; ++w) sum += std::exp(built.model.log_prob({1}, w));
+    CHECK(sum == Approx(1).epsilon(1e-6));
+    CHECK_THROWS_AS(build_ids(tokens, 6, 4, {.order = 2, .method = method, .impossible = 3}), ArgumentError);
+  }
+}
+
+TEST_CASE("the model is the same for any bound of memory and number of threads",
+          "[ngram][estimate][threads]") {
+  const std::int32_t vocab = 300, end = 299;
+  const Ids tokens = random_ids(60000, vocab, end, 8);
+  const int before = threads();
+  for (const Method method : {Method::kneser_ney, Method::katz}) {
+    std::optional<Built> first;
+    for (const std::int64_t memory : {std::int64_t{1} << 30, std::int64_t{1} << 20}) {
+      for (const int count : {1, 2, 3}) {
+        set_threads(count);
+        Built built = build_ids(tokens, vocab, end, {.order = 5, .method = method}, {.memory = memory});
+        CHECK((built.summary.temporary_bytes > 0) == (memory == 1 << 20));
+        if (first) {
+          CHECK(first->model.orders == built.model.orders);
+        } else {
+          first = std::move(built);
+        }
+      }
+    }
+  }
+  set_threads(before);
+}
+
+TEST_CASE("small and odd texts have models", "[ngram][estimate]") {
+  const std::vector<std::pair<Ids, std::int32_t>> texts{
+      {{0}, 1}, {{0, 0, 0, 0}, 1}, {{1}, 2}, {{0, 1}, 2}, {{1, 1, 1, 1}, 2}, {{0, 1, 1, 0}, 2}, {{2, 1}, 3}};
+  for (const Method method : methods) {
+    for (const int order : {1, 2, 5, 20}) {
+      for (const auto& [tokens, vocab] : texts) {
+        for (const std::int32_t end : {-1, 1}) {
+          if (end >= vocab) continue;
+          const Built built = build_ids(tokens, vocab, end, {.order = order, .method = method});
+          CHECK(built.summary.tokens == static_cast<std::int64_t>(tokens.size()));
+          if (method == Method::stupid_backoff) continue;
+          const Naive naive(tokens, vocab, end, {.order = order, .method = method});
+          for (const Ids& context : contexts_of(naive, order, vocab)) {
+            double sum = 0;
+            for (std::int32_t w = 0; w < vocab; ++w) sum += std::exp(built.model.log_prob(context, w));
+            INFO(ngram::name_of(method) << ", order " << order << ", vocabulary of " << vocab);
+            CHECK(sum == Approx(1).epsilon(1e-5));
+          }
+        }
+      }
+    }
+  }
+  const Built fallen = build_ids({0, 1, 0, 1, 0, 2}, 4, -1, {.order = 2});
+  CHECK(fallen.summary.discounts[0].fallback);
+  CHECK(fallen.summary.discounts[1].amount == std::vector{0.5, 1.0, 1.5});
+}
+
+TEST_CASE("an estimate refuses what it cannot be made of", "[ngram][estimate]") {
+  const Ids tokens{0, 1, 2};
+  CHECK_THROWS_AS(build_ids({0, 5}, 4, -1, {.order = 2}), ArgumentError);
+  CHECK_THROWS_AS(build_ids(tokens, 4, 4, {.order = 2}), ArgumentError);
+  CHECK_THROWS_AS(build_ids({}, 4, -1, {.order = 2}), ArgumentError);
+  CHECK_THROWS_AS(build_ids(tokens, 4, -1, {.order = 0}), ArgumentError);
+  CHECK_THROWS_AS(build_ids(tokens, 4, -1, {.order = 21}), ArgumentError);
+  CHECK_THROWS_AS(build_ids(tokens, 4, -1, {.order = 2}, {.prune = {0, 2, 1}}), ArgumentError);
+  CHECK_THROWS_WITH(build_ids(tokens, 4, -1, {.order = 2}, {.prune = {1, 1}}),
+                    Catch::Contains("cut the vocabulary"));
+  CHECK_THROWS_WITH(ngram::ngram_method_named("kn"), Catch::Contains("kneser-ney"));
+  for (const Method method : methods) CHECK(ngram::ngram_method_named(ngram::name_of(method)) == method);
 }

@@ -56,12 +56,12 @@ struct BuildOptions {
   /// comes on top. The model is the same, bit for bit, for any bound.
   std::int64_t memory = std::int64_t{1} << 30;
   /// The folder of the temporary files; empty: that of the system.
-  std::filesystem::path temporary;
+  std::filesystem::path temporary{};
   /// prune[n - 1]: n-grams of order n that stand at most so many times in the text are left out; the last one
   /// holds for the orders above. Must begin with 0 (cut the vocabulary instead) and not fall.
-  std::vector<std::int64_t> prune;
+  std::vector<std::int64_t> prune{};
   /// Called from the calling thread: what is being done, and how much of it. `total` is 0 when unknown.
-  std::function<void(std::string_view phase, std::int64_t done, std::int64_t total)> progress;
+  std::function<void(std::string_view phase, std::int64_t done, std::int64_t total)> progress{};
 };
 
 /// The discounts of one order: Kneser-Ney's for counts of 1, 2, and 3 or more; absolute discounting's one;

@@ -251,7 +251,9 @@ void Passes::smooth_unigrams(const std::vector<CountsOfCounts>& found) {
     smoothing_.emplace_back(options_, counts[n], ids_.vocab - (closed ? 1 : 0));
   }
   unigram_probs_ = smoothing_[0].unigrams(std::span(unigrams).first(begin_), options_.impossible);
-  std::fill(unigram_weights_.begin(), unigram_weights_.end(), order_ > 1 ? smoothing_[0].weight_unseen() : 1);
+  // Those never seen cost nothing as contexts.
+  for (std::size_t w = 0; w < unigram_weights_.size(); ++w)
+    unigram_weights_[w] = order_ > 1 && unigram_counts_[w] > 0 ? smoothing_[0].weight_unseen() : 1;
 }
 
 /// p(w | h) = (c(h w) - D) / c(h) + weight(h) p(w | h'): the first part and the weight need all words after
@@ -450,7 +452,10 @@ void Passes::interpolate() {
         }
         here.probs[i] = p;
         double backoff = unseen;
-        // Contexts of n-grams that are all there, so in the same order; but some have nothing after them.
+        // In the same order; but some n-grams have nothing after them, and some contexts are pruned.
+        while (w < weights.size() &&
+               std::lexicographical_compare(&weights[w], &weights[w] + words, key, key + words))
+          w += step;
         if (w < weights.size() && std::equal(key, key + words, &weights[w])) {
           backoff = std::log(as_double(weights[w + words]));
           w += step;

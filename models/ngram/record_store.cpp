@@ -41,7 +41,7 @@ void RecordStore::append(std::size_t bucket, SegmentPool::Segment segment, std::
                          bool to_disk) {
   Chunk chunk{std::move(segment), records, {}};
   if (to_disk || pool_.full()) {
-    chunk.place = file_->write({chunk.segment.get(), records * width_});
+    chunk.place = file_->write({chunk.segment.get(), records * width_}, width_);
     pool_.release(std::move(chunk.segment));
     pool_.spilled += chunk.place.packed;
   }
@@ -53,7 +53,7 @@ void RecordStore::append(std::size_t bucket, SegmentPool::Segment segment, std::
 void RecordStore::fetch(Chunk& chunk, std::uint64_t* to, bool keep) {
   const std::size_t words = chunk.records * width_;
   if (!chunk.segment) {
-    file_->read(chunk.place, {to, words});
+    file_->read(chunk.place, {to, words}, width_);
     return;
   }
   std::memcpy(to, chunk.segment.get(), words * sizeof(std::uint64_t));

@@ -24,10 +24,11 @@ class TemporaryFile {
     std::int64_t offset = 0;
     std::uint32_t packed = 0;  // bytes in the file
   };
-  /// Throws DataError, naming the folder and what to do, when the disk is full or cannot be written to.
-  Place write(std::span<const std::uint64_t> words);
+  /// Records of `width` words. Throws DataError, naming the folder and what to do, when the disk is full or
+  /// cannot be written to.
+  Place write(std::span<const std::uint64_t> words, std::size_t width);
   /// Fills `words` with what was written there. Throws DataError when it cannot be read.
-  void read(const Place& place, std::span<std::uint64_t> words);
+  void read(const Place& place, std::span<std::uint64_t> words, std::size_t width);
   /// Bytes written so far.
   std::int64_t size() const { return end_; }
   /// Removes all.

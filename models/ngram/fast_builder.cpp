@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "tensor/error.hpp"
@@ -11,14 +12,20 @@ namespace gradus::models::ngram {
 
 namespace {
 
-/// Adds up probabilities, and notes the sum after every mass_step of them and after the last.
-template <class LogProb>
-void sum_masses(std::uint32_t count, std::span<double> out, LogProb&& log_prob) {
-  double sum = 0;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    sum += std::exp(static_cast<double>(log_prob(i)));
-    out[i / mass_step] = sum;
+constexpr float impossible = -std::numeric_limits<float>::infinity();
+
+/// Orders entries as blocks of many do, and finds each a place: the first free one from the wanted one on.
+/// False when that leads beyond the block.
+bool place_by_hash(std::span<const FastEntry> entries, std::uint32_t size,
+                   std::vector<std::uint32_t>& places) {
+  places.clear();
+  std::uint32_t next = 0;
+  for (const FastEntry& entry : entries) {
+    next = std::max(next, wanted_place(token_hash(entry.token()), size));
+    if (next >= size) return false;
+    places.push_back(next++);
   }
+  return true;
 }
 
 }  // namespace
@@ -39,16 +46,17 @@ void FastBuilder::begin_order(int order, std::int64_t count) {
   order_ = order;
   expected_ = static_cast<std::uint32_t>(count);
   added_ = 0;
-  first_child_ = 0;
+  places_ = 0;
   path_.assign(static_cast<std::size_t>(order - 1), none);
   last_.assign(static_cast<std::size_t>(order), -1);
   image_.header().level(order).count = expected_;
+  // A seventh more than the n-grams, to begin with, for the empty places.
+  const std::uint64_t room = expected_ + (order == 1 ? 0 : expected_ / 7);
   if (order < highest_) {
-    entries_ = image_.add<FastEntry>(expected_, order, LevelPart::entries);
+    image_.add<FastEntry>(room, order, LevelPart::entries);
   } else {
-    leaves_ = image_.add<FastLeaf>(expected_, order, LevelPart::entries);
+    image_.add<FastLeaf>(room, order, LevelPart::entries);
   }
-  if (order > 1) contexts_ = section<FastEntry>(order - 1, LevelPart::entries);
 }
 
 void FastBuilder::add(std::span<const std::int32_t> ngram, float log_prob, float backoff) {
@@ -68,112 +76,120 @@ void FastBuilder::add(std::span<const std::int32_t> ngram, float log_prob, float
   if (std::isnan(log_prob) || log_prob > 1e-5f || std::isnan(backoff) || std::isinf(std::max(backoff, 0.0f)))
     fail<ArgumentError>("a {}-gram with log p {} and backoff {}", order_, log_prob, backoff);
   if (order_ > 1 && (added_ == 0 || same + 1 < ngram.size())) {
-    end_parent();
+    end_block();
     follow(ngram.first(ngram.size() - 1), added_ == 0 ? 0 : same);
   }
-  const auto token = static_cast<std::uint32_t>(ngram.back());
-  log_prob = std::min(log_prob, 0.0f);
-  if (order_ < highest_) {
-    entries_[added_] = {token, log_prob, backoff, 0};
-  } else {
-    leaves_[added_] = {token, log_prob};
-  }
+  block_.push_back({static_cast<std::uint32_t>(ngram.back()), std::min(log_prob, 0.0f), backoff, 0});
   ++added_;
   std::copy(ngram.begin() + static_cast<std::ptrdiff_t>(same), ngram.end(),
             last_.begin() + static_cast<std::ptrdiff_t>(same));
 }
 
-/// Goes to the context's n-grams of each length, of which the first `same` are those of the last n-gram.
 void FastBuilder::follow(std::span<const std::int32_t> context, std::size_t same) {
   for (std::size_t depth = same; depth < context.size(); ++depth) {
     const auto token = static_cast<std::uint32_t>(context[depth]);
-    if (depth == 0) {
-      path_[0] = token;
-      continue;
-    }
-    const int length = static_cast<int>(depth);  // of the context's context
-    const Children siblings = children(length, path_[depth - 1]);
-    const std::uint32_t end = siblings.first + siblings.count;
-    std::uint32_t at = depth == same && path_[depth] != none ? path_[depth] + 1 : siblings.first;
-    const std::span<const FastEntry> entries = section<FastEntry>(length + 1, LevelPart::entries);
-    while (at < end && entries[at].token() < token) ++at;
-    if (at == end || entries[at].token() != token)
+    path_[depth] = depth == 0 ? token : find(static_cast<int>(depth), path_[depth - 1], token);
+    if (path_[depth] == none)
       fail<ArgumentError>("a {}-gram is there whose context of {} is not", order_, order_ - 1);
-    path_[depth] = at;
   }
-  first_child_ = added_;
 }
 
-Children FastBuilder::children(int length, std::uint32_t node) {
+std::uint32_t FastBuilder::find(int length, std::uint32_t node, std::uint32_t token) {
   const FastEntry& entry = section<FastEntry>(length, LevelPart::entries)[node];
-  if (entry.narrow_count() != FastEntry::wide) return {entry.first, entry.narrow_count()};
-  const WideNode& wide = section<WideNode>(length, LevelPart::wide)[entry.first];
-  return {wide.first, wide.count};
+  return find_in_block({entry.first, block_sizes.of_code[entry.size_code()]},
+                       section<FastEntry>(length + 1, LevelPart::entries).data(), token);
 }
 
-void FastBuilder::end_parent() {
-  const std::uint32_t count = added_ - first_child_;
-  if (count == 0) return;
-  FastEntry& parent = contexts_[path_.back()];
-  if (count <= FastEntry::most_narrow) {
-    parent.first = first_child_;
-    parent.token_and_count |= count << FastEntry::token_bits;
+void FastBuilder::end_block() {
+  if (block_.empty()) return;
+  if (order_ == highest_) {
+    place_block<FastLeaf>([](const FastEntry& entry) { return FastLeaf{entry.token(), entry.log_prob}; });
   } else {
-    parent.first = static_cast<std::uint32_t>(wide_.size());
-    parent.token_and_count |= FastEntry::wide << FastEntry::token_bits;
-    wide_.push_back({first_child_, count});
+    place_block<FastEntry>([](const FastEntry& entry) { return entry; });
   }
+  block_.clear();
+}
+
+template <class Entry>
+void FastBuilder::place_block(Entry (*make)(const FastEntry&)) {
+  const auto count = static_cast<std::uint32_t>(block_.size());
+  std::uint32_t code = count;
+  std::vector<std::uint32_t> places;
+  if (order_ > 1 && count > BlockSizes::most_narrow) {
+    std::sort(block_.begin(), block_.end(), [](const FastEntry& a, const FastEntry& b) {
+      return token_hash(a.token()) < token_hash(b.token());
+    });
+    // A quarter of the places is empty, or somewhat more.
+    code = BlockSizes::most_narrow + 1;
+    while (block_sizes.of_code[code] / 4 * 3 < count ||
+           !place_by_hash(block_, block_sizes.of_code[code], places))
+      ++code;
+  }
+  const std::uint32_t size = order_ == 1 ? count : block_sizes.of_code[code];
+  auto entries = section<Entry>(order_, LevelPart::entries);
+  if (places_ + size > entries.size()) {
+    image_.resize_last<Entry>((places_ + size) * 9 / 8, order_, LevelPart::entries);
+    entries = section<Entry>(order_, LevelPart::entries);
+  }
+  const auto block = entries.subspan(places_, size);
+  if (places.empty()) {
+    std::transform(block_.begin(), block_.end(), block.begin(), make);
+  } else {
+    std::fill(block.begin(), block.end(), make({FastEntry::empty, impossible, 0, 0}));
+    for (std::size_t i = 0; i < places.size(); ++i) block[places[i]] = make(block_[i]);
+  }
+  if (order_ > 1) {
+    FastEntry& context = section<FastEntry>(order_ - 1, LevelPart::entries)[path_.back()];
+    context.first = static_cast<std::uint32_t>(places_);
+    context.token_and_size |= code << FastEntry::token_bits;
+    if (size >= least_for_masses) wide_.push_back({path_.back(), 0});
+  }
+  places_ += size;
+  if (places_ >= none)
+    fail<ArgumentError>("an n-gram model with too many {}-grams for the fast layout", order_);
 }
 
 void FastBuilder::end_order() {
   if (added_ != expected_)
     fail<ArgumentError>("{} n-grams of order {}, where {} were named", added_, order_, expected_);
+  end_block();
+  if (order_ < highest_) {
+    image_.resize_last<FastEntry>(places_, order_, LevelPart::entries);
+  } else {
+    image_.resize_last<FastLeaf>(places_, order_, LevelPart::entries);
+  }
   if (order_ == 1) return build_root();
-  end_parent();
-  build_tables(order_ - 1);
+  build_masses(order_ - 1);
 }
 
-void FastBuilder::build_tables(int order) {
-  const auto nodes = image_.add<WideNode>(wide_.size(), order, LevelPart::wide);
-  std::uint64_t slots = 0, masses = 0;
-  for (std::size_t i = 0; i < wide_.size(); ++i) {
-    const Children& c = wide_[i];
-    nodes[i] = {c.first, c.count, static_cast<std::uint32_t>(slots), static_cast<std::uint32_t>(masses)};
-    slots += (SlotTable(c.count).size() + SlotTable::slot_step - 1) / SlotTable::slot_step;
-    masses += mass_count(c.count);
+/// Of the contexts of this length.
+void FastBuilder::build_masses(int length) {
+  std::sort(wide_.begin(), wide_.end(), [](const WideNode& a, const WideNode& b) { return a.node < b.node; });
+  std::uint64_t masses = 0;
+  const auto block_of = [&](const WideNode& wide) {
+    const FastEntry& entry = section<FastEntry>(length, LevelPart::entries)[wide.node];
+    return Block{entry.first, block_sizes.of_code[entry.size_code()]};
+  };
+  for (WideNode& wide : wide_) {
+    wide.masses = static_cast<std::uint32_t>(masses);
+    masses += mass_count(block_of(wide).size);
   }
-  image_.add<std::uint32_t>(slots * SlotTable::slot_step, order, LevelPart::slots);
-  image_.add<double>(masses, order, LevelPart::masses);
-  const auto placed = section<WideNode>(order, LevelPart::wide);
-  constexpr std::int64_t chunk = 64;
-  const auto count = static_cast<std::int64_t>(wide_.size());
-  parallel::for_chunks((count + chunk - 1) / chunk, [&](std::int64_t c) {
-    for (std::int64_t i = c * chunk; i < std::min(count, (c + 1) * chunk); ++i) {
-      const WideNode& node = placed[static_cast<std::size_t>(i)];
-      if (order + 1 < highest_) {
-        fill_table(order, node, section<FastEntry>(order + 1, LevelPart::entries).data() + node.first);
-      } else {
-        fill_table(order, node, section<FastLeaf>(order + 1, LevelPart::entries).data() + node.first);
-      }
+  const auto placed = image_.add<WideNode>(wide_.size(), length, LevelPart::wide);
+  std::copy(wide_.begin(), wide_.end(), placed.begin());
+  const auto sums = image_.add<double>(masses, length, LevelPart::masses);
+  parallel::for_chunks(static_cast<std::int64_t>(wide_.size()), [&](std::int64_t i) {
+    const WideNode& wide = wide_[static_cast<std::size_t>(i)];
+    const Block block = block_of(wide);
+    const auto out = sums.subspan(wide.masses, mass_count(block.size));
+    if (length + 1 < highest_) {
+      const auto entries = section<FastEntry>(length + 1, LevelPart::entries).subspan(block.first);
+      sum_masses(block.size, out, [&](std::uint32_t place) { return entries[place].log_prob; });
+    } else {
+      const auto leaves = section<FastLeaf>(length + 1, LevelPart::entries).subspan(block.first);
+      sum_masses(block.size, out, [&](std::uint32_t place) { return leaves[place].log_prob; });
     }
   });
   wide_.clear();
-}
-
-template <class Entry>
-void FastBuilder::fill_table(int order, const WideNode& node, const Entry* entries) {
-  const SlotTable table(node.count);
-  const auto slots = section<std::uint32_t>(order, LevelPart::slots)
-                         .subspan(std::uint64_t{node.slots} * SlotTable::slot_step, table.size());
-  for (std::uint32_t place = 0; place < node.count; ++place) {
-    const std::uint32_t hashed = SlotTable::hash(entries[place].token());
-    std::uint32_t at = table.begin(hashed);
-    while (slots[at] != 0) at = (at + 1) & (table.size() - 1);
-    slots[at] = table.slot(hashed, place);
-  }
-  sum_masses(node.count,
-             section<double>(order, LevelPart::masses).subspan(node.masses, mass_count(node.count)),
-             [&](std::uint32_t i) { return entries[i].log_prob; });
 }
 
 void FastBuilder::build_root() {

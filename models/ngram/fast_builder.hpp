@@ -8,8 +8,8 @@
 
 namespace gradus::models::ngram {
 
-/// Receives n-grams into an image of the fast layout, which has been described. Beside the image it holds 8
-/// bytes for each n-gram with many continuations, and no more.
+/// Receives n-grams into an image of the fast layout, which has been described. Beside the image it holds the
+/// continuations of one n-gram, and 8 bytes for each n-gram with very many.
 class FastBuilder {
  public:
   explicit FastBuilder(ImageWriter& image);
@@ -21,13 +21,15 @@ class FastBuilder {
 
  private:
   void end_order();
-  void end_parent();
+  /// Places the continuations of the context that the last n-grams had.
+  void end_block();
+  /// Finds the places of the context's n-grams of each length; the first `same` tokens are the last n-gram's.
   void follow(std::span<const std::int32_t> context, std::size_t same);
-  Children children(int length, std::uint32_t node);
-  void build_tables(int order);
+  std::uint32_t find(int length, std::uint32_t node, std::uint32_t token);
   template <class Entry>
-  void fill_table(int order, const WideNode& node, const Entry* entries);
+  void place_block(Entry (*make)(const FastEntry&));
   void build_root();
+  void build_masses(int order);
   template <class T, class... Which>
   std::span<T> section(Which... which) {
     return image_.numbers<T>(image_.header().part(which...));
@@ -39,12 +41,11 @@ class FastBuilder {
   int order_ = 0;               // the one that comes in
   std::uint32_t expected_ = 0;  // n-grams of it
   std::uint32_t added_ = 0;
+  std::uint64_t places_ = 0;         // taken by them
   std::vector<std::int32_t> last_;   // n-gram
   std::vector<std::uint32_t> path_;  // the places of its contexts, of length 1 and up
-  std::uint32_t first_child_ = 0;    // of the longest of them
-  std::vector<Children> wide_;       // of contexts with many continuations
-  std::span<FastEntry> entries_, contexts_;
-  std::span<FastLeaf> leaves_;
+  std::vector<FastEntry> block_;     // the n-grams that share the longest of them
+  std::vector<WideNode> wide_;       // contexts with very many
 };
 
 }  // namespace gradus::models::ngram

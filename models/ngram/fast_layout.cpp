@@ -11,31 +11,25 @@ FastView::FastView(const Image& image) {
   for (int n = 1; n <= order_; ++n) {
     Level& level = levels_[at(n)];
     level.count = static_cast<std::uint32_t>(h.level(n).count);
-    const Section& entries = h.part(n, LevelPart::entries);
-    const std::uint64_t size = n < order_ ? sizeof(FastEntry) : sizeof(FastLeaf);
-    if (entries.size != level.count * size)
-      fail<DataError>("{}: {} bytes of {}-grams for {} of them", image.name(), entries.size, n, level.count);
+    const Section& section = h.part(n, LevelPart::entries);
+    std::uint64_t places = 0;
     if (n < order_) {
-      level.entries = image.numbers<FastEntry>(entries).data();
+      const auto entries = image.numbers<FastEntry>(section);
+      level.entries = entries.data();
+      places = entries.size();
     } else {
-      leaves_ = image.numbers<FastLeaf>(entries).data();
+      const auto leaves = image.numbers<FastLeaf>(section);
+      leaves_ = leaves.data();
+      places = leaves.size();
     }
-    level.wide = image.numbers<WideNode>(h.part(n, LevelPart::wide));
-    level.slots = image.numbers<std::uint32_t>(h.part(n, LevelPart::slots));
-    level.masses = image.numbers<double>(h.part(n, LevelPart::masses));
+    if (places < level.count || places >= none || (n == 1 && places != level.count)) {
+      fail<DataError>("{}: {} bytes for {} {}-grams; write the model again", image.name(), section.size,
+                      level.count, n);
+    }
+    level.places = static_cast<std::uint32_t>(places);
+    level.masses = {image.numbers<WideNode>(h.part(n, LevelPart::wide)),
+                    image.numbers<double>(h.part(n, LevelPart::masses))};
   }
-}
-
-std::span<const double> FastView::masses(int length, std::uint32_t node) const {
-  const FastEntry& entry = levels_[at(length)].entries[node];
-  if (entry.narrow_count() != FastEntry::wide) return {};
-  const WideNode* const wide = wide_node(length, entry.first);
-  const auto& masses = levels_[at(length)].masses;
-  if (wide == nullptr || wide->masses > masses.size() ||
-      mass_count(wide->count) > masses.size() - wide->masses) {
-    return {};
-  }
-  return masses.subspan(wide->masses, mass_count(wide->count));
 }
 
 }  // namespace gradus::models::ngram

@@ -1,43 +1,53 @@
 #pragma once
 
 #include <array>
-#include <bit>
 #include <cstdint>
 #include <span>
 
 #include "models/ngram/image.hpp"
+#include "models/ngram/masses.hpp"
 
 namespace gradus::models::ngram {
 
-/// Where the n-grams that begin with another one stand in the order above.
-struct Children {
-  std::uint32_t first = 0, count = 0;
+/// Where the n-grams that begin with another one stand in the order above: in a run of places, some of which
+/// may be empty.
+struct Block {
+  std::uint32_t first = 0, size = 0;
 };
 
-/// An n-gram and the log p of its last token.
-struct Found {
-  std::uint32_t index = none;
-  float log_prob = 0;
+// The fast layout: for each order an array of places, in which the continuations of an n-gram stand together.
+// Few continuations are sorted by token and searched by reading them, one cache line mostly. Many are a hash
+// table in place: sorted by the hash of the token, each as near behind the place its hash asks for as those
+// before it allow, and empty places between.
+
+/// The sizes of blocks, which an entry names by 7 bits: exact ones, then steps of an eighth or so.
+struct BlockSizes {
+  static constexpr std::uint32_t most_narrow = 8;  // continuations that are sorted by token
+  std::array<std::uint32_t, 128> of_code{};
+
+  constexpr BlockSizes() {
+    std::uint32_t size = 0;
+    for (std::uint32_t code = 0; code < of_code.size(); ++code) {
+      size = code <= most_narrow ? code : code == most_narrow + 1 ? 12 : size + size / 7 + 1;
+      of_code[code] = size;
+    }
+  }
 };
+inline constexpr BlockSizes block_sizes;
+static_assert(block_sizes.of_code.back() / 2 > static_cast<std::uint32_t>(max_vocab));
 
-// The fast layout: for each order an array sorted by ids, so that an n-gram's continuations stand together in
-// the next. A word among few continuations is found by reading them, one cache line mostly; among many, by a
-// hash table over them.
-
-/// An n-gram of an order below the highest.
+/// An n-gram of an order below the highest. Of an empty place only the token is set.
 struct FastEntry {
-  static constexpr int token_bits = 27;
-  static constexpr std::uint32_t token_mask = (1u << token_bits) - 1;
-  /// More continuations than this many, and `first` is the index of a WideNode.
-  static constexpr std::uint32_t most_narrow = 12;
-  static constexpr std::uint32_t wide = 31;
+  static constexpr int token_bits = 25;
+  static constexpr std::uint32_t empty = (1u << token_bits) - 1;
+  static_assert(max_vocab < static_cast<std::int32_t>(empty));
 
-  std::uint32_t token_and_count;  // the last token, and the number of continuations
+  std::uint32_t token_and_size;  // the last token, and the code of its block's size
   float log_prob, backoff;
-  std::uint32_t first;  // continuation
+  std::uint32_t first;  // place of its block
 
-  std::uint32_t token() const { return token_and_count & token_mask; }
-  std::uint32_t narrow_count() const { return token_and_count >> token_bits; }
+  std::uint32_t token() const { return token_and_size & empty; }
+  std::uint32_t size_code() const { return token_and_size >> token_bits; }
 };
 static_assert(sizeof(FastEntry) == 16);
 
@@ -48,167 +58,94 @@ struct FastLeaf {
   std::uint32_t token() const { return last_token; }
 };
 
-/// An n-gram with many continuations.
-struct WideNode {
-  std::uint32_t first, count;
-  std::uint32_t slots;   // where its hash table begins, in steps of 16 slots
-  std::uint32_t masses;  // where its sums of probabilities begin
-};
+inline std::uint32_t token_hash(std::uint32_t token) {
+  return token * 0x9E3779B1u;  // Knuth's multiplicative hash by the golden ratio
+}
+/// Where in a block of many continuations a hash is looked for first.
+inline std::uint32_t wanted_place(std::uint32_t hash, std::uint32_t size) {
+  return static_cast<std::uint32_t>((std::uint64_t{hash} * size) >> 32);
+}
 
-/// The hash table of a WideNode: a slot is 0 or a continuation's place, counted from 1, under the lowest bits
-/// of its token's hash, of which the highest say where to look first.
-struct SlotTable {
-  static constexpr std::uint32_t slot_step = 16;
-
-  explicit SlotTable(std::uint32_t count)
-      : place_bits(std::bit_width(count)), slot_bits(std::bit_width(count + count / 2 - 1)) {}
-  std::uint32_t size() const { return std::uint32_t{1} << slot_bits; }
-  static std::uint32_t hash(std::uint32_t token) { return token * 0x9E3779B1u; }
-  std::uint32_t begin(std::uint32_t hashed) const { return hashed >> (32 - slot_bits); }
-  std::uint32_t slot(std::uint32_t hashed, std::uint32_t place) const {
-    return (hashed << place_bits) | (place + 1);
+/// The place of a token in a block, or none.
+template <class Entry>
+inline std::uint32_t find_in_block(const Block& block, const Entry* entries, std::uint32_t token) {
+  const std::uint32_t end = block.first + block.size;
+  if (block.size <= BlockSizes::most_narrow) {
+    for (std::uint32_t i = block.first; i < end; ++i) {
+      if (entries[i].token() == token) return i;
+    }
+    return none;
   }
-  bool may_be(std::uint32_t slot, std::uint32_t hashed) const {
-    return ((slot ^ (hashed << place_bits)) >> place_bits) == 0;
+  const std::uint32_t hash = token_hash(token);
+  for (std::uint32_t i = block.first + wanted_place(hash, block.size); i < end; ++i) {
+    const std::uint32_t here = entries[i].token();
+    if (here == token) return i;
+    if (here == FastEntry::empty || token_hash(here) > hash) return none;
   }
-  std::uint32_t place(std::uint32_t slot) const { return (slot & ((1u << place_bits) - 1)) - 1; }
-
-  int place_bits, slot_bits;
-};
-
-/// Sums of probabilities: after every `mass_step` continuations, and after the last.
-inline constexpr std::uint32_t mass_step = 32;
-inline std::uint64_t mass_count(std::uint64_t continuations) {
-  return (continuations + mass_step - 1) / mass_step;
+  return none;
 }
 
 /// Reads the fast layout of an image. Nothing read from it as an index is used unchecked.
 class FastView {
  public:
-  FastView() = default;
   explicit FastView(const Image& image);
 
   int order() const { return order_; }
   std::uint32_t vocab() const { return vocab_; }
-  std::uint32_t count(int order_of) const { return levels_[at(order_of)].count; }
+  std::uint32_t count(int length) const { return levels_[at(length)].count; }
+  /// Places of n-grams of this length, empty ones included.
+  std::uint32_t places(int length) const { return levels_[at(length)].places; }
 
-  /// A unigram's index is its id.
-  float unigram(std::uint32_t token) const {
-    return order_ > 1 ? levels_[1].entries[token].log_prob : leaves_[token].log_prob;
-  }
-  float backoff(int length, std::uint32_t node) const { return levels_[at(length)].entries[node].backoff; }
-  Children children(int length, std::uint32_t node) const {
-    const FastEntry& entry = levels_[at(length)].entries[node];
-    const std::uint32_t narrow = entry.narrow_count();
-    Children out{entry.first, narrow};
-    if (narrow == FastEntry::wide) {
-      const WideNode* const wide = wide_node(length, entry.first);
-      if (wide == nullptr) return {};
-      out = {wide->first, wide->count};
-    }
-    const std::uint32_t limit = levels_[at(length + 1)].count;
-    return out.first <= limit && out.count <= limit - out.first ? out : Children{};
-  }
-  bool has_children(int length, std::uint32_t node) const {
-    return levels_[at(length)].entries[node].narrow_count() > 0;
-  }
-  /// The continuation of an n-gram by a token.
-  Found find(int length, std::uint32_t node, std::uint32_t token) const {
-    const FastEntry& entry = levels_[at(length)].entries[node];
-    if (length + 1 < order_) return find(length, entry, levels_[at(length + 1)].entries, token);
-    return find(length, entry, leaves_, token);
-  }
-  /// Asks for what find() will read first; with the token, for what it reads next.
-  void prefetch(int length, std::uint32_t node) const {
-    const FastEntry& entry = levels_[at(length)].entries[node];
-    if (entry.narrow_count() == FastEntry::wide) {
-      fetch(levels_[at(length)].wide.data(), entry.first);
-    } else if (length + 1 < order_) {
-      fetch(levels_[at(length + 1)].entries, entry.first);
-    } else {
-      fetch(leaves_, entry.first);
-    }
-  }
-  void prefetch(int length, std::uint32_t node, std::uint32_t token) const {
-    const Level& level = levels_[at(length)];
-    const FastEntry& entry = level.entries[node];
-    if (entry.narrow_count() != FastEntry::wide) return;
-    const WideNode* const wide = wide_node(length, entry.first);
-    if (wide == nullptr) return;
-    const SlotTable table(wide->count);
-    fetch(level.slots.data(),
-          std::uint64_t{wide->slots} * SlotTable::slot_step + table.begin(SlotTable::hash(token)));
-  }
+  /// A unigram's place is its id.
   std::uint32_t token(int length, std::uint32_t index) const {
     return length < order_ ? levels_[at(length)].entries[index].token() : leaves_[index].token();
   }
   float log_prob(int length, std::uint32_t index) const {
     return length < order_ ? levels_[at(length)].entries[index].log_prob : leaves_[index].log_prob;
   }
-  /// The stored sums of the continuations' probabilities, for many continuations.
-  std::span<const double> masses(int length, std::uint32_t node) const;
+  float backoff(int length, std::uint32_t node) const { return levels_[at(length)].entries[node].backoff; }
+  Block children(int length, std::uint32_t node) const {
+    const FastEntry& entry = levels_[at(length)].entries[node];
+    const Block out{entry.first, block_sizes.of_code[entry.size_code()]};
+    const std::uint32_t limit = levels_[at(length + 1)].places;
+    return out.first <= limit && out.size <= limit - out.first ? out : Block{};
+  }
+  bool has_children(int length, std::uint32_t node) const {
+    return levels_[at(length)].entries[node].size_code() > 0;
+  }
+  /// The place of the continuation by a token in the block of an n-gram of this length, or none.
+  std::uint32_t find(int length, const Block& block, std::uint32_t token) const {
+    if (length + 1 < order_) return find_in_block(block, levels_[at(length + 1)].entries, token);
+    return find_in_block(block, leaves_, token);
+  }
+  /// Asks for what find() will read.
+  void prefetch(int length, const Block& block, std::uint32_t token) const {
+    const bool narrow = block.size <= BlockSizes::most_narrow;
+    const std::uint32_t place = block.first + (narrow ? 0 : wanted_place(token_hash(token), block.size));
+    if (length + 1 < order_) {
+      __builtin_prefetch(levels_[at(length + 1)].entries + place);
+    } else {
+      __builtin_prefetch(leaves_ + place);
+    }
+  }
+  /// Asks for what children() and backoff() will read: here, what find() has read.
+  void prefetch(int, std::uint32_t) const {}
+  /// The stored sums of the continuations' probabilities; none for few continuations.
+  std::span<const double> masses(int length, std::uint32_t node) const {
+    return levels_[at(length)].masses.of(node, children(length, node).size);
+  }
 
  private:
   struct Level {
     const FastEntry* entries = nullptr;
-    std::uint32_t count = 0;
-    std::span<const WideNode> wide;
-    std::span<const std::uint32_t> slots;
-    std::span<const double> masses;
+    std::uint32_t count = 0, places = 0;
+    Masses masses;
   };
 
   static std::size_t at(int length) { return static_cast<std::size_t>(length); }
-  const WideNode* wide_node(int length, std::uint32_t index) const {
-    const auto& wide = levels_[at(length)].wide;
-    return index < wide.size() && wide[index].count > 1 && wide[index].count <= vocab_ ? &wide[index]
-                                                                                       : nullptr;
-  }
-
-  /// The address may lie anywhere: a damaged file's index is not checked for this.
-  template <class T>
-  static void fetch(const T* base, std::uint64_t index) {
-    __builtin_prefetch(
-        reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(base) + index * sizeof(T)));
-  }
-
-  template <class Entry>
-  Found find(int length, const FastEntry& entry, const Entry* entries, std::uint32_t token) const {
-    const std::uint32_t narrow = entry.narrow_count();
-    if (narrow == FastEntry::wide) return find_wide(length, entry.first, entries, token);
-    const std::uint32_t limit = levels_[at(length + 1)].count;
-    if (entry.first > limit || narrow > limit - entry.first) return {};
-    for (std::uint32_t i = entry.first; i < entry.first + narrow; ++i) {
-      if (entries[i].token() == token) return {i, entries[i].log_prob};
-    }
-    return {};
-  }
-  template <class Entry>
-  Found find_wide(int length, std::uint32_t index, const Entry* entries, std::uint32_t token) const {
-    const WideNode* const wide = wide_node(length, index);
-    if (wide == nullptr) return {};
-    const SlotTable table(wide->count);
-    const auto slots = levels_[at(length)].slots;
-    const std::uint64_t begin = std::uint64_t{wide->slots} * SlotTable::slot_step;
-    const std::uint32_t limit = levels_[at(length + 1)].count;
-    if (begin + table.size() > slots.size() || wide->first > limit || wide->count > limit - wide->first)
-      return {};
-    const std::uint32_t hashed = SlotTable::hash(token), mask = table.size() - 1;
-    std::uint32_t at_slot = table.begin(hashed);
-    for (std::uint32_t tried = 0; tried <= mask; ++tried, at_slot = (at_slot + 1) & mask) {
-      const std::uint32_t slot = slots[begin + at_slot];
-      if (slot == 0) return {};
-      if (!table.may_be(slot, hashed)) continue;
-      const std::uint32_t place = table.place(slot);
-      if (place >= wide->count) continue;
-      const Entry& found = entries[wide->first + place];
-      if (found.token() == token) return {wide->first + place, found.log_prob};
-    }
-    return {};
-  }
-
   int order_ = 0;
   std::uint32_t vocab_ = 0;
-  std::array<Level, max_order + 1> levels_;  // by order, from 1; [0] holds the root's sums
+  std::array<Level, max_order + 1> levels_;  // by order, from 1
   const FastLeaf* leaves_ = nullptr;         // the highest order
 };
 

@@ -109,7 +109,7 @@ void Image::check_sums() const {
 }
 
 ImageWriter::ImageWriter(Mapping mapping) : mapping_(std::move(mapping)) {
-  mapping_.grow(sizeof(Header));
+  mapping_.resize(sizeof(Header));
   std::memcpy(header().magic.data(), image_magic.data(), image_magic.size());
   header().version = image_version;
   header().byte_order = this_byte_order;
@@ -128,14 +128,20 @@ void ImageWriter::describe(const NgramDescription& d, NgramLayout layout) {
 }
 
 std::uint64_t ImageWriter::reserve(std::uint64_t size) {
-  if (size == 0) return sizeof(Header);
+  if (size == 0) return 0;  // then the place means nothing
   const std::uint64_t offset = aligned(mapping_.bytes().size());
-  mapping_.grow(offset + size + padding);
+  mapping_.resize(offset + size + padding);
   return offset;
 }
 
+void ImageWriter::resize(Section& last) {
+  if (last.size == 0) return;
+  if (last.offset == 0) last.offset = aligned(mapping_.bytes().size());  // it was empty
+  mapping_.resize(last.offset + last.size + padding);
+}
+
 Mapping ImageWriter::finish() {
-  mapping_.grow(aligned(mapping_.bytes().size()));
+  mapping_.resize(aligned(mapping_.bytes().size()));
   const auto sections = all_sections(header());
   parallel::for_chunks(static_cast<std::int64_t>(sections.size()), [&](std::int64_t i) {
     Section& section = *sections[static_cast<std::size_t>(i)];

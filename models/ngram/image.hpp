@@ -20,7 +20,7 @@ namespace gradus::models::ngram {
 inline constexpr std::string_view image_magic = "GRADNGR\n";
 inline constexpr std::uint32_t image_version = 1;
 inline constexpr int max_order = 20;
-inline constexpr std::int32_t max_vocab = (1 << 27) - 2;
+inline constexpr std::int32_t max_vocab = (1 << 25) - 3;
 /// In place of an n-gram's index, where there is none.
 inline constexpr std::uint32_t none = 0xFFFFFFFF;
 
@@ -32,11 +32,9 @@ enum class LevelPart {
   values,
   log_probs,
   backoffs,
-  child_high,
+  child_bits,
   child_samples,
-  child_low,
   wide,
-  slots,
   masses,
   count,
 };
@@ -50,8 +48,8 @@ struct Section {
 /// The n-grams of one order. The bits are those of the compact layout's fields.
 struct LevelHeader {
   std::uint64_t count;
-  std::uint8_t token_bits, log_prob_bits, backoff_bits, child_low_bits;
-  std::uint32_t unused;
+  std::uint8_t token_bits, log_prob_bits, backoff_bits;
+  std::array<std::uint8_t, 5> unused;
 };
 
 struct Header {
@@ -94,6 +92,7 @@ class Image {
   std::span<const std::byte> bytes() const { return bytes_; }
   template <class T>
   std::span<const T> numbers(const Section& section) const {
+    if (section.size < sizeof(T)) return {};  // then its place means nothing
     return {reinterpret_cast<const T*>(bytes_.data() + section.offset), section.size / sizeof(T)};
   }
   std::string_view text(const Section& section) const {
@@ -119,10 +118,18 @@ class ImageWriter {
   void describe(const NgramDescription& description, NgramLayout layout);
   /// Makes room for a section, behind the last one, of zeros. All addresses change.
   template <class T, class... Which>
-  std::span<T> add(std::size_t count, Which... which) {
+  std::span<T> add(std::uint64_t count, Which... which) {
     const std::uint64_t offset = reserve(count * sizeof(T));
     header().part(which...) = {offset, count * sizeof(T), 0, 0};
     return numbers<T>(header().part(which...));
+  }
+  /// Makes the section that was added last longer, by zeros, or shorter.
+  template <class T, class... Which>
+  void resize_last(std::uint64_t count, Which... which) {
+    Section section = header().part(which...);
+    section.size = count * sizeof(T);
+    resize(section);
+    header().part(which...) = section;
   }
   template <class T>
   std::span<T> numbers(const Section& section) {
@@ -133,6 +140,7 @@ class ImageWriter {
 
  private:
   std::uint64_t reserve(std::uint64_t size);
+  void resize(Section& last);
 
   Mapping mapping_;
 };

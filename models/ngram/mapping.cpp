@@ -72,13 +72,13 @@ Mapping Mapping::scratch(const std::filesystem::path& beside) {
   out.path_ = beside;
   std::string name = beside.string() + ".partXXXXXX";
   out.descriptor_ = ::mkostemp(name.data(), O_CLOEXEC);
-  if (out.descriptor_ < 0) out.fail_growing(errno);
+  if (out.descriptor_ < 0) out.fail_resizing(errno);
   out.owned_ = true;
   ::unlink(name.c_str());
   return out;
 }
 
-void Mapping::fail_growing(int error) const {
+void Mapping::fail_resizing(int error) const {
   if (replaced_ != nullptr) replaced_->fail_writing(error);
   if (descriptor_ < 0)
     fail<DataError>("an n-gram model of {} bytes in memory: {}", size_, std::strerror(error));
@@ -86,24 +86,28 @@ void Mapping::fail_growing(int error) const {
                   std::strerror(error), error == ENOSPC ? "; free some space" : "");
 }
 
-void Mapping::grow(std::size_t size) {
-  if (size <= size_) return;
-  std::size_t reserve = size;
+void Mapping::resize(std::size_t size) {
   if (descriptor_ < 0) {
-    if (size <= reserved_) {
-      size_ = size;
-      return;
+    if (size < size_) std::fill(data_ + size, data_ + size_, std::byte{0});
+    if (size > reserved_) {
+      const std::size_t reserve = std::max(size, reserved_ + reserved_ / 2);
+      map((reserve + memory_step - 1) / memory_step * memory_step);
     }
-    reserve = std::max(size, reserved_ + reserved_ / 2);
-    reserve = (reserve + memory_step - 1) / memory_step * memory_step;
-  } else {
+  } else if (size < size_) {
+    if (::ftruncate(descriptor_, static_cast<off_t>(size)) != 0) fail_resizing(errno);
+    map(size);
+  } else if (size > size_) {
     // The blocks are taken now: a full disk found while writing through the mapping would end the process.
     int error = EINTR;
-    while (error == EINTR) {
+    while (error == EINTR)
       error = ::posix_fallocate(descriptor_, static_cast<off_t>(size_), static_cast<off_t>(size - size_));
-    }
-    if (error != 0) fail_growing(error);
+    if (error != 0) fail_resizing(error);
+    map(size);
   }
+  size_ = size;
+}
+
+void Mapping::map(std::size_t reserve) {
   void* data = nullptr;
   if (data_ == nullptr) {
     const int flags = descriptor_ < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
@@ -111,10 +115,9 @@ void Mapping::grow(std::size_t size) {
   } else {
     data = ::mremap(data_, reserved_, reserve, MREMAP_MAYMOVE);
   }
-  if (data == MAP_FAILED) fail_growing(errno);
+  if (data == MAP_FAILED) fail_resizing(errno);
   data_ = static_cast<std::byte*>(data);
   reserved_ = reserve;
-  size_ = size;
   if (descriptor_ < 0) ::madvise(data_, reserved_, MADV_HUGEPAGE);
 }
 

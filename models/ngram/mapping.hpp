@@ -33,12 +33,13 @@ class Mapping {
 
   std::span<std::byte> bytes() { return {data_, size_}; }
   std::span<const std::byte> bytes() const { return {data_, size_}; }
-  /// Grows by zero bytes; addresses change. Throws DataError when the disk or the memory is full.
-  void grow(std::size_t size);
+  /// Grows by zero bytes, or shrinks; addresses change. Throws DataError when the disk or the memory is full.
+  void resize(std::size_t size);
 
  private:
   void swap(Mapping& other) noexcept;
-  [[noreturn]] void fail_growing(int error) const;
+  void map(std::size_t reserve);
+  [[noreturn]] void fail_resizing(int error) const;
 
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <variant>
 
+#include "models/ngram/compact_layout.hpp"
 #include "models/ngram/fast_layout.hpp"
 #include "models/ngram/image.hpp"
 #include "models/ngram/query.hpp"
@@ -17,7 +19,13 @@ using namespace ngram;
 static_assert(NgramModel::max_order == ngram::max_order);
 
 struct NgramModel::Core {
-  explicit Core(Image from) : image(std::move(from)), view(image) {
+  using View = std::variant<FastView, CompactView>;
+
+  static View view_of(const Image& image) {
+    if (image.header().layout == static_cast<std::uint32_t>(NgramLayout::fast)) return FastView(image);
+    return CompactView(image);
+  }
+  explicit Core(Image from) : image(std::move(from)), view(view_of(image)) {
     const Header& h = image.header();
     rules.fallback = static_cast<NgramFallback>(h.fallback);
     rules.sentence_end = h.sentence_end;
@@ -28,11 +36,11 @@ struct NgramModel::Core {
     if (rules.likely_first.size() != vocab || rules.root_masses.size() != mass_count(vocab))
       fail<DataError>("{}: its unigrams contradict the vocabulary of {}", image.name(), vocab);
     const auto begin = static_cast<std::uint32_t>(h.vocab);
-    Query(view, rules).settle(rules.start, begin, begin);
+    std::visit([&](const auto& v) { Query(v, rules).settle(rules.start, begin, begin); }, view);
   }
 
   Image image;
-  FastView view;
+  View view;
   Rules rules;
 };
 
@@ -78,7 +86,7 @@ NgramModel NgramModel::open(const std::filesystem::path& file, NgramAccess acces
   Mapping mapping = Mapping::read(file);
   if (access == NgramAccess::copied) {
     Mapping copy = Mapping::memory();
-    copy.grow(mapping.bytes().size());
+    copy.resize(mapping.bytes().size());
     std::copy(mapping.bytes().begin(), mapping.bytes().end(), copy.bytes().begin());
     mapping = std::move(copy);
   }
@@ -126,15 +134,21 @@ std::vector<std::int64_t> NgramModel::counts() const {
 
 template <class F>
 auto NgramModel::ask(F&& question) const {
-  return question(Query(core_->view, core_->rules));
+  return std::visit([&](const auto& view) { return question(Query(view, core_->rules)); }, core_->view);
 }
 
 /// A state of another model must not lead out of this one's memory.
 void NgramModel::check(const State& state) const {
-  const Header& h = core_->image.header();
-  bool right = state.length < h.order && state.reach < h.order;
-  for (std::size_t i = 0; right && i < state.length; ++i)
-    right = state.node[i] < h.levels[i].count || state.node[i] == none;
+  const bool right = std::visit(
+      [&](const auto& view) {
+        if (state.length >= view.order() || state.reach >= view.order()) return false;
+        for (int j = 1; j <= state.length; ++j) {
+          const std::uint32_t node = state.node[static_cast<std::size_t>(j - 1)];
+          if (node >= view.places(j) && node != none) return false;
+        }
+        return true;
+      },
+      core_->view);
   if (!right) fail<ArgumentError>("an n-gram model was given a state of another model");
 }
 
@@ -212,7 +226,7 @@ std::int32_t NgramModel::sample(const State& state, Rng& rng) const {
 
 void NgramModel::visit_entries(int order,
                                FunctionRef<void(std::span<const std::int32_t>, double, double)> visit) const {
-  visit_ngrams(core_->view, core_->image.name(), order, visit);
+  std::visit([&](const auto& view) { visit_ngrams(view, core_->image.name(), order, visit); }, core_->view);
 }
 
 void NgramModel::write_to(NgramSink& sink) const {

@@ -36,8 +36,8 @@ struct Scored {
   int order;
 };
 
-/// The questions asked of a model, of any layout. A View has order, vocab, unigram, backoff, children,
-/// has_children, find, prefetch, token, log_prob and masses, as FastView does.
+/// The questions asked of a model, of any layout. A View has order, vocab, count, places, token, log_prob,
+/// backoff, children, has_children, find, prefetch and masses, as FastView does.
 template <class View>
 class Query {
  public:
@@ -50,29 +50,30 @@ class Query {
   /// The nodes of all contexts are at hand, so no search waits for what another reads.
   Scored advance(NgramState& state, std::uint32_t token) const {
     const int length = state.length;
+    std::array<Block, max_order> blocks;
     for (int j = 1; j <= length; ++j) {
-      if (state.node[at(j)] != none) view_.prefetch(j, state.node[at(j)], token);
+      if (state.node[at(j)] == none) continue;
+      blocks[slot(j)] = view_.children(j, state.node[at(j)]);
+      view_.prefetch(j, blocks[slot(j)], token);
     }
     const std::uint32_t longest = length > 0 ? state.node[at(length)] : none;
-    float log_prob = view_.unigram(token);
     double weight = 0;
     int order = 1;
-    std::uint32_t index = token;
+    std::uint32_t index = token, found = token;
     for (int j = 1; j <= length; ++j) {
       const std::uint32_t context = std::exchange(state.node[at(j)], index);
       index = none;
       if (context == none) continue;  // an n-gram was kept without its suffix
-      const Found found = view_.find(j, context, token);
-      if (found.index == none) {
+      index = view_.find(j, blocks[slot(j)], token);
+      if (index == none) {
         weight += static_cast<double>(view_.backoff(j, context));
         continue;
       }
-      index = found.index;
-      log_prob = found.log_prob;
+      found = index;
       order = j + 1;
       weight = 0;
     }
-    Scored out{static_cast<double>(log_prob) + weight, order};
+    Scored out{static_cast<double>(view_.log_prob(order, found)) + weight, order};
     if (rules_.fallback != NgramFallback::shorter) {
       if (order <= length || length < state.reach) out = unseen(longest, length, state.reach, out);
     }
@@ -85,7 +86,7 @@ class Query {
     const std::uint32_t vocab = view_.vocab();
     const Chain chain(*this, state);
     if (chain.unigrams) {
-      for (std::uint32_t i = 0; i < vocab; ++i) out[i] = rounded(view_.unigram(i), chain.weight[0]);
+      for (std::uint32_t i = 0; i < vocab; ++i) out[i] = rounded(view_.log_prob(1, i), chain.weight[0]);
     } else {
       std::fill_n(out, vocab, static_cast<float>(chain.rest));
     }
@@ -117,8 +118,8 @@ class Query {
     for (std::uint32_t i = 0; i < view_.vocab(); ++i) {
       const std::uint32_t token = chain.unigrams ? rules_.likely_first[i] : i;
       if (token >= view_.vocab()) continue;
-      const float log_prob =
-          chain.unigrams ? rounded(view_.unigram(token), chain.weight[0]) : static_cast<float>(chain.rest);
+      const float log_prob = chain.unigrams ? rounded(view_.log_prob(1, token), chain.weight[0])
+                                            : static_cast<float>(chain.rest);
       const bool too_unlikely =
           best.full() && (chain.unigrams ? log_prob < best.last().log_prob
                                          : !best.takes({static_cast<std::int32_t>(i), log_prob}));
@@ -249,15 +250,15 @@ class Query {
   bool listed_beyond(const Chain& chain, const NgramState& state, int length, std::uint32_t token) const {
     for (int j = chain.longest; j > length && j >= chain.shortest; --j) {
       const std::uint32_t node = state.node[at(j)];
-      if (node != none && view_.find(j, node, token).index != none) return true;
+      if (node != none && view_.find(j, view_.children(j, node), token) != none) return true;
     }
     return false;
   }
   /// Whether a context changes anything that is said after it.
   bool matters(int length, std::uint32_t node) const {
     if (node == none) return false;
-    return view_.has_children(length, node) ||
-           (rules_.fallback != NgramFallback::nothing && view_.backoff(length, node) != 0);
+    return (rules_.fallback != NgramFallback::nothing && view_.backoff(length, node) != 0) ||
+           view_.has_children(length, node);
   }
 
   Scored unseen(std::uint32_t longest, int length, int reach, const Scored& found) const {
@@ -269,8 +270,8 @@ class Query {
   template <class Visit>
   void each_child(int length, std::uint32_t node, Visit&& visit) const {
     if (node == none) return;
-    const Children children = view_.children(length, node);
-    for (std::uint32_t i = children.first; i < children.first + children.count; ++i) {
+    const Block children = view_.children(length, node);
+    for (std::uint32_t i = children.first; i < children.first + children.size; ++i) {
       const std::uint32_t token = view_.token(length + 1, i);
       if (token < view_.vocab()) visit(token, view_.log_prob(length + 1, i));
     }
@@ -294,13 +295,13 @@ class Query {
   }
 
   std::uint32_t draw_child(int length, std::uint32_t node, double share) const {
-    const Children children = view_.children(length, node);
+    const Block children = view_.children(length, node);
     double target = share * child_mass(length, node), sum = 0;
     std::uint32_t from = 0;
     if (const auto stored = view_.masses(length, node); !stored.empty())
       std::tie(from, sum) = skip(stored, target);
     std::uint32_t last = none;  // that is possible: reached only by rounding
-    for (std::uint32_t i = from; i < children.count; ++i) {
+    for (std::uint32_t i = from; i < children.size; ++i) {
       const double p = std::exp(static_cast<double>(view_.log_prob(length + 1, children.first + i)));
       if (p > 0) last = view_.token(length + 1, children.first + i);
       sum += p;
@@ -314,7 +315,7 @@ class Query {
     auto [token, sum] = skip(rules_.root_masses, target);
     std::uint32_t last = none;
     for (; token < view_.vocab(); ++token) {
-      const double p = std::exp(static_cast<double>(view_.unigram(token)));
+      const double p = std::exp(static_cast<double>(view_.log_prob(1, token)));
       if (p > 0) last = token;
       sum += p;
       if (target < sum) break;
@@ -346,35 +347,40 @@ class Query {
   const Rules& rules_;
 };
 
-/// Calls visit(ngram, log_prob, backoff) for each n-gram of an order, sorted. Throws DataError where the
-/// n-grams' continuations do not follow one another as they must.
+/// Calls visit(ngram, log_prob, backoff) for each n-gram of an order, sorted. Throws DataError where an order
+/// has another number of n-grams than it says, which also ends what would go on for ever.
 template <class View, class Visit>
 void visit_ngrams(const View& view, const std::string& name, int order, Visit&& visit) {
   std::vector<std::int32_t> ngram(static_cast<std::size_t>(order));
-  std::array<std::uint32_t, max_order + 1> passed{};  // n-grams of each order
-  const auto require = [&](bool right, int level) {
-    if (!right)
-      fail<DataError>("{}: its {}-grams contradict the order below; write the model again", name, level);
-  };
-  const auto descend = [&](auto&& self, int level, Children range) -> void {
-    auto& here = passed[static_cast<std::size_t>(level)];
-    require(range.first == here, level);
-    for (std::uint32_t i = range.first; i < range.first + range.count; ++i) {
+  std::array<std::uint64_t, max_order + 1> seen{}, read{};  // n-grams and places of each order
+  using Continuations = std::vector<std::pair<std::uint32_t, std::uint32_t>>;  // token, place
+  std::vector<Continuations> siblings(static_cast<std::size_t>(order));
+  const auto descend = [&](auto&& self, int level, Block block) -> void {
+    Continuations& here = siblings[static_cast<std::size_t>(level - 1)];
+    here.clear();
+    if ((read[static_cast<std::size_t>(level)] += block.size) > view.places(level)) return;
+    for (std::uint32_t i = block.first; i < block.first + block.size; ++i) {
       const std::uint32_t token = view.token(level, i);
-      require(token < view.vocab() || (token == view.vocab() && level == 1), level);
+      if (token < view.vocab() || (token == view.vocab() && level == 1)) here.emplace_back(token, i);
+    }
+    std::sort(here.begin(), here.end());
+    seen[static_cast<std::size_t>(level)] += here.size();
+    for (const auto& [token, i] : here) {
       ngram[static_cast<std::size_t>(level - 1)] = static_cast<std::int32_t>(token);
       if (level == order) {
         visit(std::span<const std::int32_t>(ngram), static_cast<double>(view.log_prob(level, i)),
               level < view.order() ? static_cast<double>(view.backoff(level, i)) : 0.0);
-      } else if (const Children children = view.children(level, i); children.count > 0) {
+      } else if (const Block children = view.children(level, i); children.size > 0) {
         self(self, level + 1, children);
       }
     }
-    here = range.first + range.count;
   };
   descend(descend, 1, {0, view.count(1)});
-  for (int level = 1; level <= order; ++level)
-    require(passed[static_cast<std::size_t>(level)] == view.count(level), level);
+  for (int level = 1; level <= order; ++level) {
+    if (seen[static_cast<std::size_t>(level)] != view.count(level))
+      fail<DataError>("{}: {} {}-grams, of which {} are found; write the model again", name,
+                      view.count(level), level, seen[static_cast<std::size_t>(level)]);
+  }
 }
 
 }  // namespace gradus::models::ngram

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "models/ngram/compact_layout.hpp"
 #include "models/ngram/fast_builder.hpp"
 #include "models/ngram/image.hpp"
 #include "tensor/error.hpp"
@@ -17,14 +18,22 @@ struct NgramWriter::Parts {
   bool whole_file = false;     // the image's bytes are written at the end, to what is no regular file
   std::string vocabulary;      // serialized
   std::int64_t vocabulary_size = 0;
+  NgramDescription description;
   std::optional<FileReplacement> replacement;
-  std::optional<ImageWriter> image;
+  std::optional<ImageWriter> image;  // of the fast layout
   std::optional<FastBuilder> builder;
   std::optional<Image> written;
 
-  Mapping final_mapping() {
-    if (file.empty() || whole_file) return Mapping::memory();
-    return Mapping::write(replacement.emplace(file));
+  bool compact() const { return storage.layout == NgramLayout::compact; }
+  bool in_memory() const { return file.empty() || whole_file; }
+  Mapping final_mapping() { return in_memory() ? Mapping::memory() : Mapping::write(*replacement); }
+  Mapping fast_mapping() {
+    if (!compact()) return final_mapping();
+    return in_memory() ? Mapping::memory() : Mapping::scratch(file);
+  }
+  void add_vocabulary(ImageWriter& to) const {
+    const auto text = to.add<char>(vocabulary.size(), Part::vocabulary);
+    std::copy(vocabulary.begin(), vocabulary.end(), text.begin());
   }
 };
 
@@ -61,10 +70,11 @@ void NgramWriter::describe(const NgramDescription& d) {
     fail<ArgumentError>("an n-gram model over {} words to be written with a vocabulary of {}", d.vocab,
                         parts_->vocabulary_size);
   }
-  parts_->image.emplace(parts_->final_mapping());
+  parts_->description = d;
+  if (!parts_->in_memory()) parts_->replacement.emplace(parts_->file);
+  parts_->image.emplace(parts_->fast_mapping());
   parts_->image->describe(d, NgramLayout::fast);
-  const auto text = parts_->image->add<char>(parts_->vocabulary.size(), Part::vocabulary);
-  std::copy(parts_->vocabulary.begin(), parts_->vocabulary.end(), text.begin());
+  parts_->add_vocabulary(*parts_->image);
   parts_->builder.emplace(*parts_->image);
 }
 
@@ -79,6 +89,14 @@ void NgramWriter::add(std::span<const std::int32_t> ngram, float log_prob, float
 void NgramWriter::finish() {
   parts_->builder->finish();
   Mapping mapping = parts_->image->finish();
+  if (parts_->compact()) {
+    const Image fast(std::move(mapping), "the n-gram model");
+    ImageWriter to(parts_->final_mapping());
+    to.describe(parts_->description, NgramLayout::compact);
+    parts_->add_vocabulary(to);
+    write_compact(fast, to, parts_->storage.quantize);
+    mapping = to.finish();
+  }
   if (parts_->whole_file) {
     const auto bytes = mapping.bytes();
     write_file(parts_->file, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});

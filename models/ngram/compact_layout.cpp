@@ -1,0 +1,98 @@
+#include "models/ngram/compact_layout.hpp"
+
+#include <algorithm>
+
+#include "tensor/error.hpp"
+
+namespace gradus::models::ngram {
+
+CompactView::CompactView(const Image& image) {
+  const Header& h = image.header();
+  order_ = static_cast<int>(h.order);
+  vocab_ = static_cast<std::uint32_t>(h.vocab);
+  keys_ = TokenKeys(key_bits(vocab_));
+  for (int n = 1; n <= order_; ++n) {
+    const LevelHeader& head = h.level(n);
+    Level& level = levels_[at(n)];
+    level.count = static_cast<std::uint32_t>(head.count);
+    level.log_prob_bits = head.log_prob_bits;
+    level.backoff_bits = head.backoff_bits;
+    level.value_bits = static_cast<std::uint8_t>(head.log_prob_bits + head.backoff_bits);
+    level.log_probs = image.numbers<float>(h.part(n, LevelPart::log_probs));
+    level.backoffs = image.numbers<float>(h.part(n, LevelPart::backoffs));
+    level.child_bits = image.numbers<std::uint64_t>(h.part(n, LevelPart::child_bits));
+    level.samples = image.numbers<std::uint32_t>(h.part(n, LevelPart::child_samples));
+    level.masses = {image.numbers<WideNode>(h.part(n, LevelPart::wide)),
+                    image.numbers<double>(h.part(n, LevelPart::masses))};
+    const auto keys = image.numbers<std::uint64_t>(h.part(n, LevelPart::entries));
+    const auto values = image.numbers<std::uint64_t>(h.part(n, LevelPart::values));
+    level.keys = keys.data();
+    level.values = values.data();
+    const std::uint64_t count = level.count;
+    const std::uint64_t samples = n == order_ ? 0 : n == 1 ? count + 1 : count / sample_step + 1;
+    const bool in_range = head.log_prob_bits >= 1 && head.log_prob_bits <= 32 && head.backoff_bits <= 32 &&
+                          (n == order_ || head.backoff_bits >= 1);
+    const std::uint64_t bits = n == 1 ? 0 : static_cast<std::uint64_t>(keys_.bits);
+    if (!in_range || keys.size() != words_for(count * bits) ||
+        values.size() != words_for(count * level.value_bits) || level.samples.size() != samples) {
+      fail<DataError>("{}: its header contradicts itself about the {} {}-grams", image.name(), count, n);
+    }
+  }
+}
+
+Block CompactView::counted_children(const Level& level, std::uint32_t node) {
+  const std::uint64_t begin = first_bit(level, node);
+  std::uint64_t at_word = begin / 64;
+  if (at_word >= level.child_bits.size()) return {};
+  std::uint64_t word = level.child_bits[at_word] & (~std::uint64_t{0} << (begin % 64));
+  int left = static_cast<int>(node % sample_step);
+  for (;;) {
+    const int here = std::popcount(word);
+    if (left < here) break;
+    left -= here;
+    if (++at_word == level.child_bits.size()) return {};
+    word = level.child_bits[at_word];
+  }
+  const int bit = select_in_word(word, left);
+  const std::uint64_t one = at_word * 64 + static_cast<std::uint64_t>(bit);
+  // The next 1 ends the continuations.
+  word &= ~std::uint64_t{1} << bit;
+  while (word == 0) {
+    if (++at_word == level.child_bits.size()) return {};
+    word = level.child_bits[at_word];
+  }
+  const std::uint64_t end = at_word * 64 + static_cast<std::uint64_t>(std::countr_zero(word));
+  return {static_cast<std::uint32_t>(one - node), static_cast<std::uint32_t>(end - one - 1)};
+}
+
+std::uint32_t CompactView::find(int length, const Block& block, std::uint32_t token) const {
+  constexpr int most_guesses = 12;
+  const Level& next = levels_[at(length + 1)];
+  const std::uint32_t wanted = keys_.key(token);
+  std::uint32_t low = block.first, high = block.first + block.size;  // it is between, if anywhere
+  std::uint32_t place = low + wanted_place(wanted, block.size);
+  for (int guesses = 1; low < high; ++guesses) {
+    const std::uint32_t here = key(next, place);
+    if (here == wanted) return place;
+    if (here < wanted) {
+      low = place + 1;
+    } else {
+      high = place;
+    }
+    if (guesses < most_guesses) {
+      // As far on as the keys between take on the average.
+      const std::int64_t distance = static_cast<std::int64_t>(wanted) - here;
+      const std::int64_t guess = place + ((distance * block.size) >> keys_.bits);
+      place = static_cast<std::uint32_t>(std::clamp<std::int64_t>(guess, low, std::int64_t{high} - 1));
+    } else {
+      place = low + (high - low) / 2;
+    }
+  }
+  return none;
+}
+
+int key_bits(std::uint32_t vocab) {
+  return std::max(1, static_cast<int>(std::bit_width(vocab - 1)));
+}
+
+}  // namespace gradus::models::ngram

@@ -1,0 +1,210 @@
+#include <algorithm>
+#include <numeric>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "models/ngram/codebook.hpp"
+#include "models/ngram/compact_layout.hpp"
+#include "tensor/parallel.hpp"
+
+namespace gradus::models::ngram {
+
+namespace {
+
+/// Runs body(begin, end) over 0..count in parts whose packed numbers share no word.
+template <class Body>
+void for_parts(std::uint64_t count, Body&& body) {
+  constexpr std::uint64_t part = std::uint64_t{1} << 16;
+  parallel::for_chunks(static_cast<std::int64_t>((count + part - 1) / part), [&](std::int64_t i) {
+    const std::uint64_t begin = static_cast<std::uint64_t>(i) * part;
+    body(static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(std::min(count, begin + part)));
+  });
+}
+
+/// The continuations of an order's n-grams, in the order of the compact layout.
+struct Continuations {
+  std::vector<std::uint32_t> places;  // in the fast layout
+  std::vector<std::uint32_t> counts;  // of each n-gram continued
+};
+
+Continuations continuations(const FastView& from, int length, const std::vector<std::uint32_t>& contexts) {
+  const TokenKeys keys(key_bits(from.vocab()));
+  Continuations out;
+  out.places.reserve(from.count(length + 1));
+  out.counts.reserve(contexts.size());
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> block;  // key, place
+  for (const std::uint32_t context : contexts) {
+    const Block children = from.children(length, context);
+    block.clear();
+    for (std::uint32_t i = children.first; i < children.first + children.size; ++i) {
+      const std::uint32_t token = from.token(length + 1, i);
+      if (token != FastEntry::empty) block.emplace_back(keys.key(token), i);
+    }
+    std::sort(block.begin(), block.end());
+    for (const auto& entry : block) out.places.push_back(entry.second);
+    out.counts.push_back(static_cast<std::uint32_t>(block.size()));
+  }
+  return out;
+}
+
+/// Writes one order of a model.
+class LevelWriter {
+ public:
+  /// `places`: of its n-grams in the fast layout; `children`: how many continuations each has, none for the
+  /// highest order.
+  LevelWriter(const FastView& from, ImageWriter& to, int order, std::vector<std::uint32_t> places,
+              const std::vector<std::uint32_t>& children, int quantize)
+      : from_(from),
+        to_(to),
+        order_(order),
+        count_(places.size()),
+        inner_(order < from.order()),
+        places_(std::move(places)) {
+    write_keys();
+    choose_codes(quantize);
+    write_values();
+    if (!inner_) return;
+    write_children(children);
+    if (order > 1) write_child_bits(children);
+  }
+
+  /// Once the continuations' codes are chosen.
+  void write_masses(const LevelWriter& next) {
+    const auto masses = to_.numbers<double>(to_.header().part(order_, LevelPart::masses));
+    parallel::for_chunks(static_cast<std::int64_t>(wide_.size()), [&](std::int64_t i) {
+      const WideNode& wide = wide_[static_cast<std::size_t>(i)];
+      const Block& block = blocks_[static_cast<std::size_t>(i)];
+      sum_masses(block.size, masses.subspan(wide.masses, mass_count(block.size)),
+                 [&](std::uint32_t child) { return next.stored_log_prob(block.first + child); });
+    });
+  }
+
+ private:
+  float log_prob(std::uint64_t i) const { return from_.log_prob(order_, places_[i]); }
+  float backoff(std::uint64_t i) const { return from_.backoff(order_, places_[i]); }
+  float stored_log_prob(std::uint64_t i) const {
+    const float p = log_prob(i);
+    return log_probs_.floats.empty() ? p : log_probs_.floats[log_probs_.code(p)];
+  }
+  LevelHeader& head() { return to_.header().level(order_); }
+
+  void write_keys() {
+    head().count = count_;
+    if (order_ == 1) return;
+    const TokenKeys keys(key_bits(from_.vocab()));
+    const auto bits = static_cast<std::uint64_t>(keys.bits);
+    const auto words = to_.add<std::uint64_t>(words_for(count_ * bits), order_, LevelPart::entries);
+    for_parts(count_, [&](std::uint32_t begin, std::uint32_t end) {
+      for (std::uint32_t i = begin; i < end; ++i)
+        write_bits(words.data(), i * bits, keys.bits, keys.key(from_.token(order_, places_[i])));
+    });
+  }
+
+  /// Unigrams are few, and kept exactly.
+  void choose_codes(int quantize) {
+    const auto log_prob_of = [&](std::uint64_t i) { return log_prob(i); };
+    const auto backoff_of = [&](std::uint64_t i) { return backoff(i); };
+    const bool exact = quantize == 0 || order_ == 1;
+    log_probs_ =
+        exact ? exact_codebook(count_, log_prob_of, 31) : quantized_codebook(count_, log_prob_of, quantize);
+    if (inner_)
+      backoffs_ =
+          exact ? exact_codebook(count_, backoff_of, 32) : quantized_codebook(count_, backoff_of, quantize);
+    head().log_prob_bits = static_cast<std::uint8_t>(log_probs_.floats.empty() ? 31 : log_probs_.bits());
+    head().backoff_bits = static_cast<std::uint8_t>(!inner_                    ? 0
+                                                    : backoffs_.floats.empty() ? 32
+                                                                               : backoffs_.bits());
+    const auto log_probs = to_.add<float>(log_probs_.floats.size(), order_, LevelPart::log_probs);
+    std::copy(log_probs_.floats.begin(), log_probs_.floats.end(), log_probs.begin());
+    const auto backoffs = to_.add<float>(backoffs_.floats.size(), order_, LevelPart::backoffs);
+    std::copy(backoffs_.floats.begin(), backoffs_.floats.end(), backoffs.begin());
+  }
+
+  void write_values() {
+    const int log_prob_bits = head().log_prob_bits, backoff_bits = head().backoff_bits;
+    const auto width = static_cast<std::uint64_t>(log_prob_bits + backoff_bits);
+    const auto words = to_.add<std::uint64_t>(words_for(count_ * width), order_, LevelPart::values);
+    for_parts(count_, [&](std::uint32_t begin, std::uint32_t end) {
+      for (std::uint32_t i = begin; i < end; ++i) {
+        const std::uint64_t bit = i * width;
+        const float p = log_prob(i);
+        write_bits(
+            words.data(), bit, log_prob_bits,
+            log_probs_.floats.empty() ? std::bit_cast<std::uint32_t>(p) & 0x7FFFFFFFu : log_probs_.code(p));
+        if (!inner_) continue;
+        const float b = backoff(i);
+        write_bits(words.data(), bit + static_cast<std::uint64_t>(log_prob_bits), backoff_bits,
+                   backoffs_.floats.empty() ? std::bit_cast<std::uint32_t>(b) : backoffs_.code(b));
+      }
+    });
+  }
+
+  void write_children(const std::vector<std::uint32_t>& children) {
+    const std::uint32_t step = order_ == 1 ? 1 : sample_step;
+    const auto samples = to_.add<std::uint32_t>(count_ / step + 1, order_, LevelPart::child_samples);
+    std::uint32_t passed = 0, masses = 0;
+    for (std::uint32_t node = 0; node < count_; ++node) {
+      if (node % step == 0) samples[node / step] = passed;
+      if (children[node] >= least_for_masses) {
+        wide_.push_back({node, masses});
+        blocks_.push_back({passed, children[node]});
+        masses += static_cast<std::uint32_t>(mass_count(children[node]));
+      }
+      passed += children[node];
+    }
+    if (count_ % step == 0) samples.back() = passed;
+    const auto wide = to_.add<WideNode>(wide_.size(), order_, LevelPart::wide);
+    std::copy(wide_.begin(), wide_.end(), wide.begin());
+    to_.add<double>(masses, order_, LevelPart::masses);
+  }
+
+  void write_child_bits(const std::vector<std::uint32_t>& children) {
+    std::uint64_t bit = std::accumulate(children.begin(), children.end(), count_ + 1);
+    const auto bits = to_.add<std::uint64_t>(words_for(bit), order_, LevelPart::child_bits);
+    bit = 0;
+    for (const std::uint32_t count : children) {
+      write_bits(bits.data(), bit, 1, 1);
+      bit += 1 + std::uint64_t{count};
+    }
+    write_bits(bits.data(), bit, 1, 1);  // ends the last one's
+  }
+
+  const FastView& from_;
+  ImageWriter& to_;
+  int order_;
+  std::uint64_t count_;
+  bool inner_;  // below the highest order
+  std::vector<std::uint32_t> places_;
+  Codebook log_probs_, backoffs_;
+  std::vector<WideNode> wide_;
+  std::vector<Block> blocks_;  // of each of them
+};
+
+template <class T>
+void copy(const Image& from, ImageWriter& to, Part part) {
+  const auto numbers = from.numbers<T>(from.header().part(part));
+  std::copy(numbers.begin(), numbers.end(), to.add<T>(numbers.size(), part).begin());
+}
+
+}  // namespace
+
+void write_compact(const Image& fast, ImageWriter& to, int quantize) {
+  const FastView from(fast);
+  to.header().quantized = static_cast<std::uint32_t>(quantize);
+  copy<std::uint32_t>(fast, to, Part::unigram_order);
+  copy<double>(fast, to, Part::root_masses);
+  std::vector<std::uint32_t> places(from.count(1));
+  std::iota(places.begin(), places.end(), 0u);
+  std::optional<LevelWriter> below;
+  for (int order = 1; order <= from.order(); ++order) {
+    Continuations next;
+    if (order < from.order()) next = continuations(from, order, places);
+    LevelWriter level(from, to, order, std::move(places), next.counts, quantize);
+    if (below) below->write_masses(level);
+    below.emplace(std::move(level));
+    places = std::move(next.places);
+  }
+}
+
+}  // namespace gradus::models::ngram

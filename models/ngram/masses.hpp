@@ -1,0 +1,53 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <span>
+
+namespace gradus::models::ngram {
+
+// To draw from many continuations without reading them all: sums of their probabilities.
+
+/// One sum after every `mass_step` places, and after the last.
+inline constexpr std::uint32_t mass_step = 32;
+/// Blocks of fewer places have none.
+inline constexpr std::uint32_t least_for_masses = 64;
+
+inline std::uint64_t mass_count(std::uint64_t places) {
+  return (places + mass_step - 1) / mass_step;
+}
+
+/// An n-gram whose continuations have sums.
+struct WideNode {
+  std::uint32_t node;
+  std::uint32_t masses;  // where its sums begin
+};
+
+/// log_prob(i): that of place i, -infinity for an empty one.
+template <class LogProb>
+void sum_masses(std::uint32_t places, std::span<double> out, LogProb&& log_prob) {
+  double sum = 0;
+  for (std::uint32_t i = 0; i < places; ++i) {
+    sum += std::exp(static_cast<double>(log_prob(i)));
+    out[i / mass_step] = sum;
+  }
+}
+
+/// Reads the sums of one order.
+struct Masses {
+  std::span<const WideNode> wide;  // sorted by node
+  std::span<const double> sums;
+
+  std::span<const double> of(std::uint32_t node, std::uint32_t places) const {
+    if (places < least_for_masses) return {};
+    const auto found = std::lower_bound(wide.begin(), wide.end(), node,
+                                        [](const WideNode& w, std::uint32_t n) { return w.node < n; });
+    if (found == wide.end() || found->node != node) return {};
+    const std::uint64_t count = mass_count(places);
+    if (found->masses > sums.size() || count > sums.size() - found->masses) return {};
+    return sums.subspan(found->masses, count);
+  }
+};
+
+}  // namespace gradus::models::ngram

@@ -37,8 +37,9 @@ struct ArpaOptions {
 ///
 /// Files that are not ours are models of words, their vocabulary the unigrams in the order of the file after
 /// <unk>. n-grams whose context (all but the last word) or suffix (all but the first) is not listed, as
-/// SRILM's pruning leaves them, have it inserted as KenLM does: with the probability that backing off gives,
-/// and the backoff weight 1. The distributions stay as they were.
+/// SRILM's pruning leaves them, have it inserted with the probability that backing off gives and the backoff
+/// weight 1, so the distributions stay as they were. (KenLM does the same for suffixes, and refuses a file
+/// that lacks a context.)
 ///
 /// All n-grams are held in memory, in 4 n + 8 bytes for each of order n.
 class ArpaFile {

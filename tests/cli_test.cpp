@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/catch.hpp"
+#include "tests/command.hpp"
 #include "tests/folder.hpp"
 #include "tests/paths.hpp"
 #include "text/synthetic.hpp"
@@ -12,41 +13,10 @@
 
 using Catch::Contains;
 using gradus::test::Folder;
+using gradus::test::gradus_command;
 using gradus::test::read_bytes;
-
-namespace {
-
-struct Result {
-  int code;
-  std::string out, error;
-};
-
-/// Runs `gradus` in the folder; the arguments go through the shell.
-Result gradus_command(const Folder& folder, const std::string& arguments, const std::string& input = "") {
-  const Folder output;  // not among the folder's own files
-  const auto in = output.write("in", input);
-  // The arguments last, so that a redirection among them holds.
-  const std::string command = "cd '" + folder.path().string() + "' && '" + gradus::test::bin_dir() +
-                              "/gradus' <'" + in.string() + "' >'" + (output.path() / "out").string() +
-                              "' 2>'" + (output.path() / "error").string() + "' " + arguments;
-  const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_bytes(output.path() / "out"),
-          read_bytes(output.path() / "error")};
-}
-
-/// Expects a refusal: exit code 1, one line on stderr with the text in it, and no file left behind.
-void refused(const Folder& folder, const std::string& arguments, const std::vector<std::string>& texts) {
-  INFO(arguments);
-  const std::size_t before = folder.files();
-  const Result result = gradus_command(folder, arguments);
-  CHECK(result.code == 1);
-  CHECK(result.error.starts_with("gradus: "));
-  CHECK(std::count(result.error.begin(), result.error.end(), '\n') == 1);
-  for (const std::string& text : texts) CHECK_THAT(result.error, Contains(text));
-  CHECK(folder.files() == before);
-}
-
-}  // namespace
+using gradus::test::refused;
+using gradus::test::Result;
 
 TEST_CASE("a bad text is refused by every command that reads one, and leaves nothing behind", "[cli]") {
   const Folder folder;

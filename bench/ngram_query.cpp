@@ -56,11 +56,7 @@ void measure(const Case& c, const NgramModel& model, const std::vector<std::int3
       [&] {
         NgramModel::State state = model.start();
         total = 0;
-        for (const std::int32_t token : tokens) {
-          const NgramModel::Scored scored = model.score(state, token);
-          total += scored.log_prob;
-          state = scored.next;
-        }
+        for (const std::int32_t token : tokens) total += model.advance(state, token).log_prob;
       },
       seconds);
   const std::vector<NgramModel::State> states = contexts(model, tokens);

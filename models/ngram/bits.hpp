@@ -27,21 +27,26 @@ inline std::uint64_t words_for(std::uint64_t bits) {
   return (bits + 63) / 64;
 }
 
-/// The place of the k-th (from 0) bit that is set; there are more than k. By the sums of the bytes' bits
-/// (Vigna 2008, "Broadword implementation of rank/select queries").
-inline int select_in_word(std::uint64_t word, int k) {
-  constexpr std::uint64_t every_byte = 0x0101010101010101u;
+inline constexpr std::uint64_t every_byte = 0x0101010101010101u;
+
+/// In each byte the number of bits set in it and in those below, the last being all of them. (Without asking
+/// that the processor counts bits.)
+inline std::uint64_t sums_of_bits(std::uint64_t word) {
   std::uint64_t sums = word - ((word >> 1) & 0x5555555555555555u);
   sums = (sums & 0x3333333333333333u) + ((sums >> 2) & 0x3333333333333333u);
-  sums = ((sums + (sums >> 4)) & 0x0F0F0F0F0F0F0F0Fu) * every_byte;  // of all bytes up to this one
+  return ((sums + (sums >> 4)) & 0x0F0F0F0F0F0F0F0Fu) * every_byte;
+}
+
+/// The place of the k-th bit, from 0, that is set in a word of more than k (Vigna 2008, "Broadword
+/// implementation of rank/select queries"). `sums`: sums_of_bits(word).
+inline int select_bit(std::uint64_t word, std::uint64_t sums, int k) {
+  constexpr std::uint64_t top_bits = every_byte << 7;
   // A byte's top bit: whether the sum up to there is at most k.
-  const std::uint64_t at_most =
-      ((static_cast<std::uint64_t>(k) * every_byte | 0x8080808080808080u) - sums) & 0x8080808080808080u;
-  const int byte = std::popcount(at_most) * 8;
-  std::uint64_t rest = word >> byte;
-  for (int before = k - static_cast<int>(((sums << 8) >> byte) & 0xFF); before > 0; --before)
-    rest &= rest - 1;
-  return byte + std::countr_zero(rest);
+  const std::uint64_t at_most = ((static_cast<std::uint64_t>(k) * every_byte | top_bits) - sums) & top_bits;
+  const int before = static_cast<int>(((at_most >> 7) * every_byte) >> 56) * 8;  // bits in those bytes
+  std::uint64_t rest = word >> before;
+  for (int left = k - static_cast<int>(((sums << 8) >> before) & 0xFF); left > 0; --left) rest &= rest - 1;
+  return before + std::countr_zero(rest);
 }
 
 }  // namespace gradus::models::ngram

@@ -17,24 +17,22 @@ CompactView::CompactView(const Image& image) {
     level.count = static_cast<std::uint32_t>(head.count);
     level.log_prob_bits = head.log_prob_bits;
     level.backoff_bits = head.backoff_bits;
-    level.value_bits = static_cast<std::uint8_t>(head.log_prob_bits + head.backoff_bits);
+    level.key_bits = static_cast<std::uint8_t>(n == 1 ? 0 : keys_.bits);
+    level.entry_bits = static_cast<std::uint8_t>(level.key_bits + head.log_prob_bits + head.backoff_bits);
     level.log_probs = image.numbers<float>(h.part(n, LevelPart::log_probs));
     level.backoffs = image.numbers<float>(h.part(n, LevelPart::backoffs));
     level.child_bits = image.numbers<std::uint64_t>(h.part(n, LevelPart::child_bits));
     level.samples = image.numbers<std::uint32_t>(h.part(n, LevelPart::child_samples));
     level.masses = {image.numbers<WideNode>(h.part(n, LevelPart::wide)),
                     image.numbers<double>(h.part(n, LevelPart::masses))};
-    const auto keys = image.numbers<std::uint64_t>(h.part(n, LevelPart::entries));
-    const auto values = image.numbers<std::uint64_t>(h.part(n, LevelPart::values));
-    level.keys = keys.data();
-    level.values = values.data();
+    const auto entries = image.numbers<std::uint64_t>(h.part(n, LevelPart::entries));
+    level.entries = entries.data();
     const std::uint64_t count = level.count;
     const std::uint64_t samples = n == order_ ? 0 : n == 1 ? count + 1 : count / sample_step + 1;
     const bool in_range = head.log_prob_bits >= 1 && head.log_prob_bits <= 32 && head.backoff_bits <= 32 &&
                           (n == order_ || head.backoff_bits >= 1);
-    const std::uint64_t bits = n == 1 ? 0 : static_cast<std::uint64_t>(keys_.bits);
-    if (!in_range || keys.size() != words_for(count * bits) ||
-        values.size() != words_for(count * level.value_bits) || level.samples.size() != samples) {
+    if (!in_range || entries.size() != words_for(count * level.entry_bits) ||
+        level.samples.size() != samples) {
       fail<DataError>("{}: its header contradicts itself about the {} {}-grams", image.name(), count, n);
     }
   }
@@ -46,14 +44,13 @@ Block CompactView::counted_children(const Level& level, std::uint32_t node) {
   if (at_word >= level.child_bits.size()) return {};
   std::uint64_t word = level.child_bits[at_word] & (~std::uint64_t{0} << (begin % 64));
   int left = static_cast<int>(node % sample_step);
-  for (;;) {
-    const int here = std::popcount(word);
-    if (left < here) break;
+  std::uint64_t sums = sums_of_bits(word);
+  for (int here = 0; left >= (here = static_cast<int>(sums >> 56)); sums = sums_of_bits(word)) {
     left -= here;
     if (++at_word == level.child_bits.size()) return {};
     word = level.child_bits[at_word];
   }
-  const int bit = select_in_word(word, left);
+  const int bit = select_bit(word, sums, left);
   const std::uint64_t one = at_word * 64 + static_cast<std::uint64_t>(bit);
   // The next 1 ends the continuations.
   word &= ~std::uint64_t{1} << bit;

@@ -12,8 +12,8 @@ namespace gradus::models::ngram {
 
 // The compact layout: for each order an array of n-grams, each number in as few bits as it needs.
 //
-//   entries        the keys of the last tokens, token_bits each (unigrams: none, the place is the id)
-//   values         log p and backoff weight, log_prob_bits and backoff_bits each
+//   entries        for each the key of its last token (unigrams: none, the place is the id), log p and the
+//                  backoff weight, in log_prob_bits and backoff_bits
 //   log_probs,     the numbers that those are places in; where there is none, they are the floats themselves,
 //     backoffs     log p without its sign
 //   child_bits     how many continuations each has: a 1, and a 0 for each of them; so that the i-th 1 stands
@@ -58,15 +58,15 @@ class CompactView {
   }
   float log_prob(int length, std::uint32_t index) const {
     const Level& level = levels_[at(length)];
-    const std::uint32_t code =
-        read_bits(level.values, std::uint64_t{index} * level.value_bits, level.log_prob_bits);
+    const std::uint64_t bit = std::uint64_t{index} * level.entry_bits + level.key_bits;
+    const std::uint32_t code = read_bits(level.entries, bit, level.log_prob_bits);
     if (level.log_probs.empty()) return std::bit_cast<float>(code | 0x80000000u);
     return level.log_probs[std::min<std::size_t>(code, level.log_probs.size() - 1)];
   }
   float backoff(int length, std::uint32_t index) const {
     const Level& level = levels_[at(length)];
-    const std::uint32_t code = read_bits(
-        level.values, std::uint64_t{index} * level.value_bits + level.log_prob_bits, level.backoff_bits);
+    const std::uint64_t bit = std::uint64_t{index} * level.entry_bits + level.key_bits + level.log_prob_bits;
+    const std::uint32_t code = read_bits(level.entries, bit, level.backoff_bits);
     if (level.backoffs.empty()) return std::bit_cast<float>(code);
     return level.backoffs[std::min<std::size_t>(code, level.backoffs.size() - 1)];
   }
@@ -80,11 +80,11 @@ class CompactView {
   std::uint32_t find(int length, const Block& block, std::uint32_t token) const;
   void prefetch(int length, const Block& block, std::uint32_t token) const {
     const std::uint32_t place = block.first + wanted_place(keys_.key(token), block.size);
-    fetch(levels_[at(length + 1)].keys, std::uint64_t{place} * static_cast<std::uint64_t>(keys_.bits));
+    const Level& next = levels_[at(length + 1)];
+    fetch(next.entries, std::uint64_t{place} * next.entry_bits);
   }
   void prefetch(int length, std::uint32_t node) const {
     const Level& level = levels_[at(length)];
-    fetch(level.values, std::uint64_t{node} * level.value_bits);
     if (length == 1) {
       __builtin_prefetch(level.samples.data() + node);
     } else {
@@ -98,9 +98,8 @@ class CompactView {
  private:
   struct Level {
     std::uint32_t count = 0;
-    std::uint8_t log_prob_bits = 0, backoff_bits = 0, value_bits = 0;
-    const std::uint64_t* keys = nullptr;
-    const std::uint64_t* values = nullptr;
+    std::uint8_t key_bits = 0, log_prob_bits = 0, backoff_bits = 0, entry_bits = 0;
+    const std::uint64_t* entries = nullptr;
     std::span<const float> log_probs, backoffs;
     std::span<const std::uint64_t> child_bits;
     std::span<const std::uint32_t> samples;
@@ -113,7 +112,7 @@ class CompactView {
     __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(words) + bit / 8));
   }
   std::uint32_t key(const Level& level, std::uint32_t index) const {
-    return read_bits(level.keys, std::uint64_t{index} * static_cast<std::uint64_t>(keys_.bits), keys_.bits);
+    return read_bits(level.entries, std::uint64_t{index} * level.entry_bits, keys_.bits);
   }
   /// Where a key is looked for first.
   std::uint32_t wanted_place(std::uint32_t key, std::uint32_t size) const {

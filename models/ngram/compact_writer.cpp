@@ -61,9 +61,9 @@ class LevelWriter {
         count_(places.size()),
         inner_(order < from.order()),
         places_(std::move(places)) {
-    write_keys();
+    to.header().level(order).count = count_;
     choose_codes(quantize);
-    write_values();
+    write_entries();
     if (!inner_) return;
     write_children(children);
     if (order > 1) write_child_bits(children);
@@ -89,18 +89,6 @@ class LevelWriter {
   }
   LevelHeader& head() { return to_.header().level(order_); }
 
-  void write_keys() {
-    head().count = count_;
-    if (order_ == 1) return;
-    const TokenKeys keys(key_bits(from_.vocab()));
-    const auto bits = static_cast<std::uint64_t>(keys.bits);
-    const auto words = to_.add<std::uint64_t>(words_for(count_ * bits), order_, LevelPart::entries);
-    for_parts(count_, [&](std::uint32_t begin, std::uint32_t end) {
-      for (std::uint32_t i = begin; i < end; ++i)
-        write_bits(words.data(), i * bits, keys.bits, keys.key(from_.token(order_, places_[i])));
-    });
-  }
-
   /// Unigrams are few, and kept exactly.
   void choose_codes(int quantize) {
     const auto log_prob_of = [&](std::uint64_t i) { return log_prob(i); };
@@ -121,21 +109,26 @@ class LevelWriter {
     std::copy(backoffs_.floats.begin(), backoffs_.floats.end(), backoffs.begin());
   }
 
-  void write_values() {
+  void write_entries() {
+    const TokenKeys keys(key_bits(from_.vocab()));
+    const int own_key_bits = order_ == 1 ? 0 : keys.bits;
     const int log_prob_bits = head().log_prob_bits, backoff_bits = head().backoff_bits;
-    const auto width = static_cast<std::uint64_t>(log_prob_bits + backoff_bits);
-    const auto words = to_.add<std::uint64_t>(words_for(count_ * width), order_, LevelPart::values);
+    const auto width = static_cast<std::uint64_t>(own_key_bits + log_prob_bits + backoff_bits);
+    const auto words = to_.add<std::uint64_t>(words_for(count_ * width), order_, LevelPart::entries);
     for_parts(count_, [&](std::uint32_t begin, std::uint32_t end) {
       for (std::uint32_t i = begin; i < end; ++i) {
-        const std::uint64_t bit = i * width;
+        std::uint64_t bit = i * width;
+        const auto write = [&](int bits, std::uint32_t value) {
+          write_bits(words.data(), bit, bits, value);
+          bit += static_cast<std::uint64_t>(bits);
+        };
+        if (order_ > 1) write(own_key_bits, keys.key(from_.token(order_, places_[i])));
         const float p = log_prob(i);
-        write_bits(
-            words.data(), bit, log_prob_bits,
-            log_probs_.floats.empty() ? std::bit_cast<std::uint32_t>(p) & 0x7FFFFFFFu : log_probs_.code(p));
+        write(log_prob_bits,
+              log_probs_.floats.empty() ? std::bit_cast<std::uint32_t>(p) & 0x7FFFFFFFu : log_probs_.code(p));
         if (!inner_) continue;
         const float b = backoff(i);
-        write_bits(words.data(), bit + static_cast<std::uint64_t>(log_prob_bits), backoff_bits,
-                   backoffs_.floats.empty() ? std::bit_cast<std::uint32_t>(b) : backoffs_.code(b));
+        write(backoff_bits, backoffs_.floats.empty() ? std::bit_cast<std::uint32_t>(b) : backoffs_.code(b));
       }
     });
   }

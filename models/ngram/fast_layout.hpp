@@ -12,7 +12,7 @@ namespace gradus::models::ngram {
 /// Where the n-grams that begin with another one stand in the order above: in a run of places, some of which
 /// may be empty.
 struct Block {
-  std::uint32_t first = 0, size = 0;
+  std::uint32_t first, size;
 };
 
 // The fast layout: for each order an array of places, in which the continuations of an n-gram stand together.

@@ -29,7 +29,6 @@ enum class Part { method, vocabulary, unigram_order, root_masses, count };
 /// ... or of the n-grams of one order. The layouts say what is in which.
 enum class LevelPart {
   entries,
-  values,
   log_probs,
   backoffs,
   child_bits,
@@ -48,8 +47,8 @@ struct Section {
 /// The n-grams of one order. The bits are those of the compact layout's fields.
 struct LevelHeader {
   std::uint64_t count;
-  std::uint8_t token_bits, log_prob_bits, backoff_bits;
-  std::array<std::uint8_t, 5> unused;
+  std::uint8_t log_prob_bits, backoff_bits;
+  std::array<std::uint8_t, 6> unused;
 };
 
 struct Header {

@@ -10,6 +10,7 @@
 #include "models/ngram/image.hpp"
 #include "models/ngram/query.hpp"
 #include "models/ngram/small_estimate.hpp"
+#include "models/ngram/visit.hpp"
 #include "models/ngram/writer.hpp"
 
 namespace gradus::models {
@@ -97,6 +98,20 @@ bool NgramModel::is_binary(std::string_view first_bytes) {
   return first_bytes.starts_with(image_magic);
 }
 
+void NgramModel::verify() const {
+  const Image& image = core_->image;
+  image.check_sums();
+  std::visit([&](const auto& view) { verify_ngrams(view, image.name()); }, core_->view);
+  const Rules& rules = core_->rules;
+  std::vector<bool> listed(rules.likely_first.size());
+  for (const std::uint32_t token : rules.likely_first) {
+    if (token >= listed.size() || listed[token])
+      fail<DataError>("{}: its list of the likeliest words is damaged; write the model again", image.name());
+    listed[token] = true;
+  }
+  if (image.header().part(Part::vocabulary).size > 0) vocabulary();
+}
+
 Vocabulary NgramModel::vocabulary() const {
   const Image& image = core_->image;
   const std::string_view text = image.text(image.header().part(Part::vocabulary));
@@ -137,21 +152,6 @@ auto NgramModel::ask(F&& question) const {
   return std::visit([&](const auto& view) { return question(Query(view, core_->rules)); }, core_->view);
 }
 
-/// A state of another model must not lead out of this one's memory.
-void NgramModel::check(const State& state) const {
-  const bool right = std::visit(
-      [&](const auto& view) {
-        if (state.length >= view.order() || state.reach >= view.order()) return false;
-        for (int j = 1; j <= state.length; ++j) {
-          const std::uint32_t node = state.node[static_cast<std::size_t>(j - 1)];
-          if (node >= view.places(j) && node != none) return false;
-        }
-        return true;
-      },
-      core_->view);
-  if (!right) fail<ArgumentError>("an n-gram model was given a state of another model");
-}
-
 std::uint32_t NgramModel::checked(std::int32_t token) const {
   const std::int32_t vocab = vocab_size();
   if (token < 0 || token > vocab)
@@ -172,20 +172,18 @@ NgramModel::State NgramModel::context(std::span<const std::int32_t> tokens) cons
 }
 
 NgramModel::State NgramModel::after(const State& state, std::int32_t token) const {
-  return score(state, token).next;
+  State next = state;
+  advance(next, token);
+  return next;
 }
 
 double NgramModel::log_prob(const State& state, std::int32_t token) const {
-  return score(state, token).log_prob;
+  State next = state;
+  return advance(next, token).log_prob;
 }
 
-NgramModel::Scored NgramModel::score(const State& state, std::int32_t token) const {
-  check(state);
-  Scored out{0, 0, state};
-  const ngram::Scored found = ask([&](const auto& query) { return query.advance(out.next, checked(token)); });
-  out.log_prob = found.log_prob;
-  out.order = found.order;
-  return out;
+NgramModel::Scored NgramModel::advance(State& state, std::int32_t token) const {
+  return ask([&](const auto& query) { return query.advance(state, checked(token)); });
 }
 
 std::vector<double> NgramModel::score(std::span<const std::int32_t> tokens) const {
@@ -201,9 +199,11 @@ std::vector<double> NgramModel::score(std::span<const std::int32_t> tokens) cons
 }
 
 Tensor NgramModel::distribution(const State& state) const {
-  check(state);
   Tensor out = Tensor::uninitialized({vocab_size()});
-  ask([&](const auto& query) { query.distribution(state, out.mutable_data<float>()); });
+  ask([&](const auto& query) {
+    query.check(state);
+    query.distribution(state, out.mutable_data<float>());
+  });
   return out;
 }
 
@@ -214,14 +214,18 @@ Step<NgramModel::State> NgramModel::step(const State& state, std::int32_t token)
 }
 
 std::vector<NgramCandidate> NgramModel::top_k(const State& state, std::int64_t k) const {
-  check(state);
   if (k < 0) fail<ArgumentError>("the {} likeliest tokens of an n-gram model", k);
-  return ask([&](const auto& query) { return query.top(state, static_cast<std::size_t>(k)); });
+  return ask([&](const auto& query) {
+    query.check(state);
+    return query.top(state, static_cast<std::size_t>(k));
+  });
 }
 
 std::int32_t NgramModel::sample(const State& state, Rng& rng) const {
-  check(state);
-  return ask([&](const auto& query) { return query.sample(state, rng); });
+  return ask([&](const auto& query) {
+    query.check(state);
+    return query.sample(state, rng);
+  });
 }
 
 void NgramModel::visit_entries(int order,

@@ -103,13 +103,9 @@ class NgramModel {
 
   /// log p(token | state) in nats.
   double log_prob(const State& state, std::int32_t token) const;
-  struct Scored {
-    double log_prob;  // in nats
-    int order;        // of the n-gram that gave it
-    State next;
-  };
-  /// log_prob() and after() in one search.
-  Scored score(const State& state, std::int32_t token) const;
+  using Scored = NgramScore;
+  /// log_prob() and after() in one search, in place: the quickest way through a text.
+  Scored advance(State& state, std::int32_t token) const;
   /// log p(tokens[i] | tokens[0..i-1]) for each i >= 1; tokens[0] is read from start().
   std::vector<double> score(std::span<const std::int32_t> tokens) const;
   /// log p of every token: (vocab) f32.
@@ -133,7 +129,6 @@ class NgramModel {
   explicit NgramModel(ngram::Image image);
   template <class F>
   auto ask(F&& question) const;
-  void check(const State& state) const;
   std::uint32_t checked(std::int32_t token) const;
 
   std::shared_ptr<const Core> core_;

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <limits>
 #include <span>
-#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -30,12 +29,6 @@ struct Rules {
   std::span<const double> root_masses;          // sums of the unigrams' probabilities
 };
 
-/// log p of a token, and the order of the n-gram it was read from.
-struct Scored {
-  double log_prob;
-  int order;
-};
-
 /// The questions asked of a model, of any layout. A View has order, vocab, count, places, token, log_prob,
 /// backoff, children, has_children, find, prefetch and masses, as FastView does.
 template <class View>
@@ -48,12 +41,15 @@ class Query {
   /// 1998, eq. 3).
   ///
   /// The nodes of all contexts are at hand, so no search waits for what another reads.
-  Scored advance(NgramState& state, std::uint32_t token) const {
+  NgramScore advance(NgramState& state, std::uint32_t token) const {
     const int length = state.length;
+    if (length >= view_.order()) fail_foreign();
     std::array<Block, max_order> blocks;
     for (int j = 1; j <= length; ++j) {
-      if (state.node[at(j)] == none) continue;
-      blocks[slot(j)] = view_.children(j, state.node[at(j)]);
+      const std::uint32_t node = state.node[at(j)];
+      if (node == none) continue;
+      if (node >= view_.places(j)) fail_foreign();
+      blocks[slot(j)] = view_.children(j, node);
       view_.prefetch(j, blocks[slot(j)], token);
     }
     const std::uint32_t longest = length > 0 ? state.node[at(length)] : none;
@@ -73,12 +69,20 @@ class Query {
       order = j + 1;
       weight = 0;
     }
-    Scored out{static_cast<double>(view_.log_prob(order, found)) + weight, order};
+    NgramScore out{static_cast<double>(view_.log_prob(order, found)) + weight, order};
     if (rules_.fallback != NgramFallback::shorter) {
       if (order <= length || length < state.reach) out = unseen(longest, length, state.reach, out);
     }
     settle(state, token, index);
     return out;
+  }
+
+  /// A state of another model must not lead out of this one's memory.
+  void check(const NgramState& state) const {
+    if (state.length >= view_.order()) fail_foreign();
+    for (int j = 1; j <= state.length; ++j) {
+      if (state.node[at(j)] >= view_.places(j) && state.node[at(j)] != none) fail_foreign();
+    }
   }
 
   /// log p of every token: vocab numbers.
@@ -238,6 +242,9 @@ class Query {
     }
   };
 
+  [[noreturn, gnu::cold]] static void fail_foreign() {
+    fail<ArgumentError>("an n-gram model was given a state of another model");
+  }
   static std::size_t slot(int length) { return static_cast<std::size_t>(length); }
   static std::size_t at(int length) { return static_cast<std::size_t>(length - 1); }
   static float rounded(float log_prob, double weight) {
@@ -261,7 +268,7 @@ class Query {
            view_.has_children(length, node);
   }
 
-  Scored unseen(std::uint32_t longest, int length, int reach, const Scored& found) const {
+  NgramScore unseen(std::uint32_t longest, int length, int reach, const NgramScore& found) const {
     if (rules_.fallback == NgramFallback::nothing) return {impossible, found.order};
     if (length < reach) return {rules_.log_uniform, found.order};
     return {backoff(length, longest) + rules_.log_uniform, found.order};
@@ -346,41 +353,5 @@ class Query {
   const View& view_;
   const Rules& rules_;
 };
-
-/// Calls visit(ngram, log_prob, backoff) for each n-gram of an order, sorted. Throws DataError where an order
-/// has another number of n-grams than it says, which also ends what would go on for ever.
-template <class View, class Visit>
-void visit_ngrams(const View& view, const std::string& name, int order, Visit&& visit) {
-  std::vector<std::int32_t> ngram(static_cast<std::size_t>(order));
-  std::array<std::uint64_t, max_order + 1> seen{}, read{};  // n-grams and places of each order
-  using Continuations = std::vector<std::pair<std::uint32_t, std::uint32_t>>;  // token, place
-  std::vector<Continuations> siblings(static_cast<std::size_t>(order));
-  const auto descend = [&](auto&& self, int level, Block block) -> void {
-    Continuations& here = siblings[static_cast<std::size_t>(level - 1)];
-    here.clear();
-    if ((read[static_cast<std::size_t>(level)] += block.size) > view.places(level)) return;
-    for (std::uint32_t i = block.first; i < block.first + block.size; ++i) {
-      const std::uint32_t token = view.token(level, i);
-      if (token < view.vocab() || (token == view.vocab() && level == 1)) here.emplace_back(token, i);
-    }
-    std::sort(here.begin(), here.end());
-    seen[static_cast<std::size_t>(level)] += here.size();
-    for (const auto& [token, i] : here) {
-      ngram[static_cast<std::size_t>(level - 1)] = static_cast<std::int32_t>(token);
-      if (level == order) {
-        visit(std::span<const std::int32_t>(ngram), static_cast<double>(view.log_prob(level, i)),
-              level < view.order() ? static_cast<double>(view.backoff(level, i)) : 0.0);
-      } else if (const Block children = view.children(level, i); children.size > 0) {
-        self(self, level + 1, children);
-      }
-    }
-  };
-  descend(descend, 1, {0, view.count(1)});
-  for (int level = 1; level <= order; ++level) {
-    if (seen[static_cast<std::size_t>(level)] != view.count(level))
-      fail<DataError>("{}: {} {}-grams, of which {} are found; write the model again", name,
-                      view.count(level), level, seen[static_cast<std::size_t>(level)]);
-  }
-}
 
 }  // namespace gradus::models::ngram

@@ -12,19 +12,21 @@ namespace gradus::models {
 /// depends on. A value, cheap to copy, of one model; two texts that the model cannot tell apart from here on
 /// mostly have equal states (contexts that nothing is known to follow and that carry no weight are dropped).
 struct NgramState {
-  /// node[j - 1]: the place of the last j tokens among the model's j-grams.
-  std::array<std::uint32_t, 19> node;
-  /// How many of those there are.
+  /// How many nodes there are.
   std::uint16_t length = 0;
   /// Add-k only: the tokens of the context, known to the model as one or not.
   std::uint16_t reach = 0;
+  /// node[j - 1]: the place of the last j tokens among the model's j-grams. Those beyond `length` are
+  /// nothing.
+  std::array<std::uint32_t, 19> node;
 
   NgramState() : node{} {}
   NgramState(const NgramState& other) { *this = other; }
   NgramState& operator=(const NgramState& other) {
-    std::copy_n(other.node.begin(), other.length <= short_length ? short_length : node.size(), node.begin());
     length = other.length;
     reach = other.reach;
+    std::copy_n(other.node.begin(), short_length, node.begin());
+    if (length > short_length) node = other.node;
     return *this;
   }
   bool operator==(const NgramState& other) const {
@@ -34,6 +36,12 @@ struct NgramState {
 
  private:
   static constexpr std::size_t short_length = 7;  // of orders up to 8: a copy of fixed, small size
+};
+
+/// What a model says of a token.
+struct NgramScore {
+  double log_prob;  // in nats
+  int order;        // of the n-gram that it was read from
 };
 
 /// A word that may come next.

@@ -177,10 +177,11 @@ std::pair<NgramModel, Vocabulary> load_ngram(const std::string& file) {
 
 struct InfoCommand {
   std::string model;
-  bool json = false;
+  bool verify = false, json = false;
 
   void run() const {
     const auto [loaded, vocabulary] = load_ngram(model);
+    if (verify) loaded.verify();
     const models::NgramDescription d = loaded.description();
     const std::vector<std::int64_t> counts = loaded.counts();
     const std::string_view layout = loaded.layout() == models::NgramLayout::fast ? "fast" : "compact";
@@ -336,8 +337,9 @@ void add_ngram(CLI::App& app) {
   auto info = std::make_shared<InfoCommand>();
   CLI::App* c = n->add_subcommand("info", "What a model's file holds");
   c->add_option("model", info->model, "An n-gram model")->required();
+  c->add_flag("--verify", info->verify, "Read all of it and say what is damaged");
   c->add_flag("--json", info->json, "Print JSON");
-  c->footer("Example:\n  gradus ngram info book.ngram");
+  c->footer("Example:\n  gradus ngram info book.ngram --verify");
   c->callback([info] { info->run(); });
 
   auto convert = std::make_shared<ExportCommand>();

@@ -51,7 +51,7 @@ TEST_CASE("a model that ngram build made is described, exported, pruned and used
   CHECK(report["orders"].size() == 4);
   CHECK(report["orders"][1]["discounts"].size() == 3);
 
-  const Result info = gradus_command(folder, "ngram info --json m.ngram");
+  const Result info = gradus_command(folder, "ngram info --verify --json m.ngram");
   REQUIRE(info.code == 0);
   const auto described = nlohmann::json::parse(info.out);
   CHECK(described["order"] == 4);

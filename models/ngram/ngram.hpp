@@ -78,6 +78,8 @@ class NgramModel {
   static NgramModel open(const std::filesystem::path& file, NgramAccess access = NgramAccess::mapped);
   /// Whether the bytes begin as such a file does.
   static bool is_binary(std::string_view first_bytes);
+  /// Reads everything and throws DataError for whatever is damaged or contradicts itself.
+  void verify() const;
   /// The vocabulary kept with the model. Throws DataError when there is none or it is damaged.
   Vocabulary vocabulary() const;
 

@@ -9,6 +9,7 @@ from functools import partial
 import phases
 import sizes
 from measure import BIN, CORES, ROOT, SCALE, fma, name_of, ours, program, row, triad
+from ngram import ngram
 from sizes import SIZES
 
 THREADS = sorted({1, CORES})
@@ -367,4 +368,5 @@ def profile(run):
 
 GROUPS = {"peak": peak, "tape": tape, "elementwise": elementwise, "reduction": reduction, "softmax": softmax,
           "gemm": gemm, "layers": layers, "transforms": transforms, "optimizer": optimizer, "train": train,
-          "scaling": scaling, "memory": memory, "generate": generate, "cost": cost, "profile": profile}
+          "scaling": scaling, "memory": memory, "generate": generate, "cost": cost, "profile": profile,
+          "ngram": ngram}

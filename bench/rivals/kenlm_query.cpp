@@ -1,5 +1,6 @@
-// What a KenLM model costs to ask, token after token: bench_rival_kenlm probing|trie|quantised MODEL TEXT, the
-// model a binary one of build_binary. Answers `tokens SECONDS` with tokens a second, `perplexity` with that.
+// What a KenLM model costs to ask, token after token: bench_rival_kenlm probing|trie|quantised MODEL TEXT,
+// the model a binary one of build_binary. Answers `tokens SECONDS` with tokens a second, `perplexity` with
+// that.
 
 #include <cmath>
 #include <cstdio>

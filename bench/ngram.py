@@ -17,7 +17,8 @@ from rivals import Rival
 ORDER = 5
 FOLDER = os.path.join(ROOT, "build", "bench-ngram")
 KENLM = os.environ.get("KENLM", "")
-COPIES_TO = 30_000_000  # words
+LONG = 30_000_000  # words
+MEMORY = "1024M"   # what both may take, but in the rows that say otherwise
 # What a layout of ours stands beside: the kind of KenLM's model, and how build_binary makes it.
 BESIDE = {"fast": ("fast", "probing", ["probing"]),
           "compact": ("compact", "trie", ["trie"]),
@@ -61,10 +62,11 @@ def write(path, pieces):
     os.replace(path + ".part", path)
 
 
-def copies(source, varied):
-    """A text of COPIES_TO words: copies with their lines shuffled. When varied, one word in eight of all but the
-    first copy is another word of the text, so that n-grams go on being new, as in a text of that length."""
-    made = os.path.join(FOLDER, "varied.txt" if varied else "copies.txt")
+def long_text(source):
+    """A text of LONG words: copies with their lines shuffled, and in all but the first one word in eight exchanged for
+    another of the text or, one in twenty of these, for a made one, rare ones most of them: so words and n-grams go on
+    being new, as in a text of that length. (lmplz refuses mere copies, in which nothing stands once.)"""
+    made = os.path.join(FOLDER, "long.txt")
     if os.path.exists(made) and os.path.getmtime(made) >= os.path.getmtime(source):
         return made
     with open(source, "rb") as file:
@@ -72,13 +74,16 @@ def copies(source, varied):
     words = b" ".join(lines).split()
     draw = random.Random(1)
 
+    def other():
+        return draw.choice(words) if draw.random() < 0.95 else b"made%d" % int(1000 * draw.paretovariate(0.8))
+
     def changed(line):
-        return b" ".join(draw.choice(words) if draw.random() < 1 / 8 else word for word in line.split())
+        return b" ".join(other() if draw.random() < 1 / 8 else word for word in line.split())
 
     def pieces():
         done = 0
-        while done < COPIES_TO:
-            copy = [changed(line) for line in lines] if varied and done else lines[:]
+        while done < LONG:
+            copy = [changed(line) for line in lines] if done else lines[:]
             draw.shuffle(copy)
             yield b"\n".join(copy) + b"\n"
             done += len(words)
@@ -101,14 +106,13 @@ def run_for(command):
     return monotonic() - start, usage.ru_maxrss / 1024
 
 
-def build_ours(source, out, memory=None):
-    return [os.path.join(BIN, "gradus"), "ngram", "build", "--order", str(ORDER), source, "--out", out,
-            *(["--memory", memory] if memory else [])]
+def build_ours(source, out, memory=MEMORY):
+    return [os.path.join(BIN, "gradus"), "ngram", "build", "--order", str(ORDER), source, "--out", out, "--memory", memory]
 
 
-def build_kenlm(source, out, memory=None):
+def build_kenlm(source, out, memory=MEMORY):
     return [kenlm("lmplz"), "-o", str(ORDER), "-T", os.path.join(FOLDER, "tmp"), "--text", source, "--arpa", out,
-            *(["-S", memory] if memory else [])]
+            "-S", memory]
 
 
 def build_rows(run, name, source, memory, count):
@@ -202,13 +206,11 @@ def ngram(run):
         return
     os.makedirs(os.path.join(FOLDER, "tmp"), exist_ok=True)
 
-    def build(name, make, memory=None, count=3):
+    def build(name, make, memory=MEMORY, count=3):
         return [name, name + ".memory"], lambda: build_rows(run, name, make(), memory, count)
 
     yield build("ngram.build", lambda: train, count=5)
-    yield build("ngram.build.copies", partial(copies, train, False))
-    yield build("ngram.build.copies_256M", partial(copies, train, False), "256M")
-    yield build("ngram.build.varied", partial(copies, train, True))
-    yield build("ngram.build.varied_256M", partial(copies, train, True), "256M")
+    yield build("ngram.build.long", lambda: long_text(train))
+    yield build("ngram.build.long_256M", lambda: long_text(train), "256M")
     names = [f"ngram.{what}.{layout}" for layout in BESIDE for what in ["query", "bytes", "perplexity"]]
     yield names, partial(query_rows, run, train, test)

@@ -186,7 +186,7 @@ TEST_CASE("a cache adds to an n-gram model of a text that repeats its words", "[
   std::vector<std::int32_t> text;
   Rng rng(4);
   for (int story = 0; story < 60; ++story) {
-    for (int i = 0; i < 40; ++i) text.push_back(static_cast<std::int32_t>((story * 7) % 50 + rng.below(8)));
+    for (int i = 0; i < 40; ++i) text.push_back((story * 7) % 50 + static_cast<std::int32_t>(rng.below(8)));
   }
   const std::span<const std::int32_t> all(text);
   const NgramModel ngram(all.first(1600), 60, {.order = 1});

@@ -202,9 +202,9 @@ TEST_CASE("the probabilities of a context sum to one", "[ngram]") {
       const NgramModel model = synthetic_model(order, storage);
       for (const NgramModel::State& state : some_states(model, 60)) {
         INFO(layout << " of order " << order);
+        const Tensor log_probs = model.distribution(state);
         double sum = 0;
-        for (const float log_prob : model.distribution(state).values<float>())
-          sum += std::exp(static_cast<double>(log_prob));
+        for (const float log_prob : log_probs.values<float>()) sum += std::exp(static_cast<double>(log_prob));
         CHECK(std::abs(sum - 1) < 1e-6);
       }
     }

@@ -62,6 +62,30 @@ Block CompactView::counted_children(const Level& level, std::uint32_t node) {
   return {static_cast<std::uint32_t>(one - node), static_cast<std::uint32_t>(end - one - 1)};
 }
 
+bool CompactView::children_add_up(int length) const {
+  const Level& level = levels_[at(length)];
+  const std::uint64_t next = levels_[at(length + 1)].count;
+  if (length == 1) {
+    return level.samples.front() == 0 && level.samples.back() == next &&
+           std::is_sorted(level.samples.begin(), level.samples.end());
+  }
+  const std::uint64_t ones = std::uint64_t{level.count} + 1;
+  if (level.child_bits.size() != words_for(ones + next)) return false;
+  std::uint64_t passed = 0;  // ones
+  std::uint64_t end = 0;     // behind the last of them
+  for (std::uint64_t at_word = 0; at_word < level.child_bits.size(); ++at_word) {
+    for (std::uint64_t word = level.child_bits[at_word]; word != 0; word &= word - 1, ++passed) {
+      const std::uint64_t bit = at_word * 64 + static_cast<std::uint64_t>(std::countr_zero(word));
+      const std::uint64_t sample = passed / sample_step;
+      if (passed % sample_step == 0 &&
+          (sample >= level.samples.size() || level.samples[sample] != bit - passed))
+        return false;
+      end = bit + 1;
+    }
+  }
+  return passed == ones && end == ones + next;
+}
+
 std::uint32_t CompactView::find(int length, const Block& block, std::uint32_t token) const {
   constexpr int most_guesses = 12;
   const Level& next = levels_[at(length + 1)];

@@ -77,6 +77,10 @@ class CompactView {
     return out.first <= limit && out.size <= limit - out.first ? out : Block{};
   }
   bool has_children(int length, std::uint32_t node) const { return children(length, node).size > 0; }
+  /// Whether the n-grams of this length share out all of the next order, each its own part behind the last
+  /// one's, and the samples say so too. In a damaged file where they do not, asking for an n-gram's
+  /// continuations may take as long as reading all bits.
+  bool children_add_up(int length) const;
   std::uint32_t find(int length, const Block& block, std::uint32_t token) const;
   void prefetch(int length, const Block& block, std::uint32_t token) const {
     const std::uint32_t place = block.first + wanted_place(keys_.key(token), block.size);

@@ -113,6 +113,9 @@ class FastView {
   bool has_children(int length, std::uint32_t node) const {
     return levels_[at(length)].entries[node].size_code() > 0;
   }
+  /// Whether asking each n-gram of this length for its continuations takes time in proportion to their
+  /// number: here each is read from one entry.
+  bool children_add_up(int) const { return true; }
   /// The place of the continuation by a token in the block of an n-gram of this length, or none.
   std::uint32_t find(int length, const Block& block, std::uint32_t token) const {
     if (length + 1 < order_) return find_in_block(block, levels_[at(length + 1)].entries, token);

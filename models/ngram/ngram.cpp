@@ -10,6 +10,7 @@
 #include "models/ngram/image.hpp"
 #include "models/ngram/query.hpp"
 #include "models/ngram/small_estimate.hpp"
+#include "models/ngram/verify.hpp"
 #include "models/ngram/visit.hpp"
 #include "models/ngram/writer.hpp"
 
@@ -101,14 +102,12 @@ bool NgramModel::is_binary(std::string_view first_bytes) {
 void NgramModel::verify() const {
   const Image& image = core_->image;
   image.check_sums();
-  std::visit([&](const auto& view) { verify_ngrams(view, image.name()); }, core_->view);
-  const Rules& rules = core_->rules;
-  std::vector<bool> listed(rules.likely_first.size());
-  for (const std::uint32_t token : rules.likely_first) {
-    if (token >= listed.size() || listed[token])
-      fail<DataError>("{}: its list of the likeliest words is damaged; write the model again", image.name());
-    listed[token] = true;
-  }
+  std::visit(
+      [&](const auto& view) {
+        verify_ngrams(view, image.name());
+        verify_unigrams(view, core_->rules, image.name());
+      },
+      core_->view);
   if (image.header().part(Part::vocabulary).size > 0) vocabulary();
 }
 

@@ -14,10 +14,17 @@
 
 namespace gradus::models::ngram {
 
-/// Calls visit(ngram, log_prob, backoff) for each n-gram of an order, sorted. Throws DataError where an order
-/// has another number of n-grams than it says, which also ends what would go on for ever.
+/// Calls visit(ngram, log_prob, backoff) for each n-gram of an order, sorted. Throws DataError for n-grams
+/// that stand twice or where they cannot be found, for numbers that are no probabilities or weights, and
+/// where an order has another number of n-grams than it says. Takes time in proportion to the file, whatever
+/// it holds: the blocks of an order are read no further than it has places.
 template <class View, class Visit>
 void visit_ngrams(const View& view, const std::string& name, int order, Visit&& visit) {
+  const auto require = [&](bool right, int length, const char* what) {
+    if (!right) fail<DataError>("{}: {} of its {}-grams; write the model again", name, what, length);
+  };
+  for (int length = 1; length < order; ++length)
+    require(view.children_add_up(length), length, "wrong places of the continuations");
   std::vector<std::int32_t> ngram(static_cast<std::size_t>(order));
   std::array<std::uint64_t, max_order + 1> seen{}, read{};  // n-grams and places of each order
   using Continuations = std::vector<std::pair<std::uint32_t, std::uint32_t>>;  // token, place
@@ -25,18 +32,27 @@ void visit_ngrams(const View& view, const std::string& name, int order, Visit&& 
   const auto descend = [&](auto&& self, int level, Block block) -> void {
     Continuations& here = siblings[static_cast<std::size_t>(level - 1)];
     here.clear();
-    if ((read[static_cast<std::size_t>(level)] += block.size) > view.places(level)) return;
+    read[static_cast<std::size_t>(level)] += block.size;
+    require(read[static_cast<std::size_t>(level)] <= view.places(level), level, "places claimed twice");
     for (std::uint32_t i = block.first; i < block.first + block.size; ++i) {
       const std::uint32_t token = view.token(level, i);
-      if (token < view.vocab() || (token == view.vocab() && level == 1)) here.emplace_back(token, i);
+      require(level > 1 || token == i, level, "wrong places");
+      if (token < view.vocab() || level == 1) here.emplace_back(token, i);
     }
     std::sort(here.begin(), here.end());
     seen[static_cast<std::size_t>(level)] += here.size();
-    for (const auto& [token, i] : here) {
+    const std::pair<std::uint32_t, std::uint32_t>* last = nullptr;
+    for (const auto& entry : here) {
+      const auto [token, i] = entry;
+      require(last == nullptr || last->first != token, level, "one twice");
+      last = &entry;
       ngram[static_cast<std::size_t>(level - 1)] = static_cast<std::int32_t>(token);
       if (level == order) {
-        visit(std::span<const std::int32_t>(ngram), static_cast<double>(view.log_prob(level, i)),
-              level < view.order() ? static_cast<double>(view.backoff(level, i)) : 0.0);
+        const auto log_prob = static_cast<double>(view.log_prob(level, i));
+        const double backoff = level < view.order() ? static_cast<double>(view.backoff(level, i)) : 0.0;
+        require(log_prob <= 0, level, "a probability that is none among those");
+        require(backoff < INFINITY, level, "a backoff weight that is none among those");
+        visit(std::span<const std::int32_t>(ngram), log_prob, backoff);
       } else if (const Block children = view.children(level, i); children.size > 0) {
         self(self, level + 1, children);
       }
@@ -47,30 +63,6 @@ void visit_ngrams(const View& view, const std::string& name, int order, Visit&& 
     if (seen[static_cast<std::size_t>(level)] != view.count(level))
       fail<DataError>("{}: {} {}-grams, of which {} are found; write the model again", name,
                       view.count(level), level, seen[static_cast<std::size_t>(level)]);
-  }
-}
-
-/// Reads all of a model and throws DataError where it contradicts itself: n-grams that are not found where
-/// they are, numbers that are no probabilities, orders of another size than they say.
-template <class View>
-void verify_ngrams(const View& view, const std::string& name) {
-  const auto require = [&](bool right, int length, const char* what) {
-    if (!right) fail<DataError>("{}: {} of its {}-grams; write the model again", name, what, length);
-  };
-  for (int length = 1; length < view.order(); ++length) {
-    for (std::uint32_t node = 0; node < view.places(length); ++node) {
-      const Block block = view.children(length, node);
-      for (std::uint32_t i = block.first; i < block.first + block.size; ++i) {
-        const std::uint32_t token = view.token(length + 1, i);
-        if (token < view.vocab()) require(view.find(length, block, token) == i, length + 1, "wrong places");
-      }
-    }
-  }
-  for (int order = 1; order <= view.order(); ++order) {
-    visit_ngrams(view, name, order, [&](std::span<const std::int32_t>, double log_prob, double backoff) {
-      require(log_prob <= 0, order, "a probability that is none among those");
-      require(backoff < INFINITY, order, "a backoff weight that is none among those");
-    });
   }
 }
 

@@ -7,12 +7,15 @@
 #include "models/ngram/writer.hpp"
 #include "tests/catch.hpp"
 #include "tests/ngram_collector.hpp"
+#include "tests/ngram_models.hpp"
 #include "text/synthetic.hpp"
 #include "text/tokenizer.hpp"
 
 using namespace gradus;
 using namespace gradus::models;
 using gradus::test::Collector;
+using gradus::test::NaiveNgrams;
+using gradus::test::stored;
 
 namespace {
 
@@ -174,6 +177,60 @@ TEST_CASE("pruning refuses what has no backoff form", "[prune]") {
                   ArgumentError);
   CHECK_THROWS_AS(prune(NgramModel(tokens, 3, {.order = 2}), -1, sink), ArgumentError);
   CHECK_THROWS_AS(prune(NgramModel(tokens, 3, {.order = 2}), std::nan(""), sink), ArgumentError);
+  NgramWriter scores;
+  NgramDescription about{.order = 1, .vocab = 1, .method = "stupid backoff by 0.4"};
+  scores.describe(about);
+  scores.begin_order(1, 2);
+  for (const std::int32_t id : {0, 1}) scores.add({&id, 1}, -1, 0);
+  scores.finish();
+  CHECK_THROWS_WITH(prune(scores.model(), 1e-7, sink), Catch::Contains("no probabilities"));
   const NgramModel one(tokens, 3, {.order = 1});
   CHECK(pruned(one, 1).counts() == one.counts());
+}
+
+TEST_CASE("pruning of a model without some suffixes goes by what backing off gives for them", "[prune]") {
+  const Example example(4000);
+  const NaiveNgrams whole = NaiveNgrams::of(example.model(3));
+  NaiveNgrams holed = whole;
+  std::size_t at = 0;
+  for (const auto& [ngram, numbers] : whole.ngrams) {
+    if (ngram.size() != 2 || ++at % 3 != 0) continue;
+    std::erase_if(holed.ngrams, [&, &gone = ngram](const auto& entry) {  // and what continues it
+      return entry.first.size() > 1 && std::equal(gone.begin(), gone.end(), entry.first.begin());
+    });
+  }
+  // Weights by their formula, from the shortest on.
+  for (const std::size_t length : {std::size_t{1}, std::size_t{2}}) {
+    for (auto& [context, numbers] : holed.ngrams) {
+      if (context.size() == length) numbers.backoff = 0;
+      if (context.size() != length || !holed.has_children(context)) continue;
+      double rest = 1, rest_shorter = 1;
+      for (auto it = holed.ngrams.upper_bound(context);
+           it != holed.ngrams.end() && std::equal(context.begin(), context.end(), it->first.begin()); ++it) {
+        if (it->first.size() != length + 1) continue;
+        rest -= std::exp(static_cast<double>(it->second.log_prob));
+        rest_shorter -= std::exp(holed.log_prob({context.begin() + 1, context.end()}, it->first.back()));
+      }
+      numbers.backoff = static_cast<float>(std::log(rest / rest_shorter));
+    }
+  }
+  // The same model with those suffixes put back.
+  NaiveNgrams filled = holed;
+  std::size_t holes = 0;
+  for (const auto& [ngram, numbers] : holed.ngrams) {
+    const std::vector<std::int32_t> suffix(ngram.begin() + 1, ngram.end());
+    if (ngram.size() != 3 || filled.ngrams.contains(suffix)) continue;
+    ++holes;
+    filled.ngrams[suffix] = {static_cast<float>(holed.log_prob({suffix[0]}, suffix[1])), 0};
+  }
+  CHECK(holes > 100);
+  const NgramModel a = stored(holed, {}), b = stored(filled, {});
+  CHECK(largest_error(a, example.test) < 2e-5);
+  for (const double threshold : {0.0, 1e-5, 1e-4}) {
+    const NgramModel small_a = pruned(a, threshold), small_b = pruned(b, threshold);
+    INFO(threshold << ": " << size(small_a) << " of " << size(a));
+    CHECK(small_a.counts()[2] == small_b.counts()[2]);
+    if (threshold > 0) CHECK(size(small_a) < size(a));
+    CHECK(largest_error(small_a, example.test) < 2e-5);
+  }
 }

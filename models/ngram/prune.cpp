@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "models/ngram/image.hpp"
 #include "tensor/error.hpp"
 
 namespace gradus::models {
@@ -11,13 +12,29 @@ namespace {
 
 using Place = std::uint32_t;  // of an n-gram in its level
 
+constexpr Place nowhere = ngram::none;
+
+/// An n-gram kept without its suffix, and the level of the longest n-gram that ends it and is there.
+struct Hole {
+  Place ngram;
+  std::size_t depth;
+};
+
 /// The n-grams of one order, sorted.
 struct Level {
   std::vector<std::int32_t> token;  // the last one
   std::vector<Place> first_child;   // in the next level; one more than tokens
-  std::vector<Place> suffix;        // in the level before: the n-gram without its first token
+  // Of the n-gram without its first token, in the level before; in holes, of the longest that is there.
+  std::vector<Place> suffix;
+  std::vector<Hole> holes;  // sorted; in most models there are none
   std::vector<float> log_prob, backoff;
   std::vector<bool> kept, needed;  // needed: a context or suffix of one that is kept
+};
+
+/// Where an n-gram stands: the level, and the place in it.
+struct Node {
+  std::size_t depth;
+  Place place;
 };
 
 /// The n-grams of a model as a trie.
@@ -40,9 +57,9 @@ class Trie : public NgramSink {
         context_.assign(context.begin(), context.end());
         const Place place = find(context);
         levels[depth - 1].first_child.resize(place + std::size_t{1}, static_cast<Place>(level.token.size()));
-        context_suffix_ = depth == 1 ? 0 : levels[depth - 1].suffix[place];
+        context_node_ = {depth - 1, place};
       }
-      level.suffix.push_back(child(depth - 1, context_suffix_, ngram.back()));
+      add_suffix(level, ngram.back());
     }
     level.token.push_back(ngram.back());
     level.log_prob.push_back(log_prob);
@@ -69,6 +86,27 @@ class Trie : public NgramSink {
     sink.finish();
   }
 
+  /// The longest n-gram that ends one of two tokens or more and is there.
+  Node suffix_of(const Node& node) const {
+    const Level& level = levels[node.depth];
+    Node out{node.depth - 1, level.suffix[node.place]};
+    if (level.holes.empty()) return out;
+    const auto hole = std::lower_bound(level.holes.begin(), level.holes.end(), node.place,
+                                       [](const Hole& h, Place place) { return h.ngram < place; });
+    if (hole != level.holes.end() && hole->ngram == node.place) out.depth = hole->depth;
+    return out;
+  }
+  /// log p(w | h') of an n-gram h w and its context h: by backing off where h' w is not there.
+  double shorter_log_prob(const Node& ngram, Place context) const {
+    const Node suffix = suffix_of(ngram);
+    auto out = static_cast<double>(levels[suffix.depth].log_prob[suffix.place]);
+    for (Node h{ngram.depth - 1, context}; h.depth > suffix.depth;) {
+      h = suffix_of(h);
+      if (h.depth >= suffix.depth) out += static_cast<double>(levels[h.depth].backoff[h.place]);
+    }
+    return out;
+  }
+
   NgramDescription about;
   std::vector<Level> levels;  // levels[n - 1]: order n
 
@@ -78,18 +116,39 @@ class Trie : public NgramSink {
     Level& contexts = levels[levels.size() - 2];
     contexts.first_child.resize(contexts.token.size() + 1, static_cast<Place>(levels.back().token.size()));
   }
-  /// The place in a level of the n-gram at `context`, in the level before, with the token added; it is there.
+  /// The place in a level of the n-gram at `context`, in the level before, with the token added; or nowhere.
   Place child(std::size_t depth, Place context, std::int32_t token) const {
     if (depth == 0) return static_cast<Place>(token);
     const auto tokens = levels[depth].token.begin();
     const std::vector<Place>& first = levels[depth - 1].first_child;
-    return static_cast<Place>(
-        std::lower_bound(tokens + first[context], tokens + first[context + std::size_t{1}], token) - tokens);
+    const auto end = tokens + first[context + std::size_t{1}];
+    const auto found = std::lower_bound(tokens + first[context], end, token);
+    return found != end && *found == token ? static_cast<Place>(found - tokens) : nowhere;
   }
   Place find(std::span<const std::int32_t> ngram) const {
     Place place = 0;
-    for (std::size_t depth = 0; depth < ngram.size(); ++depth) place = child(depth, place, ngram[depth]);
+    for (std::size_t depth = 0; depth < ngram.size(); ++depth) {
+      place = child(depth, place, ngram[depth]);
+      if (place == nowhere)
+        fail<DataError>(
+            "an n-gram model ({}) holds a {}-gram whose context of {} it does not; write it again",
+            about.method, ngram.size() + 1, depth + 1);
+    }
     return place;
+  }
+  void add_suffix(Level& level, std::int32_t token) {
+    Node context = context_node_;
+    Node found{0, static_cast<Place>(token)};  // every unigram is there
+    while (context.depth > 0) {
+      context = suffix_of(context);
+      const Place place = child(context.depth + 1, context.place, token);
+      if (place == nowhere) continue;
+      found = {context.depth + 1, place};
+      break;
+    }
+    if (found.depth != context_node_.depth)
+      level.holes.push_back({static_cast<Place>(level.token.size()), found.depth});
+    level.suffix.push_back(found.place);
   }
   void write_below(NgramSink& sink, std::vector<std::int32_t>& ngram, std::size_t depth, Place begin,
                    Place end) const {
@@ -106,7 +165,7 @@ class Trie : public NgramSink {
   }
 
   std::vector<std::int32_t> context_;  // of the last n-gram added
-  Place context_suffix_ = 0;
+  Node context_node_{};
 };
 
 double prob(float log_prob) {
@@ -133,14 +192,16 @@ std::vector<double> joint(const Trie& trie, std::size_t depth, const std::vector
 }
 
 /// Judges the n-grams of one context and sets its backoff weight anew.
-void prune_context(Trie& trie, std::size_t depth, std::size_t context, double context_prob,
-                   double threshold) {
+void prune_context(Trie& trie, std::size_t depth, Place context, double context_prob, double threshold) {
   Level& contexts = trie.levels[depth - 1];
   Level& level = trie.levels[depth];
-  const Level& lower = contexts;  // suffixes of the level's n-grams stand among the contexts' order
-  const std::size_t begin = contexts.first_child[context], end = contexts.first_child[context + 1];
+  const std::size_t begin = contexts.first_child[context],
+                    end = contexts.first_child[context + std::size_t{1}];
+  const auto shorter_log_prob = [&](std::size_t i) {
+    return trie.shorter_log_prob({depth, static_cast<Place>(i)}, context);
+  };
   double rest_shorter = 1;  // what p(. | h') leaves to the words not listed after h
-  for (std::size_t i = begin; i < end; ++i) rest_shorter -= prob(lower.log_prob[level.suffix[i]]);
+  for (std::size_t i = begin; i < end; ++i) rest_shorter -= std::exp(shorter_log_prob(i));
   rest_shorter = std::max(rest_shorter, 0.0);
   const double log_weight = static_cast<double>(contexts.backoff[context]);
   const double rest = std::exp(log_weight) * rest_shorter;  // and p(. | h)
@@ -148,21 +209,21 @@ void prune_context(Trie& trie, std::size_t depth, std::size_t context, double co
   double pruned = 0, pruned_shorter = 0;
   bool any_kept = false;
   for (std::size_t i = begin; i < end; ++i) {
-    const Place suffix = level.suffix[i];
-    const double p = prob(level.log_prob[i]), shorter = prob(lower.log_prob[suffix]);
+    const double log_shorter = shorter_log_prob(i);
+    const double p = prob(level.log_prob[i]), shorter = std::exp(log_shorter);
     bool keep = level.needed[i];
     if (!keep) {
       const double log_new_weight = std::log((rest + p) / (rest_shorter + shorter));
-      const double one = p * (static_cast<double>(lower.log_prob[suffix]) + log_new_weight -
-                              static_cast<double>(level.log_prob[i]));
+      const double one = p * (log_shorter + log_new_weight - static_cast<double>(level.log_prob[i]));
       const double others = rest > 0 ? rest * (log_new_weight - log_weight) : 0;
       keep = !(std::expm1(-context_prob * (one + others)) < threshold);
     }
     level.kept[i] = keep;
     any_kept |= keep;
     if (keep) {
+      const Node suffix = trie.suffix_of({depth, static_cast<Place>(i)});
       contexts.needed[context] = true;
-      contexts.needed[suffix] = true;
+      trie.levels[suffix.depth].needed[suffix.place] = true;
     } else {
       pruned += p;
       pruned_shorter += shorter;
@@ -171,6 +232,30 @@ void prune_context(Trie& trie, std::size_t depth, std::size_t context, double co
   if (pruned_shorter > 0) {
     contexts.backoff[context] =
         any_kept ? static_cast<float>(std::log((rest + pruned) / (rest_shorter + pruned_shorter))) : 0;
+  }
+}
+
+/// Where an n-gram is kept without its suffix, what it backs off to changes with the weights of shorter
+/// contexts, and so does the weight of its own. From the shortest on.
+void weigh_around_holes(Trie& trie) {
+  for (std::size_t depth = 1; depth < trie.levels.size(); ++depth) {
+    const Level& level = trie.levels[depth];
+    Level& contexts = trie.levels[depth - 1];
+    auto hole = level.holes.begin();
+    for (Place context = 0; context < contexts.token.size() && hole != level.holes.end(); ++context) {
+      const Place end = contexts.first_child[context + std::size_t{1}];
+      if (hole->ngram >= end) continue;
+      while (hole != level.holes.end() && hole->ngram < end) ++hole;
+      double rest = 1, rest_shorter = 1;
+      for (Place i = contexts.first_child[context]; i < end; ++i) {
+        if (!level.kept[i]) continue;
+        rest -= prob(level.log_prob[i]);
+        rest_shorter -= std::exp(trie.shorter_log_prob({depth, i}, context));
+      }
+      // What is left of one by rounding says nothing.
+      if (rest > 1e-6 && rest_shorter > 1e-6)
+        contexts.backoff[context] = static_cast<float>(std::log(rest / rest_shorter));
+    }
   }
 }
 
@@ -183,6 +268,13 @@ PruneSummary prune(const NgramModel& model, double threshold, NgramSink& sink) {
   if (about.fallback != NgramFallback::shorter)
     fail<ArgumentError>("an n-gram model of the method {} does not back off, and cannot be pruned",
                         about.method);
+  if (about.method.starts_with("stupid backoff")) {
+    fail<ArgumentError>(
+        "an n-gram model of the method {} gives scores and no probabilities, which pruning judges by; prune "
+        "a "
+        "model of another method, or build with --prune",
+        about.method);
+  }
   Trie trie;
   model.write_to(trie);
   trie.about.method += fmt::format(", pruned by relative entropy at {}", threshold);
@@ -192,13 +284,14 @@ PruneSummary prune(const NgramModel& model, double threshold, NgramSink& sink) {
   for (std::size_t depth = trie.levels.size() - 1; depth > 0; --depth) {
     const std::vector<double>& contexts = joints[depth - 1];
     for (std::size_t context = 0; context < contexts.size(); ++context)
-      prune_context(trie, depth, context, std::exp(contexts[context]), threshold);
+      prune_context(trie, depth, static_cast<Place>(context), std::exp(contexts[context]), threshold);
   }
   PruneSummary out;
   for (const Level& level : trie.levels) {
     out.before.push_back(static_cast<std::int64_t>(level.kept.size()));
     out.after.push_back(std::count(level.kept.begin(), level.kept.end(), true));
   }
+  if (out.after != out.before) weigh_around_holes(trie);
   trie.write_to(sink);
   return out;
 }

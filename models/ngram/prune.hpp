@@ -34,7 +34,8 @@ struct PruneSummary {
 /// model of another method.
 ///
 /// Holds about 25 bytes an n-gram. Throws ArgumentError for a negative threshold or a model that does not
-/// back off (add-k, maximum likelihood).
+/// back off (add-k, maximum likelihood) or whose scores are no probabilities (stupid backoff); DataError for
+/// a damaged model. Of an n-gram whose suffix the model does not hold, p(w|h') is what backing off gives.
 PruneSummary prune(const NgramModel& model, double threshold, NgramSink& sink);
 
 }  // namespace gradus::models

@@ -8,6 +8,7 @@
 
 #include "models/checkpoint.hpp"
 #include "models/evaluate.hpp"
+#include "models/ngram/writer.hpp"
 #include "tensor/random.hpp"
 #include "tests/catch.hpp"
 #include "tests/folder.hpp"
@@ -302,12 +303,57 @@ TEST_CASE("an ARPA file that is wrong is refused by its line", "[arpa]") {
   CHECK_THAT(refused("-0.6\tb", std::string("-0.6\tb\0", 7)), Contains("f, line 11: a zero byte"));
   CHECK_THAT(refused("-0.6\tb", "-0.6\t\xff"), Contains("f, line 11") && Contains("UTF-8"));
   CHECK_THAT(refused("-0.6\tb", std::string(2'000'000, 'b')), Contains("f, line 11: longer than"));
-  CHECK_THAT(refused("-0.6\tb\t-0.125", "-0.6\tb\t3"), Contains("backing off would give it"));
+  CHECK_THAT(refused("-0.6\tb\t-0.125", "-0.6\tb\t3"),
+             Contains("f, line 11:") && Contains("backing off would give it"));
+  // Of our own files: a word of the vocabulary that has no unigram.
+  const Vocabulary vocabulary = Vocabulary::build(Unit::word, text);
+  std::string ours = to_arpa(trained(vocabulary, 1), vocabulary);
+  const auto line_of = [&](const std::string& what) {
+    return std::to_string(1 + std::count(ours.begin(), ours.begin() + ours.find(what), '\n'));
+  };
+  ours = replaced(ours, "ngram 1=" + std::to_string(vocabulary.size() + 1),
+                  "ngram 1=" + std::to_string(vocabulary.size()));
+  const std::size_t tab = ours.rfind("\tsat\n"), line_begin = ours.rfind('\n', tab);
+  REQUIRE(tab != ours.npos);
+  const std::string first = std::to_string(std::stoi(line_of("\\1-grams:")) + 1);
+  ours.erase(line_begin, tab + 4 - line_begin);
+  CHECK_THROWS_WITH(from_arpa(ours, "f"), Contains("f, line " + first + ": no unigram") && Contains("'sat'"));
   std::string orders = "\\data\\\n";
   for (int n = 1; n < 100; ++n) orders += "ngram " + std::to_string(n) + "=1\n";
   CHECK_THROWS_WITH(from_arpa(orders, "f"), Contains("f, line 22: order 21"));
   CHECK_THROWS_AS(from_arpa("", "f"), DataError);
   CHECK_THROWS_WITH(from_arpa(std::string(40'000, '\n'), "f"), Contains("no ARPA file"));
+}
+
+TEST_CASE("a probability or a weight of zero is -99 in an ARPA file, and zero again when read", "[arpa]") {
+  const Vocabulary vocabulary = Vocabulary::build(Unit::word, "a b\n");
+  const auto end = static_cast<std::int32_t>(vocabulary.line_end());
+  const float zero = -std::numeric_limits<float>::infinity();
+  NgramWriter writer;
+  writer.describe({.order = 2, .vocab = 4, .sentence_end = end, .method = "test"});
+  writer.begin_order(1, 5);
+  for (std::int32_t id = 0; id < 5; ++id)
+    writer.add({&id, 1}, id == 4 || id == 2 ? zero : -1, id == 3 ? zero : -0.5F);
+  writer.begin_order(2, 1);
+  writer.add(std::vector<std::int32_t>{3, 2}, 0, 0);
+  writer.finish();
+  const NgramModel model = writer.model();
+  const std::string arpa = to_arpa(model, vocabulary);
+  INFO(arpa);
+  CHECK(arpa.find("inf") == arpa.npos);
+  CHECK(arpa.find("-99\t" + vocabulary.symbol(2) + "\t") != arpa.npos);
+  CHECK(arpa.find("\t" + vocabulary.symbol(3) + "\t-99\n") != arpa.npos);
+  Collector before, after;
+  model.write_to(before);
+  ArpaFile(arpa, "zeros").write_to(after);
+  CHECK(after.find({2})->log_prob == zero);
+  CHECK(after.find({3})->backoff == zero);
+  CHECK(after.find({1})->backoff == Approx(-0.5));
+  // Of another toolkit's file the weight is a number, as KenLM takes it.
+  Collector foreign_one;
+  ArpaFile(arpa.substr(arpa.find("\\data\\")), "zeros").write_to(foreign_one);
+  CHECK(std::count_if(foreign_one.orders[0].begin(), foreign_one.orders[0].end(),
+                      [](const auto& entry) { return entry.second.backoff == Approx(-99 * ln10); }) == 1);
 }
 
 TEST_CASE("a packed ARPA file that is damaged or cut short is refused", "[arpa]") {

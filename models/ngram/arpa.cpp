@@ -204,7 +204,12 @@ Reader::Fields Reader::read_ngram(std::string_view line, std::size_t order, Word
     lines_.wrong("a backoff weight of {} in the highest order, where nothing uses it", backoff_text);
   // A little over 1 by rounding is 1.
   out.log_prob =
-      log10 == -99 ? impossible : static_cast<float>(log10 > 0 && log10 <= 1e-6 ? 0 : log10 * ln10);
+      log10 == log_zero ? impossible : static_cast<float>(log10 > 0 && log10 <= 1e-6 ? 0 : log10 * ln10);
+  // We write -99 for the weight of a context that leaves nothing; another toolkit's is the number it is.
+  if (ours_ && backoff == log_zero) {
+    out.backoff = impossible;
+    return out;
+  }
   out.backoff = static_cast<float>(backoff * ln10);
   if (!std::isfinite(out.backoff)) lines_.wrong("a backoff weight of {}, out of range", backoff_text);
   return out;
@@ -293,7 +298,8 @@ void Reader::make_vocabulary(const std::vector<std::string>& words) {
   }
   ids_.add(unknown, 0);
   ids_.add("<s>", static_cast<std::int32_t>(others) + 1);
-  out_.vocabulary = Vocabulary::parse(text, lines_.name());
+  out_.vocabulary = Vocabulary::parse(
+      text, fmt::format("{}, the words from line {} on", lines_.name(), out_.sections.front().first_line));
   out_.sentence_end = out_.vocabulary.line_end();
   if (out_.sentence_end < 0)
     lines_.wrong("no unigram </s>: without it no line could be scored, and it is no model of sentences");
@@ -311,13 +317,14 @@ void Reader::place_unigrams() {
   if (!ours_ && !has(0)) insert(0, static_cast<float>(options_.missing_unknown * ln10));
   for (std::size_t i = 0; i < listed.size(); ++i) {
     if (listed.ids[i] != static_cast<std::int32_t>(i)) {
-      fail<DataError>("{}: no unigram of '{}', which its vocabulary lists", lines_.name(),
-                      out_.vocabulary.symbol(static_cast<std::int32_t>(i)));
+      fail<DataError>("{}, line {}: no unigram from here on is of '{}', which the vocabulary lists",
+                      lines_.name(), listed.first_line,
+                      spelled(out_.vocabulary.symbol(static_cast<std::int32_t>(i))));
     }
   }
   if (static_cast<std::int64_t>(listed.size()) != out_.vocabulary.size() + 1)
-    fail<DataError>("{}: {} unigrams, and a vocabulary of {}", lines_.name(), listed.size() - 1,
-                    out_.vocabulary.size());
+    fail<DataError>("{}, line {}: {} unigrams from here on, and a vocabulary of {}", lines_.name(),
+                    listed.first_line, listed.size() - 1, out_.vocabulary.size());
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "tensor/error.hpp"
 
@@ -11,6 +12,8 @@ namespace gradus::models::ngram {
 namespace {
 
 using Ngram = std::span<const std::int32_t>;
+
+constexpr std::uint32_t no_line = std::numeric_limits<std::uint32_t>::max();
 
 bool less(Ngram a, Ngram b) {
   if (a.front() != b.front()) return a.front() < b.front();
@@ -97,13 +100,16 @@ void merge(ArpaSection& into, const ArpaSection& from) {
   if (from.size() == 0) return;
   ArpaSection merged;
   merged.order = into.order;
+  merged.first_line = into.first_line;
   merged.ids.reserve(into.ids.size() + from.ids.size());
+  merged.lines.reserve(into.size() + from.size());
   std::size_t i = 0, j = 0;
   while (i < into.size() || j < from.size()) {
     const bool left = j == from.size() || (i < into.size() && less(into.ngram(i), from.ngram(j)));
     const ArpaSection& source = left ? into : from;
     const std::size_t at = left ? i++ : j++;
     merged.add(source.ngram(at), source.log_prob[at], source.backoff[at]);
+    merged.lines.push_back(left ? static_cast<std::uint32_t>(into.line(at) - into.first_line) : no_line);
   }
   into = std::move(merged);
 }
@@ -121,7 +127,8 @@ void ArpaSection::sort(const std::string& file) {
   for (std::size_t i = 1; i < size() && sorted; ++i) sorted = less(ngram(i - 1), ngram(i));
   if (sorted) return;
   if (size() > std::numeric_limits<std::uint32_t>::max())
-    fail<DataError>("{}: {} n-grams of order {}; there may be 2^32 - 1", file, size(), order);
+    fail<DataError>("{}, line {}: {} n-grams of order {} from here on; there may be 2^32 - 1", file,
+                    first_line, size(), order);
   std::vector<Key> keys(size());
   for (std::size_t i = 0; i < size(); ++i) {
     const std::span<const std::int32_t> n = ngram(i);
@@ -135,10 +142,16 @@ void ArpaSection::sort(const std::string& file) {
   });
   for (std::size_t i = 1; i < keys.size(); ++i) {
     if (equal(ngram(keys[i - 1].index), ngram(keys[i].index))) {
-      fail<DataError>("{}, line {}: an n-gram that stands in line {} already", file,
-                      first_line + keys[i].index, first_line + keys[i - 1].index);
+      fail<DataError>("{}, line {}: an n-gram that stands in line {} already", file, line(keys[i].index),
+                      line(keys[i - 1].index));
     }
   }
+  if (lines.empty()) {
+    lines.resize(size());
+    std::iota(lines.begin(), lines.end(), 0U);
+  }
+  lines.resize(size(), no_line);  // some were added that stand in no line
+  permute(lines, keys, 1);
   permute(ids, keys, static_cast<std::size_t>(order));
   permute(log_prob, keys, 1);
   permute(backoff, keys, 1);
@@ -168,9 +181,10 @@ std::int64_t complete(std::vector<ArpaSection>& sections, const std::string& fil
       const float log_prob = lower.backoff[context] + lower.log_prob[suffix];
       if (log_prob > 1e-5F) {
         fail<DataError>(
-            "{}: the {}-gram that a longer n-gram needs is not listed, and backing off would give it the "
-            "probability {:g}; a backoff weight is too large",
-            file, n + 1, std::exp(static_cast<double>(log_prob)));
+            "{}, line {}: the backoff weight is too large: a {}-gram that a longer n-gram needs is not "
+            "listed, "
+            "and backing off would give it the probability {:g}",
+            file, lower.line(context), n + 1, std::exp(static_cast<double>(log_prob)));
       }
       section.log_prob[i] = std::min(log_prob, 0.0F);
     }

@@ -9,6 +9,9 @@
 
 namespace gradus::models::ngram {
 
+/// ARPA's customary sign for the log10 of zero, such as the probability of <s>, which is never predicted.
+inline constexpr double log_zero = -99;
+
 /// The ids of the words of an ARPA file.
 class WordIds {
  public:

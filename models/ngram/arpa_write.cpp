@@ -69,16 +69,16 @@ void write_text(const NgramModel& model, const Vocabulary& vocabulary, Write&& w
   for (std::int32_t id = 0; id < about.vocab; ++id) words.push_back(spelled(vocabulary.symbol(id)));
   words.emplace_back("<s>");
   const double ln10 = std::log(10.0);
+  const auto log10 = [&](double x) { return std::isinf(x) ? log_zero : x / ln10; };
   for (int order = 1; order <= about.order; ++order) {
     out += fmt::format("\n\\{}-grams:\n", order);
     model.visit_entries(order, [&](std::span<const std::int32_t> ngram, double log_prob, double backoff) {
-      // <s> is never predicted; -99 is ARPA's customary sign for that.
-      fmt::format_to(std::back_inserter(out), "{:.9g}\t", std::isinf(log_prob) ? -99 : log_prob / ln10);
+      fmt::format_to(std::back_inserter(out), "{:.9g}\t", log10(log_prob));
       for (std::size_t i = 0; i < ngram.size(); ++i) {
         if (i > 0) out += ' ';
         out += words[static_cast<std::size_t>(ngram[i])];
       }
-      if (order < about.order) fmt::format_to(std::back_inserter(out), "\t{:.9g}", backoff / ln10);
+      if (order < about.order) fmt::format_to(std::back_inserter(out), "\t{:.9g}", log10(backoff));
       out += '\n';
       if (out.size() > std::size_t{1} << 16) {
         write(std::string_view(out));

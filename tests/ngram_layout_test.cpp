@@ -3,6 +3,7 @@
 
 #include "models/evaluate.hpp"
 #include "models/generate.hpp"
+#include "models/ngram/codebook.hpp"
 #include "tests/catch.hpp"
 #include "tests/ngram_models.hpp"
 #include "text/synthetic.hpp"
@@ -375,4 +376,23 @@ TEST_CASE("what is no n-gram model is refused", "[ngram]") {
   foreign.node[0] = foreign.node[1] = 1'000'000;
   CHECK_THROWS_WITH(model.log_prob(foreign, 0), Catch::Contains("another model"));
   CHECK_THROWS_WITH(model.distribution(foreign), Catch::Contains("another model"));
+}
+
+TEST_CASE("zero and minus infinity keep a place of their own, however rare, in any number of bits",
+          "[ngram]") {
+  using gradus::models::ngram::Codebook;
+  // More numbers than are sorted at once, so that most stand for others; one zero, one infinity among them.
+  constexpr std::uint64_t count = (std::uint64_t{1} << 23) + 5;
+  const auto number = [](std::uint64_t i) {
+    if (i == 7'000'001) return 0.0f;
+    if (i == 4'999'999) return -INFINITY;
+    return -1 - static_cast<float>(i % 1009);
+  };
+  for (const int bits : {2, 8}) {
+    const Codebook codes = ngram::quantized_codebook(count, number, bits);
+    CHECK(codes.floats.size() <= std::size_t{1} << bits);
+    CHECK(codes.floats[codes.code(0)] == 0);
+    CHECK(codes.floats[codes.code(-INFINITY)] == -INFINITY);
+    CHECK(std::isfinite(codes.floats[codes.code(-1e9f)]));
+  }
 }

@@ -50,11 +50,11 @@ Codebook exact_codebook(std::uint64_t count, Numbers numbers, int float_bits) {
 Codebook quantized_codebook(std::uint64_t count, Numbers numbers, int bits) {
   std::vector<float> sorted, kept;
   const std::uint64_t step = count / most_at_once + 1;
-  for (std::uint64_t i = 0; i < count; i += step) {
+  for (std::uint64_t i = 0; i < count; ++i) {
     const float x = numbers(i);
     if (x == 0 || std::isinf(x)) {
       if (std::find(kept.begin(), kept.end(), x) == kept.end()) kept.push_back(x);
-    } else {
+    } else if (i % step == 0) {
       sorted.push_back(x);
     }
   }

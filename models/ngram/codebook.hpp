@@ -26,8 +26,8 @@ Codebook exact_codebook(std::uint64_t count, Numbers numbers, int float_bits);
 
 /// 2^bits floats or fewer: the means of bins of equally many numbers (Federico and Bertoldi 2006, "How many
 /// bits are needed to store probabilities for phrase-based translation?"), then moved to the means of the
-/// numbers nearest to each (Lloyd 1982), a few times. Zero and -infinity are kept as they are. Of very many
-/// numbers, some at equal steps stand for all.
+/// numbers nearest to each (Lloyd 1982), a few times. Zero and -infinity, wherever they stand, are kept as
+/// they are. Of very many other numbers, some at equal steps stand for all.
 Codebook quantized_codebook(std::uint64_t count, Numbers numbers, int bits);
 
 }  // namespace gradus::models::ngram

@@ -41,7 +41,8 @@ struct ArpaOptions {
 /// weight 1, so the distributions stay as they were. (KenLM does the same for suffixes, and refuses a file
 /// that lacks a context.)
 ///
-/// All n-grams are held in memory, in 4 n + 8 bytes for each of order n.
+/// All n-grams are held in memory, in 4 n + 8 bytes for each of order n, and 4 more in sections that are not
+/// sorted.
 class ArpaFile {
  public:
   /// Throws DataError naming the file and the line: counts that contradict the header, a file cut short,

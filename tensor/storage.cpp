@@ -1,5 +1,7 @@
 #include "tensor/storage.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -57,15 +59,26 @@ std::size_t class_bytes(std::size_t index) {
 std::atomic<std::int64_t> heap_allocations{0};
 std::atomic<std::int64_t> heap_bytes{0};
 
+// Memory of several large pages lies at the beginning of one and asks for them: a matrix whose rows are read
+// side by side would otherwise need an address translation a row.
+constexpr std::size_t large_page = std::size_t{2} << 20;
+std::align_val_t alignment_of(std::size_t bytes) {
+  return std::align_val_t{bytes >= 2 * large_page ? large_page : 64};
+}
+
 void* heap_allocate(std::size_t bytes) {
-  void* memory = ::operator new (bytes, std::align_val_t{64});
+  void* memory = ::operator new (bytes, alignment_of(bytes));
+#ifdef MADV_HUGEPAGE
+  // A system without them goes on with small pages.
+  if (bytes >= 2 * large_page) static_cast<void>(madvise(memory, bytes, MADV_HUGEPAGE));
+#endif
   heap_allocations.fetch_add(1, std::memory_order_relaxed);
   heap_bytes.fetch_add(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
   return memory;
 }
 void heap_free(void* memory, std::size_t bytes) noexcept {
   heap_bytes.fetch_sub(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
-  ::operator delete (memory, std::align_val_t{64});
+  ::operator delete (memory, alignment_of(bytes));
 }
 
 struct Free {

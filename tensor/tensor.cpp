@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tensor/kernels/copy.hpp"
 #include "tensor/kernels/kernels.hpp"
 
 namespace gradus {
@@ -139,8 +140,8 @@ std::string Tensor::text() const {
 
 void Tensor::separate() {
   Tensor copy = uninitialized(shape(), dtype());
-  if (size() > 0)
-    std::memcpy(copy.block_->data, block_->data, static_cast<std::size_t>(size()) * bytes_of(dtype()));
+  kernels::copy_bytes(static_cast<const std::byte*>(block_->data), static_cast<std::byte*>(copy.block_->data),
+                      static_cast<std::size_t>(size()) * bytes_of(dtype()));
   *this = std::move(copy);
 }
 

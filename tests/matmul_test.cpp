@@ -63,7 +63,10 @@ TEST_CASE("products of all sizes, transposed or not, equal three loops on every 
       {150, 401, 70},
       {60, 401, 300},
       {60, 512, 128},
-      {15, 20, 2100}};
+      {15, 20, 2100},
+      {130, 1100, 40},
+      {33, 2060, 36},
+      {40, 30, 1100}};
   for (const char* name : kernels::available_instruction_sets()) {
     kernels::use_instruction_set(name);
     for (const auto& [m, k, n] : sizes) {
@@ -154,6 +157,47 @@ TEST_CASE("a row of a product does not depend on how many rows there are", "[mat
     INFO("row " << i);
     CHECK(difference(matmul(a.rows(i, i + 1), b)[0], whole[i]) < 1e-5);
   }
+}
+
+TEMPLATE_TEST_CASE("alpha, beta and a bias come with a product of several blocks of depth", "[matmul]", float,
+                   double) {
+  using T = TestType;
+  constexpr Dtype dtype = std::is_same_v<T, float> ? Dtype::f32 : Dtype::f64;
+  constexpr std::int64_t m = 37, k = 1100, n = 75;  // of tiles: whole ones, and parts at both sides
+  Rng rng(11);
+  const Tensor a = rng.uniform({m, k}, -1, 1, dtype), b = rng.uniform({k, n}, -1, 1, dtype);
+  const Tensor before = rng.uniform({m, n}, -1, 1, dtype), bias = rng.uniform({n}, -1, 1, dtype);
+  const Tensor product = naive(a, b, false, false);
+  const double tolerance = static_cast<double>(k) * (dtype == Dtype::f32 ? 0x1p-23 : 0x1p-52);
+  gradus::test::for_every_instruction_set([&] {
+    for (const double alpha : {1.0, -0.5}) {
+      for (const double beta : {0.0, 1.0, 0.25}) {
+        for (const bool with_bias : {false, true}) {
+          INFO("alpha " << alpha << " beta " << beta << " bias " << with_bias);
+          Tensor c = before;
+          kernels::gemm(kernels::Gemm<T>{.m = m,
+                                         .n = n,
+                                         .k = k,
+                                         .a = a.data<T>(),
+                                         .lda = k,
+                                         .b = b.data<T>(),
+                                         .ldb = n,
+                                         .c = c.mutable_data<T>(),
+                                         .ldc = n,
+                                         .alpha = static_cast<T>(alpha),
+                                         .beta = static_cast<T>(beta),
+                                         .bias = with_bias ? bias.data<T>() : nullptr});
+          double worst = 0;
+          for (std::int64_t i = 0; i < m * n; ++i) {
+            const double expected =
+                alpha * product.at(i) + beta * before.at(i) + (with_bias ? bias.at(i % n) : 0);
+            worst = std::max(worst, std::abs(c.at(i) - expected));
+          }
+          CHECK(worst <= tolerance);
+        }
+      }
+    }
+  });
 }
 
 TEST_CASE("NaN and infinity go through a product, zeros do not hide them", "[matmul]") {

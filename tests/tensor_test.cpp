@@ -25,6 +25,27 @@ TEST_CASE("a tensor is a value: writing to a copy leaves the other as it was", "
   CHECK(b.data<float>() == before);
 }
 
+TEST_CASE("a tensor larger than the caches is copied whole, and so is one that begins anywhere in it",
+          "[tensor][threads]") {
+  constexpr std::int64_t size = (std::int64_t{33} << 20) / 4 + 7;
+  Tensor x = Tensor::uninitialized({size}, Dtype::f32);
+  float* const numbers = x.mutable_data<float>();
+  for (std::int64_t i = 0; i < size; ++i) numbers[i] = static_cast<float>(i % 8191);
+  for (const std::int64_t first : {0, 3}) {
+    const Tensor from = x.rows(first, size);
+    Tensor copy = from;
+    copy.mutable_data<float>()[5] = -1;
+    REQUIRE(copy.data<float>() != from.data<float>());
+    std::int64_t wrong = 0;
+    for (std::int64_t i = 0; i < from.size(); ++i) {
+      const float expected = i == 5 ? -1.0F : static_cast<float>((i + first) % 8191);
+      wrong += copy.data<float>()[i] == expected ? 0 : 1;
+    }
+    CHECK(wrong == 0);
+    CHECK(from.data<float>()[5] == static_cast<float>(5 + first));
+  }
+}
+
 TEST_CASE("slices, rows and reshapes share storage until written to", "[tensor]") {
   Tensor x = Tensor::from(std::vector<double>{0, 1, 2, 3, 4, 5}, {3, 2});
   const Tensor row = x[1], rows = x.rows(1, 3), flat = x.reshape({-1});

@@ -16,10 +16,11 @@ namespace gradus::kernels {
 
 namespace {
 
-constexpr std::int64_t depth_block = 384;  // of k: a panel of this depth stays in the near caches
-constexpr std::int64_t rows_block = 252;   // so many rows of A, packed, stay in the second-level cache
-constexpr std::int64_t few_cols = 256;     // so few do not pay for packing A
-constexpr std::int64_t few_rows = 128;     // so few do not pay for packing B
+constexpr std::int64_t depth_bytes = 4096;  // of k: C is read and written once for so much
+constexpr std::int64_t rows_block = 126;    // so many rows of A, packed, stay in the second-level cache
+constexpr std::int64_t most_cols = 1024;    // so many columns of B, packed, stay in the third-level cache
+constexpr std::int64_t few_cols = 256;      // so few do not pay for packing A
+constexpr std::int64_t few_rows = 32;       // so few do not pay for packing B
 constexpr std::int64_t small_work = std::int64_t{1} << 19;     // multiply-adds
 constexpr std::int64_t parallel_work = std::int64_t{1} << 20;  // multiply-adds
 constexpr std::int64_t parallel_step = std::int64_t{1} << 19;  // of a recurrent step: its gates come with it
@@ -147,7 +148,8 @@ void multiply(const Gemm<T>& call, std::int64_t row, std::int64_t rows, std::int
   // A side that is read few times is read where it stands.
   const bool left_in_place = !call.a_transposed && cols <= few_cols && reads_well<T>(call.lda);
   const bool right_in_place = !call.b_transposed && rows <= few_rows && reads_well<T>(call.ldb);
-  const std::int64_t cols_block = 2048 / table.tile_cols * table.tile_cols;
+  const std::int64_t cols_block = most_cols / table.tile_cols * table.tile_cols;
+  constexpr std::int64_t depth_block = depth_bytes / static_cast<std::int64_t>(sizeof(T));
   const std::int64_t rows_at_once = balanced(rows, rows_block), depth_at_once = balanced(call.k, depth_block);
   for (std::int64_t j = 0; j < cols; j += cols_block) {
     const std::int64_t width = std::min(cols_block, cols - j);

@@ -14,7 +14,7 @@ namespace gradus::kernels {
 namespace {
 
 // A run is folded in blocks of this many elements; columns in tiles this wide and strips this high.
-constexpr std::int64_t block = 4096, tile = 512, strip = 16;
+constexpr std::int64_t block = 4096, tile = 2048, strip = 16;
 // Columns fewer than this are folded side by side, as if several rows were one.
 constexpr std::int64_t narrow = 16;
 // Rows of this many elements in all, or a chunk of them, go to one thread.

@@ -88,6 +88,33 @@ template <class T>
   }
 }
 
+/// Calls f(sum, place in C) for each batch of a tile.
+template <class T, int Rows, int Batches, class F>
+[[gnu::always_inline]] inline void for_tile(const Tile<T>& t, const Batch<T> (&acc)[Rows][Batches], F f) {
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 2
+    for (int j = 0; j < Batches; ++j) f(acc[i][j], t.c + i * t.ldc + j * lanes<T>, j * lanes<T>);
+  }
+}
+
+/// C = alpha * acc + beta * C + bias. What is nearly always asked for goes straight from the registers.
+template <class T, int Rows, int Batches>
+[[gnu::always_inline]] inline void finish_tile(const Tile<T>& t, const Batch<T> (&acc)[Rows][Batches]) {
+  using B = Batch<T>;
+  const bool plain = t.cols >= Batches * lanes<T> && t.alpha == T{1} && t.bias == nullptr;
+  if (plain && t.beta == T{0}) {
+    for_tile<T, Rows, Batches>(t, acc, [](const B& sum, T* to, std::int64_t) { sum.store_unaligned(to); });
+  } else if (plain && t.beta == T{1}) {
+    for_tile<T, Rows, Batches>(
+        t, acc, [](const B& sum, T* to, std::int64_t) { (B::load_unaligned(to) + sum).store_unaligned(to); });
+  } else {
+    for_tile<T, Rows, Batches>(t, acc, [&t](const B& sum, T* to, std::int64_t at) {
+      finish_batch<T>(sum, to, t.cols - at, t.alpha, t.beta, t.bias == nullptr ? nullptr : t.bias + at);
+    });
+  }
+}
+
 // 32 registers hold 28 accumulators, two batches of B and one element of A; 16 hold 12.
 constexpr int tile_rows = register_count == 32 ? 14 : 6;
 constexpr int tile_batches = 2;
@@ -149,15 +176,7 @@ void tile(const Tile<T>& t) {
                               : B(0);
     });
   }
-#pragma GCC unroll 16
-  for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 2
-    for (int j = 0; j < Batches; ++j) {
-      const std::int64_t at = j * lanes<T>;
-      finish_batch<T>(acc[i][j], t.c + i * t.ldc + at, t.cols - at, t.alpha, t.beta,
-                      t.bias == nullptr ? nullptr : t.bias + at);
-    }
-  }
+  finish_tile<T, Rows, Batches>(t, acc);
 }
 template <class T, int Batches, Layout layout>
 constexpr std::array<TileKernel<T>, most_tile_rows> tiles_of() {

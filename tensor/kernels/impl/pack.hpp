@@ -39,11 +39,14 @@ inline void transpose_square(const double* x, std::int64_t ldx, double* y, std::
   }
 }
 
-/// A group whose entries lie side by side across.
+/// A group whose entries lie side by side across. Its rows are far apart, so the processor does not see what
+/// comes next: it is asked for here.
 template <class T>
 void pack_rows(const T* x, std::int64_t along, std::int64_t filled, std::int64_t depth, std::int64_t width,
                T* out) {
+  constexpr std::int64_t ahead = 256 / sizeof(T);
   for (std::int64_t p = 0; p < depth; ++p, x += along, out += width) {
+    __builtin_prefetch(x + ahead);
     for (std::int64_t w = 0; w < width; w += lanes<T>) {
       const std::int64_t there = filled - w, wanted = width - w;
       const Batch<T> v = there >= lanes<T> ? Batch<T>::load_unaligned(x + w)
@@ -58,23 +61,28 @@ void pack_rows(const T* x, std::int64_t along, std::int64_t filled, std::int64_t
   }
 }
 
+/// Calls f(begin) for the squares that cover `length`: the last one ends where the length does, and may lie
+/// upon the one before.
+template <class F>
+[[gnu::always_inline]] inline void for_squares(std::int64_t length, F f) {
+  for (std::int64_t at = 0; at + square_side <= length; at += square_side) f(at);
+  if (length % square_side != 0) f(length - square_side);
+}
+
 /// A group whose entries lie side by side along the depth: transposed square by square.
 template <class T>
 void pack_columns(const T* x, std::int64_t across, std::int64_t along, std::int64_t filled,
                   std::int64_t depth, std::int64_t width, T* out) {
-  const std::int64_t squares_across = along == 1 ? filled / square_side * square_side : 0;
-  const std::int64_t squares_along = depth / square_side * square_side;
-  const auto single = [&](std::int64_t w, std::int64_t p) { out[p * width + w] = x[w * across + p * along]; };
-  for (std::int64_t p = 0; p < squares_along; p += square_side) {
-    for (std::int64_t w = 0; w < squares_across; w += square_side) {
-      transpose_square(x + w * across + p, across, out + p * width + w, width);
+  if (along == 1 && filled >= square_side && depth >= square_side) {
+    for_squares(depth, [&](std::int64_t p) {
+      for_squares(filled, [&](std::int64_t w) {
+        transpose_square(x + w * across + p, across, out + p * width + w, width);
+      });
+    });
+  } else {
+    for (std::int64_t p = 0; p < depth; ++p) {
+      for (std::int64_t w = 0; w < filled; ++w) out[p * width + w] = x[w * across + p * along];
     }
-    for (std::int64_t w = squares_across; w < filled; ++w) {
-      for (std::int64_t q = p; q < p + square_side; ++q) single(w, q);
-    }
-  }
-  for (std::int64_t p = squares_along; p < depth; ++p) {
-    for (std::int64_t w = 0; w < filled; ++w) single(w, p);
   }
   for (std::int64_t p = 0; p < depth && filled < width; ++p) {
     for (std::int64_t w = filled; w < width; ++w) out[p * width + w] = T{0};

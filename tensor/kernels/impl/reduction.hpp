@@ -92,14 +92,23 @@ double fold(Fold op, const T* x, std::int64_t n) {
 template <class T, class F>
 void fold_rows_with(F f, const T* x, std::int64_t stride, std::int64_t rows, std::int64_t cols, T* y) {
   using B = Batch<T>;
-  // Some batches side by side, so that memory is read by more than a line at a time.
+  // Some batches side by side, so that memory is read by more than a line at a time. The processor does not
+  // see that the same columns of the rows below are read next: they are asked for, as the second-level cache
+  // holds them.
   constexpr int wide = 8;
+  constexpr int batches_a_line = static_cast<int>(64 / sizeof(T) / lanes<T>);
+  constexpr int line_step = batches_a_line > 0 ? batches_a_line : 1;
+  const std::int64_t below = rows * stride;
   for (; cols >= wide * lanes<T>; cols -= wide * lanes<T>, x += wide * lanes<T>, y += wide * lanes<T>) {
     B acc[wide];
 #pragma GCC unroll 8
     for (int j = 0; j < wide; ++j) acc[j] = B::load_unaligned(x + j * lanes<T>);
+#pragma GCC unroll 8
+    for (int j = 0; j < wide; j += line_step) __builtin_prefetch(x + below + j * lanes<T>, 0, 2);
     for (std::int64_t r = 1; r < rows; ++r) {
       const T* const row = x + r * stride;
+#pragma GCC unroll 8
+      for (int j = 0; j < wide; j += line_step) __builtin_prefetch(row + below + j * lanes<T>, 0, 2);
 #pragma GCC unroll 8
       for (int j = 0; j < wide; ++j) acc[j] = f(acc[j], B::load_unaligned(row + j * lanes<T>));
     }

@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <new>
 
@@ -18,6 +19,8 @@ int finish() {
 
 // Exit codes: 0 done, 1 the text, model or machine does not allow it (the message says why), 2 wrong usage.
 int main(int argc, char** argv) {
+  // A file beyond the limit of its size then is a failed write, which is reported, and no sudden end.
+  std::signal(SIGXFSZ, SIG_IGN);
   CLI::App app("gradus: trains, compares and uses n-gram and neural language models");
   app.require_subcommand(1);
   app.set_version_flag("--version", "gradus 0.1.0");

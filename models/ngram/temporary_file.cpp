@@ -42,17 +42,36 @@ void from_planes(const unsigned char* planes, std::size_t width, std::span<std::
   }
 }
 
+constexpr std::string_view name_start = "gradus-ngram-", name_random = "XXXXXX";
+
+/// Removes the files of processes that were killed before they could take their names away: empty ones. Of a
+/// process that is about to, the name may as well be taken here.
+void remove_stale(const std::filesystem::path& folder) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (!name.starts_with(name_start) || name.size() != name_start.size() + name_random.size()) continue;
+    std::error_code other;
+    if (it->is_regular_file(other) && it->file_size(other) == 0 && !other) ::unlink(it->path().c_str());
+  }
+}
+
+/// A file with a name for a moment, where the file system has none without, or -1.
+int open_and_unlink(const std::filesystem::path& folder) {
+  remove_stale(folder);
+  std::string name = (folder / name_start).string() + std::string(name_random);
+  const int descriptor = ::mkostemp(name.data(), O_CLOEXEC);
+  if (descriptor >= 0) ::unlink(name.c_str());
+  return descriptor;
+}
+
 /// A file without a name, or -1.
 int open_nameless(const std::filesystem::path& folder) {
 #ifdef O_TMPFILE
   const int nameless = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (nameless >= 0) return nameless;
 #endif
-  // Not every file system has them.
-  std::string name = (folder / "gradus-XXXXXX").string();
-  const int named = ::mkostemp(name.data(), O_CLOEXEC);
-  if (named >= 0) ::unlink(name.c_str());
-  return named;
+  return open_and_unlink(folder);
 }
 
 }  // namespace

@@ -41,6 +41,7 @@ void visit_ngrams(const View& view, const std::string& name, int order, Visit&& 
     }
     std::sort(here.begin(), here.end());
     seen[static_cast<std::size_t>(level)] += here.size();
+    require(seen[static_cast<std::size_t>(level)] <= view.count(level), level, "a wrong number");
     const std::pair<std::uint32_t, std::uint32_t>* last = nullptr;
     for (const auto& entry : here) {
       const auto [token, i] = entry;

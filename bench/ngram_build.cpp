@@ -40,8 +40,8 @@ int run(int count, char** words) {
   const int order = count > 2 ? std::atoi(words[2]) : 5;
   ngram::BuildOptions build;
   if (count > 3) build.memory = std::atoll(words[3]) << 20;
-  ngram::NgramOptions options{.order = order};
-  if (count > 4) options.method = ngram::ngram_method_named(words[4]);
+  NgramOptions options{.order = order};
+  if (count > 4) options.method = ngram_method_named(words[4]);
   if (count > 5) set_threads(std::atoi(words[5]));
   const Clock::time_point start = Clock::now();
   std::string phase;
@@ -54,7 +54,7 @@ int run(int count, char** words) {
   };
   ngram::TextSource source(words[1], {.block = std::min(build.memory / 128, std::int64_t{4} << 20)});
   Sum sink;
-  const ngram::NgramSummary summary = ngram::estimate(source, options, build, sink);
+  const NgramSummary summary = ngram::estimate(source, options, build, sink);
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   std::printf("%.3f s, %.1f MB, %lld tokens, %lld words, temporary %.1f MB, sum %.6f, n-grams",

@@ -80,8 +80,8 @@ void TrainCommand::run() const {
   const std::vector<std::int64_t> counts = model.counts();
   for (std::size_t n = 0; n < counts.size(); ++n) {
     const models::Discounts& d = model.discounts()[n];
-    fmt::print("order {}: {} n-grams, discounts {:.6g} {:.6g} {:.6g}{}\n", n + 1, counts[n], d.amount[0],
-               d.amount[1], d.amount[2], d.fallback ? " (fallback: too few counts of counts)" : "");
+    fmt::print("order {}: {} n-grams, discounts {:.6g}{}\n", n + 1, counts[n], fmt::join(d.amount, " "),
+               d.fallback ? " (fallback: too few counts of counts)" : "");
   }
 }
 

@@ -100,10 +100,23 @@ class LateWriter : public models::NgramSink {
   std::unique_ptr<NgramModel> model_;
 };
 
+std::string discounts_text(const models::Discounts& discounts) {
+  std::string out = fmt::format("{:.6g}", fmt::join(discounts.amount, " "));
+  if (discounts.fallback) out += " (fixed ones: too few counts of counts)";
+  return out;
+}
+
+nlohmann::json discounts_json(std::span<const models::Discounts> discounts) {
+  nlohmann::json out = nlohmann::json::array();
+  for (const models::Discounts& of_order : discounts)
+    out.push_back({{"amounts", of_order.amount}, {"fallback", of_order.fallback}});
+  return out;
+}
+
 struct BuildCommand {
   std::string text, unit = "word", method = "kneser-ney";
   Place place;
-  ngram::NgramOptions options{.order = 5};
+  models::NgramOptions options{.order = 5};
   ngram::BuildOptions build;
   VocabularyOptions vocabulary;
   std::size_t memory = std::size_t{1} << 30;
@@ -112,13 +125,13 @@ struct BuildCommand {
   bool json = false;
 
   void run();
-  void print(const ngram::NgramSummary& summary, const NgramModel& model, double seconds) const;
+  void print(const models::NgramSummary& summary, const NgramModel& model, double seconds) const;
 };
 
 void BuildCommand::run() {
   set_threads(threads);
   place.check(text);
-  options.method = ngram::ngram_method_named(method);
+  options.method = models::ngram_method_named(method);
   build.memory = static_cast<std::int64_t>(memory);
   build.temporary = temporary;
   Progress progress("building");
@@ -127,11 +140,11 @@ void BuildCommand::run() {
   };
   ngram::TextSource source(text, {.unit = unit_named(unit), .vocabulary = vocabulary});
   LateWriter writer(place, source);
-  const ngram::NgramSummary summary = ngram::estimate(source, options, build, writer);
+  const models::NgramSummary summary = ngram::estimate(source, options, build, writer);
   print(summary, writer.model(), progress.seconds());
 }
 
-void BuildCommand::print(const ngram::NgramSummary& summary, const NgramModel& model, double seconds) const {
+void BuildCommand::print(const models::NgramSummary& summary, const NgramModel& model, double seconds) const {
   const auto size = static_cast<std::uint64_t>(std::filesystem::file_size(place.file));
   if (json) {
     nlohmann::json orders = nlohmann::json::array();
@@ -157,10 +170,8 @@ void BuildCommand::print(const ngram::NgramSummary& summary, const NgramModel& m
              summary.sentences, summary.vocab, model.description().method, "order", "n-grams", "distinct");
   std::int64_t all = 0;
   for (std::size_t n = 0; n < summary.counts.size(); ++n) {
-    std::string amounts;
-    for (const double d : summary.discounts[n].amount) amounts += fmt::format(" {:.6g}", d);
-    if (summary.discounts[n].fallback) amounts += " (fixed ones: too few counts of counts)";
-    fmt::print("{:>5} {:>12} {:>12} {}\n", n + 1, summary.counts[n], summary.distinct[n], amounts);
+    fmt::print("{:>5} {:>12} {:>12}  {}\n", n + 1, summary.counts[n], summary.distinct[n],
+               discounts_text(summary.discounts[n]));
     all += summary.counts[n];
   }
   fmt::print("{}: {} bytes, {:.2f} an n-gram, in {:.1f} s\n", place.file, size,
@@ -182,7 +193,7 @@ struct InfoCommand {
   void run() const {
     const auto [loaded, vocabulary] = load_ngram(model);
     if (verify) loaded.verify();
-    const models::NgramDescription d = loaded.description();
+    const models::NgramDescription& d = loaded.description();
     const std::vector<std::int64_t> counts = loaded.counts();
     const std::string_view layout = loaded.layout() == models::NgramLayout::fast ? "fast" : "compact";
     const auto size = static_cast<std::uint64_t>(std::filesystem::file_size(model));
@@ -193,13 +204,18 @@ struct InfoCommand {
                                         {"unit", name_of(vocabulary.unit())},
                                         {"layout", layout},
                                         {"ngrams", counts},
+                                        {"discounts", discounts_json(d.discounts)},
                                         {"bytes", size}}
                              .dump(2));
       return;
     }
     fmt::print("{}: {}, order {}, {} {}s, {} layout, {} bytes\n", model, d.method, d.order, d.vocab,
                name_of(vocabulary.unit()), layout, size);
-    for (std::size_t n = 0; n < counts.size(); ++n) fmt::print("order {}: {} n-grams\n", n + 1, counts[n]);
+    for (std::size_t n = 0; n < counts.size(); ++n) {
+      const bool discounted = n < d.discounts.size() && !d.discounts[n].amount.empty();
+      fmt::print("order {}: {} n-grams{}{}\n", n + 1, counts[n], discounted ? ", discounts " : "",
+                 discounted ? discounts_text(d.discounts[n]) : "");
+    }
   }
 };
 

@@ -56,6 +56,12 @@ TEST_CASE("a model that ngram build made is described, exported, pruned and used
   const auto described = nlohmann::json::parse(info.out);
   CHECK(described["order"] == 4);
   for (std::size_t n = 0; n < 4; ++n) CHECK(described["ngrams"][n] == report["orders"][n]["ngrams"]);
+  for (std::size_t n = 0; n < 4; ++n) {
+    CHECK(described["discounts"][n]["amounts"] == report["orders"][n]["discounts"]);
+    CHECK(described["discounts"][n]["fallback"] == report["orders"][n]["fallback"]);
+  }
+  const Result plain = gradus_command(folder, "ngram info m.ngram");
+  CHECK_THAT(plain.out, Catch::Contains("n-grams, discounts "));
 
   const double expected = perplexity(folder, "m.ngram");
   for (const char* other : {"m.arpa", "m.arpa.gz", "compact.ngram --layout compact"}) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <optional>
 #include <random>
@@ -11,53 +12,35 @@
 
 #include "models/ngram/ngram.hpp"
 #include "models/ngram/text_source.hpp"
+#include "models/ngram/writer.hpp"
 #include "tensor/parallel.hpp"
 #include "tests/catch.hpp"
 #include "tests/folder.hpp"
 #include "tests/ngram_collector.hpp"
-#include "tests/paths.hpp"
-#include "text/byte_source.hpp"
+#include "tests/shared_text.hpp"
 #include "text/tokenizer.hpp"
 
 using namespace gradus;
 using namespace gradus::models;
 using gradus::test::Collector;
+using gradus::test::renamed;
+using gradus::test::shared_text;
 using ngram::BuildOptions;
-using Method = ngram::NgramMethod;  // models/ngram/ngram.hpp has another of that name
+using Method = NgramMethod;
 using Ids = std::vector<std::int32_t>;
 
 namespace {
 
-const std::string shared = gradus::test::source_dir() + "/../shared/";
-
-/// A file of the shared folder, unpacked; empty, with a message, where there is none.
-std::string shared_text(const std::string& name) {
-  if (!std::filesystem::exists(shared + name)) {
-    WARN("skipped: " << name << " is not there");
-    return {};
-  }
-  ByteSource source(shared + name);
-  std::string text;
-  std::vector<char> buffer(1 << 16);
-  while (const std::size_t got = source.read(buffer)) text.append(buffer.data(), got);
-  return text;
-}
-
-/// KenLM's references were made with <unk> as an ordinary word.
-std::string renamed(const std::string& text) {
-  std::string out;
-  std::size_t from = 0;
-  for (std::size_t at = 0; (at = text.find("<unk>", from)) != text.npos; from = at + 5)
-    out.append(text, from, at - from) += "UNK";
-  return out.append(text, from);
-}
+constexpr std::array methods{Method::maximum_likelihood,   Method::add_k,       Method::kneser_ney,
+                             Method::absolute_discounting, Method::witten_bell, Method::katz,
+                             Method::stupid_backoff};
 
 struct Built {
   Collector model;
-  ngram::NgramSummary summary;
+  NgramSummary summary;
 };
 
-Built build_ids(const Ids& tokens, std::int32_t vocab, std::int32_t end, const ngram::NgramOptions& options,
+Built build_ids(const Ids& tokens, std::int32_t vocab, std::int32_t end, const NgramOptions& options,
                 const BuildOptions& build = {}) {
   Built out;
   ngram::IdSource source(tokens, vocab, end);
@@ -89,7 +72,7 @@ TEST_CASE("estimated Kneser-Ney models have KenLM's numbers", "[ngram][estimate]
   const test::Folder folder;
   ngram::TextSource source(folder.write("train.txt", train));
   Collector model;
-  const ngram::NgramSummary summary = ngram::estimate(source, {.order = 3}, {}, model);
+  const NgramSummary summary = ngram::estimate(source, {.order = 3}, {}, model);
   const double expected[3][3] = {
       {0.605222, 1.19394, 1.61838}, {0.823291, 1.27969, 1.73667}, {0.872368, 1.42335, 1.57162}};
   for (std::size_t n = 0; n < 3; ++n) {
@@ -144,35 +127,56 @@ TEST_CASE("WikiText-2 has the reference's numbers of n-grams", "[ngram][estimate
   CHECK(sink.added == 33280 + 619592 + 1398959 + 1794725 + 1914265 + 1936917);
 }
 
-TEST_CASE("estimates agree with the model made in memory", "[ngram][estimate]") {
-  const std::int32_t vocab = 40, end = 39;
-  for (const int order : {1, 2, 3, 4, 5, 8}) {
-    for (const std::int32_t sentence_end : {end, -1}) {
-      const Ids tokens = random_ids(4000, vocab, end, static_cast<unsigned>(order));
-      const NgramModel slow(tokens, vocab, {.order = order, .sentence_end = sentence_end});
-      const Built fast = build_ids(tokens, vocab, sentence_end, {.order = order});
-      CHECK(fast.summary.counts.back() == slow.counts().back());
-      std::int64_t wrong = 0;
-      for (int n = 1; n <= order; ++n) {
-        const auto& entries = fast.model.orders[static_cast<std::size_t>(n - 1)];
-        std::int64_t count = 0;
-        slow.visit_entries(n, [&](std::span<const std::int32_t> ngram, double log_prob, double backoff) {
-          const auto found = entries.find(Ids(ngram.begin(), ngram.end()));
-          ++count;
-          if (found == entries.end()) {
-            ++wrong;
-            return;
-          }
-          if (std::isfinite(log_prob))
-            wrong += !(std::abs(log_prob - static_cast<double>(found->second.log_prob)) < 2e-6);
-          wrong += !(std::abs(backoff - static_cast<double>(found->second.backoff)) < 2e-6);
-        });
-        CHECK(count == static_cast<std::int64_t>(entries.size()));
+TEST_CASE("how a model was estimated is kept in its file", "[ngram][estimate]") {
+  const Ids tokens = random_ids(3000, 12, 11, 5);
+  Vocabulary vocabulary = Vocabulary::build(Unit::word, "a b c d e f g h i j\n");
+  REQUIRE(vocabulary.size() == 12);
+  const test::Folder folder;
+  const auto file = folder.path() / "m.ngram";
+  for (const Method method : methods) {
+    for (const NgramLayout layout : {NgramLayout::fast, NgramLayout::compact}) {
+      const NgramOptions options{
+          .order = 3, .method = method, .k = 0.25, .katz_cutoff = 4, .backoff = 0.3, .sentence_end = 11};
+      const NgramModel made(tokens, 12, options);
+      NgramWriter writer(file, vocabulary, {.layout = layout});
+      made.write_to(writer);
+      const NgramModel read = NgramModel::open(file);
+      read.verify();
+      INFO(name_of(method));
+      CHECK(read.options() == options);
+      CHECK(made.options() == options);
+      const std::map<Method, std::size_t> amounts{
+          {Method::kneser_ney, 3}, {Method::absolute_discounting, 1}, {Method::katz, 4}};
+      REQUIRE(read.discounts().size() == (amounts.count(method) == 1 ? 3 : 0));
+      for (std::size_t n = 0; n < read.discounts().size(); ++n) {
+        CHECK(read.discounts()[n] == made.discounts()[n]);
+        CHECK(read.discounts()[n].amount.size() == amounts.at(method));
       }
-      INFO("order " << order << ", sentence end " << sentence_end);
-      CHECK(wrong == 0);
     }
   }
+  // Of fixed discounts it is known that they are.
+  NgramWriter writer(file, Vocabulary::build(Unit::word, "a b\n"));
+  NgramModel(Ids{0, 1, 0, 1, 0, 2}, 4, {.order = 2}).write_to(writer);
+  const NgramModel fixed = NgramModel::open(file);
+  CHECK(fixed.discounts()[1] == Discounts{{0.5, 1, 1.5}, true});
+  // Of n-grams that were given, nothing is known.
+  const NgramModel given({{{{0}, 0, 0}, {{1}, 0, 0}}}, 1, -1);
+  CHECK_FALSE(given.options());
+  CHECK(given.discounts().empty());
+}
+
+TEST_CASE("a file of the format's first version is refused", "[ngram][estimate]") {
+  const test::Folder folder;
+  const auto file = folder.path() / "old.ngram";
+  NgramWriter writer(file, Vocabulary::build(Unit::word, "a b\n"));
+  NgramModel(Ids{0, 1, 0, 1, 0, 2}, 4, {.order = 2}).write_to(writer);
+  std::fstream bytes(file, std::ios::in | std::ios::out | std::ios::binary);
+  bytes.seekp(8);
+  bytes.put(1);
+  bytes.close();
+  CHECK_THROWS_WITH(NgramModel::open(file), Catch::Contains("old.ngram") &&
+                                                Catch::Contains("version 1 of the format") &&
+                                                Catch::Contains("build it again"));
 }
 
 namespace {
@@ -180,7 +184,7 @@ namespace {
 /// The counts of a text, and each method's formula over them, as the literature has it and as slow.
 class Naive {
  public:
-  Naive(const Ids& tokens, std::int32_t vocab, std::int32_t end, const ngram::NgramOptions& options)
+  Naive(const Ids& tokens, std::int32_t vocab, std::int32_t end, const NgramOptions& options)
       : vocab_(vocab), options_(options) {
     const auto order = static_cast<std::size_t>(options.order);
     Ids sentence{vocab};
@@ -299,15 +303,11 @@ class Naive {
   }
 
   std::int32_t vocab_;
-  ngram::NgramOptions options_;
+  NgramOptions options_;
   std::map<Ids, std::int64_t> raw_, counts_;
   std::map<Ids, std::map<std::int32_t, std::int64_t>> followers_;
   std::vector<std::map<std::int64_t, double>> of_counts_;
 };
-
-constexpr std::array methods{Method::maximum_likelihood,   Method::add_k,       Method::kneser_ney,
-                             Method::absolute_discounting, Method::witten_bell, Method::katz,
-                             Method::stupid_backoff};
 
 /// Every context that has something after it, and some that have not.
 std::vector<Ids> contexts_of(const Naive& naive, int order, std::int32_t vocab) {
@@ -327,7 +327,7 @@ TEST_CASE("each method's probabilities are those of its formula", "[ngram][estim
   const std::int32_t vocab = 30, end = 29;
   for (const Method method : methods) {
     for (const int order : {1, 2, 3, 4}) {
-      const ngram::NgramOptions options{.order = order, .method = method, .k = 0.3, .katz_cutoff = 5};
+      const NgramOptions options{.order = order, .method = method, .k = 0.3, .katz_cutoff = 5};
       const Ids tokens = random_ids(1500, vocab, end, static_cast<unsigned>(order) + 10);
       const Naive naive(tokens, vocab, end, options);
       const Built built = build_ids(tokens, vocab, end, options);
@@ -343,8 +343,7 @@ TEST_CASE("each method's probabilities are those of its formula", "[ngram][estim
         }
         worst_sum = std::max(worst_sum, std::abs(sum - 1));
       }
-      INFO(ngram::name_of(method) << ", order " << order << ": off by " << worst << ", sums by "
-                                  << worst_sum);
+      INFO(name_of(method) << ", order " << order << ": off by " << worst << ", sums by " << worst_sum);
       CHECK(worst < 3e-6);
       if (method != Method::stupid_backoff) CHECK(worst_sum < 2e-6);
     }
@@ -355,7 +354,7 @@ TEST_CASE("pruned models' probabilities sum to one", "[ngram][estimate]") {
   const std::int32_t vocab = 30, end = 29;
   const Ids tokens = random_ids(3000, vocab, end, 3);
   for (const Method method : methods) {
-    const ngram::NgramOptions options{.order = 4, .method = method};
+    const NgramOptions options{.order = 4, .method = method};
     const Naive naive(tokens, vocab, end, options);
     const Built whole = build_ids(tokens, vocab, end, options);
     const Built built = build_ids(tokens, vocab, end, options, {.prune = {0, 0, 1, 2}});
@@ -371,7 +370,7 @@ TEST_CASE("pruned models' probabilities sum to one", "[ngram][estimate]") {
       for (std::int32_t w = 0; w < vocab; ++w) sum += std::exp(built.model.log_prob(context, w));
       worst = std::max(worst, std::abs(sum - 1));
     }
-    INFO(ngram::name_of(method) << ": sums off by " << worst);
+    INFO(name_of(method) << ": sums off by " << worst);
     CHECK(worst < 3e-6);
   }
 }
@@ -426,7 +425,7 @@ TEST_CASE("small and odd texts have models", "[ngram][estimate]") {
           for (const Ids& context : contexts_of(naive, order, vocab)) {
             double sum = 0;
             for (std::int32_t w = 0; w < vocab; ++w) sum += std::exp(built.model.log_prob(context, w));
-            INFO(ngram::name_of(method) << ", order " << order << ", vocabulary of " << vocab);
+            INFO(name_of(method) << ", order " << order << ", vocabulary of " << vocab);
             CHECK(sum == Approx(1).epsilon(1e-5));
           }
         }
@@ -448,6 +447,6 @@ TEST_CASE("an estimate refuses what it cannot be made of", "[ngram][estimate]") 
   CHECK_THROWS_AS(build_ids(tokens, 4, -1, {.order = 2}, {.prune = {0, 2, 1}}), ArgumentError);
   CHECK_THROWS_WITH(build_ids(tokens, 4, -1, {.order = 2}, {.prune = {1, 1}}),
                     Catch::Contains("cut the vocabulary"));
-  CHECK_THROWS_WITH(ngram::ngram_method_named("kn"), Catch::Contains("kneser-ney"));
-  for (const Method method : methods) CHECK(ngram::ngram_method_named(ngram::name_of(method)) == method);
+  CHECK_THROWS_WITH(ngram_method_named("kn"), Catch::Contains("kneser-ney"));
+  for (const Method method : methods) CHECK(ngram_method_named(name_of(method)) == method);
 }

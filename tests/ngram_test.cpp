@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <map>
 #include <sstream>
 
 #include "models/evaluate.hpp"
@@ -81,21 +82,65 @@ TEST_CASE("every probability and backoff of KenLM's ARPA file", "[ngram]") {
   CHECK(wrong == 0);
 }
 
-TEST_CASE("Kneser-Ney on WikiText-2 has KenLM's perplexity", "[ngram]") {
+TEST_CASE("Kneser-Ney on WikiText-2 has KenLM's perplexities and counts", "[ngram]") {
   const std::string train = renamed(shared_text("data/wikitext-2.train.txt.gz"));
   if (train.empty()) return;
   const Vocabulary vocabulary = Vocabulary::build(Unit::word, train);
-  const NgramModel model(encode(vocabulary, train), static_cast<std::int32_t>(vocabulary.size()),
-                         {.order = 3, .sentence_end = vocabulary.line_end()});
-  CHECK(model.counts().back() == 1398959);
-  const auto perplexity = [&](const char* name, std::int64_t count) {
-    const std::vector<std::int32_t> ids = with_line_end_first(vocabulary, renamed(shared_text(name)));
-    const Evaluation result = evaluate(model, ids, 1);
-    CHECK(result.tokens == count);
-    return result.perplexity();
+  const std::vector<std::int32_t> tokens = encode(vocabulary, train);
+  const auto text = [&](const char* name) {
+    return with_line_end_first(vocabulary, renamed(shared_text(name)));
   };
-  CHECK(perplexity("data/wikitext-2.valid.txt.gz", 217646) == Approx(242.3250).epsilon(0).margin(5e-5));
-  CHECK(perplexity("data/wikitext-2.test.txt.gz", 245569) == Approx(226.0510).epsilon(0).margin(5e-5));
+  const std::vector<std::int32_t> valid = text("data/wikitext-2.valid.txt.gz"),
+                                  test = text("data/wikitext-2.test.txt.gz");
+  CHECK(valid.size() - 1 == 217646);
+  CHECK(test.size() - 1 == 245569);
+  struct Expected {
+    double valid, test;
+    std::int64_t count;
+  };
+  const std::map<int, Expected> expected{{2, {284.7305, 263.9598, 619592}},
+                                         {3, {242.3250, 226.0510, 1398959}},
+                                         {4, {236.1482, 221.3441, 1794725}},
+                                         {5, {234.8620, 220.1385, 1914265}},
+                                         {6, {234.6555, 219.8229, 1936917}}};
+  for (const auto& [order, of_order] : expected) {
+    INFO("order " << order);
+    const NgramModel model(tokens, static_cast<std::int32_t>(vocabulary.size()),
+                           {.order = order, .sentence_end = vocabulary.line_end()});
+    for (int n = 2; n <= order; ++n)
+      CHECK(model.counts()[static_cast<std::size_t>(n - 1)] == expected.at(n).count);
+    CHECK(evaluate(model, valid, 1).perplexity() == Approx(of_order.valid).epsilon(0).margin(5e-5));
+    CHECK(evaluate(model, test, 1).perplexity() == Approx(of_order.test).epsilon(0).margin(5e-5));
+  }
+}
+
+TEST_CASE("Kneser-Ney on Tiny Shakespeare's characters has KenLM's perplexities", "[ngram]") {
+  const std::string text = shared_text("data/tinyshakespeare.txt.gz");
+  if (text.empty()) return;
+  // KenLM knows of </s> and <unk> beside the characters; each part is one sentence.
+  const Vocabulary vocabulary = Vocabulary::build(Unit::character, text);
+  REQUIRE(vocabulary.size() == 66);  // with <unk>
+  const std::vector<std::int32_t> tokens = encode(vocabulary, text);
+  const std::int32_t end = 66;
+  const auto cut = static_cast<std::ptrdiff_t>(tokens.size() * 9 / 10);
+  std::vector<std::int32_t> train(tokens.begin(), tokens.begin() + cut), test{end};
+  train.push_back(end);
+  test.insert(test.end(), tokens.begin() + cut, tokens.end());
+  test.push_back(end);
+  CHECK(test.size() - 1 == 111541);
+  const std::map<int, double> expected{{2, 11.9832}, {3, 7.6766}, {4, 5.5796}, {5, 4.7649}, {6, 4.5847}};
+  for (const auto& [order, perplexity] : expected) {
+    INFO("order " << order);
+    const NgramModel model(train, 67, {.order = order, .sentence_end = end});
+    CHECK(model.discounts()[0].fallback);
+    // KenLM adds up floats, here of one sentence of 111,541 symbols: the reference's last digits are
+    // rounding.
+    float as_kenlm = 0;
+    for (const double log_prob : model.score(test)) as_kenlm += static_cast<float>(log_prob / std::log(10.0));
+    const double summed_so = std::pow(10.0, -static_cast<double>(as_kenlm) / 111541);
+    CHECK(summed_so == Approx(perplexity).epsilon(0).margin(5e-5));
+    CHECK(evaluate(model, test, 1).perplexity() == Approx(perplexity).epsilon(2e-4));
+  }
 }
 
 TEST_CASE("maximum likelihood and add-k are ratios of counts", "[ngram]") {
@@ -119,7 +164,27 @@ TEST_CASE("maximum likelihood and add-k are ratios of counts", "[ngram]") {
 TEST_CASE("Kneser-Ney falls back to fixed discounts where counts of counts give none", "[ngram]") {
   const NgramModel model(std::vector<std::int32_t>{0, 1, 0, 1, 0, 2}, 4, {.order = 2});
   CHECK(model.discounts()[0].fallback);
-  CHECK(model.discounts()[1].amount == std::array{0.5, 1.0, 1.5});
+  CHECK(model.discounts()[1].amount == std::vector{0.5, 1.0, 1.5});
+}
+
+TEST_CASE("every method can be asked for in memory", "[ngram]") {
+  // a b a c d a b: after a, in 3 cases, b 2 and c 1; 4 of 5 words are seen.
+  const std::vector<std::int32_t> tokens{0, 1, 0, 2, 3, 0, 1};
+  const auto after_a = [&](NgramMethod method, std::int32_t token) {
+    const NgramModel model(tokens, 5, {.order = 2, .method = method});
+    return std::exp(model.log_prob(model.context({0}), token));
+  };
+  // Witten-Bell: p(b) = (2 + 4/5) / 11, p(b | a) = (2 + 2 p(b)) / 5.
+  CHECK(after_a(NgramMethod::witten_bell, 1) == Approx((2 + 2 * (2.8 / 11)) / 5));
+  // Absolute discounting: of the words, n1 = 2 and n2 = 1, so D = 1/2; of the pairs n1 = 5, n2 = 1, D = 5/7.
+  const double d = 5.0 / 7;
+  CHECK(after_a(NgramMethod::absolute_discounting, 1) ==
+        Approx((2 - d) / 3 + 2 * d / 3 * (1.5 / 7 + 0.5 * 4 / 7 / 5)));
+  CHECK(after_a(NgramMethod::stupid_backoff, 1) == Approx(2.0 / 3));
+  CHECK(after_a(NgramMethod::stupid_backoff, 3) == Approx(0.4 / 7));
+  double katz = 0;
+  for (std::int32_t token = 0; token < 5; ++token) katz += after_a(NgramMethod::katz, token);
+  CHECK(katz == Approx(1).epsilon(1e-6));
 }
 
 TEST_CASE("an n-gram model refuses what it cannot be made of", "[ngram]") {
@@ -127,6 +192,10 @@ TEST_CASE("an n-gram model refuses what it cannot be made of", "[ngram]") {
   CHECK_THROWS_AS(NgramModel(tokens, 4, {.order = 2}), ArgumentError);
   CHECK_THROWS_AS(NgramModel(tokens, 6, {.order = 0}), ArgumentError);
   CHECK_THROWS_AS(NgramModel({}, 6, {.order = 2}), ArgumentError);
+  CHECK_THROWS_AS(NgramModel(tokens, 6, {.order = 2, .sentence_end = 6}), ArgumentError);
+  CHECK_THROWS_AS(NgramModel(tokens, 6, {.order = 2, .method = NgramMethod::katz, .katz_cutoff = 0}),
+                  ArgumentError);
+  CHECK_THROWS_AS(NgramModel(tokens, 6, {.order = 2, .impossible = 5}), ArgumentError);
 }
 
 TEST_CASE("an n-gram model comes back from ARPA text as it was", "[ngram]") {
@@ -138,6 +207,10 @@ TEST_CASE("an n-gram model comes back from ARPA text as it was", "[ngram]") {
   const std::string arpa = to_arpa(model, vocabulary);
   const ArpaModel read = from_arpa(arpa, "m");
   CHECK(read.vocabulary == vocabulary);
+  CHECK(read.model.description().method == model.description().method);
+  CHECK_FALSE(read.model.options());  // an ARPA file does not hold them
+  const std::size_t ours = arpa.find("\\data\\");
+  CHECK(from_arpa(arpa.substr(ours), "m").model.description().method == "unknown (ARPA)");
   const std::vector<double> before = model.score(tokens), after = read.model.score(tokens);
   REQUIRE(before.size() == after.size());
   for (std::size_t i = 0; i < before.size(); ++i) CHECK(after[i] == Approx(before[i]).epsilon(1e-7));

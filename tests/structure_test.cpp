@@ -90,7 +90,6 @@ TEST_CASE("the umbrella header includes every public header", "[structure]") {
                                        "models/ngram/mapping.hpp",
                                        "models/ngram/masses.hpp",
                                        "models/ngram/query.hpp",
-                                       "models/ngram/small_estimate.hpp",
                                        "models/ngram/verify.hpp",
                                        "models/ngram/visit.hpp",
                                        "nn/sequence.hpp",

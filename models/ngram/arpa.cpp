@@ -19,7 +19,7 @@ using namespace ngram;
 struct ngram::ArpaContent {
   Vocabulary vocabulary;
   std::int32_t sentence_end = -1;
-  std::string method;
+  std::string method = "unknown (ARPA)";
   std::vector<ArpaSection> sections;
   std::int64_t added = 0;
 };

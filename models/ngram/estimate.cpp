@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "models/ngram/passes.hpp"
+#include "models/ngram/state.hpp"
 #include "tensor/error.hpp"
 
 namespace gradus::models::ngram {
@@ -10,8 +11,8 @@ namespace gradus::models::ngram {
 namespace {
 
 void check(const NgramOptions& options, const BuildOptions& build) {
-  if (options.order < 1 || options.order > 20)
-    fail<ArgumentError>("an n-gram model of order {}: orders are 1 to 20", options.order);
+  if (options.order < 1 || options.order > max_order)
+    fail<ArgumentError>("an n-gram model of order {}: orders are 1 to {}", options.order, max_order);
   if (!(options.k >= 0)) fail<ArgumentError>("add-k with k = {}: it must not be negative", options.k);
   if (options.katz_cutoff < 1 || options.katz_cutoff > 20)
     fail<ArgumentError>("Katz with a cutoff of {}: give 1 to 20", options.katz_cutoff);
@@ -75,15 +76,20 @@ NgramSummary estimate(TokenSource& source, const NgramOptions& options, const Bu
   const TokenSource::Ids ids = source.finish();
   if (options.impossible < -1 || options.impossible >= ids.vocab)
     fail<ArgumentError>("the unknown word {} is not in 0..{}", options.impossible, ids.vocab - 1);
-  sink.describe({.order = options.order,
-                 .vocab = ids.vocab,
-                 .sentence_end = ids.sentence_end,
-                 .fallback = traits_of(options.method).fallback,
-                 .method = describe(options)});
   NgramSummary summary{.tokens = counter.tokens(), .sentences = counter.sentences()};
   Passes passes(options.order, ids, options, build, pool);
   passes.spread(counter);
   passes.adjust();
+  summary.discounts = passes.discounts();
+  NgramDescription about{.order = options.order,
+                         .vocab = ids.vocab,
+                         .sentence_end = ids.sentence_end,
+                         .fallback = traits_of(options.method).fallback,
+                         .method = describe(options),
+                         .options = options,
+                         .discounts = summary.discounts};
+  about.options->sentence_end = ids.sentence_end;
+  sink.describe(about);
   passes.normalise();
   passes.interpolate();
   passes.emit(sink, summary);

@@ -2,6 +2,7 @@
 
 #include <zlib.h>
 
+#include <cstddef>
 #include <cstring>
 #include <vector>
 
@@ -16,6 +17,8 @@ constexpr std::uint32_t this_byte_order = 0x01020304;
 constexpr std::uint64_t alignment = 64;
 // Beyond every section: whoever reads bits reads whole words.
 constexpr std::uint64_t padding = 16;
+// The header of every version begins with the same fields, up to the byte order.
+constexpr std::size_t version_end = offsetof(Header, file_size);
 
 std::uint64_t aligned(std::uint64_t offset) {
   return (offset + alignment - 1) / alignment * alignment;
@@ -50,13 +53,16 @@ Image::Image(Mapping mapping, std::string name) : mapping_(std::move(mapping)), 
       std::memcmp(bytes_.data(), image_magic.data(), image_magic.size()) != 0) {
     fail<DataError>("{}: not a binary n-gram model", name_);
   }
-  if (bytes_.size() < sizeof(Header)) wrong("cut short in its header");
+  if (bytes_.size() < version_end) wrong("cut short in its header");
   const Header& h = header();
   if (h.byte_order != this_byte_order) wrong("written on a machine of another byte order");
   if (h.version != image_version) {
-    fail<DataError>("{}: of the format's version {}; this program reads version {}", name_, h.version,
-                    image_version);
+    fail<DataError>(
+        "{}: an n-gram model in version {} of the format, and this program reads version {}; build it again "
+        "from its text, or export it to ARPA with the program that wrote it",
+        name_, h.version, image_version);
   }
+  if (bytes_.size() < sizeof(Header)) wrong("cut short in its header");
   if (h.header_size != sizeof(Header) || h.checksum != header_sum(h)) wrong("its header is damaged");
   if (h.file_size != bytes_.size()) {
     fail<DataError>("{}: {} bytes, where its header names {}; it was cut short or added to", name_,
@@ -64,7 +70,9 @@ Image::Image(Mapping mapping, std::string name) : mapping_(std::move(mapping)), 
   }
   if (h.layout > static_cast<std::uint32_t>(NgramLayout::compact) || h.order < 1 || h.order > max_order ||
       h.vocab < 1 || h.vocab > max_vocab || h.sentence_end < -1 || h.sentence_end >= h.vocab ||
-      h.fallback > static_cast<std::uint32_t>(NgramFallback::nothing) || h.quantized > 32) {
+      h.fallback > static_cast<std::uint32_t>(NgramFallback::nothing) || h.quantized > 32 ||
+      h.method > static_cast<std::uint32_t>(NgramMethod::stupid_backoff) || h.impossible < -1 ||
+      h.impossible >= h.vocab) {
     wrong("its header names sizes out of range");
   }
   for (std::uint32_t n = 0; n < max_order; ++n) {
@@ -83,13 +91,37 @@ Image::Image(Mapping mapping, std::string name) : mapping_(std::move(mapping)), 
     }
     end = std::max(end, section->offset + section->size);
   }
+  std::uint64_t discounts = 0;
+  for (const LevelHeader& level : h.levels) discounts += level.discounts;
+  if (h.part(Part::discounts).size != discounts * sizeof(double))
+    wrong("its header contradicts itself about the discounts");
   if (aligned(end + padding) != bytes_.size()) wrong("its sections end before the file does");
 }
 
 NgramDescription Image::description() const {
   const Header& h = header();
-  return {static_cast<int>(h.order), h.vocab, h.sentence_end, static_cast<NgramFallback>(h.fallback),
-          std::string(text(h.part(Part::method)))};
+  NgramDescription out{.order = static_cast<int>(h.order),
+                       .vocab = h.vocab,
+                       .sentence_end = h.sentence_end,
+                       .fallback = static_cast<NgramFallback>(h.fallback),
+                       .method = std::string(text(h.part(Part::method)))};
+  if (h.estimated != 0) {
+    out.options = {.order = out.order,
+                   .method = static_cast<NgramMethod>(h.method),
+                   .k = h.add,
+                   .katz_cutoff = h.katz_cutoff,
+                   .backoff = h.backoff,
+                   .impossible = h.impossible,
+                   .sentence_end = out.sentence_end};
+  }
+  std::span<const double> amounts = numbers<double>(h.part(Part::discounts));
+  for (int n = 1; n <= out.order && h.part(Part::discounts).size > 0; ++n) {
+    const LevelHeader& level = h.level(n);
+    const auto own = amounts.first(level.discounts);
+    out.discounts.push_back({{own.begin(), own.end()}, level.discount_fallback != 0});
+    amounts = amounts.subspan(level.discounts);
+  }
+  return out;
 }
 
 void Image::check_sums() const {
@@ -125,6 +157,28 @@ void ImageWriter::describe(const NgramDescription& d, NgramLayout layout) {
   h.fallback = static_cast<std::uint32_t>(d.fallback);
   const std::span<char> method = add<char>(d.method.size(), Part::method);
   std::copy(d.method.begin(), d.method.end(), method.begin());
+  describe_estimate(d);
+}
+
+void ImageWriter::describe_estimate(const NgramDescription& d) {
+  Header& h = header();
+  const NgramOptions options = d.options.value_or(NgramOptions());
+  h.estimated = d.options ? 1 : 0;
+  h.method = static_cast<std::uint32_t>(options.method);
+  h.add = options.k;
+  h.katz_cutoff = options.katz_cutoff;
+  h.backoff = options.backoff;
+  h.impossible = options.impossible;
+  std::vector<double> amounts;
+  for (std::size_t n = 0; n < d.discounts.size(); ++n) {
+    const std::vector<double>& amount = d.discounts[n].amount;
+    LevelHeader& level = h.levels[n];
+    level.discounts = static_cast<std::uint8_t>(amount.size());
+    level.discount_fallback = d.discounts[n].fallback ? 1 : 0;
+    amounts.insert(amounts.end(), amount.begin(), amount.end());
+  }
+  const std::span<double> to = add<double>(amounts.size(), Part::discounts);
+  std::copy(amounts.begin(), amounts.end(), to.begin());
 }
 
 std::uint64_t ImageWriter::reserve(std::uint64_t size) {

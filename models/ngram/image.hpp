@@ -10,6 +10,7 @@
 
 #include "models/ngram/mapping.hpp"
 #include "models/ngram/sink.hpp"
+#include "models/ngram/state.hpp"
 #include "models/ngram/storage.hpp"
 
 namespace gradus::models::ngram {
@@ -18,14 +19,13 @@ namespace gradus::models::ngram {
 /// sections of numbers, each at a multiple of 64 bytes. Little-endian.
 
 inline constexpr std::string_view image_magic = "GRADNGR\n";
-inline constexpr std::uint32_t image_version = 1;
-inline constexpr int max_order = 20;
+inline constexpr std::uint32_t image_version = 2;
 inline constexpr std::int32_t max_vocab = (1 << 25) - 3;
 /// In place of an n-gram's index, where there is none.
 inline constexpr std::uint32_t none = 0xFFFFFFFF;
 
 /// What a section holds: of the whole model...
-enum class Part { method, vocabulary, unigram_order, root_masses, count };
+enum class Part { method, vocabulary, unigram_order, root_masses, discounts, count };
 /// ... or of the n-grams of one order. The layouts say what is in which.
 enum class LevelPart {
   entries,
@@ -48,7 +48,9 @@ struct Section {
 struct LevelHeader {
   std::uint64_t count;
   std::uint8_t log_prob_bits, backoff_bits;
-  std::array<std::uint8_t, 6> unused;
+  std::uint8_t discounts;          // numbers of Part::discounts, which has those of one order after the other
+  std::uint8_t discount_fallback;  // whether those are the fixed ones
+  std::array<std::uint8_t, 4> unused;
 };
 
 struct Header {
@@ -62,6 +64,10 @@ struct Header {
   std::int32_t vocab, sentence_end;
   std::uint32_t fallback;
   std::uint32_t quantized;  // bits of a probability; 0: exact
+  // The options that the model was estimated with; `estimated` is 0 where they are not known.
+  std::uint32_t estimated, method;
+  std::int32_t katz_cutoff, impossible;
+  double add, backoff;
   std::array<LevelHeader, max_order> levels;
   std::array<Section, static_cast<std::size_t>(Part::count)> parts;
   std::array<std::array<Section, static_cast<std::size_t>(LevelPart::count)>, max_order> level_parts;
@@ -138,6 +144,7 @@ class ImageWriter {
   Mapping finish();
 
  private:
+  void describe_estimate(const NgramDescription& description);
   std::uint64_t reserve(std::uint64_t size);
   void resize(Section& last);
 

@@ -6,10 +6,11 @@
 #include <variant>
 
 #include "models/ngram/compact_layout.hpp"
+#include "models/ngram/estimate.hpp"
 #include "models/ngram/fast_layout.hpp"
 #include "models/ngram/image.hpp"
 #include "models/ngram/query.hpp"
-#include "models/ngram/small_estimate.hpp"
+#include "models/ngram/token_source.hpp"
 #include "models/ngram/verify.hpp"
 #include "models/ngram/visit.hpp"
 #include "models/ngram/writer.hpp"
@@ -18,8 +19,6 @@ namespace gradus::models {
 
 using namespace ngram;
 
-static_assert(NgramModel::max_order == ngram::max_order);
-
 struct NgramModel::Core {
   using View = std::variant<FastView, CompactView>;
 
@@ -27,7 +26,7 @@ struct NgramModel::Core {
     if (image.header().layout == static_cast<std::uint32_t>(NgramLayout::fast)) return FastView(image);
     return CompactView(image);
   }
-  explicit Core(Image from) : image(std::move(from)), view(view_of(image)) {
+  explicit Core(Image from) : image(std::move(from)), description(image.description()), view(view_of(image)) {
     const Header& h = image.header();
     rules.fallback = static_cast<NgramFallback>(h.fallback);
     rules.sentence_end = h.sentence_end;
@@ -42,27 +41,20 @@ struct NgramModel::Core {
   }
 
   Image image;
+  NgramDescription description;
   View view;
   Rules rules;
 };
 
-NgramModel::NgramModel(Image image) : core_(std::make_shared<const Core>(std::move(image))) {
-  const NgramDescription d = core_->image.description();
-  options_.order = d.order;
-  options_.sentence_end = d.sentence_end;
-  options_.method = d.fallback == NgramFallback::shorter   ? NgramMethod::kneser_ney
-                    : d.fallback == NgramFallback::uniform ? NgramMethod::add_k
-                                                           : NgramMethod::maximum_likelihood;
-}
+NgramModel::NgramModel(Image image) : core_(std::make_shared<const Core>(std::move(image))) {}
 
 NgramModel::NgramModel(std::span<const std::int32_t> tokens, std::int32_t vocab,
                        const NgramOptions& options) {
-  SmallEstimate estimate(tokens, vocab, options);
+  IdSource source(tokens, vocab, options.sentence_end);
   NgramWriter writer;
-  estimate.write_to(writer);
+  // All in memory, however much that is.
+  estimate(source, options, {.memory = std::int64_t{1} << 40}, writer);
   *this = writer.model();
-  options_ = options;
-  discounts_ = std::move(estimate.discounts());
 }
 
 NgramModel::NgramModel(std::vector<std::vector<Entry>> orders, std::int32_t vocab,
@@ -126,8 +118,8 @@ std::int32_t NgramModel::vocab_size() const {
   return core_->image.header().vocab;
 }
 
-NgramDescription NgramModel::description() const {
-  return core_->image.description();
+const NgramDescription& NgramModel::description() const {
+  return core_->description;
 }
 
 NgramLayout NgramModel::layout() const {
@@ -235,7 +227,7 @@ void NgramModel::visit_entries(int order,
 void NgramModel::write_to(NgramSink& sink) const {
   sink.describe(description());
   const std::vector<std::int64_t> sizes = counts();
-  for (int order = 1; order <= options_.order; ++order) {
+  for (int order = 1; order <= description().order; ++order) {
     sink.begin_order(order, sizes[static_cast<std::size_t>(order - 1)]);
     visit_entries(order, [&](std::span<const std::int32_t> ngram, double log_prob, double backoff) {
       sink.add(ngram, static_cast<float>(log_prob), static_cast<float>(backoff));

@@ -1,14 +1,15 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "models/language_model.hpp"
+#include "models/ngram/options.hpp"
 #include "models/ngram/sink.hpp"
 #include "models/ngram/state.hpp"
 #include "models/ngram/storage.hpp"
@@ -17,26 +18,6 @@
 #include "text/vocabulary.hpp"
 
 namespace gradus::models {
-
-enum class NgramMethod {
-  maximum_likelihood,  // c(h w) / c(h); 0 for what was not seen after a seen context
-  add_k,               // (c(h w) + k) / (c(h) + k V), over the longest context (Chen and Goodman 1998, eq. 5)
-  kneser_ney,          // interpolated modified Kneser-Ney (Chen and Goodman 1998, section 3)
-};
-
-struct NgramOptions {
-  int order = 3;
-  NgramMethod method = NgramMethod::kneser_ney;
-  double k = 1;  // add_k only
-  /// The token that ends a sentence: after it the context begins anew. -1: the text is one sentence.
-  std::int32_t sentence_end = -1;
-};
-
-/// The discounts of one order: what is taken from counts of 1, 2, and 3 or more.
-struct Discounts {
-  std::array<double, 3> amount{};
-  bool fallback = false;  // the counts of counts gave none: 0.5, 1 and 1.5
-};
 
 /// How the bytes of a file come to be read.
 enum class NgramAccess {
@@ -56,11 +37,12 @@ class Image;
 /// its likeliest tokens and draws from it can be read.
 class NgramModel {
  public:
-  static constexpr int max_order = 20;
+  static constexpr int max_order = ngram::max_order;
   using State = NgramState;
 
-  /// Estimates a model in memory. Throws ArgumentError for an order below 1 or above max_order, a negative k,
-  /// an id out of range or no tokens at all.
+  /// Estimates a model of tokens in memory, as ngram::estimate does, which is there for larger texts. Throws
+  /// ArgumentError for options out of range, such as an order below 1 or above max_order, for an id out of
+  /// range, no tokens at all, or an unknown word in a text whose vocabulary is closed.
   NgramModel(std::span<const std::int32_t> tokens, std::int32_t vocab, const NgramOptions& options);
 
   /// One n-gram of a model given by its numbers: natural logarithms.
@@ -84,14 +66,16 @@ class NgramModel {
   Vocabulary vocabulary() const;
 
   std::int32_t vocab_size() const;
-  NgramDescription description() const;
+  /// What is true of the whole model, and how it was estimated; kept in its file as well.
+  const NgramDescription& description() const;
   NgramLayout layout() const;
   std::uint64_t bytes() const;
   /// The number of n-grams of each order, the begin symbol's unigram included.
   std::vector<std::int64_t> counts() const;
-  const NgramOptions& options() const { return options_; }
-  /// Kneser-Ney's discounts of each order, of a model that was estimated here.
-  std::span<const Discounts> discounts() const { return discounts_; }
+  /// The options that the model was estimated with; nothing where they are not known.
+  const std::optional<NgramOptions>& options() const { return description().options; }
+  /// The discounts of each order; none where they are not known or the method has none.
+  std::span<const Discounts> discounts() const { return description().discounts; }
 
   /// At the beginning of a sentence.
   State start() const;
@@ -134,8 +118,6 @@ class NgramModel {
   std::uint32_t checked(std::int32_t token) const;
 
   std::shared_ptr<const Core> core_;
-  NgramOptions options_;
-  std::vector<Discounts> discounts_;
 };
 
 }  // namespace gradus::models

@@ -5,13 +5,14 @@
 #include <utility>
 
 #include "models/ngram/record_sort.hpp"
+#include "models/ngram/state.hpp"
 #include "tensor/error.hpp"
 
 namespace gradus::models::ngram {
 
 namespace {
 
-constexpr std::size_t longest = 20;
+constexpr auto longest = static_cast<std::size_t>(max_order);
 
 /// Two numbers in the last word of a record.
 std::uint64_t two_floats(float first, float second) {
@@ -66,10 +67,11 @@ void Passes::flush(std::vector<Worker>& workers) {
   }
 }
 
-std::vector<RecordStore> Passes::make_stores(int first_order, int last_order,
-                                             const Partition& partition) const {
+std::vector<RecordStore> Passes::make_stores(int first_order, int last_order, const Partition& partition,
+                                             std::size_t values) const {
   std::vector<RecordStore> stores;
-  for (int n = first_order; n <= last_order; ++n) stores.emplace_back(pool_, width(n), partition.ranges());
+  for (int n = first_order; n <= last_order; ++n)
+    stores.emplace_back(pool_, layout_.words(n) + values, partition.ranges());
   return stores;
 }
 
@@ -132,7 +134,7 @@ void Passes::spread(NgramCounter& counter) {
 
 /// Goes through counts of the highest order in suffix order and counts the lower orders: an n-gram's own
 /// count is the sum of those that end with it, its adjusted count the number of different words before it
-/// (Chen and Goodman 1998, eq. 24; Heafield et al. 2013, 3.2).
+/// (Chen and Goodman 1998, section 2.7; Heafield et al. 2013, section 3.2).
 class Passes::Adjuster {
  public:
   Adjuster(Passes& passes, Worker& worker, std::vector<CountsOfCounts>& counts)
@@ -256,11 +258,17 @@ void Passes::smooth_unigrams(const std::vector<CountsOfCounts>& found) {
     unigram_weights_[w] = order_ > 1 && unigram_counts_[w] > 0 ? smoothing_[0].weight_unseen() : 1;
 }
 
+std::vector<Discounts> Passes::discounts() const {
+  std::vector<Discounts> out;
+  for (const Smoothing& smoothing : smoothing_) out.push_back(smoothing.discounts());
+  return out;
+}
+
 /// p(w | h) = (c(h w) - D) / c(h) + weight(h) p(w | h'): the first part and the weight need all words after
 /// h.
 void Passes::normalise() {
   if (order_ == 1) return;
-  by_suffix_ = make_stores(2, order_, *by_end_);
+  by_suffix_ = make_stores(2, order_, *by_end_, suffix_values());
   weights_ = make_stores(2, order_ - 1, *by_end_);
   std::vector<Worker> workers = make_workers(&by_suffix_);
   std::vector<std::vector<RecordWriter>> weight_writers(workers.size());
@@ -308,10 +316,8 @@ void Passes::normalise_range(Worker& worker, RecordWriter* weights, int order, s
       suffix[0] = ids[static_cast<std::size_t>(order - 1)];
       std::uint64_t* const to = writer.add(by_end_->range(suffix[0], suffix[1]));
       layout_.pack(suffix.data(), order, to);
-      const double own = smoothing.own_part(context, count >> 1);
-      to[words] = traits_.interpolated
-                      ? two_floats(static_cast<float>(own), static_cast<float>(context.weight))
-                      : one_double(own);
+      to[words] = one_double(smoothing.own_part(context, count >> 1));
+      if (traits_.interpolated) to[words + 1] = one_double(context.weight);
     }
   }
 }
@@ -428,7 +434,9 @@ void Passes::interpolate() {
       if (n < order_) weights = weights_[at(n)].take(range, weight_buffer);
       const double unseen =
           n < order_ ? std::log(smoothing_[static_cast<std::size_t>(n - 1)].weight_unseen()) : 0;
-      const std::size_t step = width(n), words = step - 1, lower_step = n > 2 ? width(n - 1) : 0;
+      const std::size_t words = layout_.words(n), step = words + suffix_values();
+      const std::size_t lower_words = n > 2 ? layout_.words(n - 1) : 0;
+      const std::size_t lower_step = lower_words + suffix_values();
       here.count = records.size() / step;
       here.probs.resize(here.count);
       RecordWriter& writer = worker.writers[at(n)];
@@ -440,13 +448,11 @@ void Passes::interpolate() {
         if (traits_.interpolated) {
           double lower = unigram_probs_[ids[0]];
           if (n > 2) {
-            while (layout_.common(key, shorter.records.data() + j * lower_step, lower_step - 1, n - 1) <
-                   n - 1)
+            while (layout_.common(key, shorter.records.data() + j * lower_step, lower_words, n - 1) < n - 1)
               ++j;
             lower = shorter.probs[j];
           }
-          p = static_cast<double>(first_float(key[words])) +
-              static_cast<double>(second_float(key[words])) * lower;
+          p = as_double(key[words]) + as_double(key[words + 1]) * lower;
         } else {
           p = as_double(key[words]);
         }
@@ -455,10 +461,10 @@ void Passes::interpolate() {
         // In the same order; but some n-grams have nothing after them, and some contexts are pruned.
         while (w < weights.size() &&
                std::lexicographical_compare(&weights[w], &weights[w] + words, key, key + words))
-          w += step;
+          w += words + 1;
         if (w < weights.size() && std::equal(key, key + words, &weights[w])) {
           backoff = std::log(as_double(weights[w + words]));
-          w += step;
+          w += words + 1;
         }
         std::reverse(ids.begin(), ids.begin() + n);
         std::uint64_t* const to = writer.add(by_start_->range(ids[0], ids[1]));
@@ -522,7 +528,6 @@ void Passes::emit(NgramSink& sink, NgramSummary& summary) {
   }
   by_prefix_.clear();
   summary.distinct = distinct_;
-  for (const Smoothing& smoothing : smoothing_) summary.discounts.push_back(smoothing.discounts());
   summary.vocab = ids_.vocab;
 }
 

@@ -35,6 +35,8 @@ class Passes {
 
   void spread(NgramCounter& counter);
   void adjust();
+  /// After adjust: those of each order.
+  std::vector<Discounts> discounts() const;
   void normalise();
   void interpolate();
   void emit(NgramSink& sink, NgramSummary& summary);
@@ -63,11 +65,15 @@ class Passes {
   }
   std::vector<Worker> make_workers(std::vector<RecordStore>* outputs = nullptr) const;
   static void flush(std::vector<Worker>& workers);
-  std::vector<RecordStore> make_stores(int first_order, int last_order, const Partition& partition) const;
+  std::vector<RecordStore> make_stores(int first_order, int last_order, const Partition& partition,
+                                       std::size_t values = 1) const;
   std::span<std::uint64_t> take_sorted(RecordStore& store, std::size_t range, Worker& worker,
                                        bool keep = false) const;
 
+  /// Words of a record: the key and one value.
   std::size_t width(int order) const { return layout_.words(order) + 1; }
+  /// Of a record of by_suffix_: interpolation needs the own part and the context's weight.
+  std::size_t suffix_values() const { return traits_.interpolated ? 2 : 1; }
   std::size_t at(int order) const { return static_cast<std::size_t>(order - 2); }
 
   class Adjuster;

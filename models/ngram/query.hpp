@@ -38,7 +38,7 @@ class Query {
 
   /// log p of the token after the state, which becomes the state after both: the probability of the longest
   /// n-gram that is there, times the backoff weights of the longer contexts (Katz 1987; Chen and Goodman
-  /// 1998, eq. 3).
+  /// 1998, section 2.8).
   ///
   /// The nodes of all contexts are at hand, so no search waits for what another reads.
   NgramScore advance(NgramState& state, std::uint32_t token) const {

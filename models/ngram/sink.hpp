@@ -1,9 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "models/ngram/options.hpp"
 
 namespace gradus::models {
 
@@ -21,6 +24,10 @@ struct NgramDescription {
   std::int32_t sentence_end = -1;  // after it the context begins anew; -1: the text is one sentence
   NgramFallback fallback = NgramFallback::shorter;
   std::string method;  // in the literature's terms, for people
+  /// What the model was estimated by; nothing where that is not known, as of most ARPA files.
+  std::optional<NgramOptions> options{};
+  /// Of each order, where it was estimated by a method that has discounts.
+  std::vector<Discounts> discounts{};
 };
 
 /// Receives an n-gram model order by order, ascending from 1; the n-grams of an order come in the

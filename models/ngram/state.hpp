@@ -8,6 +8,11 @@
 
 namespace gradus::models {
 
+namespace ngram {
+/// The longest n-grams that models hold.
+inline constexpr int max_order = 20;
+}  // namespace ngram
+
 /// What an n-gram model remembers of the text so far: the shortest context that everything it says hereafter
 /// depends on. A value, cheap to copy, of one model; two texts that the model cannot tell apart from here on
 /// mostly have equal states (contexts that nothing is known to follow and that carry no weight are dropped).
@@ -18,7 +23,7 @@ struct NgramState {
   std::uint16_t reach = 0;
   /// node[j - 1]: the place of the last j tokens among the model's j-grams. Those beyond `length` are
   /// nothing.
-  std::array<std::uint32_t, 19> node;
+  std::array<std::uint32_t, ngram::max_order - 1> node;
 
   NgramState() : node{} {}
   NgramState(const NgramState& other) { *this = other; }

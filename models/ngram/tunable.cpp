@@ -39,6 +39,8 @@ Tensor raw_of(const TunableKneserNey::Amounts& start) {
 TunableKneserNey::TunableKneserNey(std::span<const std::int32_t> tokens, std::int32_t vocab,
                                    const NgramOptions& options, std::span<const Amounts> start)
     : vocab_(vocab), options_(options) {
+  if (options.method != NgramMethod::kneser_ney)
+    fail<ArgumentError>("the discounts of {} cannot be tuned, only Kneser-Ney's", name_of(options.method));
   if (options.order < 1 || std::ssize(start) != options.order) {
     fail<ArgumentError>("Kneser-Ney of order {} with the discounts of {} orders to begin from", options.order,
                         start.size());
@@ -149,6 +151,8 @@ std::vector<TunableKneserNey::Amounts> TunableKneserNey::discounts() const {
 
 void TunableKneserNey::write_to(NgramSink& sink) const {
   const std::vector<Amounts> amount = discounts();
+  std::vector<Discounts> tuned;
+  for (const Amounts& d : amount) tuned.push_back({{d.begin(), d.end()}, false});
   const auto gamma = [&](std::size_t n, const Context& context) {  // of order n
     double freed = 0;
     for (std::size_t k = 0; k < 3; ++k) freed += amount[n - 1][k] * static_cast<double>(context.with[k]);
@@ -165,7 +169,9 @@ void TunableKneserNey::write_to(NgramSink& sink) const {
                  .vocab = vocab_,
                  .sentence_end = options_.sentence_end,
                  .fallback = NgramFallback::shorter,
-                 .method = "interpolated modified Kneser-Ney, discounts tuned"});
+                 .method = "interpolated modified Kneser-Ney, discounts tuned",
+                 .options = options_,
+                 .discounts = std::move(tuned)});
   std::unordered_map<std::u32string, double> shorter, probs;  // of the order below, and of this one
   shorter.emplace(std::u32string(), 1.0 / vocab_);
   for (std::size_t n = 1; n <= orders_.size(); ++n) {

@@ -29,7 +29,7 @@ class TunableKneserNey {
   std::vector<Parameter> raw;  // raw[n - 1]: the x_k of order n, (3)
 
   /// `start`: the discounts of each order to begin from, such as NgramModel's. Throws ArgumentError for
-  /// another number of them, an order below 1, no tokens, or an id out of range.
+  /// another number of them or another method, an order below 1, no tokens, or an id out of range.
   TunableKneserNey(std::span<const std::int32_t> tokens, std::int32_t vocab, const NgramOptions& options,
                    std::span<const Amounts> start);
 

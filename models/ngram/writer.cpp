@@ -1,5 +1,6 @@
 #include "models/ngram/writer.hpp"
 
+#include <algorithm>
 #include <optional>
 
 #include "models/ngram/compact_layout.hpp"
@@ -66,6 +67,14 @@ void NgramWriter::describe(const NgramDescription& d) {
         "{}",
         d.order, d.vocab, d.sentence_end, max_order, max_vocab);
   }
+  const auto too_many = [](const Discounts& of_order) { return of_order.amount.size() > 255; };
+  if (d.discounts.size() > static_cast<std::size_t>(d.order) ||
+      std::any_of(d.discounts.begin(), d.discounts.end(), too_many)) {
+    fail<ArgumentError>("an n-gram model of order {} with the discounts of {} orders, each of at most 255",
+                        d.order, d.discounts.size());
+  }
+  if (d.options && (d.options->impossible < -1 || d.options->impossible >= d.vocab))
+    fail<ArgumentError>("the unknown word {} is not in 0..{}", d.options->impossible, d.vocab - 1);
   if (!parts_->file.empty() && parts_->vocabulary_size != d.vocab) {
     fail<ArgumentError>("an n-gram model over {} words to be written with a vocabulary of {}", d.vocab,
                         parts_->vocabulary_size);

@@ -12,15 +12,38 @@ namespace gradus::models::ngram {
 
 namespace {
 
-/// Runs body(begin, end) over 0..count in parts whose packed numbers share no word.
-template <class Body>
-void for_parts(std::uint64_t count, Body&& body) {
-  constexpr std::uint64_t part = std::uint64_t{1} << 16;
-  parallel::for_chunks(static_cast<std::int64_t>((count + part - 1) / part), [&](std::int64_t i) {
-    const std::uint64_t begin = static_cast<std::uint64_t>(i) * part;
-    body(static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(std::min(count, begin + part)));
-  });
+/// Runs body(begin, end) over 0..count in parts whose packed numbers share no word. After every so many of
+/// them, pause() is called, alone.
+template <class Body, class Pause>
+void for_parts(std::uint64_t count, Body&& body, Pause&& pause) {
+  constexpr std::uint64_t part = std::uint64_t{1} << 16, wave = 16 * part;
+  for (std::uint64_t from = 0; from < count; from += wave) {
+    const std::uint64_t here = std::min(wave, count - from);
+    parallel::for_chunks(static_cast<std::int64_t>((here + part - 1) / part), [&](std::int64_t i) {
+      const std::uint64_t begin = from + static_cast<std::uint64_t>(i) * part;
+      body(static_cast<std::uint32_t>(begin),
+           static_cast<std::uint32_t>(std::min(from + here, begin + part)));
+    });
+    pause();
+  }
 }
+
+/// The fast image that is read from, which gives its memory back every so often.
+struct Source {
+  explicit Source(const Image& from) : image(from), view(from) {}
+  void passed(std::uint64_t places) {
+    constexpr std::uint64_t most = std::uint64_t{1} << 19;
+    if ((passed_ += places) < most) return;
+    passed_ = 0;
+    image.release();
+  }
+
+  const Image& image;
+  FastView view;
+
+ private:
+  std::uint64_t passed_ = 0;
+};
 
 /// The continuations of an order's n-grams, in the order of the compact layout.
 struct Continuations {
@@ -28,7 +51,8 @@ struct Continuations {
   std::vector<std::uint32_t> counts;  // of each n-gram continued
 };
 
-Continuations continuations(const FastView& from, int length, const std::vector<std::uint32_t>& contexts) {
+Continuations continuations(Source& source, int length, const std::vector<std::uint32_t>& contexts) {
+  const FastView& from = source.view;
   const TokenKeys keys(key_bits(from.vocab()));
   Continuations out;
   out.places.reserve(from.count(length + 1));
@@ -42,6 +66,7 @@ Continuations continuations(const FastView& from, int length, const std::vector<
       if (token != FastEntry::empty) block.emplace_back(keys.key(token), i);
     }
     std::sort(block.begin(), block.end());
+    source.passed(1 + children.size);
     for (const auto& entry : block) out.places.push_back(entry.second);
     out.counts.push_back(static_cast<std::uint32_t>(block.size()));
   }
@@ -53,13 +78,14 @@ class LevelWriter {
  public:
   /// `places`: of its n-grams in the fast layout; `children`: how many continuations each has, none for the
   /// highest order.
-  LevelWriter(const FastView& from, ImageWriter& to, int order, std::vector<std::uint32_t> places,
+  LevelWriter(Source& source, ImageWriter& to, int order, std::vector<std::uint32_t> places,
               const std::vector<std::uint32_t>& children, int quantize)
-      : from_(from),
+      : source_(source),
+        from_(source.view),
         to_(to),
         order_(order),
         count_(places.size()),
-        inner_(order < from.order()),
+        inner_(order < source.view.order()),
         places_(std::move(places)) {
     to.header().level(order).count = count_;
     choose_codes(quantize);
@@ -72,12 +98,17 @@ class LevelWriter {
   /// Once the continuations' codes are chosen.
   void write_masses(const LevelWriter& next) {
     const auto masses = to_.numbers<double>(to_.header().part(order_, LevelPart::masses));
-    parallel::for_chunks(static_cast<std::int64_t>(wide_.size()), [&](std::int64_t i) {
-      const WideNode& wide = wide_[static_cast<std::size_t>(i)];
-      const Block& block = blocks_[static_cast<std::size_t>(i)];
-      sum_masses(block.size, masses.subspan(wide.masses, mass_count(block.size)),
-                 [&](std::uint32_t child) { return next.stored_log_prob(block.first + child); });
-    });
+    constexpr std::size_t at_once = 1 << 10;
+    for (std::size_t from = 0; from < wide_.size(); from += at_once) {
+      const std::size_t here = std::min(at_once, wide_.size() - from);
+      parallel::for_chunks(static_cast<std::int64_t>(here), [&](std::int64_t i) {
+        const WideNode& wide = wide_[from + static_cast<std::size_t>(i)];
+        const Block& block = blocks_[from + static_cast<std::size_t>(i)];
+        sum_masses(block.size, masses.subspan(wide.masses, mass_count(block.size)),
+                   [&](std::uint32_t child) { return next.stored_log_prob(block.first + child); });
+      });
+      release();
+    }
   }
 
  private:
@@ -87,12 +118,22 @@ class LevelWriter {
     const float p = log_prob(i);
     return log_probs_.floats.empty() ? p : log_probs_.floats[log_probs_.code(p)];
   }
+  void release() {
+    source_.image.release();
+    to_.release();
+  }
   LevelHeader& head() { return to_.header().level(order_); }
 
   /// Unigrams are few, and kept exactly.
   void choose_codes(int quantize) {
-    const auto log_prob_of = [&](std::uint64_t i) { return log_prob(i); };
-    const auto backoff_of = [&](std::uint64_t i) { return backoff(i); };
+    const auto log_prob_of = [&](std::uint64_t i) {
+      source_.passed(1);
+      return log_prob(i);
+    };
+    const auto backoff_of = [&](std::uint64_t i) {
+      source_.passed(1);
+      return backoff(i);
+    };
     const bool exact = quantize == 0 || order_ == 1;
     log_probs_ =
         exact ? exact_codebook(count_, log_prob_of, 31) : quantized_codebook(count_, log_prob_of, quantize);
@@ -115,22 +156,26 @@ class LevelWriter {
     const int log_prob_bits = head().log_prob_bits, backoff_bits = head().backoff_bits;
     const auto width = static_cast<std::uint64_t>(own_key_bits + log_prob_bits + backoff_bits);
     const auto words = to_.add<std::uint64_t>(words_for(count_ * width), order_, LevelPart::entries);
-    for_parts(count_, [&](std::uint32_t begin, std::uint32_t end) {
-      for (std::uint32_t i = begin; i < end; ++i) {
-        std::uint64_t bit = i * width;
-        const auto write = [&](int bits, std::uint32_t value) {
-          write_bits(words.data(), bit, bits, value);
-          bit += static_cast<std::uint64_t>(bits);
-        };
-        if (order_ > 1) write(own_key_bits, keys.key(from_.token(order_, places_[i])));
-        const float p = log_prob(i);
-        write(log_prob_bits,
-              log_probs_.floats.empty() ? std::bit_cast<std::uint32_t>(p) & 0x7FFFFFFFu : log_probs_.code(p));
-        if (!inner_) continue;
-        const float b = backoff(i);
-        write(backoff_bits, backoffs_.floats.empty() ? std::bit_cast<std::uint32_t>(b) : backoffs_.code(b));
-      }
-    });
+    for_parts(
+        count_,
+        [&](std::uint32_t begin, std::uint32_t end) {
+          for (std::uint32_t i = begin; i < end; ++i) {
+            std::uint64_t bit = i * width;
+            const auto write = [&](int bits, std::uint32_t value) {
+              write_bits(words.data(), bit, bits, value);
+              bit += static_cast<std::uint64_t>(bits);
+            };
+            if (order_ > 1) write(own_key_bits, keys.key(from_.token(order_, places_[i])));
+            const float p = log_prob(i);
+            write(log_prob_bits, log_probs_.floats.empty() ? std::bit_cast<std::uint32_t>(p) & 0x7FFFFFFFu
+                                                           : log_probs_.code(p));
+            if (!inner_) continue;
+            const float b = backoff(i);
+            write(backoff_bits,
+                  backoffs_.floats.empty() ? std::bit_cast<std::uint32_t>(b) : backoffs_.code(b));
+          }
+        },
+        [&] { release(); });
   }
 
   void write_children(const std::vector<std::uint32_t>& children) {
@@ -163,6 +208,7 @@ class LevelWriter {
     write_bits(bits.data(), bit, 1, 1);  // ends the last one's
   }
 
+  Source& source_;
   const FastView& from_;
   ImageWriter& to_;
   int order_;
@@ -183,16 +229,16 @@ void copy(const Image& from, ImageWriter& to, Part part) {
 }  // namespace
 
 void write_compact(const Image& fast, ImageWriter& to, int quantize) {
-  const FastView from(fast);
+  Source from(fast);
   to.header().quantized = static_cast<std::uint32_t>(quantize);
   copy<std::uint32_t>(fast, to, Part::unigram_order);
   copy<double>(fast, to, Part::root_masses);
-  std::vector<std::uint32_t> places(from.count(1));
+  std::vector<std::uint32_t> places(from.view.count(1));
   std::iota(places.begin(), places.end(), 0u);
   std::optional<LevelWriter> below;
-  for (int order = 1; order <= from.order(); ++order) {
+  for (int order = 1; order <= from.view.order(); ++order) {
     Continuations next;
-    if (order < from.order()) next = continuations(from, order, places);
+    if (order < from.view.order()) next = continuations(from, order, places);
     LevelWriter level(from, to, order, std::move(places), next.counts, quantize);
     if (below) below->write_masses(level);
     below.emplace(std::move(level));

@@ -145,6 +145,8 @@ void FastBuilder::place_block(Entry (*make)(const FastEntry&)) {
     if (size >= least_for_masses) wide_.push_back({path_.back(), 0});
   }
   places_ += size;
+  // The blocks stand in the order in which they come, and their contexts as well.
+  image_.passed(size * sizeof(Entry));
   if (places_ >= none)
     fail<ArgumentError>("an n-gram model with too many {}-grams for the fast layout", order_);
 }
@@ -177,18 +179,25 @@ void FastBuilder::build_masses(int length) {
   const auto placed = image_.add<WideNode>(wide_.size(), length, LevelPart::wide);
   std::copy(wide_.begin(), wide_.end(), placed.begin());
   const auto sums = image_.add<double>(masses, length, LevelPart::masses);
-  parallel::for_chunks(static_cast<std::int64_t>(wide_.size()), [&](std::int64_t i) {
-    const WideNode& wide = wide_[static_cast<std::size_t>(i)];
-    const Block block = block_of(wide);
-    const auto out = sums.subspan(wide.masses, mass_count(block.size));
-    if (length + 1 < highest_) {
-      const auto entries = section<FastEntry>(length + 1, LevelPart::entries).subspan(block.first);
-      sum_masses(block.size, out, [&](std::uint32_t place) { return entries[place].log_prob; });
-    } else {
-      const auto leaves = section<FastLeaf>(length + 1, LevelPart::entries).subspan(block.first);
-      sum_masses(block.size, out, [&](std::uint32_t place) { return leaves[place].log_prob; });
-    }
-  });
+  // In parts, after which memory is given back.
+  constexpr std::size_t at_once = 1 << 10;
+  for (std::size_t from = 0; from < wide_.size(); from += at_once) {
+    const std::span<const WideNode> part =
+        std::span(wide_).subspan(from, std::min(at_once, wide_.size() - from));
+    parallel::for_chunks(static_cast<std::int64_t>(part.size()), [&](std::int64_t i) {
+      const WideNode& wide = part[static_cast<std::size_t>(i)];
+      const Block block = block_of(wide);
+      const auto out = sums.subspan(wide.masses, mass_count(block.size));
+      if (length + 1 < highest_) {
+        const auto entries = section<FastEntry>(length + 1, LevelPart::entries).subspan(block.first);
+        sum_masses(block.size, out, [&](std::uint32_t place) { return entries[place].log_prob; });
+      } else {
+        const auto leaves = section<FastLeaf>(length + 1, LevelPart::entries).subspan(block.first);
+        sum_masses(block.size, out, [&](std::uint32_t place) { return leaves[place].log_prob; });
+      }
+    });
+    image_.release();
+  }
   wide_.clear();
 }
 

@@ -107,6 +107,8 @@ class Image {
   NgramDescription description() const;
   /// Reads every section and compares the checksums. Throws DataError naming the first that differs.
   void check_sums() const;
+  /// Gives back the memory of a file's bytes, as Mapping does.
+  void release() const { mapping_.release(); }
 
  private:
   Mapping mapping_;
@@ -114,7 +116,8 @@ class Image {
   std::string name_;
 };
 
-/// Writes an image, section by section.
+/// Writes an image, section by section. Of one that goes to a file, a part of some MB takes memory at a time,
+/// if those who write say so by passed().
 class ImageWriter {
  public:
   explicit ImageWriter(Mapping mapping);
@@ -140,6 +143,16 @@ class ImageWriter {
   std::span<T> numbers(const Section& section) {
     return {reinterpret_cast<T*>(mapping_.bytes().data() + section.offset), section.size / sizeof(T)};
   }
+  /// So many bytes more were written or read, and mostly not those that come next. No other thread may be at
+  /// work on the sections.
+  void passed(std::uint64_t bytes) {
+    constexpr std::uint64_t most = std::uint64_t{8} << 20;
+    if ((passed_ += bytes) >= most) release();
+  }
+  void release() {
+    mapping_.release();
+    passed_ = 0;
+  }
   /// Writes the checksums and the sizes; what was written is the image.
   Mapping finish();
 
@@ -149,6 +162,7 @@ class ImageWriter {
   void resize(Section& last);
 
   Mapping mapping_;
+  std::uint64_t passed_ = 0;
 };
 
 }  // namespace gradus::models::ngram

@@ -107,6 +107,11 @@ void Mapping::resize(std::size_t size) {
   size_ = size;
 }
 
+void Mapping::release() const {
+  // Of a shared mapping: pages that were written to stay in the system's cache of the file.
+  if (descriptor_ >= 0 && data_ != nullptr) ::madvise(data_, reserved_, MADV_DONTNEED);
+}
+
 void Mapping::map(std::size_t reserve) {
   void* data = nullptr;
   if (data_ == nullptr) {

@@ -35,6 +35,9 @@ class Mapping {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   /// Grows by zero bytes, or shrinks; addresses change. Throws DataError when the disk or the memory is full.
   void resize(std::size_t size);
+  /// Gives back the memory that a file's bytes take in the process; they stay in the file, and come back
+  /// where they are read or written again. Of memory alone: nothing happens.
+  void release() const;
 
  private:
   void swap(Mapping& other) noexcept;

@@ -1,12 +1,14 @@
-// Builds an n-gram model of a text and throws it away: seconds, memory and counts, to time against other
-// programs. Usage: bench_ngram_build TEXT [ORDER [MEMORY_MB [METHOD [THREADS]]]]
+// Builds an n-gram model of a text and throws it away: seconds, memory and counts, and the seconds and the
+// peak of memory of each phase. Usage: bench_ngram_build TEXT [ORDER [MEMORY_MB [METHOD [THREADS]]]]
 
-#include <sys/resource.h>
-
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <fstream>
+#include <sstream>
+#include <string>
 
 #include "models/ngram/estimate.hpp"
 #include "models/ngram/text_source.hpp"
@@ -21,6 +23,19 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// The process's peak of memory since the last call, in MB; 0 where the system does not say.
+double take_peak() {
+  double kilobytes = 0;
+  std::string name;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    std::istringstream words(line);
+    if (words >> name && name == "VmHWM:") words >> kilobytes;
+  }
+  std::ofstream("/proc/self/clear_refs") << 5;  // starts the peak anew
+  return kilobytes / 1024;
 }
 
 /// Takes a model and adds up its numbers.
@@ -46,21 +61,27 @@ int run(int count, char** words) {
   const Clock::time_point start = Clock::now();
   std::string phase;
   Clock::time_point phase_start = start;
+  double peak = 0;
+  const auto end_phase = [&] {
+    const double here = take_peak();
+    peak = std::max(peak, here);
+    if (!phase.empty())
+      std::fprintf(stderr, "%-28s %.3f s, %.1f MB\n", phase.c_str(), seconds_since(phase_start), here);
+  };
   build.progress = [&](std::string_view name, std::int64_t, std::int64_t) {
     if (name == phase) return;
-    if (!phase.empty()) std::fprintf(stderr, "%-28s %.3f s\n", phase.c_str(), seconds_since(phase_start));
+    end_phase();
     phase = name;
     phase_start = Clock::now();
   };
   ngram::TextSource source(words[1], {.block = std::min(build.memory / 128, std::int64_t{4} << 20)});
   Sum sink;
   const NgramSummary summary = ngram::estimate(source, options, build, sink);
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
+  end_phase();
   std::printf("%.3f s, %.1f MB, %lld tokens, %lld words, temporary %.1f MB, sum %.6f, n-grams",
-              seconds_since(start), static_cast<double>(usage.ru_maxrss) / 1024,
-              static_cast<long long>(summary.tokens), static_cast<long long>(summary.vocab),
-              static_cast<double>(summary.temporary_bytes) / 1e6, sink.sum);
+              seconds_since(start), peak, static_cast<long long>(summary.tokens),
+              static_cast<long long>(summary.vocab), static_cast<double>(summary.temporary_bytes) / 1e6,
+              sink.sum);
   for (const std::int64_t ngrams : summary.counts) std::printf(" %lld", static_cast<long long>(ngrams));
   std::printf("\n");
   return 0;

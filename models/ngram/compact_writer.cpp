@@ -16,7 +16,7 @@ namespace {
 /// them, pause() is called, alone.
 template <class Body, class Pause>
 void for_parts(std::uint64_t count, Body&& body, Pause&& pause) {
-  constexpr std::uint64_t part = std::uint64_t{1} << 16, wave = 16 * part;
+  constexpr std::uint64_t part = std::uint64_t{1} << 14, wave = 16 * part;
   for (std::uint64_t from = 0; from < count; from += wave) {
     const std::uint64_t here = std::min(wave, count - from);
     parallel::for_chunks(static_cast<std::int64_t>((here + part - 1) / part), [&](std::int64_t i) {

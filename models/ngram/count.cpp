@@ -46,7 +46,7 @@ NgramCounter::NgramCounter(int order, std::int64_t sentence_end, std::int64_t me
       counts_(pool, width_, 1),
       tables_(static_cast<std::size_t>(threads())),
       stream_(order_ - 1, begin_symbol) {
-  for (Table& table : tables_) table.slots.resize(first_slots);
+  for (Table& table : tables_) set_slots(table, first_slots);
 }
 
 void NgramCounter::add(std::span<const std::uint32_t> ids) {
@@ -159,9 +159,17 @@ std::uint64_t NgramCounter::add_record(Table& table, const std::uint32_t* ids) c
   return number;
 }
 
-void NgramCounter::grow(Table& table) const {
-  const std::vector<std::uint64_t> old =
-      std::exchange(table.slots, std::vector<std::uint64_t>(2 * table.slots.size()));
+/// Empty ones, on large pages: each n-gram needs another place among them.
+void NgramCounter::set_slots(Table& table, std::size_t count) {
+  table.memory = Mapping::memory();
+  table.memory.resize(count * sizeof(std::uint64_t));
+  table.slots = {reinterpret_cast<std::uint64_t*>(table.memory.bytes().data()), count};
+}
+
+void NgramCounter::grow(Table& table) {
+  const Mapping old_memory = std::move(table.memory);
+  const std::span<const std::uint64_t> old = table.slots;
+  set_slots(table, 2 * old.size());
   const int shift = 32 - std::countr_zero(table.slots.size());
   for (const std::uint64_t slot : old) {
     if (slot == 0) continue;

@@ -37,7 +37,8 @@ class NgramCounter {
  private:
   /// The n-grams whose hash falls to one thread.
   struct Table {
-    std::vector<std::uint64_t> slots;  // hash and record number + 1, or 0
+    Mapping memory;
+    std::span<std::uint64_t> slots;  // hash and record number + 1, or 0
     std::vector<SegmentPool::Segment> segments;
     std::size_t in_last = 0;            // records of the last segment
     std::size_t used = 0;               // slots
@@ -53,7 +54,8 @@ class NgramCounter {
   }
   bool same(const std::uint64_t* record, const std::uint32_t* ids) const;
   std::uint64_t add_record(Table& table, const std::uint32_t* ids) const;
-  void grow(Table& table) const;
+  static void set_slots(Table& table, std::size_t count);
+  static void grow(Table& table);
   std::int64_t memory() const;
   /// Slots hold numbers of 32 bits.
   bool numbers_run_out() const {

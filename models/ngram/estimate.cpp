@@ -57,11 +57,13 @@ NgramSummary estimate(TokenSource& source, const NgramOptions& options, const Bu
   check(options, build);
   // What is filled at the same time is many segments, so they are small; but not so small that packing them
   // would not pay.
-  const auto segment_words = static_cast<std::size_t>(std::clamp(build.memory / 16384, std::int64_t{1} << 10,
-                                                                 std::int64_t{1} << 14)) /
+  const auto segment_words = static_cast<std::size_t>(std::clamp(build.memory / 32768, std::int64_t{1} << 10,
+                                                                 std::int64_t{1} << 13)) /
                              sizeof(std::uint64_t);
-  // The rest is for what the threads work with.
-  SegmentPool pool(build.memory / 8 * 5, segment_words, build.temporary);
+  // The rest is for what the threads work with, of which less grows with the bound.
+  constexpr std::int64_t work = std::int64_t{48} << 20;
+  SegmentPool pool(std::max(build.memory / 16 * 9, build.memory / 4 * 3 - work), segment_words,
+                   build.temporary);
   NgramCounter counter(options.order, source.provisional_end(), build.memory / 2, pool);
   std::vector<std::uint32_t> tokens;
   while (source.read(tokens)) {

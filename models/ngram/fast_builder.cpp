@@ -6,7 +6,6 @@
 #include <numeric>
 
 #include "tensor/error.hpp"
-#include "tensor/parallel.hpp"
 
 namespace gradus::models::ngram {
 
@@ -142,13 +141,23 @@ void FastBuilder::place_block(Entry (*make)(const FastEntry&)) {
     FastEntry& context = section<FastEntry>(order_ - 1, LevelPart::entries)[path_.back()];
     context.first = static_cast<std::uint32_t>(places_);
     context.token_and_size |= code << FastEntry::token_bits;
-    if (size >= least_for_masses) wide_.push_back({path_.back(), 0});
+    if (size >= least_for_masses) add_masses<Entry>(block);
   }
   places_ += size;
   // The blocks stand in the order in which they come, and their contexts as well.
   image_.passed(size * sizeof(Entry));
   if (places_ >= none)
     fail<ArgumentError>("an n-gram model with too many {}-grams for the fast layout", order_);
+}
+
+/// Of a block's probabilities, while it is at hand.
+template <class Entry>
+void FastBuilder::add_masses(std::span<const Entry> block) {
+  const auto count = static_cast<std::uint32_t>(mass_count(block.size()));
+  wide_.push_back({path_.back(), static_cast<std::uint32_t>(masses_.size()), count});
+  masses_.resize(masses_.size() + count);
+  sum_masses(static_cast<std::uint32_t>(block.size()), std::span(masses_).last(count),
+             [&](std::uint32_t place) { return block[place].log_prob; });
 }
 
 void FastBuilder::end_order() {
@@ -161,44 +170,24 @@ void FastBuilder::end_order() {
     image_.resize_last<FastLeaf>(places_, order_, LevelPart::entries);
   }
   if (order_ == 1) return build_root();
-  build_masses(order_ - 1);
+  write_masses(order_ - 1);
 }
 
-/// Of the contexts of this length.
-void FastBuilder::build_masses(int length) {
-  std::sort(wide_.begin(), wide_.end(), [](const WideNode& a, const WideNode& b) { return a.node < b.node; });
-  std::uint64_t masses = 0;
-  const auto block_of = [&](const WideNode& wide) {
-    const FastEntry& entry = section<FastEntry>(length, LevelPart::entries)[wide.node];
-    return Block{entry.first, block_sizes.of_code[entry.size_code()]};
-  };
-  for (WideNode& wide : wide_) {
-    wide.masses = static_cast<std::uint32_t>(masses);
-    masses += mass_count(block_of(wide).size);
-  }
-  const auto placed = image_.add<WideNode>(wide_.size(), length, LevelPart::wide);
-  std::copy(wide_.begin(), wide_.end(), placed.begin());
-  const auto sums = image_.add<double>(masses, length, LevelPart::masses);
-  // In parts, after which memory is given back.
-  constexpr std::size_t at_once = 1 << 10;
-  for (std::size_t from = 0; from < wide_.size(); from += at_once) {
-    const std::span<const WideNode> part =
-        std::span(wide_).subspan(from, std::min(at_once, wide_.size() - from));
-    parallel::for_chunks(static_cast<std::int64_t>(part.size()), [&](std::int64_t i) {
-      const WideNode& wide = part[static_cast<std::size_t>(i)];
-      const Block block = block_of(wide);
-      const auto out = sums.subspan(wide.masses, mass_count(block.size));
-      if (length + 1 < highest_) {
-        const auto entries = section<FastEntry>(length + 1, LevelPart::entries).subspan(block.first);
-        sum_masses(block.size, out, [&](std::uint32_t place) { return entries[place].log_prob; });
-      } else {
-        const auto leaves = section<FastLeaf>(length + 1, LevelPart::entries).subspan(block.first);
-        sum_masses(block.size, out, [&](std::uint32_t place) { return leaves[place].log_prob; });
-      }
-    });
-    image_.release();
+/// Of the contexts of this length, in their order; the blocks came in that of their tokens.
+void FastBuilder::write_masses(int length) {
+  std::sort(wide_.begin(), wide_.end(), [](const Wide& a, const Wide& b) { return a.node < b.node; });
+  image_.add<WideNode>(wide_.size(), length, LevelPart::wide);
+  const auto sums = image_.add<double>(masses_.size(), length, LevelPart::masses);
+  std::uint32_t masses = 0;
+  const auto nodes = section<WideNode>(length, LevelPart::wide);
+  for (std::size_t i = 0; i < wide_.size(); ++i) {
+    const auto& [node, came, count] = wide_[i];
+    nodes[i] = {node, masses};
+    std::copy_n(masses_.begin() + came, count, sums.begin() + masses);
+    masses += count;
   }
   wide_.clear();
+  masses_.clear();
 }
 
 void FastBuilder::build_root() {

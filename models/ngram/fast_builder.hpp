@@ -9,7 +9,7 @@
 namespace gradus::models::ngram {
 
 /// Receives n-grams into an image of the fast layout, which has been described. Beside the image it holds the
-/// continuations of one n-gram, and 8 bytes for each n-gram with very many.
+/// continuations of one n-gram, and some bytes for each n-gram with very many.
 class FastBuilder {
  public:
   explicit FastBuilder(ImageWriter& image);
@@ -29,7 +29,9 @@ class FastBuilder {
   template <class Entry>
   void place_block(Entry (*make)(const FastEntry&));
   void build_root();
-  void build_masses(int order);
+  template <class Entry>
+  void add_masses(std::span<const Entry> block);
+  void write_masses(int length);
   template <class T, class... Which>
   std::span<T> section(Which... which) {
     return image_.numbers<T>(image_.header().part(which...));
@@ -45,7 +47,12 @@ class FastBuilder {
   std::vector<std::int32_t> last_;   // n-gram
   std::vector<std::uint32_t> path_;  // the places of its contexts, of length 1 and up
   std::vector<FastEntry> block_;     // the n-grams that share the longest of them
-  std::vector<WideNode> wide_;       // contexts with very many
+  /// A context with very many, and which of masses_ are its sums.
+  struct Wide {
+    std::uint32_t node, masses, count;
+  };
+  std::vector<Wide> wide_;
+  std::vector<double> masses_;
 };
 
 }  // namespace gradus::models::ngram

@@ -106,7 +106,7 @@ void Passes::spread(NgramCounter& counter) {
         raw.size() * static_cast<std::int64_t>(width(order_)) / (std::int64_t{3} << 13);
     const auto ranges = static_cast<std::size_t>(
         std::clamp(wanted, std::int64_t{1},
-                   std::clamp(build_.memory / (4 * segment * streams), std::int64_t{1}, std::int64_t{2048})));
+                   std::clamp(build_.memory / (8 * segment * streams), std::int64_t{1}, std::int64_t{2048})));
     by_end_.emplace(std::move(ends), begin_ + 1, ranges);
     by_start_.emplace(std::move(starts), begin_ + 1, ranges);
     counts_ = make_stores(order_, order_, *by_end_);
@@ -488,8 +488,8 @@ void Passes::emit(NgramSink& sink, NgramSummary& summary) {
   summary.counts = {std::int64_t{begin_} + 1};
   // One window of ranges goes to the sink while the next one is sorted.
   std::vector<Worker> workers = make_workers();
-  const std::size_t window = 4 * workers.size();
-  std::vector<Worker> coming(window), ready(window);
+  const std::size_t window = 2 * workers.size();
+  std::vector<WordBuffer> coming(window), ready(window);
   std::vector<std::span<const std::uint64_t>> coming_records(window), ready_records(window);
   for (int n = 2; n <= order_; ++n) {
     RecordStore& store = by_prefix_[at(n)];
@@ -500,7 +500,8 @@ void Passes::emit(NgramSink& sink, NgramSummary& summary) {
     std::array<std::int32_t, longest> ngram;
     const std::size_t step = width(n);
     const auto hand_over = [&] {
-      for (std::span<const std::uint64_t>& records : ready_records) {
+      for (std::size_t r = 0; r < window; ++r) {
+        std::span<const std::uint64_t>& records = ready_records[r];
         for (std::size_t i = 0; i < records.size(); i += step) {
           layout_.unpack(&records[i], n, ids.data());
           std::copy_n(ids.begin(), n, ngram.begin());
@@ -508,6 +509,7 @@ void Passes::emit(NgramSink& sink, NgramSummary& summary) {
           sink.add({ngram.data(), static_cast<std::size_t>(n)}, first_float(values), second_float(values));
         }
         records = {};
+        ready[r] = {};  // ranges differ in size, and all of the largest would be too much
       }
     };
     for (std::size_t begin = 0; begin < store.buckets() + window; begin += window) {
@@ -519,14 +521,18 @@ void Passes::emit(NgramSink& sink, NgramSummary& summary) {
       const std::size_t end = std::min(begin + window, store.buckets());
       parallel::for_chunks(static_cast<std::int64_t>(workers.size()), [&](std::int64_t t) {
         if (t == 0) hand_over();
-        for (std::size_t i = next++; i < end; i = next++)
-          coming_records[i - begin] = take_sorted(store, i, coming[i - begin]);
+        Worker& worker = workers[static_cast<std::size_t>(t)];
+        for (std::size_t i = next++; i < end; i = next++) {
+          coming_records[i - begin] = take_sorted(store, i, worker);
+          std::swap(coming[i - begin], worker.records);
+        }
       });
       std::swap(coming, ready);
       std::swap(coming_records, ready_records);
     }
   }
   by_prefix_.clear();
+  pool_.clear();
   summary.distinct = distinct_;
   summary.vocab = ids_.vocab;
 }

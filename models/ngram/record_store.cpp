@@ -1,27 +1,58 @@
 #include "models/ngram/record_store.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
 namespace gradus::models::ngram {
 
+namespace {
+
+constexpr std::size_t large = std::size_t{2} << 20;  // bytes of a page
+
+}  // namespace
+
 SegmentPool::Segment SegmentPool::acquire() {
   used_ += static_cast<std::int64_t>(segment_words_ * sizeof(std::uint64_t));
-  {
-    const std::lock_guard lock(mutex_);
-    if (!free_.empty()) {
-      Segment segment = std::move(free_.back());
-      free_.pop_back();
-      return segment;
-    }
+  const std::lock_guard lock(mutex_);
+  if (!free_.empty()) {
+    Segment segment = std::move(free_.back());
+    free_.pop_back();
+    return segment;
   }
-  return std::make_unique_for_overwrite<std::uint64_t[]>(segment_words_);
+  if (slabs_.empty() || slabs_.back().bytes().size() < (cut_ + segment_words_) * sizeof(std::uint64_t)) {
+    slabs_.push_back(Mapping::memory());
+    slabs_.back().resize(std::max(large, segment_words_ * sizeof(std::uint64_t)));
+    cut_ = 0;
+  }
+  auto* const words = reinterpret_cast<std::uint64_t*>(slabs_.back().bytes().data());
+  return Segment(words + std::exchange(cut_, cut_ + segment_words_));
 }
 
 void SegmentPool::release(Segment segment) {
   used_ -= static_cast<std::int64_t>(segment_words_ * sizeof(std::uint64_t));
   const std::lock_guard lock(mutex_);
   free_.push_back(std::move(segment));
+}
+
+void SegmentPool::clear() {
+  const std::lock_guard lock(mutex_);
+  std::vector<Segment>().swap(free_);
+  slabs_.clear();
+}
+
+std::uint64_t* WordBuffer::reserve(std::size_t words) {
+  if (words <= capacity()) return data();
+  few_.reset();
+  many_ = {};
+  if (words * sizeof(std::uint64_t) < large) {
+    few_ = std::make_unique_for_overwrite<std::uint64_t[]>(words);
+    few_words_ = words;
+  } else {
+    many_ = Mapping::memory();
+    many_.resize(words * sizeof(std::uint64_t));
+  }
+  return data();
 }
 
 RecordStore::RecordStore(SegmentPool& pool, std::size_t width, std::size_t buckets)

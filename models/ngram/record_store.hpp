@@ -6,16 +6,23 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <utility>
 #include <vector>
 
+#include "models/ngram/mapping.hpp"
 #include "models/ngram/temporary_file.hpp"
 
 namespace gradus::models::ngram {
 
-/// Memory for records in segments of one size, which are used again, and its bound.
+/// Memory for records in segments of one size, which are used again, and its bound. They are cut from large
+/// pages: as many segments are written to at the same time as there are ranges to sort into.
 class SegmentPool {
  public:
-  using Segment = std::unique_ptr<std::uint64_t[]>;
+  /// Memory of the pool, which must outlive it.
+  struct Return {
+    void operator()(std::uint64_t*) const {}
+  };
+  using Segment = std::unique_ptr<std::uint64_t[], Return>;
 
   SegmentPool(std::int64_t bytes, std::size_t segment_words, std::filesystem::path temporary)
       : limit_(bytes), segment_words_(segment_words), temporary_(std::move(temporary)) {}
@@ -28,6 +35,8 @@ class SegmentPool {
   std::int64_t used() const { return used_.load(std::memory_order_relaxed); }
   /// Whether a segment that is full should leave memory.
   bool full() const { return used() > limit_; }
+  /// Gives all memory back. No segment may be in use.
+  void clear();
   /// All bytes written to temporary files.
   std::atomic<std::int64_t> spilled{0};
 
@@ -38,25 +47,25 @@ class SegmentPool {
   std::atomic<std::int64_t> used_{0};
   std::mutex mutex_;
   std::vector<Segment> free_;
+  std::vector<Mapping> slabs_;
+  std::size_t cut_ = 0;  // words of the last one that are given out
 };
 
-/// Words of memory that are not cleared, to work in.
+/// Words of memory to work in, on large pages when there are many.
 class WordBuffer {
  public:
   /// At least so many words; what was in them is lost.
-  std::uint64_t* reserve(std::size_t words) {
-    if (words > capacity_) {
-      data_.reset();
-      data_ = std::make_unique_for_overwrite<std::uint64_t[]>(words);
-      capacity_ = words;
-    }
-    return data_.get();
-  }
-  std::uint64_t* data() const { return data_.get(); }
+  std::uint64_t* reserve(std::size_t words);
+  std::uint64_t* data() { return few_ ? few_.get() : reinterpret_cast<std::uint64_t*>(many_.bytes().data()); }
 
  private:
-  std::unique_ptr<std::uint64_t[]> data_;
-  std::size_t capacity_ = 0;
+  std::size_t capacity() const {
+    return few_ ? few_words_ : std::as_const(many_).bytes().size() / sizeof(std::uint64_t);
+  }
+
+  std::unique_ptr<std::uint64_t[]> few_;
+  std::size_t few_words_ = 0;
+  Mapping many_;
 };
 
 /// Records of some 64-bit words each, distributed over buckets as they come: the first step of a sort that

@@ -282,6 +282,7 @@ std::int64_t TextSource::provisional_end() const {
 
 TokenSource::Ids TextSource::finish() {
   Tokens& t = *tokens_;
+  std::vector<Piece>().swap(t.pieces);
   if (t.options.known) {
     t.vocabulary = std::move(*t.options.known);
   } else {

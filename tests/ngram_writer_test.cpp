@@ -1,0 +1,147 @@
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <thread>
+
+#include "models/ngram/compact_layout.hpp"
+#include "models/ngram/fast_builder.hpp"
+#include "models/ngram/writer.hpp"
+#include "tests/catch.hpp"
+#include "tests/folder.hpp"
+
+using namespace gradus;
+using namespace gradus::models;
+
+// Models that are larger than what of their files may be in memory at a time.
+
+namespace {
+
+constexpr std::int32_t vocab = 20'000, continued = 70;
+
+Vocabulary numbered() {
+  std::vector<std::string> symbols{"</s>"};
+  for (std::int32_t i = 1; i < vocab - 1; ++i) symbols.push_back("w" + std::to_string(i));
+  const std::vector<std::string_view> views(symbols.begin(), symbols.end());
+  return Vocabulary::from_counts(Unit::word, views, std::vector<std::int64_t>(views.size(), 1));
+}
+
+/// Every word with `continued` others after it, one of these with as many words again.
+void write_large(NgramSink& sink, std::int32_t end) {
+  const auto log_prob = [](std::int32_t i) { return -1 - static_cast<float>(i % 997) / 100; };
+  sink.describe({.order = 3, .vocab = vocab, .sentence_end = end, .method = "made up"});
+  sink.begin_order(1, vocab + 1);
+  for (std::int32_t i = 0; i <= vocab; ++i) sink.add(std::vector{i}, log_prob(i), -0.5F);
+  const std::int32_t step = vocab / continued;
+  sink.begin_order(2, std::int64_t{vocab} * continued);
+  for (std::int32_t i = 0; i < vocab; ++i) {
+    for (std::int32_t j = 0; j < continued; ++j)
+      sink.add(std::vector{i, j * step + i % step}, log_prob(i + j), -0.25F * static_cast<float>(j % 5));
+  }
+  sink.begin_order(3, std::int64_t{vocab} * continued);
+  for (std::int32_t i = 0; i < vocab; ++i) {
+    for (std::int32_t j = 0; j < continued; ++j)
+      sink.add(std::vector{i, i % step, j * step + 1}, log_prob(2 * i + j), 0);
+  }
+  sink.finish();
+}
+
+/// A sink that builds an image in memory.
+class InMemory : public NgramSink {
+ public:
+  InMemory(const Vocabulary& vocabulary, NgramStorage storage)
+      : text_(vocabulary.serialize()), storage_(storage) {}
+
+  void describe(const NgramDescription& about) override {
+    about_ = about;
+    begin(image_, NgramLayout::fast);
+    builder_.emplace(image_);
+  }
+  void begin_order(int order, std::int64_t count) override { builder_->begin_order(order, count); }
+  void add(std::span<const std::int32_t> ngram, float log_prob, float backoff) override {
+    builder_->add(ngram, log_prob, backoff);
+  }
+  void finish() override {
+    builder_->finish();
+    ngram::Mapping mapping = image_.finish();
+    if (storage_.layout == NgramLayout::compact) {
+      const ngram::Image fast(std::move(mapping), "in memory");
+      ngram::ImageWriter compact{ngram::Mapping::memory()};
+      begin(compact, NgramLayout::compact);
+      ngram::write_compact(fast, compact, storage_.quantize);
+      mapping = compact.finish();
+    }
+    const auto made = mapping.bytes();
+    bytes.assign(reinterpret_cast<const char*>(made.data()), made.size());
+  }
+  std::string bytes;
+
+ private:
+  void begin(ngram::ImageWriter& image, NgramLayout layout) const {
+    image.describe(about_, layout);
+    const auto to = image.add<char>(text_.size(), ngram::Part::vocabulary);
+    std::copy(text_.begin(), text_.end(), to.begin());
+  }
+  std::string text_;
+  NgramStorage storage_;
+  NgramDescription about_;
+  ngram::ImageWriter image_{ngram::Mapping::memory()};
+  std::optional<ngram::FastBuilder> builder_;
+};
+
+/// MB of files that are mapped into the process; -1 where the system does not say.
+double mapped_files() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line, name; std::getline(status, line);) {
+    double kilobytes = 0;
+    if (std::istringstream words(line); words >> name >> kilobytes && name == "RssFile:")
+      return kilobytes / 1024;
+  }
+  return -1;
+}
+
+/// The most of mapped_files() while work() runs, over what it was before.
+template <class Work>
+double most_mapped(Work&& work) {
+  const double before = mapped_files();
+  std::atomic<bool> done = false;
+  double most = before;
+  std::thread watch([&] {
+    while (!done) {
+      most = std::max(most, mapped_files());
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  work();
+  done = true;
+  watch.join();
+  return most - before;
+}
+
+}  // namespace
+
+TEST_CASE("a model's file is written a few MB at a time, with the bytes it has in memory", "[ngram]") {
+  const test::Folder folder;
+  const Vocabulary words = numbered();
+  REQUIRE(words.size() == vocab);
+  for (const NgramStorage storage :
+       {NgramStorage{}, NgramStorage{NgramLayout::compact, 0}, NgramStorage{NgramLayout::compact, 8}}) {
+    INFO("layout " << static_cast<int>(storage.layout) << ", " << storage.quantize << " bits");
+    InMemory expected(words, storage);
+    write_large(expected, words.line_end());
+    const auto file = folder.path() / "model";
+    const double most = most_mapped([&] {
+      NgramWriter writer(file, words, storage);
+      write_large(writer, words.line_end());
+    });
+    // The fast layout takes over 30 MB, in a file of its own when the model is compact.
+    if (mapped_files() >= 0) CHECK(most < 20);
+    const std::string written = test::read_bytes(file);
+    CHECK(written.size() == expected.bytes.size());
+    CHECK((written == expected.bytes));
+    CHECK_NOTHROW(NgramModel::open(file).verify());
+  }
+}

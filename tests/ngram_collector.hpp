@@ -53,8 +53,11 @@ class Collector : public models::NgramSink {
       const Ngram h(context.begin(), context.end() - 1);
       const Value* const seen = find(h);
       if (seen != nullptr) weight += static_cast<double>(seen->backoff);
-      if (description.fallback == models::NgramFallback::uniform)
-        return weight - std::log(static_cast<double>(description.vocab));
+      if (description.fallback == models::NgramFallback::uniform) {
+        const std::int32_t closed = description.options ? description.options->impossible : -1;
+        if (word == closed) return -INFINITY;
+        return weight - std::log(static_cast<double>(description.vocab - (closed >= 0 ? 1 : 0)));
+      }
     }
   }
   const Value* find(const Ngram& ngram) const {

@@ -30,7 +30,9 @@ struct NgramModel::Core {
     const Header& h = image.header();
     rules.fallback = static_cast<NgramFallback>(h.fallback);
     rules.sentence_end = h.sentence_end;
-    rules.log_uniform = -std::log(static_cast<double>(h.vocab));
+    if (rules.fallback == NgramFallback::uniform && description.options)
+      rules.impossible = description.options->impossible;
+    rules.log_uniform = -std::log(static_cast<double>(h.vocab - (rules.impossible >= 0 ? 1 : 0)));
     rules.likely_first = image.numbers<std::uint32_t>(h.part(Part::unigram_order));
     rules.root_masses = image.numbers<double>(h.part(Part::root_masses));
     const auto vocab = static_cast<std::uint64_t>(h.vocab);

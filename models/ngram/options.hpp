@@ -32,7 +32,9 @@ enum class NgramMethod : std::uint8_t {
   witten_bell,
   /// d(c) c / c(h), d from Good-Turing's estimate for c <= cutoff, 1 above; what is left goes to the words
   /// not seen after h, in proportion to p(w | h') (Katz 1987, "Estimation of probabilities from sparse data
-  /// for the language model component of a speech recognizer"; CG section 2.4). Backing off.
+  /// for the language model component of a speech recognizer"; CG section 2.4). Backing off. After a context
+  /// whose words all stand more often than the cutoff, one word more is taken to have been seen that is none
+  /// of them, as the others would have no probability.
   katz,
   /// c(h w) / c(h), else 0.4 times the score of the shorter context (Brants, Popat, Xu, Och and Dean 2007,
   /// "Large language models in machine translation", eq. 5): scores, no probabilities. As in every file of

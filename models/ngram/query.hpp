@@ -24,7 +24,8 @@ struct Rules {
   NgramFallback fallback = NgramFallback::shorter;
   std::int32_t sentence_end = -1;
   NgramState start;
-  double log_uniform = 0;                       // log(1 / vocabulary)
+  double log_uniform = 0;                       // log(1 / possible words)
+  std::int32_t impossible = -1;                 // add-k over a closed vocabulary: the unknown word
   std::span<const std::uint32_t> likely_first;  // all ids, the likeliest unigram first
   std::span<const double> root_masses;          // sums of the unigrams' probabilities
 };
@@ -71,7 +72,10 @@ class Query {
     }
     NgramScore out{static_cast<double>(view_.log_prob(order, found)) + weight, order};
     if (rules_.fallback != NgramFallback::shorter) {
-      if (order <= length || length < state.reach) out = unseen(longest, length, state.reach, out);
+      if (order <= length || length < state.reach) {
+        out = unseen(longest, length, state.reach, out);
+        if (is_impossible(token)) out.log_prob = impossible;
+      }
     }
     settle(state, token, index);
     return out;
@@ -93,6 +97,7 @@ class Query {
       for (std::uint32_t i = 0; i < vocab; ++i) out[i] = rounded(view_.log_prob(1, i), chain.weight[0]);
     } else {
       std::fill_n(out, vocab, static_cast<float>(chain.rest));
+      if (rules_.impossible >= 0) out[rules_.impossible] = static_cast<float>(impossible);
     }
     for (int j = chain.shortest; j <= chain.longest; ++j) {
       each_child(j, state.node[at(j)],
@@ -121,7 +126,7 @@ class Query {
     // The other words, likelier ones first: the first that is too unlikely ends the search.
     for (std::uint32_t i = 0; i < view_.vocab(); ++i) {
       const std::uint32_t token = chain.unigrams ? rules_.likely_first[i] : i;
-      if (token >= view_.vocab()) continue;
+      if (token >= view_.vocab() || (!chain.unigrams && is_impossible(token))) continue;
       const float log_prob = chain.unigrams ? rounded(view_.log_prob(1, token), chain.weight[0])
                                             : static_cast<float>(chain.rest);
       const bool too_unlikely =
@@ -130,6 +135,8 @@ class Query {
       if (too_unlikely) break;
       offer(0, token, log_prob);
     }
+    if (!chain.unigrams && rules_.impossible >= 0)
+      offer(0, static_cast<std::uint32_t>(rules_.impossible), static_cast<float>(impossible));
     return std::move(best).sorted();
   }
 
@@ -162,6 +169,7 @@ class Query {
         token = draw_unigram(share);
       } else {
         token = static_cast<std::uint32_t>(share * view_.vocab());
+        if (is_impossible(token)) continue;
       }
       if (token < view_.vocab() && !listed_beyond(chain, state, j, token))
         return static_cast<std::int32_t>(token);
@@ -249,6 +257,9 @@ class Query {
   static std::size_t at(int length) { return static_cast<std::size_t>(length - 1); }
   static float rounded(float log_prob, double weight) {
     return static_cast<float>(static_cast<double>(log_prob) + weight);
+  }
+  bool is_impossible(std::uint32_t token) const {
+    return static_cast<std::int32_t>(token) == rules_.impossible;
   }
   double backoff(int length, std::uint32_t node) const {
     return node == none ? 0 : static_cast<double>(view_.backoff(length, node));

@@ -71,6 +71,8 @@ void Smoothing::estimate_absolute(const CountsOfCounts& t) {
 void Smoothing::estimate_katz(const CountsOfCounts& t) {
   const auto k = static_cast<std::size_t>(options_.katz_cutoff);
   const double m = static_cast<double>(k + 1) * number(t[k + 1]) / number(t[1]);
+  // From there on more stand k + 1 times than words were seen once, and d's quotient is of negative numbers.
+  if (!(m < 1)) discounts_.fallback = true;
   for (std::size_t r = 1; r <= k; ++r) {
     const double adjusted = static_cast<double>(r + 1) * number(t[r + 1]) / number(t[r]);
     const double d = (adjusted / static_cast<double>(r) - m) / (1 - m);

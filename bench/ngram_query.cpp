@@ -1,5 +1,6 @@
-// What an n-gram model costs to ask, in each layout: bench_ngram_query MODEL TEXT [SECONDS]. MODEL is what
-// `gradus` writes, TEXT one sentence a line. Prints JSON: a line for each layout.
+// What an n-gram model costs to ask, in each layout: bench_ngram_query MODEL TEXT [SECONDS] [LAYOUT]. MODEL
+// is an n-gram model of any form that `gradus` reads, TEXT one sentence a line, SECONDS the time for each
+// question, LAYOUT one of those below, for it alone. Prints JSON: a line for each layout.
 
 #include <unistd.h>
 

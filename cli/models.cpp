@@ -3,13 +3,15 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
-#include <iostream>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
 #include "cli/progress.hpp"
 #include "cli/recipe.hpp"
+#include "cli/text_blocks.hpp"
 #include "cli/tokens.hpp"
+#include "cli/unknown_option.hpp"
 #include "models/checkpoint.hpp"
 #include "models/evaluate.hpp"
 #include "models/generate.hpp"
@@ -63,7 +65,7 @@ void TrainCommand::run() const {
   if (std::filesystem::equivalent(text, out, missing))
     fail<ArgumentError>("--out {} is the text itself, which the model would replace; name another file", out);
   const Unit chosen = unit_named(unit);
-  const std::string loaded = load_text(text, {.unit = chosen});
+  const std::string loaded = chosen == Unit::byte ? load_text(text, {.unit = chosen}) : read_text(text);
   Corpus corpus;
   corpus.vocabulary = Vocabulary::build(chosen, loaded, {.min_count = min_count}, text);
   corpus.train = encode_part(corpus.vocabulary, loaded, text);
@@ -89,44 +91,83 @@ struct UseCommand {
   std::string model, text, prompt;
   models::GenerateOptions how;
   std::int64_t lines = 5;
+  UnknownOption unknown;
   bool json = false, allow_unknown = false;
 
   void evaluate() const;
   void generate();
   void score() const;
+  models::Evaluation evaluate(const TrainedModel& trained, TextBlocks& blocks) const;
+  void print_score(const TrainedModel& trained, std::span<const std::int32_t> line) const;
 };
+
+/// An n-gram model reads a text piece by piece, a network the whole.
+models::Evaluation UseCommand::evaluate(const TrainedModel& trained, TextBlocks& blocks) const {
+  Progress progress("evaluating");
+  const Vocabulary& v = trained.vocabulary;
+  std::vector<std::int32_t> tokens = with_context(v, {}), ids;
+  const auto* ngrams = std::get_if<models::NgramModel>(&trained.model);
+  if (ngrams == nullptr) {
+    while (blocks.next(ids)) tokens.insert(tokens.end(), ids.begin(), ids.end());
+    return std::visit(
+        [&](const auto& m) {
+          return models::evaluate(m, tokens, blocks.characters(), v.unknown(),
+                                  progress.reporter(tokens.size()));
+        },
+        trained.model);
+  }
+  // No id ends a context but, when they are left out, that of the unknown words.
+  const models::UnknownEndsContext ended(*ngrams, unknown.skipped() ? v.unknown() : -1);
+  models::NgramState state = ended.after(ended.start(), tokens.front());
+  models::Evaluation out;
+  progress.phase("", true);
+  while (blocks.next(ids)) {
+    for (const std::int32_t id : ids) out.add(ended.advance(state, id), id == v.unknown(), out.tokens + 1);
+    progress.update(blocks.done(), blocks.total());
+  }
+  out.characters = blocks.characters();
+  return out;
+}
 
 void UseCommand::evaluate() const {
   const TrainedModel trained = models::load_model(model);
   const Vocabulary& v = trained.vocabulary;
-  const CorpusPart part = encode_part(v, load_text(text, {.unit = v.unit()}), text);
-  const std::vector<std::int32_t> tokens = with_context(v, part.tokens);
-  Progress progress("evaluating");
-  const models::Evaluation e = std::visit(
-      [&](const auto& m) {
-        return models::evaluate(m, tokens, part.characters, v.unknown(), progress.reporter(tokens.size()));
-      },
-      trained.model);
+  TextBlocks blocks(text, v);
+  const models::Evaluation e = evaluate(trained, blocks);
+  const Perplexities p(e, unknown.skipped());
+  const auto* ngrams = std::get_if<models::NgramModel>(&trained.model);
+  const bool scores = ngrams != nullptr && gives_scores(*ngrams);
+  // What is left out counts for nothing.
+  const double log_prob = unknown.skipped() ? e.log_prob_known : e.log_prob;
+  const auto counted = static_cast<double>(unknown.skipped() ? e.tokens - e.unknown : e.tokens);
+  const double bits = -log_prob / std::log(2.0) / static_cast<double>(e.characters);
   if (json) {
-    const nlohmann::json out{{"perplexity", e.perplexity()},
-                             {"perplexity_without_unknown", e.perplexity_known()},
-                             {"bits_per_character", e.bits_per_character()},
-                             {"nats_per_token", e.nats_per_token()},
+    const nlohmann::json out{{"perplexity", unknown.skipped() ? p.without_unknown : p.with_unknown},
+                             {"perplexity_with_unknown", p.with_unknown},
+                             {"perplexity_without_unknown", p.without_unknown},
+                             {"bits_per_character", bits},
+                             {"nats_per_token", -log_prob / counted},
                              {"tokens", e.tokens},
                              {"unknown", e.unknown},
-                             {"log_prob", e.log_prob}};
+                             {"unknown_words", unknown.convention},
+                             {"probabilities", !scores},
+                             {"log_prob", log_prob}};
     fmt::print("{}\n", out.dump(2));
     return;
   }
-  fmt::print(
-      "perplexity {:.4f} over {} {}s ({}{} unknown; {} without them)\n{:.4f} nats a token, {:.4f} bits a "
-      "character; {}\n",
-      e.perplexity(), e.tokens, name_of(v.unit()), v.unit() == Unit::word ? "line ends counted, " : "",
-      e.unknown, e.unknown < e.tokens ? fmt::format("{:.4f}", e.perplexity_known()) : "nothing",
-      e.nats_per_token(), e.bits_per_character(),
-      std::holds_alternative<models::NgramModel>(trained.model) && v.unit() == Unit::word
-          ? "context begun anew at each line"
-          : "state carried throughout");
+  if (scores) {
+    fmt::print(
+        "stupid backoff gives scores, not probabilities: this is no perplexity, and compares with none\n");
+  }
+  fmt::print("{} {} with unknown {}s, {} without; {} {}s, {}{} of them unknown{}\n",
+             scores ? "of the scores:" : "perplexity", number_text(p.with_unknown), name_of(v.unit()),
+             number_text(p.without_unknown), e.tokens, name_of(v.unit()),
+             v.unit() == Unit::word ? "line ends counted, " : "", e.unknown,
+             unknown.skipped() ? " and left out" : "");
+  fmt::print("{} nats a token, {} bits a character; {}\n", number_text(-log_prob / counted),
+             number_text(bits),
+             ngrams != nullptr && v.unit() == Unit::word ? "context begun anew at each line"
+                                                         : "state carried throughout");
 }
 
 void UseCommand::generate() {
@@ -155,42 +196,65 @@ void UseCommand::generate() {
   }
 }
 
+void UseCommand::print_score(const TrainedModel& trained, std::span<const std::int32_t> line) const {
+  const Vocabulary& v = trained.vocabulary;
+  const auto evaluated = [&](const auto& m) { return models::evaluate(m, line, 1, v.unknown()); };
+  const auto* ngrams = std::get_if<models::NgramModel>(&trained.model);
+  const models::Evaluation e =
+      ngrams != nullptr ? evaluated(models::UnknownEndsContext(*ngrams, unknown.skipped() ? v.unknown() : -1))
+                        : std::visit(evaluated, trained.model);
+  const double ln10 = std::log(10.0);
+  const double known = e.log_prob_known / ln10, all = unknown.skipped() && e.unknown > 0
+                                                          ? -std::numeric_limits<double>::infinity()
+                                                          : e.log_prob / ln10;
+  if (json) {
+    const Perplexities p(e, unknown.skipped());
+    fmt::print("{}\n", nlohmann::json{{"log10", all},
+                                      {"log10_without_unknown", known},
+                                      {"tokens", e.tokens},
+                                      {"unknown", e.unknown},
+                                      {"perplexity_with_unknown", p.with_unknown},
+                                      {"perplexity_without_unknown", p.without_unknown}}
+                           .dump());
+  } else {
+    fmt::print("{:.6f}\t{}\t{}\t{:.6f}\n", all, e.tokens, e.unknown, known);
+  }
+}
+
 void UseCommand::score() const {
   const TrainedModel trained = models::load_model(model);
   const Vocabulary& v = trained.vocabulary;
-  const std::string name = text.empty() ? "standard input" : text;
+  const std::string path = text.empty() ? "-" : text;
+  const std::string name = path == "-" ? "standard input" : path;
+  // So that a bad line is found before any score is printed; what comes from a pipe comes once.
+  if (path != "-") {
+    std::vector<std::int32_t> ids;
+    for (TextBlocks blocks(path, v); blocks.next(ids);) {
+    }
+  }
   std::string line;
   std::int64_t number = 0;
-  const auto print = [&] {
-    const std::vector<std::int32_t> tokens = with_context(v, encode(v, line + "\n", name, ++number));
-    const models::Evaluation e =
-        std::visit([&](const auto& m) { return models::evaluate(m, tokens, 1, v.unknown()); }, trained.model);
-    const double log10 = e.log_prob / std::log(10.0);
-    if (json) {
-      fmt::print("{}\n",
-                 nlohmann::json{{"log10", log10}, {"tokens", e.tokens}, {"unknown", e.unknown}}.dump());
-    } else {
-      fmt::print("{:.6f}\t{}\t{}\n", log10, e.tokens, e.unknown);
+  const auto print = [&](const std::string& file) {
+    for (LineReader reader(file, v.unit() != Unit::byte); reader.next(line);) {
+      if (number == 0 && line.starts_with(byte_order_mark) && v.unit() != Unit::byte)
+        line.erase(0, byte_order_mark.size());
+      print_score(trained, with_context(v, encode(v, line + "\n", name, ++number)));
+      if (path == "-") std::fflush(stdout);
     }
   };
-  if (!text.empty()) {
-    std::string_view rest;
-    const std::string loaded = load_text(text, {.unit = v.unit()});
-    encode(v, loaded, name);  // so that a bad line is found before any score is printed
-    for (rest = loaded; !rest.empty();) {
-      const std::size_t end = rest.find('\n');
-      line = rest.substr(0, end);
-      rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
-      print();
-    }
-    return;
+  if (path == "-") {
+    print(path);
+  } else {
+    for (const std::filesystem::path& file : text_files(path)) print(file.string());
   }
-  while (std::getline(std::cin, line)) print();
-  if (number == 0) fail<DataError>("standard input is empty; give lines of text, or a file's name");
+  if (number == 0) fail<DataError>("{} is empty; give lines of text, or a file's name", name);
 }
 
 void add_model(CLI::App* command, const std::shared_ptr<UseCommand>& options) {
-  command->add_option("--model", options->model, "A model that `gradus train` wrote")->required();
+  command
+      ->add_option("--model", options->model,
+                   "A model that `gradus train` or `gradus ngram` wrote, or an ARPA file")
+      ->required();
   command->add_flag("--json", options->json, "Print JSON");
 }
 
@@ -199,7 +263,8 @@ void add_model(CLI::App* command, const std::shared_ptr<UseCommand>& options) {
 void add_train(CLI::App& app) {
   auto options = std::make_shared<TrainCommand>();
   CLI::App* c = app.add_subcommand("train", "Train one model on a text and keep it");
-  c->add_option("text", options->text, "A file or folder of text")->required();
+  c->add_option("text", options->text, "A file (plain, .gz or .zst), a folder, or - for standard input")
+      ->required();
   c->add_option("--out", options->out, "The model's file")->required();
   c->add_option("--kind", options->kind, "ngram, feed-forward, rnn, gru or lstm")
       ->check(CLI::IsMember({"ngram", "feed-forward", "rnn", "gru", "lstm"}))
@@ -232,9 +297,13 @@ void add_train(CLI::App& app) {
 void add_eval(CLI::App& app) {
   auto options = std::make_shared<UseCommand>();
   CLI::App* c = app.add_subcommand("eval", "The perplexity of a text under a model");
-  c->add_option("text", options->text, "A file or folder of text")->required();
+  c->add_option("text", options->text, "A file (plain, .gz or .zst), a folder, or - for standard input")
+      ->required();
   add_model(c, options);
-  c->footer("Example:\n  gradus eval --model book.arpa other.txt --json");
+  options->unknown.add_to(c);
+  c->footer(
+      "Examples:\n  gradus eval --model book.arpa other.txt --json\n"
+      "  zcat big.gz | gradus eval --model book.ngram - --unknown srilm");
   c->callback([options] { options->evaluate(); });
 }
 
@@ -267,9 +336,11 @@ void add_generate(CLI::App& app) {
 
 void add_score(CLI::App& app) {
   auto options = std::make_shared<UseCommand>();
-  CLI::App* c = app.add_subcommand("score", "log10 probability, tokens and unknown words of each line");
-  c->add_option("text", options->text, "A file; without it, lines from standard input");
+  CLI::App* c = app.add_subcommand(
+      "score", "log10 probability, tokens and unknown words of each line, then log10 without the unknown");
+  c->add_option("text", options->text, "A file, plain or packed; without it, or -, lines of standard input");
   add_model(c, options);
+  options->unknown.add_to(c);
   c->footer("Example:\n  echo 'the king has a crown .' | gradus score --model book.arpa");
   c->callback([options] { options->score(); });
 }

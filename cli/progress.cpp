@@ -8,28 +8,54 @@
 namespace gradus::cli {
 
 namespace {
-using Clock = std::chrono::steady_clock;
-double between(Clock::time_point a, Clock::time_point b) {
+
+double between(std::chrono::steady_clock::time_point a, std::chrono::steady_clock::time_point b) {
   return std::chrono::duration<double>(b - a).count();
 }
+
+std::string amount(double count, bool bytes) {
+  return fmt::format("{:.1f}{}{}", count / 1e6, bytes ? " M" : " million", bytes ? "B" : "");
+}
+
 }  // namespace
 
+std::string progress_text(const ProgressPart& part) {
+  const auto done = static_cast<double>(part.done), total = static_cast<double>(part.total);
+  if (part.total > 0) {
+    // What is left takes as long for each piece as what is done has taken.
+    return fmt::format("{:.0f}%, {:.0f} s left", 100 * done / total, part.seconds * (total - done) / done);
+  }
+  return fmt::format("{}, {}{}", amount(done, part.bytes), amount(done / part.seconds, part.bytes),
+                     part.bytes ? "/s" : " a second");
+}
+
 Progress::Progress(std::string what)
-    : what_(std::move(what)), terminal_(isatty(STDERR_FILENO) != 0), start_(Clock::now()), last_(start_) {}
+    : what_(std::move(what)),
+      terminal_(isatty(STDERR_FILENO) != 0),
+      start_(Clock::now()),
+      phase_start_(start_),
+      last_(start_) {}
 
 Progress::~Progress() {
   if (shown_) fmt::print(stderr, "\r\033[K");
 }
 
-void Progress::update(std::int64_t done, std::int64_t all, const std::string& note) {
+void Progress::phase(std::string_view name, bool bytes) {
+  if (name == phase_) return;
+  phase_ = name;
+  bytes_ = bytes;
+  phase_start_ = Clock::now();
+}
+
+void Progress::update(std::int64_t done, std::int64_t total, const std::string& note) {
   const auto now = Clock::now();
-  if (!terminal_ || done == 0 || between(start_, now) < 2 || between(last_, now) < 0.2) return;
+  const double seconds = between(phase_start_, now);
+  if (!terminal_ || done <= 0 || seconds <= 0 || between(start_, now) < 2 || between(last_, now) < 0.2)
+    return;
   last_ = now;
   shown_ = true;
-  const double left = between(start_, now) * static_cast<double>(all - done) / static_cast<double>(done);
-  fmt::print(stderr, "\r\033[K{}: {:.0f}%, {:.0f} s left{}{}", what_,
-             100.0 * static_cast<double>(done) / static_cast<double>(all), left, note.empty() ? "" : ", ",
-             note);
+  fmt::print(stderr, "\r\033[K{}{}{}: {}{}{}", what_, phase_.empty() ? "" : ", ", phase_,
+             progress_text({done, total, seconds, bytes_}), note.empty() ? "" : ", ", note);
   std::fflush(stderr);
 }
 

@@ -29,8 +29,9 @@ struct TrainedModel {
 template <class Network>
 void save_network(const std::filesystem::path& file, const std::string& kind, const Network& network,
                   const Vocabulary& vocabulary);
-/// Writes a Kneser-Ney or maximum likelihood n-gram model whole or not at all; ArgumentError for add-k, which
-/// has no backoff form.
+/// Writes an n-gram model that backs off as ARPA text, packed by gzip when the name ends in ".gz", whole or
+/// not at all: write_arpa of ngram/arpa.hpp. Throws ArgumentError for add-k and maximum likelihood, which
+/// have no backoff form; the binary files below take them.
 void save_ngram(const std::filesystem::path& file, const NgramModel& model, const Vocabulary& vocabulary);
 
 /// Writes any n-gram model whole or not at all as the bytes that it is read from in place, in either layout.

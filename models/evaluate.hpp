@@ -17,6 +17,23 @@ struct Evaluation {
   double log_prob = 0;          // of all, in nats
   double log_prob_known = 0;    // of all but "<unk>"
 
+  /// One more predicted token; `number` is its place in the text, from 1. Throws NumericError for NaN.
+  void add(double token_log_prob, bool is_unknown, std::int64_t number) {
+    if (std::isnan(token_log_prob)) {
+      fail<NumericError>(
+          "the model gives token {} of the text a probability of NaN: its weights are spoiled; train it "
+          "again, perhaps with a lower learning rate",
+          number);
+    }
+    ++tokens;
+    log_prob += token_log_prob;
+    if (is_unknown) {
+      ++unknown;
+    } else {
+      log_prob_known += token_log_prob;
+    }
+  }
+
   double perplexity() const { return std::exp(-log_prob / static_cast<double>(tokens)); }
   /// Without the unknown tokens, neither predicted nor counted (they are still read as context).
   double perplexity_known() const {
@@ -37,22 +54,8 @@ Evaluation evaluate(const M& model, std::span<const std::int32_t> tokens, std::i
   Evaluation out;
   out.characters = characters;
   const std::vector<double> log_probs = gradus::score(model, tokens, report);
-  for (std::size_t i = 0; i < log_probs.size(); ++i) {
-    if (std::isnan(log_probs[i])) {
-      fail<NumericError>(
-          "the model gives token {} of the text a probability of NaN: its weights are spoiled; train it "
-          "again, "
-          "perhaps with a lower learning rate",
-          i + 1);
-    }
-    ++out.tokens;
-    out.log_prob += log_probs[i];
-    if (tokens[i + 1] == unknown) {
-      ++out.unknown;
-    } else {
-      out.log_prob_known += log_probs[i];
-    }
-  }
+  for (std::size_t i = 0; i < log_probs.size(); ++i)
+    out.add(log_probs[i], tokens[i + 1] == unknown, static_cast<std::int64_t>(i + 1));
   return out;
 }
 

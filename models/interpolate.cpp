@@ -7,10 +7,10 @@
 
 #include "autograd/module_path.hpp"
 #include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/cross_entropy.hpp"
 #include "autograd/ops/matmul.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/ops/reduction.hpp"
-#include "autograd/ops/cross_entropy.hpp"
 #include "autograd/ops/softmax.hpp"
 #include "autograd/tape.hpp"
 #include "optim/adam.hpp"
@@ -148,10 +148,22 @@ Step<LinearInterpolation::State> LinearInterpolation::step(const State& state, s
 
 std::vector<double> LinearInterpolation::score(std::span<const std::int32_t> tokens,
                                                const ScoreProgress& report) const {
-  const std::vector<std::vector<double>> each = models_.score(tokens, report);
+  return mix_log_probs(models_.score(tokens, report), weights_);
+}
+
+std::vector<double> mix_log_probs(std::span<const std::vector<double>> log_probs,
+                                  std::span<const double> weights) {
+  require_one_each(weights.size(), log_probs.size());
+  if (log_probs.empty()) fail<ArgumentError>("an interpolation of no models");
+  for (const std::vector<double>& other : log_probs) {
+    if (other.size() != log_probs.front().size())
+      fail<ArgumentError>("an interpolation of {} tokens by one model and {} by another",
+                          log_probs.front().size(), other.size());
+  }
   std::vector<double> out;
-  for (std::size_t t = 0; t < each.front().size(); ++t)
-    out.push_back(log_mixture(weights_, [&](std::size_t i) { return each[i][t]; }));
+  out.reserve(log_probs.front().size());
+  for (std::size_t t = 0; t < log_probs.front().size(); ++t)
+    out.push_back(log_mixture(weights, [&](std::size_t i) { return log_probs[i][t]; }));
   return out;
 }
 
@@ -271,6 +283,7 @@ LogLinearFit fit_log_linear(const ModelSet& models, std::span<const std::int32_t
       total -= loss.item() * static_cast<double>(size);
       optimizer.set_lr(schedule(update));
       optimizer.step(model, tape.backward(loss));
+      if (options.report) options.report(epoch * predicted + begin + size);
     }
     out.log_likelihood.push_back(total / static_cast<double>(predicted));
   }

@@ -40,6 +40,12 @@ class ModelSet {
   std::vector<ErasedModel> models_;
 };
 
+/// log sum_i weights[i] exp(log_probs[i][t]) for each token t, without underflow: what a linear interpolation
+/// gives tokens that its models have scored. Throws ArgumentError for another number of weights than models,
+/// none at all, or different lengths.
+std::vector<double> mix_log_probs(std::span<const std::vector<double>> log_probs,
+                                  std::span<const double> weights);
+
 /// p(w | h) = sum_i weight_i p_i(w | h) (Jelinek and Mercer 1980): a LanguageModel.
 class LinearInterpolation {
  public:
@@ -113,6 +119,7 @@ struct LogLinearOptions {
   int epochs = 10;
   double lr = 0.1;          // Adam's at the start; it falls by half a cosine
   std::int64_t chunk = 32;  // tokens an update; (models, chunk, vocab) numbers are held
+  ScoreProgress report{};   // called with the tokens read so far, those of every epoch counted
 };
 
 struct LogLinearFit {

@@ -122,14 +122,20 @@ TEST_CASE("models of every kind are trained, evaluated, scored and drawn from", 
       CHECK(from_file.out == from_input.out);
       if (kind == "ngram" && unit == "word") {
         std::istringstream lines(from_file.out);
-        double log10 = 0, sum = 0;
-        int tokens = 0, unknown = 0, all_tokens = 0;
-        while (lines >> log10 >> tokens >> unknown) {
+        double log10 = 0, known = 0, sum = 0, sum_known = 0;
+        int tokens = 0, unknown = 0, all_tokens = 0, all_unknown = 0;
+        while (lines >> log10 >> tokens >> unknown >> known) {
           sum += log10;
+          sum_known += known;
           all_tokens += tokens;
+          all_unknown += unknown;
         }
+        CHECK(unknown == 1);
+        CHECK(all_unknown == json.at("unknown"));
         CHECK(all_tokens == 9);
         CHECK(unknown == 1);
+        CHECK(std::pow(10, -sum_known / (all_tokens - all_unknown)) ==
+              Approx(json.at("perplexity_without_unknown").get<double>()).epsilon(1e-6));
         CHECK(sum * std::log(10.0) == Approx(json.at("log_prob").get<double>()).epsilon(1e-6));
       }
       const std::string draw = "generate --model model --tokens 30 --prompt 'the queen' --seed ";
@@ -144,7 +150,7 @@ TEST_CASE("models of every kind are trained, evaluated, scored and drawn from", 
   REQUIRE(gradus_command(folder, "train text.txt --kind ngram --unit character --out characters").code == 0);
   folder.write("unknown.txt", "\xE6\x97\xA5");
   CHECK_THAT(gradus_command(folder, "eval --model characters unknown.txt").out,
-             Contains("1 unknown; nothing without them"));
+             Contains("with unknown characters, nothing without; 1 characters, 1 of them unknown"));
   for (const auto& [input, message] :
        {std::pair("fine\nbad \xE4 here\n", "standard input, line 2, byte 5: not valid UTF-8"),
         std::pair("", "standard input is empty")}) {

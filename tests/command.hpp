@@ -45,4 +45,15 @@ inline void refused(const Folder& folder, const std::string& arguments,
   CHECK(folder.files() == before);
 }
 
+/// Expects wrong usage: exit code 2, the text on stderr, nothing on stdout, and no file left behind.
+inline void misused(const Folder& folder, const std::string& arguments, const std::string& text) {
+  INFO(arguments);
+  const std::size_t before = folder.files();
+  const Result result = gradus_command(folder, arguments);
+  CHECK(result.code == 2);
+  CHECK(result.out.empty());
+  CHECK_THAT(result.error, Catch::Contains(text));
+  CHECK(folder.files() == before);
+}
+
 }  // namespace gradus::test

@@ -140,6 +140,17 @@ std::vector<std::int64_t> NgramModel::counts() const {
   return out;
 }
 
+std::vector<std::uint64_t> NgramModel::order_bytes() const {
+  std::vector<std::uint64_t> out;
+  const Header& h = core_->image.header();
+  for (int n = 1; n <= static_cast<int>(h.order); ++n) {
+    out.push_back(n == 1 ? h.part(Part::unigram_order).size + h.part(Part::root_masses).size : 0);
+    for (int part = 0; part < static_cast<int>(LevelPart::count); ++part)
+      out.back() += h.part(n, static_cast<LevelPart>(part)).size;
+  }
+  return out;
+}
+
 template <class F>
 auto NgramModel::ask(F&& question) const {
   return std::visit([&](const auto& view) { return question(Query(view, core_->rules)); }, core_->view);

@@ -72,6 +72,8 @@ class NgramModel {
   std::uint64_t bytes() const;
   /// The number of n-grams of each order, the begin symbol's unigram included.
   std::vector<std::int64_t> counts() const;
+  /// The bytes that the n-grams of each order take; the vocabulary and the header come on top.
+  std::vector<std::uint64_t> order_bytes() const;
   /// The options that the model was estimated with; nothing where they are not known.
   const std::optional<NgramOptions>& options() const { return description().options; }
   /// The discounts of each order; none where they are not known or the method has none.

@@ -12,8 +12,9 @@ enum class NgramLayout : std::uint32_t {
 
 struct NgramStorage {
   NgramLayout layout = NgramLayout::fast;
-  /// Compact only: the bits of a probability and of a backoff weight, 2 to 16, which then are those of the
-  /// middle of one of 2^bits bins of equally many. 0: both exact.
+  /// Compact only: the bits of a probability and of a backoff weight, 2 to 16, each of which then is the
+  /// nearest of 2^bits numbers chosen for its order: at first the means of bins of equally many, then refined
+  /// so that the squared errors fall (Lloyd 1982); zero and -infinity are kept as they are. 0: all exact.
   int quantize = 0;
 };
 

@@ -1,0 +1,264 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <unordered_set>
+
+#include "cli/ngram_commands.hpp"
+#include "cli/numbers.hpp"
+#include "cli/text_blocks.hpp"
+#include "cli/usage.hpp"
+#include "models/checkpoint.hpp"
+#include "models/ngram/estimate.hpp"
+#include "models/ngram/text_source.hpp"
+#include "models/ngram/writer.hpp"
+#include "tensor/parallel.hpp"
+
+namespace gradus::cli {
+
+namespace {
+
+using models::NgramModel;
+using models::NgramWriter;
+namespace ngram = models::ngram;
+
+/// Makes the writer once the vocabulary is known, which is after the text has been read.
+class LateWriter : public models::NgramSink {
+ public:
+  LateWriter(const Place& place, const ngram::TextSource& source) : place_(place), source_(source) {}
+
+  void describe(const models::NgramDescription& description) override {
+    if (is_arpa(place_.file)) {
+      writer_ = std::make_unique<NgramWriter>();
+    } else {
+      writer_ = std::make_unique<NgramWriter>(place_.file, source_.vocabulary(), place_.storage());
+    }
+    writer_->describe(description);
+  }
+  void begin_order(int order, std::int64_t count) override { writer_->begin_order(order, count); }
+  void add(std::span<const std::int32_t> ngram, float log_prob, float backoff) override {
+    writer_->add(ngram, log_prob, backoff);
+  }
+  void finish() override {
+    writer_->finish();
+    model_ = std::make_unique<NgramModel>(writer_->model());
+    if (is_arpa(place_.file)) models::save_ngram(place_.file, *model_, source_.vocabulary());
+  }
+  const NgramModel& model() const { return *model_; }
+
+ private:
+  const Place& place_;
+  const ngram::TextSource& source_;
+  std::unique_ptr<NgramWriter> writer_;
+  std::unique_ptr<NgramModel> model_;
+};
+
+/// The words of a file, one a line. The marks of sentences and of unknown words are there anyway.
+Vocabulary listed_words(const std::string& file) {
+  const std::string text = read_text(file);
+  std::unordered_set<std::string_view> seen{Vocabulary::line_end_text, Vocabulary::unknown_text, "<s>"};
+  std::vector<std::string_view> words;
+  std::int64_t number = 0;
+  for (std::string_view rest = text; !rest.empty();) {
+    const std::size_t end = std::min(rest.find('\n'), rest.size());
+    std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    ++number;
+    constexpr std::string_view spaces = " \t\r";
+    line.remove_prefix(std::min(line.find_first_not_of(spaces), line.size()));
+    line.remove_suffix(line.size() - (line.find_last_not_of(spaces) + 1));
+    if (line.find_first_of(spaces) != line.npos)
+      fail<DataError>("{}, line {}: '{}' is no single word; list one a line", file, number, line);
+    if (!line.empty() && seen.insert(line).second) words.push_back(line);
+  }
+  if (words.empty()) fail<DataError>("{} lists no words; give one a line", file);
+  words.push_back(Vocabulary::line_end_text);
+  return Vocabulary::from_counts(Unit::word, words, std::vector<std::int64_t>(words.size(), 1));
+}
+
+struct BuildCommand {
+  std::string text, unit = "word", method = "kneser-ney", prune, words, unknown = "kenlm";
+  Place place;
+  models::NgramOptions options{.order = 5};
+  ngram::BuildOptions build;
+  VocabularyOptions vocabulary;
+  std::size_t memory = std::size_t{1} << 30;
+  std::string temporary;
+  int threads = 0;
+  bool closed = false, json = false;
+  CLI::Option *k_given = nullptr, *cutoff_given = nullptr, *backoff_given = nullptr, *unknown_given = nullptr;
+
+  void check();
+  void run();
+  void print(const models::NgramSummary& summary, const NgramModel& model, double seconds) const;
+};
+
+/// Whatever of the options can be wrong, before the work.
+void BuildCommand::check() {
+  if (given(k_given) && method != "add-k") misuse("--k goes with --method add-k, not {}", method);
+  if (!(options.k >= 0 && std::isfinite(options.k))) misuse("--k {}: give 0 or more", options.k);
+  if (given(cutoff_given) && method != "katz")
+    misuse("--katz-cutoff goes with --method katz, not {}", method);
+  if (given(backoff_given) && method != "stupid-backoff")
+    misuse("--backoff goes with --method stupid-backoff, not {}", method);
+  if (!(options.backoff > 0 && options.backoff <= 1))
+    misuse("--backoff {}: give a number above 0, at most 1", options.backoff);
+  if (vocabulary.max_size == 1) misuse("--max-vocabulary 1: <unk> and </s> alone are 2; 0 is no limit");
+  if (memory == 0 || memory > std::size_t{1} << 50) misuse("--memory {}: give a size such as 512M", memory);
+  if (closed && given(unknown_given) && unknown == "kenlm")
+    misuse("--closed leaves <unk> without a probability, --unknown kenlm gives it one");
+  closed |= unknown == "srilm";
+  if (unit != "word" && !words.empty()) misuse("--vocabulary lists words, not {}s", unit);
+  if (unit == "byte" && closed) misuse("of bytes none is unknown: leave out --closed and --unknown");
+  if (closed && (vocabulary.min_count > 1 || vocabulary.max_size > 0)) {
+    misuse("--min-count and --max-vocabulary make words of the text unknown, which then has none with {}",
+           unknown == "srilm" ? "--unknown srilm" : "--closed");
+  }
+  if (!prune.empty()) {
+    build.prune = numbers_of<std::int64_t>(prune, "--prune");
+    if (build.prune.front() != 0) misuse("--prune {}: begin with 0, and cut words with --min-count", prune);
+    if (!std::is_sorted(build.prune.begin(), build.prune.end()))
+      misuse("--prune {}: a higher order's count must not be less", prune);
+  }
+  if (!temporary.empty() && !std::filesystem::is_directory(temporary))
+    fail<DataError>("--temporary {}: there is no such folder", temporary);
+  place.check(text);
+}
+
+void BuildCommand::run() {
+  check();
+  set_threads(threads);
+  options.method = models::ngram_method_named(method);
+  if (closed) options.impossible = 0;
+  build.memory = static_cast<std::int64_t>(memory);
+  build.temporary = temporary;
+  ngram::TextOptions reading{.unit = unit_named(unit), .vocabulary = vocabulary};
+  // Reading takes some ten times a block, which is to be a small part of the whole.
+  reading.block = std::clamp(build.memory / 128, std::int64_t{1} << 16, reading.block);
+  if (!words.empty()) {
+    reading.known = listed_words(words);
+    reading.closed = closed;
+  }
+  Progress progress("building");
+  build.progress = [&](std::string_view phase, std::int64_t done, std::int64_t total) {
+    progress.phase(phase, phase == "counting");
+    progress.update(done, total);
+  };
+  ngram::TextSource source(text, std::move(reading));
+  LateWriter writer(place, source);
+  const models::NgramSummary summary = ngram::estimate(source, options, build, writer);
+  print(summary, writer.model(), progress.seconds());
+}
+
+void BuildCommand::print(const models::NgramSummary& summary, const NgramModel& model, double seconds) const {
+  const std::optional<std::uint64_t> size = file_bytes(place.file);
+  // Those of an ARPA file are not told apart.
+  const std::vector<std::uint64_t> bytes =
+      is_arpa(place.file) ? std::vector<std::uint64_t>() : model.order_bytes();
+  if (json) {
+    nlohmann::json orders = nlohmann::json::array();
+    for (std::size_t n = 0; n < summary.counts.size(); ++n) {
+      orders.push_back({{"order", n + 1},
+                        {"ngrams", summary.counts[n]},
+                        {"distinct", summary.distinct[n]},
+                        {"bytes", bytes.empty() ? nlohmann::json() : nlohmann::json(bytes[n])},
+                        {"discounts", summary.discounts[n].amount},
+                        {"fallback", summary.discounts[n].fallback}});
+    }
+    fmt::print("{}\n", nlohmann::json{{"method", method},
+                                      {"description", model.description().method},
+                                      {"unknown_words", closed ? "impossible" : "predicted"},
+                                      {"tokens", summary.tokens},
+                                      {"sentences", summary.sentences},
+                                      {"vocabulary", summary.vocab},
+                                      {"temporary_bytes", summary.temporary_bytes},
+                                      {"bytes", size ? nlohmann::json(*size) : nlohmann::json()},
+                                      {"seconds", seconds},
+                                      {"orders", orders}}
+                           .dump(2));
+    return;
+  }
+  fmt::print("{} tokens in {} sentences, {} symbols{}, {}\n{:>5} {:>12} {:>12} {:>14}  discounts\n",
+             summary.tokens, summary.sentences, summary.vocab, closed ? " (<unk> impossible)" : "",
+             model.description().method, "order", "n-grams", "distinct", "bytes");
+  std::int64_t all = 0;
+  for (std::size_t n = 0; n < summary.counts.size(); ++n) {
+    std::string amounts = fmt::format("{:.6g}", fmt::join(summary.discounts[n].amount, " "));
+    if (summary.discounts[n].fallback) amounts += " (fixed ones: too few counts of counts)";
+    fmt::print("{:>5} {:>12} {:>12} {:>14}  {}\n", n + 1, summary.counts[n], summary.distinct[n],
+               bytes.empty() ? "" : fmt::to_string(bytes[n]), amounts);
+    all += summary.counts[n];
+  }
+  if (size) {
+    fmt::print("{}: {} bytes, {:.2f} an n-gram, in {:.1f} s\n", place.file, *size,
+               static_cast<double>(*size) / static_cast<double>(all), seconds);
+  } else {
+    fmt::print("{}: written in {:.1f} s\n", place.file, seconds);
+  }
+}
+
+void add_vocabulary_options(CLI::App* c, BuildCommand& o) {
+  c->add_option("--unit", o.unit, "What a token is")
+      ->check(CLI::IsMember({"word", "character", "byte"}))
+      ->capture_default_str();
+  CLI::Option* words = c->add_option("--vocabulary", o.words,
+                                     "A file of the words there are, one a line; others become <unk>");
+  c->add_flag("--closed", o.closed, "<unk> has no probability, and the text must hold none");
+  o.unknown_given = c->add_option("--unknown", o.unknown,
+                                  "kenlm: <unk> is one word of the vocabulary, with a word's share of the "
+                                  "uniform distribution at least; srilm: --closed")
+                        ->check(CLI::IsMember({"kenlm", "srilm"}))
+                        ->capture_default_str();
+  c->add_option("--min-count", o.vocabulary.min_count, "Symbols seen less often become <unk>")
+      ->check(CLI::Range(1, 1 << 30))
+      ->excludes(words);
+  c->add_option("--max-vocabulary", o.vocabulary.max_size, "The most symbols, 2 or more; 0: no limit")
+      ->check(CLI::Range(0, 1 << 30))
+      ->excludes(words);
+}
+
+}  // namespace
+
+void add_ngram_build(CLI::App& ngram_command) {
+  auto o = std::make_shared<BuildCommand>();
+  CLI::App* c = ngram_command.add_subcommand("build", "Estimate a model from a text");
+  c->add_option("text", o->text, "A file (plain, .gz or .zst), a folder, or - for standard input")
+      ->required();
+  o->place.add_to(c);
+  c->add_option("--order", o->options.order, "Words of an n-gram")
+      ->check(CLI::Range(1, NgramModel::max_order))
+      ->capture_default_str();
+  c->add_option("--method", o->method, "How probabilities are made of counts")
+      ->check(CLI::IsMember({"maximum-likelihood", "add-k", "kneser-ney", "absolute-discounting",
+                             "witten-bell", "katz", "stupid-backoff"}))
+      ->capture_default_str();
+  o->k_given =
+      c->add_option("--k", o->options.k, "Of add-k: what each count grows by")->capture_default_str();
+  o->cutoff_given =
+      c->add_option("--katz-cutoff", o->options.katz_cutoff, "Of katz: counts above are not discounted")
+          ->check(CLI::Range(1, 20))
+          ->capture_default_str();
+  o->backoff_given =
+      c->add_option("--backoff", o->options.backoff, "Of stupid-backoff: the factor of a shorter context")
+          ->capture_default_str();
+  c->add_option("--memory", o->memory, "For counts and sorting, such as 512M; the rest goes to the disk")
+      ->transform(CLI::AsSizeValue(false))
+      ->default_str("1G");
+  c->add_option("--temporary", o->temporary, "The folder of temporary files");
+  c->add_option("--prune", o->prune,
+                "For each order, the count up to which n-grams are left out, such as 0,0,1; the last one "
+                "holds for the orders above");
+  add_vocabulary_options(c, *o);
+  c->add_option("--threads", o->threads, "0: one a core")->check(CLI::Range(0, 1024));
+  c->add_flag("--json", o->json, "Print JSON");
+  c->footer(
+      "Examples:\n  gradus ngram build --order 5 --prune 0,0,1 book.txt --out book.ngram\n"
+      "  zcat big.gz | gradus ngram build --memory 512M - --out big.ngram --layout compact --quantize 8");
+  c->callback([o] { o->run(); });
+}
+
+}  // namespace gradus::cli

@@ -1,0 +1,135 @@
+#include <fmt/core.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/ngram_commands.hpp"
+#include "cli/unknown_option.hpp"
+#include "models/ngram/prune.hpp"
+#include "models/ngram/writer.hpp"
+
+// The commands on n-gram models that are there: info, export, prune.
+namespace gradus::cli {
+
+namespace {
+
+using models::NgramModel;
+using models::NgramWriter;
+
+struct InfoCommand {
+  std::string model;
+  bool verify = false, json = false;
+
+  void run() const;
+};
+
+void InfoCommand::run() const {
+  const auto [loaded, vocabulary] = load_ngram(model);
+  if (verify) loaded.verify();
+  const models::NgramDescription d = loaded.description();
+  const std::vector<std::int64_t> counts = loaded.counts();
+  const std::vector<std::uint64_t> bytes = loaded.order_bytes();
+  const std::string_view layout = loaded.layout() == models::NgramLayout::fast ? "fast" : "compact";
+  const std::optional<std::uint64_t> size = file_bytes(model);
+  const auto discounts = loaded.discounts();
+  if (json) {
+    nlohmann::json orders = nlohmann::json::array();
+    for (std::size_t n = 0; n < counts.size(); ++n) {
+      nlohmann::json order{{"order", n + 1}, {"ngrams", counts[n]}, {"bytes", bytes[n]}};
+      if (n < discounts.size()) {
+        order["discounts"] = discounts[n].amount;
+        order["fallback"] = discounts[n].fallback;
+      }
+      orders.push_back(std::move(order));
+    }
+    fmt::print("{}\n", nlohmann::json{{"order", d.order},
+                                      {"method", d.method},
+                                      {"vocabulary", d.vocab},
+                                      {"unit", name_of(vocabulary.unit())},
+                                      {"layout", layout},
+                                      {"ngrams", counts},
+                                      {"orders", orders},
+                                      {"bytes", size ? nlohmann::json(*size) : nlohmann::json()}}
+                           .dump(2));
+    return;
+  }
+  fmt::print("{}: {}, order {}, {} {}s, {} layout{}\n", model, d.method, d.order, d.vocab,
+             name_of(vocabulary.unit()), layout, size ? fmt::format(", {} bytes", *size) : "");
+  fmt::print("{:>5} {:>12} {:>14}  discounts\n", "order", "n-grams", "bytes");
+  for (std::size_t n = 0; n < counts.size(); ++n) {
+    std::string amounts;
+    if (n < discounts.size()) {
+      amounts = fmt::format("{:.6g}", fmt::join(discounts[n].amount, " "));
+      if (discounts[n].fallback) amounts += " (fixed ones: too few counts of counts)";
+    }
+    fmt::print("{:>5} {:>12} {:>14}  {}\n", n + 1, counts[n], bytes[n], amounts);
+  }
+}
+
+struct ExportCommand {
+  std::string model;
+  Place place;
+
+  void run() const {
+    place.check(model);
+    const auto [loaded, vocabulary] = load_ngram(model);
+    Progress progress("exporting");
+    place.save(loaded, vocabulary, progress);
+  }
+};
+
+struct PruneCommand {
+  std::string model;
+  double threshold = 1e-8;
+  Place place;
+
+  void run() const {
+    place.check(model);
+    const auto [loaded, vocabulary] = load_ngram(model);
+    Progress progress("pruning");
+    NgramWriter writer;
+    const models::PruneSummary summary = models::prune(loaded, threshold, writer);
+    place.save(writer.model(), vocabulary, progress);
+    for (std::size_t n = 0; n < summary.before.size(); ++n) {
+      fmt::print("order {}: {} of {} n-grams kept\n", n + 1, summary.after[n], summary.before[n]);
+    }
+  }
+};
+
+}  // namespace
+
+void add_ngram_info(CLI::App& ngram) {
+  auto o = std::make_shared<InfoCommand>();
+  CLI::App* c = ngram.add_subcommand("info", "What a model's file holds");
+  c->add_option("model", o->model, "An n-gram model")->required();
+  c->add_flag("--verify", o->verify, "Read all of it and say what is damaged");
+  c->add_flag("--json", o->json, "Print JSON");
+  c->footer("Example:\n  gradus ngram info book.ngram --verify");
+  c->callback([o] { o->run(); });
+}
+
+void add_ngram_export(CLI::App& ngram) {
+  auto o = std::make_shared<ExportCommand>();
+  CLI::App* c =
+      ngram.add_subcommand("export", "Write a model in another form: ARPA text, or binary in another layout");
+  c->add_option("model", o->model, "An n-gram model")->required();
+  o->place.add_to(c);
+  c->footer("Example:\n  gradus ngram export book.ngram --out book.arpa");
+  c->callback([o] { o->run(); });
+}
+
+void add_ngram_prune(CLI::App& ngram) {
+  auto o = std::make_shared<PruneCommand>();
+  CLI::App* c =
+      ngram.add_subcommand("prune", "Leave out the n-grams that a model hardly needs (Stolcke 1998)");
+  c->add_option("model", o->model, "An n-gram model that backs off")->required();
+  c->add_option("--threshold", o->threshold,
+                "The growth of perplexity that an n-gram may save, as a fraction")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  o->place.add_to(c);
+  c->footer("Example:\n  gradus ngram prune book.ngram --threshold 1e-7 --out small.ngram");
+  c->callback([o] { o->run(); });
+}
+
+}  // namespace gradus::cli

@@ -1,0 +1,297 @@
+#include <fmt/core.h>
+
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <optional>
+
+#include "cli/ngram_commands.hpp"
+#include "cli/numbers.hpp"
+#include "cli/text_blocks.hpp"
+#include "cli/unknown_option.hpp"
+#include "cli/usage.hpp"
+#include "models/cache.hpp"
+#include "models/checkpoint.hpp"
+#include "models/interpolate.hpp"
+#include "models/shared_vocabulary.hpp"
+
+namespace gradus::cli {
+
+namespace {
+
+using models::ErasedModel;
+using models::Evaluation;
+using models::ModelSet;
+using models::TrainedModel;
+
+/// The models of one interpolation, over the words that any of them lists.
+struct Parts {
+  std::vector<std::string> names;
+  std::vector<std::int64_t> unlisted;  // words that others list and this one does not
+  Vocabulary vocabulary;
+  std::optional<ModelSet> set;
+};
+
+bool same_symbols(const Vocabulary& a, const Vocabulary& b) {
+  if (a.size() != b.size()) return false;
+  for (std::int32_t id = 0; id < a.size(); ++id) {
+    if (a.symbol(id) != b.symbol(id)) return false;
+  }
+  return true;
+}
+
+struct InterpolateCommand {
+  std::vector<std::string> models;
+  std::string held_out, test, weights;
+  UnknownOption unknown;
+  std::int64_t cache = 0;
+  int epochs = 10;
+  bool log_linear = false, json = false;
+  CLI::Option* epochs_given = nullptr;
+
+  void check() const;
+  Parts load() const;
+  void run() const;
+
+ private:
+  struct Result {
+    std::vector<double> weights;
+    std::vector<Evaluation> each;
+    Evaluation together;
+    std::optional<std::size_t> iterations;
+  };
+  Result linear(const Parts& parts) const;
+  Result log_linear_fit(const Parts& parts) const;
+  std::vector<double> fixed_weights(const Parts& parts) const;
+  std::vector<std::vector<double>> scores(const Parts& parts, std::span<const std::int32_t> tokens,
+                                          const char* what) const;
+  void print(const Parts& parts, const Result& result) const;
+  const std::string& judged() const { return test.empty() ? held_out : test; }
+};
+
+void InterpolateCommand::check() const {
+  if (weights.empty() && held_out.empty())
+    misuse("give --held-out, the text that weights are fitted to, or --weights");
+  if (!weights.empty() && !held_out.empty()) misuse("--weights are fixed: nothing is fitted to --held-out");
+  if (!weights.empty() && test.empty()) misuse("with --weights give --test, the text that is scored");
+  if (held_out == "-" && test == "-") misuse("standard input can be --held-out or --test, not both");
+  if (models.size() + (cache > 0 ? 1 : 0) < 2) misuse("one model alone: name another, or add --cache");
+  if (given(epochs_given) && !log_linear) misuse("--epochs goes with --log-linear");
+  if (log_linear && unknown.skipped())
+    misuse("--log-linear sums over the vocabulary, <unk> included: it goes with --unknown kenlm");
+  if (log_linear && cache > 0)
+    misuse("--cache finds most words impossible, which no weight of a log-linear model mends");
+}
+
+Parts InterpolateCommand::load() const {
+  Parts out;
+  std::vector<Vocabulary> vocabularies;
+  std::vector<ErasedModel> each;
+  bool same = true;
+  for (const std::string& file : models) {
+    TrainedModel trained = gradus::models::load_model(file);
+    if (!vocabularies.empty()) {
+      if (trained.vocabulary.unit() != vocabularies.front().unit())
+        gradus::models::require_same_vocabulary(vocabularies.front(), models.front(), trained.vocabulary,
+                                                file);
+      same &= same_symbols(trained.vocabulary, vocabularies.front());
+    }
+    const auto* ngrams = std::get_if<gradus::models::NgramModel>(&trained.model);
+    if (ngrams != nullptr && gives_scores(*ngrams))
+      fail<DataError>("{}: stupid backoff gives scores, not probabilities, which cannot be mixed", file);
+    if (ngrams != nullptr && unknown.skipped()) {
+      each.emplace_back(gradus::models::UnknownEndsContext(*ngrams, trained.vocabulary.unknown()));
+    } else {
+      each.push_back(std::visit([](auto m) { return ErasedModel(std::move(m)); }, std::move(trained.model)));
+    }
+    out.names.push_back(file);
+    vocabularies.push_back(std::move(trained.vocabulary));
+  }
+  out.unlisted.assign(each.size(), 0);
+  out.vocabulary = same ? vocabularies.front() : gradus::models::union_of(vocabularies);
+  for (std::size_t i = 0; i < each.size() && !same; ++i) {
+    gradus::models::WidenedModel widened(std::move(each[i]), vocabularies[i], out.vocabulary);
+    out.unlisted[i] = widened.unlisted();
+    each[i] = ErasedModel(std::move(widened));
+  }
+  if (cache > 0) {
+    each.emplace_back(gradus::models::CacheModel(static_cast<std::int32_t>(out.vocabulary.size()), cache));
+    out.names.push_back(fmt::format("the cache of {}", cache));
+    out.unlisted.push_back(0);
+  }
+  out.set.emplace(std::move(each));
+  return out;
+}
+
+std::vector<double> InterpolateCommand::fixed_weights(const Parts& parts) const {
+  std::vector<double> out = numbers_of<double>(weights, "--weights");
+  if (out.size() != parts.names.size()) {
+    misuse("--weights {}: {} for {} models{}", weights, out.size(), parts.names.size(),
+           cache > 0 ? ", the cache being the last" : "");
+  }
+  const double sum = std::accumulate(out.begin(), out.end(), 0.0);
+  for (const double weight : out) {
+    if (!std::isfinite(weight) || (!log_linear && weight < 0))
+      misuse("--weights {}: {} is no weight of a model", weights, weight);
+  }
+  if (!log_linear && !(std::abs(sum - 1) <= 1e-6))
+    misuse("--weights {} add up to {}, not to 1", weights, sum);
+  return out;
+}
+
+/// By each model, of the tokens that count.
+std::vector<std::vector<double>> InterpolateCommand::scores(const Parts& parts,
+                                                            std::span<const std::int32_t> tokens,
+                                                            const char* what) const {
+  Progress progress(what);
+  return parts.set->score(tokens, progress.reporter(tokens.size()));
+}
+
+Evaluation evaluated(std::span<const double> log_probs, std::span<const std::int32_t> tokens,
+                     std::int32_t unknown) {
+  Evaluation out;
+  for (std::size_t i = 0; i < log_probs.size(); ++i)
+    out.add(log_probs[i], tokens[i + 1] == unknown, static_cast<std::int64_t>(i + 1));
+  return out;
+}
+
+InterpolateCommand::Result InterpolateCommand::linear(const Parts& parts) const {
+  Result out;
+  const std::int32_t unk = parts.vocabulary.unknown();
+  std::vector<std::int32_t> tokens;
+  std::vector<std::vector<double>> scored;
+  if (weights.empty()) {
+    tokens = read_tokens(held_out, parts.vocabulary);
+    scored = scores(parts, tokens, "scoring the held-out text");
+    std::vector<std::vector<double>> counted(scored.size());
+    for (std::size_t i = 0; i < scored.size(); ++i) {
+      for (std::size_t t = 0; t < scored[i].size(); ++t) {
+        if (!unknown.skipped() || tokens[t + 1] != unk) counted[i].push_back(scored[i][t]);
+      }
+    }
+    if (counted.front().empty())
+      fail<DataError>("{} holds unknown words alone: no weight can be fitted", held_out);
+    const gradus::models::EmFit fit = gradus::models::fit_weights(counted);
+    out.weights = fit.weights;
+    out.iterations = fit.log_likelihood.size() - 1;
+  } else {
+    out.weights = fixed_weights(parts);
+  }
+  if (!test.empty()) {
+    tokens = read_tokens(test, parts.vocabulary);
+    scored = scores(parts, tokens, "scoring the test text");
+  }
+  for (const std::vector<double>& log_probs : scored) out.each.push_back(evaluated(log_probs, tokens, unk));
+  out.together = evaluated(gradus::models::mix_log_probs(scored, out.weights), tokens, unk);
+  return out;
+}
+
+InterpolateCommand::Result InterpolateCommand::log_linear_fit(const Parts& parts) const {
+  Result out;
+  const std::int32_t unk = parts.vocabulary.unknown();
+  if (weights.empty()) {
+    const std::vector<std::int32_t> tokens = read_tokens(held_out, parts.vocabulary);
+    Progress progress("fitting the weights");
+    out.weights = gradus::models::fit_log_linear(
+                      *parts.set, tokens,
+                      {.epochs = epochs,
+                       .report = progress.reporter((tokens.size() - 1) * static_cast<std::size_t>(epochs))})
+                      .weights;
+    out.iterations = static_cast<std::size_t>(epochs);
+  } else {
+    out.weights = fixed_weights(parts);
+  }
+  const std::vector<std::int32_t> tokens = read_tokens(judged(), parts.vocabulary);
+  for (const std::vector<double>& log_probs : scores(parts, tokens, "scoring the text by each model"))
+    out.each.push_back(evaluated(log_probs, tokens, unk));
+  Progress progress("scoring the text");
+  const gradus::models::LogLinearInterpolation together(*parts.set, out.weights);
+  out.together = evaluated(gradus::score(together, tokens, progress.reporter(tokens.size())), tokens, unk);
+  return out;
+}
+
+void InterpolateCommand::print(const Parts& parts, const Result& result) const {
+  const Perplexities together(result.together, unknown.skipped());
+  if (json) {
+    nlohmann::json rows = nlohmann::json::array();
+    for (std::size_t i = 0; i < parts.names.size(); ++i) {
+      const Perplexities p(result.each[i], unknown.skipped());
+      rows.push_back({{"model", parts.names[i]},
+                      {"weight", result.weights[i]},
+                      {"perplexity", unknown.skipped() ? p.without_unknown : p.with_unknown},
+                      {"perplexity_with_unknown", p.with_unknown},
+                      {"perplexity_without_unknown", p.without_unknown},
+                      {"unlisted", parts.unlisted[i]}});
+    }
+    nlohmann::json out{{"text", judged()},
+                       {"combination", log_linear ? "log-linear" : "linear"},
+                       {"tokens", result.together.tokens},
+                       {"unknown", result.together.unknown},
+                       {"unknown_words", unknown.convention},
+                       {"vocabulary", parts.vocabulary.size()},
+                       {"perplexity", unknown.skipped() ? together.without_unknown : together.with_unknown},
+                       {"perplexity_with_unknown", together.with_unknown},
+                       {"perplexity_without_unknown", together.without_unknown},
+                       {"models", rows}};
+    if (result.iterations) out["iterations"] = *result.iterations;
+    fmt::print("{}\n", out.dump(2));
+    return;
+  }
+  for (std::size_t i = 0; i < parts.names.size(); ++i) {
+    if (parts.unlisted[i] > 0) {
+      fmt::print("{} does not list {} of the {} {}s; they share its probability of <unk>\n", parts.names[i],
+                 parts.unlisted[i], parts.vocabulary.size(), name_of(parts.vocabulary.unit()));
+    }
+  }
+  fmt::print("{:>10} {:>18} {:>18}\n{:>10} {:>18} {:>18}  model\n", "", "perplexity", "perplexity", "weight",
+             "with unknown", "without unknown");
+  const auto row = [&](const std::string& weight, const Perplexities& p, const std::string& name) {
+    fmt::print("{:>10} {:>18} {:>18}  {}\n", weight, number_text(p.with_unknown),
+               number_text(p.without_unknown), name);
+  };
+  for (std::size_t i = 0; i < parts.names.size(); ++i)
+    row(fmt::format("{:.6f}", result.weights[i]), Perplexities(result.each[i], unknown.skipped()),
+        parts.names[i]);
+  row("", together,
+      fmt::format("together, over {} tokens of {}, {} unknown{}", result.together.tokens, judged(),
+                  result.together.unknown, unknown.skipped() ? " and left out" : ""));
+}
+
+void InterpolateCommand::run() const {
+  check();
+  const Parts parts = load();
+  if (!weights.empty()) fixed_weights(parts);  // before the work
+  print(parts, log_linear ? log_linear_fit(parts) : linear(parts));
+}
+
+}  // namespace
+
+void add_ngram_interpolate(CLI::App& ngram) {
+  auto o = std::make_shared<InterpolateCommand>();
+  CLI::App* c = ngram.add_subcommand("interpolate",
+                                     "Weigh models, n-gram or neural, so that together they predict best");
+  c->add_option("models", o->models, "Models of one unit; what some do not list is unknown to them")
+      ->required()
+      ->expected(1, 64);
+  c->add_option("--held-out", o->held_out, "The text that the weights are fitted to: by EM, or by gradient");
+  c->add_option("--weights", o->weights, "Fixed ones, such as 0.3,0.7, instead of a held-out text");
+  c->add_option("--test", o->test, "The text that perplexities are of; without it, the held-out one");
+  c->add_option("--cache", o->cache,
+                "Add a cache of so many last words as one more model (Kuhn and De Mori 1990)")
+      ->check(CLI::Range(1, 1 << 24));
+  c->add_flag("--log-linear", o->log_linear,
+              "Multiply powers of the probabilities (Klakow 1998), which takes a sum over the vocabulary for "
+              "each word");
+  o->epochs_given = c->add_option("--epochs", o->epochs, "Of --log-linear: times through the held-out text")
+                        ->check(CLI::Range(1, 1000))
+                        ->capture_default_str();
+  o->unknown.add_to(c);
+  c->add_flag("--json", o->json, "Print JSON");
+  c->footer(
+      "Examples:\n  gradus ngram interpolate book.ngram book.safetensors --held-out valid.txt --test "
+      "test.txt\n  gradus ngram interpolate book.ngram --cache 500 --held-out valid.txt.gz");
+  c->callback([o] { o->run(); });
+}
+
+}  // namespace gradus::cli

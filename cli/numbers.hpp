@@ -1,0 +1,29 @@
+#pragma once
+
+#include <charconv>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/usage.hpp"
+
+namespace gradus::cli {
+
+/// "0,0,1" as numbers; wrong usage where one is none. `option` is what the message names.
+template <class T>
+std::vector<T> numbers_of(std::string_view text, std::string_view option) {
+  std::vector<T> out;
+  for (std::size_t from = 0; from <= text.size();) {
+    const std::size_t end = std::min(text.find(',', from), text.size());
+    T number{};
+    const auto [stop, error] = std::from_chars(text.data() + from, text.data() + end, number);
+    if (error != std::errc() || stop != text.data() + end)
+      misuse("{} {}: '{}' is no number; give them with commas between", option, text,
+             text.substr(from, end - from));
+    out.push_back(number);
+    from = end + 1;
+  }
+  return out;
+}
+
+}  // namespace gradus::cli

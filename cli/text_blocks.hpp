@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "text/block_reader.hpp"
+#include "text/byte_source.hpp"
+#include "text/text_check.hpp"
+#include "text/vocabulary.hpp"
+
+namespace gradus::cli {
+
+/// The ids of a text to be scored, piece by piece: a file, a folder or "-", the standard input, plain or
+/// packed by gzip or zstd. Checked as load_text and encode do.
+class TextBlocks {
+ public:
+  /// The vocabulary must outlive it.
+  TextBlocks(const std::string& path, const Vocabulary& vocabulary);
+
+  /// Replaces the ids by the next ones; false at the end.
+  bool next(std::vector<std::int32_t>& ids);
+  /// Of what was read so far: code points, or bytes where they are the unit.
+  std::int64_t characters() const { return characters_; }
+  /// Bytes read, and all there are, 0 when not known.
+  std::int64_t done() const { return done_; }
+  std::int64_t total() const { return blocks_.total(); }
+
+ private:
+  const Vocabulary& vocabulary_;
+  BlockReader blocks_;
+  std::optional<TextCheck> check_;
+  std::int64_t characters_ = 0, done_ = 0;
+};
+
+/// All ids of a text, behind the one that it is read after.
+std::vector<std::int32_t> read_tokens(const std::string& path, const Vocabulary& vocabulary);
+
+/// The text itself, of words or characters, checked as load_text does.
+std::string read_text(const std::string& path);
+
+/// Lines as they come, so that an answer to one need not wait for the next.
+class LineReader {
+ public:
+  explicit LineReader(const std::string& path, bool unpack) : source_(path, unpack) {}
+  /// The next line without its end; false when there is none.
+  bool next(std::string& line);
+
+ private:
+  ByteSource source_;
+};
+
+}  // namespace gradus::cli

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "models/ngram/ngram.hpp"
+
+namespace gradus::models {
+
+/// What becomes of the words of a text that the vocabulary does not list.
+enum class UnknownWords : std::uint8_t {
+  /// "<unk>" is a word like the others: predicted, counted, and read as context (KenLM).
+  predicted,
+  /// They have no probability and are not counted; n-grams do not reach over them, so the word after one is
+  /// predicted from no context, the next from one word (SRILM without -unk).
+  skipped,
+};
+
+/// An n-gram model whose contexts end at unknown words: a LanguageModel. What it says of an unknown word
+/// itself is what the model says.
+class UnknownEndsContext {
+ public:
+  using State = NgramState;
+
+  /// `unknown`: the id of "<unk>".
+  UnknownEndsContext(NgramModel model, std::int32_t unknown) : model_(std::move(model)), unknown_(unknown) {}
+
+  std::int32_t vocab_size() const { return model_.vocab_size(); }
+  State start() const { return model_.start(); }
+  State after(const State& state, std::int32_t token) const {
+    return token == unknown_ ? State() : model_.after(state, token);
+  }
+  /// log p(token | state) in nats; the state becomes the one after both.
+  double advance(State& state, std::int32_t token) const {
+    const double log_prob = model_.advance(state, token).log_prob;
+    if (token == unknown_) state = State();
+    return log_prob;
+  }
+  Step<State> step(const State& state, std::int32_t token) const {
+    State next = after(state, token);
+    Tensor log_probs = model_.distribution(next);
+    return {std::move(next), std::move(log_probs)};
+  }
+  std::vector<double> score(std::span<const std::int32_t> tokens, const ScoreProgress& report = {}) const {
+    std::vector<double> out;
+    if (tokens.empty()) return out;
+    State state = after(start(), tokens.front());
+    for (const std::int32_t token : tokens.subspan(1)) {
+      out.push_back(advance(state, token));
+      if (report && out.size() % 65536 == 0) report(static_cast<std::int64_t>(out.size()));
+    }
+    return out;
+  }
+
+ private:
+  NgramModel model_;
+  std::int32_t unknown_;
+};
+
+}  // namespace gradus::models

@@ -396,3 +396,14 @@ TEST_CASE("zero and minus infinity keep a place of their own, however rare, in a
     CHECK(std::isfinite(codes.floats[codes.code(-1e9f)]));
   }
 }
+
+TEST_CASE("the floats of a quantized model are the means of the numbers they stand for", "[ngram]") {
+  constexpr std::uint64_t count = std::uint64_t{1} << 22;
+  const auto number = [](std::uint64_t i) { return -5 - static_cast<float>(i % 16); };
+  std::vector<float> expected;
+  for (int i = 15; i >= 0; --i) expected.push_back(-5 - static_cast<float>(i));
+  CHECK(ngram::quantized_codebook(count - 1, number, 4).floats == expected);
+  // Of numbers as large as they come.
+  const auto huge = [](std::uint64_t i) { return i % 2 == 0 ? -3e38f : 3e38f; };
+  CHECK(ngram::quantized_codebook(100, huge, 4).floats == std::vector<float>{-3e38f, 3e38f});
+}

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <numeric>
 
 namespace gradus::models::ngram {
 
@@ -60,9 +59,10 @@ Codebook quantized_codebook(std::uint64_t count, Numbers numbers, int bits) {
   }
   std::sort(sorted.begin(), sorted.end());
   const std::size_t bins = (std::size_t{1} << bits) - kept.size();
-  std::vector<double> sums(sorted.size() + 1, 0);  // before each
-  std::partial_sum(sorted.begin(), sorted.end(), sums.begin() + 1,
-                   [](double sum, float x) { return sum + static_cast<double>(x); });
+  // Before each. (std::partial_sum would add in float, which loses what is added to millions.)
+  std::vector<double> sums{0};
+  sums.reserve(sorted.size() + 1);
+  for (const float x : sorted) sums.push_back(sums.back() + static_cast<double>(x));
   std::vector<std::size_t> ends;  // of the bins
   for (std::size_t bin = 1; bin <= bins; ++bin) ends.push_back(sorted.size() * bin / bins);
   std::vector<float> means;
@@ -78,7 +78,7 @@ Codebook quantized_codebook(std::uint64_t count, Numbers numbers, int bits) {
     if (round == refinements) break;
     ends.clear();
     for (std::size_t i = 0; i + 1 < means.size(); ++i) {
-      const float middle = means[i] + (means[i + 1] - means[i]) / 2;
+      const float middle = means[i] / 2 + means[i + 1] / 2;  // no overflow
       ends.push_back(
           static_cast<std::size_t>(std::upper_bound(sorted.begin(), sorted.end(), middle) - sorted.begin()));
     }

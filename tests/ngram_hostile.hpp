@@ -219,13 +219,16 @@ inline std::vector<std::string> sound_files(int words, int length) {
       for (const models::NgramFallback fallback :
            {models::NgramFallback::shorter, models::NgramFallback::uniform, models::NgramFallback::nothing}) {
         if (fallback != models::NgramFallback::shorter && order != 3) continue;
-        const NaiveNgrams ngrams = random_ngrams(++seed,
-                                                 {.order = order,
-                                                  .vocab = static_cast<std::int32_t>(vocabulary.size()),
-                                                  .sentence_end = vocabulary.line_end(),
-                                                  .fallback = fallback,
-                                                  .method = name},
-                                                 length, order == 5 ? 0.2 : 0);
+        models::NgramDescription about{.order = order,
+                                       .vocab = static_cast<std::int32_t>(vocabulary.size()),
+                                       .sentence_end = vocabulary.line_end(),
+                                       .fallback = fallback,
+                                       .method = name};
+        if (order == 2) {
+          about.options = models::NgramOptions{.order = order, .sentence_end = about.sentence_end};
+          about.discounts.assign(2, {{0.5, 1, 1.5}, true});
+        }
+        const NaiveNgrams ngrams = random_ngrams(++seed, about, length, order == 5 ? 0.2 : 0);
         const std::filesystem::path file =
             std::filesystem::temp_directory_path() / ("gradus-hostile-" + std::to_string(::getpid()));
         models::NgramWriter writer(file, vocabulary, storage);

@@ -67,7 +67,7 @@ void damage_header(std::string& bytes, Rng& rng) {
                     models::ngram::max_order];
   const std::vector<Section*> all = test::sections(header);
   Section& section = *all[rng.below(all.size())];
-  switch (rng.below(12)) {
+  switch (rng.below(15)) {
     case 0:
       header.order = static_cast<std::uint32_t>(rng.below(23));
       break;
@@ -101,6 +101,19 @@ void damage_header(std::string& bytes, Rng& rng) {
       break;
     case 10:
       section.size = rng.below(2) == 0 ? value : section.size / 2;
+      break;
+    case 11:
+      level.discounts = static_cast<std::uint8_t>(rng.below(256));
+      header.part(models::ngram::Part::discounts).size = 8 * rng.below(20);
+      break;
+    case 12:
+      header.method = static_cast<std::uint32_t>(rng.below(9));
+      header.estimated = static_cast<std::uint32_t>(rng.below(3));
+      break;
+    case 13:
+      header.impossible = static_cast<std::int32_t>(value);
+      header.katz_cutoff = static_cast<std::int32_t>(edge(rng));
+      header.add = static_cast<double>(odd_float(rng));
       break;
     default:
       std::swap(section, *all[rng.below(all.size())]);

@@ -7,8 +7,11 @@
 #include <string>
 #include <thread>
 
+#include "models/ngram/arpa.hpp"
 #include "models/ngram/compact_layout.hpp"
+#include "models/ngram/estimate.hpp"
 #include "models/ngram/fast_builder.hpp"
+#include "models/ngram/text_source.hpp"
 #include "models/ngram/writer.hpp"
 #include "tests/catch.hpp"
 #include "tests/folder.hpp"
@@ -144,4 +147,75 @@ TEST_CASE("a model's file is written a few MB at a time, with the bytes it has i
     CHECK((written == expected.bytes));
     CHECK_NOTHROW(NgramModel::open(file).verify());
   }
+}
+
+TEST_CASE("an ARPA file is written as a model is estimated", "[ngram][estimate]") {
+  const test::Folder folder;
+  const auto text = folder.write("text", "the cat sat\nthe dog sat\na cat\nthe cat ran and ran\n");
+  ngram::TextSource source(text, {});
+  const auto made = folder.path() / "made.arpa", written = folder.path() / "written.arpa";
+  // The vocabulary is known once the text has been read.
+  class Late : public NgramSink {
+   public:
+    Late(const std::filesystem::path& file, const ngram::TextSource& from) : file_(file), from_(from) {}
+    void describe(const NgramDescription& about) override {
+      writer_.emplace(file_, from_.vocabulary());
+      writer_->describe(about);
+    }
+    void expect(std::span<const std::int64_t> counts) override { writer_->expect(counts); }
+    void begin_order(int order, std::int64_t count) override { writer_->begin_order(order, count); }
+    void add(std::span<const std::int32_t> ngram, float log_prob, float backoff) override {
+      writer_->add(ngram, log_prob, backoff);
+    }
+    void finish() override { writer_->finish(); }
+
+   private:
+    std::filesystem::path file_;
+    const ngram::TextSource& from_;
+    std::optional<ArpaWriter> writer_;
+  };
+  Late late(made, source);
+  ngram::estimate(source, {.order = 3, .method = NgramMethod::witten_bell}, {}, late);
+
+  const ArpaFile read(made);
+  NgramWriter writer;
+  read.write_to(writer);
+  const NgramModel model = writer.model();
+  CHECK(model.counts() == read.counts());
+  write_arpa(written, model, read.vocabulary());
+  CHECK(test::read_bytes(made) == to_arpa(model, read.vocabulary()));
+  CHECK(test::read_bytes(written) == to_arpa(model, read.vocabulary()));
+}
+
+TEST_CASE("an ARPA file begins with its counts, and appears whole or not at all", "[ngram]") {
+  const test::Folder folder;
+  const Vocabulary words = Vocabulary::from_counts(Unit::word, std::vector<std::string_view>{"</s>", "a"},
+                                                   std::vector<std::int64_t>{1, 1});
+  const NgramDescription about{.order = 1,
+                               .vocab = static_cast<std::int32_t>(words.size()),
+                               .sentence_end = words.line_end(),
+                               .method = "made up"};
+  const std::vector<std::int64_t> counts{words.size() + 1};
+  const auto file = folder.path() / "model.arpa";
+  {
+    ArpaWriter writer(file, words);
+    writer.describe(about);
+    CHECK_THROWS_AS(writer.begin_order(1, counts[0]), ArgumentError);
+  }
+  {
+    ArpaWriter writer(file, words);
+    writer.describe(about);
+    writer.expect(counts);
+    CHECK_THROWS_AS(writer.begin_order(1, counts[0] + 1), ArgumentError);
+    writer.begin_order(1, counts[0]);
+    writer.add(std::vector{0}, -1, 0);
+  }
+  CHECK(folder.files() == 0);
+  NgramDescription other = about;
+  other.fallback = NgramFallback::uniform;
+  CHECK_THROWS_AS(ArpaWriter(file, words).describe(other), ArgumentError);
+  other = about;
+  ++other.vocab;
+  CHECK_THROWS_AS(ArpaWriter(file, words).describe(other), ArgumentError);
+  CHECK(folder.files() == 0);
 }

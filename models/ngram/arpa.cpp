@@ -368,6 +368,7 @@ std::int64_t ArpaFile::inserted() const {
 
 void ArpaFile::write_to(NgramSink& sink) const {
   sink.describe(description());
+  sink.expect(counts());
   for (const ArpaSection& section : content_->sections) {
     sink.begin_order(section.order, static_cast<std::int64_t>(section.size()));
     for (std::size_t i = 0; i < section.size(); ++i)

@@ -69,9 +69,28 @@ class ArpaFile {
 /// Whether a file that begins so may be an ARPA file: ours, \data\ in sight, or gzip.
 bool looks_like_arpa(std::string_view first_bytes);
 
-/// Writes a model as an ARPA file, whole or not at all; packed by gzip when its name ends in ".gz". Every
-/// float is read back as it was, up to one rounding. Throws ArgumentError for methods without a backoff form
-/// (add-k and maximum likelihood), DataError when the file cannot be written.
+/// Writes the n-grams that it receives as an ARPA file, whole or not at all, as they come: in memory are the
+/// words. Packed by gzip when the file's name ends in ".gz". Every float is read back as it was, up to one
+/// rounding. Throws ArgumentError for methods without a backoff form (add-k and maximum likelihood), for a
+/// vocabulary of another size, and when it was not told the counts (NgramSink::expect), which stand first in
+/// the file; DataError when the file cannot be written.
+class ArpaWriter : public NgramSink {
+ public:
+  ArpaWriter(const std::filesystem::path& file, const Vocabulary& vocabulary);
+  ~ArpaWriter() override;
+
+  void describe(const NgramDescription& description) override;
+  void expect(std::span<const std::int64_t> counts) override;
+  void begin_order(int order, std::int64_t count) override;
+  void add(std::span<const std::int32_t> ngram, float log_prob, float backoff) override;
+  void finish() override;
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+/// Writes a model by an ArpaWriter.
 void write_arpa(const std::filesystem::path& file, const NgramModel& model, const Vocabulary& vocabulary);
 
 struct ArpaModel {

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "models/ngram/arpa.hpp"
 #include "models/ngram/arpa_words.hpp"
@@ -42,52 +43,82 @@ WordIds own_words(const Vocabulary& vocabulary) {
 
 namespace {
 
-/// The model as text, handed to write(piece) in pieces of some 64 KB.
-template <class Write>
-void write_text(const NgramModel& model, const Vocabulary& vocabulary, Write&& write) {
-  const NgramDescription about = model.description();
-  if (about.fallback != NgramFallback::shorter) {
-    fail<ArgumentError>("an n-gram model of the method {} has no backoff form, which is all that ARPA holds",
-                        about.method);
+/// A model as text, which whoever has it takes away as it comes.
+class ArpaText {
+ public:
+  explicit ArpaText(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {}
+
+  void describe(const NgramDescription& about) {
+    if (about.fallback != NgramFallback::shorter) {
+      fail<ArgumentError>(
+          "an n-gram model of the method {} has no backoff form, which is all that ARPA holds", about.method);
+    }
+    if (about.vocab != vocabulary_.size())
+      fail<ArgumentError>("an n-gram model over {} words to be written with a vocabulary of {}", about.vocab,
+                          vocabulary_.size());
+    highest_ = about.order;
+    text = fmt::format("{}\n# sentence end {}\n# method {}\n", arpa_head, about.sentence_end, about.method);
+    const std::string listed = vocabulary_.serialize();
+    for (std::size_t from = 0; from < listed.size();) {
+      const std::size_t end = listed.find('\n', from);
+      text += "# ";
+      text.append(listed, from, end + 1 - from);
+      from = end + 1;
+    }
+    for (std::int32_t id = 0; id < about.vocab; ++id) words_.push_back(spelled(vocabulary_.symbol(id)));
+    words_.emplace_back("<s>");
   }
-  if (about.vocab != vocabulary.size())
-    fail<ArgumentError>("an n-gram model over {} words to be written with a vocabulary of {}", about.vocab,
-                        vocabulary.size());
-  std::string out =
-      fmt::format("{}\n# sentence end {}\n# method {}\n", arpa_head, about.sentence_end, about.method);
-  const std::string listed = vocabulary.serialize();
-  for (std::size_t from = 0; from < listed.size();) {
-    const std::size_t end = listed.find('\n', from);
-    out += "# ";
-    out.append(listed, from, end + 1 - from);
-    from = end + 1;
+  void expect(std::span<const std::int64_t> counts) {
+    counts_.assign(counts.begin(), counts.end());
+    text += "\n\\data\\\n";
+    for (std::size_t n = 0; n < counts.size(); ++n) text += fmt::format("ngram {}={}\n", n + 1, counts[n]);
   }
-  out += "\n\\data\\\n";
-  const std::vector<std::int64_t> counts = model.counts();
-  for (std::size_t n = 0; n < counts.size(); ++n) out += fmt::format("ngram {}={}\n", n + 1, counts[n]);
-  std::vector<std::string> words;
-  for (std::int32_t id = 0; id < about.vocab; ++id) words.push_back(spelled(vocabulary.symbol(id)));
-  words.emplace_back("<s>");
-  const double ln10 = std::log(10.0);
-  const auto log10 = [&](double x) { return std::isinf(x) ? log_zero : x / ln10; };
-  for (int order = 1; order <= about.order; ++order) {
-    out += fmt::format("\n\\{}-grams:\n", order);
-    model.visit_entries(order, [&](std::span<const std::int32_t> ngram, double log_prob, double backoff) {
-      fmt::format_to(std::back_inserter(out), "{:.9g}\t", log10(log_prob));
-      for (std::size_t i = 0; i < ngram.size(); ++i) {
-        if (i > 0) out += ' ';
-        out += words[static_cast<std::size_t>(ngram[i])];
-      }
-      if (order < about.order) fmt::format_to(std::back_inserter(out), "\t{:.9g}", log10(backoff));
-      out += '\n';
-      if (out.size() > std::size_t{1} << 16) {
-        write(std::string_view(out));
-        out.clear();
-      }
-    });
+  void begin_order(int order, std::int64_t count) {
+    if (counts_.size() != static_cast<std::size_t>(highest_) || order < 1 || order > highest_ ||
+        counts_[static_cast<std::size_t>(order - 1)] != count) {
+      fail<ArgumentError>("an ARPA file of {} {}-grams, whose number was to be told before the first of all",
+                          count, order);
+    }
+    order_ = order;
+    text += fmt::format("\n\\{}-grams:\n", order);
   }
-  write(std::string_view(out + "\n\\end\\\n"));
-}
+  void add(std::span<const std::int32_t> ngram, float log_prob, float backoff) {
+    fmt::format_to(std::back_inserter(text), "{:.9g}\t", log10(log_prob));
+    for (std::size_t i = 0; i < ngram.size(); ++i) {
+      if (i > 0) text += ' ';
+      text += words_[static_cast<std::size_t>(ngram[i])];
+    }
+    if (order_ < highest_) fmt::format_to(std::back_inserter(text), "\t{:.9g}", log10(backoff));
+    text += '\n';
+  }
+  void finish() { text += "\n\\end\\\n"; }
+
+  std::string text;  // to be handed on
+
+ private:
+  static double log10(float x) {
+    static const double ln10 = std::log(10.0);
+    return std::isinf(x) ? log_zero : static_cast<double>(x) / ln10;
+  }
+  const Vocabulary& vocabulary_;
+  int highest_ = 0, order_ = 0;
+  std::vector<std::int64_t> counts_;
+  std::vector<std::string> words_;  // by id
+};
+
+/// Keeps the text.
+class TextSink : public NgramSink {
+ public:
+  explicit TextSink(const Vocabulary& vocabulary) : arpa(vocabulary) {}
+  void describe(const NgramDescription& about) override { arpa.describe(about); }
+  void expect(std::span<const std::int64_t> counts) override { arpa.expect(counts); }
+  void begin_order(int order, std::int64_t count) override { arpa.begin_order(order, count); }
+  void add(std::span<const std::int32_t> ngram, float log_prob, float backoff) override {
+    arpa.add(ngram, log_prob, backoff);
+  }
+  void finish() override { arpa.finish(); }
+  ArpaText arpa;
+};
 
 /// A gzip file, or a plain one through the same calls, on a descriptor of its own.
 class Output {
@@ -126,20 +157,61 @@ class Output {
 
 }  // namespace
 
-void write_arpa(const std::filesystem::path& file, const NgramModel& model, const Vocabulary& vocabulary) {
+struct ArpaWriter::Parts {
+  std::filesystem::path file;
+  ArpaText arpa;
   std::optional<FileReplacement> replacement;
-  if (!is_special(file)) replacement.emplace(file);
-  Output out(file,
-             replacement ? ::dup(replacement->descriptor()) : ::open(file.c_str(), O_WRONLY | O_CLOEXEC));
-  write_text(model, vocabulary, [&](std::string_view piece) { out.write(piece); });
-  out.close();
-  if (replacement) replacement->commit();
+  std::optional<Output> out;
+
+  void hand_on() {
+    out->write(arpa.text);
+    arpa.text.clear();
+  }
+};
+
+ArpaWriter::ArpaWriter(const std::filesystem::path& file, const Vocabulary& vocabulary)
+    : parts_(new Parts{file, ArpaText(vocabulary), {}, {}}) {}
+
+ArpaWriter::~ArpaWriter() = default;
+
+void ArpaWriter::describe(const NgramDescription& description) {
+  Parts& p = *parts_;
+  p.arpa.describe(description);
+  if (!is_special(p.file)) p.replacement.emplace(p.file);
+  p.out.emplace(p.file, p.replacement ? ::dup(p.replacement->descriptor())
+                                      : ::open(p.file.c_str(), O_WRONLY | O_CLOEXEC));
+}
+
+void ArpaWriter::expect(std::span<const std::int64_t> counts) {
+  parts_->arpa.expect(counts);
+}
+
+void ArpaWriter::begin_order(int order, std::int64_t count) {
+  parts_->arpa.begin_order(order, count);
+}
+
+void ArpaWriter::add(std::span<const std::int32_t> ngram, float log_prob, float backoff) {
+  parts_->arpa.add(ngram, log_prob, backoff);
+  if (parts_->arpa.text.size() > std::size_t{1} << 16) parts_->hand_on();
+}
+
+void ArpaWriter::finish() {
+  Parts& p = *parts_;
+  p.arpa.finish();
+  p.hand_on();
+  p.out->close();
+  if (p.replacement) p.replacement->commit();
+}
+
+void write_arpa(const std::filesystem::path& file, const NgramModel& model, const Vocabulary& vocabulary) {
+  ArpaWriter writer(file, vocabulary);
+  model.write_to(writer);
 }
 
 std::string to_arpa(const NgramModel& model, const Vocabulary& vocabulary) {
-  std::string out;
-  write_text(model, vocabulary, [&](std::string_view piece) { out += piece; });
-  return out;
+  TextSink sink(vocabulary);
+  model.write_to(sink);
+  return std::move(sink.arpa.text);
 }
 
 }  // namespace gradus::models

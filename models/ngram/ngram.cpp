@@ -240,6 +240,7 @@ void NgramModel::visit_entries(int order,
 void NgramModel::write_to(NgramSink& sink) const {
   sink.describe(description());
   const std::vector<std::int64_t> sizes = counts();
+  sink.expect(sizes);
   for (int order = 1; order <= description().order; ++order) {
     sink.begin_order(order, sizes[static_cast<std::size_t>(order - 1)]);
     visit_entries(order, [&](std::span<const std::int32_t> ngram, double log_prob, double backoff) {

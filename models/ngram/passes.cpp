@@ -479,13 +479,15 @@ void Passes::interpolate() {
 }
 
 void Passes::emit(NgramSink& sink, NgramSummary& summary) {
+  summary.counts = {std::int64_t{begin_} + 1};
+  for (const RecordStore& store : by_prefix_) summary.counts.push_back(store.size());
+  sink.expect(summary.counts);
   sink.begin_order(1, std::int64_t{begin_} + 1);
   for (std::uint32_t w = 0; w <= begin_; ++w) {
     const auto id = static_cast<std::int32_t>(w);
     const double p = w == begin_ ? 0 : unigram_probs_[w];
     sink.add({&id, 1}, static_cast<float>(std::log(p)), static_cast<float>(std::log(unigram_weights_[w])));
   }
-  summary.counts = {std::int64_t{begin_} + 1};
   // One window of ranges goes to the sink while the next one is sorted.
   std::vector<Worker> workers = make_workers();
   const std::size_t window = 2 * workers.size();
@@ -493,9 +495,7 @@ void Passes::emit(NgramSink& sink, NgramSummary& summary) {
   std::vector<std::span<const std::uint64_t>> coming_records(window), ready_records(window);
   for (int n = 2; n <= order_; ++n) {
     RecordStore& store = by_prefix_[at(n)];
-    const std::int64_t total = store.size();
-    sink.begin_order(n, total);
-    summary.counts.push_back(total);
+    sink.begin_order(n, store.size());
     std::array<std::uint32_t, longest> ids;
     std::array<std::int32_t, longest> ngram;
     const std::size_t step = width(n);

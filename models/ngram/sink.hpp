@@ -38,6 +38,8 @@ class NgramSink {
   virtual ~NgramSink() = default;
   /// Before anything else, once.
   virtual void describe(const NgramDescription& description) = 0;
+  /// After describe(), from those who know it by then: how many n-grams each order will have.
+  virtual void expect(std::span<const std::int64_t> /*counts*/) {}
   /// `count` n-grams of this order follow.
   virtual void begin_order(int order, std::int64_t count) = 0;
   /// Natural logarithms: of p(last token | the others), -infinity for the begin symbol; and of the n-gram's

@@ -120,7 +120,7 @@ models::Evaluation UseCommand::evaluate(const TrainedModel& trained, TextBlocks&
   const models::UnknownEndsContext ended(*ngrams, unknown.skipped() ? v.unknown() : -1);
   models::NgramState state = ended.after(ended.start(), tokens.front());
   models::Evaluation out;
-  progress.phase("", true);
+  progress.phase("reading", true);
   while (blocks.next(ids)) {
     for (const std::int32_t id : ids) out.add(ended.advance(state, id), id == v.unknown(), out.tokens + 1);
     progress.update(blocks.done(), blocks.total());

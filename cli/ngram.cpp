@@ -5,6 +5,7 @@
 #include "cli/ngram_commands.hpp"
 #include "cli/usage.hpp"
 #include "models/checkpoint.hpp"
+#include "models/ngram/arpa.hpp"
 #include "models/ngram/writer.hpp"
 #include "tensor/write_file.hpp"
 
@@ -33,8 +34,10 @@ void Place::add_to(CLI::App* command) {
           ->capture_default_str();
 }
 
-models::NgramStorage Place::storage() const {
-  return {layout == "fast" ? models::NgramLayout::fast : models::NgramLayout::compact, quantize};
+std::unique_ptr<models::NgramSink> Place::writer(const Vocabulary& vocabulary) const {
+  if (is_arpa(file)) return std::make_unique<models::ArpaWriter>(file, vocabulary);
+  const auto chosen = layout == "fast" ? models::NgramLayout::fast : models::NgramLayout::compact;
+  return std::make_unique<models::NgramWriter>(file, vocabulary, models::NgramStorage{chosen, quantize});
 }
 
 void Place::check(const std::string& source) const {
@@ -50,10 +53,9 @@ void Place::check(const std::string& source) const {
 
 void Place::save(const models::NgramModel& model, const Vocabulary& vocabulary, Progress& progress) const {
   progress.phase("writing");
-  if (is_arpa(file)) return models::save_ngram(file, model, vocabulary);
   const std::vector<std::int64_t> counts = model.counts();
-  models::NgramWriter writer(file, vocabulary, storage());
-  ReportingSink sink(writer, progress, std::accumulate(counts.begin(), counts.end(), std::int64_t{0}));
+  const std::unique_ptr<models::NgramSink> to = writer(vocabulary);
+  ReportingSink sink(*to, progress, std::accumulate(counts.begin(), counts.end(), std::int64_t{0}));
   model.write_to(sink);
 }
 

@@ -32,29 +32,29 @@ class LateWriter : public models::NgramSink {
   LateWriter(const Place& place, const ngram::TextSource& source) : place_(place), source_(source) {}
 
   void describe(const models::NgramDescription& description) override {
-    if (is_arpa(place_.file)) {
-      writer_ = std::make_unique<NgramWriter>();
-    } else {
-      writer_ = std::make_unique<NgramWriter>(place_.file, source_.vocabulary(), place_.storage());
-    }
+    method_ = description.method;
+    writer_ = place_.writer(source_.vocabulary());
     writer_->describe(description);
   }
+  void expect(std::span<const std::int64_t> counts) override { writer_->expect(counts); }
   void begin_order(int order, std::int64_t count) override { writer_->begin_order(order, count); }
   void add(std::span<const std::int32_t> ngram, float log_prob, float backoff) override {
     writer_->add(ngram, log_prob, backoff);
   }
-  void finish() override {
-    writer_->finish();
-    model_ = std::make_unique<NgramModel>(writer_->model());
-    if (is_arpa(place_.file)) models::save_ngram(place_.file, *model_, source_.vocabulary());
+  void finish() override { writer_->finish(); }
+
+  const std::string& method() const { return method_; }
+  /// Of each order; none of ARPA files, which do not tell them apart.
+  std::vector<std::uint64_t> order_bytes() const {
+    auto* const binary = dynamic_cast<NgramWriter*>(writer_.get());
+    return binary == nullptr ? std::vector<std::uint64_t>() : binary->model().order_bytes();
   }
-  const NgramModel& model() const { return *model_; }
 
  private:
   const Place& place_;
   const ngram::TextSource& source_;
-  std::unique_ptr<NgramWriter> writer_;
-  std::unique_ptr<NgramModel> model_;
+  std::string method_;
+  std::unique_ptr<models::NgramSink> writer_;
 };
 
 /// The words of a file, one a line. The marks of sentences and of unknown words are there anyway.
@@ -94,7 +94,7 @@ struct BuildCommand {
 
   void check();
   void run();
-  void print(const models::NgramSummary& summary, const NgramModel& model, double seconds) const;
+  void print(const models::NgramSummary& summary, const LateWriter& written, double seconds) const;
 };
 
 /// Whatever of the options can be wrong, before the work.
@@ -107,6 +107,8 @@ void BuildCommand::check() {
     misuse("--backoff goes with --method stupid-backoff, not {}", method);
   if (!(options.backoff > 0 && options.backoff <= 1))
     misuse("--backoff {}: give a number above 0, at most 1", options.backoff);
+  if (is_arpa(place.file) && (method == "add-k" || method == "maximum-likelihood"))
+    misuse("--method {} does not back off, which is all that ARPA text such as {} holds", method, place.file);
   if (vocabulary.max_size == 1) misuse("--max-vocabulary 1: <unk> and </s> alone are 2; 0 is no limit");
   if (memory == 0 || memory > std::size_t{1} << 50) misuse("--memory {}: give a size such as 512M", memory);
   if (closed && given(unknown_given) && unknown == "kenlm")
@@ -148,17 +150,17 @@ void BuildCommand::run() {
     progress.phase(phase, phase == "counting");
     progress.update(done, total);
   };
+  progress.phase("counting", true);
   ngram::TextSource source(text, std::move(reading));
   LateWriter writer(place, source);
   const models::NgramSummary summary = ngram::estimate(source, options, build, writer);
-  print(summary, writer.model(), progress.seconds());
+  print(summary, writer, progress.seconds());
 }
 
-void BuildCommand::print(const models::NgramSummary& summary, const NgramModel& model, double seconds) const {
+void BuildCommand::print(const models::NgramSummary& summary, const LateWriter& written,
+                         double seconds) const {
   const std::optional<std::uint64_t> size = file_bytes(place.file);
-  // Those of an ARPA file are not told apart.
-  const std::vector<std::uint64_t> bytes =
-      is_arpa(place.file) ? std::vector<std::uint64_t>() : model.order_bytes();
+  const std::vector<std::uint64_t> bytes = written.order_bytes();
   if (json) {
     nlohmann::json orders = nlohmann::json::array();
     for (std::size_t n = 0; n < summary.counts.size(); ++n) {
@@ -170,7 +172,7 @@ void BuildCommand::print(const models::NgramSummary& summary, const NgramModel& 
                         {"fallback", summary.discounts[n].fallback}});
     }
     fmt::print("{}\n", nlohmann::json{{"method", method},
-                                      {"description", model.description().method},
+                                      {"description", written.method()},
                                       {"unknown_words", closed ? "impossible" : "predicted"},
                                       {"tokens", summary.tokens},
                                       {"sentences", summary.sentences},
@@ -184,7 +186,7 @@ void BuildCommand::print(const models::NgramSummary& summary, const NgramModel& 
   }
   fmt::print("{} tokens in {} sentences, {} symbols{}, {}\n{:>5} {:>12} {:>12} {:>14}  discounts\n",
              summary.tokens, summary.sentences, summary.vocab, closed ? " (<unk> impossible)" : "",
-             model.description().method, "order", "n-grams", "distinct", "bytes");
+             written.method(), "order", "n-grams", "distinct", "bytes");
   std::int64_t all = 0;
   for (std::size_t n = 0; n < summary.counts.size(); ++n) {
     std::string amounts = fmt::format("{:.6g}", fmt::join(summary.discounts[n].amount, " "));

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -32,10 +33,11 @@ struct Place {
   int quantize = 0;
 
   void add_to(CLI::App* command);
-  models::NgramStorage storage() const;
   /// Before the work: that the options go together, and that the place can be written to. `source`: what is
   /// read.
   void check(const std::string& source) const;
+  /// Of the file, in the form that is asked for. The place and the vocabulary must outlive it.
+  std::unique_ptr<models::NgramSink> writer(const Vocabulary& vocabulary) const;
   void save(const models::NgramModel& model, const Vocabulary& vocabulary, Progress& progress) const;
 
  private:
@@ -51,6 +53,7 @@ class ReportingSink : public models::NgramSink {
       : to_(to), progress_(progress), total_(total) {}
 
   void describe(const models::NgramDescription& description) override { to_.describe(description); }
+  void expect(std::span<const std::int64_t> counts) override { to_.expect(counts); }
   void begin_order(int order, std::int64_t count) override { to_.begin_order(order, count); }
   void add(std::span<const std::int32_t> ngram, float log_prob, float backoff) override {
     to_.add(ngram, log_prob, backoff);

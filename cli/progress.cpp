@@ -50,7 +50,8 @@ void Progress::phase(std::string_view name, bool bytes) {
 void Progress::update(std::int64_t done, std::int64_t total, const std::string& note) {
   const auto now = Clock::now();
   const double seconds = between(phase_start_, now);
-  if (!terminal_ || done <= 0 || seconds <= 0 || between(start_, now) < 2 || between(last_, now) < 0.2)
+  // A phase that has just begun says nothing of its pace.
+  if (!terminal_ || done <= 0 || seconds < 0.2 || between(start_, now) < 2 || between(last_, now) < 0.2)
     return;
   last_ = now;
   shown_ = true;

@@ -158,6 +158,8 @@ TEST_CASE("options of ngram build are judged before the work", "[cli][ngram]") {
   misused(folder, "ngram build train.txt --out m.arpa --layout compact", "ARPA text");
   misused(folder, "ngram build train.txt --out m.arpa --quantize 8", "ARPA text");
   misused(folder, "ngram export m.ngram --out m.arpa.gz --layout fast", "ARPA text");
+  for (const std::string method : {"add-k", "maximum-likelihood"})
+    misused(folder, "ngram build train.txt --out m.arpa --method " + method, "does not back off");
   misused(folder, build + "--max-vocabulary 1", "--max-vocabulary 1");
   misused(folder, build + "--memory 0", "--memory");
   misused(folder, build + "--method add-k --k -1", "--k");

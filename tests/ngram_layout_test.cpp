@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <numeric>
 #include <set>
 
 #include "models/evaluate.hpp"
 #include "models/generate.hpp"
 #include "models/ngram/codebook.hpp"
+#include "models/ngram/compact_layout.hpp"
 #include "tests/catch.hpp"
 #include "tests/ngram_models.hpp"
 #include "text/synthetic.hpp"
@@ -376,6 +378,51 @@ TEST_CASE("what is no n-gram model is refused", "[ngram]") {
   foreign.node[0] = foreign.node[1] = 1'000'000;
   CHECK_THROWS_WITH(model.log_prob(foreign, 0), Catch::Contains("another model"));
   CHECK_THROWS_WITH(model.distribution(foreign), Catch::Contains("another model"));
+}
+
+TEST_CASE("continuations whose keys stand close together are found", "[ngram]") {
+  // A key's place is guessed from its size, which here leads far away.
+  constexpr std::int32_t vocab = 1 << 12;
+  const ngram::TokenKeys keys(12);
+  std::vector<std::uint32_t> listed;
+  const auto list = [&](std::uint32_t begin, std::uint32_t end) {
+    for (std::uint32_t key = begin; key < end; ++key) listed.push_back(keys.token(key));
+  };
+  list(40, 340);
+  list(2000, 2001);
+  list(3700, 4090);
+  std::sort(listed.begin(), listed.end());
+  NgramWriter writer({NgramLayout::compact, 0});
+  writer.describe({.order = 2, .vocab = vocab, .method = "made up"});
+  writer.begin_order(1, vocab + 1);
+  for (std::int32_t i = 0; i <= vocab; ++i) writer.add(std::vector{i}, -9, -0.5f);
+  writer.begin_order(2, static_cast<std::int64_t>(listed.size()));
+  for (const std::uint32_t token : listed)
+    writer.add(std::vector{7, static_cast<std::int32_t>(token)}, -1 - static_cast<float>(token) / 64, 0);
+  writer.finish();
+  const NgramModel model = writer.model();
+  const NgramModel::State state = model.context({7});
+  for (std::int32_t token = 0; token < vocab; ++token) {
+    const bool there = std::binary_search(listed.begin(), listed.end(), static_cast<std::uint32_t>(token));
+    CHECK(model.log_prob(state, token) == (there ? -1 - token / 64.0 : -9.5));
+  }
+  CHECK_NOTHROW(model.verify());
+}
+
+TEST_CASE("each bit of a word is found by its number", "[ngram]") {
+  Rng rng(5);
+  for (int i = 0; i < 300; ++i) {
+    std::uint64_t word = rng.next_u64() & rng.next_u64();
+    if (i % 3 == 0) word |= rng.next_u64();
+    if (i == 0) word = ~std::uint64_t{0};
+    int k = 0;
+    for (int bit = 0; bit < 64; ++bit) {
+      if ((word >> bit & 1) == 0) continue;
+      CHECK(ngram::select_bit(word, ngram::sums_of_bits(word), k) == bit);
+      ++k;
+    }
+    CHECK(static_cast<int>(ngram::sums_of_bits(word) >> 56) == k);
+  }
 }
 
 TEST_CASE("zero and minus infinity keep a place of their own, however rare, in any number of bits",

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -37,6 +39,21 @@ inline std::uint64_t sums_of_bits(std::uint64_t word) {
   return ((sums + (sums >> 4)) & 0x0F0F0F0F0F0F0F0Fu) * every_byte;
 }
 
+/// The place of the k-th bit that is set in a byte.
+struct BitInByte {
+  std::array<std::array<std::uint8_t, 8>, 256> places{};
+
+  constexpr BitInByte() {
+    for (std::size_t byte = 0; byte < 256; ++byte) {
+      std::size_t k = 0;
+      for (std::uint8_t bit = 0; bit < 8; ++bit) {
+        if ((byte >> bit & 1) != 0) places[byte][k++] = bit;
+      }
+    }
+  }
+};
+inline constexpr BitInByte bit_in_byte;
+
 /// The place of the k-th bit, from 0, that is set in a word of more than k (Vigna 2008, "Broadword
 /// implementation of rank/select queries"). `sums`: sums_of_bits(word).
 inline int select_bit(std::uint64_t word, std::uint64_t sums, int k) {
@@ -44,9 +61,8 @@ inline int select_bit(std::uint64_t word, std::uint64_t sums, int k) {
   // A byte's top bit: whether the sum up to there is at most k.
   const std::uint64_t at_most = ((static_cast<std::uint64_t>(k) * every_byte | top_bits) - sums) & top_bits;
   const int before = static_cast<int>(((at_most >> 7) * every_byte) >> 56) * 8;  // bits in those bytes
-  std::uint64_t rest = word >> before;
-  for (int left = k - static_cast<int>(((sums << 8) >> before) & 0xFF); left > 0; --left) rest &= rest - 1;
-  return before + std::countr_zero(rest);
+  const auto left = static_cast<std::size_t>(k - static_cast<int>(((sums << 8) >> before) & 0xFF));
+  return before + bit_in_byte.places[(word >> before) & 0xFF][left];
 }
 
 }  // namespace gradus::models::ngram

@@ -1,6 +1,7 @@
 #include "models/ngram/compact_layout.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "tensor/error.hpp"
 
@@ -87,27 +88,40 @@ bool CompactView::children_add_up(int length) const {
 }
 
 std::uint32_t CompactView::find(int length, const Block& block, std::uint32_t token) const {
-  constexpr int most_guesses = 12;
+  constexpr int most_guesses = 12, most_steps = 16;
+  constexpr std::int64_t near = 6;  // reading on from place to place is quicker than to guess again
   const Level& next = levels_[at(length + 1)];
   const std::uint32_t wanted = keys_.key(token);
   std::uint32_t low = block.first, high = block.first + block.size;  // it is between, if anywhere
   std::uint32_t place = low + wanted_place(wanted, block.size);
   for (int guesses = 1; low < high; ++guesses) {
-    const std::uint32_t here = key(next, place);
+    std::uint32_t here = key(next, place);
+    // As far on as the keys between take on the average.
+    const std::int64_t distance = static_cast<std::int64_t>(wanted) - here;
+    const std::int64_t further = (distance * block.size) >> keys_.bits;
+    if (std::abs(further) <= near) {
+      if (here < wanted) {
+        for (int step = 0; here < wanted && step < most_steps; ++step) {
+          if (++place == high) return none;
+          here = key(next, place);
+        }
+        if (here > wanted) return none;
+      } else {
+        for (int step = 0; here > wanted && step < most_steps; ++step) {
+          if (place-- == low) return none;
+          here = key(next, place);
+        }
+        if (here < wanted) return none;
+      }
+    }
     if (here == wanted) return place;
-    if (here < wanted) {
-      low = place + 1;
-    } else {
-      high = place;
-    }
-    if (guesses < most_guesses) {
-      // As far on as the keys between take on the average.
-      const std::int64_t distance = static_cast<std::int64_t>(wanted) - here;
-      const std::int64_t guess = place + ((distance * block.size) >> keys_.bits);
-      place = static_cast<std::uint32_t>(std::clamp<std::int64_t>(guess, low, std::int64_t{high} - 1));
-    } else {
-      place = low + (high - low) / 2;
-    }
+    // Chosen without branches, which could not be foretold.
+    const bool above = here < wanted;
+    low = above ? place + 1 : low;
+    high = above ? high : place;
+    const std::int64_t guess = guesses < most_guesses ? place + further : low + (high - low) / 2;
+    place = static_cast<std::uint32_t>(
+        std::max<std::int64_t>(std::min<std::int64_t>(guess, std::int64_t{high} - 1), low));
   }
   return none;
 }

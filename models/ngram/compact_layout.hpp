@@ -24,7 +24,7 @@ namespace gradus::models::ngram {
 // The continuations of an n-gram are sorted by key, a permutation of the ids that spreads any set of them
 // evenly, so that a key's place can be guessed from its size.
 
-inline constexpr std::uint32_t sample_step = 64;
+inline constexpr std::uint32_t sample_step = 16;
 
 /// The permutation of 0..2^bits-1.
 struct TokenKeys {

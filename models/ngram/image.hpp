@@ -19,7 +19,7 @@ namespace gradus::models::ngram {
 /// sections of numbers, each at a multiple of 64 bytes. Little-endian.
 
 inline constexpr std::string_view image_magic = "GRADNGR\n";
-inline constexpr std::uint32_t image_version = 2;
+inline constexpr std::uint32_t image_version = 3;
 inline constexpr std::int32_t max_vocab = (1 << 25) - 3;
 /// In place of an n-gram's index, where there is none.
 inline constexpr std::uint32_t none = 0xFFFFFFFF;

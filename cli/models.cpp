@@ -136,7 +136,7 @@ void UseCommand::evaluate() const {
   const models::Evaluation e = evaluate(trained, blocks);
   const Perplexities p(e, unknown.skipped());
   const auto* ngrams = std::get_if<models::NgramModel>(&trained.model);
-  const bool scores = ngrams != nullptr && gives_scores(*ngrams);
+  const bool scores = ngrams != nullptr && gives_scores(ngrams->description());
   // What is left out counts for nothing.
   const double log_prob = unknown.skipped() ? e.log_prob_known : e.log_prob;
   const auto counted = static_cast<double>(unknown.skipped() ? e.tokens - e.unknown : e.tokens);

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <filesystem>
 #include <numeric>
 
@@ -57,6 +59,11 @@ void Place::save(const models::NgramModel& model, const Vocabulary& vocabulary, 
   const std::unique_ptr<models::NgramSink> to = writer(vocabulary);
   ReportingSink sink(*to, progress, std::accumulate(counts.begin(), counts.end(), std::int64_t{0}));
   model.write_to(sink);
+}
+
+std::string discounts_text(const models::Discounts& discounts) {
+  return fmt::format("{:.6g}{}", fmt::join(discounts.amount, " "),
+                     discounts.fallback ? " (fixed ones: too few counts of counts)" : "");
 }
 
 std::pair<models::NgramModel, Vocabulary> load_ngram(const std::string& file) {

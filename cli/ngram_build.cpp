@@ -189,10 +189,8 @@ void BuildCommand::print(const models::NgramSummary& summary, const LateWriter& 
              written.method(), "order", "n-grams", "distinct", "bytes");
   std::int64_t all = 0;
   for (std::size_t n = 0; n < summary.counts.size(); ++n) {
-    std::string amounts = fmt::format("{:.6g}", fmt::join(summary.discounts[n].amount, " "));
-    if (summary.discounts[n].fallback) amounts += " (fixed ones: too few counts of counts)";
     fmt::print("{:>5} {:>12} {:>12} {:>14}  {}\n", n + 1, summary.counts[n], summary.distinct[n],
-               bytes.empty() ? "" : fmt::to_string(bytes[n]), amounts);
+               bytes.empty() ? "" : fmt::to_string(bytes[n]), discounts_text(summary.discounts[n]));
     all += summary.counts[n];
   }
   if (size) {
@@ -234,9 +232,9 @@ void add_ngram_build(CLI::App& ngram_command) {
   c->add_option("--order", o->options.order, "Words of an n-gram")
       ->check(CLI::Range(1, NgramModel::max_order))
       ->capture_default_str();
+  const auto methods = models::ngram_method_names();
   c->add_option("--method", o->method, "How probabilities are made of counts")
-      ->check(CLI::IsMember({"maximum-likelihood", "add-k", "kneser-ney", "absolute-discounting",
-                             "witten-bell", "katz", "stupid-backoff"}))
+      ->check(CLI::IsMember(std::vector<std::string>(methods.begin(), methods.end())))
       ->capture_default_str();
   o->k_given =
       c->add_option("--k", o->options.k, "Of add-k: what each count grows by")->capture_default_str();

@@ -67,6 +67,9 @@ class ReportingSink : public models::NgramSink {
   std::int64_t total_, done_ = 0;
 };
 
+/// For people: the discounts of one order, and whether they are the fixed ones.
+std::string discounts_text(const models::Discounts& discounts);
+
 /// An n-gram model of a file, with its vocabulary. Throws DataError for a file of another kind.
 std::pair<models::NgramModel, Vocabulary> load_ngram(const std::string& file);
 

@@ -57,12 +57,8 @@ void InfoCommand::run() const {
              name_of(vocabulary.unit()), layout, size ? fmt::format(", {} bytes", *size) : "");
   fmt::print("{:>5} {:>12} {:>14}  discounts\n", "order", "n-grams", "bytes");
   for (std::size_t n = 0; n < counts.size(); ++n) {
-    std::string amounts;
-    if (n < discounts.size()) {
-      amounts = fmt::format("{:.6g}", fmt::join(discounts[n].amount, " "));
-      if (discounts[n].fallback) amounts += " (fixed ones: too few counts of counts)";
-    }
-    fmt::print("{:>5} {:>12} {:>14}  {}\n", n + 1, counts[n], bytes[n], amounts);
+    fmt::print("{:>5} {:>12} {:>14}  {}\n", n + 1, counts[n], bytes[n],
+               n < discounts.size() ? discounts_text(discounts[n]) : "");
   }
 }
 

@@ -98,7 +98,7 @@ Parts InterpolateCommand::load() const {
       same &= same_symbols(trained.vocabulary, vocabularies.front());
     }
     const auto* ngrams = std::get_if<gradus::models::NgramModel>(&trained.model);
-    if (ngrams != nullptr && gives_scores(*ngrams))
+    if (ngrams != nullptr && gives_scores(ngrams->description()))
       fail<DataError>("{}: stupid backoff gives scores, not probabilities, which cannot be mixed", file);
     if (ngrams != nullptr && unknown.skipped()) {
       each.emplace_back(gradus::models::UnknownEndsContext(*ngrams, trained.vocabulary.unknown()));

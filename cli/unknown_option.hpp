@@ -41,9 +41,4 @@ inline std::string number_text(double x) {
   return std::isnan(x) ? "nothing" : std::isinf(x) ? "infinite" : fmt::format("{:.4f}", x);
 }
 
-/// What stupid backoff computes. ARPA files of ours say so in their description.
-inline bool gives_scores(const models::NgramModel& model) {
-  return model.description().method.starts_with("stupid backoff");
-}
-
 }  // namespace gradus::cli

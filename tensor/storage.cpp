@@ -67,7 +67,7 @@ std::align_val_t alignment_of(std::size_t bytes) {
 }
 
 void* heap_allocate(std::size_t bytes) {
-  void* memory = ::operator new (bytes, alignment_of(bytes));
+  void* memory = ::operator new(bytes, alignment_of(bytes));
 #ifdef MADV_HUGEPAGE
   // A system without them goes on with small pages.
   if (bytes >= 2 * large_page) static_cast<void>(madvise(memory, bytes, MADV_HUGEPAGE));
@@ -78,7 +78,7 @@ void* heap_allocate(std::size_t bytes) {
 }
 void heap_free(void* memory, std::size_t bytes) noexcept {
   heap_bytes.fetch_sub(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
-  ::operator delete (memory, alignment_of(bytes));
+  ::operator delete(memory, alignment_of(bytes));
 }
 
 struct Free {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <map>
 #include <stdexcept>
@@ -8,6 +9,13 @@
 #include "models/ngram/sink.hpp"
 
 namespace gradus::test {
+
+/// All of them.
+inline constexpr std::array methods{
+    models::NgramMethod::maximum_likelihood, models::NgramMethod::add_k,
+    models::NgramMethod::kneser_ney,         models::NgramMethod::absolute_discounting,
+    models::NgramMethod::witten_bell,        models::NgramMethod::katz,
+    models::NgramMethod::stupid_backoff};
 
 /// Keeps a model as its sink was told, and answers as the fallback says; the slow and plain way.
 class Collector : public models::NgramSink {

@@ -23,6 +23,7 @@
 using namespace gradus;
 using namespace gradus::models;
 using gradus::test::Collector;
+using gradus::test::methods;
 using gradus::test::renamed;
 using gradus::test::shared_text;
 using ngram::BuildOptions;
@@ -30,10 +31,6 @@ using Method = NgramMethod;
 using Ids = std::vector<std::int32_t>;
 
 namespace {
-
-constexpr std::array methods{Method::maximum_likelihood,   Method::add_k,       Method::kneser_ney,
-                             Method::absolute_discounting, Method::witten_bell, Method::katz,
-                             Method::stupid_backoff};
 
 struct Built {
   Collector model;
@@ -437,5 +434,6 @@ TEST_CASE("an estimate refuses what it cannot be made of", "[ngram][estimate]") 
   CHECK_THROWS_WITH(build_ids(tokens, 4, -1, {.order = 2}, {.prune = {1, 1}}),
                     Catch::Contains("cut the vocabulary"));
   CHECK_THROWS_WITH(ngram_method_named("kn"), Catch::Contains("kneser-ney"));
+  CHECK(ngram_method_names().size() == methods.size());
   for (const Method method : methods) CHECK(ngram_method_named(name_of(method)) == method);
 }

@@ -114,7 +114,7 @@ TEST_CASE("a build that is killed leaves the old model or the new one, and its f
   const auto whole = gradus_command(folder,
                                     "ngram build text.txt --out models/m.ngram --order 5 --memory 2M "
                                     "--layout compact --temporary temporary --json");
-  const std::chrono::duration<double> duration = std::chrono::steady_clock::now() - begin;
+  std::chrono::duration<double> duration = std::chrono::steady_clock::now() - begin;
   REQUIRE(whole.code == 0);
   CHECK(nlohmann::json::parse(whole.out)["temporary_bytes"].get<std::int64_t>() > 0);
   const std::string new_bytes = read_bytes(model);
@@ -137,7 +137,10 @@ TEST_CASE("a build that is killed leaves the old model or the new one, and its f
     killed += WIFSIGNALED(status);
     const std::string found = read_bytes(model);
     CHECK((found == old_bytes || found == new_bytes));
-    if (!WIFSIGNALED(status)) CHECK(found == new_bytes);
+    if (!WIFSIGNALED(status)) {
+      CHECK(found == new_bytes);
+      duration *= 0.9;  // a machine that is less busy than it was at first
+    }
     models::NgramModel::open(model).verify();
   }
   CHECK(killed > 5);

@@ -11,14 +11,11 @@
 
 using namespace gradus;
 using namespace gradus::models;
+using gradus::test::methods;
 using Method = NgramMethod;
 using Ids = std::vector<std::int32_t>;
 
 namespace {
-
-constexpr std::array methods{Method::maximum_likelihood,   Method::add_k,       Method::kneser_ney,
-                             Method::absolute_discounting, Method::witten_bell, Method::katz,
-                             Method::stupid_backoff};
 
 /// A text over the ids from 1; 0 never stands in it.
 struct Text {

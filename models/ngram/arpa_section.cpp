@@ -182,8 +182,7 @@ std::int64_t complete(std::vector<ArpaSection>& sections, const std::string& fil
       if (log_prob > 1e-5F) {
         fail<DataError>(
             "{}, line {}: the backoff weight is too large: a {}-gram that a longer n-gram needs is not "
-            "listed, "
-            "and backing off would give it the probability {:g}",
+            "listed, and backing off would give it the probability {:g}",
             file, lower.line(context), n + 1, std::exp(static_cast<double>(log_prob)));
       }
       section.log_prob[i] = std::min(log_prob, 0.0F);

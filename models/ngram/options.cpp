@@ -19,6 +19,10 @@ std::string_view name_of(NgramMethod method) {
   return method_names[static_cast<std::size_t>(method)];
 }
 
+std::span<const std::string_view> ngram_method_names() {
+  return method_names;
+}
+
 NgramMethod ngram_method_named(std::string_view name) {
   const auto found = std::find(method_names.begin(), method_names.end(), name);
   if (found == method_names.end())

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -44,6 +45,8 @@ enum class NgramMethod : std::uint8_t {
 
 /// "kneser-ney", "witten-bell" and so on.
 std::string_view name_of(NgramMethod method);
+/// Those of all methods, in their order.
+std::span<const std::string_view> ngram_method_names();
 /// The method of that name; throws ArgumentError and lists the names for any other.
 NgramMethod ngram_method_named(std::string_view name);
 

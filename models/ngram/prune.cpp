@@ -268,9 +268,7 @@ PruneSummary prune(const NgramModel& model, double threshold, NgramSink& sink) {
   if (about.fallback != NgramFallback::shorter)
     fail<ArgumentError>("an n-gram model of the method {} does not back off, and cannot be pruned",
                         about.method);
-  // By its name where an ARPA file keeps no more than that.
-  if (about.method.starts_with("stupid backoff") ||
-      (about.options && about.options->method == NgramMethod::stupid_backoff)) {
+  if (gives_scores(about)) {
     fail<ArgumentError>(
         "an n-gram model of the method {} gives scores and no probabilities, which pruning judges by; prune "
         "a "

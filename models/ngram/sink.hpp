@@ -30,6 +30,13 @@ struct NgramDescription {
   std::vector<Discounts> discounts{};
 };
 
+/// Whether the model gives scores that do not sum to one, as stupid backoff does. ARPA files keep no more of
+/// the method than its name.
+inline bool gives_scores(const NgramDescription& about) {
+  return (about.options && about.options->method == NgramMethod::stupid_backoff) ||
+         about.method.starts_with("stupid backoff");
+}
+
 /// Receives an n-gram model order by order, ascending from 1; the n-grams of an order come in the
 /// lexicographic order of their ids. Order 1 holds every id and, last, the begin symbol. Each n-gram's
 /// context (all but its last token) and suffix (all but its first) stand in the order below.

@@ -8,17 +8,9 @@
 
 namespace gradus::models {
 
-/// What becomes of the words of a text that the vocabulary does not list.
-enum class UnknownWords : std::uint8_t {
-  /// "<unk>" is a word like the others: predicted, counted, and read as context (KenLM).
-  predicted,
-  /// They have no probability and are not counted; n-grams do not reach over them, so the word after one is
-  /// predicted from no context, the next from one word (SRILM without -unk).
-  skipped,
-};
-
-/// An n-gram model whose contexts end at unknown words: a LanguageModel. What it says of an unknown word
-/// itself is what the model says.
+/// An n-gram model whose contexts end at unknown words, as SRILM's do: n-grams do not reach over them, so the
+/// word after one is predicted from no context, the next from one word. A LanguageModel. What it says of an
+/// unknown word itself is what the model says; that convention does not count it.
 class UnknownEndsContext {
  public:
   using State = NgramState;

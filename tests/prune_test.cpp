@@ -206,7 +206,9 @@ TEST_CASE("pruning of a model without some suffixes goes by what backing off giv
       if (context.size() != length || !holed.has_children(context)) continue;
       double rest = 1, rest_shorter = 1;
       for (auto it = holed.ngrams.upper_bound(context);
-           it != holed.ngrams.end() && std::equal(context.begin(), context.end(), it->first.begin()); ++it) {
+           it != holed.ngrams.end() && it->first.size() > length &&
+           std::equal(context.begin(), context.end(), it->first.begin());
+           ++it) {
         if (it->first.size() != length + 1) continue;
         rest -= std::exp(static_cast<double>(it->second.log_prob));
         rest_shorter -= std::exp(holed.log_prob({context.begin() + 1, context.end()}, it->first.back()));

@@ -11,11 +11,11 @@
 #include "autograd/ops/movement.hpp"
 #include "autograd/ops/softmax.hpp"
 #include "autograd/tape.hpp"
-#include "tensor/kernels/kernels.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/parallel.hpp"
 #include "tensor/random.hpp"
 #include "tests/catch.hpp"
+#include "tests/instruction_sets.hpp"
 #include "tests/torch_case.hpp"
 
 using namespace gradus;
@@ -26,14 +26,6 @@ namespace {
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
-
-void for_every_instruction_set(const std::function<void()>& check) {
-  for (const char* name : kernels::available_instruction_sets()) {
-    kernels::use_instruction_set(name);
-    INFO(name);
-    check();
-  }
-}
 
 /// The elements that fall on each place of the result, in their order.
 std::vector<std::vector<double>> groups(const Tensor& x, const AxisSet& axes) {
@@ -448,6 +440,66 @@ TEST_CASE("softmax along any axis adds up to 1, and shifts", "[reduction]") {
         CHECK(difference(exp(log_y), y) < 1e-13);
         CHECK(difference(x - logsumexp(x, axis, true), log_y) < 1e-13);
       }
+    }
+  });
+}
+
+TEST_CASE("long rows of f32 have the softmax of f64, whatever the order of their numbers", "[reduction]") {
+  for_every_instruction_set([] {
+    Rng rng(12);
+    for (const std::int64_t cols : {1, 15, 1000, 1024, 2048, 2049, 10'007}) {
+      const Tensor x = rng.normal({5, cols}) * 3;
+      Tensor rising = zeros({5, cols});
+      for (std::int64_t i = 0; i < 5 * cols; ++i)
+        rising.mutable_data<float>()[i] = 0.01F * static_cast<float>(i);
+      // Of rows that rise, each block has a larger number than the one before.
+      for (const Tensor& row : {x, rising, rising * -100}) {
+        const Tensor exact = row.to(Dtype::f64);
+        const Tensor log_sum = logsumexp(row, 1).to(Dtype::f64), right = logsumexp(exact, 1);
+        CHECK(max(abs(log_sum - right) / (abs(right) + 1)).item() < 2e-7);
+        const Tensor y = log_softmax(row, 1).to(Dtype::f64), log_y = log_softmax(exact, 1);
+        // Two roundings, of numbers no larger than the result or the logarithm of the total, which is
+        // below 20.
+        CHECK(max(abs(y - log_y) / (abs(log_y) + 20)).item() < 2e-7);
+      }
+    }
+  });
+}
+
+TEST_CASE("infinities and NaN in any block of a long row are as in a short one", "[reduction]") {
+  for_every_instruction_set([] {
+    const std::int64_t cols = 5003;
+    for (const std::int64_t at : {0, 1500, 5002}) {
+      const auto with = [&](float value) {
+        Tensor x = Rng(13).normal({3, cols});
+        x.mutable_data<float>()[cols + at] = value;
+        return x;
+      };
+      CHECK(logsumexp(with(std::numeric_limits<float>::infinity()), 1).at(1) == infinity);
+      CHECK(std::isnan(log_softmax(with(std::numeric_limits<float>::infinity()), 1).at(cols)));
+      CHECK(std::isnan(logsumexp(with(std::numeric_limits<float>::quiet_NaN()), 1).at(1)));
+      CHECK(std::isnan(log_softmax(with(std::numeric_limits<float>::quiet_NaN()), 1).at(cols)));
+      const Tensor y = log_softmax(with(-std::numeric_limits<float>::infinity()), 1);
+      CHECK(y.at(cols + at) == -infinity);
+      CHECK(sum(exp(y), 1).at(1) == Approx(1).epsilon(1e-6));
+    }
+    // A first block of -infinity, and nothing else.
+    Tensor masked = Rng(14).normal({2, cols});
+    std::fill_n(masked.mutable_data<float>(), 3000, -std::numeric_limits<float>::infinity());
+    std::fill_n(masked.mutable_data<float>() + cols, cols, -std::numeric_limits<float>::infinity());
+    CHECK(sum(exp(log_softmax(masked, 1)), 1).at(0) == Approx(1).epsilon(1e-6));
+    CHECK(logsumexp(masked, 1).at(1) == -infinity);
+  });
+}
+
+TEST_CASE("log_softmax past the caches is that of each row alone", "[reduction][threads]") {
+  const std::int64_t rows = 601, cols = 10'007;  // no row but the first stands at a whole batch
+  const Tensor x = Rng(15).normal({rows, cols});
+  for_every_instruction_set([&] {
+    const Tensor y = log_softmax(x, 1);
+    for (const std::int64_t r : {0, 1, 2, 300, 599, 600}) {
+      const Tensor alone = log_softmax(slice(x, 0, r, r + 1), 1);
+      CHECK(std::equal(alone.data<float>(), alone.data<float>() + cols, y.data<float>() + r * cols));
     }
   });
 }

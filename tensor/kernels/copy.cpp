@@ -13,8 +13,6 @@ namespace gradus::kernels {
 
 namespace {
 
-constexpr std::size_t past_caches = std::size_t{32} << 20;  // what will not be found in a cache again
-
 /// count is a multiple of 64, and `to` stands at one.
 void copy_lines(const std::byte* from, std::byte* to, std::size_t count) {
 #if defined(__SSE2__)

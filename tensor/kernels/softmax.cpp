@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "tensor/kernels/copy.hpp"
 #include "tensor/kernels/select.hpp"
 #include "tensor/parallel.hpp"
 
@@ -31,8 +32,13 @@ void for_tiles(std::int64_t outer, std::int64_t length, std::int64_t inner, Body
 template <class T>
 void softmax(Softmax kind, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner, T* y) {
   const auto& kernel = table_of<T>();
+  if (inner == 1) {
+    const bool past = static_cast<std::size_t>(outer * length) * 2 * sizeof(T) >= past_caches;  // x and y
+    return parallel::for_range(outer, length * transcendental, [&](std::int64_t begin, std::int64_t end) {
+      kernel.softmax(kind, x + begin * length, y + begin * length, end - begin, length, past);
+    });
+  }
   for_tiles(outer, length, inner, [&](std::int64_t at, std::int64_t cols, std::int64_t) {
-    if (inner == 1) return kernel.softmax(kind, x + at, y + at, length);
     kernel.softmax_columns(kind, x + at, y + at, inner, length, cols);
   });
 }

@@ -49,7 +49,8 @@ struct Table {
   double (*fold)(Fold op, const T* x, std::int64_t n);  // of a block; n > 0
   // y[c] = the fold over r of x[r * stride + c]; rows > 0
   void (*fold_rows)(Fold op, const T* x, std::int64_t stride, std::int64_t rows, std::int64_t cols, T* y);
-  void (*softmax)(Softmax kind, const T* x, T* y, std::int64_t cols);
+  // Of each row; y may be x itself. Past the caches: y may be written so.
+  void (*softmax)(Softmax kind, const T* x, T* y, std::int64_t rows, std::int64_t cols, bool past_caches);
   void (*softmax_backward)(Softmax kind, const T* g, const T* y, T* dx, std::int64_t cols);
   // Down each of `cols` columns of `rows` elements, `stride` apart.
   void (*softmax_columns)(Softmax kind, const T* x, T* y, std::int64_t stride, std::int64_t rows,

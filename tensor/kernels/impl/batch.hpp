@@ -74,6 +74,33 @@ void store_part(const Batch<T>& x, T* y, std::int64_t n) {
 #endif
 }
 
+/// Asks for the line `bytes` beyond x, which need not be part of anything.
+template <class T>
+[[gnu::always_inline]] inline void prefetch_beyond(const T* x, std::uintptr_t bytes) {
+  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(x) + bytes));
+}
+/// Stores past the caches where there is an instruction for it; y stands at a whole batch. Another thread may
+/// read it after a fence_streams.
+template <class T>
+[[gnu::always_inline]] inline void stream_aligned(const Batch<T>& x, T* y) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) return _mm512_stream_ps(y, x);
+  if constexpr (sizeof(T) == 8) return _mm512_stream_pd(y, x);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) return _mm256_stream_ps(y, x);
+  if constexpr (sizeof(T) == 8) return _mm256_stream_pd(y, x);
+#elif defined(__SSE2__)
+  if constexpr (sizeof(T) == 4) return _mm_stream_ps(y, x);
+  if constexpr (sizeof(T) == 8) return _mm_stream_pd(y, x);
+#endif
+  x.store_aligned(y);
+}
+inline void fence_streams() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
+
 /// The sum of the elements of a batch.
 template <class T>
 T lane_sum(const Batch<T>& x) {

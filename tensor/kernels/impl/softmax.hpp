@@ -1,9 +1,24 @@
 // Softmax and its relatives, a row at a time. Part of impl.hpp.
 
-/// What exponents are shifted by, so that none overflows. A row of -inf has no shift that helps; NaN and +inf
-/// speak for themselves.
 template <class T>
-T shift_of(const T* x, std::int64_t cols) {
+T largest_lane(const Batch<T>& batch) {
+  alignas(64) T parts[lanes<T>];
+  batch.store_aligned(parts);
+  T most = parts[0];
+  for (std::int64_t lane = 1; lane < lanes<T>; ++lane) most = parts[lane] > most ? parts[lane] : most;
+  return most;
+}
+template <class T>
+double sum_of_first(const Batch<T>& batch, std::int64_t n) {
+  alignas(64) T parts[lanes<T>];
+  batch.store_aligned(parts);
+  double sum = 0;
+  for (std::int64_t lane = 0; lane < n; ++lane) sum += static_cast<double>(parts[lane]);
+  return sum;
+}
+/// Of the numbers that are not NaN; -infinity without any.
+template <class T>
+T largest(const T* x, std::int64_t cols) {
   using B = Batch<T>;
   const B least(-infinity<T>);
   B acc[4] = {least, least, least, least};
@@ -15,12 +30,18 @@ T shift_of(const T* x, std::int64_t cols) {
   }
   for (; i + lanes<T> <= cols; i += lanes<T>) acc[0] = xsimd::max(B::load_unaligned(x + i), acc[0]);
   for (; i < cols; ++i) acc[1] = xsimd::max(B(x[i]), acc[1]);
-  alignas(64) T parts[lanes<T>];
-  xsimd::max(xsimd::max(acc[0], acc[1]), xsimd::max(acc[2], acc[3])).store_aligned(parts);
-  T most = parts[0];
-  for (std::int64_t lane = 1; lane < lanes<T>; ++lane) most = parts[lane] > most ? parts[lane] : most;
+  return largest_lane<T>(xsimd::max(xsimd::max(acc[0], acc[1]), xsimd::max(acc[2], acc[3])));
+}
+/// What exponents are shifted by, so that none overflows. A row of -inf has no shift that helps; NaN and +inf
+/// speak for themselves.
+template <class T>
+T shift_of(const T* x, std::int64_t cols) {
+  const T most = largest<T>(x, cols);
   return most - most == 0 ? most : T{0};
 }
+/// How many bytes ahead of their use those of a row are asked for, and at its end those of the next one. 4
+/// KiB are too few for memory, 32 KiB too many for the first-level cache.
+constexpr std::uintptr_t ahead = 8192;
 /// The shift and the logarithm of the total of exp(x - shift); keep(i, batch) is given each batch of them.
 template <class T, class Keep>
 [[gnu::always_inline]] inline LogSum<T> shifted_exponents(const T* x, std::int64_t cols, Keep keep) {
@@ -30,25 +51,76 @@ template <class T, class Keep>
   B acc(0);
   std::int64_t i = 0;
   for (; i + lanes<T> <= cols; i += lanes<T>) {
+    prefetch_beyond(x + i, ahead);
     const B e = math::exp<T>(B::load_unaligned(x + i) - s);
     keep(i, e);
     acc = acc + e;
   }
-  alignas(64) T parts[lanes<T>];
-  acc.store_aligned(parts);
-  double total = 0;
-  for (std::int64_t lane = 0; lane < lanes<T>; ++lane) total += static_cast<double>(parts[lane]);
+  double total = sum_of_first<T>(acc, lanes<T>);
   if (i < cols) {
     const B e = math::exp<T>(load_part<T>(x + i, cols - i) - s);
     keep(i, e);
-    e.store_aligned(parts);
-    for (std::int64_t lane = 0; lane < cols - i; ++lane) total += static_cast<double>(parts[lane]);
+    total += sum_of_first<T>(e, cols - i);
   }
   return {shift, std::log(total)};
 }
+/// A sum of exponentials in f32 whose shift is the largest x so far.
+struct RunningSum {
+  float shift;
+  Batch<float> total = Batch<float>(0);
+
+  void raise(float most) {
+    if (!(most > shift)) return;
+    total = total * math::exp<float>(Batch<float>(shift - most));
+    shift = most;
+  }
+  [[gnu::always_inline]] void add(const Batch<float>& x) {
+    total = math::add_exp(total, x - Batch<float>(shift));
+  }
+};
+/// As shifted_exponents, for the total alone; beside(i) is called once for each batch.
+template <class Beside>
+[[gnu::always_inline]] inline LogSum<float> log_sum(const float* x, std::int64_t cols, Beside beside) {
+  using B = Batch<float>;
+  constexpr std::int64_t block = 1024, step = lanes<float>;
+  RunningSum sum{largest<float>(x, cols < block ? cols : block)};
+  if (sum.shift - sum.shift != 0)
+    return shifted_exponents<float>(x, cols, [&](std::int64_t i, const B&) { beside(i); });
+  std::int64_t i = 0;
+  // The largest x of the next block is found beside the exponentials of this one, which leave the time for
+  // it.
+  for (std::int64_t end = block; end + block <= cols; end += block) {
+    B next(-infinity<float>);
+    for (; i < end; i += step) {
+      prefetch_beyond(x + i, ahead);
+      beside(i);
+      sum.add(B::load_unaligned(x + i));
+      next = xsimd::max(B::load_unaligned(x + i + block), next);
+    }
+    sum.raise(largest_lane<float>(next));
+  }
+  sum.raise(largest<float>(x + i, cols - i));
+  for (; i + step <= cols; i += step) {
+    prefetch_beyond(x + i, ahead);
+    beside(i);
+    sum.add(B::load_unaligned(x + i));
+  }
+  double total = sum_of_first<float>(sum.total, step);
+  if (i < cols) {
+    beside(i);
+    const B last = load_part<float>(x + i, cols - i) - B(sum.shift);
+    total += sum_of_first<float>(math::add_exp(B(0), last), cols - i);
+  }
+  if (sum.shift == infinity<float>) return shifted_exponents<float>(x, cols, [](std::int64_t, const B&) {});
+  return {sum.shift, std::log(total)};
+}
+template <class Beside>
+[[gnu::always_inline]] inline LogSum<double> log_sum(const double* x, std::int64_t cols, Beside beside) {
+  return shifted_exponents<double>(x, cols, [&](std::int64_t i, const Batch<double>&) { beside(i); });
+}
 template <class T>
 LogSum<T> log_sum_exp(const T* x, std::int64_t cols) {
-  return shifted_exponents<T>(x, cols, [](std::int64_t, Batch<T>) {});
+  return log_sum(x, cols, [](std::int64_t) {});
 }
 /// y = exp(x - shift), which may be x itself.
 template <class T>
@@ -69,22 +141,59 @@ void scale(T factor, T* x, std::int64_t n) {
   map(
       n, x, [f](Batch<T> v) { return v * f; }, x);
 }
+/// v - shift - log_total of a row, as write(i) is called for i = 0, lanes, 2 lanes, ... below cols.
 template <class T>
-void softmax(Softmax kind, const T* x, T* y, std::int64_t cols) {
-  using B = Batch<T>;
-  if (kind == Softmax::log_probability) {
-    // y, and the row that most likely follows x, are fetched while the exponentials are taken.
-    const auto next = reinterpret_cast<std::uintptr_t>(x) + static_cast<std::uintptr_t>(cols) * sizeof(T);
-    const LogSum<T> sum = shifted_exponents<T>(x, cols, [y, next](std::int64_t i, const B&) {
-      __builtin_prefetch(y + i, 1);
-      __builtin_prefetch(reinterpret_cast<const void*>(next + static_cast<std::uintptr_t>(i) * sizeof(T)));
-    });
-    const B shift(sum.shift), log_total(static_cast<T>(finite_or_nan(sum.log_total)));
-    // Two subtractions: the sum of shift and logarithm would be rounded as coarsely as the largest x.
-    return map(
-        cols, y, [shift, log_total](B v) { return v - shift - log_total; }, x);
+struct LogSoftmaxRow {
+  const T* x;
+  T* y;
+  std::int64_t cols;
+  // Two: the sum of shift and logarithm would be rounded as coarsely as the largest x.
+  Batch<T> shift, log_total;
+  bool stream;
+  std::int64_t head = 0;  // elements before the first whole batch, which streams begin with
+
+  LogSoftmaxRow(const T* from, T* to, std::int64_t count, const LogSum<T>& sum, bool past_caches)
+      : x(from),
+        y(to),
+        cols(count),
+        shift(sum.shift),
+        log_total(static_cast<T>(finite_or_nan(sum.log_total))),
+        stream(past_caches) {
+    if (!stream) return;
+    constexpr std::uintptr_t whole = sizeof(T) * lanes<T>;
+    head =
+        static_cast<std::int64_t>((whole - reinterpret_cast<std::uintptr_t>(y) % whole) % whole / sizeof(T));
+    head = head < cols ? head : cols;
+    store_part<T>(load_part<T>(x, head) - shift - log_total, y, head);
   }
-  scale<T>(static_cast<T>(std::exp(-finite_or_nan(exp_shifted<T>(x, y, cols).log_total))), y, cols);
+  [[gnu::always_inline]] void write(std::int64_t i) const {
+    i += head;
+    if (i + lanes<T> <= cols) {
+      const Batch<T> v = Batch<T>::load_unaligned(x + i) - shift - log_total;
+      return stream ? stream_aligned<T>(v, y + i) : v.store_unaligned(y + i);
+    }
+    if (i < cols) store_part<T>(load_part<T>(x + i, cols - i) - shift - log_total, y + i, cols - i);
+  }
+};
+/// A row is written beside the exponentials of the next one, so that memory has work all the time.
+template <class T>
+void log_softmax(const T* x, T* y, std::int64_t rows, std::int64_t cols, bool past_caches) {
+  LogSum<T> sum = log_sum_exp<T>(x, cols);
+  for (std::int64_t r = 0; r < rows; ++r, x += cols, y += cols) {
+    const LogSoftmaxRow<T> row(x, y, cols, sum, past_caches);
+    if (r + 1 < rows) {
+      sum = log_sum(x + cols, cols, [row](std::int64_t i) { row.write(i); });
+    } else {
+      for (std::int64_t i = 0; i < cols; i += lanes<T>) row.write(i);
+    }
+  }
+  if (past_caches) fence_streams();
+}
+template <class T>
+void softmax(Softmax kind, const T* x, T* y, std::int64_t rows, std::int64_t cols, bool past_caches) {
+  if (kind == Softmax::log_probability) return log_softmax<T>(x, y, rows, cols, past_caches);
+  for (std::int64_t r = 0; r < rows; ++r, x += cols, y += cols)
+    scale<T>(static_cast<T>(std::exp(-finite_or_nan(exp_shifted<T>(x, y, cols).log_total))), y, cols);
 }
 template <class T>
 void softmax_backward(Softmax kind, const T* g, const T* y, T* dx, std::int64_t cols) {

@@ -80,6 +80,7 @@ TEST_CASE("the umbrella header includes every public header", "[structure]") {
                                        "autograd/tape_storage.hpp",
                                        "models/ngram/bits.hpp",
                                        "models/ngram/codebook.hpp",
+                                       "models/ngram/column_pack.hpp",
                                        "models/ngram/compact_layout.hpp",
                                        "models/ngram/arpa_lines.hpp",
                                        "models/ngram/arpa_section.hpp",

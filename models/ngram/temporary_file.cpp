@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <unistd.h>
-#include <zstd.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -10,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "models/ngram/column_pack.hpp"
 #include "tensor/error.hpp"
 
 namespace gradus::models::ngram {
@@ -17,30 +17,6 @@ namespace gradus::models::ngram {
 namespace {
 
 constexpr std::size_t buffer_size = std::size_t{1} << 20;
-constexpr int level = 1;  // the disk is fast and the data is dense: more costs time and saves little
-
-/// The first bytes of all records' words, then the second ones, and so on: records of a range differ in few
-/// of them, so that these pack several times as fast, and smaller.
-void to_planes(std::span<const std::uint64_t> words, std::size_t width, unsigned char* planes) {
-  const std::size_t records = words.size() / width;
-  for (std::size_t w = 0; w < width; ++w, planes += 8 * records) {
-    for (std::size_t i = 0; i < records; ++i) {
-      const std::uint64_t word = words[i * width + w];
-      for (std::size_t b = 0; b < 8; ++b) planes[b * records + i] = static_cast<unsigned char>(word >> 8 * b);
-    }
-  }
-}
-
-void from_planes(const unsigned char* planes, std::size_t width, std::span<std::uint64_t> words) {
-  const std::size_t records = words.size() / width;
-  for (std::size_t w = 0; w < width; ++w, planes += 8 * records) {
-    for (std::size_t i = 0; i < records; ++i) {
-      std::uint64_t word = 0;
-      for (std::size_t b = 0; b < 8; ++b) word |= std::uint64_t{planes[b * records + i]} << 8 * b;
-      words[i * width + w] = word;
-    }
-  }
-}
 
 constexpr std::string_view name_start = "gradus-ngram-", name_random = "XXXXXX";
 
@@ -76,13 +52,6 @@ int open_nameless(const std::filesystem::path& folder) {
 
 }  // namespace
 
-struct TemporaryFile::Packer {
-  std::unique_ptr<ZSTD_CCtx, std::size_t (*)(ZSTD_CCtx*)> pack{ZSTD_createCCtx(), ZSTD_freeCCtx};
-  std::unique_ptr<ZSTD_DCtx, std::size_t (*)(ZSTD_DCtx*)> unpack{ZSTD_createDCtx(), ZSTD_freeDCtx};
-  std::vector<char> bytes;            // packed
-  std::vector<unsigned char> planes;  // see to_planes
-};
-
 TemporaryFile::TemporaryFile(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
 TemporaryFile::~TemporaryFile() {
@@ -94,20 +63,20 @@ void TemporaryFile::clear() {
   descriptor_ = -1;
   end_ = written_ = 0;
   buffer_ = {};
-  packers_.clear();
+  spare_.clear();
 }
 
-std::unique_ptr<TemporaryFile::Packer> TemporaryFile::take_packer() {
+std::vector<unsigned char> TemporaryFile::take_spare() {
   const std::lock_guard lock(mutex_);
-  if (packers_.empty()) return std::make_unique<Packer>();
-  std::unique_ptr<Packer> packer = std::move(packers_.back());
-  packers_.pop_back();
-  return packer;
+  if (spare_.empty()) return {};
+  std::vector<unsigned char> bytes = std::move(spare_.back());
+  spare_.pop_back();
+  return bytes;
 }
 
-void TemporaryFile::put_back(std::unique_ptr<Packer> packer) {
+void TemporaryFile::put_back(std::vector<unsigned char> bytes) {
   const std::lock_guard lock(mutex_);
-  packers_.push_back(std::move(packer));
+  spare_.push_back(std::move(bytes));
 }
 
 void TemporaryFile::open() {
@@ -145,23 +114,18 @@ void TemporaryFile::flush() {
 }
 
 TemporaryFile::Place TemporaryFile::write(std::span<const std::uint64_t> words, std::size_t width) {
-  std::unique_ptr<Packer> packer = take_packer();
-  packer->planes.resize(words.size_bytes());
-  to_planes(words, width, packer->planes.data());
-  packer->bytes.resize(ZSTD_compressBound(words.size_bytes()));
-  const std::size_t packed = ZSTD_compressCCtx(packer->pack.get(), packer->bytes.data(), packer->bytes.size(),
-                                               packer->planes.data(), words.size_bytes(), level);
-  if (ZSTD_isError(packed) != 0) fail<DataError>("zstd: {}", ZSTD_getErrorName(packed));
+  std::vector<unsigned char> bytes = take_spare();
+  pack_columns(words, width, bytes);
+  const std::size_t packed = bytes.size();
   Place place;
   {
     const std::lock_guard lock(mutex_);
     if (buffer_.size() + packed > buffer_size) flush();
     place = {end_, static_cast<std::uint32_t>(packed)};
-    buffer_.insert(buffer_.end(), packer->bytes.begin(),
-                   packer->bytes.begin() + static_cast<std::ptrdiff_t>(packed));
+    buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
     end_ += static_cast<std::int64_t>(packed);
   }
-  put_back(std::move(packer));
+  put_back(std::move(bytes));
   return place;
 }
 
@@ -170,10 +134,10 @@ void TemporaryFile::read(const Place& place, std::span<std::uint64_t> words, std
     const std::lock_guard lock(mutex_);
     flush();
   }
-  std::unique_ptr<Packer> packer = take_packer();
-  packer->bytes.resize(place.packed);
+  std::vector<unsigned char> bytes = take_spare();
+  bytes.resize(place.packed);
   for (std::size_t at = 0; at < place.packed;) {
-    const ssize_t got = ::pread(descriptor_, packer->bytes.data() + at, place.packed - at,
+    const ssize_t got = ::pread(descriptor_, bytes.data() + at, place.packed - at,
                                 static_cast<off_t>(place.offset) + static_cast<off_t>(at));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) {
@@ -182,13 +146,9 @@ void TemporaryFile::read(const Place& place, std::span<std::uint64_t> words, std
     }
     at += static_cast<std::size_t>(got);
   }
-  packer->planes.resize(words.size_bytes());
-  const std::size_t made = ZSTD_decompressDCtx(packer->unpack.get(), packer->planes.data(),
-                                               words.size_bytes(), packer->bytes.data(), place.packed);
-  if (made != words.size_bytes())
+  if (!unpack_columns(bytes, width, words))
     fail<DataError>("the temporary file in {} came back damaged; check the disk", folder_.string());
-  from_planes(packer->planes.data(), width, words);
-  put_back(std::move(packer));
+  put_back(std::move(bytes));
 }
 
 }  // namespace gradus::models::ngram

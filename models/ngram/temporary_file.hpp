@@ -2,16 +2,16 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <mutex>
 #include <span>
 #include <vector>
 
 namespace gradus::models::ngram {
 
-/// A file for what does not fit into memory, packed by zstd. It has no name in its folder, or loses it at
-/// once, so that nothing stays behind however the program ends. Made with the first write. Several threads
-/// may write at once; reading begins when all has been written, and may then be done by several threads.
+/// A file for what does not fit into memory, packed by pack_columns. It has no name in its folder, or loses
+/// it at once, so that nothing stays behind however the program ends. Made with the first write. Several
+/// threads may write at once; reading begins when all has been written, and may then be done by several
+/// threads.
 class TemporaryFile {
  public:
   /// `folder`: empty is the system's.
@@ -35,9 +35,9 @@ class TemporaryFile {
   void clear();
 
  private:
-  struct Packer;
-  std::unique_ptr<Packer> take_packer();
-  void put_back(std::unique_ptr<Packer> packer);
+  /// Room for one segment's bytes, which is used again.
+  std::vector<unsigned char> take_spare();
+  void put_back(std::vector<unsigned char> bytes);
   void open();
   void flush();
 
@@ -46,8 +46,8 @@ class TemporaryFile {
   int descriptor_ = -1;
   std::int64_t end_ = 0;      // of what was handed over
   std::int64_t written_ = 0;  // of what is in the file
-  std::vector<char> buffer_;
-  std::vector<std::unique_ptr<Packer>> packers_;
+  std::vector<unsigned char> buffer_;
+  std::vector<std::vector<unsigned char>> spare_;
 };
 
 }  // namespace gradus::models::ngram

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -48,7 +49,7 @@ struct Source {
 /// The continuations of an order's n-grams, in the order of the compact layout.
 struct Continuations {
   std::vector<std::uint32_t> places;  // in the fast layout
-  std::vector<std::uint32_t> counts;  // of each n-gram continued
+  std::vector<std::uint64_t> bits;    // how many each n-gram has, as child_bits says it
 };
 
 Continuations continuations(Source& source, int length, const std::vector<std::uint32_t>& contexts) {
@@ -56,7 +57,8 @@ Continuations continuations(Source& source, int length, const std::vector<std::u
   const TokenKeys keys(key_bits(from.vocab()));
   Continuations out;
   out.places.reserve(from.count(length + 1));
-  out.counts.reserve(contexts.size());
+  out.bits.resize(words_for(std::uint64_t{from.count(length + 1)} + contexts.size() + 1));
+  std::uint64_t bit = 0;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> block;  // key, place
   for (const std::uint32_t context : contexts) {
     const Block children = from.children(length, context);
@@ -68,18 +70,33 @@ Continuations continuations(Source& source, int length, const std::vector<std::u
     std::sort(block.begin(), block.end());
     source.passed(1 + children.size);
     for (const auto& entry : block) out.places.push_back(entry.second);
-    out.counts.push_back(static_cast<std::uint32_t>(block.size()));
+    write_bits(out.bits.data(), bit, 1, 1);
+    bit += 1 + block.size();
   }
+  write_bits(out.bits.data(), bit, 1, 1);  // ends the last one's
   return out;
+}
+
+/// Calls visit(node, count) for each of `nodes` n-grams.
+template <class Visit>
+void for_counts(const std::vector<std::uint64_t>& bits, std::uint64_t nodes, Visit&& visit) {
+  std::uint64_t at_word = 0, word = bits.front(), last = 0;
+  for (std::uint64_t ones = 0; ones <= nodes; ++ones) {
+    while (word == 0) word = bits[++at_word];
+    const std::uint64_t bit = at_word * 64 + static_cast<std::uint64_t>(std::countr_zero(word));
+    word &= word - 1;
+    if (ones > 0) visit(static_cast<std::uint32_t>(ones - 1), static_cast<std::uint32_t>(bit - last - 1));
+    last = bit;
+  }
 }
 
 /// Writes one order of a model.
 class LevelWriter {
  public:
-  /// `places`: of its n-grams in the fast layout; `children`: how many continuations each has, none for the
-  /// highest order.
+  /// `places`: of its n-grams in the fast layout; `child_bits`: see Continuations, none for the highest
+  /// order.
   LevelWriter(Source& source, ImageWriter& to, int order, std::vector<std::uint32_t> places,
-              const std::vector<std::uint32_t>& children, int quantize)
+              const std::vector<std::uint64_t>& child_bits, int quantize)
       : source_(source),
         from_(source.view),
         to_(to),
@@ -91,10 +108,14 @@ class LevelWriter {
     choose_codes(quantize);
     write_entries();
     if (!inner_) return;
-    write_children(children);
-    if (order > 1) write_child_bits(children);
+    write_children(child_bits);
+    if (order == 1) return;
+    const auto bits = to_.add<std::uint64_t>(child_bits.size(), order_, LevelPart::child_bits);
+    std::copy(child_bits.begin(), child_bits.end(), bits.begin());
   }
 
+  /// After the masses of the order below.
+  void forget_places() { std::vector<std::uint32_t>().swap(places_); }
   /// Once the continuations' codes are chosen.
   void write_masses(const LevelWriter& next) {
     const auto masses = to_.numbers<double>(to_.header().part(order_, LevelPart::masses));
@@ -178,34 +199,23 @@ class LevelWriter {
         [&] { release(); });
   }
 
-  void write_children(const std::vector<std::uint32_t>& children) {
+  void write_children(const std::vector<std::uint64_t>& child_bits) {
     const std::uint32_t step = order_ == 1 ? 1 : sample_step;
     const auto samples = to_.add<std::uint32_t>(count_ / step + 1, order_, LevelPart::child_samples);
     std::uint32_t passed = 0, masses = 0;
-    for (std::uint32_t node = 0; node < count_; ++node) {
+    for_counts(child_bits, count_, [&](std::uint32_t node, std::uint32_t children) {
       if (node % step == 0) samples[node / step] = passed;
-      if (children[node] >= least_for_masses) {
+      if (children >= least_for_masses) {
         wide_.push_back({node, masses});
-        blocks_.push_back({passed, children[node]});
-        masses += static_cast<std::uint32_t>(mass_count(children[node]));
+        blocks_.push_back({passed, children});
+        masses += static_cast<std::uint32_t>(mass_count(children));
       }
-      passed += children[node];
-    }
+      passed += children;
+    });
     if (count_ % step == 0) samples.back() = passed;
     const auto wide = to_.add<WideNode>(wide_.size(), order_, LevelPart::wide);
     std::copy(wide_.begin(), wide_.end(), wide.begin());
     to_.add<double>(masses, order_, LevelPart::masses);
-  }
-
-  void write_child_bits(const std::vector<std::uint32_t>& children) {
-    std::uint64_t bit = std::accumulate(children.begin(), children.end(), count_ + 1);
-    const auto bits = to_.add<std::uint64_t>(words_for(bit), order_, LevelPart::child_bits);
-    bit = 0;
-    for (const std::uint32_t count : children) {
-      write_bits(bits.data(), bit, 1, 1);
-      bit += 1 + std::uint64_t{count};
-    }
-    write_bits(bits.data(), bit, 1, 1);  // ends the last one's
   }
 
   Source& source_;
@@ -239,8 +249,9 @@ void write_compact(const Image& fast, ImageWriter& to, int quantize) {
   for (int order = 1; order <= from.view.order(); ++order) {
     Continuations next;
     if (order < from.view.order()) next = continuations(from, order, places);
-    LevelWriter level(from, to, order, std::move(places), next.counts, quantize);
+    LevelWriter level(from, to, order, std::move(places), next.bits, quantize);
     if (below) below->write_masses(level);
+    level.forget_places();
     below.emplace(std::move(level));
     places = std::move(next.places);
   }

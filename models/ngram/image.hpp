@@ -146,7 +146,7 @@ class ImageWriter {
   /// So many bytes more were written or read, and mostly not those that come next. No other thread may be at
   /// work on the sections.
   void passed(std::uint64_t bytes) {
-    constexpr std::uint64_t most = std::uint64_t{8} << 20;
+    constexpr std::uint64_t most = std::uint64_t{2} << 20;
     if ((passed_ += bytes) >= most) release();
   }
   void release() {

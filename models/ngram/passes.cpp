@@ -103,7 +103,7 @@ void Passes::spread(NgramCounter& counter) {
     const auto streams = static_cast<std::int64_t>(order) * threads();
     const auto segment = static_cast<std::int64_t>(pool_.segment_words() * sizeof(std::uint64_t));
     const std::int64_t wanted =
-        raw.size() * static_cast<std::int64_t>(width(order_)) / (std::int64_t{3} << 13);
+        raw.size() * static_cast<std::int64_t>(width(order_)) / (std::int64_t{1} << 16);
     const auto ranges = static_cast<std::size_t>(
         std::clamp(wanted, std::int64_t{1},
                    std::clamp(build_.memory / (8 * segment * streams), std::int64_t{1}, std::int64_t{2048})));
@@ -476,6 +476,8 @@ void Passes::interpolate() {
   flush(workers);
   by_suffix_.clear();
   weights_.clear();
+  // There is less to hold from here on, and the sink needs memory too.
+  pool_.trim();
 }
 
 void Passes::emit(NgramSink& sink, NgramSummary& summary) {

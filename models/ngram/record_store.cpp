@@ -1,5 +1,8 @@
 #include "models/ngram/record_store.hpp"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -33,6 +36,17 @@ void SegmentPool::release(Segment segment) {
   used_ -= static_cast<std::int64_t>(segment_words_ * sizeof(std::uint64_t));
   const std::lock_guard lock(mutex_);
   free_.push_back(std::move(segment));
+}
+
+void SegmentPool::trim() {
+  const std::lock_guard lock(mutex_);
+  // Whole pages only, as others are shared with segments in use.
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  for (const Segment& segment : free_) {
+    const auto begin = (reinterpret_cast<std::uintptr_t>(segment.get()) + page - 1) / page * page;
+    const auto end = reinterpret_cast<std::uintptr_t>(segment.get() + segment_words_) / page * page;
+    if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  }
 }
 
 void SegmentPool::clear() {

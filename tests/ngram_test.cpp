@@ -114,6 +114,22 @@ TEST_CASE("Kneser-Ney on WikiText-2 has KenLM's perplexities and counts", "[ngra
   }
 }
 
+TEST_CASE("Kneser-Ney on WikiText-2 without its unknown words has KenLM's perplexities with and without them",
+          "[ngram]") {
+  // As lmplz --skip_symbols reads it: <unk> is no word of the training text, and unknown in the other.
+  std::string train = shared_text("data/wikitext-2.train.txt.gz");
+  if (train.empty()) return;
+  for (std::size_t at = 0; (at = train.find("<unk>", at)) != train.npos;) train.erase(at, 5);
+  const Vocabulary vocabulary = Vocabulary::build(Unit::word, train);
+  const NgramModel model(encode(vocabulary, train), static_cast<std::int32_t>(vocabulary.size()),
+                         {.order = 5, .sentence_end = vocabulary.line_end()});
+  const auto test = with_line_end_first(vocabulary, shared_text("data/wikitext-2.test.txt.gz"));
+  const Evaluation found = evaluate(model, test, 1, vocabulary.unknown());
+  CHECK(found.unknown == 15218);
+  CHECK(found.perplexity() == Approx(428.4371).epsilon(0).margin(5e-5));
+  CHECK(found.perplexity_known() == Approx(254.9191).epsilon(0).margin(5e-5));
+}
+
 TEST_CASE("Kneser-Ney on Tiny Shakespeare's characters has KenLM's perplexities", "[ngram]") {
   const std::string text = shared_text("data/tinyshakespeare.txt.gz");
   if (text.empty()) return;

@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 from functools import partial
+from statistics import median
 from time import monotonic
 
 from measure import BIN, CORES, ROOT, fma, program, row, take_rounds
@@ -23,6 +24,10 @@ MEMORY = "1024M"   # what both may take, but in the rows that say otherwise
 BESIDE = {"fast": ("fast", "probing", ["probing"]),
           "compact": ("compact", "trie", ["trie"]),
           "quantised": ("compact, 8 bits", "quantised", ["-q", "8", "-b", "8", "trie"])}
+
+# What KenLM cannot be asked: the name of a row, its unit, and where bench_ngram_query says it.
+OTHER_QUESTIONS = [("distribution", "us", "distribution_us"), ("top10", "us", "top10_us"),
+                   ("generate", "words/s", "generated_per_second")]
 
 
 def missing():
@@ -183,16 +188,23 @@ def query_rows(run, train, test):
     for layout, (called, kind, _) in BESIDE.items():
         seconds = run.seconds(0.5)
         rival = Rival("KenLM " + kind, [made, kind, theirs[kind], test]) if made else None
-        asked = ask_ours(ours, test, called, run.seconds(0.1))
-        out.append(run.compare(f"ngram.query.{layout}", "tokens/s",
-                               lambda: ask_ours(ours, test, called, seconds)["tokens_per_second"], rival and rival.name,
+        asked = []
+
+        def ask():
+            asked.append(ask_ours(ours, test, called, seconds))
+            return asked[-1]["tokens_per_second"]
+
+        out.append(run.compare(f"ngram.query.{layout}", "tokens/s", ask, rival and rival.name,
                                rival and (lambda: rival.ask("tokens", seconds)), bound=fma(1)))
-        mine = asked["bytes_per_ngram"]
+        for what, unit, key in OTHER_QUESTIONS:
+            out.append(row(f"ngram.{what}.{layout}", unit, median(answer[key] for answer in asked)))
+        mine = asked[0]["bytes_per_ngram"]
         weight = os.path.getsize(theirs[kind]) / ngrams(os.path.join(FOLDER, "ask.arpa")) if rival else None
         out.append(row(f"ngram.bytes.{layout}", "an n-gram", mine, rival and rival.name, weight, weight and weight / mine))
         perplexity = rival and rival.ask("perplexity", 0)
-        out.append(row(f"ngram.perplexity.{layout}", "", asked["perplexity"], rival and rival.name, perplexity,
-                       perplexity and perplexity / asked["perplexity"]))
+        mine = asked[0]["perplexity"]
+        out.append(row(f"ngram.perplexity.{layout}", "", mine, rival and rival.name, perplexity,
+                       perplexity and perplexity / mine))
         if rival:
             rival.close()
     return out
@@ -213,5 +225,6 @@ def ngram(run):
     yield build("ngram.build", lambda: train, count=5)
     yield build("ngram.build.long", lambda: long_text(train))
     yield build("ngram.build.long_256M", lambda: long_text(train), "256M")
-    names = [f"ngram.{what}.{layout}" for layout in BESIDE for what in ["query", "bytes", "perplexity"]]
+    names = [f"ngram.{what}.{layout}" for layout in BESIDE for what in
+             ["query", "bytes", "perplexity", *(what for what, *_ in OTHER_QUESTIONS)]]
     yield names, partial(query_rows, run, train, test)

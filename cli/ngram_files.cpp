@@ -84,7 +84,11 @@ struct PruneCommand {
     const auto [loaded, vocabulary] = load_ngram(model);
     Progress progress("pruning");
     NgramWriter writer;
-    const models::PruneSummary summary = models::prune(loaded, threshold, writer);
+    const models::PruneSummary summary = models::prune(
+        loaded, threshold, writer, [&](std::string_view phase, std::int64_t done, std::int64_t total) {
+          progress.phase(phase);
+          progress.update(done, total);
+        });
     place.save(writer.model(), vocabulary, progress);
     for (std::size_t n = 0; n < summary.before.size(); ++n) {
       fmt::print("order {}: {} of {} n-grams kept\n", n + 1, summary.after[n], summary.before[n]);

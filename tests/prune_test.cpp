@@ -105,6 +105,24 @@ NgramModel without(const Collector& all, const std::vector<std::int32_t>& left_o
 
 }  // namespace
 
+TEST_CASE("pruning tells how much it has read and judged", "[prune]") {
+  const NgramModel model = Example(30'000).model(4);
+  std::vector<std::string> phases;
+  std::int64_t last = 0;
+  NgramWriter writer;
+  prune(model, 1e-6, writer, [&](std::string_view phase, std::int64_t done, std::int64_t total) {
+    if (phases.empty() || phases.back() != phase) {
+      phases.emplace_back(phase);
+      last = 0;
+    }
+    CHECK(done > last);
+    CHECK(done <= total);
+    CHECK(total == size(model) - (phase == "judging" ? model.counts().back() : 0));
+    last = done;
+  });
+  CHECK(phases == std::vector<std::string>{"reading", "judging"});
+}
+
 TEST_CASE("pruning leaves probabilities that add up to one, and fewer n-grams the higher the threshold",
           "[prune]") {
   const Example example;

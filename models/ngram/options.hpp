@@ -77,6 +77,9 @@ struct Discounts {
   bool operator==(const Discounts&) const = default;
 };
 
+/// Called from the calling thread: what is being done, and how much of it. `total` is 0 when unknown.
+using NgramProgress = std::function<void(std::string_view phase, std::int64_t done, std::int64_t total)>;
+
 /// What was found while a model was built. Vectors hold one entry for each order from 1.
 struct NgramSummary {
   std::vector<std::int64_t> counts{};    // n-grams in the model; of order 1: every id and the begin symbol
@@ -99,8 +102,7 @@ struct BuildOptions {
   /// prune[n - 1]: n-grams of order n that stand at most so many times in the text are left out; the last one
   /// holds for the orders above. Must begin with 0 (cut the vocabulary instead) and not fall.
   std::vector<std::int64_t> prune{};
-  /// Called from the calling thread: what is being done, and how much of it. `total` is 0 when unknown.
-  std::function<void(std::string_view phase, std::int64_t done, std::int64_t total)> progress{};
+  NgramProgress progress{};
 };
 
 }  // namespace ngram

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "models/ngram/image.hpp"
 #include "tensor/error.hpp"
@@ -31,6 +32,22 @@ struct Level {
   std::vector<bool> kept, needed;  // needed: a context or suffix of one that is kept
 };
 
+/// Tells how much of a phase is done, now and then.
+class Teller {
+ public:
+  Teller(const NgramProgress& progress, std::string_view phase, std::int64_t total)
+      : progress_(progress), phase_(phase), total_(total) {}
+  void one_more() {
+    constexpr std::int64_t seldom = 1 << 14;
+    if (++done_ % seldom == 0 && progress_) progress_(phase_, done_, total_);
+  }
+
+ private:
+  const NgramProgress& progress_;
+  std::string_view phase_;
+  std::int64_t done_ = 0, total_;
+};
+
 /// Where an n-gram stands: the level, and the place in it.
 struct Node {
   std::size_t depth;
@@ -40,6 +57,8 @@ struct Node {
 /// The n-grams of a model as a trie.
 class Trie : public NgramSink {
  public:
+  explicit Trie(Teller reading) : reading_(reading) {}
+
   void describe(const NgramDescription& said) override { about = said; }
   void begin_order(int order, std::int64_t count) override {
     if (count >= std::int64_t{1} << 32)
@@ -64,6 +83,7 @@ class Trie : public NgramSink {
     level.token.push_back(ngram.back());
     level.log_prob.push_back(log_prob);
     level.backoff.push_back(backoff);
+    reading_.one_more();
   }
   void finish() override {
     end_order();
@@ -164,6 +184,7 @@ class Trie : public NgramSink {
     }
   }
 
+  Teller reading_;
   std::vector<std::int32_t> context_;  // of the last n-gram added
   Node context_node_{};
 };
@@ -261,7 +282,8 @@ void weigh_around_holes(Trie& trie) {
 
 }  // namespace
 
-PruneSummary prune(const NgramModel& model, double threshold, NgramSink& sink) {
+PruneSummary prune(const NgramModel& model, double threshold, NgramSink& sink,
+                   const NgramProgress& progress) {
   if (!(threshold >= 0))
     fail<ArgumentError>("pruning with a threshold of {}: it must not be negative", threshold);
   const NgramDescription about = model.description();
@@ -275,15 +297,18 @@ PruneSummary prune(const NgramModel& model, double threshold, NgramSink& sink) {
         "model of another method, or build with --prune",
         about.method);
   }
-  Trie trie;
+  const std::vector<std::int64_t> counts = model.counts();
+  const std::int64_t ngrams = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+  Trie trie(Teller(progress, "reading", ngrams));
   model.write_to(trie);
   trie.about.method += fmt::format(", pruned by relative entropy at {}", threshold);
   std::vector<std::vector<double>> joints;
   for (std::size_t depth = 0; depth + 1 < trie.levels.size(); ++depth)
     joints.push_back(joint(trie, depth, depth == 0 ? std::vector<double>() : joints.back()));
+  Teller judging(progress, "judging", ngrams - counts.back());
   for (std::size_t depth = trie.levels.size() - 1; depth > 0; --depth) {
     const std::vector<double>& contexts = joints[depth - 1];
-    for (std::size_t context = 0; context < contexts.size(); ++context)
+    for (std::size_t context = 0; context < contexts.size(); ++context, judging.one_more())
       prune_context(trie, depth, static_cast<Place>(context), std::exp(contexts[context]), threshold);
   }
   PruneSummary out;

@@ -36,6 +36,7 @@ struct PruneSummary {
 /// Holds about 25 bytes an n-gram. Throws ArgumentError for a negative threshold or a model that does not
 /// back off (add-k, maximum likelihood) or whose scores are no probabilities (stupid backoff); DataError for
 /// a damaged model. Of an n-gram whose suffix the model does not hold, p(w|h') is what backing off gives.
-PruneSummary prune(const NgramModel& model, double threshold, NgramSink& sink);
+PruneSummary prune(const NgramModel& model, double threshold, NgramSink& sink,
+                   const NgramProgress& progress = {});
 
 }  // namespace gradus::models

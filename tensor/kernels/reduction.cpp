@@ -38,7 +38,12 @@ double start_of(Fold op) {
 template <class T>
 void combine(Fold op, double* to, const T* x, std::int64_t n) {
   const auto each = [&](auto f) {
-    for (std::int64_t i = 0; i < n; ++i) to[i] = f(to[i], static_cast<double>(x[i]));
+    std::int64_t i = 0;
+    // A number of elements that is known makes a compiler use vectors.
+    for (constexpr int known = 8; i + known <= n; i += known) {
+      for (int j = 0; j < known; ++j) to[i + j] = f(to[i + j], static_cast<double>(x[i + j]));
+    }
+    for (; i < n; ++i) to[i] = f(to[i], static_cast<double>(x[i]));
   };
   switch (op) {
     case Fold::sum:

@@ -11,6 +11,7 @@
 #include "autograd/ops/movement.hpp"
 #include "autograd/ops/softmax.hpp"
 #include "autograd/tape.hpp"
+#include "tensor/kernels/softmax.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/parallel.hpp"
 #include "tensor/random.hpp"
@@ -479,6 +480,9 @@ TEST_CASE("infinities and NaN in any block of a long row are as in a short one",
       CHECK(std::isnan(log_softmax(with(std::numeric_limits<float>::infinity()), 1).at(cols)));
       CHECK(std::isnan(logsumexp(with(std::numeric_limits<float>::quiet_NaN()), 1).at(1)));
       CHECK(std::isnan(log_softmax(with(std::numeric_limits<float>::quiet_NaN()), 1).at(cols)));
+      // The row before is written beside this one's sum, however that is found.
+      CHECK(log_softmax(with(std::numeric_limits<float>::infinity()), 1).at(5) ==
+            log_softmax(with(0), 1).at(5));
       const Tensor y = log_softmax(with(-std::numeric_limits<float>::infinity()), 1);
       CHECK(y.at(cols + at) == -infinity);
       CHECK(sum(exp(y), 1).at(1) == Approx(1).epsilon(1e-6));
@@ -492,14 +496,33 @@ TEST_CASE("infinities and NaN in any block of a long row are as in a short one",
   });
 }
 
-TEST_CASE("log_softmax past the caches is that of each row alone", "[reduction][threads]") {
-  const std::int64_t rows = 601, cols = 10'007;  // no row but the first stands at a whole batch
-  const Tensor x = Rng(15).normal({rows, cols});
+TEST_CASE("a sum of very many exponentials keeps its last digits", "[reduction]") {
+  for_every_instruction_set([] {
+    Tensor peak = full({1, 50'000}, -10.3);
+    peak.mutable_data<float>()[7] = 0;
+    for (const Tensor& x : {peak, Rng(16).uniform({1, 1'000'000}, 0, 5), full({1, 3'000'000}, 0.5)}) {
+      const double exact = logsumexp(x.to(Dtype::f64), 1).item();
+      CHECK(logsumexp(x, 1).item() == Approx(exact).epsilon(0).margin(2e-6));
+      CHECK(log_softmax(x, 1).at(7) == Approx(x.at(7) - exact).epsilon(0).margin(2e-6));
+      CHECK(softmax(x, 1).at(7) == Approx(std::exp(x.at(7) - exact)).epsilon(2e-6));
+    }
+  });
+}
+
+TEMPLATE_TEST_CASE("log_softmax past the caches and in place is that of each row alone",
+                   "[reduction][threads]", float, double) {
+  const std::int64_t rows = 601, cols = 10'007;  // few rows stand at a whole batch
+  const Tensor x = Rng(15).normal({rows, cols}, 0, 1, sizeof(TestType) == 4 ? Dtype::f32 : Dtype::f64);
   for_every_instruction_set([&] {
     const Tensor y = log_softmax(x, 1);
+    Tensor in_place = x;
+    TestType* const data = in_place.mutable_data<TestType>();
+    kernels::softmax(kernels::Softmax::log_probability, data, rows, cols, 1, data);
     for (const std::int64_t r : {0, 1, 2, 300, 599, 600}) {
       const Tensor alone = log_softmax(slice(x, 0, r, r + 1), 1);
-      CHECK(std::equal(alone.data<float>(), alone.data<float>() + cols, y.data<float>() + r * cols));
+      const TestType* const row = alone.data<TestType>();
+      CHECK(std::equal(row, row + cols, y.data<TestType>() + r * cols));
+      CHECK(std::equal(row, row + cols, data + r * cols));
     }
   });
 }

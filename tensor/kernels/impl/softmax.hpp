@@ -42,21 +42,28 @@ T shift_of(const T* x, std::int64_t cols) {
 /// How many bytes ahead of their use those of a row are asked for, and at its end those of the next one. 4
 /// KiB are too few for memory, 32 KiB too many for the first-level cache.
 constexpr std::uintptr_t ahead = 8192;
+/// Of so many elements lanes make the sum, which goes on in double.
+template <class T>
+constexpr std::int64_t softmax_block = 64 * lanes<T>;
 /// The shift and the logarithm of the total of exp(x - shift); keep(i, batch) is given each batch of them.
 template <class T, class Keep>
 [[gnu::always_inline]] inline LogSum<T> shifted_exponents(const T* x, std::int64_t cols, Keep keep) {
   using B = Batch<T>;
   const T shift = shift_of<T>(x, cols);
   const B s(shift);
-  B acc(0);
+  double total = 0;
   std::int64_t i = 0;
-  for (; i + lanes<T> <= cols; i += lanes<T>) {
-    prefetch_beyond(x + i, ahead);
-    const B e = math::exp<T>(B::load_unaligned(x + i) - s);
-    keep(i, e);
-    acc = acc + e;
+  while (i + lanes<T> <= cols) {
+    const std::int64_t end = i + softmax_block<T> < cols ? i + softmax_block<T> : cols;
+    B acc(0);
+    for (; i + lanes<T> <= end; i += lanes<T>) {
+      prefetch_beyond(x + i, ahead);
+      const B e = math::exp<T>(B::load_unaligned(x + i) - s);
+      keep(i, e);
+      acc = acc + e;
+    }
+    total += static_cast<double>(lane_sum<T>(acc));
   }
-  double total = sum_of_first<T>(acc, lanes<T>);
   if (i < cols) {
     const B e = math::exp<T>(load_part<T>(x + i, cols - i) - s);
     keep(i, e);
@@ -67,28 +74,32 @@ template <class T, class Keep>
 /// A sum of exponentials in f32 whose shift is the largest x so far.
 struct RunningSum {
   float shift;
-  Batch<float> total = Batch<float>(0);
+  Batch<float> part = Batch<float>(0);
+  double total = 0;
 
+  [[gnu::always_inline]] void add(const Batch<float>& x) {
+    part = math::add_exp(part, x - Batch<float>(shift));
+  }
+  void end_block() {
+    total += static_cast<double>(lane_sum<float>(part));
+    part = Batch<float>(0);
+  }
   void raise(float most) {
     if (!(most > shift)) return;
-    total = total * math::exp<float>(Batch<float>(shift - most));
+    total *= std::exp(static_cast<double>(shift) - static_cast<double>(most));
     shift = most;
-  }
-  [[gnu::always_inline]] void add(const Batch<float>& x) {
-    total = math::add_exp(total, x - Batch<float>(shift));
   }
 };
 /// As shifted_exponents, for the total alone; beside(i) is called once for each batch.
 template <class Beside>
 [[gnu::always_inline]] inline LogSum<float> log_sum(const float* x, std::int64_t cols, Beside beside) {
   using B = Batch<float>;
-  constexpr std::int64_t block = 1024, step = lanes<float>;
+  constexpr std::int64_t block = softmax_block<float>, step = lanes<float>;
   RunningSum sum{largest<float>(x, cols < block ? cols : block)};
   if (sum.shift - sum.shift != 0)
     return shifted_exponents<float>(x, cols, [&](std::int64_t i, const B&) { beside(i); });
   std::int64_t i = 0;
-  // The largest x of the next block is found beside the exponentials of this one, which leave the time for
-  // it.
+  // The largest x of the next block is found beside the exponentials of this one, which leave time for it.
   for (std::int64_t end = block; end + block <= cols; end += block) {
     B next(-infinity<float>);
     for (; i < end; i += step) {
@@ -97,6 +108,7 @@ template <class Beside>
       sum.add(B::load_unaligned(x + i));
       next = xsimd::max(B::load_unaligned(x + i + block), next);
     }
+    sum.end_block();
     sum.raise(largest_lane<float>(next));
   }
   sum.raise(largest<float>(x + i, cols - i));
@@ -105,14 +117,14 @@ template <class Beside>
     beside(i);
     sum.add(B::load_unaligned(x + i));
   }
-  double total = sum_of_first<float>(sum.total, step);
+  sum.end_block();
   if (i < cols) {
     beside(i);
     const B last = load_part<float>(x + i, cols - i) - B(sum.shift);
-    total += sum_of_first<float>(math::add_exp(B(0), last), cols - i);
+    sum.total += sum_of_first<float>(math::add_exp(B(0), last), cols - i);
   }
   if (sum.shift == infinity<float>) return shifted_exponents<float>(x, cols, [](std::int64_t, const B&) {});
-  return {sum.shift, std::log(total)};
+  return {sum.shift, std::log(sum.total)};
 }
 template <class Beside>
 [[gnu::always_inline]] inline LogSum<double> log_sum(const double* x, std::int64_t cols, Beside beside) {

@@ -40,11 +40,16 @@ void SegmentPool::release(Segment segment) {
 
 void SegmentPool::trim() {
   const std::lock_guard lock(mutex_);
-  // Whole pages only, as others are shared with segments in use.
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  for (const Segment& segment : free_) {
-    const auto begin = (reinterpret_cast<std::uintptr_t>(segment.get()) + page - 1) / page * page;
-    const auto end = reinterpret_cast<std::uintptr_t>(segment.get() + segment_words_) / page * page;
+  const auto address = [](const Segment& segment) { return reinterpret_cast<std::uintptr_t>(segment.get()); };
+  std::sort(free_.begin(), free_.end(),
+            [&](const Segment& a, const Segment& b) { return address(a) < address(b); });
+  for (std::size_t i = 0; i < free_.size();) {
+    // Neighbours as one: a segment may be smaller than a page, and pages are shared with segments in use.
+    std::uintptr_t begin = address(free_[i]), end = begin;
+    for (; i < free_.size() && address(free_[i]) == end; ++i) end += segment_words_ * sizeof(std::uint64_t);
+    begin = (begin + page - 1) / page * page;
+    end = end / page * page;
     if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
   }
 }

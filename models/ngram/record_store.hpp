@@ -35,7 +35,8 @@ class SegmentPool {
   std::int64_t used() const { return used_.load(std::memory_order_relaxed); }
   /// Whether a segment that is full should leave memory.
   bool full() const { return used() > limit_; }
-  /// Gives the memory of segments that are not in use back to the system until they are used again.
+  /// Gives the memory of segments that are not in use back to the system until they are used again, but for
+  /// the pages that they share with segments in use.
   void trim();
   /// Gives all memory back. No segment may be in use.
   void clear();

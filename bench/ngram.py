@@ -181,7 +181,8 @@ def ngrams(arpa):
 
 
 def query_rows(run, train, test):
-    """Tokens a second, bytes an n-gram and the perplexities of each layout."""
+    """Tokens a second, bytes an n-gram and the perplexities of each layout, and what KenLM cannot be asked: medians over
+    the same runs, quiet or not."""
     ours, theirs = models(train)
     made = compiled() if theirs else None
     out = []

@@ -7,6 +7,7 @@
 
 #include "models/ngram/codebook.hpp"
 #include "models/ngram/compact_layout.hpp"
+#include "tensor/error.hpp"
 #include "tensor/parallel.hpp"
 
 namespace gradus::models::ngram {
@@ -49,7 +50,7 @@ struct Source {
 /// The continuations of an order's n-grams, in the order of the compact layout.
 struct Continuations {
   std::vector<std::uint32_t> places;  // in the fast layout
-  std::vector<std::uint64_t> bits;    // how many each n-gram has, as child_bits says it
+  std::vector<std::uint64_t> bits;    // LevelPart::child_bits: how many each n-gram has
 };
 
 Continuations continuations(Source& source, int length, const std::vector<std::uint32_t>& contexts) {
@@ -70,6 +71,9 @@ Continuations continuations(Source& source, int length, const std::vector<std::u
     std::sort(block.begin(), block.end());
     source.passed(1 + children.size);
     for (const auto& entry : block) out.places.push_back(entry.second);
+    if (out.places.size() > from.count(length + 1))
+      fail<DataError>("an n-gram model holds more {}-grams than the {} it names", length + 1,
+                      from.count(length + 1));
     write_bits(out.bits.data(), bit, 1, 1);
     bit += 1 + block.size();
   }
@@ -93,7 +97,7 @@ void for_counts(const std::vector<std::uint64_t>& bits, std::uint64_t nodes, Vis
 /// Writes one order of a model.
 class LevelWriter {
  public:
-  /// `places`: of its n-grams in the fast layout; `child_bits`: see Continuations, none for the highest
+  /// `places`: of its n-grams in the fast layout; `child_bits`: LevelPart::child_bits, none for the highest
   /// order.
   LevelWriter(Source& source, ImageWriter& to, int order, std::vector<std::uint32_t> places,
               const std::vector<std::uint64_t>& child_bits, int quantize)
@@ -114,7 +118,7 @@ class LevelWriter {
     std::copy(child_bits.begin(), child_bits.end(), bits.begin());
   }
 
-  /// After the masses of the order below.
+  /// Once the masses of the order below, which are sums over this one, are written.
   void forget_places() { std::vector<std::uint32_t>().swap(places_); }
   /// Once the continuations' codes are chosen.
   void write_masses(const LevelWriter& next) {

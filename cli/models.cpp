@@ -12,6 +12,7 @@
 #include "cli/text_blocks.hpp"
 #include "cli/tokens.hpp"
 #include "cli/unknown_option.hpp"
+#include "cli/usage.hpp"
 #include "models/checkpoint.hpp"
 #include "models/evaluate.hpp"
 #include "models/generate.hpp"
@@ -319,10 +320,10 @@ void add_generate(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 30))
       ->capture_default_str();
   c->add_option("--temperature", options->how.temperature, "Below 1 surer, above 1 wilder, 0 the likeliest")
-      ->check(CLI::NonNegativeNumber)
+      ->check(zero_or_more())
       ->capture_default_str();
   c->add_option("--top-k", options->how.top_k, "Only the k likeliest; 0: all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(zero_or_more())
       ->capture_default_str();
   c->add_option("--top-p", options->how.top_p,
                 "Only the likeliest that reach p together, above 0 and up to 1")

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <fstream>
 #include <numeric>
 
 #include "cli/commands.hpp"
@@ -16,6 +17,14 @@ namespace gradus::cli {
 bool is_arpa(const std::string& file) {
   const std::filesystem::path extension = std::filesystem::path(file).extension();
   return extension == ".arpa" || extension == ".gz";
+}
+
+bool is_binary(const std::string& file) {
+  std::string first(64, '\0');
+  std::ifstream in(file, std::ios::binary);
+  in.read(first.data(), static_cast<std::streamsize>(first.size()));
+  return models::NgramModel::is_binary(
+      std::string_view(first).substr(0, static_cast<std::size_t>(in.gcount())));
 }
 
 std::optional<std::uint64_t> file_bytes(const std::string& file) {
@@ -45,6 +54,11 @@ std::unique_ptr<models::NgramSink> Place::writer(const Vocabulary& vocabulary) c
 void Place::check(const std::string& source) const {
   if (is_arpa(file) && (given(layout_given_) || given(quantize_given_)))
     misuse("--layout and --quantize are of binary files, and --out {} is ARPA text", file);
+  if (file.empty()) misuse("--out is empty; name the file of the model");
+  if (file == "-") misuse("--out -: name a file, or /dev/stdout to write into a pipe");
+  if (file.ends_with(".zst")) misuse("--out {}: models are packed by gzip alone, as .arpa.gz", file);
+  if (file.ends_with(".ARPA") || file.ends_with(".GZ"))
+    misuse("--out {}: write .arpa or .gz in small letters", file);
   if (quantize == 1) misuse("--quantize 1: give 2 to 16 bits, or 0 for exact numbers");
   if (quantize > 0 && layout == "fast") misuse("--quantize {} goes with --layout compact", quantize);
   require_writable(file);

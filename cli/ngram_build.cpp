@@ -90,7 +90,8 @@ struct BuildCommand {
   std::string temporary;
   int threads = 0;
   bool closed = false, json = false;
-  CLI::Option *k_given = nullptr, *cutoff_given = nullptr, *backoff_given = nullptr, *unknown_given = nullptr;
+  CLI::Option *k_given = nullptr, *cutoff_given = nullptr, *backoff_given = nullptr, *unknown_given = nullptr,
+              *prune_given = nullptr;
 
   void check();
   void run();
@@ -110,7 +111,7 @@ void BuildCommand::check() {
   if (is_arpa(place.file) && (method == "add-k" || method == "maximum-likelihood"))
     misuse("--method {} does not back off, which is all that ARPA text such as {} holds", method, place.file);
   if (vocabulary.max_size == 1) misuse("--max-vocabulary 1: <unk> and </s> alone are 2; 0 is no limit");
-  if (memory == 0 || memory > std::size_t{1} << 50) misuse("--memory {}: give a size such as 512M", memory);
+  if (memory == 0 || memory > std::size_t{1} << 50) misuse("--memory: give a size such as 512M");
   if (closed && given(unknown_given) && unknown == "kenlm")
     misuse("--closed leaves <unk> without a probability, --unknown kenlm gives it one");
   closed |= unknown == "srilm";
@@ -120,7 +121,7 @@ void BuildCommand::check() {
     misuse("--min-count and --max-vocabulary make words of the text unknown, which then has none with {}",
            unknown == "srilm" ? "--unknown srilm" : "--closed");
   }
-  if (!prune.empty()) {
+  if (given(prune_given)) {
     build.prune = numbers_of<std::int64_t>(prune, "--prune");
     if (build.prune.front() != 0) misuse("--prune {}: begin with 0, and cut words with --min-count", prune);
     if (!std::is_sorted(build.prune.begin(), build.prune.end()))
@@ -249,9 +250,10 @@ void add_ngram_build(CLI::App& ngram_command) {
       ->transform(CLI::AsSizeValue(false))
       ->default_str("1G");
   c->add_option("--temporary", o->temporary, "The folder of temporary files");
-  c->add_option("--prune", o->prune,
-                "For each order, the count up to which n-grams are left out, such as 0,0,1; the last one "
-                "holds for the orders above");
+  o->prune_given =
+      c->add_option("--prune", o->prune,
+                    "For each order, the count up to which n-grams are left out, such as 0,0,1; the last one "
+                    "holds for the orders above");
   add_vocabulary_options(c, *o);
   c->add_option("--threads", o->threads, "0: one a core")->check(CLI::Range(0, 1024));
   c->add_flag("--json", o->json, "Print JSON");

@@ -5,6 +5,7 @@
 
 #include "cli/ngram_commands.hpp"
 #include "cli/unknown_option.hpp"
+#include "cli/usage.hpp"
 #include "models/ngram/prune.hpp"
 #include "models/ngram/writer.hpp"
 
@@ -29,13 +30,18 @@ void InfoCommand::run() const {
   const models::NgramDescription d = loaded.description();
   const std::vector<std::int64_t> counts = loaded.counts();
   const std::vector<std::uint64_t> bytes = loaded.order_bytes();
-  const std::string_view layout = loaded.layout() == models::NgramLayout::fast ? "fast" : "compact";
+  const bool arpa = !is_binary(model);  // whose orders have no bytes of their own
+  const std::string_view layout = arpa                                           ? "ARPA text"
+                                  : loaded.layout() == models::NgramLayout::fast ? "fast layout"
+                                                                                 : "compact layout";
   const std::optional<std::uint64_t> size = file_bytes(model);
   const auto discounts = loaded.discounts();
   if (json) {
     nlohmann::json orders = nlohmann::json::array();
     for (std::size_t n = 0; n < counts.size(); ++n) {
-      nlohmann::json order{{"order", n + 1}, {"ngrams", counts[n]}, {"bytes", bytes[n]}};
+      nlohmann::json order{{"order", n + 1},
+                           {"ngrams", counts[n]},
+                           {"bytes", arpa ? nlohmann::json() : nlohmann::json(bytes[n])}};
       if (n < discounts.size()) {
         order["discounts"] = discounts[n].amount;
         order["fallback"] = discounts[n].fallback;
@@ -46,18 +52,18 @@ void InfoCommand::run() const {
                                       {"method", d.method},
                                       {"vocabulary", d.vocab},
                                       {"unit", name_of(vocabulary.unit())},
-                                      {"layout", layout},
+                                      {"layout", layout.substr(0, layout.find(' '))},
                                       {"ngrams", counts},
                                       {"orders", orders},
                                       {"bytes", size ? nlohmann::json(*size) : nlohmann::json()}}
                            .dump(2));
     return;
   }
-  fmt::print("{}: {}, order {}, {} {}s, {} layout{}\n", model, d.method, d.order, d.vocab,
+  fmt::print("{}: {}, order {}, {} {}s, {}{}\n", model, d.method, d.order, d.vocab,
              name_of(vocabulary.unit()), layout, size ? fmt::format(", {} bytes", *size) : "");
   fmt::print("{:>5} {:>12} {:>14}  discounts\n", "order", "n-grams", "bytes");
   for (std::size_t n = 0; n < counts.size(); ++n) {
-    fmt::print("{:>5} {:>12} {:>14}  {}\n", n + 1, counts[n], bytes[n],
+    fmt::print("{:>5} {:>12} {:>14}  {}\n", n + 1, counts[n], arpa ? "" : fmt::to_string(bytes[n]),
                n < discounts.size() ? discounts_text(discounts[n]) : "");
   }
 }
@@ -125,7 +131,7 @@ void add_ngram_prune(CLI::App& ngram) {
   c->add_option("model", o->model, "An n-gram model that backs off")->required();
   c->add_option("--threshold", o->threshold,
                 "The growth of perplexity that an n-gram may save, as a fraction")
-      ->check(CLI::NonNegativeNumber)
+      ->check(zero_or_more())
       ->capture_default_str();
   o->place.add_to(c);
   c->footer("Example:\n  gradus ngram prune book.ngram --threshold 1e-7 --out small.ngram");

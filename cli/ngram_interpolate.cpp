@@ -254,8 +254,9 @@ void InterpolateCommand::print(const Parts& parts, const Result& result) const {
     row(fmt::format("{:.6f}", result.weights[i]), Perplexities(result.each[i], unknown.skipped()),
         parts.names[i]);
   row("", together,
-      fmt::format("together, over {} tokens of {}, {} unknown{}", result.together.tokens, judged(),
-                  result.together.unknown, unknown.skipped() ? " and left out" : ""));
+      fmt::format("together, over {} tokens of {}, {} unknown{}", result.together.tokens,
+                  judged() == "-" ? "standard input" : judged(), result.together.unknown,
+                  unknown.skipped() ? " and left out" : ""));
 }
 
 void InterpolateCommand::run() const {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -12,6 +13,17 @@ namespace gradus::cli {
 template <class... Args>
 [[noreturn]] void misuse(fmt::format_string<Args...> format, Args&&... args) {
   throw CLI::ValidationError(fmt::format(format, std::forward<Args>(args)...));
+}
+
+/// A check of options that are numbers.
+inline CLI::Validator zero_or_more() {
+  return {[](std::string& text) {
+            double number = -1;
+            return CLI::detail::lexical_cast(text, number) && number >= 0 && std::isfinite(number)
+                       ? std::string()
+                       : fmt::format("{}: give a number of 0 or more", text);
+          },
+          "0 OR MORE"};
 }
 
 inline bool given(const CLI::Option* option) {

@@ -113,6 +113,10 @@ void save_ngram(const std::filesystem::path& file, const NgramModel& model, cons
 }
 
 TrainedModel load_model(const std::filesystem::path& file) {
+  if (is_special(file))
+    fail<DataError>(
+        "{}: a model is read more than once, which a pipe or a device cannot be; copy it to a file",
+        file.string());
   std::string first(1 << 14, '\0');
   std::ifstream in(file, std::ios::binary);
   in.read(first.data(), static_cast<std::streamsize>(first.size()));
@@ -128,6 +132,12 @@ TrainedModel load_model(const std::filesystem::path& file) {
     return {read.vocabulary(), writer.model()};
   }
   const std::string bytes = read_file(file);
+  // A safetensors file begins with eight bytes of length and the brace of its head.
+  if (bytes.size() < 9 || bytes[8] != '{') {
+    fail<DataError>(
+        "{}: {} bytes, which are no model: no n-gram model, ARPA text or checkpoint (safetensors) begins so",
+        file.string(), bytes.size());
+  }
   return read_model(file.string(), bytes);
 }
 

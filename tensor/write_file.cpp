@@ -95,6 +95,7 @@ void FileReplacement::commit() {
 }
 
 void require_writable(const std::filesystem::path& path) {
+  if (path.empty()) fail<ArgumentError>("the name of the file to write is empty; name one");
   if (!is_special(path)) FileReplacement{path};
 }
 

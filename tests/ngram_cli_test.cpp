@@ -170,6 +170,15 @@ TEST_CASE("options of ngram build are judged before the work", "[cli][ngram]") {
   misused(folder, build + "--prune 0,2,1", "must not be less");
   misused(folder, build + "--prune 0,some", "'some' is no number");
   misused(folder, build + "--prune 0,,1", "'' is no number");
+  misused(folder, build + "--prune ''", "'' is no number");
+  misused(folder, build + "--memory -5", "--memory");
+  misused(folder, "ngram build train.txt --out ''", "--out is empty");
+  misused(folder, "ngram build train.txt --out -", "/dev/stdout");
+  misused(folder, "ngram build train.txt --out m.arpa.zst", "gzip alone");
+  misused(folder, "ngram build train.txt --out m.ARPA", "small letters");
+  for (const std::string bad : {"-1", "nan", "inf", "1e-7x"})
+    misused(folder, "ngram prune m.ngram --out p.ngram --threshold " + bad,
+            bad + ": give a number of 0 or more");
   misused(folder, build + "--closed --min-count 2", "--min-count");
   misused(folder, build + "--closed --unknown kenlm", "--unknown kenlm");
   misused(folder, build + "--closed --unit byte", "bytes");
@@ -208,7 +217,26 @@ TEST_CASE("sizes of the orders are those of the file but for what all of them sh
     CHECK(report["orders"][2]["bytes"].get<std::uint64_t>() > 0);
     const auto info = nlohmann::json::parse(gradus_command(folder, "ngram info --json m.ngram").out);
     for (std::size_t n = 0; n < 3; ++n) CHECK(info["orders"][n]["bytes"] == report["orders"][n]["bytes"]);
+    CHECK(info["layout"] == layout);
   }
+  // ARPA text has the size of the file alone.
+  REQUIRE(gradus_command(folder, "ngram export m.ngram --out m.arpa").code == 0);
+  const auto info = nlohmann::json::parse(gradus_command(folder, "ngram info --json m.arpa").out);
+  CHECK(info["layout"] == "ARPA");
+  CHECK(info["bytes"] == read_bytes(folder.path() / "m.arpa").size());
+  CHECK(info["orders"][1]["bytes"].is_null());
+}
+
+TEST_CASE("a model that is a pipe, or no model, is refused with what it is", "[cli][ngram]") {
+  const Folder folder;
+  folder.write("text.txt", sample(3));
+  folder.write("empty", "");
+  REQUIRE(std::system(("mkfifo '" + (folder.path() / "pipe").string() + "'").c_str()) == 0);
+  refused(folder, "ngram info pipe", {"pipe: ", "copy it to a file"});
+  refused(folder, "eval --model pipe text.txt", {"pipe: ", "copy it to a file"});
+  refused(folder, "ngram info text.txt", {"text.txt: ", "no model"});
+  refused(folder, "ngram info empty", {"empty: 0 bytes", "no model"});
+  refused(folder, "ngram build '' --out m.ngram", {"''"});
 }
 
 TEST_CASE("a model may be built and exported to a device or a pipe", "[cli][ngram]") {
@@ -324,8 +352,9 @@ TEST_CASE("texts are scored from packed files, folders and pipes alike", "[cli][
     const auto same = [&](const Result& other, const std::string& name) {
       INFO(name << ": " << other.error);
       std::string out = other.out;
-      if (const std::size_t at = out.find(" of " + name + ","); at != out.npos)
-        out.replace(at, name.size() + 5, " of test.txt,");
+      const std::string called = " of " + (name == "-" ? "standard input" : name) + ",";
+      if (const std::size_t at = out.find(called); at != out.npos)
+        out.replace(at, called.size(), " of test.txt,");
       CHECK(out == plain.out);
     };
     same(gradus_command(folder, command + " test.txt.gz"), "test.txt.gz");

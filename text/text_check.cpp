@@ -78,7 +78,8 @@ std::vector<fs::path> text_files(const fs::path& path) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (status.type() == fs::file_type::not_found)
-    fail<DataError>("{}: there is no such file or folder; check the path", path.string());
+    fail<DataError>("{}: there is no such file or folder; check the path",
+                    path.empty() ? "''" : path.string());
   if (!fs::is_directory(status)) return {path};
   error.clear();
   std::vector<fs::path> files;

@@ -34,7 +34,7 @@ FastBuilder::FastBuilder(ImageWriter& image)
 
 void FastBuilder::begin_order(int order, std::int64_t count) {
   if (order_ > 0) end_order();
-  if (order != order_ + 1 || order > highest_)
+  if (order < 1 || order != order_ + 1 || order > highest_)
     fail<ArgumentError>("an n-gram model of order {}: the n-grams of order {} after those of order {}",
                         highest_, order, order_);
   if (count < 0 || count >= none || (order == 1 && count != vocab_ + 1)) {

@@ -181,10 +181,10 @@ class Passes::Adjuster {
     const std::int64_t threshold = prune.empty() ? 0 : prune[std::min(n, prune.size()) - 1];
     const bool pruned = own <= static_cast<std::uint64_t>(threshold);
 
+    const std::size_t range = n == 2 ? p_.by_end_->range(words_[1]) : p_.by_end_->range(words_[1], words_[2]);
     std::array<std::uint32_t, longest> ids;  // in context order
     std::copy_n(words_.begin() + 1, n - 1, ids.begin());
     ids[n - 1] = words_[0];
-    const std::size_t range = n == 2 ? p_.by_end_->range(ids[0]) : p_.by_end_->range(ids[0], ids[1]);
     const int order = static_cast<int>(n);
     std::uint64_t* const to = worker_.writers[n - 2].add(range);
     p_.layout_.pack(ids.data(), order, to);

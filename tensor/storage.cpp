@@ -66,11 +66,14 @@ std::align_val_t alignment_of(std::size_t bytes) {
   return std::align_val_t{bytes >= 2 * large_page ? large_page : 64};
 }
 
-void* heap_allocate(std::size_t bytes) {
+/// `used`: how many of the bytes are wanted. A large page that they do not fill would be taken whole, so the
+/// last of them lie on small ones.
+void* heap_allocate(std::size_t bytes, [[maybe_unused]] std::size_t used) {
   void* memory = ::operator new(bytes, alignment_of(bytes));
 #ifdef MADV_HUGEPAGE
   // A system without them goes on with small pages.
-  if (bytes >= 2 * large_page) static_cast<void>(madvise(memory, bytes, MADV_HUGEPAGE));
+  if (bytes >= 2 * large_page)
+    static_cast<void>(madvise(memory, used / large_page * large_page, MADV_HUGEPAGE));
 #endif
   heap_allocations.fetch_add(1, std::memory_order_relaxed);
   heap_bytes.fetch_add(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
@@ -148,18 +151,19 @@ void open_thread() {
   local_limit = thread_bytes;
 }
 
-void* take_elsewhere(std::size_t index) {
+void* take_elsewhere(std::size_t index, std::size_t bytes) {
   if constexpr (pooled) {
     if (void* memory = shared().pop(index)) return memory;
   }
-  return heap_allocate(class_bytes(index));
+  return heap_allocate(class_bytes(index), bytes);
 }
 
-void* take(std::size_t index) {
+/// Memory of the class `index`, of which `bytes` are wanted.
+void* take(std::size_t index, std::size_t bytes) {
   if constexpr (pooled) {
     if (void* memory = local.pop(index)) return memory;
   }
-  return take_elsewhere(index);
+  return take_elsewhere(index, bytes);
 }
 
 std::size_t checked_class_of(std::size_t bytes) {
@@ -183,8 +187,8 @@ void give_back(void* memory, std::size_t index) noexcept {
   local.push(memory, index);
 }
 
-Block* make_block(std::size_t size_class) {
-  Block* block = new (take(size_class)) Block;
+Block* make_block(std::size_t size_class, std::size_t bytes = sizeof(Block)) {
+  Block* block = new (take(size_class, bytes)) Block;
   block->count.store(1, std::memory_order_relaxed);
   block->size_class = static_cast<std::uint8_t>(size_class);
   return block;
@@ -208,8 +212,8 @@ Block* allocate_scalar(Dtype dtype) {
 
 Block* allocate(Dtype dtype, int rank, std::int64_t elements) {
   if (rank == 0) return allocate_scalar(dtype);
-  Block* block =
-      make_block(checked_class_of(sizeof(Block) + static_cast<std::size_t>(elements) * bytes_of(dtype)));
+  const std::size_t bytes = sizeof(Block) + static_cast<std::size_t>(elements) * bytes_of(dtype);
+  Block* block = make_block(checked_class_of(bytes), bytes);
   block->dtype = dtype;
   block->rank = static_cast<std::uint8_t>(rank);
   block->is_view = false;
@@ -240,7 +244,7 @@ void destroy(Block* block) noexcept {
 }
 
 void* allocate_bytes(std::size_t bytes) {
-  return take(checked_class_of(bytes == 0 ? 1 : bytes));
+  return take(checked_class_of(bytes == 0 ? 1 : bytes), bytes);
 }
 void free_bytes(void* memory, std::size_t bytes) noexcept {
   give_back(memory, class_of(bytes == 0 ? 1 : bytes));

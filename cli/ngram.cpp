@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <fstream>
 #include <numeric>
 
 #include "cli/commands.hpp"
@@ -17,14 +16,6 @@ namespace gradus::cli {
 bool is_arpa(const std::string& file) {
   const std::filesystem::path extension = std::filesystem::path(file).extension();
   return extension == ".arpa" || extension == ".gz";
-}
-
-bool is_binary(const std::string& file) {
-  std::string first(64, '\0');
-  std::ifstream in(file, std::ios::binary);
-  in.read(first.data(), static_cast<std::streamsize>(first.size()));
-  return models::NgramModel::is_binary(
-      std::string_view(first).substr(0, static_cast<std::size_t>(in.gcount())));
 }
 
 std::optional<std::uint64_t> file_bytes(const std::string& file) {

@@ -23,8 +23,6 @@ void add_ngram_prune(CLI::App& ngram);
 void add_ngram_interpolate(CLI::App& ngram);
 
 bool is_arpa(const std::string& file);
-/// Whether what the file begins with is a binary n-gram model.
-bool is_binary(const std::string& file);
 
 /// The bytes of a file; nothing for a pipe or a device.
 std::optional<std::uint64_t> file_bytes(const std::string& file);

@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -17,6 +18,14 @@ namespace {
 using models::NgramModel;
 using models::NgramWriter;
 
+/// Whether what the file begins with is a binary n-gram model.
+bool is_binary(const std::string& file) {
+  std::string first(64, '\0');
+  std::ifstream in(file, std::ios::binary);
+  in.read(first.data(), static_cast<std::streamsize>(first.size()));
+  return NgramModel::is_binary(std::string_view(first).substr(0, static_cast<std::size_t>(in.gcount())));
+}
+
 struct InfoCommand {
   std::string model;
   bool verify = false, json = false;
@@ -31,9 +40,9 @@ void InfoCommand::run() const {
   const std::vector<std::int64_t> counts = loaded.counts();
   const std::vector<std::uint64_t> bytes = loaded.order_bytes();
   const bool arpa = !is_binary(model);  // whose orders have no bytes of their own
-  const std::string_view layout = arpa                                           ? "ARPA text"
-                                  : loaded.layout() == models::NgramLayout::fast ? "fast layout"
-                                                                                 : "compact layout";
+  const std::string_view layout = arpa                                           ? "ARPA"
+                                  : loaded.layout() == models::NgramLayout::fast ? "fast"
+                                                                                 : "compact";
   const std::optional<std::uint64_t> size = file_bytes(model);
   const auto discounts = loaded.discounts();
   if (json) {
@@ -52,15 +61,16 @@ void InfoCommand::run() const {
                                       {"method", d.method},
                                       {"vocabulary", d.vocab},
                                       {"unit", name_of(vocabulary.unit())},
-                                      {"layout", layout.substr(0, layout.find(' '))},
+                                      {"layout", layout},
                                       {"ngrams", counts},
                                       {"orders", orders},
                                       {"bytes", size ? nlohmann::json(*size) : nlohmann::json()}}
                            .dump(2));
     return;
   }
-  fmt::print("{}: {}, order {}, {} {}s, {}{}\n", model, d.method, d.order, d.vocab,
-             name_of(vocabulary.unit()), layout, size ? fmt::format(", {} bytes", *size) : "");
+  fmt::print("{}: {}, order {}, {} {}s, {} {}{}\n", model, d.method, d.order, d.vocab,
+             name_of(vocabulary.unit()), layout, arpa ? "text" : "layout",
+             size ? fmt::format(", {} bytes", *size) : "");
   fmt::print("{:>5} {:>12} {:>14}  discounts\n", "order", "n-grams", "bytes");
   for (std::size_t n = 0; n < counts.size(); ++n) {
     fmt::print("{:>5} {:>12} {:>14}  {}\n", n + 1, counts[n], arpa ? "" : fmt::to_string(bytes[n]),

@@ -57,6 +57,7 @@ TEST_CASE("a place that cannot be written to is found out before the work", "[cl
   folder.write("text.txt", gradus::synthetic_corpus(1, 2000).text);
   refused(folder, "train text.txt --out none/model", {"none/model", "make its folder"});
   refused(folder, "train text.txt --out .", {"directory"});
+  refused(folder, "train text.txt --out ''", {"is empty"});
   refused(folder, "demo text.txt --out text.txt", {"text.txt/results.json"});
 }
 

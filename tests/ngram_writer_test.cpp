@@ -126,6 +126,26 @@ double most_mapped(Work&& work) {
 
 }  // namespace
 
+TEST_CASE("an image that holds more n-grams than it names is not made compact", "[ngram]") {
+  ngram::ImageWriter image{ngram::Mapping::memory()}, compact{ngram::Mapping::memory()};
+  const NgramDescription about{.order = 2, .vocab = 2, .sentence_end = 0, .method = "made up"};
+  image.describe(about, NgramLayout::fast);
+  compact.describe(about, NgramLayout::compact);
+  ngram::FastBuilder builder(image);
+  builder.begin_order(1, 3);
+  for (std::int32_t i = 0; i < 3; ++i) builder.add(std::vector{i}, -1, 0);
+  builder.begin_order(2, 2);
+  for (std::int32_t i = 0; i < 2; ++i) builder.add(std::vector{1, i}, -1, 0);
+  builder.finish();
+  image.header().level(2).count = 1;
+  CHECK_THROWS_WITH(
+      [&] {
+        const ngram::Image fast(image.finish(), "a model");
+        ngram::write_compact(fast, compact, 0);
+      }(),
+      Catch::Contains("more 2-grams than the 1 it names"));
+}
+
 TEST_CASE("a model's file is written a few MB at a time, with the bytes it has in memory", "[ngram]") {
   const test::Folder folder;
   const Vocabulary words = numbered();

@@ -1,10 +1,32 @@
 #include <algorithm>
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "models/ngram/record_store.hpp"
+#include "models/ngram/temporary_file.hpp"
+#include "tensor/error.hpp"
 #include "tests/catch.hpp"
+#include "tests/folder.hpp"
 
 using gradus::models::ngram::SegmentPool;
+using gradus::models::ngram::TemporaryFile;
+
+TEST_CASE("a temporary file gives back what was written, and says when it cannot", "[ngram]") {
+  const gradus::test::Folder folder;
+  TemporaryFile file(folder.path());
+  std::vector<std::uint64_t> words(300), read(300);
+  for (std::size_t i = 0; i < words.size(); ++i) words[i] = i * i;
+  const TemporaryFile::Place first = file.write(words, 3), second = file.write(words, 2);
+  file.read(second, read, 2);
+  CHECK(read == words);
+  // Bytes that are not those of so many records, as of a damaged disk, and some that are not there.
+  CHECK_THROWS_WITH(file.read(first, std::span(read).first(297), 3),
+                    Catch::Contains(folder.path().string()) && Catch::Contains("came back damaged"));
+  CHECK_THROWS_WITH(file.read({second.offset + 8, second.packed}, read, 2),
+                    Catch::Contains("ends too early"));
+  CHECK(folder.files() == 0);
+}
 
 TEST_CASE("a pool's free segments go back to the system, and leave those in use alone", "[ngram]") {
   constexpr std::size_t words = 100, count = 20'000;  // far less than a page each, 16 MB in all

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "tensor/error.hpp"
+#include "tensor/support/error.hpp"
 
 /// For ops: errors of the tensors beneath, told with the user's place.
 namespace gradus {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "autograd/members.hpp"
-#include "tensor/error_context.hpp"
+#include "tensor/support/error_context.hpp"
 
 namespace gradus {
 

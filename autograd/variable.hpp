@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "tensor/error.hpp"
+#include "tensor/support/error.hpp"
 #include "tensor/tensor.hpp"
 
 namespace gradus {

@@ -9,8 +9,8 @@
 #include "autograd/ops/elementwise.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/tape.hpp"
-#include "tensor/parallel.hpp"
 #include "tensor/random.hpp"
+#include "tensor/support/parallel.hpp"
 
 using namespace gradus;
 

@@ -7,8 +7,8 @@
 #include "bench/gemm_shape.hpp"
 #include "bench/timing.hpp"
 #include "tensor/kernels/kernels.hpp"
-#include "tensor/parallel.hpp"
 #include "tensor/random.hpp"
+#include "tensor/support/parallel.hpp"
 
 using namespace gradus;
 

@@ -4,7 +4,7 @@
 #include <benchmark/benchmark.h>
 
 #include "models/neural.hpp"
-#include "tensor/parallel.hpp"
+#include "tensor/support/parallel.hpp"
 
 using namespace gradus;
 

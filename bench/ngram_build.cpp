@@ -10,9 +10,9 @@
 #include <sstream>
 #include <string>
 
-#include "models/ngram/estimate.hpp"
-#include "models/ngram/text_source.hpp"
-#include "tensor/parallel.hpp"
+#include "models/ngram/estimate/estimate.hpp"
+#include "models/ngram/estimate/text_source.hpp"
+#include "tensor/support/parallel.hpp"
 
 using namespace gradus;
 using namespace gradus::models;

@@ -14,7 +14,7 @@
 #include "models/checkpoint.hpp"
 #include "models/evaluate.hpp"
 #include "models/generate.hpp"
-#include "models/ngram/writer.hpp"
+#include "models/ngram/store/writer.hpp"
 #include "text/load.hpp"
 #include "text/tokenizer.hpp"
 

@@ -8,8 +8,8 @@
 
 #include "optim/adam.hpp"
 #include "optim/sgd.hpp"
-#include "tensor/parallel.hpp"
 #include "tensor/random.hpp"
+#include "tensor/support/parallel.hpp"
 
 using namespace gradus;
 

@@ -7,9 +7,9 @@
 #include "autograd/ops/reduction.hpp"
 #include "autograd/tape.hpp"
 #include "optim/sgd.hpp"
-#include "tensor/parallel.hpp"
-#include "tests/heap_count.hpp"
-#include "tests/tiny_net.hpp"
+#include "tensor/support/parallel.hpp"
+#include "tests/support/heap_count.hpp"
+#include "tests/support/tiny_net.hpp"
 
 using namespace gradus;
 

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "tensor/parallel.hpp"
+#include "tensor/support/parallel.hpp"
 
 namespace bench {
 

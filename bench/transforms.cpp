@@ -13,8 +13,8 @@
 #include "nn/linear.hpp"
 #include "nn/lstm.hpp"
 #include "tensor/ops.hpp"
-#include "tensor/parallel.hpp"
 #include "tensor/random.hpp"
+#include "tensor/support/parallel.hpp"
 
 using namespace gradus;
 

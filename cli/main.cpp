@@ -4,7 +4,7 @@
 #include <new>
 
 #include "cli/commands.hpp"
-#include "tensor/error.hpp"
+#include "tensor/support/error.hpp"
 
 namespace {
 

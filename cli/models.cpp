@@ -16,8 +16,8 @@
 #include "models/checkpoint.hpp"
 #include "models/evaluate.hpp"
 #include "models/generate.hpp"
-#include "tensor/parallel.hpp"
-#include "tensor/write_file.hpp"
+#include "tensor/support/parallel.hpp"
+#include "tensor/support/write_file.hpp"
 #include "text/load.hpp"
 #include "text/tokenizer.hpp"
 

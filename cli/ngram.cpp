@@ -7,9 +7,9 @@
 #include "cli/ngram_commands.hpp"
 #include "cli/usage.hpp"
 #include "models/checkpoint.hpp"
-#include "models/ngram/arpa.hpp"
-#include "models/ngram/writer.hpp"
-#include "tensor/write_file.hpp"
+#include "models/ngram/arpa/arpa.hpp"
+#include "models/ngram/store/writer.hpp"
+#include "tensor/support/write_file.hpp"
 
 namespace gradus::cli {
 

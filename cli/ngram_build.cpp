@@ -13,10 +13,10 @@
 #include "cli/text_blocks.hpp"
 #include "cli/usage.hpp"
 #include "models/checkpoint.hpp"
-#include "models/ngram/estimate.hpp"
-#include "models/ngram/text_source.hpp"
-#include "models/ngram/writer.hpp"
-#include "tensor/parallel.hpp"
+#include "models/ngram/estimate/estimate.hpp"
+#include "models/ngram/estimate/text_source.hpp"
+#include "models/ngram/store/writer.hpp"
+#include "tensor/support/parallel.hpp"
 
 namespace gradus::cli {
 

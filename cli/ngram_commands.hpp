@@ -9,7 +9,7 @@
 
 #include "cli/progress.hpp"
 #include "models/ngram/ngram.hpp"
-#include "models/ngram/storage.hpp"
+#include "models/ngram/store/storage.hpp"
 #include "text/vocabulary.hpp"
 
 /// What the commands on n-gram models share.

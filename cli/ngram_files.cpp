@@ -8,7 +8,7 @@
 #include "cli/unknown_option.hpp"
 #include "cli/usage.hpp"
 #include "models/ngram/prune.hpp"
-#include "models/ngram/writer.hpp"
+#include "models/ngram/store/writer.hpp"
 
 // The commands on n-gram models that are there: info, export, prune.
 namespace gradus::cli {

@@ -3,11 +3,11 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "models/ngram/arpa.hpp"
-#include "models/ngram/writer.hpp"
+#include "models/ngram/arpa/arpa.hpp"
+#include "models/ngram/store/writer.hpp"
 #include "nn/weights.hpp"
-#include "tensor/read_file.hpp"
-#include "tensor/write_file.hpp"
+#include "tensor/support/read_file.hpp"
+#include "tensor/support/write_file.hpp"
 
 namespace gradus::models {
 

@@ -6,7 +6,7 @@
 #include "autograd/module_path.hpp"
 #include "nn/embedding.hpp"
 #include "nn/init.hpp"
-#include "tensor/function_ref.hpp"
+#include "tensor/support/function_ref.hpp"
 
 /// What the recurrent layers share.
 namespace gradus::nn {

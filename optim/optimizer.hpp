@@ -11,7 +11,7 @@
 
 #include "autograd/gradients.hpp"
 #include "autograd/members.hpp"
-#include "tensor/parallel.hpp"
+#include "tensor/support/parallel.hpp"
 
 namespace gradus::optim {
 

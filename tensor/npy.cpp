@@ -5,8 +5,8 @@
 #include <charconv>
 #include <limits>
 
-#include "tensor/read_file.hpp"
-#include "tensor/write_file.hpp"
+#include "tensor/support/read_file.hpp"
+#include "tensor/support/write_file.hpp"
 
 namespace gradus {
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "tensor/parallel.hpp"
+#include "tensor/support/parallel.hpp"
 
 namespace gradus {
 

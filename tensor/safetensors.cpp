@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tensor/read_file.hpp"
-#include "tensor/write_file.hpp"
+#include "tensor/support/read_file.hpp"
+#include "tensor/support/write_file.hpp"
 
 namespace gradus {
 

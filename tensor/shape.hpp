@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "tensor/error.hpp"
+#include "tensor/support/error.hpp"
 
 namespace gradus {
 

@@ -4,9 +4,9 @@
 #include <regex>
 #include <set>
 
-#include "tests/catch.hpp"
-#include "tests/folder.hpp"
-#include "tests/paths.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/folder.hpp"
+#include "tests/support/paths.hpp"
 
 // What the design asks of the sources themselves.
 
@@ -78,21 +78,21 @@ TEST_CASE("the umbrella header includes every public header", "[structure]") {
                                        "autograd/anomaly.hpp",
                                        "autograd/scope_table.hpp",
                                        "autograd/tape_storage.hpp",
-                                       "models/ngram/bits.hpp",
-                                       "models/ngram/codebook.hpp",
-                                       "models/ngram/column_pack.hpp",
-                                       "models/ngram/compact_layout.hpp",
-                                       "models/ngram/arpa_lines.hpp",
-                                       "models/ngram/arpa_section.hpp",
-                                       "models/ngram/arpa_words.hpp",
-                                       "models/ngram/fast_builder.hpp",
-                                       "models/ngram/fast_layout.hpp",
-                                       "models/ngram/image.hpp",
-                                       "models/ngram/mapping.hpp",
-                                       "models/ngram/masses.hpp",
-                                       "models/ngram/query.hpp",
-                                       "models/ngram/verify.hpp",
-                                       "models/ngram/visit.hpp",
+                                       "models/ngram/store/bits.hpp",
+                                       "models/ngram/store/codebook.hpp",
+                                       "models/ngram/estimate/column_pack.hpp",
+                                       "models/ngram/store/compact_layout.hpp",
+                                       "models/ngram/arpa/lines.hpp",
+                                       "models/ngram/arpa/section.hpp",
+                                       "models/ngram/arpa/words.hpp",
+                                       "models/ngram/store/fast_builder.hpp",
+                                       "models/ngram/store/fast_layout.hpp",
+                                       "models/ngram/store/image.hpp",
+                                       "models/ngram/store/mapping.hpp",
+                                       "models/ngram/store/masses.hpp",
+                                       "models/ngram/store/query.hpp",
+                                       "models/ngram/store/verify.hpp",
+                                       "models/ngram/store/visit.hpp",
                                        "nn/sequence.hpp",
                                        "tensor/ops/batches.hpp",
                                        "tensor/ops/einsum_plan.hpp",
@@ -104,15 +104,15 @@ TEST_CASE("the umbrella header includes every public header", "[structure]") {
                                        "autograd/elementwise/graph.hpp",
                                        "autograd/elementwise/program.hpp",
                                        "autograd/elementwise/pull.hpp",
-                                       "models/ngram/count.hpp",
-                                       "models/ngram/key.hpp",
-                                       "models/ngram/partition.hpp",
-                                       "models/ngram/passes.hpp",
-                                       "models/ngram/record_sort.hpp",
-                                       "models/ngram/record_store.hpp",
-                                       "models/ngram/smoothing.hpp",
-                                       "models/ngram/temporary_file.hpp",
-                                       "models/ngram/word_table.hpp",
+                                       "models/ngram/estimate/count.hpp",
+                                       "models/ngram/estimate/key.hpp",
+                                       "models/ngram/estimate/partition.hpp",
+                                       "models/ngram/estimate/passes.hpp",
+                                       "models/ngram/estimate/record_sort.hpp",
+                                       "models/ngram/estimate/record_store.hpp",
+                                       "models/ngram/estimate/smoothing.hpp",
+                                       "models/ngram/estimate/temporary_file.hpp",
+                                       "models/ngram/estimate/word_table.hpp",
                                        "text/block_reader.hpp",
                                        "text/synthetic_words.hpp",
                                        "text/text_check.hpp"};

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tensor/error.hpp"
+#include "tensor/support/error.hpp"
 
 namespace gradus {
 

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "tensor/error.hpp"
+#include "tensor/support/error.hpp"
 #include "text/text_check.hpp"
 
 namespace gradus {

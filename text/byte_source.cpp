@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tensor/error.hpp"
+#include "tensor/support/error.hpp"
 
 namespace gradus {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tensor/error.hpp"
+#include "tensor/support/error.hpp"
 #include "text/tokenizer.hpp"
 
 namespace gradus {

@@ -5,7 +5,7 @@
 #include <fstream>
 #include <vector>
 
-#include "tensor/error.hpp"
+#include "tensor/support/error.hpp"
 #include "text/text_check.hpp"
 #include "text/tokenizer.hpp"
 

@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "tensor/error.hpp"
+#include "tensor/support/error.hpp"
 
 namespace gradus {
 

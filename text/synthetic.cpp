@@ -3,7 +3,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "tensor/error.hpp"
+#include "tensor/support/error.hpp"
 
 namespace gradus {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "tensor/error.hpp"
+#include "tensor/support/error.hpp"
 
 namespace gradus {
 

@@ -7,8 +7,8 @@
 #include <iterator>
 #include <numeric>
 
-#include "tensor/error.hpp"
-#include "tensor/write_file.hpp"
+#include "tensor/support/error.hpp"
+#include "tensor/support/write_file.hpp"
 #include "text/tokenizer.hpp"
 
 namespace gradus {

@@ -5,7 +5,7 @@
 
 #include "autograd/elementwise/compiler.hpp"
 #include "tensor/kernels/select.hpp"
-#include "tensor/parallel.hpp"
+#include "tensor/support/parallel.hpp"
 
 namespace gradus::detail {
 

@@ -4,7 +4,7 @@
 #include <initializer_list>
 
 #include "autograd/elementwise/graph.hpp"
-#include "tensor/error.hpp"
+#include "tensor/support/error.hpp"
 
 namespace gradus {
 

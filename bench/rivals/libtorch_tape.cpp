@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/heap_count.hpp"
+#include "tests/support/heap_count.hpp"
 
 namespace {
 

@@ -5,15 +5,15 @@
 #include <cstring>
 #include <variant>
 
-#include "models/ngram/compact_layout.hpp"
-#include "models/ngram/estimate.hpp"
-#include "models/ngram/fast_layout.hpp"
-#include "models/ngram/image.hpp"
-#include "models/ngram/query.hpp"
-#include "models/ngram/token_source.hpp"
-#include "models/ngram/verify.hpp"
-#include "models/ngram/visit.hpp"
-#include "models/ngram/writer.hpp"
+#include "models/ngram/estimate/estimate.hpp"
+#include "models/ngram/estimate/token_source.hpp"
+#include "models/ngram/store/compact_layout.hpp"
+#include "models/ngram/store/fast_layout.hpp"
+#include "models/ngram/store/image.hpp"
+#include "models/ngram/store/query.hpp"
+#include "models/ngram/store/verify.hpp"
+#include "models/ngram/store/visit.hpp"
+#include "models/ngram/store/writer.hpp"
 
 namespace gradus::models {
 

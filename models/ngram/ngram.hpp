@@ -12,9 +12,9 @@
 #include "models/ngram/options.hpp"
 #include "models/ngram/sink.hpp"
 #include "models/ngram/state.hpp"
-#include "models/ngram/storage.hpp"
-#include "tensor/function_ref.hpp"
+#include "models/ngram/store/storage.hpp"
 #include "tensor/random.hpp"
+#include "tensor/support/function_ref.hpp"
 #include "text/vocabulary.hpp"
 
 namespace gradus::models {

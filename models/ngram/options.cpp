@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "tensor/error.hpp"
+#include "tensor/support/error.hpp"
 
 namespace gradus::models {
 

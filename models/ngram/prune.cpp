@@ -4,8 +4,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "models/ngram/image.hpp"
-#include "tensor/error.hpp"
+#include "models/ngram/store/image.hpp"
+#include "tensor/support/error.hpp"
 
 namespace gradus::models {
 

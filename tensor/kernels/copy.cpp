@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "tensor/parallel.hpp"
+#include "tensor/support/parallel.hpp"
 
 #if defined(__SSE2__)
 #include <emmintrin.h>

@@ -3,10 +3,10 @@
 #include <memory>
 #include <new>
 
-#include "tensor/error.hpp"
 #include "tensor/kernels/kernels.hpp"
 #include "tensor/kernels/select.hpp"
-#include "tensor/parallel.hpp"
+#include "tensor/support/error.hpp"
+#include "tensor/support/parallel.hpp"
 
 // The product by register tiles: the left side is packed in tiles of a few rows, the right side in panels of
 // a few columns, and a kernel multiplies a tile by a panel over the whole depth of a block (Goto and van de

@@ -6,7 +6,7 @@
 #include <tuple>
 
 #include "tensor/kernels/select.hpp"
-#include "tensor/parallel.hpp"
+#include "tensor/support/parallel.hpp"
 
 namespace gradus::kernels {
 

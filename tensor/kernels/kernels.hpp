@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "tensor/function_ref.hpp"
+#include "tensor/support/function_ref.hpp"
 #include "tensor/tensor.hpp"
 
 /// Kernels over raw, contiguous memory: SIMD by xsimd, compiled once for each instruction set and chosen when

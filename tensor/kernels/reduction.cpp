@@ -7,7 +7,7 @@
 
 #include "tensor/kernels/kernels.hpp"
 #include "tensor/kernels/select.hpp"
-#include "tensor/parallel.hpp"
+#include "tensor/support/parallel.hpp"
 
 namespace gradus::kernels {
 

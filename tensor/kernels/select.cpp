@@ -3,7 +3,7 @@
 #include <atomic>
 #include <string_view>
 
-#include "tensor/error.hpp"
+#include "tensor/support/error.hpp"
 
 namespace gradus::kernels {
 

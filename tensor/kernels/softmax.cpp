@@ -5,7 +5,7 @@
 
 #include "tensor/kernels/copy.hpp"
 #include "tensor/kernels/select.hpp"
-#include "tensor/parallel.hpp"
+#include "tensor/support/parallel.hpp"
 
 namespace gradus::kernels {
 

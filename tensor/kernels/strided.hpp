@@ -9,8 +9,8 @@
 #include <type_traits>
 
 #include "tensor/kernels/kernels.hpp"
-#include "tensor/parallel.hpp"
 #include "tensor/shape.hpp"
+#include "tensor/support/parallel.hpp"
 
 /// Dense memory seen through strides: what transposing, slicing, flipping and repeating have in common. For
 /// the files of tensor/ops.

@@ -4,7 +4,7 @@
 
 #include "tensor/kernels/kernels.hpp"
 #include "tensor/ops.hpp"
-#include "tensor/parallel.hpp"
+#include "tensor/support/parallel.hpp"
 
 // Each product is one of matrices: the entries of x that a block of steps sees are laid out as columns,
 // (channels * width, steps), for our gemm. Blocks, and with them the order of every sum, are cut by the

@@ -4,7 +4,7 @@
 #include <array>
 
 #include "tensor/named_axis.hpp"
-#include "tensor/parallel.hpp"
+#include "tensor/support/parallel.hpp"
 
 namespace gradus {
 

@@ -11,7 +11,7 @@
 
 #include "tensor/ops.hpp"
 #include "tensor/ops/batches.hpp"
-#include "tensor/parallel.hpp"
+#include "tensor/support/parallel.hpp"
 
 namespace gradus {
 

@@ -1,7 +1,7 @@
 #include "tensor/kernels/kernels.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/ops/batches.hpp"
-#include "tensor/parallel.hpp"
+#include "tensor/support/parallel.hpp"
 
 namespace gradus {
 

@@ -9,7 +9,7 @@
 #include "tensor/kernels/reduction.hpp"
 #include "tensor/kernels/strided.hpp"
 #include "tensor/ops.hpp"
-#include "tensor/parallel.hpp"
+#include "tensor/support/parallel.hpp"
 
 namespace gradus {
 

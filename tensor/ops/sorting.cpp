@@ -8,7 +8,7 @@
 
 #include "tensor/named_axis.hpp"
 #include "tensor/ops/indexing.hpp"
-#include "tensor/parallel.hpp"
+#include "tensor/support/parallel.hpp"
 
 namespace gradus {
 

@@ -1,4 +1,4 @@
-#include "tests/ngram_hostile.hpp"
+#include "tests/models/ngram/ngram_hostile.hpp"
 
 // Any bytes, read as an ARPA file: an error of ours, or a sound model that can be used in every way.
 

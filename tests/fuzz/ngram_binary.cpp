@@ -1,6 +1,6 @@
 #include <fstream>
 
-#include "tests/ngram_hostile.hpp"
+#include "tests/models/ngram/ngram_hostile.hpp"
 
 // Any bytes with right checksums, read as a binary n-gram model and used in every way.
 

@@ -1,0 +1,69 @@
+#include "models/ngram/arpa/lines.hpp"
+
+#include <cerrno>
+#include <cstring>
+
+namespace gradus::models::ngram {
+
+ArpaLines::ArpaLines(const std::filesystem::path& file) : name_(file.string()) {
+  if (std::filesystem::is_directory(file)) fail<DataError>("{} is a folder; give a file", name_);
+  errno = 0;
+  file_.reset(gzopen(file.c_str(), "rb"));
+  if (!file_) {
+    fail<DataError>("{} cannot be opened ({}); check that it exists and that you may read it", name_,
+                    std::strerror(errno));
+  }
+  gzbuffer(file_.get(), block);
+}
+
+/// Reads a block behind what is left of the last one; false at the file's end.
+bool ArpaLines::refill() {
+  if (!file_) return false;
+  const std::size_t kept = rest_.size();
+  if (kept > 0) std::memmove(buffer_.data(), rest_.data(), kept);
+  buffer_.resize(kept + block);
+  const int count = gzread(file_.get(), buffer_.data() + kept, block);
+  rest_ = {buffer_.data(), kept + static_cast<std::size_t>(count > 0 ? count : 0)};
+  if (count > 0) return true;
+  int error = Z_OK;
+  const std::string message = gzerror(file_.get(), &error);
+  if (error == Z_BUF_ERROR)
+    fail<DataError>("{}: the gzip data end too early, after line {}; the file was cut short", name_, number_);
+  if (error != Z_OK)
+    fail<DataError>("{}: cannot be read beyond line {} ({})", name_, number_,
+                    error == Z_ERRNO ? std::strerror(errno) : message);
+  return false;
+}
+
+bool ArpaLines::next(std::string_view& line) {
+  std::size_t searched = 0, end = 0;
+  while ((end = rest_.find('\n', searched)) == rest_.npos && rest_.size() <= longest_line) {
+    searched = rest_.size();
+    if (!refill()) break;
+  }
+  if (rest_.empty()) return false;
+  line = rest_.substr(0, end);
+  rest_.remove_prefix(end == rest_.npos ? rest_.size() : end + 1);
+  ++number_;
+  if (line.size() > longest_line) wrong("longer than {} bytes; is this an ARPA file?", longest_line);
+  if (line.find('\0') != line.npos) wrong("a zero byte; this is a binary file and no ARPA text");
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return true;
+}
+
+std::string_view ArpaLines::need(std::string_view what) {
+  std::string_view line;
+  if (!next(line))
+    fail<DataError>("{}: ends after line {}, where {} should follow; it was cut short", name_, number_, what);
+  return line;
+}
+
+std::string_view ArpaLines::need_content(std::string_view what) {
+  std::string_view line;
+  do {
+    line = need(what);
+  } while (line.find_first_not_of(" \t") == line.npos);
+  return line;
+}
+
+}  // namespace gradus::models::ngram

@@ -1,0 +1,154 @@
+#include "models/ngram/estimate/temporary_file.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "models/ngram/estimate/column_pack.hpp"
+#include "tensor/support/error.hpp"
+
+namespace gradus::models::ngram {
+
+namespace {
+
+constexpr std::size_t buffer_size = std::size_t{1} << 20;
+
+constexpr std::string_view name_start = "gradus-ngram-", name_random = "XXXXXX";
+
+/// Removes the files of processes that were killed before they could take their names away: empty ones. Of a
+/// process that is about to, the name may as well be taken here.
+void remove_stale(const std::filesystem::path& folder) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (!name.starts_with(name_start) || name.size() != name_start.size() + name_random.size()) continue;
+    std::error_code other;
+    if (it->is_regular_file(other) && it->file_size(other) == 0 && !other) ::unlink(it->path().c_str());
+  }
+}
+
+/// A file with a name for a moment, where the file system has none without, or -1.
+int open_and_unlink(const std::filesystem::path& folder) {
+  remove_stale(folder);
+  std::string name = (folder / name_start).string() + std::string(name_random);
+  const int descriptor = ::mkostemp(name.data(), O_CLOEXEC);
+  if (descriptor >= 0) ::unlink(name.c_str());
+  return descriptor;
+}
+
+/// A file without a name, or -1.
+int open_nameless(const std::filesystem::path& folder) {
+#ifdef O_TMPFILE
+  const int nameless = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (nameless >= 0) return nameless;
+#endif
+  return open_and_unlink(folder);
+}
+
+}  // namespace
+
+TemporaryFile::TemporaryFile(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+TemporaryFile::~TemporaryFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void TemporaryFile::clear() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  descriptor_ = -1;
+  end_ = written_ = 0;
+  buffer_ = {};
+  spare_.clear();
+}
+
+std::vector<unsigned char> TemporaryFile::take_spare() {
+  const std::lock_guard lock(mutex_);
+  if (spare_.empty()) return {};
+  std::vector<unsigned char> bytes = std::move(spare_.back());
+  spare_.pop_back();
+  return bytes;
+}
+
+void TemporaryFile::put_back(std::vector<unsigned char> bytes) {
+  const std::lock_guard lock(mutex_);
+  spare_.push_back(std::move(bytes));
+}
+
+void TemporaryFile::open() {
+  if (folder_.empty()) {
+    std::error_code none;
+    folder_ = std::filesystem::temp_directory_path(none);
+    if (none) folder_ = "/tmp";
+  }
+  descriptor_ = open_nameless(folder_);
+  if (descriptor_ >= 0) return;
+  fail<DataError>(
+      "no temporary file can be made in {} ({}); name another folder for temporary files, or allow more "
+      "memory",
+      folder_.string(), std::strerror(errno));
+}
+
+void TemporaryFile::flush() {
+  if (buffer_.empty()) return;
+  if (descriptor_ < 0) open();
+  for (std::size_t at = 0; at < buffer_.size();) {
+    const ssize_t done = ::pwrite(descriptor_, buffer_.data() + at, buffer_.size() - at,
+                                  static_cast<off_t>(written_) + static_cast<off_t>(at));
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) {
+      fail<DataError>(
+          "the temporary file in {} cannot be written after {} bytes ({}); free some space, name another "
+          "folder "
+          "for temporary files, or allow more memory",
+          folder_.string(), written_, std::strerror(errno));
+    }
+    at += static_cast<std::size_t>(done);
+  }
+  written_ += static_cast<std::int64_t>(buffer_.size());
+  buffer_.clear();
+}
+
+TemporaryFile::Place TemporaryFile::write(std::span<const std::uint64_t> words, std::size_t width) {
+  std::vector<unsigned char> bytes = take_spare();
+  pack_columns(words, width, bytes);
+  const std::size_t packed = bytes.size();
+  Place place;
+  {
+    const std::lock_guard lock(mutex_);
+    if (buffer_.size() + packed > buffer_size) flush();
+    place = {end_, static_cast<std::uint32_t>(packed)};
+    buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+    end_ += static_cast<std::int64_t>(packed);
+  }
+  put_back(std::move(bytes));
+  return place;
+}
+
+void TemporaryFile::read(const Place& place, std::span<std::uint64_t> words, std::size_t width) {
+  {
+    const std::lock_guard lock(mutex_);
+    flush();
+  }
+  std::vector<unsigned char> bytes = take_spare();
+  bytes.resize(place.packed);
+  for (std::size_t at = 0; at < place.packed;) {
+    const ssize_t got = ::pread(descriptor_, bytes.data() + at, place.packed - at,
+                                static_cast<off_t>(place.offset) + static_cast<off_t>(at));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      fail<DataError>("the temporary file in {} cannot be read back ({}); check the disk", folder_.string(),
+                      got < 0 ? std::strerror(errno) : "it ends too early");
+    }
+    at += static_cast<std::size_t>(got);
+  }
+  if (!unpack_columns(bytes, width, words))
+    fail<DataError>("the temporary file in {} came back damaged; check the disk", folder_.string());
+  put_back(std::move(bytes));
+}
+
+}  // namespace gradus::models::ngram

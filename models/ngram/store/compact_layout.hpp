@@ -1,0 +1,148 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "models/ngram/store/bits.hpp"
+#include "models/ngram/store/fast_layout.hpp"
+#include "models/ngram/store/image.hpp"
+
+namespace gradus::models::ngram {
+
+// The compact layout: for each order an array of n-grams, each number in as few bits as it needs.
+//
+//   entries        for each the key of its last token (unigrams: none, the place is the id), log p and the
+//                  backoff weight, in log_prob_bits and backoff_bits
+//   log_probs,     the numbers that those are places in; where there is none, they are the floats themselves,
+//     backoffs     log p without its sign
+//   child_bits     how many continuations each has: a 1, and a 0 for each of them; so that the i-th 1 stands
+//                  at i + the number of continuations before
+//   child_samples  the continuations before every sample_step-th n-gram; of unigrams, before each of them
+//   wide, masses   the sums of probabilities
+//
+// The continuations of an n-gram are sorted by key, a permutation of the ids that spreads any set of them
+// evenly, so that a key's place can be guessed from its size.
+
+inline constexpr std::uint32_t sample_step = 16;
+
+/// The permutation of 0..2^bits-1.
+struct TokenKeys {
+  explicit TokenKeys(int width = 1)
+      : bits(width), mask((std::uint32_t{1} << width) - 1), factor((0x9E3779B1u >> (32 - width)) | 1) {
+    // Newton's iteration for the inverse modulo 2^32 doubles the bits that are right, of which 3 are at
+    // first.
+    inverse = factor;
+    for (int i = 0; i < 4; ++i) inverse *= 2 - factor * inverse;
+  }
+  std::uint32_t key(std::uint32_t token) const { return (token * factor) & mask; }
+  std::uint32_t token(std::uint32_t key) const { return (key * inverse) & mask; }
+
+  int bits;
+  std::uint32_t mask, factor, inverse;
+};
+
+/// Reads the compact layout of an image, as FastView the fast one.
+class CompactView {
+ public:
+  explicit CompactView(const Image& image);
+
+  int order() const { return order_; }
+  std::uint32_t vocab() const { return vocab_; }
+  std::uint32_t count(int length) const { return levels_[at(length)].count; }
+
+  std::uint32_t places(int length) const { return count(length); }
+
+  std::uint32_t token(int length, std::uint32_t index) const {
+    return length == 1 ? index : keys_.token(key(levels_[at(length)], index));
+  }
+  float log_prob(int length, std::uint32_t index) const {
+    const Level& level = levels_[at(length)];
+    const std::uint64_t bit = std::uint64_t{index} * level.entry_bits + level.key_bits;
+    const std::uint32_t code = read_bits(level.entries, bit, level.log_prob_bits);
+    if (level.log_probs.empty()) return std::bit_cast<float>(code | 0x80000000u);
+    return level.log_probs[std::min<std::size_t>(code, level.log_probs.size() - 1)];
+  }
+  float backoff(int length, std::uint32_t index) const {
+    const Level& level = levels_[at(length)];
+    const std::uint64_t bit = std::uint64_t{index} * level.entry_bits + level.key_bits + level.log_prob_bits;
+    const std::uint32_t code = read_bits(level.entries, bit, level.backoff_bits);
+    if (level.backoffs.empty()) return std::bit_cast<float>(code);
+    return level.backoffs[std::min<std::size_t>(code, level.backoffs.size() - 1)];
+  }
+  Block children(int length, std::uint32_t node) const {
+    const Level& level = levels_[at(length)];
+    const Block out = length == 1 ? listed_children(level, node) : counted_children(level, node);
+    const std::uint32_t limit = levels_[at(length + 1)].count;
+    return out.first <= limit && out.size <= limit - out.first ? out : Block{};
+  }
+  bool has_children(int length, std::uint32_t node) const { return children(length, node).size > 0; }
+  /// Whether the n-grams of this length share out all of the next order, each its own part behind the last
+  /// one's, and the samples say so too. In a damaged file where they do not, asking for an n-gram's
+  /// continuations may take as long as reading all bits.
+  bool children_add_up(int length) const;
+  std::uint32_t find(int length, const Block& block, std::uint32_t token) const;
+  void prefetch(int length, const Block& block, std::uint32_t token) const {
+    const std::uint32_t place = block.first + wanted_place(keys_.key(token), block.size);
+    const Level& next = levels_[at(length + 1)];
+    fetch(next.entries, std::uint64_t{place} * next.entry_bits);
+  }
+  void prefetch(int length, std::uint32_t node) const {
+    const Level& level = levels_[at(length)];
+    if (length == 1) {
+      __builtin_prefetch(level.samples.data() + node);
+    } else {
+      fetch(level.child_bits.data(), first_bit(level, node));
+    }
+  }
+  std::span<const double> masses(int length, std::uint32_t node) const {
+    return levels_[at(length)].masses.of(node, children(length, node).size);
+  }
+
+ private:
+  struct Level {
+    std::uint32_t count = 0;
+    std::uint8_t key_bits = 0, log_prob_bits = 0, backoff_bits = 0, entry_bits = 0;
+    const std::uint64_t* entries = nullptr;
+    std::span<const float> log_probs, backoffs;
+    std::span<const std::uint64_t> child_bits;
+    std::span<const std::uint32_t> samples;
+    Masses masses;
+  };
+
+  static std::size_t at(int length) { return static_cast<std::size_t>(length); }
+  /// Asks for a bit, which may lie anywhere: a damaged file's numbers are not checked for this.
+  static void fetch(const std::uint64_t* words, std::uint64_t bit) {
+    __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(words) + bit / 8));
+  }
+  std::uint32_t key(const Level& level, std::uint32_t index) const {
+    return read_bits(level.entries, std::uint64_t{index} * level.entry_bits, keys_.bits);
+  }
+  /// Where a key is looked for first.
+  std::uint32_t wanted_place(std::uint32_t key, std::uint32_t size) const {
+    return static_cast<std::uint32_t>((std::uint64_t{key} * size) >> keys_.bits);
+  }
+  static Block listed_children(const Level& level, std::uint32_t node) {
+    const std::uint32_t first = level.samples[node], end = level.samples[node + 1];
+    return first <= end ? Block{first, end - first} : Block{};
+  }
+  /// Of the sample before a node.
+  static std::uint64_t first_bit(const Level& level, std::uint32_t node) {
+    return std::uint64_t{level.samples[node / sample_step]} + node / sample_step * sample_step;
+  }
+  static Block counted_children(const Level& level, std::uint32_t node);
+
+  int order_ = 0;
+  std::uint32_t vocab_ = 0;
+  TokenKeys keys_;
+  std::array<Level, max_order + 1> levels_;  // by order, from 1
+};
+
+/// Bits of a key.
+int key_bits(std::uint32_t vocab);
+
+/// Writes the model into an image of the compact layout, which has been described; `quantize` as in
+/// NgramStorage. Beside the images it holds 8 bytes for each n-gram of an order.
+void write_compact(const Image& fast, ImageWriter& to, int quantize);
+
+}  // namespace gradus::models::ngram

@@ -1,0 +1,168 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "models/ngram/sink.hpp"
+#include "models/ngram/state.hpp"
+#include "models/ngram/store/mapping.hpp"
+#include "models/ngram/store/storage.hpp"
+
+namespace gradus::models::ngram {
+
+/// The bytes of a stored n-gram model, the same in a file and in memory: a header of fixed size, then
+/// sections of numbers, each at a multiple of 64 bytes. Little-endian.
+
+inline constexpr std::string_view image_magic = "GRADNGR\n";
+inline constexpr std::uint32_t image_version = 3;
+inline constexpr std::int32_t max_vocab = (1 << 25) - 3;
+/// In place of an n-gram's index, where there is none.
+inline constexpr std::uint32_t none = 0xFFFFFFFF;
+
+/// What a section holds: of the whole model...
+enum class Part { method, vocabulary, unigram_order, root_masses, discounts, count };
+/// ... or of the n-grams of one order. The layouts say what is in which.
+enum class LevelPart {
+  entries,
+  log_probs,
+  backoffs,
+  child_bits,
+  child_samples,
+  wide,
+  masses,
+  count,
+};
+
+struct Section {
+  std::uint64_t offset, size;  // in bytes
+  std::uint32_t checksum;      // CRC-32
+  std::uint32_t unused;
+};
+
+/// The n-grams of one order. The bits are those of the compact layout's fields.
+struct LevelHeader {
+  std::uint64_t count;
+  std::uint8_t log_prob_bits, backoff_bits;
+  std::uint8_t discounts;          // numbers of Part::discounts, which has those of one order after the other
+  std::uint8_t discount_fallback;  // whether those are the fixed ones
+  std::array<std::uint8_t, 4> unused;
+};
+
+struct Header {
+  std::array<char, 8> magic;
+  std::uint32_t version;
+  std::uint32_t byte_order;  // 0x01020304 as the machine that wrote it has it
+  std::uint64_t file_size;
+  std::uint32_t header_size;
+  std::uint32_t checksum;  // CRC-32 of the header with 0 here
+  std::uint32_t layout, order;
+  std::int32_t vocab, sentence_end;
+  std::uint32_t fallback;
+  std::uint32_t quantized;  // bits of a probability; 0: exact
+  // The options that the model was estimated with; `estimated` is 0 where they are not known.
+  std::uint32_t estimated, method;
+  std::int32_t katz_cutoff, impossible;
+  double add, backoff;
+  std::array<LevelHeader, max_order> levels;
+  std::array<Section, static_cast<std::size_t>(Part::count)> parts;
+  std::array<std::array<Section, static_cast<std::size_t>(LevelPart::count)>, max_order> level_parts;
+
+  Section& part(Part p) { return parts[static_cast<std::size_t>(p)]; }
+  const Section& part(Part p) const { return parts[static_cast<std::size_t>(p)]; }
+  Section& part(int order_of, LevelPart p) {
+    return level_parts[static_cast<std::size_t>(order_of - 1)][static_cast<std::size_t>(p)];
+  }
+  const Section& part(int order_of, LevelPart p) const {
+    return level_parts[static_cast<std::size_t>(order_of - 1)][static_cast<std::size_t>(p)];
+  }
+  const LevelHeader& level(int order_of) const { return levels[static_cast<std::size_t>(order_of - 1)]; }
+  LevelHeader& level(int order_of) { return levels[static_cast<std::size_t>(order_of - 1)]; }
+};
+static_assert(std::is_trivially_copyable_v<Header> && std::is_standard_layout_v<Header>);
+
+/// A whole image, checked as far as the header tells: every section lies in the file. What the sections hold
+/// is not looked at, so an image is ready at once; whoever reads an index from it checks it.
+class Image {
+ public:
+  /// Throws DataError, which calls the image `name`.
+  Image(Mapping mapping, std::string name);
+
+  const Header& header() const { return *reinterpret_cast<const Header*>(bytes_.data()); }
+  const std::string& name() const { return name_; }
+  std::span<const std::byte> bytes() const { return bytes_; }
+  template <class T>
+  std::span<const T> numbers(const Section& section) const {
+    if (section.size < sizeof(T)) return {};  // then its place means nothing
+    return {reinterpret_cast<const T*>(bytes_.data() + section.offset), section.size / sizeof(T)};
+  }
+  std::string_view text(const Section& section) const {
+    const auto characters = numbers<char>(section);
+    return {characters.data(), characters.size()};
+  }
+  NgramDescription description() const;
+  /// Reads every section and compares the checksums. Throws DataError naming the first that differs.
+  void check_sums() const;
+  /// Gives back the memory of a file's bytes, as Mapping does.
+  void release() const { mapping_.release(); }
+
+ private:
+  Mapping mapping_;
+  std::span<const std::byte> bytes_;
+  std::string name_;
+};
+
+/// Writes an image, section by section. Of one that goes to a file, a part of some MB takes memory at a time,
+/// if those who write say so by passed().
+class ImageWriter {
+ public:
+  explicit ImageWriter(Mapping mapping);
+
+  Header& header() { return *reinterpret_cast<Header*>(mapping_.bytes().data()); }
+  void describe(const NgramDescription& description, NgramLayout layout);
+  /// Makes room for a section, behind the last one, of zeros. All addresses change.
+  template <class T, class... Which>
+  std::span<T> add(std::uint64_t count, Which... which) {
+    const std::uint64_t offset = reserve(count * sizeof(T));
+    header().part(which...) = {offset, count * sizeof(T), 0, 0};
+    return numbers<T>(header().part(which...));
+  }
+  /// Makes the section that was added last longer, by zeros, or shorter.
+  template <class T, class... Which>
+  void resize_last(std::uint64_t count, Which... which) {
+    Section section = header().part(which...);
+    section.size = count * sizeof(T);
+    resize(section);
+    header().part(which...) = section;
+  }
+  template <class T>
+  std::span<T> numbers(const Section& section) {
+    return {reinterpret_cast<T*>(mapping_.bytes().data() + section.offset), section.size / sizeof(T)};
+  }
+  /// So many bytes more were written or read, and mostly not those that come next. No other thread may be at
+  /// work on the sections.
+  void passed(std::uint64_t bytes) {
+    constexpr std::uint64_t most = std::uint64_t{2} << 20;
+    if ((passed_ += bytes) >= most) release();
+  }
+  void release() {
+    mapping_.release();
+    passed_ = 0;
+  }
+  /// Writes the checksums and the sizes; what was written is the image.
+  Mapping finish();
+
+ private:
+  void describe_estimate(const NgramDescription& description);
+  std::uint64_t reserve(std::uint64_t size);
+  void resize(Section& last);
+
+  Mapping mapping_;
+  std::uint64_t passed_ = 0;
+};
+
+}  // namespace gradus::models::ngram

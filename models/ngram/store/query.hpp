@@ -1,0 +1,368 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <span>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "models/ngram/sink.hpp"
+#include "models/ngram/state.hpp"
+#include "models/ngram/store/fast_layout.hpp"
+#include "tensor/random.hpp"
+#include "tensor/support/error.hpp"
+
+namespace gradus::models::ngram {
+
+inline constexpr double impossible = -std::numeric_limits<double>::infinity();
+
+/// What the questions asked of a model need beside its layout.
+struct Rules {
+  NgramFallback fallback = NgramFallback::shorter;
+  std::int32_t sentence_end = -1;
+  NgramState start;
+  double log_uniform = 0;                       // log(1 / possible words)
+  std::int32_t impossible = -1;                 // add-k over a closed vocabulary: the unknown word
+  std::span<const std::uint32_t> likely_first;  // all ids, the likeliest unigram first
+  std::span<const double> root_masses;          // sums of the unigrams' probabilities
+};
+
+/// The questions asked of a model, of any layout. A View has order, vocab, count, places, token, log_prob,
+/// backoff, children, has_children, find, prefetch and masses, as FastView does.
+template <class View>
+class Query {
+ public:
+  Query(const View& view, const Rules& rules) : view_(view), rules_(rules) {}
+
+  /// log p of the token after the state, which becomes the state after both: the probability of the longest
+  /// n-gram that is there, times the backoff weights of the longer contexts (Katz 1987; Chen and Goodman
+  /// 1998, section 2.8).
+  ///
+  /// The nodes of all contexts are at hand, so no search waits for what another reads.
+  NgramScore advance(NgramState& state, std::uint32_t token) const {
+    const int length = state.length;
+    if (length >= view_.order()) fail_foreign();
+    std::array<Block, max_order> blocks;
+    for (int j = 1; j <= length; ++j) {
+      const std::uint32_t node = state.node[at(j)];
+      if (node == none) continue;
+      if (node >= view_.places(j)) fail_foreign();
+      blocks[slot(j)] = view_.children(j, node);
+      view_.prefetch(j, blocks[slot(j)], token);
+    }
+    const std::uint32_t longest = length > 0 ? state.node[at(length)] : none;
+    double weight = 0;
+    int order = 1;
+    std::uint32_t index = token, found = token;
+    for (int j = 1; j <= length; ++j) {
+      const std::uint32_t context = std::exchange(state.node[at(j)], index);
+      index = none;
+      if (context == none) continue;  // an n-gram was kept without its suffix
+      index = view_.find(j, blocks[slot(j)], token);
+      if (index == none) {
+        weight += static_cast<double>(view_.backoff(j, context));
+        continue;
+      }
+      found = index;
+      order = j + 1;
+      weight = 0;
+    }
+    NgramScore out{static_cast<double>(view_.log_prob(order, found)) + weight, order};
+    if (rules_.fallback != NgramFallback::shorter) {
+      if (order <= length || length < state.reach) {
+        out = unseen(longest, length, state.reach, out);
+        if (is_impossible(token)) out.log_prob = impossible;
+      }
+    }
+    settle(state, token, index);
+    return out;
+  }
+
+  /// A state of another model must not lead out of this one's memory.
+  void check(const NgramState& state) const {
+    if (state.length >= view_.order()) fail_foreign();
+    for (int j = 1; j <= state.length; ++j) {
+      if (state.node[at(j)] >= view_.places(j) && state.node[at(j)] != none) fail_foreign();
+    }
+  }
+
+  /// log p of every token: vocab numbers.
+  void distribution(const NgramState& state, float* out) const {
+    const std::uint32_t vocab = view_.vocab();
+    const Chain chain(*this, state);
+    if (chain.unigrams) {
+      for (std::uint32_t i = 0; i < vocab; ++i) out[i] = rounded(view_.log_prob(1, i), chain.weight[0]);
+    } else {
+      std::fill_n(out, vocab, static_cast<float>(chain.rest));
+      if (rules_.impossible >= 0) out[rules_.impossible] = static_cast<float>(impossible);
+    }
+    for (int j = chain.shortest; j <= chain.longest; ++j) {
+      each_child(j, state.node[at(j)],
+                 [&, weight = chain.weight[slot(j)]](std::uint32_t token, float log_prob) {
+                   out[token] = rounded(log_prob, weight);
+                 });
+    }
+  }
+
+  /// The k likeliest tokens, likeliest first, and of equals those of lower ids.
+  std::vector<NgramCandidate> top(const NgramState& state, std::size_t k) const {
+    const Chain chain(*this, state);
+    Best best(std::min<std::size_t>(k, view_.vocab()));
+    if (best.size == 0) return {};
+    // A word counts where the longest context lists it, which is asked only of what would be among the best.
+    const auto offer = [&](int length, std::uint32_t token, float log_prob) {
+      const NgramCandidate candidate{static_cast<std::int32_t>(token), log_prob};
+      if (best.takes(candidate) && !listed_beyond(chain, state, length, token)) best.add(candidate);
+    };
+    for (int j = chain.longest; j >= chain.shortest; --j) {
+      each_child(j, state.node[at(j)],
+                 [&, weight = chain.weight[slot(j)]](std::uint32_t token, float log_prob) {
+                   offer(j, token, rounded(log_prob, weight));
+                 });
+    }
+    // The other words, likelier ones first: the first that is too unlikely ends the search.
+    for (std::uint32_t i = 0; i < view_.vocab(); ++i) {
+      const std::uint32_t token = chain.unigrams ? rules_.likely_first[i] : i;
+      if (token >= view_.vocab() || (!chain.unigrams && is_impossible(token))) continue;
+      const float log_prob = chain.unigrams ? rounded(view_.log_prob(1, token), chain.weight[0])
+                                            : static_cast<float>(chain.rest);
+      const bool too_unlikely =
+          best.full() && (chain.unigrams ? log_prob < best.last().log_prob
+                                         : !best.takes({static_cast<std::int32_t>(i), log_prob}));
+      if (too_unlikely) break;
+      offer(0, token, log_prob);
+    }
+    if (!chain.unigrams && rules_.impossible >= 0)
+      offer(0, static_cast<std::uint32_t>(rules_.impossible), static_cast<float>(impossible));
+    return std::move(best).sorted();
+  }
+
+  /// One token, each with its probability after the state (divided by their sum, where a model's do not sum
+  /// to one): a draw from the words of one of the contexts, made anew when a longer one lists the word too
+  /// and so has the say on it.
+  std::int32_t sample(const NgramState& state, Rng& rng) const {
+    const Chain chain(*this, state);
+    std::array<double, max_order> mass{};  // of each context's words, [0] those of none
+    if (chain.unigrams) {
+      mass[0] = rules_.root_masses.back() * std::exp(chain.weight[0]);
+    } else {
+      mass[0] = std::exp(chain.rest) * view_.vocab();
+    }
+    double total = mass[0];
+    for (int j = chain.shortest; j <= chain.longest; ++j) {
+      mass[slot(j)] = child_mass(j, state.node[at(j)]) * std::exp(chain.weight[slot(j)]);
+      total += mass[slot(j)];
+    }
+    for (int attempt = 0; attempt < most_attempts; ++attempt) {
+      double left = rng.uniform() * total;
+      int j = chain.longest;
+      while (j > 0 && !(left < mass[slot(j)])) left -= mass[slot(j--)];
+      if (!(left < mass[slot(j)])) continue;  // by rounding
+      const double share = left / mass[slot(j)];
+      std::uint32_t token = none;
+      if (j > 0) {
+        token = draw_child(j, state.node[at(j)], share);
+      } else if (chain.unigrams) {
+        token = draw_unigram(share);
+      } else {
+        token = static_cast<std::uint32_t>(share * view_.vocab());
+        if (is_impossible(token)) continue;
+      }
+      if (token < view_.vocab() && !listed_beyond(chain, state, j, token))
+        return static_cast<std::int32_t>(token);
+    }
+    return sample_all(state, rng);
+  }
+
+  /// The state after the token; see advance().
+  void settle(NgramState& state, std::uint32_t token, std::uint32_t longest) const {
+    if (static_cast<std::int32_t>(token) == rules_.sentence_end) {
+      state = rules_.start;
+      return;
+    }
+    const int most = view_.order() - 1;
+    int length = state.length;
+    if (length < most) state.node[at(++length)] = longest;
+    while (length > 0 && !matters(length, state.node[at(length)])) --length;
+    state.length = static_cast<std::uint16_t>(length);
+    if (rules_.fallback == NgramFallback::uniform)
+      state.reach = static_cast<std::uint16_t>(std::min(state.reach + 1, most));
+    for (int j = 1; j <= length; ++j) {
+      if (state.node[at(j)] != none) view_.prefetch(j, state.node[at(j)]);
+    }
+  }
+
+ private:
+  static constexpr int most_attempts = 1000;
+
+  /// The contexts of a state that list words, and how much each of them weighs.
+  struct Chain {
+    int shortest = 1, longest = 0;           // their lengths; every length between is one
+    bool unigrams = true;                    // where none lists a word, its unigram counts, or else
+    double rest = impossible;                // log p of each such word
+    std::array<double, max_order> weight{};  // of what the j-th says: the backoff weights of the longer ones
+
+    Chain(const Query& query, const NgramState& state) {
+      const Rules& rules = query.rules_;
+      longest = state.length;
+      if (rules.fallback == NgramFallback::shorter) {
+        // Added up in the order of advance(), so that the rounding is the same.
+        for (int j = 0; j < longest; ++j) {
+          for (int i = j + 1; i <= longest; ++i) weight[slot(j)] += query.backoff(i, state.node[at(i)]);
+        }
+        return;
+      }
+      unigrams = longest == 0 && state.reach == 0;
+      if (rules.fallback == NgramFallback::uniform && longest < state.reach) {
+        longest = 0;
+        rest = rules.log_uniform;
+      } else if (longest > 0) {
+        shortest = longest;
+        if (rules.fallback == NgramFallback::uniform)
+          rest = query.backoff(longest, state.node[at(longest)]) + rules.log_uniform;
+      }
+    }
+  };
+
+  /// The best so far, the worst of them on top of a heap.
+  struct Best {
+    std::size_t size;
+    std::vector<NgramCandidate> heap;
+    explicit Best(std::size_t n) : size(n) { heap.reserve(n); }
+    bool full() const { return heap.size() == size; }
+    const NgramCandidate& last() const { return heap.front(); }
+    bool takes(const NgramCandidate& candidate) const { return !full() || candidate < last(); }
+    void add(const NgramCandidate& candidate) {
+      if (full()) {
+        std::pop_heap(heap.begin(), heap.end());
+        heap.back() = candidate;
+      } else {
+        heap.push_back(candidate);
+      }
+      std::push_heap(heap.begin(), heap.end());
+    }
+    std::vector<NgramCandidate> sorted() && {
+      std::sort_heap(heap.begin(), heap.end());
+      return std::move(heap);
+    }
+  };
+
+  [[noreturn, gnu::cold]] static void fail_foreign() {
+    fail<ArgumentError>("an n-gram model was given a state of another model");
+  }
+  static std::size_t slot(int length) { return static_cast<std::size_t>(length); }
+  static std::size_t at(int length) { return static_cast<std::size_t>(length - 1); }
+  static float rounded(float log_prob, double weight) {
+    return static_cast<float>(static_cast<double>(log_prob) + weight);
+  }
+  bool is_impossible(std::uint32_t token) const {
+    return static_cast<std::int32_t>(token) == rules_.impossible;
+  }
+  double backoff(int length, std::uint32_t node) const {
+    return node == none ? 0 : static_cast<double>(view_.backoff(length, node));
+  }
+  /// Whether a context longer than this lists the token.
+  bool listed_beyond(const Chain& chain, const NgramState& state, int length, std::uint32_t token) const {
+    for (int j = chain.longest; j > length && j >= chain.shortest; --j) {
+      const std::uint32_t node = state.node[at(j)];
+      if (node != none && view_.find(j, view_.children(j, node), token) != none) return true;
+    }
+    return false;
+  }
+  /// Whether a context changes anything that is said after it.
+  bool matters(int length, std::uint32_t node) const {
+    if (node == none) return false;
+    return (rules_.fallback != NgramFallback::nothing && view_.backoff(length, node) != 0) ||
+           view_.has_children(length, node);
+  }
+
+  NgramScore unseen(std::uint32_t longest, int length, int reach, const NgramScore& found) const {
+    if (rules_.fallback == NgramFallback::nothing) return {impossible, found.order};
+    if (length < reach) return {rules_.log_uniform, found.order};
+    return {backoff(length, longest) + rules_.log_uniform, found.order};
+  }
+
+  template <class Visit>
+  void each_child(int length, std::uint32_t node, Visit&& visit) const {
+    if (node == none) return;
+    const Block children = view_.children(length, node);
+    for (std::uint32_t i = children.first; i < children.first + children.size; ++i) {
+      const std::uint32_t token = view_.token(length + 1, i);
+      if (token < view_.vocab()) visit(token, view_.log_prob(length + 1, i));
+    }
+  }
+
+  double child_mass(int length, std::uint32_t node) const {
+    if (node == none) return 0;
+    const std::span<const double> stored = view_.masses(length, node);
+    if (!stored.empty()) return stored.back();
+    double sum = 0;
+    each_child(length, node,
+               [&](std::uint32_t, float log_prob) { sum += std::exp(static_cast<double>(log_prob)); });
+    return sum;
+  }
+
+  /// The stored sum that a target falls behind: where to go on adding.
+  static std::pair<std::uint32_t, double> skip(std::span<const double> masses, double target) {
+    const auto after = std::upper_bound(masses.begin(), masses.end() - 1, target);
+    return {static_cast<std::uint32_t>(after - masses.begin()) * mass_step,
+            after == masses.begin() ? 0 : *(after - 1)};
+  }
+
+  std::uint32_t draw_child(int length, std::uint32_t node, double share) const {
+    const Block children = view_.children(length, node);
+    double target = share * child_mass(length, node), sum = 0;
+    std::uint32_t from = 0;
+    if (const auto stored = view_.masses(length, node); !stored.empty())
+      std::tie(from, sum) = skip(stored, target);
+    std::uint32_t last = none;  // that is possible: reached only by rounding
+    for (std::uint32_t i = from; i < children.size; ++i) {
+      const double p = std::exp(static_cast<double>(view_.log_prob(length + 1, children.first + i)));
+      if (p > 0) last = view_.token(length + 1, children.first + i);
+      sum += p;
+      if (target < sum) break;
+    }
+    return last;
+  }
+
+  std::uint32_t draw_unigram(double share) const {
+    const double target = share * rules_.root_masses.back();
+    auto [token, sum] = skip(rules_.root_masses, target);
+    std::uint32_t last = none;
+    for (; token < view_.vocab(); ++token) {
+      const double p = std::exp(static_cast<double>(view_.log_prob(1, token)));
+      if (p > 0) last = token;
+      sum += p;
+      if (target < sum) break;
+    }
+    return last;
+  }
+
+  /// The same from the whole distribution, where drawing from its parts does not come to an end.
+  std::int32_t sample_all(const NgramState& state, Rng& rng) const {
+    std::vector<float> logs(view_.vocab());
+    distribution(state, logs.data());
+    double total = 0;
+    for (const float log_prob : logs) total += std::exp(static_cast<double>(log_prob));
+    if (!(total > 0) || std::isinf(total))
+      fail<NumericError>("an n-gram model: the probabilities of the next word sum to {}", total);
+    const double target = rng.uniform() * total;
+    double sum = 0;
+    std::size_t last = 0;
+    for (std::size_t token = 0; token < logs.size(); ++token) {
+      const double p = std::exp(static_cast<double>(logs[token]));
+      if (p > 0) last = token;
+      sum += p;
+      if (target < sum) break;
+    }
+    return static_cast<std::int32_t>(last);
+  }
+
+  const View& view_;
+  const Rules& rules_;
+};
+
+}  // namespace gradus::models::ngram

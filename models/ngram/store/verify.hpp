@@ -1,0 +1,122 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "models/ngram/store/compact_layout.hpp"
+#include "models/ngram/store/fast_layout.hpp"
+#include "models/ngram/store/query.hpp"
+#include "models/ngram/store/visit.hpp"
+
+namespace gradus::models::ngram {
+
+/// Whether find() finds every n-gram of a block where it is, the block being read once. find() goes from the
+/// place that the hash asks for to the first that is empty or of a greater hash.
+inline bool all_found(const FastView& view, int length, const Block& block) {
+  const bool narrow = block.size <= BlockSizes::most_narrow;
+  std::int64_t last = -1;           // token or hash
+  std::uint32_t run = block.first;  // the first place that no empty one parts from here
+  for (std::uint32_t i = block.first; i < block.first + block.size; ++i) {
+    const std::uint32_t token = view.token(length + 1, i);
+    if (!narrow && token == FastEntry::empty) {
+      run = i + 1;
+      continue;
+    }
+    const std::uint32_t hash = token_hash(token);
+    const std::int64_t rank = narrow ? token : hash;
+    if (token >= view.vocab() || rank <= last) return false;
+    const std::uint32_t wanted = block.first + (narrow ? 0 : wanted_place(hash, block.size));
+    if (wanted < run || wanted > i) return false;
+    last = rank;
+  }
+  return true;
+}
+
+/// The keys of a block ascend.
+inline bool all_found(const CompactView& view, int length, const Block& block) {
+  const TokenKeys keys(key_bits(view.vocab()));
+  std::int64_t last = -1;
+  for (std::uint32_t i = block.first; i < block.first + block.size; ++i) {
+    const std::uint32_t token = view.token(length + 1, i);
+    const std::int64_t key = keys.key(token);
+    if (token >= view.vocab() || key <= last) return false;
+    last = key;
+  }
+  return true;
+}
+
+/// Whether stored sums are those of the probabilities. The exponential function may differ in its last bit
+/// between machines.
+template <class Prob>
+bool same_masses(std::span<const double> stored, std::uint32_t places, Prob&& prob) {
+  if (stored.size() != mass_count(places)) return false;
+  double sum = 0;
+  for (std::uint32_t i = 0; i < places; ++i) {
+    sum += prob(i);
+    const bool counted = i % mass_step == mass_step - 1 || i + 1 == places;
+    if (counted && !(std::abs(stored[i / mass_step] - sum) <= 1e-9 * (1 + sum))) return false;
+  }
+  return true;
+}
+
+/// Reads all of a model and throws DataError where it contradicts itself: n-grams that are not found where
+/// they are, places that belong to no context or to several, numbers that are no probabilities, sums that
+/// are not theirs, orders of another size than they say. Takes time in proportion to the file, whatever it
+/// holds.
+template <class View>
+void verify_ngrams(const View& view, const std::string& name) {
+  const auto require = [&](bool right, int length, const char* what) {
+    if (!right) fail<DataError>("{}: {} of its {}-grams; write the model again", name, what, length);
+  };
+  for (int length = 1; length < view.order(); ++length) {
+    require(view.children_add_up(length), length, "wrong places of the continuations");
+    std::vector<bool> claimed(view.places(length + 1));
+    std::uint64_t all = 0;
+    for (std::uint32_t node = 0; node < view.places(length); ++node) {
+      const Block block = view.children(length, node);
+      if (block.size == 0) {
+        require(!view.has_children(length, node), length, "continuations out of range");
+        continue;
+      }
+      require(length == 1 || view.token(length, node) < view.vocab(), length,
+              "an empty place with continuations");
+      all += block.size;
+      for (std::uint32_t i = block.first; i < block.first + block.size; ++i) {
+        require(!claimed[i], length + 1, "places claimed twice");
+        claimed[i] = true;
+      }
+      require(all_found(view, length, block), length + 1, "wrong places");
+      const auto prob = [&](std::uint32_t i) {
+        const bool empty = view.token(length + 1, block.first + i) >= view.vocab();
+        return empty ? 0.0 : std::exp(static_cast<double>(view.log_prob(length + 1, block.first + i)));
+      };
+      if (block.size >= least_for_masses)
+        require(same_masses(view.masses(length, node), block.size, prob), length,
+                "wrong sums of probabilities");
+    }
+    require(all == view.places(length + 1), length + 1, "places without a context");
+  }
+  for (int order = 1; order <= view.order(); ++order)
+    visit_ngrams(view, name, order, [](std::span<const std::int32_t>, double, double) {});
+}
+
+/// The same for what is kept of the unigrams beside themselves.
+template <class View>
+void verify_unigrams(const View& view, const Rules& rules, const std::string& name) {
+  std::vector<bool> listed(view.vocab());
+  float last = 0;
+  for (const std::uint32_t token : rules.likely_first) {
+    if (token >= listed.size() || listed[token] || view.log_prob(1, token) > last)
+      fail<DataError>("{}: its list of the likeliest words is damaged; write the model again", name);
+    listed[token] = true;
+    last = view.log_prob(1, token);
+  }
+  const auto prob = [&](std::uint32_t i) { return std::exp(static_cast<double>(view.log_prob(1, i))); };
+  if (!same_masses(rules.root_masses, view.vocab(), prob))
+    fail<DataError>("{}: wrong sums of probabilities of its unigrams; write the model again", name);
+}
+
+}  // namespace gradus::models::ngram

@@ -1,0 +1,198 @@
+#include "models/checkpoint.hpp"
+
+#include "models/ngram/arpa/arpa.hpp"
+#include "tensor/ops.hpp"
+#include "tensor/safetensors.hpp"
+#include "tensor/support/write_file.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/folder.hpp"
+#include "text/tokenizer.hpp"
+
+using namespace gradus;
+using namespace gradus::models;
+using Catch::Contains;
+using gradus::test::Folder;
+using gradus::test::read_bytes;
+
+namespace {
+
+const std::string text = "the cat sat .\nthe dog sat on the cat .\na \xC3\xA4 \\ b\n";
+
+LstmNetwork small_lstm(std::int64_t vocab) {
+  Rng rng(3);
+  return LstmNetwork(rng, {.vocab = vocab, .embedding = 3, .width = 4, .layers = 2, .dropout = 0.25});
+}
+
+}  // namespace
+
+TEST_CASE("networks of every kind and unit come back bit by bit", "[checkpoint]") {
+  const Folder folder;
+  const auto file = folder.path() / "model.safetensors";
+  for (const Unit unit : {Unit::word, Unit::character, Unit::byte}) {
+    const Vocabulary vocabulary = Vocabulary::build(unit, text);
+    const std::vector<std::int32_t> tokens = encode(vocabulary, text);
+    const NetworkOptions options{
+        .vocab = vocabulary.size(), .embedding = 3, .width = 4, .layers = 1, .order = 3};
+    Rng rng(4);
+    const auto check = [&]<class Network>(const std::string& kind, const Network& network) {
+      INFO(kind << " of " << name_of(unit) << "s");
+      save_network(file, kind, network, vocabulary);
+      const TrainedModel read = load_model(file);
+      CHECK(read.vocabulary == vocabulary);
+      const auto& model = std::get<NeuralModel<Network>>(read.model);
+      std::vector<Tensor> values;
+      for_each_parameter(network,
+                         [&](const std::string&, const Parameter& p) { values.push_back(p.value()); });
+      std::size_t i = 0;
+      for_each_parameter(model.network, [&](const std::string& path, const Parameter& p) {
+        INFO(path);
+        CHECK(identical(p.value(), values[i++]));
+      });
+      CHECK(i == values.size());
+      CHECK(model.score(tokens) == NeuralModel<Network>{network}.score(tokens));
+    };
+    check("feed-forward", FeedForwardNetwork(rng, options));
+    check("rnn", RnnNetwork(rng, options));
+    check("gru", GruNetwork(rng, options));
+    check("lstm", small_lstm(vocabulary.size()));
+  }
+  CHECK(folder.files() == 1);  // nothing temporary left
+}
+
+TEST_CASE("weights have PyTorch's names in the safetensors header", "[checkpoint]") {
+  const Folder folder;
+  const auto file = folder.path() / "model.safetensors";
+  const Vocabulary vocabulary = Vocabulary::build(Unit::word, text);
+  save_network(file, "lstm", small_lstm(vocabulary.size()), vocabulary);
+  const std::string bytes = read_bytes(file);
+  for (const char* name : {"\"embed.weight\"", "\"recurrent.weight_ih_l0\"", "\"recurrent.bias_hh_l1\"",
+                           "\"head.bias\"", "\"dtype\":\"F32\"", "\"data_offsets\""})
+    CHECK(bytes.find(name) != bytes.npos);
+  CHECK((8 + static_cast<unsigned char>(bytes[0]) + 256 * static_cast<unsigned char>(bytes[1])) % 8 == 0);
+}
+
+TEST_CASE("a model cut short anywhere is refused, and names the file", "[checkpoint]") {
+  const Folder folder;
+  const Vocabulary vocabulary = Vocabulary::build(Unit::word, text);
+  const auto refuse_cuts = [&](const std::filesystem::path& file) {
+    const std::string bytes = read_bytes(file);
+    REQUIRE_NOTHROW(load_model(file));
+    for (std::size_t length = 0; length + 1 < bytes.size(); length += 1 + bytes.size() / 97) {
+      INFO(length << " of " << bytes.size() << " bytes");
+      const auto cut = folder.write("cut", bytes.substr(0, length));
+      CHECK_THROWS_WITH(load_model(cut), Contains("cut"));
+    }
+  };
+  save_network(folder.path() / "lstm", "lstm", small_lstm(vocabulary.size()), vocabulary);
+  refuse_cuts(folder.path() / "lstm");
+  save_ngram(folder.path() / "ngram",
+             NgramModel(encode(vocabulary, text), static_cast<std::int32_t>(vocabulary.size()),
+                        {.order = 3, .sentence_end = vocabulary.line_end()}),
+             vocabulary);
+  refuse_cuts(folder.path() / "ngram");
+}
+
+TEST_CASE("an n-gram model of a text with the words <s> and <unk> comes back", "[checkpoint]") {
+  const Folder folder;
+  const std::string marks = "a <s> b\n<unk> \\x3cs> <s>\n";
+  const Vocabulary vocabulary = Vocabulary::build(Unit::word, marks);
+  const std::vector<std::int32_t> tokens = encode(vocabulary, marks);
+  const NgramModel model(tokens, static_cast<std::int32_t>(vocabulary.size()),
+                         {.order = 2, .sentence_end = vocabulary.line_end()});
+  save_ngram(folder.path() / "ngram", model, vocabulary);
+  const TrainedModel read = load_model(folder.path() / "ngram");
+  CHECK(read.vocabulary == vocabulary);
+  const std::vector<double> scores = model.score(tokens),
+                            found = std::get<NgramModel>(read.model).score(tokens);
+  for (std::size_t i = 0; i < scores.size(); ++i) CHECK(found[i] == Approx(scores[i]).epsilon(1e-7));
+}
+
+TEST_CASE("a spoiled model throws a gradus error or loads, and never crashes", "[checkpoint]") {
+  const Folder folder;
+  const Vocabulary vocabulary = Vocabulary::build(Unit::word, text);
+  save_network(folder.path() / "lstm", "lstm", small_lstm(vocabulary.size()), vocabulary);
+  save_ngram(folder.path() / "ngram",
+             NgramModel(encode(vocabulary, text), static_cast<std::int32_t>(vocabulary.size()), {.order = 2}),
+             vocabulary);
+  Rng rng(8);
+  for (const char* name : {"lstm", "ngram"}) {
+    const std::string good = read_bytes(folder.path() / name);
+    int refused = 0;
+    for (int i = 0; i < 400; ++i) {
+      std::string bytes = good;
+      for (int change = 0; change < 3; ++change)
+        bytes[rng.below(std::min<std::size_t>(bytes.size(), 1200))] = static_cast<char>(rng.below(256));
+      try {
+        load_model(folder.write("spoiled", bytes));
+      } catch (const Error&) {
+        ++refused;
+      }
+    }
+    CHECK(refused > 200);
+  }
+}
+
+TEST_CASE("a header that asks for more than the file holds is refused before memory is taken",
+          "[checkpoint]") {
+  const Folder folder;
+  const Vocabulary vocabulary = Vocabulary::build(Unit::word, text);
+  save_network(folder.path() / "model", "lstm", small_lstm(vocabulary.size()), vocabulary);
+  const std::string good = read_bytes(folder.path() / "model");
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string bytes = good;
+    const std::size_t at = bytes.find(from);
+    REQUIRE(at != bytes.npos);
+    bytes.replace(at, from.size(), to);
+    // The length of the header stands in the first bytes.
+    const std::size_t length = static_cast<unsigned char>(bytes[0]) +
+                               256 * static_cast<unsigned char>(bytes[1]) + to.size() - from.size();
+    bytes[0] = static_cast<char>(length & 255);
+    bytes[1] = static_cast<char>(length >> 8);
+    return folder.write("spoiled", bytes);
+  };
+  for (const char* width : {"2000000000", "4611686018427387905", "-4", "0"})
+    CHECK_THROWS_AS(load_model(with("\\\"width\\\":4", std::string("\\\"width\\\":") + width)), DataError);
+  for (const char* layers : {"2000000000", "-1", "0"})
+    CHECK_THROWS_AS(load_model(with("\\\"layers\\\":2", std::string("\\\"layers\\\":") + layers)), DataError);
+  CHECK_THROWS_AS(load_model(with("\\\"embedding\\\":3", "\\\"embedding\\\":4611686018427387904")),
+                  DataError);
+  CHECK_THROWS_AS(load_model(with("\"kind\":\"lstm\"", "\"kind\":\"gpt\"")), DataError);
+  // Two tensors over the same bytes.
+  const std::string header =
+      R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],)"
+      R"("data_offsets":[4,8]}})";
+  const std::string shared = static_cast<char>(header.size()) + std::string(7, '\0') + header + "01234567";
+  CHECK_THROWS_WITH(parse_safetensors(shared, "m"), Contains("b lies over others"));
+  CHECK_THROWS_AS(load_model(with("\"dtype\":\"F32\"", "\"dtype\":\"F16\"")), DataError);
+}
+
+TEST_CASE("what is no model at all is refused", "[checkpoint]") {
+  const Folder folder;
+  CHECK_THROWS_WITH(load_model(folder.path() / "none"), Contains("none"));
+  CHECK_THROWS_AS(load_model(folder.path()), DataError);
+  CHECK_THROWS_AS(load_model(folder.write("empty", "")), DataError);
+  CHECK_THROWS_AS(load_model(folder.write("text", "just some text, longer than eight bytes\n")), DataError);
+  CHECK_THROWS_WITH(
+      load_model(folder.write("foreign.arpa", "\\data\\\nngram 1=1\n\n\\1-grams:\n-1\ta\n\n\\end\\\n")),
+      Contains("foreign.arpa, line 5") && Contains("no unigram </s>"));
+}
+
+TEST_CASE("a file is written whole or not at all", "[checkpoint]") {
+  const Folder folder;
+  const auto file = folder.write("kept", "as it was");
+  CHECK_THROWS_WITH(write_file(folder.path() / "no" / "folder", "x"), Contains("make its folder"));
+  CHECK_THROWS_AS(write_file(folder.path(), "x"), DataError);
+  write_file(file, "new");
+  CHECK(read_bytes(file) == "new");
+  // A link stays, and what it leads to is replaced.
+  std::filesystem::create_symlink(file, folder.path() / "link");
+  write_file(folder.path() / "link", "newer");
+  CHECK(std::filesystem::is_symlink(folder.path() / "link"));
+  CHECK(read_bytes(file) == "newer");
+  // A device that is always full stands for a full disk; it stays a device.
+  if (std::filesystem::is_character_file("/dev/full")) {
+    CHECK_THROWS_WITH(write_file("/dev/full", "x"), Contains("/dev/full") && Contains("free some space"));
+    CHECK(std::filesystem::is_character_file("/dev/full"));
+  }
+  CHECK(folder.files() == 2);
+}

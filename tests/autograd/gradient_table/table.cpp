@@ -1,0 +1,27 @@
+#include "tests/autograd/gradient_table/gradient_table.hpp"
+
+namespace gradus::test {
+
+const std::vector<std::vector<Shape>> one_input{{{}},     {{1}},       {{0}},          {{5}},
+                                                {{3, 4}}, {{2, 1, 3}}, {{2, 3, 1, 2}}, {{2, 0, 3}}};
+const std::vector<std::vector<Shape>> two_inputs{
+    {{}, {}},         {{3}, {}},           {{}, {3}},           {{2, 3}, {2, 3}},         {{2, 3}, {3}},
+    {{3}, {2, 3}},    {{2, 1}, {1, 3}},    {{2, 1, 3}, {4, 1}}, {{1}, {2, 3, 1, 2}},      {{0}, {1}},
+    {{2, 0}, {1, 1}}, {{2, 3, 4}, {1, 4}}, {{1, 1, 1}, {2, 3}}, {{2, 1, 2, 1}, {3, 1, 2}}};
+
+GradientRow unary(const char* op, Variable (*f)(const Variable&, Where), Range range) {
+  return {op, [f](Inputs x) { return f(x[0], Where::here()); }, one_input, range};
+}
+
+std::vector<GradientRow> gradient_table() {
+  std::vector<GradientRow> out;
+  for (const auto& rows :
+       {arithmetic_rows(), elementwise_rows(), activation_rows(), reduction_rows(), softmax_rows(),
+        cumulative_rows(), movement_rows(), indexing_rows(), sorting_rows(), matmul_rows(), linalg_rows(),
+        einsum_rows(), conv_rows(), layer_rows(), transforms_rows()}) {
+    out.insert(out.end(), rows.begin(), rows.end());
+  }
+  return out;
+}
+
+}  // namespace gradus::test

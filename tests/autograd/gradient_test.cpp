@@ -1,0 +1,267 @@
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/elementwise.hpp"
+#include "autograd/ops/reduction.hpp"
+#include "autograd/record.hpp"
+#include "autograd/tape.hpp"
+#include "tensor/ops.hpp"
+#include "tensor/random.hpp"
+#include "tests/autograd/gradient_table/gradient_table.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/paths.hpp"
+
+using namespace gradus;
+using namespace gradus::test;
+
+namespace {
+
+Tensor draw(Rng& rng, const Shape& shape, const GradientRow& row) {
+  Tensor x = rng.uniform(shape, row.range.low, row.range.high, Dtype::f64);
+  double* values = x.mutable_data<double>();
+  for (std::int64_t i = 0; i < x.size(); ++i) {
+    if (std::abs(values[i]) < row.range.gap)
+      values[i] = values[i] < 0 ? values[i] - row.range.gap : values[i] + row.range.gap;
+    if (row.distinct) values[i] = 0.5 + 0.1 * static_cast<double>((i * 7) % 29);
+  }
+  return x;
+}
+
+struct Totals {
+  std::int64_t rows = 0, derivatives = 0;
+  double largest = 0;
+};
+
+std::vector<Tensor> draw(Rng& rng, const std::vector<Shape>& shapes, const GradientRow& row) {
+  std::vector<Tensor> inputs;
+  for (const Shape& shape : shapes) inputs.push_back(draw(rng, shape, row));
+  return inputs;
+}
+
+std::string text_of(const GradientRow& row, const std::vector<Shape>& shapes) {
+  std::string text = row.op;
+  for (const Shape& shape : shapes) text += " " + shape.text();
+  return text;
+}
+
+Totals check(const std::vector<GradientRow>& table) {
+  Totals totals;
+  Rng rng(7);
+  for (const GradientRow& row : table) {
+    for (const std::vector<Shape>& shapes : row.shapes) {
+      INFO(text_of(row, shapes));
+      const GradcheckResult result = gradcheck(row.call, draw(rng, shapes, row));
+      INFO(result.message);
+      CHECK(result.passed);
+      ++totals.rows;
+      totals.derivatives += result.checked;
+      totals.largest = std::max(totals.largest, result.largest_error);
+    }
+  }
+  return totals;
+}
+
+struct Planted {
+  bool reached = false, found = false;
+};
+/// Plants an error in one input of a row's op, with each of its shapes until it is found.
+void plant(const GradientRow& row, int input, bool second_order, Planted& out) {
+  Rng rng(7);
+  for (const std::vector<Shape>& shapes : row.shapes) {
+    if (out.found) return;
+    const GradcheckResult result = gradcheck(
+        row.call, draw(rng, shapes, row),
+        {.second_order = second_order, .plant = PlantedError{.op = row.op, .input = input, .error = 1e-4}});
+    out.reached |= result.planted > 0;
+    out.found |= result.planted > 0 && !result.passed;
+  }
+}
+/// In all rows of the op; one that only stands in the gradients of others is reached by the second order.
+Planted plant(const std::vector<GradientRow>& rows, int input) {
+  Planted out;
+  for (const bool second_order : {false, true}) {
+    for (const GradientRow& row : rows) plant(row, input, second_order, out);
+    if (out.reached) break;
+  }
+  return out;
+}
+
+/// The gradients of a weighted sum of f, by backward; zeros where it does not depend on an input.
+std::vector<Tensor> gradients(const GradientRow& row, const std::vector<Tensor>& inputs, Dtype dtype) {
+  Tape tape;
+  std::vector<Variable> watched;
+  for (const Tensor& x : inputs) watched.push_back(tape.watch(x.to(dtype)));
+  const Variable y = row.call(watched);
+  CHECK(y.dtype() == dtype);
+  const Variable loss = sum(y * Variable(Rng(3).uniform(y.shape(), 0.5, 1.5, Dtype::f64).to(dtype)));
+  std::vector<Tensor> out;
+  const Gradients found = loss.is_constant() ? Gradients() : tape.backward(loss);
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    out.push_back(found.contains(watched[i]) ? found[watched[i]] : zeros(inputs[i].shape(), dtype));
+  return out;
+}
+
+/// The largest difference, relative to the largest gradient of that input.
+double difference(const Tensor& a, const Tensor& b) {
+  double off = 0, largest = 1e-3;
+  for (std::int64_t i = 0; i < a.size(); ++i) {
+    off = std::max(off, std::abs(a.at(i) - b.at(i)));
+    largest = std::max(largest, std::abs(b.at(i)));
+  }
+  return off / largest;
+}
+
+void report(const Totals& totals) {
+  std::cout << "gradient checks: " << totals.rows << " cases, " << totals.derivatives
+            << " derivatives of first and second order, largest relative error " << totals.largest << "\n";
+}
+
+/// The names given to record in the sources of a folder.
+std::set<std::string> recorded_ops(const std::string& folder) {
+  // record({"exp", where}, ...), record("neg", ...), record(op_at("where", a), ...) and, for what is recorded
+  // by a rule of autograd/elementwise/, record_unary<Unary::exp>("exp", ...), record_traced({"gelu", ...
+  const std::regex call(R"re(record(?:_\w+)?(?:<[\w:]+>)?\(\s*(?:\{|op\(|op_at\()?\s*"(\w+)")re");
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(source_dir() + "/" + folder)) {
+    if (entry.path().extension() != ".cpp") continue;
+    std::ifstream file(entry.path());
+    std::stringstream text;
+    text << file.rdbuf();
+    const std::string source = text.str();
+    for (std::sregex_iterator it(source.begin(), source.end(), call), end; it != end; ++it)
+      names.insert((*it)[1]);
+  }
+  return names;
+}
+
+}  // namespace
+
+TEST_CASE("every op and layer has first and second derivatives equal to central differences", "[gradient]") {
+  const Totals totals = check(gradient_table());
+  report(totals);
+  CHECK(totals.derivatives > 1000);
+}
+
+TEST_CASE("an error of 1e-4 planted in any op's gradient for any input is found", "[gradient]") {
+  std::map<std::string, std::vector<GradientRow>> rows_of;
+  for (const GradientRow& row : gradient_table()) rows_of[row.op].push_back(row);
+  std::set<std::string> recorded = recorded_ops("autograd");
+  recorded.merge(recorded_ops("nn"));
+  int planted = 0, found = 0;
+  for (const auto& [op, rows] : rows_of) {
+    int of_op = 0;
+    for (int input = 0;; ++input) {
+      const Planted one = plant(rows, input);
+      if (!one.reached) break;
+      INFO(op << ", input " << input);
+      CHECK(one.found);
+      ++of_op;
+      found += one.found;
+    }
+    if (of_op == 0 && recorded.count(op) == 0) continue;  // composed of other ops, or a constant
+    INFO(op << " was never reached");
+    CHECK(of_op > 0);
+    planted += of_op;
+  }
+  std::cout << "planted errors of 1e-4: " << rows_of.size() << " ops, " << planted
+            << " inputs, found: " << found << "\n";
+}
+
+TEST_CASE("every op's gradient in f32 is that in f64, rounded", "[gradient]") {
+  Rng rng(7);
+  for (const GradientRow& row : gradient_table()) {
+    for (const std::vector<Shape>& shapes : row.shapes) {
+      INFO(text_of(row, shapes));
+      std::vector<Tensor> inputs;
+      for (const Tensor& x : draw(rng, shapes, row)) inputs.push_back(x.to(Dtype::f32).to(Dtype::f64));
+      const std::vector<Tensor> exact = gradients(row, inputs, Dtype::f64);
+      const std::vector<Tensor> single = gradients(row, inputs, Dtype::f32);
+      for (std::size_t i = 0; i < inputs.size(); ++i) {
+        INFO("input " << i << ": " << single[i].text() << " and " << exact[i].text());
+        CHECK(difference(single[i], exact[i]) < 1e-3);
+      }
+    }
+  }
+}
+
+TEST_CASE("an op without a row in the table of gradient checks fails", "[gradient]") {
+  std::set<std::string> rows;
+  for (const GradientRow& row : gradient_table()) rows.insert(row.op);
+  std::set<std::string> ops = recorded_ops("autograd/ops");
+  ops.merge(recorded_ops("nn"));
+  CHECK(ops.size() > 60);
+  for (const std::string& op : ops) {
+    INFO("add a row for " << op << " to tests/autograd/gradient_table/");
+    CHECK(rows.count(op) == 1);
+  }
+}
+
+TEST_CASE("gradcheck finds a wrong first and a wrong second derivative", "[gradient]") {
+  const Tensor x = Tensor::of({0.5, -1.2, 2.0}, Dtype::f64);
+  const auto wrong_first = [](std::span<const Variable> in) {
+    const Variable& v = in[0];
+    return record("wrong", sin(v.value()), wrt(v, [v](const Variable& g) { return g * cos(v) * 1.00001; }));
+  };
+  CHECK_FALSE(gradcheck(wrong_first, {x}).passed);
+  // Right at first order, but the closure hides its dependence on v.
+  const auto wrong_second = [](std::span<const Variable> in) {
+    const Variable& v = in[0];
+    return record("wrong", sin(v.value()),
+                  wrt(v, [v](const Variable& g) { return g * Variable(cos(v.value())); }));
+  };
+  CHECK(gradcheck(wrong_second, {x}, {.second_order = false}).passed);
+  const GradcheckResult result = gradcheck(wrong_second, {x});
+  CHECK_FALSE(result.passed);
+  CHECK(result.message.find("second") != std::string::npos);
+}
+
+TEST_CASE("gradcheck tells the part, the input, the element and both values of what is off most",
+          "[gradient]") {
+  const Tensor x = Tensor::of({1, 2, 3, 4, 5, 6}, Dtype::f64).reshape({2, 3});
+  const Tensor y = Tensor::of({0.5, -1.2, 2.0}, Dtype::f64);
+  // The gradient of y is off by 1% in its last element.
+  const auto wrong = [](std::span<const Variable> in) {
+    const Variable v = in[1];
+    return in[0] * record("wrong", sin(v.value()), wrt(v, [v](const Variable& g) {
+                            return g * cos(v) * Variable(Tensor::of({1, 1, 1.01}, Dtype::f64));
+                          }));
+  };
+  const GradcheckResult result = gradcheck(wrong, {x, y});
+  REQUIRE(result.worst);
+  CHECK_FALSE(result.passed);
+  CHECK(result.worst->input == 1);
+  CHECK(result.worst->element == std::vector<std::int64_t>{2});
+  CHECK(result.worst->analytic == Approx(1.01 * result.worst->numeric).epsilon(1e-3));
+  CHECK(result.worst->error == Approx(0.01).epsilon(0.1));
+  CHECK(result.mismatches > 1);
+  for (const char* part : {"input 1", "shape (3,)", "element (2)", "by differences"})
+    CHECK(result.message.find(part) != std::string::npos);
+}
+
+TEST_CASE("gradcheck tells a wrong fused form from a wrong differentiable one, by itself and by the jvp",
+          "[gradient]") {
+  const Tensor x = Tensor::of({0.5, -1.2, 2.0}, Dtype::f64);
+  const auto op = [](double fused, double differentiable) {
+    return [=](std::span<const Variable> in) {
+      const Variable& v = in[0];
+      return record("two_forms", sin(v.value()),
+                    wrt(
+                        v, [v, fused](const Tensor& g) { return g * cos(v.value()) * fused; },
+                        [v, differentiable](const Variable& g) { return g * cos(v) * differentiable; }));
+    };
+  };
+  CHECK(gradcheck(op(1, 1), {x}).passed);
+  const GradcheckResult fused = gradcheck(op(1.0001, 1), {x}, {.second_order = false});
+  REQUIRE(fused.worst);
+  CHECK(fused.worst->part == GradcheckPart::backward);
+  CHECK(gradcheck(op(1, 1.0001), {x}, {.second_order = false}).passed);
+  const GradcheckResult differentiable = gradcheck(op(1, 1.0001), {x});
+  CHECK(differentiable.mismatches == 7);  // grad, second and the jvp
+}

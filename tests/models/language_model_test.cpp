@@ -1,0 +1,247 @@
+#include "tests/models/language_model_battery.hpp"
+
+#include "autograd/gradcheck.hpp"
+#include "autograd/members.hpp"
+#include "autograd/ops/arithmetic.hpp"
+#include "models/neural.hpp"
+#include "models/ngram/ngram.hpp"
+#include "models/train.hpp"
+#include "tensor/support/parallel.hpp"
+#include "text/synthetic.hpp"
+#include "text/tokenizer.hpp"
+
+using namespace gradus;
+using namespace gradus::models;
+using gradus::test::language_model_battery;
+
+namespace {
+
+struct Sample {
+  Vocabulary vocabulary;
+  std::vector<std::int32_t> train, test;
+};
+
+Sample sample_text() {
+  const std::string text = synthetic_corpus(3, 3000).text;
+  const std::size_t cut = text.find('\n', text.size() * 9 / 10) + 1;
+  Sample out;
+  out.vocabulary = Vocabulary::build(Unit::word, text);
+  out.train = encode(out.vocabulary, text.substr(0, cut));
+  out.test = encode(out.vocabulary, text.substr(cut));
+  out.train.insert(out.train.begin(), out.vocabulary.line_end());
+  out.test.insert(out.test.begin(), out.vocabulary.line_end());
+  return out;
+}
+
+template <class Network>
+NeuralModel<Network> trained(const Sample& sample, NetworkOptions options) {
+  options.vocab = sample.vocabulary.size();
+  Rng rng(5);
+  NeuralModel<Network> model{Network(rng, options)};
+  train(model.network, sample.train, {.batch = 4, .steps = 20, .epochs = 2, .lr = 5e-3});
+  return model;
+}
+
+/// Checks the gradient of the network's whole training loss with respect to every parameter.
+template <class Network>
+GradcheckResult check_network(const Network& network, std::uint64_t seed) {
+  std::vector<Tensor> values;
+  for_each_parameter(network, [&](const std::string&, const Parameter& parameter) {
+    values.push_back(parameter.value().to(Dtype::f64));
+  });
+  // Larger weights than at the start, so that every path counts.
+  Rng rng(seed);
+  for (Tensor& value : values) value = rng.uniform(value.shape(), -0.8, 0.8, Dtype::f64);
+  const Indices x({0, 3, 1, 2, 4, 0, 3, 3}, {4, 2}), y({1, 2, 4, 0, 3, 3, 0, 1}, {4, 2});
+  return gradcheck(
+      [&](std::span<const Variable> inputs) {
+        // The checked tensors are put where the parameters were, places included.
+        Network copy = network;
+        std::size_t next = 0;
+        for_each_parameter(copy, [&](const std::string&, Parameter& parameter) {
+          static_cast<Variable&>(parameter) = inputs[next++];
+        });
+        auto state = copy.start(2);
+        auto first = copy(x, state);
+        auto second = copy(y, first.second);  // the state is carried, with its gradient
+        return cross_entropy(first.first, y) + cross_entropy(second.first, x);
+      },
+      values, {.second_order = count_parameters(network) < 400});
+}
+
+}  // namespace
+
+TEST_CASE("every n-gram model passes the battery of all language models", "[models]") {
+  const Sample s = sample_text();
+  const auto vocab = static_cast<std::int32_t>(s.vocabulary.size());
+  for (int order = 1; order <= 5; ++order) {
+    for (const std::int32_t end : {-1, s.vocabulary.line_end()}) {
+      const std::string name = std::to_string(order) + (end < 0 ? "-gram" : "-gram with sentences");
+      language_model_battery(
+          name + ", Kneser-Ney",
+          NgramModel(std::span(s.train).subspan(1), vocab, {.order = order, .sentence_end = end}), s.test,
+          1e-5);
+      language_model_battery(
+          name + ", add-k",
+          NgramModel(std::span(s.train).subspan(1), vocab,
+                     {.order = order, .method = NgramMethod::add_k, .k = 0.3, .sentence_end = end}),
+          s.test, 1e-5);
+      language_model_battery(
+          name + ", maximum likelihood",
+          NgramModel(std::span(s.train).subspan(1), vocab,
+                     {.order = order, .method = NgramMethod::maximum_likelihood, .sentence_end = end}),
+          s.test, 1e-5);
+    }
+  }
+}
+
+TEST_CASE("every neural model passes the battery of all language models", "[models]") {
+  const Sample s = sample_text();
+  language_model_battery("feed-forward",
+                         trained<FeedForwardNetwork>(s, {.embedding = 12, .width = 16, .order = 4}), s.test,
+                         1e-5);
+  language_model_battery("feed-forward of order 2",
+                         trained<FeedForwardNetwork>(s, {.embedding = 12, .width = 16, .order = 2}), s.test,
+                         1e-5);
+  language_model_battery("gru", trained<GruNetwork>(s, {.embedding = 12, .width = 16}), s.test, 1e-5);
+  language_model_battery("rnn", trained<RnnNetwork>(s, {.embedding = 12, .width = 16}), s.test, 1e-5);
+  language_model_battery("lstm of two layers",
+                         trained<LstmNetwork>(s, {.embedding = 12, .width = 16, .layers = 2, .dropout = 0.1}),
+                         s.test, 1e-5);
+}
+
+TEST_CASE("the loss of every network has derivatives equal to central differences", "[models][gradient]") {
+  const auto check = [](const char* name, const GradcheckResult& result) {
+    INFO(name << ": " << result.message);
+    CHECK(result.passed);
+    CHECK(result.checked > 100);
+  };
+  Rng rng(2);
+  const NetworkOptions small{.vocab = 5, .embedding = 3, .width = 4, .layers = 2, .order = 3};
+  check("feed-forward", check_network(FeedForwardNetwork(rng, small), 11));
+  check("rnn", check_network(RnnNetwork(rng, small), 12));
+  check("gru", check_network(GruNetwork(rng, {.vocab = 5, .embedding = 3, .width = 4}), 14));
+  check("lstm", check_network(LstmNetwork(rng, {.vocab = 5, .embedding = 3, .width = 4}), 13));
+}
+
+TEST_CASE("a trained network has the same bits for any number of threads", "[models][threads]") {
+  const Sample s = sample_text();
+  const auto weights = [&]<class Network>(const NeuralModel<Network>& model) {
+    std::vector<Tensor> out;
+    for_each_parameter(model.network,
+                       [&](const std::string&, const Parameter& p) { out.push_back(p.value()); });
+    return out;
+  };
+  const auto check = [&](auto make) {
+    set_threads(1);
+    const auto alone = make();
+    const std::vector<Tensor> expected = weights(alone);
+    const std::vector<double> scores = alone.score(s.test);
+    for (const int count : {2, 3, 8}) {
+      INFO(count << " threads");
+      set_threads(count);
+      const auto model = make();
+      const std::vector<Tensor> found = weights(model);
+      for (std::size_t i = 0; i < expected.size(); ++i) CHECK(identical(found[i], expected[i]));
+      CHECK(model.score(s.test) == scores);
+    }
+    set_threads(0);
+  };
+  // Wide enough that every kernel is split.
+  const NetworkOptions wide{.embedding = 64, .width = 160, .dropout = 0.2, .order = 4};
+  check([&] { return trained<FeedForwardNetwork>(s, wide); });
+  check([&] { return trained<RnnNetwork>(s, wide); });
+  check([&] { return trained<GruNetwork>(s, wide); });
+  check([&] { return trained<LstmNetwork>(s, wide); });
+}
+
+TEST_CASE("training lowers the loss, and names the step and op when it is not finite", "[models]") {
+  const Sample s = sample_text();
+  Rng rng(1);
+  LstmNetwork network(rng, {.vocab = s.vocabulary.size(), .embedding = 16, .width = 24});
+  std::vector<double> losses;
+  const TrainProgress done = train(network, s.train, {.batch = 4, .steps = 20, .epochs = 3, .lr = 1e-2},
+                                   [&](const TrainProgress& p) { losses.push_back(p.loss); });
+  CHECK(losses.size() == static_cast<std::size_t>(done.steps));
+  CHECK(losses.front() == Approx(std::log(static_cast<double>(s.vocabulary.size()))).epsilon(0.02));
+  CHECK(losses.back() < losses.front() - 1);
+
+  Tensor& weight = network.head.weight.mutable_value();
+  weight.mutable_data<float>()[5] = std::numeric_limits<float>::quiet_NaN();
+  CHECK_THROWS_WITH(train(network, s.train, {.batch = 4, .steps = 20}),
+                    Catch::Contains("training step 1") && Catch::Contains("linear"));
+  CHECK_THROWS_AS(train(network, std::span(s.train).first(3), {.batch = 4, .steps = 20}), DataError);
+  CHECK_THROWS_AS(train(network, s.train, {.batch = 0}), ArgumentError);
+}
+
+TEST_CASE("sampling obeys its options", "[models]") {
+  // Probabilities 0.5, 0.3, 0.15, 0.05.
+  const Tensor logs = log(Tensor::of({0.3, 0.5, 0.05, 0.15}));
+  const auto shares = [&](GenerateOptions options) {
+    Rng rng(9);
+    std::vector<double> out(4);
+    for (int i = 0; i < 20'000; ++i)
+      out[static_cast<std::size_t>(sample(logs, options, rng))] += 1 / 20'000.0;
+    return out;
+  };
+  const auto check = [&](const char* name, GenerateOptions options, std::vector<double> expected) {
+    INFO(name);
+    const std::vector<double> found = shares(std::move(options));
+    for (std::size_t i = 0; i < 4; ++i) {
+      if (expected[i] == 0) {
+        CHECK(found[i] == 0);
+      } else {
+        CHECK(found[i] == Approx(expected[i]).epsilon(0).margin(0.015));
+      }
+    }
+  };
+  check("plain", {}, {0.3, 0.5, 0.05, 0.15});
+  check("temperature 0", {.temperature = 0}, {0, 1, 0, 0});
+  check("temperature 0.5", {.temperature = 0.5},
+        {0.09 / 0.365, 0.25 / 0.365, 0.0025 / 0.365, 0.0225 / 0.365});
+  check("top_k", {.top_k = 2}, {0.375, 0.625, 0, 0});
+  check("top_p", {.top_p = 0.9}, {0.3 / 0.95, 0.5 / 0.95, 0, 0.15 / 0.95});
+  check("top_p of the likeliest", {.top_p = 0.01}, {0, 1, 0, 0});
+  check("banned", {.banned = {1}}, {0.6, 0, 0.1, 0.3});
+  Rng rng(1);
+  CHECK_THROWS_AS(sample(logs, {.banned = {0, 1, 2, 3}}, rng), ArgumentError);
+  CHECK_THROWS_AS(sample(logs, {.temperature = -1}, rng), ArgumentError);
+  CHECK_THROWS_AS(sample(logs, {.top_p = 0}, rng), ArgumentError);
+  CHECK_THROWS_AS(sample(Tensor::of({0, std::nan("")}), {}, rng), NumericError);
+}
+
+TEST_CASE("generation stops at the line end, and needs a prompt", "[models]") {
+  const Sample s = sample_text();
+  const NgramModel model(std::span(s.train).subspan(1), static_cast<std::int32_t>(s.vocabulary.size()),
+                         {.order = 3});
+  const std::int32_t end = s.vocabulary.line_end();
+  const std::vector<std::int32_t> prompt{end};
+  const auto drawn = generate(model, prompt, {.max_tokens = 1000, .stop = end, .stop_count = 3});
+  CHECK(std::count(drawn.begin(), drawn.end(), end) == 3);
+  CHECK(drawn.back() == end);
+  CHECK_THROWS_AS(generate(model, {}, {}), ArgumentError);
+}
+
+TEST_CASE("evaluation needs something to predict", "[models]") {
+  const Sample s = sample_text();
+  const NgramModel model(std::span(s.train).subspan(1), static_cast<std::int32_t>(s.vocabulary.size()),
+                         {.order = 2});
+  CHECK_THROWS_WITH(evaluate(model, std::span(s.test).first(1), 1), Catch::Contains("at least 2"));
+  // Unknown tokens are counted apart, and read as context all the same.
+  std::vector<std::int32_t> text(s.test.begin(), s.test.begin() + 30);
+  text[10] = text[20] = s.vocabulary.unknown();
+  const Evaluation e = evaluate(model, text, 100, s.vocabulary.unknown());
+  CHECK(e.tokens == 29);
+  CHECK(e.unknown == 2);
+  const std::vector<double> scores = score(model, text);
+  double known = 0;
+  for (std::size_t i = 0; i < scores.size(); ++i) known += i + 1 == 10 || i + 1 == 20 ? 0 : scores[i];
+  CHECK(e.perplexity_known() == Approx(std::exp(-known / 27)));
+  CHECK(e.bits_per_character() == Approx(-e.log_prob / std::log(2.0) / 100));
+
+  Rng rng(1);
+  RnnModel spoiled{RnnNetwork(rng, {.vocab = s.vocabulary.size(), .embedding = 4, .width = 4})};
+  spoiled.network.head.bias.mutable_value().mutable_data<float>()[2] =
+      std::numeric_limits<float>::quiet_NaN();
+  CHECK_THROWS_WITH(evaluate(spoiled, text, 100), Catch::Contains("token 1") && Catch::Contains("NaN"));
+}

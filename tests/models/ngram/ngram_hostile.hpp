@@ -1,0 +1,276 @@
+#pragma once
+
+#include <sys/mman.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "models/ngram/arpa/arpa.hpp"
+#include "models/ngram/prune.hpp"
+#include "models/ngram/store/image.hpp"
+#include "models/ngram/store/writer.hpp"
+#include "tensor/support/error.hpp"
+#include "tests/models/ngram/ngram_models.hpp"
+
+// Files that are no n-gram models though they look like it, and what must come of them: an error of ours, or
+// answers. For the tests and the fuzzers.
+
+namespace gradus::test {
+
+/// What became of a file.
+struct Survival {
+  bool opened = false;
+  bool sound = false;  // verify() found nothing
+};
+
+/// Whether it went through; an error of ours is the other way that it may end.
+template <class F>
+bool goes(F&& f) {
+  try {
+    f();
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+inline void require_sound(bool right, const char* what) {
+  if (!right) throw std::logic_error(what);
+}
+
+/// Asks a model whatever can be asked of a context.
+inline void ask_all(const models::NgramModel& model, const models::NgramModel::State& state, Rng& rng,
+                    bool sound) {
+  goes([&] {
+    models::NgramModel::State next = state;
+    const auto token = static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(model.vocab_size())));
+    const double log_prob = model.advance(next, token).log_prob;
+    require_sound(!sound || !std::isnan(log_prob), "a log-probability that is none");
+    static_cast<void>(model.log_prob(state, token));
+  });
+  goes([&] {
+    const Tensor all = model.distribution(state);
+    for (const float log_prob : all.values<float>())
+      require_sound(!sound || !std::isnan(log_prob), "a distribution with what is no log-probability");
+  });
+  goes([&] {
+    for (const models::NgramCandidate& candidate : model.top_k(state, 7))
+      require_sound(candidate.token >= 0 && candidate.token < model.vocab_size(), "a token out of range");
+  });
+  goes([&] {
+    for (int i = 0; i < 3; ++i) {
+      const std::int32_t token = model.sample(state, rng);
+      require_sound(token >= 0 && token < model.vocab_size(), "a token out of range");
+    }
+  });
+}
+
+/// States after random tokens, and one that is of no model.
+inline std::vector<models::NgramModel::State> random_states(const models::NgramModel& model, Rng& rng) {
+  std::vector<models::NgramModel::State> out{model.start(), model.context({})};
+  models::NgramModel::State state = model.start();
+  for (int i = 0; i < 30; ++i) {
+    const std::int32_t token = skewed(rng, model.vocab_size());
+    if (!goes([&] { model.advance(state, token); })) break;
+    if (i % 8 == 7) out.push_back(state);
+  }
+  models::NgramModel::State foreign;
+  foreign.length = static_cast<std::uint16_t>(rng.below(21));
+  for (std::uint32_t& node : foreign.node)
+    node = static_cast<std::uint32_t>(rng.below(std::uint64_t{1} << rng.below(33)));
+  out.push_back(foreign);
+  return out;
+}
+
+/// Does with a model whatever can be done. Of one that verify() finds nothing wrong with, all must go.
+inline bool use_all(const models::NgramModel& model) {
+  const bool sound = goes([&] { model.verify(); });
+  const models::NgramDescription about = model.description();
+  const std::vector<std::int64_t> counts = model.counts();
+  static_cast<void>(model.bytes());
+  Rng rng(1);
+  for (const models::NgramModel::State& state : random_states(model, rng)) ask_all(model, state, rng, sound);
+  for (int order = 1; order <= about.order; ++order) {
+    std::int64_t visited = 0;
+    const bool all = goes([&] {
+      model.visit_entries(order, [&](std::span<const std::int32_t>, double, double) { ++visited; });
+    });
+    const std::int64_t count = counts[static_cast<std::size_t>(order - 1)];
+    require_sound(visited <= count && (!all || visited == count), "more n-grams than the model counts");
+    require_sound(all || !sound, "n-grams that verify() does not find wrong, and visit_entries() does");
+  }
+  for (const models::NgramStorage storage : {models::NgramStorage{models::NgramLayout::fast, 0},
+                                             models::NgramStorage{models::NgramLayout::compact, 4}}) {
+    const bool written = goes([&] {
+      models::NgramWriter writer(storage);
+      model.write_to(writer);
+      writer.model().verify();
+    });
+    require_sound(written || !sound, "a model that verify() finds nothing wrong with and no writer takes");
+  }
+  goes([&] {
+    models::NgramWriter writer;
+    models::prune(model, 1e-3, writer);
+    writer.model().verify();
+  });
+  goes([&] {
+    const Vocabulary vocabulary = model.vocabulary();
+    models::from_arpa(models::to_arpa(model, vocabulary), "what we wrote");
+  });
+  return sound;
+}
+
+/// Bytes as a file without a name.
+class MemoryFile {
+ public:
+  explicit MemoryFile(std::string_view bytes) : descriptor_(::memfd_create("model", MFD_CLOEXEC)) {
+    for (std::size_t at = 0; at < bytes.size();) {
+      const ssize_t done = ::write(descriptor_, bytes.data() + at, bytes.size() - at);
+      if (done <= 0) throw std::logic_error("no file in memory can be made");
+      at += static_cast<std::size_t>(done);
+    }
+  }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+  ~MemoryFile() { ::close(descriptor_); }
+  std::filesystem::path path() const { return "/proc/self/fd/" + std::to_string(descriptor_); }
+
+ private:
+  int descriptor_;
+};
+
+/// Opens bytes as an n-gram model, ARPA or binary, and uses it in every way. Anything but an error of ours
+/// that comes out, or an endless run, is a fault.
+inline Survival survives(std::string_view bytes) {
+  Survival out;
+  goes([&] {
+    if (models::NgramModel::is_binary(bytes)) {
+      const MemoryFile file(bytes);
+      const models::NgramModel model = models::NgramModel::open(file.path());
+      out.opened = true;
+      out.sound = use_all(model);
+      return;
+    }
+    const models::ArpaModel read = models::from_arpa(bytes, "the hostile file");
+    out.opened = true;
+    out.sound = use_all(read.model);
+    require_sound(out.sound, "an ARPA file whose model is not sound");
+    goes([&] { models::from_arpa(models::to_arpa(read.model, read.vocabulary), "what we wrote"); });
+  });
+  return out;
+}
+
+using models::ngram::Header;
+using models::ngram::Section;
+
+inline std::vector<Section*> sections(Header& header) {
+  std::vector<Section*> out;
+  for (Section& section : header.parts) out.push_back(&section);
+  for (auto& level : header.level_parts) {
+    for (Section& section : level) out.push_back(&section);
+  }
+  return out;
+}
+
+/// Writes the file's size and all checksums anew, so that damage gets past them.
+inline void reseal(std::string& bytes) {
+  if (bytes.size() < sizeof(Header)) return;
+  Header header;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  const auto crc = [](const char* from, std::size_t size) {
+    return static_cast<std::uint32_t>(::crc32_z(0, reinterpret_cast<const unsigned char*>(from), size));
+  };
+  for (Section* section : sections(header)) {
+    if (section->offset <= bytes.size() && section->size <= bytes.size() - section->offset)
+      section->checksum = crc(bytes.data() + section->offset, section->size);
+  }
+  header.file_size = bytes.size();
+  header.checksum = 0;
+  std::memcpy(bytes.data(), &header, sizeof header);
+  header.checksum = crc(bytes.data(), sizeof header);
+  std::memcpy(bytes.data(), &header, sizeof header);
+}
+
+/// Words that a vocabulary is built from, with its end of line.
+inline std::string words_text(int count) {
+  std::string out;
+  for (int i = 0; i < count; ++i) out += "w" + std::to_string(i) + (i % 9 == 8 ? "\n" : " ");
+  return out + "\n";
+}
+
+/// Small models to begin from: bytes of both layouts, of every fallback and of several orders. `words` of 80
+/// or more make contexts that have sums of probabilities.
+inline std::vector<std::string> sound_files(int words, int length) {
+  const Vocabulary vocabulary = Vocabulary::build(Unit::word, words_text(words));
+  std::vector<std::string> out;
+  std::uint64_t seed = 0;
+  for (const int order : {1, 2, 3, 5}) {
+    for (const auto& [name, storage] : all_storages()) {
+      for (const models::NgramFallback fallback :
+           {models::NgramFallback::shorter, models::NgramFallback::uniform, models::NgramFallback::nothing}) {
+        if (fallback != models::NgramFallback::shorter && order != 3) continue;
+        models::NgramDescription about{.order = order,
+                                       .vocab = static_cast<std::int32_t>(vocabulary.size()),
+                                       .sentence_end = vocabulary.line_end(),
+                                       .fallback = fallback,
+                                       .method = name};
+        if (order == 2) {
+          about.options = models::NgramOptions{.order = order, .sentence_end = about.sentence_end};
+          about.discounts.assign(2, {{0.5, 1, 1.5}, true});
+        }
+        const NaiveNgrams ngrams = random_ngrams(++seed, about, length, order == 5 ? 0.2 : 0);
+        const std::filesystem::path file =
+            std::filesystem::temp_directory_path() / ("gradus-hostile-" + std::to_string(::getpid()));
+        models::NgramWriter writer(file, vocabulary, storage);
+        ngrams.write_to(writer);
+        std::ifstream in(file, std::ios::binary);
+        out.emplace_back(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+        std::filesystem::remove(file);
+      }
+    }
+  }
+  return out;
+}
+
+/// ARPA text of models of several orders, as we write it and as others do.
+inline std::vector<std::string> sound_arpa(int words, int length) {
+  const Vocabulary vocabulary = Vocabulary::build(Unit::word, words_text(words));
+  std::vector<std::string> out;
+  for (const int order : {1, 2, 3, 4}) {
+    const NaiveNgrams ngrams = random_ngrams(static_cast<std::uint64_t>(order),
+                                             {.order = order,
+                                              .vocab = static_cast<std::int32_t>(vocabulary.size()),
+                                              .sentence_end = vocabulary.line_end(),
+                                              .method = "random"},
+                                             length);
+    out.push_back(models::to_arpa(stored(ngrams, {}), vocabulary));
+    out.push_back(out.back().substr(out.back().find("\\data\\")));
+  }
+  return out;
+}
+
+/// A fuzzer's mode: with --seeds=FOLDER among its arguments it writes these files there, and ends.
+inline void write_seeds(int count, char** arguments, const std::vector<std::string>& files) {
+  constexpr std::string_view option = "--seeds=";
+  for (int i = 1; i < count; ++i) {
+    const std::string_view argument = arguments[i];
+    if (!argument.starts_with(option)) continue;
+    const std::filesystem::path folder = argument.substr(option.size());
+    std::filesystem::create_directories(folder);
+    for (std::size_t n = 0; n < files.size(); ++n)
+      std::ofstream(folder / ("seed-" + std::to_string(n)), std::ios::binary) << files[n];
+    std::exit(0);
+  }
+}
+
+}  // namespace gradus::test

@@ -1,0 +1,363 @@
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <string>
+
+#include "optim/adam.hpp"
+#include "optim/clip.hpp"
+#include "optim/sgd.hpp"
+#include "tensor/ops.hpp"
+#include "tensor/random.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/instruction_sets.hpp"
+
+// The step itself, whatever the rule: one pass, split among threads, clipping as it reads.
+
+using namespace gradus;
+using namespace gradus::optim;
+
+namespace {
+
+// Each of the two large parameters has more elements with a gradient than two grains (65,536), so that they
+// are split, and widths that no register divides.
+constexpr std::int64_t height = 2'300, width = 67;
+
+struct Model {
+  Parameter matrix, table, bias, nothing;
+  explicit Model(Dtype dtype = Dtype::f32)
+      : matrix(Rng(1).normal({301, 299}, 0, 1, dtype)),
+        table(Rng(2).normal({height, width}, 0, 1, dtype)),
+        bias(Rng(3).normal({7}, 0, 1, dtype)),
+        nothing(zeros({0, 5}, dtype)) {}
+  static void members(auto& self, auto&& visit) {
+    visit("matrix", self.matrix);
+    visit("table", self.table);
+    visit("inner.bias", self.bias);
+    visit("nothing", self.nothing);
+  }
+};
+
+/// Every second row, from `first` on.
+Indices every_second(std::int64_t first) {
+  std::vector<std::int32_t> ids;
+  for (std::int64_t i = first; i < height; i += 2) ids.push_back(static_cast<std::int32_t>(i));
+  return Indices(std::move(ids));
+}
+
+/// Of a table: the given rows.
+Gradient sparse(const Parameter& table, const Indices& ids, std::uint64_t seed) {
+  return {table.place(),
+          {},
+          Rows{ids, Rng(seed).normal({ids.size(), table.dim(1)}, 0, 1, table.dtype()), table.dim(0)}};
+}
+Gradient dense(const Parameter& p, std::uint64_t seed) {
+  return {p.place(), Rng(seed).normal(p.shape(), 0, 1, p.dtype()), {}};
+}
+Gradients gradients_of(const Model& model, std::uint64_t seed) {
+  return Gradients({dense(model.matrix, seed), sparse(model.table, every_second(0), seed + 100),
+                    dense(model.bias, seed + 200), dense(model.nothing, seed + 300)});
+}
+
+/// Descends by the sign of a running sum of gradients: what a user might write.
+struct SignRule {
+  struct Options {
+    double lr = 0.01;
+  };
+  static void check(const Options&) {}
+  static int kept(const Options&) { return 1; }
+  Options options;
+  std::int64_t t;
+  template <class T>
+  void update(const Run<T>& run) const {
+    for (std::int64_t i = 0; i < run.size; ++i) {
+      T& sum = run.kept[0][i];
+      sum += run.gradient[i] / static_cast<T>(t);
+      run.parameter[i] -= static_cast<T>(options.lr) * (sum > 0 ? T{1} : T{-1}) * std::abs(run.gradient[i]);
+    }
+  }
+};
+
+/// check(optimizer) for each rule.
+template <class Check>
+void for_every_rule(const Check& check) {
+  const auto named = [&](const char* name, const auto& optimizer) {
+    INFO(name);
+    check(optimizer);
+  };
+  named("SGD", Sgd({.lr = 0.1}));
+  named("SGD with weight decay", Sgd({.lr = 0.1, .weight_decay = 0.05}));
+  named("SGD with momentum", Sgd({.lr = 0.1, .momentum = 0.9}));
+  named("Nesterov", Sgd({.lr = 0.1, .momentum = 0.9, .nesterov = true, .weight_decay = 0.05}));
+  named("Adam", Adam({.lr = 0.1, .weight_decay = 0.05}));
+  named("AdamW", AdamW({.lr = 0.1, .weight_decay = 0.05}));
+  named("a user's rule", Optimizer<SignRule>({.lr = 0.1}));
+}
+void for_both_dtypes(const std::function<void(Dtype)>& check) {
+  for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
+    INFO(name_of(dtype));
+    check(dtype);
+  }
+}
+
+bool same(const Model& a, const Model& b) {
+  return identical(a.matrix.value(), b.matrix.value()) && identical(a.table.value(), b.table.value()) &&
+         identical(a.bias.value(), b.bias.value());
+}
+
+struct One {
+  Parameter p{ones({3}, Dtype::f64)};
+  static void members(auto& self, auto&& visit) { visit("p", self.p); }
+};
+struct Empty {
+  Parameter p{zeros({0})}, table{zeros({4, 0})}, rows{ones({4, 3})};
+  static void members(auto& self, auto&& visit) {
+    visit("p", self.p);
+    visit("table", self.table);
+    visit("rows", self.rows);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a step has the same bits for any number of threads", "[optim][threads]") {
+  for_both_dtypes([](Dtype dtype) {
+    for_every_rule([&](const auto& fresh) {
+      const auto run = [&](int threads) {
+        set_threads(threads);
+        Model model(dtype);
+        auto optimizer = fresh;
+        double norms = 0;
+        for (std::uint64_t step = 0; step < 3; ++step)
+          norms += optimizer.step(model, gradients_of(model, step), {.clip_norm = 30});
+        set_threads(0);
+        return std::pair(model, norms);
+      };
+      const auto [one, norm_of_one] = run(1);
+      CHECK_FALSE(same(one, Model(dtype)));
+      for (const int threads : {2, 3, 8}) {
+        INFO(threads << " threads");
+        const auto [several, norm_of_several] = run(threads);
+        CHECK(same(several, one));
+        CHECK(norm_of_several == norm_of_one);
+      }
+    });
+  });
+}
+
+TEST_CASE("a step that clips is clip_norm and then a step, to the bit", "[optim]") {
+  for_both_dtypes([](Dtype dtype) {
+    for_every_rule([&](const auto& fresh) {
+      for (const double limit : {0.25, 1e-3, 1e6}) {  // the last is above the norm
+        INFO(limit);
+        Model one(dtype), two(dtype);
+        auto first = fresh, second = fresh;
+        for (std::uint64_t step = 0; step < 2; ++step) {
+          const Gradients untouched = gradients_of(one, step);
+          const double norm = first.step(one, untouched, {.clip_norm = limit});
+          CHECK(identical(untouched[one.matrix], gradients_of(one, step)[one.matrix]));
+          Gradients clipped = gradients_of(two, step);
+          CHECK(norm == clip_norm(clipped, limit));
+          CHECK(second.step(two, clipped) == gradus::norm(clipped));
+        }
+        CHECK(same(one, two));
+      }
+    });
+  });
+}
+
+TEST_CASE("the built-in rules are their formulas with every instruction set", "[optim]") {
+  // One element at a time, in double; sizes around the registers' and an odd place to begin.
+  test::for_every_instruction_set([] {
+    for (const std::int64_t n : {1, 3, 16, 37}) {
+      const Tensor g = Rng(1).normal({n}), p = Rng(2).normal({n}), v = Rng(3).normal({n}),
+                   m = Rng(4).uniform({n}, 0, 1);
+      const float scale = 0.37f;
+      for (const bool nesterov : {false, true}) {
+        Tensor after = p, velocity = v;
+        kernels::sgd<float>({.lr = 0.1, .momentum = 0.9, .weight_decay = 0.05, .nesterov = nesterov}, scale,
+                            g.data<float>(), after.mutable_data<float>(), velocity.mutable_data<float>(), n);
+        for (std::int64_t i = 0; i < n; ++i) {
+          const double slope = 0.37 * g.at(i) + 0.05 * p.at(i), fast = 0.9 * v.at(i) + slope;
+          CHECK(velocity.at(i) == Approx(fast).epsilon(1e-5).margin(1e-6));
+          CHECK(after.at(i) ==
+                Approx(p.at(i) - 0.1 * (nesterov ? slope + 0.9 * fast : fast)).epsilon(1e-5).margin(1e-6));
+        }
+      }
+      Tensor after = p, first = v, second = m;
+      kernels::adam<float>({.lr = 0.1,
+                            .beta1 = 0.9,
+                            .beta2 = 0.99,
+                            .eps = 1e-8,
+                            .decay = 0.02,
+                            .coupled_decay = 0.05,
+                            .correction1 = 0.5,
+                            .correction2 = 0.25},
+                           scale, g.data<float>(), after.mutable_data<float>(), first.mutable_data<float>(),
+                           second.mutable_data<float>(), n);
+      for (std::int64_t i = 0; i < n; ++i) {
+        const double slope = 0.37 * g.at(i) + 0.05 * p.at(i);
+        const double mean = 0.9 * v.at(i) + 0.1 * slope, square = 0.99 * m.at(i) + 0.01 * slope * slope;
+        CHECK(first.at(i) == Approx(mean).epsilon(1e-5).margin(1e-6));
+        CHECK(second.at(i) == Approx(square).epsilon(1e-5).margin(1e-6));
+        CHECK(after.at(i) ==
+              Approx(p.at(i) * (1 - 0.02) - 0.1 * (mean / 0.5) / (std::sqrt(square / 0.25) + 1e-8))
+                  .epsilon(1e-5)
+                  .margin(1e-6));
+      }
+    }
+  });
+}
+
+TEST_CASE("a row-sparse gradient leaves the other rows and what is kept of them as they are", "[optim]") {
+  for_every_rule([](const auto& fresh) {
+    // Between two dense steps, one of the odd rows, or of the first row alone: the third step then shows what
+    // was kept of the rows that neither touched.
+    const auto run = [&](const Indices& ids) {
+      Model model;
+      auto optimizer = fresh;
+      optimizer.step(model, Gradients({dense(model.table, 1)}));
+      const Tensor before = model.table.value();
+      optimizer.step(model, Gradients({sparse(model.table, ids, 2)}));
+      const std::span<const std::int32_t> touched = ids.values();
+      std::int64_t wrong = 0;
+      for (std::int64_t row = 0; row < height; ++row) {
+        const bool has_gradient = std::find(touched.begin(), touched.end(), row) != touched.end();
+        wrong += identical(model.table.value()[row], before[row]) == has_gradient;
+      }
+      CHECK(wrong == 0);
+      optimizer.step(model, Gradients({dense(model.table, 3)}));
+      return model.table.value();
+    };
+    const Tensor odd = run(every_second(1)), first = run(Indices({0}));
+    std::int64_t wrong = 0;
+    for (std::int64_t row = 1; row < height; ++row)
+      wrong += identical(odd[row], first[row]) != (row % 2 == 0);
+    CHECK(wrong == 0);
+  });
+}
+
+TEST_CASE("the rows of a row-sparse gradient change as those of the dense one", "[optim]") {
+  for_every_rule([](const auto& fresh) {
+    Model one, two;
+    const Gradient rows = sparse(one.table, every_second(0), 1);
+    auto first = fresh, second = fresh;
+    first.step(one, Gradients({rows}));
+    second.step(two, Gradients({{two.table.place(), rows.tensor(), {}}}));
+    std::int64_t wrong = 0;
+    for (std::int64_t row = 0; row < height; row += 2)
+      wrong += !identical(one.table.value()[row], two.table.value()[row]);
+    CHECK(wrong == 0);
+  });
+}
+
+TEST_CASE("a gradient with NaN or infinity is named, and nothing changes", "[optim]") {
+  const auto spoil = [](Gradients& gradients, const Parameter& p, double value) {
+    for (Gradient& entry : gradients.entries()) {
+      if (entry.of != p.place()) continue;
+      Tensor& values = entry.is_sparse() ? entry.rows.values : entry.dense;
+      values.mutable_values<float>().back() = static_cast<float>(value);
+    }
+  };
+  for_every_rule([&](const auto& fresh) {
+    Model model, untouched;
+    auto optimizer = fresh, other = fresh;
+    optimizer.step(model, gradients_of(model, 1));
+    other.step(untouched, gradients_of(untouched, 1));
+    for (const double value : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
+      for (const auto& [name, p] :
+           {std::pair("matrix", &model.matrix), {"table", &model.table}, {"inner.bias", &model.bias}}) {
+        Gradients bad = gradients_of(model, 2);
+        spoil(bad, *p, value);
+        const auto names = Catch::Contains("parameter " + std::string(name) + " ");
+        CHECK_THROWS_WITH(optimizer.step(model, bad), names);
+        CHECK_THROWS_WITH(optimizer.step(model, bad, {.clip_norm = 1}), names);
+        CHECK_THROWS_AS(optimizer.step(model, bad, {.clip_norm = 1}), NumericError);
+      }
+    }
+    CHECK(same(model, untouched));
+    optimizer.step(model, gradients_of(model, 3));
+    other.step(untouched, gradients_of(untouched, 3));
+    CHECK(same(model, untouched));
+  });
+}
+
+TEST_CASE("a norm beyond a double is an error of clipping only", "[optim]") {
+  One one;
+  Sgd sgd({.lr = 1e-200});
+  const Gradients large({{one.p.place(), full({3}, 1e200, Dtype::f64), {}}});
+  CHECK_THROWS_AS(sgd.step(one, large, {.clip_norm = 1}), NumericError);
+  CHECK(identical(one.p.value(), ones({3}, Dtype::f64)));
+  CHECK(sgd.step(one, large) == HUGE_VAL);
+  CHECK(one.p.value().at(0) == Approx(0).margin(1e-12));
+  // The squares of these are no floats, but their norm is one.
+  convert(one, Dtype::f32);
+  const Gradients floats({{one.p.place(), full({3}, 1e30), {}}});
+  CHECK(Sgd({.lr = 1}).step(one, floats, {.clip_norm = 1}) == Approx(std::sqrt(3) * 1e30));
+  CHECK(one.p.value().at(0) == Approx(-1 / std::sqrt(3)).epsilon(1e-6));
+}
+
+TEST_CASE("a step refuses a limit that is not above 0, and infinity does not clip", "[optim]") {
+  Model model, untouched;
+  Sgd sgd({.lr = 0.1, .momentum = 0.9});
+  for (const double limit : {0.0, -1.0, std::nan("")})
+    CHECK_THROWS_AS(sgd.step(model, gradients_of(model, 1), {.clip_norm = limit}), ArgumentError);
+  CHECK(same(model, untouched));
+  Sgd other({.lr = 0.1, .momentum = 0.9});
+  sgd.step(model, gradients_of(model, 1), {.clip_norm = HUGE_VAL});
+  other.step(untouched, gradients_of(untouched, 1));
+  CHECK(same(model, untouched));
+}
+
+TEST_CASE("parameters and row-sparse gradients may be empty", "[optim]") {
+  for_every_rule([](const auto& fresh) {
+    Empty model;
+    auto optimizer = fresh;
+    const Gradients gradients(
+        {{model.p.place(), zeros({0}), {}},
+         {model.table.place(), {}, Rows{Indices({1, 2}), zeros({2, 0}), 4}},
+         {model.rows.place(), {}, Rows{Indices(std::vector<std::int32_t>{}), zeros({0, 3}), 4}}});
+    CHECK(optimizer.step(model, gradients, {.clip_norm = 1}) == 0);
+    CHECK(identical(model.rows.value(), ones({4, 3})));
+  });
+}
+
+TEST_CASE("a copy of an optimizer goes its own way", "[optim]") {
+  for_every_rule([](const auto& fresh) {
+    Model model, reference;
+    auto optimizer = fresh, alone = fresh;
+    optimizer.step(model, gradients_of(model, 1));
+    alone.step(reference, gradients_of(reference, 1));
+    auto copy = optimizer;
+    const Tensor matrix = model.matrix.value(), table = model.table.value(), bias = model.bias.value();
+    copy.step(model, gradients_of(model, 2));
+    model.matrix.mutable_value() = matrix;
+    model.table.mutable_value() = table;
+    model.bias.mutable_value() = bias;
+    optimizer.step(model, gradients_of(model, 3));
+    alone.step(reference, gradients_of(reference, 3));
+    CHECK(same(model, reference));
+  });
+}
+
+TEST_CASE("a step refuses rows that threads could not share, and a parameter that changed", "[optim]") {
+  Model model, untouched;
+  AdamW optimizer({.lr = 0.1});
+  const auto step_with = [&](std::vector<std::int32_t> ids, std::int64_t rows) {
+    optimizer.step(
+        model,
+        Gradients({{model.table.place(), {}, Rows{Indices(std::move(ids)), ones({rows, width}), height}}}));
+  };
+  for (const std::vector<std::int32_t>& ids :
+       {std::vector<std::int32_t>{3, 3}, {4, 3}, {-1, 3}, {3, static_cast<std::int32_t>(height)}}) {
+    CHECK_THROWS_WITH(step_with(ids, 2), Catch::Contains("table") && Catch::Contains("merged"));
+    CHECK_THROWS_AS(step_with(ids, 2), ShapeError);
+  }
+  CHECK_THROWS_AS(step_with({1, 2}, 3), ShapeError);
+  CHECK(same(model, untouched));
+  step_with({1, 2}, 2);
+  convert(model, Dtype::f64);
+  const Tensor before = model.matrix.value();
+  CHECK_THROWS_WITH(optimizer.step(model, gradients_of(model, 1)),
+                    Catch::Contains("table is f64") && Catch::Contains("new optimizer"));
+  CHECK(identical(model.matrix.value(), before));
+}

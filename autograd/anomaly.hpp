@@ -1,5 +1,7 @@
 #pragma once
 
+// Internal: not part of the public interface.
+
 // What TapeOptions::check_finite asks of the sweeps; for the engine's
 // own files.
 

@@ -1,5 +1,7 @@
 #pragma once
 
+// Internal: not part of the public interface.
+
 // The modules that a tape met; for the engine's own files.
 
 #include <cstddef>

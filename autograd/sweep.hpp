@@ -1,5 +1,7 @@
 #pragma once
 
+// Internal: not part of the public interface.
+
 // What the sweeps over a tape share; for the engine's own files.
 
 #include "autograd/ops/reduction.hpp"

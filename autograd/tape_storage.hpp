@@ -1,5 +1,7 @@
 #pragma once
 
+// Internal: not part of the public interface.
+
 // What stands behind a Tape; for the engine's own files.
 
 #include <cstddef>

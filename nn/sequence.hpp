@@ -1,5 +1,7 @@
 #pragma once
 
+// Internal: not part of the public interface.
+
 // What the fused sequence ops of the recurrent layers share; for the layers' own files.
 
 #include <array>

@@ -8,5 +8,8 @@ std::string source_dir() {
 std::string bin_dir() {
   return GRADUS_BIN_DIR;
 }
+std::string umbrella_header() {
+  return GRADUS_UMBRELLA;
+}
 
 }  // namespace gradus::test

@@ -27,26 +27,39 @@ std::string node_text(const TapeStorage& tape, std::uint32_t index) {
   return fmt::format("{} of shape {}, recorded at {}", node.name, node.shape, place_text(tape, node));
 }
 
-void fail_not_finite(const Op& op, const Tensor& value, std::span<const Variable* const> inputs) {
+namespace {
+
+/// " (number 1 of 2)" for an op of several results.
+std::string which(std::size_t result, std::size_t results) {
+  return results == 1 ? std::string() : fmt::format(" (number {} of {})", result + 1, results);
+}
+
+[[noreturn]] void fail_not_finite(const Op& op, std::span<const Tensor> values, std::size_t at,
+                                  std::span<const Variable* const> inputs) {
   std::string text;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i]->value().defined()) continue;
     text += fmt::format("\n  input {}: {}", i, value_summary(inputs[i]->value()));
   }
-  fail<NumericError>("{}, called at {}, gave a result that is not finite: {}{}", op.name, op.where.text(),
-                     value_summary(value), text);
+  fail<NumericError>("{}, called at {}, gave a result{} that is not finite: {}{}", op.name, op.where.text(),
+                     which(at, values.size()), value_summary(values[at]), text);
 }
 
-void check_result(TapeHead& head, const Op& op, const Tensor& value,
-                  std::span<const Variable* const> inputs) {
+}  // namespace
+
+void check_results(TapeHead& head, const Op& op, std::span<const Tensor> values,
+                   std::span<const Variable* const> inputs) {
   auto& tape = static_cast<TapeStorage&>(head);
-  if (!all_finite(value)) fail_not_finite(op, value, inputs);
-  tape.keep_value(static_cast<std::uint32_t>(tape.nodes.size()), value);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!all_finite(values[i])) fail_not_finite(op, values, i, inputs);
+  }
+  for (std::size_t i = 0; i < values.size(); ++i)
+    tape.keep_value(static_cast<std::uint32_t>(tape.nodes.size() + i), values[i]);
 }
 
-void check_gradient_of(const TapeStorage& tape, std::uint32_t index, std::uint32_t input, const Tensor& g,
-                       const Tensor* sum) {
-  if (sum == nullptr || !sum->defined() || all_finite(*sum)) return;
+void check_gradient_of(const TapeStorage& tape, std::uint32_t index, std::uint32_t input,
+                       std::span<const Variable> gs, const Tensor& sum) {
+  if (!sum.defined() || all_finite(sum)) return;
   const Node& node = tape.nodes[index];
   std::string text;
   for (const Edge& edge : node.edge_list()) {
@@ -55,11 +68,16 @@ void check_gradient_of(const TapeStorage& tape, std::uint32_t index, std::uint32
     text += fmt::format("\n  input, {}{}{}", node_text(tape, edge.input), value == nullptr ? "" : ": ",
                         value == nullptr ? "" : value_summary(*value));
   }
-  if (const Tensor* value = value_of(tape, index)) text += "\n  its result: " + value_summary(*value);
+  std::string upstream;
+  for (std::uint32_t k = 0; k < gs.size(); ++k) {
+    upstream += fmt::format("\n  the gradient of its result{}: {}", which(k, gs.size()),
+                            value_summary(gs[k].value()));
+    if (const Tensor* value = value_of(tape, index + k))
+      text += fmt::format("\n  its result{}: {}", which(k, gs.size()), value_summary(*value));
+  }
   fail<NumericError>(
-      "backward: the gradient of {}, recorded at {}, with respect to its input, {}, is not finite: {}\n"
-      "  the gradient of its result: {}{}",
-      node.name, place_text(tape, node), node_text(tape, input), value_summary(*sum), value_summary(g), text);
+      "backward: the gradient of {}, recorded at {}, with respect to its input, {}, is not finite: {}{}{}",
+      node.name, place_text(tape, node), node_text(tape, input), value_summary(sum), upstream, text);
 }
 
 }  // namespace gradus::detail

@@ -2,8 +2,7 @@
 
 // Internal: not part of the public interface.
 
-// What TapeOptions::check_finite asks of the sweeps; for the engine's
-// own files.
+// Internal: what TapeOptions::check_finite asks of the sweep.
 
 #include <string>
 
@@ -15,9 +14,9 @@ namespace gradus::detail {
 /// ...".
 std::string node_text(const TapeStorage& tape, std::uint32_t node);
 
-/// Throws NumericError when the gradient that op `node` gave one of its inputs holds NaN or infinity. `g` is
-/// the gradient of its result, `sum` what there is for an input by now, or null.
-void check_gradient_of(const TapeStorage& tape, std::uint32_t node, std::uint32_t input, const Tensor& g,
-                       const Tensor* sum);
+/// Throws NumericError when the gradient that the op of a node gave one of its inputs holds NaN or infinity.
+/// `gs` are the gradients of its results, `sum` is what there is for the input by now.
+void check_gradient_of(const TapeStorage& tape, std::uint32_t node, std::uint32_t input,
+                       std::span<const Variable> gs, const Tensor& sum);
 
 }  // namespace gradus::detail

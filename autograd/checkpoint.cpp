@@ -14,25 +14,6 @@ namespace {
 
 using Variables = std::vector<Variable>;
 
-/// Several results as one, since a node has one: end to end. One passes as it is.
-Variable packed(const Variables& parts, Where where) {
-  if (parts.empty()) fail<ArgumentError>("checkpoint at {}: f gave no result", where.text());
-  if (parts.size() == 1) return parts.front();
-  Variables flat;
-  for (const Variable& part : parts) flat.push_back(reshape(part, {part.size()}, where));
-  return concat(flat, 0, where);
-}
-Variables unpacked(const Variable& all, const std::vector<Shape>& shapes, Where where) {
-  if (shapes.size() == 1) return {all};
-  Variables out;
-  std::int64_t at = 0;
-  for (const Shape& shape : shapes) {
-    out.push_back(reshape(slice(all, 0, at, at + shape.size(), where), shape, where));
-    at += shape.size();
-  }
-  return out;
-}
-
 /// What one checkpoint saves.
 struct Saved {
   CheckpointFunction f;
@@ -40,18 +21,37 @@ struct Saved {
   Variables captured;  // parameters and Variables that f uses beside its inputs
   TapeOptions options;
   Where where;
+  std::vector<Shape> shapes;  // of the results
 
   /// f on other Variables, on a copy, so that its state is that of the first call.
   Variables run(std::span<const Variable> xs) const {
     CheckpointFunction copy = f;
     return copy(xs);
   }
-  void check(const Variable& y, const Shape& shape) const {
-    if (y.shape() == shape) return;
-    fail<ShapeError>(
-        "checkpoint at {}: f gave results of {} elements when it was first called, and of {} when it was "
-        "computed again; it must give the same for the same inputs",
-        where.text(), shape.size(), y.size());
+  /// Computes the results again: where a sweep with their gradients starts.
+  template <class G>
+  std::vector<SweepStart> starts(TapeStorage& tape, std::span<const Variable> xs,
+                                 std::span<const G> gs) const {
+    const Variables ys = run(xs);
+    if (ys.size() != shapes.size()) {
+      fail<ShapeError>(
+          "checkpoint at {}: f gave {} results when it was first called, and {} when it was "
+          "computed again; it must give the same for the same inputs",
+          where.text(), shapes.size(), ys.size());
+    }
+    std::vector<SweepStart> out;
+    for (std::size_t k = 0; k < ys.size(); ++k) {
+      if (ys[k].shape() != shapes[k]) {
+        fail<ShapeError>(
+            "checkpoint at {}: f gave a result of shape {} when it was first called, and of {} when it was "
+            "computed again; it must give the same for the same inputs",
+            where.text(), shapes[k], ys[k].shape());
+      }
+      const std::uint32_t node = resolve(tape, ys[k], {"checkpoint", where});
+      const Variable g(gs[k]);
+      if (node != no_node && g.value().defined()) out.push_back({node, g});
+    }
+    return out;
   }
 };
 
@@ -76,26 +76,22 @@ Variables entered(TapeStorage& tape, const Saved& saved, std::vector<std::uint32
 }
 
 /// The gradients of inputs and captured, by a tape that ends with the call.
-void differentiate_again(const Saved& saved, const Tensor& g, std::span<Tensor> out) {
+void differentiate_again(const Saved& saved, std::span<const Tensor> gs, std::span<Tensor> out) {
   const Tape again(saved.options);
   TapeStorage& tape = *active_tape();
   tape.others = Others::captured;
   std::vector<std::uint32_t> nodes;
   const Variables inputs = entered(tape, saved, nodes);
   for (const Variable& x : saved.captured) nodes.push_back(tape.other_node(x, {"checkpoint", saved.where}));
-  const Variable y = packed(saved.run(inputs), saved.where);
-  saved.check(y, g.shape());
+  const std::vector<SweepStart> starts = saved.starts(tape, inputs, gs);
   if (tape.captured.size() > saved.captured.size())
     fail_other_captured(saved, tape.captured.back().x.shape());
-  const std::uint32_t last = resolve(tape, y, {"checkpoint", saved.where});
-  if (last == no_node) return;
-  const PathStart start{last, Variable(g)};
-  Variables found = sweep_paths(tape, {&start, 1}, nodes, {.record = false, .consume = true});
+  Variables found = sweep_paths(tape, starts, nodes, {.record = false, .consume = true});
   for (std::size_t i = 0; i < found.size(); ++i) out[i] = std::move(found[i]).take();
 }
 
 /// The same in ops recorded on the active tape.
-Variables differentiate_recorded(const Saved& saved, const Variable& g) {
+Variables differentiate_recorded(const Saved& saved, std::span<const Variable> gs) {
   TapeStorage& tape = *active_tape();
   const Op op("checkpoint", saved.where);
   const auto begin = static_cast<std::uint32_t>(tape.nodes.size());
@@ -107,27 +103,25 @@ Variables differentiate_recorded(const Saved& saved, const Variable& g) {
   }
   for (const Variable& x : saved.captured) nodes.push_back(resolve(tape, x, op));
   const std::size_t leaves = tape.leaves.size();
-  const Variable y = packed(saved.run(inputs), saved.where);
-  saved.check(y, g.shape());
+  const std::vector<SweepStart> starts = saved.starts(tape, inputs, gs);
   if (tape.leaves.size() > leaves) fail_other_captured(saved, tape.nodes[tape.leaves.back().node].shape);
-  const std::uint32_t last = resolve(tape, y, op);
-  if (last == no_node) return Variables(nodes.size());
-  const PathStart start{last, g};
-  return sweep_paths(tape, {&start, 1}, nodes, {.begin = begin});
+  return sweep_paths(tape, starts, nodes, {.begin = begin});
 }
 
-/// The first call: its results without their tape, and what f captured.
-Variables first_run(Saved& saved) {
+/// The first call: its results, and what f captured.
+std::vector<Tensor> first_run(Saved& saved) {
   const Tape once(saved.options);
   TapeStorage& tape = *active_tape();
   tape.others = Others::captured;
   std::vector<std::uint32_t> nodes;
   const Variables inputs = entered(tape, saved, nodes);
-  Variables out;
-  for (Variable& y : saved.run(inputs)) {
+  std::vector<Tensor> out;
+  for (const Variable& y : saved.run(inputs)) {
     resolve(tape, y, {"checkpoint", saved.where});  // a captured Variable may be the result itself
-    out.push_back(detach(y));
+    out.push_back(y.value());
+    saved.shapes.push_back(y.shape());
   }
+  if (out.empty()) fail<ArgumentError>("checkpoint at {}: f gave no result", saved.where.text());
   for (const Captured& found : tape.captured) saved.captured.push_back(found.x);
   return out;
 }
@@ -139,20 +133,16 @@ Variables checkpoint(const CheckpointFunction& f, std::span<const Variable> inpu
     CheckpointFunction copy = f;
     return copy(inputs);
   }
-  const auto saved =
-      std::make_shared<Saved>(Saved{f, {inputs.begin(), inputs.end()}, {}, active_tape()->options, where});
-  const Variables results = first_run(*saved);
-  std::vector<Shape> shapes;
-  for (const Variable& y : results) shapes.push_back(y.shape());
-  const Tensor value = packed(results, where).value();
-
+  const auto saved = std::make_shared<Saved>(
+      Saved{f, {inputs.begin(), inputs.end()}, {}, active_tape()->options, where, {}});
+  std::vector<Tensor> results = first_run(*saved);
   Variables all = saved->inputs;
   all.insert(all.end(), saved->captured.begin(), saved->captured.end());
-  const auto fused = [saved](const Tensor& g, std::span<const bool>, std::span<Tensor> out) {
-    differentiate_again(*saved, g, out);
+  const auto fused = [saved](std::span<const Tensor> gs, std::span<const bool>, std::span<Tensor> out) {
+    differentiate_again(*saved, gs, out);
   };
-  const auto by_ops = [saved](const Variable& g) { return differentiate_recorded(*saved, g); };
-  return unpacked(record({"checkpoint", where}, value, jointly(all, fused, by_ops)), shapes, where);
+  const auto by_ops = [saved](std::span<const Variable> gs) { return differentiate_recorded(*saved, gs); };
+  return record({"checkpoint", where}, std::move(results), jointly(all, fused, by_ops));
 }
 
 Variables checkpoint_steps(const CheckpointStep& step, Variables state, std::int64_t steps,

@@ -50,7 +50,7 @@ Variable checkpoint(const F& f, const Variable& x, Where where = Where::here()) 
   };
   return std::move(detail::checkpoint(of_many, {&x, 1}, where).front());
 }
-/// f(xs), of several inputs and results, std::vector<Variable>, all of one dtype.
+/// f(xs), of several inputs and results, std::vector<Variable>.
 template <class F>
 std::vector<Variable> checkpoint(const F& f, std::span<const Variable> xs, Where where = Where::here()) {
   return detail::checkpoint(detail::lent_or_copied(f), xs, where);
@@ -74,7 +74,7 @@ Variable checkpoint_sequence(const Step& step, const Variable& state, std::int64
   };
   return std::move(detail::checkpoint_steps(of_many, {state}, steps, options.segment, where).front());
 }
-/// The same for a state of several Variables of one dtype: step is (std::span<const Variable>, t) to
+/// The same for a state of several Variables: step is (std::span<const Variable>, t) to
 /// std::vector<Variable>.
 template <class Step>
 std::vector<Variable> checkpoint_sequence(const Step& step, std::span<const Variable> state,

@@ -7,7 +7,7 @@
 
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/reduction.hpp"
-#include "autograd/sweep.hpp"
+#include "autograd/tape_storage.hpp"
 #include "autograd/transforms.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/random.hpp"
@@ -22,6 +22,8 @@ const char* name_of(GradcheckPart part) {
       return "grad";
     case GradcheckPart::second:
       return "second";
+    case GradcheckPart::second_by_grad:
+      return "second by grad";
     case GradcheckPart::jvp:
       return "jvp";
   }
@@ -32,7 +34,7 @@ namespace {
 
 using Tensors = std::vector<Tensor>;
 /// A function of the inputs to one number.
-using Scalar = std::function<Variable(std::span<const Variable>)>;
+using Scalar = GradcheckFunction;
 
 /// The sum of y's elements, each with its own weight, so that no derivative can hide.
 Variable weighted_sum(const Variable& y, std::uint64_t seed) {
@@ -70,19 +72,11 @@ class CheckedTape {
   const Variables& arguments() const { return arguments_; }
   Tensors backward(const Variable& y, const Tensors& inputs) {
     if (y.is_constant()) return values(Variables(inputs.size()), inputs);
-    detail::TapeStorage& storage = *detail::active_tape();
-    if (storage.plant == nullptr) {
-      const Gradients found = tape_.backward(y);
-      Tensors out;
-      for (std::size_t i = 0; i < inputs.size(); ++i)
-        out.push_back(found.contains(arguments_[i]) ? found[arguments_[i]] : zeros_like(inputs[i]));
-      return out;
-    }
-    // The same closures, by the sweep that knows of planted errors.
-    std::vector<std::uint32_t> nodes;
-    for (const Variable& x : arguments_) nodes.push_back(x.place().index());
-    const detail::PathStart start{y.place().index(), Variable(ones_like(y.value()))};
-    return values(detail::sweep_paths(storage, {&start, 1}, nodes, {.record = false}), inputs);
+    const Gradients found = tape_.backward(y);
+    Tensors out;
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      out.push_back(found.contains(arguments_[i]) ? found[arguments_[i]] : zeros_like(inputs[i]));
+    return out;
   }
 
  private:
@@ -99,14 +93,11 @@ class Gradcheck {
   }
 
   GradcheckResult run() {
-    const std::vector<std::vector<double>> numeric = by_differences(first_);
-    compare(GradcheckPart::backward, by_backward(first_), numeric);
-    if (options_.second_order) {
-      compare(GradcheckPart::grad, by_grad(), numeric);
-      const Scalar slope = [&](std::span<const Variable> xs) { return weighted_gradient(xs); };
-      compare(GradcheckPart::second, by_backward(slope), by_differences(slope));
-      compare_jvp();
-    }
+    using Part = GradcheckPart;
+    const Scalar slope = [&](std::span<const Variable> xs) { return weighted_gradient(xs); };
+    compare_order(first_, Part::backward, Part::grad);
+    compare_order(slope, Part::second, Part::second_by_grad);
+    if (wants(Part::jvp)) compare_jvp();
     result_.planted = plant_.applied;
     return std::move(result_);
   }
@@ -114,13 +105,26 @@ class Gradcheck {
  private:
   detail::Plant* plant() { return options_.plant ? &plant_ : nullptr; }
 
+  bool wants(GradcheckPart part) const {
+    const auto& parts = options_.parts;
+    if (!parts.empty()) return std::find(parts.begin(), parts.end(), part) != parts.end();
+    return part == GradcheckPart::backward ||
+           (options_.second_order && part != GradcheckPart::second_by_grad);
+  }
+  void compare_order(const Scalar& f, GradcheckPart backward, GradcheckPart recorded) {
+    if (!wants(backward) && !wants(recorded)) return;
+    const std::vector<std::vector<double>> numeric = by_differences(f);
+    if (wants(backward)) compare(backward, by_backward(f), numeric);
+    if (wants(recorded)) compare(recorded, by_grad(f), numeric);
+  }
+
   Tensors by_backward(const Scalar& f) {
     CheckedTape tape(inputs_, plant());
     return tape.backward(f(tape.arguments()), inputs_);
   }
-  Tensors by_grad() {
+  Tensors by_grad(const Scalar& f) {
     const CheckedTape tape(inputs_, plant());
-    return values(grad(first_, tape.arguments()), inputs_);
+    return values(grad(f, tape.arguments()), inputs_);
   }
 
   /// The gradient as a function, made one number by other weights.
@@ -200,6 +204,7 @@ class Gradcheck {
     if (size > result_.largest_error) result_.largest_error = size;
     if (size <= options_.tolerance) return;
     ++result_.mismatches;
+    ++result_.mismatches_in[static_cast<std::size_t>(one.part)];
     result_.passed = false;
     if (result_.worst && (one.part != result_.worst->part || size <= result_.worst->error)) return;
     one.error = size;
@@ -224,8 +229,8 @@ class Gradcheck {
 
 }  // namespace
 
-GradcheckResult gradcheck(const std::function<Variable(std::span<const Variable>)>& f,
-                          const std::vector<Tensor>& inputs, GradcheckOptions options) {
+GradcheckResult gradcheck(const GradcheckFunction& f, const std::vector<Tensor>& inputs,
+                          GradcheckOptions options) {
   for (const Tensor& x : inputs) {
     if (x.dtype() != Dtype::f64)
       fail<DtypeError>("gradcheck: an input of {}; all must be f64", name_of(x.dtype()));

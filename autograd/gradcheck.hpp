@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -10,6 +11,14 @@
 #include "autograd/variable.hpp"
 
 namespace gradus {
+
+/// Which derivative is compared, in this order: that of Tape::backward (fused forms where there are some),
+/// that of grad (forms in differentiable ops), the gradient of grad by backward and by grad, and the jvp
+/// along one direction.
+enum class GradcheckPart { backward, grad, second, second_by_grad, jvp };
+inline constexpr std::size_t gradcheck_parts = 5;
+/// "backward", "grad", "second", "second by grad" or "jvp".
+const char* name_of(GradcheckPart part);
 
 /// An error to plant, to see that a check finds it: the gradient that the op gives its input is multiplied by
 /// 1 + error while the analytic derivatives are computed.
@@ -28,15 +37,12 @@ struct GradcheckOptions {
   double tolerance = 1e-6;
   /// Check the second derivative and the jvp as well; without, an op need not be differentiable twice.
   bool second_order = true;
+  /// The parts to compare, where they are to be others: the second derivative by grad, which needs ops that
+  /// are differentiable three times, is compared only when it is listed here.
+  std::vector<GradcheckPart> parts = {};
   std::uint64_t seed = 1;
   std::optional<PlantedError> plant = {};
 };
-
-/// Which derivative was compared, in this order: that of Tape::backward (fused forms where there are some),
-/// that of grad (forms in differentiable ops), the gradient of grad, and the jvp along one direction.
-enum class GradcheckPart { backward, grad, second, jvp };
-/// "backward", "grad", "second" or "jvp".
-const char* name_of(GradcheckPart part);
 
 /// One derivative that is off.
 struct GradcheckMismatch {
@@ -54,16 +60,20 @@ struct GradcheckResult {
   // What is off most in the first part with errors, and in words: the part, input, element and both values.
   std::optional<GradcheckMismatch> worst;
   std::string message;
-  std::int64_t mismatches = 0;  // derivatives that are off
-  std::int64_t planted = 0;     // how often the planted error was applied
+  std::int64_t mismatches = 0;                                   // derivatives that are off
+  std::array<std::int64_t, gradcheck_parts> mismatches_in = {};  // by part
+  std::int64_t planted = 0;                                      // how often the planted error was applied
 };
+
+/// What is checked, of any number of inputs.
+using GradcheckFunction = std::function<Variable(std::span<const Variable>)>;
 
 /// Compares with central differences in f64, for every element of every input: the gradient of f by
 /// Tape::backward and by grad, the jvp along a random direction (and so jvp with vjp, as both are compared
 /// with one number), and then the gradient of the gradient. f may return any shape: a fixed random weighting
 /// makes it one number. Keep the inputs further than three steps from kinks. Throws DtypeError unless all
 /// inputs are f64, and whatever f throws.
-GradcheckResult gradcheck(const std::function<Variable(std::span<const Variable>)>& f,
-                          const std::vector<Tensor>& inputs, GradcheckOptions options = {});
+GradcheckResult gradcheck(const GradcheckFunction& f, const std::vector<Tensor>& inputs,
+                          GradcheckOptions options = {});
 
 }  // namespace gradus

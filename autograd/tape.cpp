@@ -4,7 +4,6 @@
 #include <memory>
 #include <utility>
 
-#include "autograd/record.hpp"
 #include "autograd/sweep.hpp"
 #include "autograd/tape_storage.hpp"
 #include "tensor/ops.hpp"
@@ -93,13 +92,16 @@ std::uint32_t resolve_other(TapeHead& tape, const Variable& x, const Op& op) {
   fail_other_tape(op.name, op.where);
 }
 
-Variable push_node(TapeHead& head, const Op& op, Tensor value, Edge* edges, std::size_t count) {
-  auto& tape = static_cast<TapeStorage&>(head);
-  const auto index = static_cast<std::uint32_t>(tape.nodes.size());
+namespace {
+
+void check_defined(const Op& op, const Tensor& value) {
   if (!value.defined()) {
     fail<ArgumentError>("{} at {}: the result given to record is undefined", op.name, op.where.text());
   }
-  const std::uint32_t scope = tape.scopes.current(tape.serial);
+}
+
+Node& push(TapeStorage& tape, const Op& op, const Tensor& value, Edge* edges, std::size_t count,
+           std::uint32_t scope) {
   // In place: built elsewhere, it would be copied by wide loads that wait for its narrow stores. Nothing may
   // throw from here on.
   Node& node = tape.nodes.emplace_back();
@@ -111,7 +113,32 @@ Variable push_node(TapeHead& head, const Op& op, Tensor value, Edge* edges, std:
   node.dtype = value.dtype();
   node.shape = value.shape();
   node.scope = scope;
+  return node;
+}
+
+}  // namespace
+
+Variable push_node(TapeHead& head, const Op& op, Tensor value, Edge* edges, std::size_t count) {
+  auto& tape = static_cast<TapeStorage&>(head);
+  const auto index = static_cast<std::uint32_t>(tape.nodes.size());
+  check_defined(op, value);
+  push(tape, op, value, edges, count, tape.scopes.current(tape.serial));
   return Variable(std::move(value), {tape.serial, index});
+}
+
+void push_nodes(TapeHead& head, const Op& op, std::span<Tensor> values, Edge* edges, std::size_t count,
+                std::span<Variable> results) {
+  auto& tape = static_cast<TapeStorage&>(head);
+  for (const Tensor& value : values) check_defined(op, value);
+  const std::uint32_t scope = tape.scopes.current(tape.serial);
+  const std::size_t first = tape.nodes.size();
+  if (tape.nodes.capacity() < first + values.size()) tape.nodes.reserve(2 * (first + values.size()));
+  for (std::size_t k = 0; k < values.size(); ++k) {
+    Node& node = push(tape, op, values[k], edges, count, scope);
+    node.result = static_cast<std::uint32_t>(k);
+    node.further = static_cast<std::uint32_t>(values.size() - 1 - k);
+    results[k] = Variable(std::move(values[k]), {tape.serial, static_cast<std::uint32_t>(first + k)});
+  }
 }
 
 void* arena_grow(TapeHead& head, std::size_t bytes) {
@@ -134,7 +161,7 @@ void TapeStorage::keep_value(std::uint32_t node, const Tensor& value) {
 std::uint32_t TapeStorage::add_leaf(const char* what, const Op& used_by, Place place, const Tensor& value) {
   const auto index = static_cast<std::uint32_t>(nodes.size());
   nodes.push_back({what, nullptr, used_by.where.file, static_cast<std::int32_t>(used_by.where.line), 0,
-                   value.dtype(), value.shape(), scopes.current(serial)});
+                   value.dtype(), value.shape(), scopes.current(serial), 0, 0});
   if (checks) keep_value(index, value);
   leaves.push_back({index, place.tape() == Place::constant ? Place{serial, index} : place, used_by.name});
   return index;
@@ -162,8 +189,6 @@ void TapeStorage::reset() noexcept {
   for (std::size_t i = nodes.size(); i-- > 0;) destroy_closures(nodes[i].edge_list());
   nodes.clear();
   leaves.clear();
-  sums.clear();
-  rows.clear();
   values.clear();
   scopes.clear();
   parameters.clear();
@@ -224,10 +249,10 @@ Gradients Tape::backward(const Variable& loss, BackwardOptions options, Where wh
         where.text());
   }
   const std::uint32_t index = detail::resolve(*storage_, loss, {"backward", where});
-  const PauseRecording pause;
   const NoErrorContext none;  // the ops' own modules are named, not the caller's
   try {
-    GradientList found = detail::sweep(*storage_, index, ones_like(loss.value()), options.keep);
+    const detail::SweepStart start{index, Variable(ones_like(loss.value()))};
+    GradientList found = detail::sweep_leaves(*storage_, start, !options.keep);
     if (!options.keep) storage_->reset();
     return Gradients(std::move(found));
   } catch (...) {

@@ -62,7 +62,7 @@ class Tape {
   /// on this tape (a constant, or of a tape already consumed).
   Gradients backward(const Variable& loss, BackwardOptions options = {}, Where where = Where::here());
 
-  /// The number of nodes recorded since the start or the last backward.
+  /// The number of nodes recorded since the start or the last backward: of leaves and results of ops.
   std::int64_t size() const;
 
   /// What was recorded, a line an op: number, name, inputs, shape, dtype, the place in the user's code and

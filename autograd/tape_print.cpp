@@ -94,9 +94,14 @@ std::string where_text(const Node& node) {
   return Where{node.file, node.line}.text();
 }
 
+/// "mul", and "split[1]" for the second result of several.
+std::string name_text(const Node& node) {
+  return node.result + node.further == 0 ? node.name : fmt::format("{}[{}]", node.name, node.result);
+}
+
 /// "mul(#3, #1)"
 std::string call_text(const Node& node) {
-  std::string out = node.name;
+  std::string out = name_text(node);
   if (node.edge_count == 0) return out;
   const char* before = "(";
   for (const Edge& edge : node.edge_list()) {
@@ -118,13 +123,15 @@ std::string item_line(const TapeStorage& tape, const Item& item) {
 }
 
 std::string totals(const TapeStorage& tape) {
-  std::size_t results = 0;
-  for (const Node& node : tape.nodes)
+  std::size_t results = 0, ops = 0, leaves = 0;
+  for (const Node& node : tape.nodes) {
     results += static_cast<std::size_t>(node.shape.size()) * bytes_of(node.dtype);
+    leaves += node.edge_count == 0;
+    ops += node.edge_count > 0 && node.result == 0;
+  }
   const std::size_t unused = static_cast<std::size_t>(tape.arena_end - tape.arena_next);
-  return fmt::format("{} ops and {} leaves; results of {}, closures and edges of {}\n",
-                     tape.nodes.size() - tape.leaves.size(), tape.leaves.size(), bytes_text(results),
-                     bytes_text(tape.arena.bytes() - unused));
+  return fmt::format("{} ops and {} leaves; results of {}, closures and edges of {}\n", ops, leaves,
+                     bytes_text(results), bytes_text(tape.arena.bytes() - unused));
 }
 
 std::string quoted(const std::string& text) {
@@ -181,7 +188,7 @@ class Dot {
     std::string label = item.folded != 0
                             ? fmt::format("{}\n{} nodes, to {}", tape_.scopes.name(item.folded),
                                           item.last - item.first + 1, typed(node))
-                            : fmt::format("{}\n{}\n{}", node.name, typed(node), where_text(node));
+                            : fmt::format("{}\n{}\n{}", name_text(node), typed(node), where_text(node));
     if (times > 1) label += fmt::format("\n{} times", times);
     frame(item.scope).boxes +=
         fmt::format("n{} [label={}{}];\n", box, quoted(label),

@@ -2,7 +2,7 @@
 
 // Internal: not part of the public interface.
 
-// What stands behind a Tape; for the engine's own files.
+// Internal: what stands behind a Tape.
 
 #include <cstddef>
 #include <cstdint>
@@ -12,13 +12,14 @@
 #include <utility>
 #include <vector>
 
-#include "autograd/record.hpp"
 #include "autograd/scope_table.hpp"
 #include "autograd/tape.hpp"
+#include "autograd/tape_head.hpp"
 
 namespace gradus::detail {
 
-/// One recorded op. Nodes stand in the order of their making, so inputs always come before.
+/// A leaf, or a result of a recorded op. Nodes stand in the order of their making, so inputs always come
+/// before. An op of several results is that many nodes in a row, which share the edges.
 struct Node {
   const char* name;
   Edge* edges;  // between the two, so that they are not copied by one load of two fresh stores
@@ -27,7 +28,9 @@ struct Node {
   std::uint32_t edge_count;  // 0: a leaf
   Dtype dtype;
   Shape shape;
-  std::uint32_t scope;  // the module it was recorded in; see ScopeTable
+  std::uint32_t scope;    // the module it was recorded in; see ScopeTable
+  std::uint32_t result;   // which of the op's results
+  std::uint32_t further;  // how many of them follow
 
   std::span<Edge> edge_list() const { return {edges, edge_count}; }
 };
@@ -108,11 +111,17 @@ class NodeOfParameter {
   std::size_t count_ = 0;
 };
 
-/// What a sweep along paths knows of a node.
-enum class PathRole : std::uint8_t { aside, path, wanted };
-struct PathScratch {
-  std::vector<PathRole> role;
-  std::vector<Variable> sums;
+/// Memory of a sweep, kept for the next.
+struct SweepScratch {
+  /// Of a sweep to wanted nodes: whether a node is one, or on a path to one.
+  enum class Role : std::uint8_t { aside, path, wanted };
+  std::vector<Role> role;
+  std::vector<Variable> sums;                        // of the gradients so far, by node
+  std::vector<std::pair<std::uint32_t, Rows>> rows;  // of leaves, by node
+  struct Joint {
+    std::unique_ptr<bool[]> wanted;  // not a vector<bool>, which has no span
+    std::vector<Tensor> values, out;
+  } joint;  // what a closure of `jointly` is asked for and gives
 };
 
 /// An error that gradcheck plants in one op's gradient, to see that it is found.
@@ -147,17 +156,11 @@ struct TapeStorage : TapeHead {
   std::vector<Leaf> leaves;
   Arena arena;
   NodeOfParameter parameters;
-  // The sweep's: gradients so far, by node.
-  std::vector<Tensor> sums;
-  std::vector<std::pair<std::uint32_t, Rows>> rows;
-  // What a joint closure is asked for and gives; not a vector<bool>, which has no span.
-  std::unique_ptr<bool[]> joint_wanted;
-  std::vector<Tensor> joint_out;
   ScopeTable scopes;
   std::vector<Tensor> values;  // by node; only while the tape checks
+  SweepScratch sweep_scratch;
 
   // The transforms'.
-  PathScratch path_scratch;
   Others others = Others::usual;
   std::vector<Captured> captured;
   Plant* plant = nullptr;

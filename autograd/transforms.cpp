@@ -87,7 +87,7 @@ class Call {
   /// The seed's product with the jacobian, an undefined Variable where y does not depend on an argument.
   Variables pull(const Variable& seed, bool record, bool consume = false) {
     if (y_node_ == no_node) return Variables(xs_.size());
-    const PathStart start{y_node_, seed};
+    const SweepStart start{y_node_, seed};
     return sweep_paths(*active_tape(), {&start, 1}, nodes_, options(begin_, record, consume));
   }
   /// The same for the gradients given by `pull`: the derivative of sum(gs * seeds).
@@ -110,7 +110,7 @@ class Call {
   }
 
  private:
-  static PathOptions options(std::uint32_t begin, bool record, bool consume) {
+  static SweepOptions options(std::uint32_t begin, bool record, bool consume) {
     return {.begin = begin, .record = record, .consume = consume};
   }
   /// x as an argument: a fresh node, so that derivatives with respect to it are partial.
@@ -137,8 +137,8 @@ class Call {
     tape.captured.push_back({x, node});
     return node;
   }
-  static std::vector<PathStart> starts(const Variables& gs, Arguments seeds) {
-    std::vector<PathStart> out;
+  static std::vector<SweepStart> starts(const Variables& gs, Arguments seeds) {
+    std::vector<SweepStart> out;
     for (std::size_t i = 0; i < gs.size(); ++i) {
       if (gs[i].value().defined() && !gs[i].is_constant()) out.push_back({gs[i].place().index(), seeds[i]});
     }
@@ -336,28 +336,42 @@ std::vector<Variables> hessian(LentFunction f, Arguments xs, Where where) {
 
 }  // namespace detail
 
-Variable custom_vjp(const std::function<Variable(std::span<const Variable>)>& f, CustomGradient gradient,
-                    std::span<const Variable> xs, Where where) {
+Variables custom_vjp(const std::function<Variables(std::span<const Variable>)>& f, CustomGradients gradient,
+                     std::span<const Variable> xs, Where where) {
   const Variables inputs(xs.begin(), xs.end());
-  const Tensor value = [&] {
+  // The results as Variables are known only once they are recorded.
+  const auto ys = std::make_shared<Variables>();
+  std::vector<Tensor> values;
+  {
     const PauseRecording pause;
-    return f(inputs).value();
-  }();
-  // The result as a Variable is known only once it is recorded.
-  const auto y = std::make_shared<Variable>(value);
-  const auto by_ops = [gradient = std::move(gradient), inputs, y, where](const Variable& g) {
-    Variables out = gradient(g, *y, inputs);
+    *ys = f(inputs);
+  }
+  for (const Variable& y : *ys) values.push_back(y.value());
+  const auto by_ops = [gradient = std::move(gradient), inputs, ys, where](std::span<const Variable> gs) {
+    Variables out = gradient(gs, *ys, inputs);
     if (out.size() != inputs.size()) {
       fail<ArgumentError>("custom_vjp at {}: the gradient gives {} Variables for {} inputs", where.text(),
                           out.size(), inputs.size());
     }
     return out;
   };
-  const auto fused = [by_ops](const Tensor& g, std::span<const bool>, std::span<Tensor> out) {
-    const Variables parts = by_ops(Variable(g));
+  const auto fused = [by_ops](std::span<const Tensor> gs, std::span<const bool>, std::span<Tensor> out) {
+    Variables upstream;
+    for (const Tensor& g : gs) upstream.emplace_back(g);
+    const Variables parts = by_ops(upstream);
     for (std::size_t i = 0; i < parts.size(); ++i) out[i] = parts[i].value();
   };
-  return *y = record({"custom_vjp", where}, value, jointly(inputs, fused, by_ops));
+  return *ys = record({"custom_vjp", where}, std::move(values), jointly(inputs, fused, by_ops));
+}
+
+Variable custom_vjp(const std::function<Variable(std::span<const Variable>)>& f, CustomGradient gradient,
+                    std::span<const Variable> xs, Where where) {
+  const auto of_many = [&f](std::span<const Variable> in) { return Variables{f(in)}; };
+  const auto many = [gradient = std::move(gradient)](std::span<const Variable> gs, std::span<const Variable> ys,
+                                                     std::span<const Variable> in) {
+    return gradient(gs.front(), ys.front(), in);
+  };
+  return custom_vjp(of_many, many, xs, where).front();
 }
 
 }  // namespace gradus

@@ -225,6 +225,12 @@ using CustomGradient =
 /// ArgumentError when the gradient does not give one Variable an input.
 Variable custom_vjp(const std::function<Variable(std::span<const Variable>)>& f, CustomGradient gradient,
                     std::span<const Variable> xs, Where where = Where::here());
+/// The same for an f of several results: the gradient takes those of all, undefined where nothing depends on
+/// one, and all results.
+using CustomGradients = std::function<Variables(
+    std::span<const Variable> gs, std::span<const Variable> ys, std::span<const Variable> xs)>;
+Variables custom_vjp(const std::function<Variables(std::span<const Variable>)>& f, CustomGradients gradient,
+                     std::span<const Variable> xs, Where where = Where::here());
 
 /// The parameters of a module, in the order of its members, for an f that captures the module:
 /// `grad([&] { return loss(model(x)); }, parameters(model))`.

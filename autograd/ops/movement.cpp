@@ -31,16 +31,38 @@ storage::PoolVector<Tensor> values_of(std::span<const Variable> parts) {
   return out;
 }
 
-std::vector<Variable> slices(const Variable& x, std::span<const std::int64_t> lengths, int axis,
-                             Where where) {
-  std::vector<Variable> out;
-  out.reserve(lengths.size());
-  std::int64_t begin = 0;
-  for (const std::int64_t length : lengths) {
-    out.push_back(slice(x, axis, begin, begin + length, where));
-    begin += length;
+const Tensor& value_of(const Tensor& x) {
+  return x;
+}
+const Tensor& value_of(const Variable& x) {
+  return x.value();
+}
+
+/// The gradient of x that was taken apart: the parts' gradients joined, zeros for what nothing depends on.
+template <class Join>
+struct JoinedGradient {
+  Join join;
+  std::vector<Shape> shapes;  // of the parts
+  Dtype dtype;
+
+  template <class T>
+  T joined(std::span<const T> gs) const {
+    std::vector<T> all(gs.begin(), gs.end());
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (!value_of(all[i]).defined()) all[i] = T(zeros(shapes[i], dtype));
+    }
+    return join(std::span<const T>(all));
   }
-  return out;
+  void operator()(std::span<const Tensor> gs, std::span<const bool>, std::span<Tensor> out) const {
+    out[0] = joined(gs);
+  }
+  std::vector<Variable> operator()(std::span<const Variable> gs) const { return {joined(gs)}; }
+};
+template <class Join>
+std::vector<Variable> record_parts(const Op& op, const Variable& x, std::vector<Tensor> parts, Join join) {
+  JoinedGradient<Join> gradient{join, {}, x.dtype()};
+  for (const Tensor& part : parts) gradient.shapes.push_back(part.shape());
+  return record(op, std::move(parts), jointly({x}, std::move(gradient)));
 }
 
 }  // namespace
@@ -101,9 +123,7 @@ Variable concat(std::span<const Variable> parts, int axis, Where where) {
   Tensor value = located(where, [&] { return concat(values_of(parts), axis); });
   std::vector<std::int64_t> lengths;
   for (const Variable& part : parts) lengths.push_back(part.dim(axis));
-  const auto differentiable = [lengths, axis, where](const Variable& g) {
-    return slices(g, lengths, axis, where);
-  };
+  const auto differentiable = [lengths, axis](const Variable& g) { return split(g, lengths, axis); };
   const auto fused = [lengths, axis](const Tensor& g, std::span<const bool> wanted, std::span<Tensor> out) {
     std::int64_t begin = 0;
     for (std::size_t i = 0; i < out.size(); begin += lengths[i++]) {
@@ -115,11 +135,7 @@ Variable concat(std::span<const Variable> parts, int axis, Where where) {
 
 Variable stack(std::span<const Variable> parts, int axis, Where where) {
   Tensor value = located(where, [&] { return stack(values_of(parts), axis); });
-  const auto differentiable = [count = parts.size(), axis](const Variable& g) {
-    std::vector<Variable> out;
-    for (std::size_t i = 0; i < count; ++i) out.push_back(select(g, axis, static_cast<std::int64_t>(i)));
-    return out;
-  };
+  const auto differentiable = [axis](const Variable& g) { return unstack(g, axis); };
   const auto fused = [axis](const Tensor& g, std::span<const bool> wanted, std::span<Tensor> out) {
     for (std::size_t i = 0; i < out.size(); ++i) {
       if (wanted[i]) out[i] = select(g, axis, static_cast<std::int64_t>(i));
@@ -129,16 +145,18 @@ Variable stack(std::span<const Variable> parts, int axis, Where where) {
 }
 
 std::vector<Variable> split(const Variable& x, std::span<const std::int64_t> lengths, int axis, Where where) {
-  located(where, [&] { detail::check_lengths(x.shape(), lengths, axis); });
-  return slices(x, lengths, axis, where);
+  std::vector<Tensor> parts = located(where, [&] { return split(x.value(), lengths, axis); });
+  return record_parts({"split", where}, x, std::move(parts), [axis](auto gs) { return concat(gs, axis); });
 }
 std::vector<Variable> split(const Variable& x, std::int64_t parts, int axis, Where where) {
-  return slices(x, located(where, [&] { return detail::equal_lengths(x.shape(), parts, axis); }), axis,
-                where);
+  return split(x, located(where, [&] { return detail::equal_lengths(x.shape(), parts, axis); }), axis, where);
 }
 std::vector<Variable> chunk(const Variable& x, std::int64_t parts, int axis, Where where) {
-  return slices(x, located(where, [&] { return detail::chunk_lengths(x.shape(), parts, axis); }), axis,
-                where);
+  return split(x, located(where, [&] { return detail::chunk_lengths(x.shape(), parts, axis); }), axis, where);
+}
+std::vector<Variable> unstack(const Variable& x, int axis, Where where) {
+  std::vector<Tensor> parts = located(where, [&] { return unstack(x.value(), axis); });
+  return record_parts({"unstack", where}, x, std::move(parts), [axis](auto gs) { return stack(gs, axis); });
 }
 
 Variable slice(const Variable& x, int axis, std::int64_t begin, std::int64_t end, Where where) {

@@ -51,7 +51,7 @@ Variable stack(std::span<const Variable> parts, int axis = 0, Where where = Wher
 inline Variable stack(std::initializer_list<Variable> parts, int axis = 0, Where where = Where::here()) {
   return stack(std::span(parts.begin(), parts.size()), axis, where);
 }
-/// Pieces of the listed lengths along the axis, or `parts` equal ones.
+/// Pieces of the listed lengths along the axis, or `parts` equal ones. One node, however many pieces.
 std::vector<Variable> split(const Variable& x, std::span<const std::int64_t> lengths, int axis = 0,
                             Where where = Where::here());
 inline std::vector<Variable> split(const Variable& x, std::initializer_list<std::int64_t> lengths,
@@ -61,6 +61,10 @@ inline std::vector<Variable> split(const Variable& x, std::initializer_list<std:
 std::vector<Variable> split(const Variable& x, std::int64_t parts, int axis = 0, Where where = Where::here());
 /// At most `parts` pieces of one length along the axis, the last one what is left.
 std::vector<Variable> chunk(const Variable& x, std::int64_t parts, int axis = 0, Where where = Where::here());
+
+/// All entries along the axis, which is dropped: the steps of a (time, ...) sequence. One node, whose
+/// gradient is one stack: cheaper than a `select` for each entry where many are used.
+std::vector<Variable> unstack(const Variable& x, int axis = 0, Where where = Where::here());
 
 /// Entries begin..end-1 along an axis; any Slice of it; a Slice of each of the first axes.
 Variable slice(const Variable& x, int axis, std::int64_t begin, std::int64_t end,

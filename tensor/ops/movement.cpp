@@ -318,6 +318,13 @@ Tensor select(const Tensor& x, int axis, std::int64_t i) {
   return slice(x, axis, at, at + 1).reshape(x.shape().erased(axis));
 }
 
+std::vector<Tensor> unstack(const Tensor& x, int axis) {
+  std::vector<Tensor> out;
+  const std::int64_t length = x.shape()[named_axis("unstack", x.shape(), axis)];
+  for (std::int64_t i = 0; i < length; ++i) out.push_back(select(x, axis, i));
+  return out;
+}
+
 Tensor pad(const Tensor& x, std::span<const Padding> widths, PadOptions options) {
   const Shape shape = x.shape();
   detail::check_padding(shape, widths);

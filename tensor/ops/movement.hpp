@@ -82,6 +82,8 @@ void add_to_slice(Tensor& sum, const Tensor& x, int axis, std::int64_t begin);
 void add_to_slice(Tensor& sum, const Tensor& x, std::span<const Slice> which);
 /// The i-th entry along the axis, which is dropped. i may be negative. Throws ShapeError when out of range.
 Tensor select(const Tensor& x, int axis, std::int64_t i);
+/// All of them, in order.
+std::vector<Tensor> unstack(const Tensor& x, int axis = 0);
 
 /// How many entries to put before and after those of an axis.
 struct Padding {

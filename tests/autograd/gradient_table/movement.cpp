@@ -69,19 +69,26 @@ std::vector<GradientRow> joining_rows() {
        [](Inputs x) { return stack(squares(x), -1); },
        {{{2, 3}, {2, 3}}, {{2}, {2}}, {{}, {}}, {{0}, {0}}, {{2, 1, 2}, {2, 1, 2}}}},
       {"stack", [](Inputs x) { return stack(squares(x), 0); }, {{{}, {}}, {{2, 3}, {2, 3}}}},
-      {"slice",
+      {"split",
        [](Inputs x) {
          const auto parts = split(x[0] * x[0], {1, 0, 2}, -1);
          return parts[0] * parts[2];
        },
        {{{3}}, {{2, 3}}, {{2, 1, 2, 3}}, {{0, 3}}}},
-      {"slice",
+      {"split",
        [](Inputs x) {
          const auto parts = split(x[0], 2);
          return parts[0] * parts[1];
        },
        {{{4}}, {{2, 3}}}},
-      {"slice", [](Inputs x) { return concat(chunk(x[0] * x[0], 2, 0), 0); }, {{{5}}, {{1, 3}}, {{0, 2}}}},
+      {"split", [](Inputs x) { return concat(chunk(x[0] * x[0], 2, 0), 0); }, {{{5}}, {{1, 3}}, {{0, 2}}}},
+      {"unstack",
+       [](Inputs x) {
+         const auto entries = unstack(x[0] * x[0], -1);
+         return entries[2] * entries[0];  // nothing depends on the second
+       },
+       {{{3}}, {{2, 3}}, {{2, 1, 2, 3}}, {{0, 3}}}},
+      {"unstack", [](Inputs x) { return stack(unstack(x[0] * x[0]), -1); }, {{{2}}, {{3, 2}}}},
   };
 }
 

@@ -41,8 +41,9 @@ std::string which(std::size_t result, std::size_t results) {
     if (!inputs[i]->value().defined()) continue;
     text += fmt::format("\n  input {}: {}", i, value_summary(inputs[i]->value()));
   }
-  fail<NumericError>("{}, called at {}, gave a result{} that is not finite: {}{}", op.name, op.where.text(),
-                     which(at, values.size()), value_summary(values[at]), text);
+  const InOp here(op);
+  fail<NumericError>("{}: the result{} is not finite: {}{}", op.name, which(at, values.size()),
+                     value_summary(values[at]), text);
 }
 
 }  // namespace

@@ -1,7 +1,5 @@
 #pragma once
 
-// Internal: not part of the public interface.
-
 // Internal: what TapeOptions::check_finite asks of the sweep.
 
 #include <string>

@@ -20,7 +20,7 @@ struct Saved {
   Variables inputs;
   Variables captured;  // parameters and Variables that f uses beside its inputs
   TapeOptions options;
-  Where where;
+  Op op;
   std::vector<Shape> shapes;  // of the results
 
   /// f on other Variables, on a copy, so that its state is that of the first call.
@@ -35,19 +35,21 @@ struct Saved {
     const Variables ys = run(xs);
     if (ys.size() != shapes.size()) {
       fail<ShapeError>(
-          "checkpoint at {}: f gave {} results when it was first called, and {} when it was "
-          "computed again; it must give the same for the same inputs",
-          where.text(), shapes.size(), ys.size());
+          "checkpoint: f gave {} results when it was first called, and {} when it was computed again; it "
+          "must "
+          "give the same for the same inputs",
+          shapes.size(), ys.size());
     }
     std::vector<SweepStart> out;
     for (std::size_t k = 0; k < ys.size(); ++k) {
       if (ys[k].shape() != shapes[k]) {
         fail<ShapeError>(
-            "checkpoint at {}: f gave a result of shape {} when it was first called, and of {} when it was "
-            "computed again; it must give the same for the same inputs",
-            where.text(), shapes[k], ys[k].shape());
+            "checkpoint: f gave a result of shape {} when it was first called, and of {} when it was "
+            "computed "
+            "again; it must give the same for the same inputs",
+            shapes[k], ys[k].shape());
       }
-      const std::uint32_t node = resolve(tape, ys[k], {"checkpoint", where});
+      const std::uint32_t node = resolve(tape, ys[k], op);
       const Variable g(gs[k]);
       if (node != no_node && g.value().defined()) out.push_back({node, g});
     }
@@ -55,21 +57,20 @@ struct Saved {
   }
 };
 
-[[noreturn]] void fail_other_captured(const Saved& saved, const Shape& shape) {
+[[noreturn]] void fail_other_captured(const Shape& shape) {
   fail<TapeError>(
-      "checkpoint at {}: when computed again, f used a parameter or Variable of shape {} that it did not use "
-      "at "
+      "checkpoint: when computed again, f used a parameter or Variable of shape {} that it did not use at "
       "first; it must do the same each time, and capture layers by reference, as a copied parameter is "
       "another "
       "one: checkpoint([&](const Variable& x) {{ return layer(x); }}, x)",
-      saved.where.text(), shape);
+      shape);
 }
 
 /// A node for each input that has a gradient, and a constant for the others.
 Variables entered(TapeStorage& tape, const Saved& saved, std::vector<std::uint32_t>& nodes) {
   Variables out;
   for (const Variable& x : saved.inputs) {
-    out.push_back(x.is_constant() ? x : push_node(tape, {"checkpoint", saved.where}, x.value(), nullptr, 0));
+    out.push_back(x.is_constant() ? x : push_node(tape, saved.op, x.value(), nullptr, 0));
     nodes.push_back(x.is_constant() ? no_node : out.back().place().index());
   }
   return out;
@@ -82,10 +83,9 @@ void differentiate_again(const Saved& saved, std::span<const Tensor> gs, std::sp
   tape.others = Others::captured;
   std::vector<std::uint32_t> nodes;
   const Variables inputs = entered(tape, saved, nodes);
-  for (const Variable& x : saved.captured) nodes.push_back(tape.other_node(x, {"checkpoint", saved.where}));
+  for (const Variable& x : saved.captured) nodes.push_back(tape.other_node(x, saved.op));
   const std::vector<SweepStart> starts = saved.starts(tape, inputs, gs);
-  if (tape.captured.size() > saved.captured.size())
-    fail_other_captured(saved, tape.captured.back().x.shape());
+  if (tape.captured.size() > saved.captured.size()) fail_other_captured(tape.captured.back().x.shape());
   Variables found = sweep_paths(tape, starts, nodes, {.record = false, .consume = true});
   for (std::size_t i = 0; i < found.size(); ++i) out[i] = std::move(found[i]).take();
 }
@@ -93,18 +93,17 @@ void differentiate_again(const Saved& saved, std::span<const Tensor> gs, std::sp
 /// The same in ops recorded on the active tape.
 Variables differentiate_recorded(const Saved& saved, std::span<const Variable> gs) {
   TapeStorage& tape = *active_tape();
-  const Op op("checkpoint", saved.where);
   const auto begin = static_cast<std::uint32_t>(tape.nodes.size());
   Variables inputs;
   std::vector<std::uint32_t> nodes;
   for (const Variable& x : saved.inputs) {
-    inputs.push_back(identity(x, saved.where));
-    nodes.push_back(resolve(tape, inputs.back(), op));
+    inputs.push_back(identity(x, saved.op.where));
+    nodes.push_back(resolve(tape, inputs.back(), saved.op));
   }
-  for (const Variable& x : saved.captured) nodes.push_back(resolve(tape, x, op));
+  for (const Variable& x : saved.captured) nodes.push_back(resolve(tape, x, saved.op));
   const std::size_t leaves = tape.leaves.size();
   const std::vector<SweepStart> starts = saved.starts(tape, inputs, gs);
-  if (tape.leaves.size() > leaves) fail_other_captured(saved, tape.nodes[tape.leaves.back().node].shape);
+  if (tape.leaves.size() > leaves) fail_other_captured(tape.nodes[tape.leaves.back().node].shape);
   return sweep_paths(tape, starts, nodes, {.begin = begin});
 }
 
@@ -117,11 +116,11 @@ std::vector<Tensor> first_run(Saved& saved) {
   const Variables inputs = entered(tape, saved, nodes);
   std::vector<Tensor> out;
   for (const Variable& y : saved.run(inputs)) {
-    resolve(tape, y, {"checkpoint", saved.where});  // a captured Variable may be the result itself
+    resolve(tape, y, saved.op);  // a captured Variable may be the result itself
     out.push_back(y.value());
     saved.shapes.push_back(y.shape());
   }
-  if (out.empty()) fail<ArgumentError>("checkpoint at {}: f gave no result", saved.where.text());
+  if (out.empty()) fail<ArgumentError>("checkpoint: f gave no result");
   for (const Captured& found : tape.captured) saved.captured.push_back(found.x);
   return out;
 }
@@ -129,12 +128,13 @@ std::vector<Tensor> first_run(Saved& saved) {
 }  // namespace
 
 Variables checkpoint(const CheckpointFunction& f, std::span<const Variable> inputs, Where where) {
+  const InOp op("checkpoint", where);
   if (active_head == nullptr) {
     CheckpointFunction copy = f;
     return copy(inputs);
   }
-  const auto saved = std::make_shared<Saved>(
-      Saved{f, {inputs.begin(), inputs.end()}, {}, active_tape()->options, where, {}});
+  const auto saved =
+      std::make_shared<Saved>(Saved{f, {inputs.begin(), inputs.end()}, {}, active_tape()->options, op, {}});
   std::vector<Tensor> results = first_run(*saved);
   Variables all = saved->inputs;
   all.insert(all.end(), saved->captured.begin(), saved->captured.end());
@@ -142,14 +142,15 @@ Variables checkpoint(const CheckpointFunction& f, std::span<const Variable> inpu
     differentiate_again(*saved, gs, out);
   };
   const auto by_ops = [saved](std::span<const Variable> gs) { return differentiate_recorded(*saved, gs); };
-  return record({"checkpoint", where}, std::move(results), jointly(all, fused, by_ops));
+  return record(op, std::move(results), jointly(all, fused, by_ops));
 }
 
 Variables checkpoint_steps(const CheckpointStep& step, Variables state, std::int64_t steps,
                            std::int64_t segment, Where where) {
+  const InOp op("checkpoint_sequence", where);
   if (steps < 0 || segment < 0) {
-    fail<ArgumentError>("checkpoint_sequence at {}: {} steps in segments of {}; neither may be negative",
-                        where.text(), steps, segment);
+    fail<ArgumentError>("checkpoint_sequence: {} steps in segments of {}; neither may be negative", steps,
+                        segment);
   }
   if (segment == 0) segment = std::max<std::int64_t>(1, std::llround(std::sqrt(static_cast<double>(steps))));
   for (std::int64_t begin = 0; begin < steps; begin += segment) {

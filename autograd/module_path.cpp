@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "autograd/scope_table.hpp"
+#include "autograd/tape_storage.hpp"
 
 namespace gradus {
 
@@ -10,14 +11,10 @@ namespace detail {
 
 namespace {
 
-const ModuleFrame* around(const ModuleFrame& frame) {
-  return static_cast<const ModuleFrame*>(frame.outer);
-}
-
 /// The innermost frame around this one whose module holds its module, and the path between; null when none
 /// does.
-const ModuleFrame* owner_of(const ModuleFrame& frame, std::string& path) {
-  for (const ModuleFrame* outer = around(frame); outer != nullptr; outer = around(*outer)) {
+const ScopeFrame* owner_of(const ScopeFrame& frame, std::string& path) {
+  for (const ScopeFrame* outer = frame.around(); outer != nullptr; outer = outer->around()) {
     if (outer->type != nullptr && outer->type->find(outer->module, frame.module, frame.type, path))
       return outer;
   }
@@ -53,23 +50,44 @@ std::string short_type_name(const char* pretty_function) {
   return out;
 }
 
-std::string path_of(const ModuleFrame& frame) {
+/// The path of a module as far as the modules around it hold it; empty for a sweep.
+std::string path_of(const ScopeFrame& frame) {
   if (frame.type == nullptr) return {};
   std::string name;
-  if (const ModuleFrame* owner = owner_of(frame, name)) return path_of(*owner) + "." + name;
-  const std::string outer = around(frame) == nullptr ? std::string() : path_of(*around(frame));
+  if (const ScopeFrame* owner = owner_of(frame, name)) return path_of(*owner) + "." + name;
+  const std::string outer = frame.around() == nullptr ? std::string() : path_of(*frame.around());
   return outer.empty() ? frame.type->name() : outer + ".<" + frame.type->name() + ">";
 }
 
-std::string module_text(ErrorContext& context) {
-  const std::string path = path_of(static_cast<const ModuleFrame&>(context));
-  return path.empty() ? path : "in " + path;
+std::string Frame::text_of(const ErrorContext& innermost) {
+  std::string during, at, in;
+  bool in_sweep = false;  // what is around a sweep is not the doing of the ops that it differentiates
+  for (const ErrorContext* context = &innermost; context != nullptr; context = context->outer) {
+    const Frame& frame = static_cast<const Frame&>(*context);
+    if (frame.kind == Kind::sweep) {
+      during = static_cast<const SweepFrame&>(frame).text() + during;
+      in_sweep = true;
+    } else if (frame.kind == Kind::module && !in_sweep && in.empty()) {
+      in = "in " + path_of(static_cast<const ScopeFrame&>(frame));
+    } else if (frame.kind == Kind::op && !in_sweep && in.empty() && at.empty()) {
+      at = "at " + static_cast<const InOp&>(frame).where.text();
+    }
+  }
+  return during + at + (at.empty() || in.empty() ? "" : ": ") + in;
 }
 
-std::uint32_t ScopeTable::number_of(ModuleFrame& frame, std::uint32_t tape) {
+std::string SweepFrame::text() const {
+  if (node == no_node) return {};
+  const Node& of = storage->nodes[node];
+  const std::string path = storage->scopes.path(of.scope);
+  return fmt::format("while differentiating {}, recorded at {}{}: ", of.name, Where{of.file, of.line}.text(),
+                     path.empty() ? path : " in " + path);
+}
+
+std::uint32_t ScopeTable::number_of(ScopeFrame& frame, std::uint32_t tape) {
   if (frame.tape == tape) return frame.scope;
-  if (frame.type == nullptr) return 0;  // stands in for an entry of another tape
-  auto* const outer = static_cast<ModuleFrame*>(frame.outer);
+  if (frame.type == nullptr) return 0;  // a sweep over another tape
+  ScopeFrame* const outer = frame.around();
   const std::uint32_t called_in = outer == nullptr ? 0 : number_of(*outer, tape);
   std::uint32_t number = 0;
   for (std::size_t k = 1; k <= used_ && number == 0; ++k) {
@@ -86,14 +104,14 @@ std::uint32_t ScopeTable::number_of(ModuleFrame& frame, std::uint32_t tape) {
   return number;
 }
 
-std::uint32_t ScopeTable::add(const ModuleFrame& frame, std::uint32_t called_in, std::uint32_t tape) {
+std::uint32_t ScopeTable::add(const ScopeFrame& frame, std::uint32_t called_in, std::uint32_t tape) {
   if (used_ == entries_.size()) entries_.emplace_back();
   Entry& entry = entries_[used_];
-  const ModuleFrame* owner = owner_of(frame, entry.name);
+  const ScopeFrame* owner = owner_of(frame, entry.name);
   entry.module = frame.module;
   entry.type = frame.type;
   entry.called_in = called_in;
-  // Frames around this one have numbers by now, but for those that stand in for another tape's.
+  // Frames around this one have numbers by now, but for those around a sweep over another tape.
   entry.parent = owner == nullptr ? called_in : owner->tape == tape ? owner->scope : 0;
   entry.depth = depth(entry.parent) + 1;
   last_ = used_++;
@@ -121,8 +139,8 @@ std::uint32_t ScopeTable::ancestor(std::uint32_t scope, int parts) const {
 }  // namespace detail
 
 std::string module_path() {
-  return error_context == nullptr ? std::string()
-                                  : detail::path_of(*static_cast<const detail::ModuleFrame*>(error_context));
+  const detail::ScopeFrame* innermost = detail::ScopeFrame::innermost();
+  return innermost == nullptr ? std::string() : detail::path_of(*innermost);
 }
 
 }  // namespace gradus

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "autograd/members.hpp"
-#include "tensor/support/error_context.hpp"
+#include "autograd/op.hpp"
 
 namespace gradus {
 
@@ -75,15 +75,29 @@ bool find_part(const Part& part, const void* wanted, const ModuleType* type, boo
   }
 }
 
-/// The call of a module, on the stack. `tape` and `scope` remember its entry in a tape's table.
-struct ModuleFrame : ErrorContext {
-  const void* module;
-  const ModuleType* type;  // null: stands in for entry `scope` of the tape
+/// What ops are recorded in: the call of a module, or a sweep, which stands in for the module of the op that
+/// is being differentiated. `tape` and `scope` remember its entry in a tape's table.
+struct ScopeFrame : Frame {
+  const void* module;      // null in a sweep
+  const ModuleType* type;  // null in a sweep
   std::uint32_t tape = 0;
   std::uint32_t scope = 0;
-};
 
-std::string module_text(ErrorContext& frame);
+  ScopeFrame(Kind of, const void* called, const ModuleType* type_of) noexcept
+      : Frame(of), module(called), type(type_of) {}
+
+  /// The innermost one of this thread, or null.
+  static ScopeFrame* innermost() noexcept { return from(error_context); }
+  /// The next one around it.
+  ScopeFrame* around() const noexcept { return from(outer); }
+
+ private:
+  static ScopeFrame* from(ErrorContext* context) noexcept {
+    auto* frame = static_cast<Frame*>(context);
+    while (frame != nullptr && frame->kind == Kind::op) frame = static_cast<Frame*>(frame->outer);
+    return static_cast<ScopeFrame*>(frame);
+  }
+};
 
 }  // namespace detail
 
@@ -99,16 +113,13 @@ std::string module_text(ErrorContext& frame);
 /// for, from `members`; a module that lacks this line is left out of it, and the path begins at the type of
 /// the outermost module that has it. The module must outlive the scope, and scopes
 /// end in the reverse order of their start, as on the stack they do. Costs a few stores.
-class InModule : detail::ModuleFrame {
+class InModule : detail::ScopeFrame {
  public:
   template <Module M>
-  explicit InModule(const M& called) noexcept
-      : detail::ModuleFrame{{error_context, &detail::module_text}, &called, &detail::module_type<M>} {
-    error_context = this;
-  }
-  ~InModule() { error_context = outer; }
+  explicit InModule(const M& called) noexcept : ScopeFrame(Kind::module, &called, &detail::module_type<M>) {}
   InModule(const InModule&) = delete;
   InModule& operator=(const InModule&) = delete;
+  ~InModule() = default;
 };
 
 /// The path of the module that is being called on this thread, "LstmLm.head"; empty outside of all.

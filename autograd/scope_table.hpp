@@ -1,8 +1,6 @@
 #pragma once
 
-// Internal: not part of the public interface.
-
-// The modules that a tape met; for the engine's own files.
+// Internal: the modules that a tape met.
 
 #include <cstddef>
 #include <cstdint>
@@ -19,9 +17,9 @@ class ScopeTable {
  public:
   /// The number of the module that is being called on this thread.
   std::uint32_t current(std::uint32_t tape) {
-    const auto* frame = static_cast<const ModuleFrame*>(error_context);
+    ScopeFrame* const frame = ScopeFrame::innermost();
     if (frame == nullptr) return 0;
-    return frame->tape == tape ? frame->scope : number_of(*static_cast<ModuleFrame*>(error_context), tape);
+    return frame->tape == tape ? frame->scope : number_of(*frame, tape);
   }
   /// "LstmLm.head", the first `parts` of it, where the first is the type of the outermost module; ""
   /// for 0.
@@ -48,28 +46,12 @@ class ScopeTable {
     int depth;
     std::string name;  // empty for one that is no part of a module around it: the type's name stands for it
   };
-  std::uint32_t number_of(ModuleFrame& frame, std::uint32_t tape);
-  std::uint32_t add(const ModuleFrame& frame, std::uint32_t called_in, std::uint32_t tape);
+  std::uint32_t number_of(ScopeFrame& frame, std::uint32_t tape);
+  std::uint32_t add(const ScopeFrame& frame, std::uint32_t called_in, std::uint32_t tape);
 
   std::vector<Entry> entries_;  // the first used_ are in use; the others keep their strings' memory
   std::size_t used_ = 0;
   std::size_t last_ = 0;  // the entry found last: modules are mostly called in the same order
 };
-
-/// While it lives, what is recorded on the tape stands in the module of that number: that of the op being
-/// differentiated.
-class ScopeStandIn : ModuleFrame {
- public:
-  ScopeStandIn(std::uint32_t on, std::uint32_t number) noexcept
-      : ModuleFrame{{error_context, &module_text}, nullptr, nullptr, on, number} {
-    error_context = this;
-  }
-  ~ScopeStandIn() { error_context = outer; }
-  ScopeStandIn(const ScopeStandIn&) = delete;
-  ScopeStandIn& operator=(const ScopeStandIn&) = delete;
-};
-
-/// The path of a frame as far as the modules around it hold it.
-std::string path_of(const ModuleFrame& frame);
 
 }  // namespace gradus::detail

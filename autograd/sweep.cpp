@@ -4,7 +4,6 @@
 #include <optional>
 
 #include "autograd/anomaly.hpp"
-#include "autograd/located.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "tensor/ops.hpp"
@@ -23,13 +22,6 @@ void destroy_closures(std::span<Edge> edges) noexcept {
 }
 
 namespace {
-
-/// Rethrows the current exception, saying what was being differentiated.
-[[noreturn]] void rethrow_while_differentiating(const TapeStorage& tape, const Node& node) {
-  const std::string path = tape.scopes.path(node.scope);
-  rethrow_after(fmt::format("while differentiating {}, recorded at {}{}: ", node.name,
-                            Where{node.file, node.line}.text(), path.empty() ? path : " in " + path));
-}
 
 bool broadcasts_to(const Shape& from, const Shape& to) {
   bool fits = from.rank() <= to.rank();
@@ -94,6 +86,7 @@ class Sweep {
   Sweep(TapeStorage& tape, std::span<const SweepStart> starts, SweepOptions options, bool to_leaves)
       : tape_(tape),
         sweeping_(tape),
+        frame_(tape),
         options_(options),
         to_leaves_(to_leaves),
         scratch_(std::move(tape.sweep_scratch)) {
@@ -167,23 +160,19 @@ class Sweep {
 
   /// gs: the gradients of the op's results. What is recorded now may move the nodes, but not the edges.
   void differentiate(std::uint32_t i, std::span<const Edge> edges, std::span<const Variable> gs) {
-    const ScopeStandIn scope(tape_.serial, tape_.nodes[i].scope);
+    frame_.begin(i);
     const std::size_t rows_before = scratch_.rows.size();
-    try {
-      if (edges.front().closure == nullptr) {
-        fail<TapeError>(
-            "what it saved was freed by an earlier backward; call that one with {{.keep = true}}");
-      }
-      if (edges.front().closure->table->joint != nullptr) {
-        differentiate_jointly(i, edges, gs);
-      } else {
-        for (std::size_t e = 0; e < edges.size(); ++e) {
-          if (Variable* sum = find(edges[e].input)) differentiate(i, e, edges[e], gs.front(), *sum);
-        }
-      }
-    } catch (...) {
-      rethrow_while_differentiating(tape_, tape_.nodes[i]);
+    if (edges.front().closure == nullptr) {
+      fail<TapeError>("what it saved was freed by an earlier backward; call that one with {{.keep = true}}");
     }
+    if (edges.front().closure->table->joint != nullptr) {
+      differentiate_jointly(i, edges, gs);
+    } else {
+      for (std::size_t e = 0; e < edges.size(); ++e) {
+        if (Variable* sum = find(edges[e].input)) differentiate(i, e, edges[e], gs.front(), *sum);
+      }
+    }
+    frame_.end();
     if (tape_.checks) check(i, edges, gs, rows_before);
   }
 
@@ -337,6 +326,7 @@ class Sweep {
 
   TapeStorage& tape_;
   const TapeStorage::Sweeping sweeping_;
+  SweepFrame frame_;
   SweepOptions options_;
   bool to_leaves_;
   SweepScratch scratch_;
@@ -378,14 +368,12 @@ GradientList sweep_leaves(TapeStorage& tape, const SweepStart& start, bool consu
 }  // namespace detail
 
 std::vector<Variable> grad(const Variable& y, std::span<const Variable> xs, Where where) {
+  const InOp op("grad", where);
   detail::TapeStorage* tape = detail::active_tape();
-  if (tape == nullptr)
-    fail<TapeError>("grad at {}: no tape is active on this thread; make a Tape first", where.text());
+  if (tape == nullptr) fail<TapeError>("grad: no tape is active on this thread; make a Tape first");
   if (y.size() != 1) {
-    fail<ShapeError>("grad at {}: y has shape {}; take the sum or mean to get one number", where.text(),
-                     y.shape());
+    fail<ShapeError>("grad: y has shape {}; take the sum or mean to get one number", y.shape());
   }
-  const Op op("grad", where);
   const std::uint32_t last = detail::resolve(*tape, y, op);
   std::vector<std::uint32_t> nodes;
   for (const Variable& x : xs) nodes.push_back(detail::resolve(*tape, x, op));

@@ -67,12 +67,13 @@ std::uint32_t next_serial() {
   return serial;
 }
 
-[[noreturn]] void fail_other_tape(const char* op, const Where& where) {
+[[noreturn]] void fail_other_tape(const Op& op) {
+  const InOp here(op);
   fail<TapeError>(
-      "{} at {}: an operand was recorded on a tape that is not the active one (it has ended, was consumed by "
+      "{}: an operand was recorded on a tape that is not the active one (it has ended, was consumed by "
       "backward, or a newer tape was started), so its gradient would be lost; use detach(x) to go on with "
       "its value",
-      op, where.text());
+      op.name);
 }
 
 }  // namespace
@@ -89,15 +90,15 @@ std::uint32_t resolve_other(TapeHead& tape, const Variable& x, const Op& op) {
   if (place.tape() == Place::parameter) {
     return static_cast<TapeStorage&>(tape).parameter_node(place.index(), x.value(), op);
   }
-  fail_other_tape(op.name, op.where);
+  fail_other_tape(op);
 }
 
 namespace {
 
 void check_defined(const Op& op, const Tensor& value) {
-  if (!value.defined()) {
-    fail<ArgumentError>("{} at {}: the result given to record is undefined", op.name, op.where.text());
-  }
+  if (value.defined()) return;
+  const InOp here(op);
+  fail<ArgumentError>("{}: the result given to record is undefined", op.name);
 }
 
 Node& push(TapeStorage& tape, const Op& op, const Tensor& value, Edge* edges, std::size_t count,
@@ -224,32 +225,25 @@ Variable Tape::watch(Tensor value, Where where) {
 }
 
 Gradients Tape::backward(const Variable& loss, BackwardOptions options, Where where) {
+  const InOp op("backward", where);
   if (loss.size() != 1) {
-    fail<ShapeError>("backward at {}: the loss has shape {}; take the mean or sum to get one number",
-                     where.text(), loss.shape());
+    fail<ShapeError>("backward: the loss has shape {}; take the mean or sum to get one number", loss.shape());
   }
   if (storage_->sweeps > 0) {
-    fail<TapeError>(
-        "backward at {}: called from a gradient's closure, while this tape is being differentiated",
-        where.text());
+    fail<TapeError>("backward: called from a gradient's closure, while this tape is being differentiated");
   }
   const Place place = loss.place();
   if (place.tape() == Place::constant) {
     fail<TapeError>(
-        "backward at {}: the loss depends on no parameter and no watched tensor, or was computed before the "
-        "tape "
-        "was made",
-        where.text());
+        "backward: the loss depends on no parameter and no watched tensor, or was computed before the tape "
+        "was made");
   }
   if (place.tape() != storage_->serial && place.tape() != Place::parameter) {
     fail<TapeError>(
-        "backward at {}: the loss is not on this tape; if an earlier backward consumed it, call that one "
-        "with "
-        "{{.keep = true}}",
-        where.text());
+        "backward: the loss is not on this tape; if an earlier backward consumed it, call that one with "
+        "{{.keep = true}}");
   }
-  const std::uint32_t index = detail::resolve(*storage_, loss, {"backward", where});
-  const NoErrorContext none;  // the ops' own modules are named, not the caller's
+  const std::uint32_t index = detail::resolve(*storage_, loss, op);
   try {
     const detail::SweepStart start{index, Variable(ones_like(loss.value()))};
     GradientList found = detail::sweep_leaves(*storage_, start, !options.keep);

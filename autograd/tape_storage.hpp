@@ -1,7 +1,5 @@
 #pragma once
 
-// Internal: not part of the public interface.
-
 // Internal: what stands behind a Tape.
 
 #include <cstddef>
@@ -15,6 +13,7 @@
 #include "autograd/scope_table.hpp"
 #include "autograd/tape.hpp"
 #include "autograd/tape_head.hpp"
+#include "autograd/tape_memory.hpp"
 
 namespace gradus::detail {
 
@@ -39,76 +38,6 @@ struct Leaf {
   std::uint32_t node;
   Place place;
   const char* used_by;  // the op that used it first, at the place that the node has
-};
-
-/// Memory for edges and closures: given out in order, taken back all at once, kept for the next step.
-class Arena {
- public:
-  /// The next chunk with room for that many bytes.
-  std::span<std::byte> grow(std::size_t bytes) {
-    while (used_ < chunks_.size()) {
-      Chunk& chunk = chunks_[used_++];
-      if (chunk.size >= bytes) return {chunk.memory.get(), chunk.size};
-    }
-    const std::size_t size = bytes > chunk_bytes ? bytes : chunk_bytes;
-    chunks_.push_back({std::make_unique_for_overwrite<std::byte[]>(size), size});
-    used_ = chunks_.size();
-    return {chunks_.back().memory.get(), size};
-  }
-  void reset() noexcept { used_ = 0; }
-  /// The bytes of the chunks given out.
-  std::size_t bytes() const {
-    std::size_t sum = 0;
-    for (std::size_t i = 0; i < used_; ++i) sum += chunks_[i].size;
-    return sum;
-  }
-
- private:
-  static constexpr std::size_t chunk_bytes = 64 << 10;
-  struct Chunk {
-    std::unique_ptr<std::byte[]> memory;
-    std::size_t size;
-  };
-  std::vector<Chunk> chunks_;
-  std::size_t used_ = 0;  // chunks given out
-};
-
-/// Parameter ids to nodes: open addressing, since a hash map's nodes would be heap allocations every step.
-class NodeOfParameter {
- public:
-  const std::uint32_t* find(std::uint32_t id) const {
-    if (slots_.empty()) return nullptr;
-    for (std::size_t i = start(id);; i = (i + 1) & (slots_.size() - 1)) {
-      if (slots_[i].first == 0) return nullptr;  // ids begin at 1
-      if (slots_[i].first == id) return &slots_[i].second;
-    }
-  }
-  void insert(std::uint32_t id, std::uint32_t node) {
-    if (2 * ++count_ > slots_.size()) grow();
-    place(id, node);
-  }
-  void clear() noexcept {
-    if (count_ != 0) std::fill(slots_.begin(), slots_.end(), Slot{});
-    count_ = 0;
-  }
-
- private:
-  using Slot = std::pair<std::uint32_t, std::uint32_t>;
-  std::size_t start(std::uint32_t id) const { return (id * 0x9E3779B1u) & (slots_.size() - 1); }
-  void place(std::uint32_t id, std::uint32_t node) {
-    std::size_t i = start(id);
-    while (slots_[i].first != 0) i = (i + 1) & (slots_.size() - 1);
-    slots_[i] = {id, node};
-  }
-  void grow() {
-    const std::vector<Slot> old =
-        std::exchange(slots_, std::vector<Slot>(slots_.empty() ? 64 : 2 * slots_.size()));
-    for (const Slot& slot : old) {
-      if (slot.first != 0) place(slot.first, slot.second);
-    }
-  }
-  std::vector<Slot> slots_;
-  std::size_t count_ = 0;
 };
 
 /// Memory of a sweep, kept for the next.
@@ -184,6 +113,25 @@ struct TapeStorage : TapeHead {
   std::uint32_t parameter_node(std::uint32_t id, const Tensor& value, const Op& used_by);
   void keep_value(std::uint32_t node, const Tensor& value);
   void reset() noexcept;
+};
+
+/// A sweep over a tape, on the stack: errors tell which op is being differentiated, and what is recorded
+/// meanwhile stands in that op's module.
+struct SweepFrame : ScopeFrame {
+  const TapeStorage* storage;
+  std::uint32_t node = no_node;  // the op's, while one is
+
+  explicit SweepFrame(const TapeStorage& swept) noexcept
+      : ScopeFrame(Kind::sweep, nullptr, nullptr), storage(&swept) {
+    tape = swept.serial;
+  }
+  void begin(std::uint32_t at) noexcept {
+    node = at;
+    scope = storage->nodes[at].scope;
+  }
+  void end() noexcept { node = no_node; }
+  /// "while differentiating mul, recorded at model.cpp:31 in LstmLm.head: "; empty between two ops.
+  std::string text() const;
 };
 
 }  // namespace gradus::detail

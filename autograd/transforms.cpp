@@ -14,15 +14,15 @@ namespace detail {
 namespace {
 
 void check_same(const char* verb, const char* what, const Variable& given, const Variable& like,
-                const char* of, Where where) {
-  if (!given.value().defined()) fail<ArgumentError>("{} at {}: {} is undefined", verb, where.text(), what);
+                const char* of) {
+  if (!given.value().defined()) fail<ArgumentError>("{}: {} is undefined", verb, what);
   if (given.shape() != like.shape()) {
-    fail<ShapeError>("{} at {}: {} of shape {} for {} of shape {}; they must be equal", verb, where.text(),
-                     what, given.shape(), of, like.shape());
+    fail<ShapeError>("{}: {} of shape {} for {} of shape {}; they must be equal", verb, what, given.shape(),
+                     of, like.shape());
   }
   if (given.dtype() != like.dtype()) {
-    fail<DtypeError>("{} at {}: {} of {} for {} of {}; convert it with to()", verb, where.text(), what,
-                     name_of(given.dtype()), of, name_of(like.dtype()));
+    fail<DtypeError>("{}: {} of {} for {} of {}; convert it with to()", verb, what, name_of(given.dtype()),
+                     of, name_of(like.dtype()));
   }
 }
 
@@ -45,7 +45,7 @@ Shape joined(const Shape& a, const Shape& b) {
 class Call {
  public:
   Call(const LentFunction& f, Arguments xs, const char* verb, Where where)
-      : xs_(xs.begin(), xs.end()), verb_(verb), where_(where) {
+      : op_(verb, where), xs_(xs.begin(), xs.end()) {
     if (active_head == nullptr) own_.emplace();
     TapeStorage& tape = *active_tape();
     if (own_) tape.others = Others::constants;
@@ -62,27 +62,24 @@ class Call {
     }
     if (active_tape() != &tape || tape.serial != serial) {
       fail<TapeError>(
-          "{} at {}: f consumed the tape that it was recorded on, or made a tape or pause that still lives; "
-          "it "
-          "may use tapes of its own that end with it",
-          verb, where.text());
+          "{}: f consumed the tape that it was recorded on, or made a tape or pause that still lives; it may "
+          "use tapes of its own that end with it",
+          verb);
     }
-    if (!y_.value().defined())
-      fail<ArgumentError>("{} at {}: f returned an undefined Variable", verb, where.text());
-    y_node_ = resolve(tape, y_, {verb, where});
+    if (!y_.value().defined()) fail<ArgumentError>("{}: f returned an undefined Variable", verb);
+    y_node_ = resolve(tape, y_, op_);
   }
 
   const Variable& y() const { return y_; }
   const Variables& xs() const { return xs_; }
-  const char* verb() const { return verb_; }
-  Where where() const { return where_; }
+  const Op& op() const { return op_; }
   /// Whether results are to be recorded: they are read by a tape outside of the call.
   bool is_recorded() const { return !own_.has_value(); }
 
   void check_scalar() const {
     if (y_.size() == 1) return;
-    fail<ShapeError>("{} at {}: f(x) has shape {}; take the sum or mean to get one number, or use jacobian",
-                     verb_, where_.text(), y_.shape());
+    fail<ShapeError>("{}: f(x) has shape {}; take the sum or mean to get one number, or use jacobian",
+                     op_.name, y_.shape());
   }
   /// The seed's product with the jacobian, an undefined Variable where y does not depend on an argument.
   Variables pull(const Variable& seed, bool record, bool consume = false) {
@@ -115,25 +112,23 @@ class Call {
   }
   /// x as an argument: a fresh node, so that derivatives with respect to it are partial.
   Variable enter(TapeStorage& tape, const Variable& x) const {
-    const Op op(verb_, where_);
-    if (!x.value().defined()) fail<ArgumentError>("{} at {}: an argument is undefined", verb_, where_.text());
-    if (resolve(tape, x, op) == no_node) return push_node(tape, op, x.value(), nullptr, 0);
-    return record(op, x.value(), wrt(x, [](const Variable& g) { return g; }));
+    if (!x.value().defined()) fail<ArgumentError>("{}: an argument is undefined", op_.name);
+    if (resolve(tape, x, op_) == no_node) return push_node(tape, op_, x.value(), nullptr, 0);
+    return record(op_, x.value(), wrt(x, [](const Variable& g) { return g; }));
   }
   /// The node of a Variable that f captured.
   std::uint32_t captured(TapeStorage& tape, const Variable& x) const {
-    const Op op(verb_, where_);
     if (x.is_constant()) {
       fail<TapeError>(
-          "{} at {}: f takes no argument, so the derivative is with respect to what it captured, but this is "
+          "{}: f takes no argument, so the derivative is with respect to what it captured, but this is "
           "a constant (shape {}); make it a Parameter, or an argument of f",
-          verb_, where_.text(), x.shape());
+          op_.name, x.shape());
     }
-    if (!own_) return resolve(tape, x, op);
+    if (!own_) return resolve(tape, x, op_);
     for (const Captured& known : tape.captured) {
       if (known.x.place() == x.place()) return known.node;  // listed twice
     }
-    const std::uint32_t node = push_node(tape, op, x.value(), nullptr, 0).place().index();
+    const std::uint32_t node = push_node(tape, op_, x.value(), nullptr, 0).place().index();
     tape.captured.push_back({x, node});
     return node;
   }
@@ -145,10 +140,9 @@ class Call {
     return out;
   }
 
+  const InOp op_;
   std::optional<Tape> own_;
   Variables xs_;
-  const char* verb_;
-  Where where_;
   std::uint32_t begin_ = 0;
   std::vector<std::uint32_t> nodes_;
   Variable y_;
@@ -157,19 +151,18 @@ class Call {
 
 void check_tangents(const Call& call, Arguments tangents, const char* what) {
   if (tangents.size() != call.xs().size()) {
-    fail<ArgumentError>("{} at {}: {} {}s for {} arguments", call.verb(), call.where().text(),
-                        tangents.size(), what, call.xs().size());
+    fail<ArgumentError>("{}: {} {}s for {} arguments", call.op().name, tangents.size(), what,
+                        call.xs().size());
   }
   for (std::size_t i = 0; i < tangents.size(); ++i)
-    check_same(call.verb(), what, tangents[i], call.xs()[i], "an argument", call.where());
+    check_same(call.op().name, what, tangents[i], call.xs()[i], "an argument");
 }
 
 /// A call whose vjp is recorded as a function of its seed u, in which it is linear.
 class Linearized {
  public:
   explicit Linearized(Call& call) : call_(call) {
-    const Variable u =
-        push_node(*active_tape(), {call.verb(), call.where()}, zeros_like(call.y().value()), nullptr, 0);
+    const Variable u = push_node(*active_tape(), call.op(), zeros_like(call.y().value()), nullptr, 0);
     node_ = u.place().index();
     gs_ = call.pull(u, true);
   }
@@ -186,15 +179,13 @@ class Linearized {
 /// Throws unless all have one length k along the first axis and the shape of `likes` behind it; gives k.
 std::int64_t batch_of(const Call& call, Arguments seeds, Arguments likes, const char* what) {
   if (seeds.size() != likes.size()) {
-    fail<ArgumentError>("{} at {}: {} {} for {} arguments", call.verb(), call.where().text(), seeds.size(),
-                        what, likes.size());
+    fail<ArgumentError>("{}: {} {} for {} arguments", call.op().name, seeds.size(), what, likes.size());
   }
   for (std::size_t i = 0; i < seeds.size(); ++i) {
     const Shape shape = seeds[i].shape();
     if (shape.rank() == 0 || shape.erased(0) != likes[i].shape() || shape[0] != seeds[0].dim(0)) {
-      fail<ShapeError>(
-          "{} at {}: {} of shape {} for a shape of {}; they need one axis more, the same for all",
-          call.verb(), call.where().text(), what, shape, likes[i].shape());
+      fail<ShapeError>("{}: {} of shape {} for a shape of {}; they need one axis more, the same for all",
+                       call.op().name, what, shape, likes[i].shape());
     }
   }
   return seeds.empty() ? 0 : seeds[0].dim(0);
@@ -258,7 +249,7 @@ std::pair<Variable, Variables> value_and_grad(LentFunction f, Arguments xs, Wher
 
 std::pair<Variable, Variables> vjp(LentFunction f, Arguments xs, const Variable& seed, Where where) {
   Call call(f, xs, "vjp", where);
-  check_same("vjp", "a seed", seed, call.y(), "f(x)", where);
+  check_same("vjp", "a seed", seed, call.y(), "f(x)");
   Variables gs = call.give(call.pull(seed, call.is_recorded(), !call.is_recorded()));
   return {call.give(call.y(), call.y()), std::move(gs)};
 }
@@ -338,6 +329,7 @@ std::vector<Variables> hessian(LentFunction f, Arguments xs, Where where) {
 
 Variables custom_vjp(const std::function<Variables(std::span<const Variable>)>& f, CustomGradients gradient,
                      std::span<const Variable> xs, Where where) {
+  const InOp op("custom_vjp", where);
   const Variables inputs(xs.begin(), xs.end());
   // The results as Variables are known only once they are recorded.
   const auto ys = std::make_shared<Variables>();
@@ -347,11 +339,11 @@ Variables custom_vjp(const std::function<Variables(std::span<const Variable>)>& 
     *ys = f(inputs);
   }
   for (const Variable& y : *ys) values.push_back(y.value());
-  const auto by_ops = [gradient = std::move(gradient), inputs, ys, where](std::span<const Variable> gs) {
+  const auto by_ops = [gradient = std::move(gradient), inputs, ys](std::span<const Variable> gs) {
     Variables out = gradient(gs, *ys, inputs);
     if (out.size() != inputs.size()) {
-      fail<ArgumentError>("custom_vjp at {}: the gradient gives {} Variables for {} inputs", where.text(),
-                          out.size(), inputs.size());
+      fail<ArgumentError>("custom_vjp: the gradient gives {} Variables for {} inputs", out.size(),
+                          inputs.size());
     }
     return out;
   };
@@ -361,16 +353,15 @@ Variables custom_vjp(const std::function<Variables(std::span<const Variable>)>& 
     const Variables parts = by_ops(upstream);
     for (std::size_t i = 0; i < parts.size(); ++i) out[i] = parts[i].value();
   };
-  return *ys = record({"custom_vjp", where}, std::move(values), jointly(inputs, fused, by_ops));
+  return *ys = record(op, std::move(values), jointly(inputs, fused, by_ops));
 }
 
 Variable custom_vjp(const std::function<Variable(std::span<const Variable>)>& f, CustomGradient gradient,
                     std::span<const Variable> xs, Where where) {
   const auto of_many = [&f](std::span<const Variable> in) { return Variables{f(in)}; };
-  const auto many = [gradient = std::move(gradient)](std::span<const Variable> gs, std::span<const Variable> ys,
-                                                     std::span<const Variable> in) {
-    return gradient(gs.front(), ys.front(), in);
-  };
+  const auto many = [gradient = std::move(gradient)](
+                        std::span<const Variable> gs, std::span<const Variable> ys,
+                        std::span<const Variable> in) { return gradient(gs.front(), ys.front(), in); };
   return custom_vjp(of_many, many, xs, where).front();
 }
 

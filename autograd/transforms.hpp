@@ -227,8 +227,8 @@ Variable custom_vjp(const std::function<Variable(std::span<const Variable>)>& f,
                     std::span<const Variable> xs, Where where = Where::here());
 /// The same for an f of several results: the gradient takes those of all, undefined where nothing depends on
 /// one, and all results.
-using CustomGradients = std::function<Variables(
-    std::span<const Variable> gs, std::span<const Variable> ys, std::span<const Variable> xs)>;
+using CustomGradients = std::function<Variables(std::span<const Variable> gs, std::span<const Variable> ys,
+                                                std::span<const Variable> xs)>;
 Variables custom_vjp(const std::function<Variables(std::span<const Variable>)>& f, CustomGradients gradient,
                      std::span<const Variable> xs, Where where = Where::here());
 

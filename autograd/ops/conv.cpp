@@ -2,7 +2,6 @@
 
 #include <array>
 
-#include "autograd/located.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/record.hpp"
 
@@ -28,7 +27,8 @@ Variable bias_gradient(const Variable& g) {
 
 Variable forward(const ConvLengths& c, const Variable& x, const Variable& weight, const Variable& bias,
                  Where where) {
-  return record({"conv1d", where}, detail::conv_forward(c, x.value(), weight.value(), bias.value()),
+  const InOp op("conv1d", where);
+  return record(op, detail::conv_forward(c, x.value(), weight.value(), bias.value()),
                 wrt(x, [c, weight](const Variable& g) { return to_input(c, g, weight, {}, Where::here()); }),
                 wrt(weight, [c, x](const Variable& g) { return to_weight(c, x, g, Where::here()); }),
                 wrt(bias, bias_gradient));
@@ -36,15 +36,16 @@ Variable forward(const ConvLengths& c, const Variable& x, const Variable& weight
 
 Variable to_input(const ConvLengths& c, const Variable& y, const Variable& weight, const Variable& bias,
                   Where where) {
-  return record({"conv_transpose1d", where},
-                detail::conv_to_input(c, y.value(), weight.value(), bias.value()),
+  const InOp op("conv_transpose1d", where);
+  return record(op, detail::conv_to_input(c, y.value(), weight.value(), bias.value()),
                 wrt(y, [c, weight](const Variable& g) { return forward(c, g, weight, {}, Where::here()); }),
                 wrt(weight, [c, y](const Variable& g) { return to_weight(c, g, y, Where::here()); }),
                 wrt(bias, bias_gradient));
 }
 
 Variable to_weight(const ConvLengths& c, const Variable& x, const Variable& y, Where where) {
-  return record({"conv1d_weight", where}, detail::conv_to_weight(c, x.value(), y.value()),
+  const InOp op("conv1d_weight", where);
+  return record(op, detail::conv_to_weight(c, x.value(), y.value()),
                 wrt(x, [c, y](const Variable& g) { return to_input(c, y, g, {}, Where::here()); }),
                 wrt(y, [c, x](const Variable& g) { return forward(c, x, g, {}, Where::here()); }));
 }
@@ -53,15 +54,15 @@ Variable to_weight(const ConvLengths& c, const Variable& x, const Variable& y, W
 
 Variable conv1d(const Variable& x, const Variable& weight, const Variable& bias, Conv1dOptions options,
                 Where where) {
-  const ConvLengths lengths =
-      located(where, [&] { return detail::conv_lengths(x.value(), weight.value(), bias.value(), options); });
+  const InOp op("conv1d", where);
+  const ConvLengths lengths = detail::conv_lengths(x.value(), weight.value(), bias.value(), options);
   return forward(lengths, x, weight, bias, where);
 }
 
 Variable conv_transpose1d(const Variable& x, const Variable& weight, const Variable& bias,
                           ConvTranspose1dOptions options, Where where) {
-  const ConvLengths lengths =
-      located(where, [&] { return detail::conv_lengths(x.value(), weight.value(), bias.value(), options); });
+  const InOp op("conv_transpose1d", where);
+  const ConvLengths lengths = detail::conv_lengths(x.value(), weight.value(), bias.value(), options);
   return to_input(lengths, x, weight, bias, where);
 }
 

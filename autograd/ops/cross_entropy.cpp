@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "autograd/located.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/elementwise.hpp"
 #include "autograd/ops/matmul.hpp"
@@ -33,33 +32,29 @@ Tensor one_hot_targets(const Indices& targets, const Shape& shape, Dtype dtype) 
   return out;
 }
 
-void check(const Shape& logits, const Indices& targets, const CrossEntropyOptions& options, Where where) {
+void check(const Shape& logits, const Indices& targets, const CrossEntropyOptions& options) {
   if (logits.rank() == 0 || logits.erased(-1) != targets.shape()) {
     fail<ShapeError>(
-        "cross_entropy at {}: logits of shape {} need targets of that shape without the last axis, not {}",
-        where.text(), logits, targets.shape());
+        "cross_entropy: logits of shape {} need targets of that shape without the last axis, not {}", logits,
+        targets.shape());
   }
   const std::int64_t classes = logits[-1];
   for (std::int64_t i = 0; i < targets.size(); ++i) {
     const std::int32_t target = targets.data()[i];
     if (target != options.ignore_index && (target < 0 || target >= classes)) {
-      fail<ShapeError>("cross_entropy at {}: target {} at position {} is not in 0..{}", where.text(), target,
-                       i, classes - 1);
+      fail<ShapeError>("cross_entropy: target {} at position {} is not in 0..{}", target, i, classes - 1);
     }
   }
   if (options.weight.defined() && options.weight.shape() != Shape{classes}) {
-    fail<ShapeError>("cross_entropy at {}: weights of shape {} for {} classes", where.text(),
-                     options.weight.shape(), classes);
+    fail<ShapeError>("cross_entropy: weights of shape {} for {} classes", options.weight.shape(), classes);
   }
   if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1)) {
-    fail<ArgumentError>("cross_entropy at {}: label_smoothing {} is not in 0..1", where.text(),
-                        options.label_smoothing);
+    fail<ArgumentError>("cross_entropy: label_smoothing {} is not in 0..1", options.label_smoothing);
   }
 }
 
-[[noreturn]] void fail_no_targets(const Indices& targets, Where where) {
-  fail<ShapeError>("cross_entropy at {}: the mean of no targets ({} given, none counts)", where.text(),
-                   targets.size());
+[[noreturn]] void fail_no_targets(const Indices& targets) {
+  fail<ShapeError>("cross_entropy: the mean of no targets ({} given, none counts)", targets.size());
 }
 
 /// The targets with -1, which the kernels pass over, for those to ignore.
@@ -87,6 +82,7 @@ Tensor weights_of(const Indices& targets, const Tensor& weight, Dtype dtype) {
 
 /// The loss of each target, as one node: (targets)
 Variable cross_entropies(const Variable& logits, const Indices& targets, Where where) {
+  const InOp op("cross_entropy", where);
   const Shape shape = targets.shape();
   Tensor losses = Tensor::uninitialized(shape, logits.dtype());
   Tensor log_totals = Tensor::uninitialized(shape, logits.dtype());
@@ -112,7 +108,7 @@ Variable cross_entropies(const Variable& logits, const Indices& targets, Where w
     });
     return dx;
   };
-  return record({"cross_entropy", where}, std::move(losses), wrt(logits, differentiable, fused));
+  return record(op, std::move(losses), wrt(logits, differentiable, fused));
 }
 
 }  // namespace
@@ -134,12 +130,13 @@ Variable smoothing_losses(const Variable& logits, const Indices& targets, const 
 
 Variable cross_entropy(const Variable& logits, const Indices& all_targets, const CrossEntropyOptions& options,
                        Where where) {
-  check(logits.shape(), all_targets, options, where);
+  const InOp op("cross_entropy", where);
+  check(logits.shape(), all_targets, options);
   const Indices targets = counted(all_targets, options.ignore_index);
   const Tensor weights = weights_of(targets, options.weight, logits.dtype());
   const double total = sum(weights).item();
   if (options.reduction == Reduction::mean && total == 0) {
-    fail_no_targets(targets, where);
+    fail_no_targets(targets);
   }
   Variable losses = cross_entropies(logits, targets, where);
   if (options.weight.defined()) losses = losses * Variable(weights);
@@ -225,26 +222,24 @@ bool is_wanted(const Variable& x) {
 Variable linear_cross_entropy(const Variable& x, const Variable& weight, const Variable& bias,
                               const Indices& all_targets, const LinearCrossEntropyOptions& options,
                               Where where) {
+  const InOp op("linear_cross_entropy", where);
   if (options.chunk_bytes < 1)
-    fail<ArgumentError>("linear_cross_entropy at {}: chunk_bytes of {}; at least 1", where.text(),
-                        options.chunk_bytes);
+    fail<ArgumentError>("linear_cross_entropy: chunk_bytes of {}; at least 1", options.chunk_bytes);
   const CrossEntropyOptions end{.reduction = options.reduction, .ignore_index = options.ignore_index};
   const bool fits = x.value().defined() && x.rank() > 0 && weight.value().defined() && weight.rank() == 2;
   if (!fits || options.reduction == Reduction::none)
     return cross_entropy(linear(x, weight, bias, where), all_targets, end, where);
-  check(x.shape().with(-1, weight.dim(0)), all_targets, end, where);
+  check(x.shape().with(-1, weight.dim(0)), all_targets, end);
   const Indices targets = counted(all_targets, options.ignore_index);
   const auto count = std::count_if(targets.values().begin(), targets.values().end(),
                                    [](std::int32_t target) { return target >= 0; });
-  if (options.reduction == Reduction::mean && count == 0) fail_no_targets(targets, where);
+  if (options.reduction == Reduction::mean && count == 0) fail_no_targets(targets);
 
   const double g = options.reduction == Reduction::mean ? 1 / static_cast<double>(count) : 1;
   const std::int64_t rows = targets.size();
-  const Result made = located(where, [&] {
-    return compute(x.value().reshape({rows, x.dim(-1)}), weight.value(), bias.value(), targets, g,
-                   {is_wanted(x), is_wanted(weight), is_wanted(bias)},
-                   chunk_rows(rows, weight.dim(0), x.dtype(), options.chunk_bytes));
-  });
+  const Result made = compute(x.value().reshape({rows, x.dim(-1)}), weight.value(), bias.value(), targets, g,
+                              {is_wanted(x), is_wanted(weight), is_wanted(bias)},
+                              chunk_rows(rows, weight.dim(0), x.dtype(), options.chunk_bytes));
   const auto fused = [made, shape = x.shape()](const Tensor& upstream, std::span<const bool> wanted,
                                                std::span<Tensor> out) {
     const double factor = upstream.item();
@@ -263,8 +258,7 @@ Variable linear_cross_entropy(const Variable& x, const Variable& weight, const V
     out.resize(3);
     return out;
   };
-  return record({"linear_cross_entropy", where}, made.loss,
-                jointly({x, weight, bias}, fused, differentiable));
+  return record(op, made.loss, jointly({x, weight, bias}, fused, differentiable));
 }
 
 }  // namespace gradus

@@ -1,6 +1,5 @@
 #include "autograd/ops/cumulative.hpp"
 
-#include "autograd/located.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/record.hpp"
@@ -9,16 +8,18 @@
 namespace gradus {
 
 Variable cumsum(const Variable& x, int axis, CumsumOptions options, Where where) {
-  Tensor value = located(where, [&] { return cumsum(x.value(), axis, options); });
-  return record({"cumsum", where}, std::move(value), wrt(x, [axis, options](const Variable& g) {
+  const InOp op("cumsum", where);
+  Tensor value = cumsum(x.value(), axis, options);
+  return record(op, std::move(value), wrt(x, [axis, options](const Variable& g) {
                   return cumsum(g, axis, {.reverse = !options.reverse});
                 }));
 }
 
 Variable cumprod(const Variable& x, int axis, Where where) {
-  const Tensor value = located(where, [&] { return cumprod(x.value(), axis); });
+  const InOp op("cumprod", where);
+  const Tensor value = cumprod(x.value(), axis);
   // dx[i] = (the product of all before i) * s[i], where s[i] = g[i] + x[i+1] s[i+1].
-  return record({"cumprod", where}, value,
+  return record(op, value,
                 wrt(
                     x,
                     [x, axis](const Variable& g, const Variable& y) {
@@ -30,11 +31,12 @@ Variable cumprod(const Variable& x, int axis, Where where) {
 }
 
 Variable recurrence(const Variable& a, const Variable& b, int axis, Direction direction, Where where) {
-  Tensor value = located(where, [&] { return recurrence(a.value(), b.value(), axis, direction); });
+  const InOp op("recurrence", where);
+  Tensor value = recurrence(a.value(), b.value(), axis, direction);
   const bool forward = direction == Direction::forward;
   const Direction other = forward ? Direction::backward : Direction::forward;
   // With s the gradient of b: forward a[i] stands with y[i-1] s[i], backward with s[i-1] y[i].
-  return record({"recurrence", where}, std::move(value),
+  return record(op, std::move(value),
                 wrt(a,
                     [a, axis, forward, other](const Variable& g, const Variable& y) {
                       const Variable s = recurrence(a, g, axis, other);
@@ -44,11 +46,12 @@ Variable recurrence(const Variable& a, const Variable& b, int axis, Direction di
 }
 
 Variable shift(const Variable& x, int axis, double first, Where where) {
+  const InOp op("shift", where);
   if (x.rank() == 0) return reshape(shift(reshape(x, {1}, where), axis, first, where), Shape{}, where);
-  Tensor value = located(where, [&] { return shift(x.value(), axis, first); });
+  Tensor value = shift(x.value(), axis, first);
   const Shape shape = x.shape();
   const std::int64_t length = x.dim(axis);
-  return record({"shift", where}, std::move(value), wrt(x, [shape, axis, length](const Variable& g) {
+  return record(op, std::move(value), wrt(x, [shape, axis, length](const Variable& g) {
                   if (length == 0) return g;
                   return place_slice(slice(g, axis, 1, length), shape, axis, 0);
                 }));

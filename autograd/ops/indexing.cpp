@@ -1,6 +1,5 @@
 #include "autograd/ops/indexing.hpp"
 
-#include "autograd/located.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/record.hpp"
@@ -30,27 +29,29 @@ Variable zeros_of(const Shape& shape, Dtype dtype) {
 }  // namespace
 
 Variable gather_rows(const Variable& table, const Indices& ids, Where where) {
-  Tensor value = located(where, [&] { return gather_rows(table.value(), ids); });
+  const InOp op("gather_rows", where);
+  Tensor value = gather_rows(table.value(), ids);
   const std::int64_t height = table.dim(0);
-  return record({"gather_rows", where}, std::move(value),
+  return record(op, std::move(value),
                 wrt(
                     table, [ids, height](const Variable& g) { return scatter_rows(g, ids, height); },
                     [ids, height](const Tensor& g) -> Rows { return flat_rows(g, ids, height); }));
 }
 
 Variable scatter_rows(const Variable& values, const Indices& ids, std::int64_t height, Where where) {
-  located(where, [&] { check_rows(values.shape(), ids); });
+  const InOp op("scatter_rows", where);
+  check_rows(values.shape(), ids);
   const Rows rows = flat_rows(values.value(), ids, height);
-  Tensor value = located(where, [&] { return zeros(rows.values.shape().with(0, height), values.dtype()); });
-  located(where, [&] { scatter_add_rows(value, rows.ids, rows.values); });
-  return record({"scatter_rows", where}, std::move(value),
-                wrt(values, [ids](const Variable& g) { return gather_rows(g, ids); }));
+  Tensor value = zeros(rows.values.shape().with(0, height), values.dtype());
+  scatter_add_rows(value, rows.ids, rows.values);
+  return record(op, std::move(value), wrt(values, [ids](const Variable& g) { return gather_rows(g, ids); }));
 }
 
 Variable index_select(const Variable& x, int axis, const Indices& ids, Where where) {
-  Tensor value = located(where, [&] { return index_select(x.value(), axis, ids); });
+  const InOp op("index_select", where);
+  Tensor value = index_select(x.value(), axis, ids);
   const Shape shape = x.shape();
-  return record({"index_select", where}, std::move(value),
+  return record(op, std::move(value),
                 wrt(
                     x,
                     [shape, axis, ids](const Variable& g) {
@@ -60,16 +61,18 @@ Variable index_select(const Variable& x, int axis, const Indices& ids, Where whe
 }
 
 Variable index_add(const Variable& x, int axis, const Indices& ids, const Variable& values, Where where) {
+  const InOp op("index_add", where);
   Tensor value = x.value();
-  located(where, [&] { index_add(value, axis, ids, values.value()); });
-  return record({"index_add", where}, std::move(value), wrt(x, [](const Variable& g) { return g; }),
+  index_add(value, axis, ids, values.value());
+  return record(op, std::move(value), wrt(x, [](const Variable& g) { return g; }),
                 wrt(values, [axis, ids](const Variable& g) { return index_select(g, axis, ids); }));
 }
 
 Variable gather(const Variable& x, int axis, const Indices& ids, Where where) {
-  Tensor value = located(where, [&] { return gather(x.value(), axis, ids); });
+  const InOp op("gather", where);
+  Tensor value = gather(x.value(), axis, ids);
   const Shape shape = x.shape();
-  return record({"gather", where}, std::move(value),
+  return record(op, std::move(value),
                 wrt(
                     x,
                     [shape, axis, ids](const Variable& g) {
@@ -79,23 +82,26 @@ Variable gather(const Variable& x, int axis, const Indices& ids, Where where) {
 }
 
 Variable scatter_add(const Variable& x, int axis, const Indices& ids, const Variable& values, Where where) {
+  const InOp op("scatter_add", where);
   Tensor value = x.value();
-  located(where, [&] { scatter_add(value, axis, ids, values.value()); });
-  return record({"scatter_add", where}, std::move(value), wrt(x, [](const Variable& g) { return g; }),
+  scatter_add(value, axis, ids, values.value());
+  return record(op, std::move(value), wrt(x, [](const Variable& g) { return g; }),
                 wrt(values, [axis, ids](const Variable& g) { return gather(g, axis, ids); }));
 }
 
 Variable take_along(const Variable& x, int axis, const Indices& ids, Where where) {
-  const Shape out = located(where, [&] { return detail::taken_along(x.shape(), axis, ids); });
+  const InOp op("take_along", where);
+  const Shape out = detail::taken_along(x.shape(), axis, ids);
   const Variable wide = broadcast_to(x, out.with(axis, x.dim(axis)), where);
   return gather(wide, axis, broadcast_to(ids, out), where);
 }
 
 Variable pick(const Variable& x, int axis, const Indices& ids, Where where) {
-  Tensor value = located(where, [&] { return pick(x.value(), axis, ids); });
+  const InOp op("pick", where);
+  Tensor value = pick(x.value(), axis, ids);
   const Shape shape = x.shape();
   const Indices kept = ids.reshape(shape.with(axis, 1));
-  return record({"pick", where}, std::move(value),
+  return record(op, std::move(value),
                 wrt(
                     x,
                     [shape, axis, kept](const Variable& g) {
@@ -107,12 +113,13 @@ Variable pick(const Variable& x, int axis, const Indices& ids, Where where) {
 }
 
 Variable repeat_interleave(const Variable& x, const Indices& counts, int axis, Where where) {
-  return index_select(x, axis, located(where, [&] { return detail::interleaved_ids(counts, x.dim(axis)); }),
-                      where);
+  const InOp op("repeat_interleave", where);
+  return index_select(x, axis, detail::interleaved_ids(counts, x.dim(axis)), where);
 }
 
 Variable masked_fill(const Variable& x, const Tensor& mask, double value, Where where) {
-  return record({"masked_fill", where}, located(where, [&] { return masked_fill(x.value(), mask, value); }),
+  const InOp op("masked_fill", where);
+  return record(op, masked_fill(x.value(), mask, value),
                 wrt(x, [mask](const Variable& g) { return masked_fill(g, mask, 0); }));
 }
 

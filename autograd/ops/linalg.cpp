@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "autograd/located.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/einsum.hpp"
 #include "autograd/ops/matmul.hpp"
@@ -42,10 +41,11 @@ Variable solved_gradient(const Variable& b_gradient, const Variable& x, bool tra
 }
 
 Variable triangular(const Variable& a, const Variable& b, TriangularOptions o, Where where) {
+  const InOp op("triangular_solve", where);
   TriangularOptions back = o;
   back.transpose = !o.transpose;
   return record(
-      {"triangular_solve", where}, located(where, [&] { return triangular_solve(a.value(), b.value(), o); }),
+      op, triangular_solve(a.value(), b.value(), o),
       wrt(a,
           [a, o, back](const Variable& g, const Variable& x) {
             const Variable full = solved_gradient(triangular(a, g, back, Where::here()), x, o.transpose);
@@ -57,7 +57,8 @@ Variable triangular(const Variable& a, const Variable& b, TriangularOptions o, W
 /// x with a x = b (or a^T x = b), b a matrix, by the factors of a, which serve every derivative too.
 Variable solve_factored(const Variable& a, const LuFactors& factors, const Variable& b, bool transposed,
                         Where where) {
-  return record({"solve", where}, located(where, [&] { return lu_solve(factors, b.value(), transposed); }),
+  const InOp op("solve", where);
+  return record(op, lu_solve(factors, b.value(), transposed),
                 wrt(a,
                     [a, factors, transposed](const Variable& g, const Variable& x) {
                       const Variable b_gradient = solve_factored(a, factors, g, !transposed, Where::here());
@@ -125,20 +126,22 @@ auto log_gradient(const Variable& a) {
 }  // namespace
 
 Variable dot(const Variable& a, const Variable& b, Where where) {
-  return record({"dot", where}, located(where, [&] { return dot(a.value(), b.value()); }),
-                wrt(a, [b](const Variable& g) { return with_axis(g) * b; }),
+  const InOp op("dot", where);
+  return record(op, dot(a.value(), b.value()), wrt(a, [b](const Variable& g) { return with_axis(g) * b; }),
                 wrt(b, [a](const Variable& g) { return with_axis(g) * a; }));
 }
 
 Variable outer(const Variable& a, const Variable& b, Where where) {
-  return record({"outer", where}, located(where, [&] { return outer(a.value(), b.value()); }),
+  const InOp op("outer", where);
+  return record(op, outer(a.value(), b.value()),
                 wrt(a, [b](const Variable& g) { return dot(g, with_axis(b, 1)); }),
                 wrt(b, [a](const Variable& g) { return dot(transpose(g), with_axis(a, 1)); }));
 }
 
 Variable cholesky(const Variable& a, CholeskyOptions options, Where where) {
+  const InOp op("cholesky", where);
   const Variable lower = record(
-      {"cholesky", where}, located(where, [&] { return cholesky(a.value()); }),
+      op, cholesky(a.value()),
       // L^-T S L^-1 with S the symmetric part of Phi(L^T g), where Phi takes the lower triangle and half of
       // the diagonal.
       wrt(a, [](const Variable& g, const Variable& l) {
@@ -156,20 +159,22 @@ Variable triangular_solve(const Variable& a, const Variable& b, TriangularOption
 }
 
 Variable solve(const Variable& a, const Variable& b, Where where) {
-  const LuFactors factors = located(where, [&] { return lu_factor(a.value(), "solve"); });
+  const InOp op("solve", where);
+  const LuFactors factors = lu_factor(a.value(), "solve");
   return with_columns(b,
                       [&](const Variable& right) { return solve_factored(a, factors, right, false, where); });
 }
 
 Variable inverse(const Variable& a, Where where) {
-  return record({"inverse", where}, located(where, [&] { return inverse(a.value()); }),
-                wrt(a, [](const Variable& g, const Variable& y) {
+  const InOp op("inverse", where);
+  return record(op, inverse(a.value()), wrt(a, [](const Variable& g, const Variable& y) {
                   return -matmul(matmul(y, g, {.transpose_a = true}), y, {.transpose_b = true});
                 }));
 }
 
 Variable det(const Variable& a, Where where) {
-  return record({"det", where}, located(where, [&] { return det(a.value()); }),
+  const InOp op("det", where);
+  return record(op, det(a.value()),
                 wrt(
                     a, [a](const Variable& g) { return with_axis(with_axis(g)) * cofactors(a); },
                     [a](const Tensor& g) {
@@ -180,14 +185,14 @@ Variable det(const Variable& a, Where where) {
 }
 
 SignAndLog<Variable> slogdet(const Variable& a, Where where) {
-  SignAndLog<Tensor> parts = located(where, [&] { return slogdet(a.value()); });
-  return {std::move(parts.sign),
-          record({"slogdet", where}, std::move(parts.log_abs), wrt(a, log_gradient(a)))};
+  const InOp op("slogdet", where);
+  SignAndLog<Tensor> parts = slogdet(a.value());
+  return {std::move(parts.sign), record(op, std::move(parts.log_abs), wrt(a, log_gradient(a)))};
 }
 
 Variable logdet(const Variable& a, Where where) {
-  return record({"logdet", where}, located(where, [&] { return logdet(a.value()); }),
-                wrt(a, log_gradient(a)));
+  const InOp op("logdet", where);
+  return record(op, logdet(a.value()), wrt(a, log_gradient(a)));
 }
 
 }  // namespace gradus

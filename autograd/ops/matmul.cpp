@@ -1,6 +1,5 @@
 #include "autograd/ops/matmul.hpp"
 
-#include "autograd/located.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/record.hpp"
@@ -24,10 +23,11 @@ Tensor flat(const Tensor& x) {
 
 /// The product for operands of rank 2 and up; the gradient of each is another product.
 Variable product(const Variable& a, const Variable& b, MatmulOptions t, Where where) {
-  Tensor value = located(where, [&] { return matmul(a.value(), b.value(), t); });
+  const InOp op("matmul", where);
+  Tensor value = matmul(a.value(), b.value(), t);
   // A matrix that serves a whole batch: the sum over the batch is one product, like the forward.
   const bool shared = b.rank() == 2 && a.rank() > 2 && !t.transpose_a;
-  return record({"matmul", where}, std::move(value),
+  return record(op, std::move(value),
                 wrt(a,
                     [b, t](const Variable& g) {
                       return t.transpose_a ? matmul(b, g, {.transpose_a = t.transpose_b, .transpose_b = true})
@@ -43,11 +43,10 @@ Variable product(const Variable& a, const Variable& b, MatmulOptions t, Where wh
 }  // namespace
 
 Variable matmul(const Variable& a, const Variable& b, MatmulOptions options, Where where) {
-  if (!a.value().defined() || !b.value().defined())
-    located(where, [&] { matmul(a.value(), b.value(), options); });  // throws
+  const InOp op("matmul", where);
+  if (!a.value().defined() || !b.value().defined()) matmul(a.value(), b.value(), options);  // throws
   if (a.rank() >= 2 && b.rank() >= 2) return product(a, b, options, where);
-  if (a.rank() == 0 || b.rank() == 0)
-    located(where, [&] { matmul(a.value(), b.value(), options); });  // throws
+  if (a.rank() == 0 || b.rank() == 0) matmul(a.value(), b.value(), options);  // throws
   const Variable left = a.rank() == 1 ? reshape(a, {1, a.dim(0)}, where) : a;
   const Variable right = b.rank() == 1 ? reshape(b, {b.dim(0), 1}, where) : b;
   if (a.rank() == 1) options.transpose_a = false;
@@ -60,9 +59,10 @@ Variable matmul(const Variable& a, const Variable& b, MatmulOptions options, Whe
 }
 
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias, Where where) {
-  Tensor value = located(where, [&] { return linear(x.value(), weight.value(), bias.value()); });
+  const InOp op("linear", where);
+  Tensor value = linear(x.value(), weight.value(), bias.value());
   return record(
-      {"linear", where}, std::move(value), wrt(x, [weight](const Variable& g) { return matmul(g, weight); }),
+      op, std::move(value), wrt(x, [weight](const Variable& g) { return matmul(g, weight); }),
       wrt(
           weight, [x](const Variable& g) { return matmul(flat(g), flat(x), {.transpose_a = true}); },
           [x](const Tensor& g) { return matmul(flat(g), flat(x.value()), {.transpose_a = true}); },

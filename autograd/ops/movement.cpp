@@ -2,7 +2,6 @@
 
 #include <array>
 
-#include "autograd/located.hpp"
 #include "autograd/ops/indexing.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/record.hpp"
@@ -68,59 +67,68 @@ std::vector<Variable> record_parts(const Op& op, const Variable& x, std::vector<
 }  // namespace
 
 Variable identity(const Variable& x, Where where) {
-  return record({"identity", where}, x.value(), wrt(x, [](const Variable& g) { return g; }));
+  const InOp op("identity", where);
+  return record(op, x.value(), wrt(x, [](const Variable& g) { return g; }));
 }
 
 Variable reshape(const Variable& x, const Shape& shape, Where where) {
+  const InOp op("reshape", where);
   const Shape from = x.shape();
   if (from == shape) return x;
-  return record({"reshape", where}, located(where, [&] { return x.value().reshape(shape); }),
-                wrt(x, [from](const Variable& g) { return reshape(g, from); }));
+  return record(op, x.value().reshape(shape), wrt(x, [from](const Variable& g) { return reshape(g, from); }));
 }
 Variable reshape(const Variable& x, std::initializer_list<std::int64_t> dims, Where where) {
-  return reshape(x, located(where, [&] { return x.value().reshape(dims).shape(); }), where);
+  const InOp op("reshape", where);
+  return reshape(x, x.value().reshape(dims).shape(), where);
 }
 Variable flatten(const Variable& x, int first, int last, Where where) {
-  return reshape(x, located(where, [&] { return detail::flattened(x.shape(), first, last); }), where);
+  const InOp op("flatten", where);
+  return reshape(x, detail::flattened(x.shape(), first, last), where);
 }
 Variable squeeze(const Variable& x, int axis, Where where) {
-  return reshape(x, located(where, [&] { return squeeze(x.value(), axis).shape(); }), where);
+  const InOp op("squeeze", where);
+  return reshape(x, squeeze(x.value(), axis).shape(), where);
 }
 Variable squeeze(const Variable& x, Where where) {
   return reshape(x, detail::squeezed(x.shape()), where);
 }
 Variable unsqueeze(const Variable& x, int axis, Where where) {
-  return reshape(x, located(where, [&] { return detail::unsqueezed(x.shape(), axis); }), where);
+  const InOp op("unsqueeze", where);
+  return reshape(x, detail::unsqueezed(x.shape(), axis), where);
 }
 
 Variable permute(const Variable& x, std::span<const int> axes, Where where) {
-  Tensor value = located(where, [&] { return permute(x.value(), axes); });
+  const InOp op("permute", where);
+  Tensor value = permute(x.value(), axes);
   AxisOrder back(axes);
   for (std::size_t i = 0; i < axes.size(); ++i) {
     back.list[static_cast<std::size_t>(x.shape().normalize_axis(axes[i]))] = static_cast<int>(i);
   }
-  return record({"permute", where}, std::move(value),
-                wrt(x, [back](const Variable& g) { return permute(g, back.span()); }));
+  return record(op, std::move(value), wrt(x, [back](const Variable& g) { return permute(g, back.span()); }));
 }
 
 Variable transpose(const Variable& x, int a, int b, Where where) {
-  return record({"transpose", where}, located(where, [&] { return transpose(x.value(), a, b); }),
+  const InOp op("transpose", where);
+  return record(op, transpose(x.value(), a, b),
                 wrt(x, [a, b](const Variable& g) { return transpose(g, a, b); }));
 }
 
 Variable flip(const Variable& x, std::span<const int> axes, Where where) {
-  Tensor value = located(where, [&] { return flip(x.value(), axes); });
-  return record({"flip", where}, std::move(value),
+  const InOp op("flip", where);
+  Tensor value = flip(x.value(), axes);
+  return record(op, std::move(value),
                 wrt(x, [kept = AxisOrder(axes)](const Variable& g) { return flip(g, kept.span()); }));
 }
 
 Variable roll(const Variable& x, std::int64_t shift, int axis, Where where) {
-  return record({"roll", where}, located(where, [&] { return roll(x.value(), shift, axis); }),
+  const InOp op("roll", where);
+  return record(op, roll(x.value(), shift, axis),
                 wrt(x, [shift, axis](const Variable& g) { return roll(g, -shift, axis); }));
 }
 
 Variable concat(std::span<const Variable> parts, int axis, Where where) {
-  Tensor value = located(where, [&] { return concat(values_of(parts), axis); });
+  const InOp op("concat", where);
+  Tensor value = concat(values_of(parts), axis);
   std::vector<std::int64_t> lengths;
   for (const Variable& part : parts) lengths.push_back(part.dim(axis));
   const auto differentiable = [lengths, axis](const Variable& g) { return split(g, lengths, axis); };
@@ -130,40 +138,46 @@ Variable concat(std::span<const Variable> parts, int axis, Where where) {
       if (wanted[i]) out[i] = slice(g, axis, begin, begin + lengths[i]);
     }
   };
-  return record({"concat", where}, std::move(value), jointly(parts, fused, differentiable));
+  return record(op, std::move(value), jointly(parts, fused, differentiable));
 }
 
 Variable stack(std::span<const Variable> parts, int axis, Where where) {
-  Tensor value = located(where, [&] { return stack(values_of(parts), axis); });
+  const InOp op("stack", where);
+  Tensor value = stack(values_of(parts), axis);
   const auto differentiable = [axis](const Variable& g) { return unstack(g, axis); };
   const auto fused = [axis](const Tensor& g, std::span<const bool> wanted, std::span<Tensor> out) {
     for (std::size_t i = 0; i < out.size(); ++i) {
       if (wanted[i]) out[i] = select(g, axis, static_cast<std::int64_t>(i));
     }
   };
-  return record({"stack", where}, std::move(value), jointly(parts, fused, differentiable));
+  return record(op, std::move(value), jointly(parts, fused, differentiable));
 }
 
 std::vector<Variable> split(const Variable& x, std::span<const std::int64_t> lengths, int axis, Where where) {
-  std::vector<Tensor> parts = located(where, [&] { return split(x.value(), lengths, axis); });
-  return record_parts({"split", where}, x, std::move(parts), [axis](auto gs) { return concat(gs, axis); });
+  const InOp op("split", where);
+  std::vector<Tensor> parts = split(x.value(), lengths, axis);
+  return record_parts(op, x, std::move(parts), [axis](auto gs) { return concat(gs, axis); });
 }
 std::vector<Variable> split(const Variable& x, std::int64_t parts, int axis, Where where) {
-  return split(x, located(where, [&] { return detail::equal_lengths(x.shape(), parts, axis); }), axis, where);
+  const InOp op("split", where);
+  return split(x, detail::equal_lengths(x.shape(), parts, axis), axis, where);
 }
 std::vector<Variable> chunk(const Variable& x, std::int64_t parts, int axis, Where where) {
-  return split(x, located(where, [&] { return detail::chunk_lengths(x.shape(), parts, axis); }), axis, where);
+  const InOp op("chunk", where);
+  return split(x, detail::chunk_lengths(x.shape(), parts, axis), axis, where);
 }
 std::vector<Variable> unstack(const Variable& x, int axis, Where where) {
-  std::vector<Tensor> parts = located(where, [&] { return unstack(x.value(), axis); });
-  return record_parts({"unstack", where}, x, std::move(parts), [axis](auto gs) { return stack(gs, axis); });
+  const InOp op("unstack", where);
+  std::vector<Tensor> parts = unstack(x.value(), axis);
+  return record_parts(op, x, std::move(parts), [axis](auto gs) { return stack(gs, axis); });
 }
 
 Variable slice(const Variable& x, int axis, std::int64_t begin, std::int64_t end, Where where) {
-  Tensor value = located(where, [&] { return slice(x.value(), axis, begin, end); });
+  const InOp op("slice", where);
+  Tensor value = slice(x.value(), axis, begin, end);
   const Shape shape = x.shape();
   const std::int64_t first = begin < 0 ? begin + shape[axis] : begin;
-  return record({"slice", where}, std::move(value),
+  return record(op, std::move(value),
                 wrt(
                     x, [shape, axis, first](const Variable& g) { return place_slice(g, shape, axis, first); },
                     [axis, first](const Tensor& g, Tensor& sum) { add_to_slice(sum, g, axis, first); },
@@ -173,49 +187,53 @@ Variable slice(const Variable& x, int axis, std::int64_t begin, std::int64_t end
 }
 
 Variable slice(const Variable& x, int axis, const Slice& which, Where where) {
-  const int normal = located(where, [&] { return named_axis("slice", x.shape(), axis); });
+  const InOp op("slice", where);
+  const int normal = named_axis("slice", x.shape(), axis);
   std::array<Slice, Shape::max_rank> slices{};
   slices[static_cast<std::size_t>(normal)] = which;
   return slice(x, std::span<const Slice>(slices).first(static_cast<std::size_t>(normal) + 1), where);
 }
 
 Variable slice(const Variable& x, std::span<const Slice> which, Where where) {
-  Tensor value = located(where, [&] { return slice(x.value(), which); });
+  const InOp op("slice", where);
+  Tensor value = slice(x.value(), which);
   const Shape shape = x.shape();
   const std::vector<Slice> kept(which.begin(), which.end());
-  return record({"slice", where}, std::move(value),
+  return record(op, std::move(value),
                 wrt(
                     x, [shape, kept](const Variable& g) { return place_slice(g, shape, kept); },
                     [kept](const Tensor& g, Tensor& sum) { add_to_slice(sum, g, kept); }));
 }
 
 Variable place_slice(const Variable& x, const Shape& shape, int axis, std::int64_t begin, Where where) {
+  const InOp op("place_slice", where);
   Tensor value = zeros(shape, x.dtype());
-  located(where, [&] { add_to_slice(value, x.value(), axis, begin); });
+  add_to_slice(value, x.value(), axis, begin);
   const std::int64_t first = begin < 0 ? begin + shape[axis] : begin;
   const std::int64_t end = first + x.dim(axis);
-  return record({"place_slice", where}, std::move(value),
+  return record(op, std::move(value),
                 wrt(x, [axis, first, end](const Variable& g) { return slice(g, axis, first, end); }));
 }
 
 Variable add_slice(Variable sum, const Variable& x, int axis, std::int64_t begin, Where where) {
+  const InOp op("add_slice", where);
   // In the sum's memory where nobody else has it. Its place is enough to record it by, if it is this tape's.
   const detail::TapeHead* const tape = detail::active_head;
   const bool known = tape != nullptr && !tape->checks && sum.place().tape() == tape->serial;
   Tensor value = known ? std::move(sum).take() : sum.value();
   const std::int64_t first = begin < 0 ? begin + value.dim(axis) : begin;
-  located(where, [&] { add_to_slice(value, x.value(), axis, first); });
+  add_to_slice(value, x.value(), axis, first);
   const std::int64_t end = first + x.dim(axis);
-  return record({"add_slice", where}, std::move(value), wrt(sum, [](const Variable& g) { return g; }),
+  return record(op, std::move(value), wrt(sum, [](const Variable& g) { return g; }),
                 wrt(x, [axis, first, end](const Variable& g) { return slice(g, axis, first, end); }));
 }
 
 Variable place_slice(const Variable& x, const Shape& shape, std::span<const Slice> which, Where where) {
+  const InOp op("place_slice", where);
   Tensor value = zeros(shape, x.dtype());
-  located(where, [&] { add_to_slice(value, x.value(), which); });
+  add_to_slice(value, x.value(), which);
   const std::vector<Slice> kept(which.begin(), which.end());
-  return record({"place_slice", where}, std::move(value),
-                wrt(x, [kept](const Variable& g) { return slice(g, kept); }));
+  return record(op, std::move(value), wrt(x, [kept](const Variable& g) { return slice(g, kept); }));
 }
 
 Variable select(const Variable& x, std::int64_t i, Where where) {
@@ -223,11 +241,12 @@ Variable select(const Variable& x, std::int64_t i, Where where) {
 }
 
 Variable select(const Variable& x, int axis, std::int64_t i, Where where) {
-  Tensor value = located(where, [&] { return select(x.value(), axis, i); });
+  const InOp op("select", where);
+  Tensor value = select(x.value(), axis, i);
   const Shape shape = x.shape();
   const int a = shape.normalize_axis(axis);
   const std::int64_t at = i < 0 ? i + shape[a] : i;
-  return record({"select", where}, std::move(value),
+  return record(op, std::move(value),
                 wrt(
                     x,
                     [shape, a, at](const Variable& g) {
@@ -242,30 +261,28 @@ Variable select(const Variable& x, int axis, std::int64_t i, Where where) {
 }
 
 Variable pad(const Variable& x, std::span<const Padding> widths, PadOptions options, Where where) {
+  const InOp op("pad", where);
   if (options.mode == PadMode::constant) {
-    Tensor value = located(where, [&] { return pad(x.value(), widths, options); });
+    Tensor value = pad(x.value(), widths, options);
     std::vector<Slice> inside;
     for (std::size_t i = 0; i < widths.size(); ++i) {
       inside.push_back({widths[i].before, widths[i].before + x.dim(static_cast<int>(i))});
     }
-    return record({"pad", where}, std::move(value),
-                  wrt(x, [inside](const Variable& g) { return slice(g, inside); }));
+    return record(op, std::move(value), wrt(x, [inside](const Variable& g) { return slice(g, inside); }));
   }
-  located(where, [&] { detail::check_padding(x.shape(), widths); });
+  detail::check_padding(x.shape(), widths);
   Variable out = x;
   for (int axis = 0; axis < x.rank(); ++axis) {
     const Padding width = widths[static_cast<std::size_t>(axis)];
     if (width.before == 0 && width.after == 0) continue;
-    out = index_select(
-        out, axis,
-        Indices(located(where, [&] { return detail::padded_sources(options.mode, x.dim(axis), width); })),
-        where);
+    out = index_select(out, axis, Indices(detail::padded_sources(options.mode, x.dim(axis), width)), where);
   }
   return out;
 }
 
 Variable repeat(const Variable& x, std::span<const std::int64_t> counts, Where where) {
-  located(where, [&] { detail::check_counts(x.shape(), counts); });
+  const InOp op("repeat", where);
+  detail::check_counts(x.shape(), counts);
   Shape shape = x.shape();
   while (shape.rank() < static_cast<int>(counts.size())) shape = shape.inserted(0, 1);
   Variable out = reshape(x, shape, where);
@@ -281,42 +298,45 @@ Variable repeat(const Variable& x, std::span<const std::int64_t> counts, Where w
 }
 
 Variable repeat_interleave(const Variable& x, std::int64_t count, int axis, Where where) {
-  const Shape repeated = located(where, [&] { return detail::interleaved(x.shape(), count, axis); });
+  const InOp op("repeat_interleave", where);
+  const Shape repeated = detail::interleaved(x.shape(), count, axis);
   const Runs r = runs_at(x.shape(), x.shape().normalize_axis(axis));
   const Variable apart = reshape(x, Shape{r.outer * r.length, 1, r.inner}, where);
   return reshape(broadcast_to(apart, {r.outer * r.length, count, r.inner}, where), repeated, where);
 }
 
 Variable diagonal(const Variable& x, DiagonalOptions options, Where where) {
-  Tensor value = located(where, [&] { return diagonal(x.value(), options); });
+  const InOp op("diagonal", where);
+  Tensor value = diagonal(x.value(), options);
   const Shape shape = x.shape();
-  return record({"diagonal", where}, std::move(value),
+  return record(op, std::move(value),
                 wrt(
                     x, [shape, options](const Variable& g) { return place_diagonal(g, shape, options); },
                     [options](const Tensor& g, Tensor& sum) { add_to_diagonal(sum, g, options); }));
 }
 
 Variable place_diagonal(const Variable& x, const Shape& shape, DiagonalOptions options, Where where) {
+  const InOp op("place_diagonal", where);
   Tensor value = zeros(shape, x.dtype());
-  located(where, [&] { add_to_diagonal(value, x.value(), options); });
-  return record({"place_diagonal", where}, std::move(value),
-                wrt(x, [options](const Variable& g) { return diagonal(g, options); }));
+  add_to_diagonal(value, x.value(), options);
+  return record(op, std::move(value), wrt(x, [options](const Variable& g) { return diagonal(g, options); }));
 }
 
 Variable diag(const Variable& x, int offset, Where where) {
+  const InOp op("diag", where);
   if (x.rank() == 2) return diagonal(x, {.offset = offset}, where);
-  const Shape shape = located(where, [&] { return detail::diag_matrix(x.shape(), offset); });
+  const Shape shape = detail::diag_matrix(x.shape(), offset);
   return place_diagonal(x, shape, {.offset = offset}, where);
 }
 
 Variable tril(const Variable& x, int offset, Where where) {
-  return record({"tril", where}, located(where, [&] { return tril(x.value(), offset); }),
-                wrt(x, [offset](const Variable& g) { return tril(g, offset); }));
+  const InOp op("tril", where);
+  return record(op, tril(x.value(), offset), wrt(x, [offset](const Variable& g) { return tril(g, offset); }));
 }
 
 Variable triu(const Variable& x, int offset, Where where) {
-  return record({"triu", where}, located(where, [&] { return triu(x.value(), offset); }),
-                wrt(x, [offset](const Variable& g) { return triu(g, offset); }));
+  const InOp op("triu", where);
+  return record(op, triu(x.value(), offset), wrt(x, [offset](const Variable& g) { return triu(g, offset); }));
 }
 
 }  // namespace gradus

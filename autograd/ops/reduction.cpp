@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "autograd/located.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/cumulative.hpp"
 #include "autograd/ops/elementwise.hpp"
@@ -22,9 +21,8 @@ struct Reduced {
   Shape full, kept;
   std::int64_t count;
 
-  Reduced(const char* op, const Variable& x, const Axes& axes, Where where)
-      : full(located(where, [&] { return x.shape(); })) {
-    const AxisSet reduced = located(where, [&] { return axes.of(op, full); });
+  Reduced(const Op& op, const Variable& x, const Axes& axes) : full(x.shape()) {
+    const AxisSet reduced = axes.of(op.name, full);
     kept = reduced.kept(full);
     count = reduced.count(full);
   }
@@ -44,10 +42,8 @@ Tensor shares(const Tensor& x, const Tensor& y, const Axes& axes) {
   return std::move(extreme) / many;
 }
 
-Variable extreme(Op op, Extreme which, const Variable& x, const Axes& axes, bool keepdims) {
-  const Tensor y = located(op.where, [&] {
-    return which == Extreme::max ? max(x.value(), axes, true) : min(x.value(), axes, true);
-  });
+Variable extreme(const Op& op, Extreme which, const Variable& x, const Axes& axes, bool keepdims) {
+  const Tensor y = which == Extreme::max ? max(x.value(), axes, true) : min(x.value(), axes, true);
   const Tensor value = y.reshape(axes.of(op.name, x.shape()).result(x.shape(), keepdims));
   return record(op, value, wrt(x, [v = x.value(), y, axes](const Variable& g) {
                   return reshape(g, y.shape()) * Variable(shares(v, y, axes));
@@ -74,33 +70,38 @@ Variable norm_gradient(const Variable& g, const Variable& x, const Variable& y, 
 }  // namespace
 
 Variable sum(const Variable& x, const Axes& axes, bool keepdims, Where where) {
-  const Reduced shapes("sum", x, axes, where);
-  return record({"sum", where}, sum(x.value(), axes, keepdims),
+  const InOp op("sum", where);
+  const Reduced shapes(op, x, axes);
+  return record(op, sum(x.value(), axes, keepdims),
                 wrt(x, [full = shapes.full, kept = shapes.kept](const Variable& g) {
                   return broadcast_to(reshape(g, kept), full);
                 }));
 }
 
 Variable mean(const Variable& x, const Axes& axes, bool keepdims, Where where) {
-  const Reduced shapes("mean", x, axes, where);
-  return record({"mean", where}, mean(x.value(), axes, keepdims), wrt(x, [shapes](const Variable& g) {
+  const InOp op("mean", where);
+  const Reduced shapes(op, x, axes);
+  return record(op, mean(x.value(), axes, keepdims), wrt(x, [shapes](const Variable& g) {
                   return broadcast_to(reshape(g / static_cast<double>(shapes.count), shapes.kept),
                                       shapes.full);
                 }));
 }
 
 Variable max(const Variable& x, const Axes& axes, bool keepdims, Where where) {
-  return extreme({"max", where}, Extreme::max, x, axes, keepdims);
+  const InOp op("max", where);
+  return extreme(op, Extreme::max, x, axes, keepdims);
 }
 Variable min(const Variable& x, const Axes& axes, bool keepdims, Where where) {
-  return extreme({"min", where}, Extreme::min, x, axes, keepdims);
+  const InOp op("min", where);
+  return extreme(op, Extreme::min, x, axes, keepdims);
 }
 
 namespace {
 
 /// The product of each row of x (rows, n). dx[i] = g (the product of all before i) (of all behind i).
 Variable prod_rows(const Variable& x, Where where) {
-  return record({"prod", where}, prod(x.value(), 1), wrt(x, [x](const Variable& g) {
+  const InOp op("prod", where);
+  return record(op, prod(x.value(), 1), wrt(x, [x](const Variable& g) {
                   const std::int64_t n = x.dim(1);
                   if (n == 0) return x;
                   const Variable at_last = place_slice(reshape(g, {g.size(), 1}), x.shape(), 1, n - 1);
@@ -111,8 +112,9 @@ Variable prod_rows(const Variable& x, Where where) {
 }  // namespace
 
 Variable prod(const Variable& x, const Axes& axes, bool keepdims, Where where) {
+  const InOp op("prod", where);
   const Shape shape = x.shape();
-  const AxisSet reduced = located(where, [&] { return axes.of("prod", shape); });
+  const AxisSet reduced = axes.of("prod", shape);
   const Shape result = reduced.result(shape, keepdims);
   std::array<int, Shape::max_rank> order{};  // the reduced axes behind the others
   std::size_t placed = 0;
@@ -130,48 +132,52 @@ Variable prod(const Variable& x, const Axes& axes, bool keepdims, Where where) {
 }
 
 Variable var(const Variable& x, const Axes& axes, VarOptions options, Where where) {
-  const Reduced shapes("var", x, axes, where);
+  const InOp op("var", where);
+  const Reduced shapes(op, x, axes);
   const double left = std::max(0.0, static_cast<double>(shapes.count) - options.correction);
-  return record({"var", where}, var(x.value(), axes, options),
+  return record(op, var(x.value(), axes, options),
                 wrt(x, [x, axes, left, kept = shapes.kept](const Variable& g) {
                   return (x - mean(x, axes, true)) * reshape(g * (2 / left), kept);
                 }));
 }
 
 Variable stddev(const Variable& x, const Axes& axes, VarOptions options, Where where) {
-  const Reduced shapes("stddev", x, axes, where);
+  const InOp op("stddev", where);
+  const Reduced shapes(op, x, axes);
   const double left = std::max(0.0, static_cast<double>(shapes.count) - options.correction);
-  return record({"stddev", where}, stddev(x.value(), axes, options),
+  return record(op, stddev(x.value(), axes, options),
                 wrt(x, [x, axes, left, kept = shapes.kept](const Variable& g, const Variable& y) {
                   return (x - mean(x, axes, true)) * reshape(g / (not_zero(y) * left), kept);
                 }));
 }
 
 Variable norm(const Variable& x, const Axes& axes, NormOptions options, Where where) {
-  const Reduced shapes("norm", x, axes, where);
-  Tensor value = located(where, [&] { return norm(x.value(), axes, options); });
+  const InOp op("norm", where);
+  const Reduced shapes(op, x, axes);
+  Tensor value = norm(x.value(), axes, options);
   const double p = options.p;
   const Shape kept = shapes.kept;
   if (std::isinf(p)) {
-    return record({"norm", where}, std::move(value),
+    return record(op, std::move(value),
                   wrt(x, [v = x.value(), axes, kept](const Variable& g, const Variable& y) {
                     const Tensor share = shares(abs(v), y.value().reshape(kept), axes);
                     return reshape(g, kept) * Variable(sign(v) * share);
                   }));
   }
-  return record({"norm", where}, std::move(value), wrt(x, [x, p, kept](const Variable& g, const Variable& y) {
+  return record(op, std::move(value), wrt(x, [x, p, kept](const Variable& g, const Variable& y) {
                   if (p == 0) return Variable(zeros_like(x.value()));
                   return norm_gradient(reshape(g, kept), x, reshape(not_zero(y), kept), p);
                 }));
 }
 
 Variable logsumexp(const Variable& x, const Axes& axes, bool keepdims, Where where) {
-  const Reduced shapes("logsumexp", x, axes, where);
+  const InOp op("logsumexp", where);
+  const Reduced shapes(op, x, axes);
   const Tensor value = logsumexp(x.value(), axes, keepdims);
   // The softmax. Where all are -infinity its exponents are taken from a finite number instead, and it is 0.
   const double lowest =
       x.dtype() == Dtype::f32 ? std::numeric_limits<float>::lowest() : std::numeric_limits<double>::lowest();
-  return record({"logsumexp", where}, value,
+  return record(op, value,
                 wrt(
                     x,
                     [x, lowest, kept = shapes.kept](const Variable& g, const Variable& y) {
@@ -184,36 +190,43 @@ Variable logsumexp(const Variable& x, const Axes& axes, bool keepdims, Where whe
 }
 
 Variable any(const Variable& x, const Axes& axes, bool keepdims, Where where) {
-  return Variable(located(where, [&] { return any(x.value(), axes, keepdims); }));
+  const InOp op("any", where);
+  return Variable(any(x.value(), axes, keepdims));
 }
 Variable all(const Variable& x, const Axes& axes, bool keepdims, Where where) {
-  return Variable(located(where, [&] { return all(x.value(), axes, keepdims); }));
+  const InOp op("all", where);
+  return Variable(all(x.value(), axes, keepdims));
 }
 Indices argmax(const Variable& x, int axis, bool keepdims, Where where) {
-  return located(where, [&] { return argmax(x.value(), axis, keepdims); });
+  const InOp op("argmax", where);
+  return argmax(x.value(), axis, keepdims);
 }
 Indices argmax(const Variable& x, Where where) {
-  return located(where, [&] { return argmax(x.value()); });
+  const InOp op("argmax", where);
+  return argmax(x.value());
 }
 Indices argmin(const Variable& x, int axis, bool keepdims, Where where) {
-  return located(where, [&] { return argmin(x.value(), axis, keepdims); });
+  const InOp op("argmin", where);
+  return argmin(x.value(), axis, keepdims);
 }
 Indices argmin(const Variable& x, Where where) {
-  return located(where, [&] { return argmin(x.value()); });
+  const InOp op("argmin", where);
+  return argmin(x.value());
 }
 
 Variable sum_to(const Variable& x, const Shape& shape, Where where) {
   if (x.shape() == shape) return x;
+  const InOp op("sum_to", where);
   const Shape from = x.shape();
-  Tensor value = located(where, [&] { return sum_to(x.value(), shape); });
-  return record({"sum_to", where}, std::move(value),
-                wrt(x, [from](const Variable& g) { return broadcast_to(g, from); }));
+  Tensor value = sum_to(x.value(), shape);
+  return record(op, std::move(value), wrt(x, [from](const Variable& g) { return broadcast_to(g, from); }));
 }
 
 Variable broadcast_to(const Variable& x, const Shape& shape, Where where) {
   if (x.shape() == shape) return x;
-  Tensor value = located(where, [&] { return broadcast_to(x.value(), shape); });
-  return record({"broadcast_to", where}, std::move(value), wrt(x, [](const Variable& g) { return g; }));
+  const InOp op("broadcast_to", where);
+  Tensor value = broadcast_to(x.value(), shape);
+  return record(op, std::move(value), wrt(x, [](const Variable& g) { return g; }));
 }
 
 }  // namespace gradus

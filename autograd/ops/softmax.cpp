@@ -1,6 +1,5 @@
 #include "autograd/ops/softmax.hpp"
 
-#include "autograd/located.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/elementwise.hpp"
 #include "autograd/ops/movement.hpp"
@@ -11,20 +10,22 @@
 namespace gradus {
 
 Variable log_softmax(const Variable& x, int axis, Where where) {
+  const InOp op("log_softmax", where);
   if (x.rank() == 0) return reshape(log_softmax(reshape(x, {1}, where), axis, where), Shape{}, where);
-  const Tensor value = located(where, [&] { return log_softmax(x.value(), axis); });
+  const Tensor value = log_softmax(x.value(), axis);
   return record(
-      {"log_softmax", where}, value,
+      op, value,
       wrt(
           x, [axis](const Variable& g, const Variable& y) { return g - exp(y) * sum(g, axis, true); },
           [value, axis](const Tensor& g) { return log_softmax_backward(g, value, axis); }));
 }
 
 Variable softmax(const Variable& x, int axis, Where where) {
+  const InOp op("softmax", where);
   if (x.rank() == 0) return reshape(softmax(reshape(x, {1}, where), axis, where), Shape{}, where);
-  const Tensor value = located(where, [&] { return softmax(x.value(), axis); });
+  const Tensor value = softmax(x.value(), axis);
   return record(
-      {"softmax", where}, value,
+      op, value,
       wrt(
           x, [axis](const Variable& g, const Variable& y) { return y * (g - sum(g * y, axis, true)); },
           [value, axis](const Tensor& g) { return softmax_backward(g, value, axis); }));

@@ -134,9 +134,11 @@ void report(const Totals& totals) {
 
 /// The names given to record in the sources of a folder.
 std::set<std::string> recorded_ops(const std::string& folder) {
-  // record({"exp", where}, ...), record("neg", ...), record(op_at("where", a), ...) and, for what is recorded
-  // by a rule of autograd/elementwise/, record_unary<Unary::exp>("exp", ...), record_traced({"gelu", ...
-  const std::regex call(R"re(record(?:_\w+)?(?:<[\w:]+>)?\(\s*(?:\{|op\(|op_at\()?\s*"(\w+)")re");
+  // record("neg", ...), record({"exp", where}, ...), record(op_at("where", a), ...) and, for what is recorded
+  // by a rule of autograd/elementwise/, record_unary<Unary::exp>("exp", ...), record_traced({"gelu", ...; or
+  // first InOp op("tril", where) and then record(op, ...).
+  const std::regex call(
+      R"re(InOp op\("(\w+)"|record(?:_\w+)?(?:<[\w:]+>)?\(\s*(?:(op\b)(?!\()|(?:\{|op\(|op_at\()?\s*"(\w+)"))re");
   std::set<std::string> names;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(source_dir() + "/" + folder)) {
     if (entry.path().extension() != ".cpp") continue;
@@ -144,8 +146,13 @@ std::set<std::string> recorded_ops(const std::string& folder) {
     std::stringstream text;
     text << file.rdbuf();
     const std::string source = text.str();
-    for (std::sregex_iterator it(source.begin(), source.end(), call), end; it != end; ++it)
-      names.insert((*it)[1]);
+    std::string opened;
+    for (std::sregex_iterator it(source.begin(), source.end(), call), end; it != end; ++it) {
+      const std::smatch& found = *it;
+      if (found[1].matched) opened = found[1];
+      if (found[2].matched && !opened.empty()) names.insert(opened);
+      if (found[3].matched) names.insert(found[3]);
+    }
   }
   return names;
 }

@@ -128,10 +128,11 @@ TEST_CASE("anomalies of an op of several results say which", "[diagnostics][anom
   const Variable x = tape.watch(vector({1, 2}));
   const double infinity = std::numeric_limits<double>::infinity();
   const auto nothing = [](std::span<const Tensor>, std::span<const bool>, std::span<Tensor>) {};
-  CHECK_THAT(
-      error_of([&] { record("bad", std::array{x.value(), vector({infinity})}, jointly({x}, nothing)); }),
-      Contains("bad, called at several_results_test.cpp") &&
-          Contains("a result (number 2 of 2) that is not finite"));
+  CHECK_THAT(error_of([&] {
+               record("bad", std::array{x.value(), vector({infinity})}, jointly({x}, nothing));
+             }),
+             Contains("at several_results_test.cpp:") &&
+                 Contains(": bad: the result (number 2 of 2) is not finite"));
   const auto [s, c] = sin_cos(x, infinity);
   const std::string text = error_of([&, &c = c] { tape.backward(sum(c)); });
   CHECK_THAT(text, Contains("the gradient of sin_cos") &&

@@ -111,7 +111,7 @@ TEST_CASE("a Variable of a finished tape throws under a new one, and says detach
   CHECK(exp(old).item() == Approx(std::exp(6.0)));  // with no tape active it simply computes
   Tape tape;
   const Variable x = tape.watch(number(1));
-  CHECK_THROWS_WITH(x * old, Contains("detach") && Contains("mul at tape_test.cpp"));
+  CHECK_THROWS_WITH(x * old, Contains("at tape_test.cpp:") && Contains("mul: ") && Contains("detach"));
   CHECK((x * detach(old)).item() == 6);
   // Consumed by backward is the same as finished.
   const Variable y = x * x;
@@ -278,10 +278,10 @@ TEST_CASE("check_finite names the first op that made NaN or infinity, and its pl
   Tape tape({.check_finite = true});
   const Variable x = tape.watch(Tensor::of({1, -1}, Dtype::f64));
   const Variable fine = x * 2;
-  CHECK_THROWS_WITH(log(fine), Contains("log, called at tape_test.cpp:") && Contains("NaN"));
-  CHECK_THROWS_WITH(fine / 0.0, Contains("div, called at tape_test.cpp:"));
+  CHECK_THROWS_WITH(log(fine), Contains("at tape_test.cpp:") && Contains(": log: ") && Contains("NaN"));
+  CHECK_THROWS_WITH(fine / 0.0, Contains("at tape_test.cpp:") && Contains(": div: the result is not finite"));
   const Variable infinite = tape.watch(Tensor::of({std::numeric_limits<double>::infinity()}, Dtype::f64));
-  CHECK_THROWS_WITH(-infinite, Contains("neg, called at tape_test.cpp:"));
+  CHECK_THROWS_WITH(-infinite, Contains("at tape_test.cpp:") && Contains(": neg: the result is not finite"));
 }
 
 TEST_CASE("an embedding's gradient is row-sparse, and dense where something else adds to it", "[tape]") {

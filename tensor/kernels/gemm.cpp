@@ -3,7 +3,7 @@
 #include <memory>
 #include <new>
 
-#include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/gemm.hpp"
 #include "tensor/kernels/select.hpp"
 #include "tensor/support/error.hpp"
 #include "tensor/support/parallel.hpp"

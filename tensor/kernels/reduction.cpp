@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <limits>
 #include <tuple>
 
-#include "tensor/kernels/kernels.hpp"
 #include "tensor/kernels/select.hpp"
 #include "tensor/support/parallel.hpp"
+#include "tensor/tensor.hpp"
 
 namespace gradus::kernels {
 
@@ -251,10 +252,67 @@ void find_extreme(bool largest, const T* x, std::int64_t outer, std::int64_t len
       });
 }
 
+namespace {
+
+/// The sums of blocks, added up in their order.
+template <class T, class F>
+double sum_blocks(const T* x, std::int64_t n, F&& sum_block) {
+  if (n <= block) return sum_block(x, n);
+  const std::int64_t blocks = (n + block - 1) / block;
+  storage::PoolVector<double> sums(static_cast<std::size_t>(blocks));
+  parallel::for_range(blocks, block, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      sums[static_cast<std::size_t>(i)] = sum_block(x + i * block, std::min(block, n - i * block));
+    }
+  });
+  double total = 0;
+  for (const double part : sums) total += part;
+  return total;
+}
+
+/// In double, with eight sums that need not wait for each other.
+template <class T>
+double sum_squares_wide(const T* x, std::int64_t n) {
+  double sums[8] = {};
+  std::int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    for (int j = 0; j < 8; ++j) {
+      const double v = static_cast<double>(x[i + j]);
+      sums[j] += v * v;
+    }
+  }
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  for (; i < n; ++i) total += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  return total;
+}
+
+}  // namespace
+
+template <class T>
+double sum_squares(const T* x, std::int64_t n) {
+  return sum_blocks(x, n, [](const T* from, std::int64_t count) {
+    const double fast = table_of<T>().sum_squares(from, count);
+    if (sizeof(T) == 8 || (fast > 1e-30 && fast < 1e30)) return fast;
+    // Squares that f32 does not hold: too large, too small, or none.
+    return sum_squares_wide(from, count);
+  });
+}
+template <class T>
+bool all_finite(const T* x, std::int64_t n) {
+  std::atomic<bool> finite{true};
+  parallel::for_range(n, 1, [&](std::int64_t from, std::int64_t to) {
+    for (std::int64_t begin = from; begin < to && finite.load(std::memory_order_relaxed); begin += block) {
+      if (!table_of<T>().all_finite(x + begin, std::min(block, to - begin))) finite = false;
+    }
+  });
+  return finite;
+}
+
 template <class T>
 struct InstantiateReduction {
-  [[maybe_unused]] static constexpr auto all =
-      std::tuple(&fold<T>, &fold_rows<T>, &fold_columns<T>, &find_extreme<T>);
+  [[maybe_unused]] static constexpr auto all = std::tuple(&fold<T>, &fold_rows<T>, &fold_columns<T>,
+                                                          &find_extreme<T>, &sum_squares<T>, &all_finite<T>);
 };
 template struct InstantiateReduction<float>;
 template struct InstantiateReduction<double>;

@@ -25,4 +25,11 @@ template <class T>
 void find_extreme(bool largest, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner,
                   std::int32_t* y);
 
+/// The sum of squares in double.
+template <class T>
+double sum_squares(const T* x, std::int64_t n);
+/// True when no element is NaN or infinite.
+template <class T>
+bool all_finite(const T* x, std::int64_t n);
+
 }  // namespace gradus::kernels

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/elementwise.hpp"
 
 /// Elementwise functions in plain loops over the standard library's, for those where SIMD would be no faster
 /// or less exact. Compiled for every processor, and called by the tables of all instruction sets.

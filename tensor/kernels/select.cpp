@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <string_view>
+#include <vector>
 
+#include "tensor/kernels/instruction_set.hpp"
 #include "tensor/support/error.hpp"
 
 namespace gradus::kernels {

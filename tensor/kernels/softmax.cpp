@@ -1,6 +1,7 @@
 #include "tensor/kernels/softmax.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <tuple>
 
 #include "tensor/kernels/copy.hpp"
@@ -62,8 +63,61 @@ void log_sum_exp(const T* x, std::int64_t outer, std::int64_t length, std::int64
 }
 
 template <class T>
+void cross_entropy(const T* x, const std::int32_t* targets, std::int64_t rows, std::int64_t cols, T* losses,
+                   T* log_totals) {
+  parallel::for_range(rows, cols * transcendental, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      if (targets[r] < 0) {
+        losses[r] = 0;
+        if (log_totals != nullptr) log_totals[r] = 0;
+        continue;
+      }
+      const LogSum<T> sum = table_of<T>().log_sum_exp(x + r * cols, cols);
+      if (log_totals != nullptr) log_totals[r] = static_cast<T>(sum.log_total);
+      const double below = static_cast<double>(sum.shift) - static_cast<double>(x[r * cols + targets[r]]);
+      losses[r] = static_cast<T>(below + sum.log_total);
+    }
+  });
+}
+template <class T>
+void cross_entropy_in_place(T* x, const std::int32_t* targets, std::int64_t rows, std::int64_t cols, T g,
+                            T* losses) {
+  parallel::for_range(rows, cols * transcendental, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      T* const row = x + r * cols;
+      if (targets[r] < 0) {
+        losses[r] = 0;
+        std::fill_n(row, cols, T{0});
+        continue;
+      }
+      const auto logit = static_cast<double>(row[targets[r]]);
+      const LogSum<T> sum = table_of<T>().exp_shifted(row, row, cols);
+      losses[r] = static_cast<T>(static_cast<double>(sum.shift) - logit + sum.log_total);
+      table_of<T>().scale(static_cast<T>(static_cast<double>(g) * std::exp(-sum.log_total)), row, cols);
+      row[targets[r]] -= g;
+    }
+  });
+}
+template <class T>
+void cross_entropy_backward(const T* x, const std::int32_t* targets, const T* log_totals, const T* g,
+                            std::int64_t rows, std::int64_t cols, T* dx) {
+  parallel::for_range(rows, cols * transcendental, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      if (targets[r] < 0) {
+        std::fill_n(dx + r * cols, cols, T{0});
+        continue;
+      }
+      table_of<T>().softmax_scaled(x + r * cols, log_totals[r], g[r], dx + r * cols, cols);
+      dx[r * cols + targets[r]] -= g[r];
+    }
+  });
+}
+
+template <class T>
 struct InstantiateSoftmax {
-  [[maybe_unused]] static constexpr auto all = std::tuple(&softmax<T>, &softmax_backward<T>, &log_sum_exp<T>);
+  [[maybe_unused]] static constexpr auto all =
+      std::tuple(&softmax<T>, &softmax_backward<T>, &log_sum_exp<T>, &cross_entropy<T>,
+                 &cross_entropy_in_place<T>, &cross_entropy_backward<T>);
 };
 template struct InstantiateSoftmax<float>;
 template struct InstantiateSoftmax<double>;

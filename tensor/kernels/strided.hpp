@@ -8,7 +8,7 @@
 #include <span>
 #include <type_traits>
 
-#include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/elementwise.hpp"
 #include "tensor/shape.hpp"
 #include "tensor/support/parallel.hpp"
 

@@ -3,7 +3,8 @@
 #include <array>
 #include <cstdint>
 
-#include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/elementwise.hpp"
+#include "tensor/kernels/optimizer.hpp"
 #include "tensor/kernels/reduction.hpp"
 #include "tensor/kernels/softmax.hpp"
 

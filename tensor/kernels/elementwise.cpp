@@ -1,0 +1,110 @@
+#include "tensor/kernels/elementwise.hpp"
+
+#include <tuple>
+
+#include "tensor/kernels/select.hpp"
+#include "tensor/support/parallel.hpp"
+
+namespace gradus::kernels {
+
+namespace {
+
+// The work of one element, in rough scalar operations, for the grain policy.
+constexpr std::int64_t cheap = 1;
+constexpr std::int64_t transcendental = 8;
+constexpr std::int64_t library_call = 32;
+
+}  // namespace
+
+std::int64_t cost(Unary op) {
+  switch (op) {
+    case Unary::neg:
+    case Unary::abs:
+    case Unary::sign:
+    case Unary::square:
+    case Unary::sqrt:
+    case Unary::rsqrt:
+    case Unary::reciprocal:
+    case Unary::relu:
+    case Unary::floor:
+    case Unary::ceil:
+    case Unary::round:
+      return cheap;
+    case Unary::erfc:
+    case Unary::lgamma:
+      return library_call;
+    default:
+      return transcendental;
+  }
+}
+
+std::int64_t cost(Binary op) {
+  switch (op) {
+    case Binary::pow:
+    case Binary::atan2:
+    case Binary::fmod:
+      return library_call;
+    case Binary::polygamma:
+      return 8 * library_call;
+    default:
+      return cheap;
+  }
+}
+
+std::int64_t cost(Ternary) {
+  return cheap;
+}
+
+template <class T>
+void unary(Unary op, const T* x, T* y, std::int64_t n) {
+  if (n == 1) return table_of<T>().unary(op, x, y, 1);
+  parallel::for_range(n, cost(op), [&](std::int64_t begin, std::int64_t end) {
+    table_of<T>().unary(op, x + begin, y + begin, end - begin);
+  });
+}
+
+template <class T>
+void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* y, std::int64_t n) {
+  if (n == 1) return table_of<T>().binary(op, a, a_scalar, b, b_scalar, y, 1);
+  // Copies, as y may be where a scalar stands.
+  const T left = n > 0 ? *a : T{}, right = n > 0 ? *b : T{};
+  parallel::for_range(n, cost(op), [&](std::int64_t begin, std::int64_t end) {
+    table_of<T>().binary(op, a_scalar ? &left : a + begin, a_scalar, b_scalar ? &right : b + begin, b_scalar,
+                         y + begin, end - begin);
+  });
+}
+
+template <class T>
+void ternary(Ternary op, const T* a, bool a_scalar, const T* b, bool b_scalar, const T* c, bool c_scalar,
+             T* y, std::int64_t n) {
+  if (n == 1) return table_of<T>().ternary(op, a, a_scalar, b, b_scalar, c, c_scalar, y, 1);
+  const T left = n > 0 ? *a : T{}, middle = n > 0 ? *b : T{}, right = n > 0 ? *c : T{};
+  parallel::for_range(n, cost(op), [&](std::int64_t begin, std::int64_t end) {
+    table_of<T>().ternary(op, a_scalar ? &left : a + begin, a_scalar, b_scalar ? &middle : b + begin,
+                          b_scalar, c_scalar ? &right : c + begin, c_scalar, y + begin, end - begin);
+  });
+}
+
+template <class T>
+void add_scaled(T scale, const T* x, T* y, std::int64_t n) {
+  parallel::for_range(n, cheap, [&](std::int64_t begin, std::int64_t end) {
+    table_of<T>().add_scaled(scale, x + begin, y + begin, end - begin);
+  });
+}
+
+template <class T>
+void fill(T value, T* y, std::int64_t n) {
+  parallel::for_range(n, cheap, [&](std::int64_t begin, std::int64_t end) {
+    table_of<T>().fill(value, y + begin, end - begin);
+  });
+}
+
+template <class T>
+struct Instantiate {
+  [[maybe_unused]] static constexpr auto all =
+      std::tuple(&unary<T>, &binary<T>, &ternary<T>, &add_scaled<T>, &fill<T>);
+};
+template struct Instantiate<float>;
+template struct Instantiate<double>;
+
+}  // namespace gradus::kernels

@@ -51,7 +51,11 @@ Shape parse_shape(std::string_view text, const std::string& name) {
     text.remove_prefix(static_cast<std::size_t>(end - text.data()));
     dims.push_back(dim);
   }
-  return Shape(dims);
+  try {
+    return Shape(dims);
+  } catch (const ShapeError& error) {
+    fail<DataError>("{}: its .npy header holds {}", name, error.what());
+  }
 }
 
 Array read(const std::filesystem::path& file) {

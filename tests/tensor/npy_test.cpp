@@ -77,10 +77,12 @@ TEST_CASE("what is no whole .npy file of numbers is refused, with its name", "[n
   wrong_version[6] = 9;
   refused(wrong_version, "version 9");
   refused(std::string("\x93NUMPY\1\0\xFF\xFF{", 11), "cut short");
-  CHECK_THROWS_AS(load_npy(folder.write("x.npy", npy("{'descr': '<f4', 'fortran_order': False, "
-                                                     "'shape': (2147483647, 2147483647, 2147483647), }",
-                                                     numbers))),
-                  Error);
+  refused(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2147483647, 2147483647, 2147483647), }",
+              numbers),
+          "2^48");
+  refused(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 1, 1, 1, 1, 1, 1, 2), }", numbers),
+          "9 axes");
+  CHECK_THROWS_AS(load_npy(folder.path() / "x.npy"), DataError);
   CHECK_THROWS_AS(load_npy(folder.path() / "none.npy"), DataError);
   CHECK_THROWS_AS(load_npy(folder.path()), DataError);
 }

@@ -45,7 +45,7 @@ Tensor arange(double begin, double end, double step, Dtype dtype) {
   }
   if (steps > 0x7FFFFFFF)
     fail<ArgumentError>("arange from {} to {} by {}: {} numbers", begin, end, step, steps);
-  return tabulated(std::max<std::int64_t>(0, static_cast<std::int64_t>(steps)), dtype,
+  return tabulated(static_cast<std::int64_t>(std::max(0.0, steps)), dtype,
                    [=](double i) { return begin + i * step; });
 }
 

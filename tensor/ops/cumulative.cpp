@@ -62,10 +62,12 @@ Tensor cumprod(const Tensor& x, int axis) {
 }
 
 Tensor recurrence(const Tensor& a, const Tensor& b, int axis, Direction direction) {
-  if (a.shape() != b.shape() || a.dtype() != b.dtype()) {
-    fail<ShapeError>("recurrence: factors of shape {} and terms of {}; they must be of one shape and dtype",
-                     a.shape(), b.shape());
-  }
+  if (a.shape() != b.shape())
+    fail<ShapeError>("recurrence: factors of shape {} and terms of shape {}; they must be equal", a.shape(),
+                     b.shape());
+  if (a.dtype() != b.dtype())
+    fail<DtypeError>("recurrence: factors of {} and terms of {}; convert one with to()", name_of(a.dtype()),
+                     name_of(b.dtype()));
   Tensor out = Tensor::uninitialized_like(b);
   visit_dtype(b.dtype(), [&](auto tag) {
     using T = decltype(tag);

@@ -25,6 +25,8 @@ Tensor forward(const char* name, Softmax kind, const Tensor& x, int axis) {
 }
 
 Tensor backward(const char* name, Softmax kind, const Tensor& g, const Tensor& y, int axis) {
+  if (!g.same_shape(y))
+    fail<ShapeError>("{}: a gradient of shape {} for a result of shape {}", name, g.shape(), y.shape());
   const Runs r = runs_along(name, y.shape(), axis);
   Tensor dx = Tensor::uninitialized_like(y);
   if (y.size() == 0) return dx;

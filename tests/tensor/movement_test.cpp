@@ -430,6 +430,7 @@ TEST_CASE("eye, arange and linspace make the numbers they say", "[movement]") {
   CHECK(arange(1, 0, -0.25).text() == "[1, 0.75, 0.5, 0.25]");
   CHECK(arange(2, 2).size() == 0);
   CHECK(arange(3, 2).size() == 0);
+  CHECK(arange(0, -1e300).size() == 0);
   CHECK(arange(0, 1, 0.1, Dtype::f64).at(7) == 7 * 0.1);
   CHECK_THROWS_AS(arange(0, 1, 0), ArgumentError);
   CHECK_THROWS_AS(arange(0, infinity), ArgumentError);

@@ -427,6 +427,13 @@ TEST_CASE("cumulative ops equal plain loops", "[reduction]") {
   CHECK_THROWS_WITH(cumsum(Tensor::scalar(1), 1), Contains("cumsum"));
   CHECK_THROWS_WITH(recurrence(ones({2}), ones({3}), 0, Direction::forward),
                     Contains("(2,)") && Contains("(3,)"));
+  CHECK_THROWS_WITH(recurrence(ones({2}), ones({2}, Dtype::f64), 0, Direction::forward),
+                    Contains("f32") && Contains("f64"));
+}
+
+TEST_CASE("the gradient of softmax is refused when its shape is not the result's", "[reduction]") {
+  CHECK_THROWS_WITH(softmax_backward(ones({2}), ones({2, 3})), Contains("(2,)") && Contains("(2, 3)"));
+  CHECK_THROWS_AS(log_softmax_backward(ones({3, 2}), ones({2, 3})), ShapeError);
 }
 
 TEST_CASE("softmax along any axis adds up to 1, and shifts", "[reduction]") {

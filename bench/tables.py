@@ -1,19 +1,19 @@
-"""Rows as text: for a terminal and for documents."""
+"""Rows as text, for terminals and documents."""
 
 WIDTHS = [("name", 34), ("unit", 9), ("ours", 11), ("rival", 25), ("theirs", 11), ("ratio", 6), ("speed", 13),
           ("of peak", 7), ("dropped", 7)]
 
 
 def number(value):
-    """Enough places to tell figures apart, and no more."""
+    """A figure with as many decimals as are needed to tell figures apart."""
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def cells(row):
-    """The texts of a row, as in WIDTHS."""
+    """The texts of a row for the columns of WIDTHS."""
     theirs, ratio, speed, share = (row.get(key) for key in ["theirs", "ratio", "speed", "share"])
     if speed is not None:
-        # Not twice what already stands as ours.
+        # Left out where it would repeat our figure.
         speed = None if row["unit"] == row["speed_unit"] else f"{number(speed)} {row['speed_unit']}"
     dropped = "" if row.get("dropped") is None else str(row["dropped"])
     if row.get("disturbed"):
@@ -36,16 +36,34 @@ def line(row):
     return padded(cells(row))
 
 
+def side_by_side(rows):
+    """The columns and texts of rows of which several have one name: a line for each name, two columns for each rival."""
+    rivals, names = {row["rival"]: None for row in rows}, {}
+    for row in rows:
+        names.setdefault(row["name"], {})[row["rival"]] = dict(zip((name for name, _ in WIDTHS), cells(row)))
+    columns = ["name", "unit", "ours", "of peak", *(text for rival in rivals for text in [rival, "ratio"]), "dropped"]
+    texts = []
+    for beside in names.values():
+        first = next(iter(beside.values()))
+        theirs = [beside.get(rival, {}).get(column, "") for rival in rivals for column in ["theirs", "ratio"]]
+        texts.append([first["name"], first["unit"], first["ours"], first["of peak"], *theirs, first["dropped"]])
+    return columns, texts
+
+
 def markdown(rows):
-    """A table a group, without the columns that are empty in it."""
+    """A table for each group, without columns that say nothing in it."""
     groups = {}
     for row in rows:
-        groups.setdefault(row["name"].split(".")[0], []).append(cells(row))
+        groups.setdefault(row["name"].split(".")[0], []).append(row)
     out = []
-    for name, texts in groups.items():
-        kept = [i for i in range(len(WIDTHS)) if any(text[i] for text in texts)]
-        out += [f"`scripts/bench {name}`", "", "| " + " | ".join(WIDTHS[i][0] for i in kept) + " |",
-                "|" + "|".join("---" if WIDTHS[i][0] in ("name", "unit", "rival") else "---:" for i in kept) + "|"]
+    for name, rows in groups.items():
+        columns, texts = [column for column, _ in WIDTHS], [cells(row) for row in rows]
+        if len({row["name"] for row in rows}) < len(rows):
+            columns, texts = side_by_side(rows)
+        kept = [i for i, column in enumerate(columns)
+                if any(text[i] not in ("", "0" if column == "dropped" else "") for text in texts)]
+        out += [f"`scripts/bench {name}`", "", "| " + " | ".join(columns[i] for i in kept) + " |",
+                "|" + "|".join("---" if columns[i] in ("name", "unit", "rival") else "---:" for i in kept) + "|"]
         out += ["| " + " | ".join(text[i] for i in kept) + " |" for text in texts]
         out.append("")
     return "\n".join(out)

@@ -109,6 +109,16 @@ class Output(unittest.TestCase):
         self.assertIn("| train.medium-lstm | tokens/s | 2000.0 | PyTorch 1, 2 thr. | 1000.0 | 2.00 | 150.0 GFLOP/s | "
                       "75% | 1 |", lines)
 
+    def test_markdown_puts_several_rivals_of_a_row_side_by_side(self):
+        rows = [measure.row("gemm.a", "GFLOP/s", 10.0, rival, theirs, ratio, share=0.5, dropped=0)
+                for rival, theirs, ratio in [("one", 5.0, 2.0), ("other", 20.0, 0.5)]]
+        rows.append(measure.row("gemm.b", "GFLOP/s", 30.0, "other", 15.0, 2.0, share=0.75, dropped=0))
+        self.assertEqual(tables.markdown(rows).splitlines()[2:6],
+                         ["| name | unit | ours | of peak | one | ratio | other | ratio |",
+                          "|---|---|---:|---:|---:|---:|---:|---:|",
+                          "| gemm.a | GFLOP/s | 10.0 | 50% | 5.00 | 2.00 | 20.0 | 0.50 |",
+                          "| gemm.b | GFLOP/s | 30.0 | 75% |  |  | 15.0 | 2.00 |"])
+
     def test_help_and_a_wrong_group(self):
         helped = run("--help")
         self.assertEqual((helped.returncode, helped.stderr), (0, ""))

@@ -1,4 +1,4 @@
-"""The rows of a run as charts: SVG files that stand by themselves, on light and dark pages.
+"""Charts of the rows of a run: self-contained SVG files, for light and dark pages.
 
     scripts/bench --json figures.json --charts docs/charts
     scripts/bench --read figures.json --charts docs/charts
@@ -9,7 +9,7 @@ from svg import BEHIND, FAINT, INK, OURS, RIVAL, RULE, Axis, Drawing, Labels, pl
 
 
 def by_name(rows):
-    """The row of each name; of several rivals the fastest."""
+    """The row of each name; if there are several rivals, that of the fastest."""
     out = {}
     for row in rows:
         last = out.get(row["name"])
@@ -33,7 +33,7 @@ def kind_of(name):
 
 
 def roofline(figures):
-    """GFLOP/s over floating-point operations a byte, under what the machine can do at most."""
+    """GFLOP/s over floating-point operations per byte, with the limits of the machine."""
     rows, cores = by_name(figures["rows"]), figures["cores"]
     suffix = "_one_thread" if cores == 1 else f"_{cores}_threads"
     peak, triad = (rows.get(f"peak.{name}") for name in ["fma" + suffix, "triad" + (suffix if cores > 1 else "")])
@@ -43,13 +43,13 @@ def roofline(figures):
         return None
     points.sort(key=lambda row: (row["flops"] / row["bytes"], row["name"]))
     key_height = 16 * len(points) + 24 * len(KINDS)
-    out = Drawing(960, max(520, 96 + key_height), "Roofline: what the machine allows, and what is reached",
+    out = Drawing(960, max(520, 96 + key_height), "Roofline: the limits of the machine, and the speeds reached",
                   conditions(figures))
     x = Axis(*rounded(min(row["flops"] / row["bytes"] for row in points), points[-1]["flops"] / points[-1]["bytes"]),
              72, 610)
     highest = max(peak["ours"], *(row["speed"] for row in points))
     y = Axis(rounded(min(row["speed"] for row in points), 1)[0], 1.25 * highest, out.height - 64, 80)
-    grid(out, x, y, "floating-point operations a byte", "GFLOP/s", y_ticks=y.ticks((1, 1.5, 2, 3, 5, 7)))
+    grid(out, x, y, "floating-point operations per byte", "GFLOP/s", y_ticks=y.ticks((1, 1.5, 2, 3, 5, 7)))
     places = [(x(row["flops"] / row["bytes"]), y(row["speed"])) for row in points]
     labels, colours = Labels(out, places), {kind: colour for kind, _, colour in KINDS}
     roof(out, x, y, peak["ours"], triad["ours"], labels)
@@ -78,7 +78,7 @@ def roofline(figures):
 
 
 def roof(out, x, y, peak, triad, labels):
-    """The memory's slope and the processor's ceiling, which labels keep off."""
+    """The slope of memory and the ceiling of the processor, kept free of labels."""
     ridge = peak / triad
     begin = max(x.low, y.low / triad)
     out.path([(x(begin), y(begin * triad)), (x(ridge), y(peak)), (x.end, y(peak))], INK, 1.6)
@@ -94,7 +94,7 @@ def roof(out, x, y, peak, triad, labels):
 
 
 def grid(out, x, y, x_name, y_name, x_ticks=None, y_ticks=None):
-    """Rules, tick labels and names of two axes."""
+    """The grid lines, tick labels and names of two axes."""
     for tick in y_ticks or y.ticks():
         out.line(x.begin, y(tick), x.end, y(tick))
         out.text(x.begin - 8, y(tick) + 4, f"{tick:,g}", 11, FAINT, "end")
@@ -118,7 +118,7 @@ OPS = [("gemm", "products of matrices, all cores, beside the fastest library"),
 
 
 def compared(figures, group):
-    """The rows of a group beside someone else's library."""
+    """The rows of a group that compare with another library."""
     rows = [row for row in by_name(figures["rows"]).values() if row["name"].split(".")[0] == group and row["ratio"]]
     if group == "gemm" and figures["cores"] > 1:
         rows = [row for row in rows if row["name"].endswith("threads")]
@@ -126,7 +126,7 @@ def compared(figures, group):
 
 
 def ratios(figures, title, subtitle, groups):
-    """How many times ahead, as bars from 1 to either side."""
+    """The ratios as bars that begin at 1."""
     chosen = [(said, group, compared(figures, group)) for group, said in groups]
     chosen = [one for one in chosen if one[2]]
     if not chosen:
@@ -163,7 +163,7 @@ def ratio_bar(out, x, at, group, row, suffix):
 # -- Cost against size ----------------------------------------------------------------------------------------
 
 def cost(figures):
-    """Time of a token in training over the hidden width and over the steps."""
+    """The time of training per token over the hidden width and over the number of steps."""
     rows = by_name(figures["rows"])
     panels = []
     for group, name in [("hidden", "hidden width (35 steps, batch 20)"), ("steps", "steps (hidden width 64, batch 1)")]:
@@ -196,7 +196,7 @@ def cost(figures):
 
 
 def ideal(row):
-    """Microseconds of the token's multiply-adds at the peak of the run."""
+    """The microseconds that a token's multiply-adds would take at the peak of the run."""
     return row["flops"] / row["peak"] / 1e3
 
 
@@ -220,7 +220,7 @@ CHARTS = {
 
 
 def write(figures, folder):
-    """Writes the charts that the rows suffice for; returns their files."""
+    """Writes the charts for which there are rows, and returns their files."""
     os.makedirs(folder, exist_ok=True)
     written = []
     for name, draw in CHARTS.items():

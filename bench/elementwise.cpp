@@ -1,5 +1,5 @@
-// Traced elementwise functions beside the same functions op by op, forward and backward, and beside the
-// machine's memory bandwidth.
+// Traced elementwise functions beside the same functions op by op, forward and backward, and their memory
+// bandwidth.
 
 #include "autograd/elementwise.hpp"
 
@@ -16,14 +16,14 @@ using namespace gradus;
 
 namespace {
 
-// Each written once: on Variables it runs op by op, on symbols it is traced.
+// Functions that run op by op on Variables and are traced on symbols.
 const auto gelu_tanh = [](const auto& x, const auto&, const auto&) {
   return 0.5 * x * (1 + tanh(0.7978845608 * (x + 0.044715 * (x * x * x))));
 };
 const auto multiply_add = [](const auto& x, const auto& y, const auto& z) { return x * y + z; };
 const auto tanh_sigmoid = [](const auto& x, const auto& y, const auto&) { return tanh(x) * sigmoid(y); };
 
-/// Seconds an element of y = f(x, y, z) and of the gradient of its sum.
+/// The seconds per element of f(x, y, z) and the gradient of its sum.
 template <bool traced, class F>
 void forward_backward(benchmark::State& state, const F& f) {
   set_threads(0);
@@ -45,12 +45,12 @@ void forward_backward(benchmark::State& state, const F& f) {
                                                benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
-/// GB/s of x * y + z past the cache on one thread, its four arrays counted once as those of the triad are.
+/// GB/s of x * y + z beyond the cache on one thread. Its four arrays are counted once, as in the triad.
 void multiply_add_bandwidth(benchmark::State& state) {
   set_threads(1);
   const std::int64_t n = 50'000'000;
   const Tensor x = full({n}, 1), y = full({n}, 2), z = full({n}, 3);
-  benchmark::DoNotOptimize(elementwise(multiply_add, x, y, z));  // which takes the memory for the next ones
+  benchmark::DoNotOptimize(elementwise(multiply_add, x, y, z));  // takes the memory that the next ones reuse
   for (auto _ : state) benchmark::DoNotOptimize(elementwise(multiply_add, x, y, z));
   state.counters["value"] = benchmark::Counter(
       4.0 * static_cast<double>(n) * sizeof(float) * static_cast<double>(state.iterations()) / 1e9,

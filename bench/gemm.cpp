@@ -1,5 +1,5 @@
-// Products of matrices, in GFLOP/s. Usage: bench_gemm THREADS, then lines `NAME SECONDS` as the rivals take
-// them, so that both are asked alike.
+// Matrix products, in GFLOP/s. Usage: bench_gemm THREADS, then lines `NAME SECONDS` on stdin, as for the
+// rivals.
 
 #include <iostream>
 #include <string>

@@ -4,14 +4,14 @@
 #include <cstdio>
 #include <string>
 
-/// What a row of the group gemm is named for: [packed.][TT.]MxNxK, where TT tells of each side whether it is
-/// transposed (n or t), and packed a right side that is laid out once and used again.
+/// The shape in the name of a row of the group gemm: [packed.][TT.]MxNxK, where TT is n or t for each side, t
+/// if it is transposed, and `packed` means that the right side is packed once for all calls.
 struct GemmShape {
   bool packed = false, transpose_a = false, transpose_b = false;
   int m = 0, n = 0, k = 0;
 
   double flops() const { return 2.0 * m * n * k; }
-  /// False when the name is none.
+  /// False when the name is malformed.
   bool parse(std::string name) {
     if (name.rfind("packed.", 0) == 0) {
       packed = true;

@@ -1,5 +1,5 @@
-// Reading a text token by token, as generation does: batch 1, without a tape. Each token reads every weight
-// once, so the memory's bandwidth is the limit.
+// Stepping through a text token by token, as generation does: batch 1, without a tape. Each token reads every
+// weight once, so memory bandwidth is the limit.
 
 #include <benchmark/benchmark.h>
 
@@ -15,7 +15,7 @@ models::LstmModel medium_lstm() {
   return {models::LstmNetwork(rng, {.vocab = 10'000, .embedding = 650, .width = 650, .layers = 2})};
 }
 
-/// Tokens a second.
+/// Tokens per second.
 void step(benchmark::State& state) {
   set_threads(0);
   const models::LstmModel model = medium_lstm();
@@ -31,7 +31,7 @@ void step(benchmark::State& state) {
 }
 BENCHMARK(step)->Name("medium-lstm")->UseRealTime();
 
-/// Bytes of weights that a token reads; of the embeddings one row.
+/// The bytes of weights that a token reads; of the embeddings this is one row.
 void bytes(benchmark::State& state) {
   const models::LstmModel model = medium_lstm();
   for (auto _ : state) {

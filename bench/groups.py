@@ -1,5 +1,5 @@
-"""The groups of rows. Each is a function of the run, a generator of jobs: the names of a job's rows, and a
-function that measures them and returns the rows. A job is done before the next is asked for."""
+"""The groups of rows. Each is a function of the run that generates jobs, pairs of the names of a job's rows and a
+function that measures and returns them. Each job is run before the next one is generated."""
 import glob
 import os
 import subprocess
@@ -26,7 +26,7 @@ def peak(run):
 
 
 def against_torch(run, name, unit, mine, asked, seconds, threads, figure, **more):
-    """A row beside PyTorch with the better number of threads. `figure` makes of seconds a figure in the unit."""
+    """A row beside PyTorch with its better number of threads. `figure` converts seconds to the unit."""
     torch = run.rivals.torch()
     if torch is None:
         return run.compare(name, unit, mine, **more)
@@ -36,7 +36,7 @@ def against_torch(run, name, unit, mine, asked, seconds, threads, figure, **more
 
 
 def timed(run, name, unit, program_name, benchmark, asked, seconds, threads, **more):
-    """A row of seconds of a call, ours and PyTorch's."""
+    """A row of the time of a call, ours and PyTorch's."""
     seconds, scale = run.seconds(seconds), SCALE[unit]
     return against_torch(run, name, unit, lambda: scale * ours(program_name, benchmark, seconds, threads), asked,
                          seconds, threads or 1, lambda s: scale * s, **more)
@@ -52,7 +52,7 @@ def beside_libtorch(run, benchmark, unit):
 
 
 def allocations(run):
-    """What a training step takes from the heap: a count, so once is enough."""
+    """The heap allocations of a training step, counted once."""
     name, rival = "tiny_net_allocations", run.rivals.libtorch()
     mine, theirs = ours("tape", name, 0.1), rival.ask(name, 0) if rival else None
     ratio = theirs / mine if theirs is not None and mine else None
@@ -60,7 +60,7 @@ def allocations(run):
 
 
 def compile_seconds(source, flags):
-    """Seconds of compiling one file at -O2, without a compiler cache."""
+    """The seconds that compiling a file at -O2 takes, without a compiler cache."""
     start = time.monotonic()
     subprocess.run(["g++", "-std=c++20", "-O2", *flags, "-c", os.path.join(ROOT, "bench", source), "-o", "/dev/null"],
                    check=True)
@@ -68,7 +68,7 @@ def compile_seconds(source, flags):
 
 
 def compile_user_program(run):
-    """What a user waits for: compiling a small training program."""
+    """The time of compiling a user's small training program."""
     torch = next(iter(glob.glob("/usr/include/torch/csrc/api/include")), None)
     theirs = torch and (lambda: compile_seconds("rivals/libtorch_train_small.cpp", ["-w", "-I" + torch]))
     ours = ["-I" + ROOT, "-I" + os.path.join(os.path.dirname(BIN), "include")]
@@ -88,7 +88,7 @@ def tape(run):
 # -- Elementwise functions, reductions, softmax ---------------------------------------------------------------
 
 def traced(run, benchmark):
-    """A function given to `elementwise`, beside the same op by op."""
+    """A function given to `elementwise`, beside the same function op by op."""
     seconds = run.seconds(0.2)
     return [run.compare("elementwise." + benchmark, "ns", lambda: 1e9 * ours("elementwise", benchmark, seconds),
                         "op by op", lambda: 1e9 * ours("elementwise", benchmark + "_by_ops", seconds))]
@@ -105,7 +105,7 @@ CACHED, UNCACHED = 16_384, 8192 * 4096  # elements, as in bench/tensor_ops.cpp
 
 
 def function(run, benchmark, elements):
-    """Nanoseconds an element on one core. Past the cache 8 bytes must move for each."""
+    """Nanoseconds per element on one core. Beyond the cache, 8 bytes must move per element."""
     seconds = run.seconds(0.2)
     bound = {"bound": fma(1)}
     if elements == UNCACHED:
@@ -116,7 +116,7 @@ def function(run, benchmark, elements):
 
 
 def bandwidth(run, group, benchmark, arrays):
-    """GB/s on one core past the cache, of the bytes that must move: `arrays` of 128 MiB."""
+    """GB/s on one core beyond the cache; the bytes that must move are `arrays` arrays of 128 MiB."""
     seconds, gigabytes = run.seconds(0.2), 4e-9 * UNCACHED * arrays
     return [against_torch(run, f"{group}.{benchmark}", "GB/s",
                           lambda: gigabytes / ours("tensor_ops", benchmark, seconds, 1), "tensor_ops." + benchmark,
@@ -141,7 +141,7 @@ def reduction(run):
 
 
 def softmax_row(run):
-    """In the time of a copy of as much, 700 rows of 10,000, on one core."""
+    """The time of log_softmax of 700 rows of 10,000 in units of the time of a copy of them, on one core."""
     torch, seconds = run.rivals.torch(), run.seconds(0.2)
     name = "log_softmax_10000"
 
@@ -188,10 +188,10 @@ def gemm_rows(run, shape, threads, name):
 
 
 def gemm(run):
-    """Products of matrices, m by n over k, with one thread and with all; several rivals a row.
+    """Matrix products (m, k) by (k, n), with one thread and with all; a row for each rival.
 
-    In rows named packed our right side was laid out before, as a recurrent layer does once a sequence; the rivals
-    have no such call, and lay it out each time.
+    In rows named packed our right side was packed before, as a recurrent layer does once per sequence. The rivals have
+    no such call and pack it each time.
     """
     for threads in THREADS:
         for shape in GEMM_SHAPES:
@@ -222,7 +222,7 @@ def train(run):
 
 
 def scaling_row(run, hidden, benchmark):
-    """All threads against one."""
+    """All threads beside one."""
     size, seconds = SIZES[benchmark.split("-")[0]], run.seconds(0.3 if hidden < 650 else 1.0)
     flops = sizes.train_flops(size, "lstm")
     return [run.compare(f"scaling.{hidden}", "tokens/s", lambda: ours("train", benchmark, seconds, CORES), "1 thread",
@@ -231,14 +231,14 @@ def scaling_row(run, hidden, benchmark):
 
 
 def scaling(run):
-    """An LSTM over 1000 words of this width, and train.medium-lstm."""
+    """LSTMs of these widths over 1000 words, and train.medium-lstm."""
     for hidden in [16, 32, 64, 128, 256]:
         yield [f"scaling.{hidden}"], partial(scaling_row, run, hidden, f"h{hidden}-lstm")
     yield ["scaling.650"], partial(scaling_row, run, 650, "medium-lstm")
 
 
 def cost_row(run, name, benchmark):
-    """Microseconds a token of training, and what they would be at the peak."""
+    """Microseconds per token of training."""
     size, seconds = SIZES[benchmark.split("-")[0]], run.seconds(0.3)
     flops = sizes.train_flops(size, "lstm") / size.tokens
     return [against_torch(run, name, "us", lambda: 1e6 / ours("train", benchmark, seconds, CORES),
@@ -254,7 +254,7 @@ def cost(run):
 
 
 def memory_row(run, benchmark):
-    """The peak of a training's memory, each in a process of its own: counted, so once is enough."""
+    """The peak memory of a training run in a process of its own, measured once."""
     mine = float(subprocess.run([program("train"), "--memory", benchmark], stdout=subprocess.PIPE, check=True).stdout)
     torch, name = run.rivals.torch(), "memory." + benchmark
     if torch is None:
@@ -269,13 +269,13 @@ def memory(run):
 
 
 def generate_rows(run, benchmark):
-    """One token after another, and which share of the memory's bandwidth that is."""
+    """Generating token by token, and the bandwidth of memory that this uses."""
     seconds = run.seconds(0.5)
     megabytes = ours("generate", benchmark + "-bytes") / 1e6
     name = "generate." + benchmark
     tokens = against_torch(run, name, "tokens/s", lambda: ours("generate", benchmark, seconds), name, seconds, CORES,
                            lambda s: 1 / s, bound=triad(CORES), speed=lambda rate: rate * megabytes / 1e3)
-    # The weights that a token reads, as a row of its own.
+    # A second row for the speed at which the weights are read.
     more = {key: tokens[key] for key in ["threads", "dropped", "disturbed", "bound", "share", "speed", "speed_unit"]}
     return [tokens, row(name + "-bandwidth", "GB/s", tokens["speed"], tokens["bound"], tokens["peak"],
                         tokens["share"], **more)]
@@ -294,7 +294,7 @@ def transform_row(run, benchmark, unit):
 
 
 def hessian_products(run, model):
-    """A gradient, a product with the hessian, and that as a multiple of the gradient."""
+    """A gradient, a Hessian-vector product, and the ratio of their times."""
     gradient, product = transform_row(run, f"gradient_{model}", "us"), transform_row(run, f"hvp_{model}", "us")
     mine, theirs = (product[side] / gradient[side] if product[side] else None for side in ["ours", "theirs"])
     return [gradient, product, row(f"transforms.hvp_{model}_cost", "gradients", mine, product["rival"], theirs,
@@ -310,7 +310,7 @@ def transforms(run):
 
 
 def layers(run):
-    """Forward and backward alone: 650 wide, batch 20, 35 steps; linear is 650 to 10,000."""
+    """Forward and backward of single layers of width 650, batch 20, 35 steps; linear maps 650 to 10,000."""
     for kind in KINDS + ["linear", "embedding"]:
         more = {"bound": fma(CORES)}
         flops = 6 * 700 * 650 * 10_000 if kind == "linear" else None
@@ -321,13 +321,13 @@ def layers(run):
                                                  CORES, **more)]
 
 
-# Bytes a parameter that must move, as bench/optimizer.cpp counts: the gradient read twice, the parameter and what
-# the rule keeps read and written.
+# Bytes per parameter that must move, as counted in bench/optimizer.cpp: the gradient is read twice, and the parameter
+# and the optimizer's state are read and written.
 OPTIMIZERS = {"sgd": 16, "sgd_momentum": 24, "adamw": 32}
 
 
 def optimizer_row(run, benchmark, threads, name):
-    """Clipping and one step over ten million parameters."""
+    """Clipping and an optimizer's step over ten million parameters."""
     seconds, parameters = run.seconds(0.3), 1e7
     argument = f"{benchmark}/{1 if threads == 1 else 0}"
     return [against_torch(run, name, "ns", lambda: 1e9 * ours("optimizer", argument, seconds, None,
@@ -346,7 +346,7 @@ def optimizer(run):
 
 
 def profile_rows(run, benchmark):
-    """The shares of a training step's time, of the thread that trains, in samples of its stack."""
+    """The shares of a training step's time, from samples of the stack of the thread that trains."""
     seconds, known = run.seconds(2.0), phases.symbols(program("train"))
 
     def measure():

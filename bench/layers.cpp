@@ -1,5 +1,5 @@
-// Layers by themselves, forward and backward with the gradients of input and weights: the recurrent ones of
-// 650 to 650 over 35 steps at batch 20, the head of a language model of that width and 10,000 words, and its
+// Single layers, forward and backward with the gradients of input and weights: recurrent ones of 650 to 650
+// over 35 steps at batch 20, the output layer of a language model of that width and 10,000 words, and its
 // embedding. Usage: bench_layers [--threads N] [--benchmark_...].
 
 #include <benchmark/benchmark.h>
@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::int64_t steps = 35, batch = 20, width = 650, vocab = 10'000;
 
-/// Seconds of the gradient of the sum of f().
+/// The seconds of f() and the gradient of its sum.
 template <class F>
 void gradient(benchmark::State& state, const F& f) {
   const auto run = [&] {

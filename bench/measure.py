@@ -1,4 +1,4 @@
-"""How a row is measured: in rounds, each between two looks at the machine's peak, so that disturbed ones show."""
+"""How a row is measured: in rounds, each between two measurements of the machine's peak, which show disturbances."""
 import json
 import os
 import statistics
@@ -8,7 +8,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BIN = os.path.join(ROOT, "build", "release", "bin")
 CORES = os.cpu_count()
 SCALE = {"ns": 1e9, "us": 1e6, "ms": 1e3, "s": 1.0}
-FALL = 0.9  # a peak below this share of the run's best one is a disturbance
+FALL = 0.9  # a peak below this share of the best of the run means that something disturbed the round
 
 
 def program(name):
@@ -16,7 +16,7 @@ def program(name):
 
 
 def ours(name, benchmark, seconds=None, threads=None, counter="value"):
-    """A figure of one benchmark of one of our programs."""
+    """The figure of a benchmark in one of our programs."""
     command = [program(name)]
     if threads is not None:
         command += ["--threads", str(threads)]
@@ -30,12 +30,12 @@ def ours(name, benchmark, seconds=None, threads=None, counter="value"):
 
 
 def fma(threads):
-    """What rows limited by arithmetic are held against."""
+    """The peak for rows that are limited by arithmetic."""
     return ("fma", threads)
 
 
 def triad(threads):
-    """What rows limited by the memory's bandwidth are held against."""
+    """The peak for rows that are limited by memory bandwidth."""
     return ("triad", threads)
 
 
@@ -45,31 +45,31 @@ def name_of(peak):
 
 
 def take_peak(peak):
-    """GFLOP/s of multiply-adds or GB/s of the triad, now."""
+    """GFLOP/s of multiply-adds or GB/s of the triad, measured now."""
     name, threads = peak
     return ours("peak", f"{name}/{1 if threads == 1 else 0}", 0.05)
 
 
 class Probe:
-    """The machine's peaks, and the best of each in this run."""
+    """Measures the machine's peaks and keeps the best of each in this run."""
 
     def __init__(self, take=take_peak):
         self.take, self.best = take, {}
 
     def look(self, peaks):
-        """What each of the peaks is now."""
+        """Each of the peaks, measured now."""
         now = {peak: self.take(peak) for peak in peaks}
         for peak, value in now.items():
             self.best[peak] = max(value, self.best.get(peak, 0.0))
         return now
 
     def share(self, looks):
-        """The smallest share of its best peak that any of these looks shows."""
+        """The smallest share of its best value that a peak had in any of these looks."""
         return min(value / self.best[peak] for look in looks for peak, value in look.items())
 
 
 class Rounds:
-    """The figures of `count` rounds; how many were dropped as disturbed, and how many were kept though they were."""
+    """The figures of the rounds, how many rounds were dropped as disturbed, and how many disturbed ones were kept."""
 
     def __init__(self, figures, dropped, disturbed):
         self.figures, self.dropped, self.disturbed = figures, dropped, disturbed
@@ -79,14 +79,14 @@ class Rounds:
 
 
 def take_rounds(probe, peaks, measure, count, extra):
-    """`measure`, which returns a tuple of figures, with the peaks looked at before and after each time.
+    """The Rounds of calling `measure`, which returns a tuple of figures, between measurements of the peaks.
 
-    A round is disturbed when one of its peaks fell below FALL of the best of the run. It is measured again, up to
-    `extra` times in all; then the least disturbed ones are taken, and said to be.
+    A round is disturbed if one of its peaks is below FALL of the best of the run. It is then measured again, up to
+    `extra` times in all. If too few rounds are quiet, the least disturbed ones are kept and counted as such.
     """
     taken, before = [], probe.look(peaks)
     while True:
-        # Judged again each time: what is the best may only show later.
+        # All are judged again each time, since the best peak may only show later.
         good = sum(probe.share(looks) >= FALL for looks, _ in taken)
         if good >= count or len(taken) >= count + extra:
             break
@@ -99,12 +99,12 @@ def take_rounds(probe, peaks, measure, count, extra):
 
 
 def row(name, unit, value, rival=None, theirs=None, ratio=None, **more):
-    """ratio: over 1 when we are ahead."""
+    """A row of the results. A ratio above 1 means that Gradus is ahead."""
     return {"name": name, "unit": unit, "ours": value, "rival": rival, "theirs": theirs, "ratio": ratio, **more}
 
 
 class Measuring:
-    """One run: its probe, how long each figure is measured, and how often."""
+    """One run of the benchmarks: its probe, how long each figure is measured, and how often."""
 
     def __init__(self, probe=None, count=5, extra=4, quick=False):
         self.probe = probe or Probe()
@@ -117,13 +117,13 @@ class Measuring:
         return take_rounds(self.probe, peaks, measure, self.count, self.extra)
 
     def compare(self, name, unit, mine, rival=None, theirs=None, bound=None, speed=None, **more):
-        """A row: `mine()` and `theirs()`, each a figure in the unit, alternately; theirs may be missing.
+        """A row that measures `mine()` and, if given, `theirs()` alternately; both return figures in the unit.
 
-        `bound` is the peak that limits the row, and `speed` makes of a figure what is to be held against it.
-        Units that end in "/s" are better when larger, all others when smaller.
+        `bound` is the peak that limits the row, and `speed` converts a figure to the unit of that peak. Figures in
+        units that end in "/s" are better when larger, all others when smaller.
         """
         bound = bound or fma(CORES)
-        # Where the memory is the limit both must stand still: arithmetic falls when a core is shared.
+        # For rows limited by memory both peaks must be steady, since arithmetic shows when a core is shared.
         peaks = [bound] if bound[0] == "fma" else [bound, fma(bound[1])]
         rounds = self.rounds(peaks, lambda: (mine(), theirs() if theirs else None))
         value = rounds.median(lambda a, _: a)

@@ -1,7 +1,8 @@
-"""The rows of n-gram models beside KenLM: building them, asking them, and what they weigh.
+"""The rows of n-gram models beside KenLM: building them, querying them, and their size.
 
-KENLM names the folder of KenLM's sources with its programs in build/bin; NGRAM_TEXT a text to train on, a sentence a
-line, and NGRAM_TEST one to ask; without, those of WikiText-2 in ../shared are taken.
+The environment variable KENLM names the folder of KenLM's sources, with its programs in build/bin; NGRAM_TEXT names a
+text to train on, with one sentence per line, and NGRAM_TEST one to query. By default those of WikiText-2 in ../shared
+are used.
 """
 import gzip
 import json
@@ -19,19 +20,19 @@ ORDER = 5
 FOLDER = os.path.join(ROOT, "build", "bench-ngram")
 KENLM = os.environ.get("KENLM", "")
 LONG = 30_000_000  # words
-MEMORY = "1024M"   # what both may take, but in the rows that say otherwise
-# What a layout of ours stands beside: the kind of KenLM's model, and how build_binary makes it.
+MEMORY = "1024M"   # the limit for both, except in rows that say otherwise
+# For each layout: its name in bench_ngram_query, the kind of KenLM model beside it, and build_binary's options for that.
 BESIDE = {"fast": ("fast", "probing", ["probing"]),
           "compact": ("compact", "trie", ["trie"]),
           "quantised": ("compact, 8 bits", "quantised", ["-q", "8", "-b", "8", "trie"])}
 
-# What KenLM cannot be asked: the name of a row, its unit, and where bench_ngram_query says it.
+# Queries that KenLM does not have: the name of the row, its unit, and the key in the output of bench_ngram_query.
 OTHER_QUESTIONS = [("distribution", "us", "distribution_us"), ("top10", "us", "top10_us"),
                    ("generate", "words/s", "generated_per_second")]
 
 
 def missing():
-    """Why there is no KenLM to stand beside; None when there is."""
+    """Why KenLM is not available; None when it is."""
     if not KENLM:
         return "KenLM is missing: set KENLM to the folder of its sources, built in build/"
     for name in ["bin/lmplz", "bin/build_binary", "lib/libkenlm.a"]:
@@ -47,7 +48,7 @@ def kenlm(name):
 # -- Texts ----------------------------------------------------------------------------------------------------
 
 def text(part):
-    """The path of a text, unpacked; None where there is none. KenLM takes no <unk>, so it becomes a word."""
+    """The path of a decompressed text; None if there is none. <unk>, which KenLM refuses, is replaced by a word."""
     source = os.environ.get({"train": "NGRAM_TEXT", "test": "NGRAM_TEST"}[part],
                             os.path.join(ROOT, "..", "shared", "data", f"wikitext-2.{part}.txt.gz"))
     if not os.path.exists(source):
@@ -68,10 +69,10 @@ def write(path, pieces):
 
 
 def long_text(source):
-    """A text of LONG words: copies with their lines shuffled, and in all but the first every other word exchanged for
-    another of the text or, one in twenty of these, for a made one, rare ones most of them: so words and n-grams go on
-    being new, as in a text of that length. (lmplz refuses copies that are nearer to each other: with one word in eight
-    exchanged, the counts of its 5-grams give a discount below 0.)"""
+    """The path of a text of LONG words: copies of a text with their lines shuffled. In all but the first copy every
+    second word is replaced by a random word of the text or, in one case of twenty, by a made-up and mostly rare one, so
+    that new words and n-grams keep appearing, as in a real text of that length. (lmplz refuses copies that are more
+    alike: with one word in eight replaced, the counts of the 5-grams give a negative discount.)"""
     made = os.path.join(FOLDER, "long.txt")
     if os.path.exists(made) and os.path.getmtime(made) >= os.path.getmtime(source):
         return made
@@ -101,7 +102,7 @@ def long_text(source):
 # -- Building -------------------------------------------------------------------------------------------------
 
 def run_for(command):
-    """Seconds and the peak of memory in MB of a command."""
+    """The seconds and the peak memory in MB of a command."""
     start = monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     errors = process.stderr.read()
@@ -122,7 +123,7 @@ def build_kenlm(source, out, memory=MEMORY):
 
 
 def build_rows(run, name, source, memory, count):
-    """Seconds and memory of a build, ours and lmplz's in turn; each writes its own kind of file."""
+    """The time and memory of building, by us and by lmplz alternately. Each writes its own kind of file."""
     without = missing()
     rounds = take_rounds(run.probe, [fma(CORES)], lambda: (
         *run_for(build_ours(source, os.path.join(FOLDER, "ours.bin"), memory)),
@@ -138,10 +139,10 @@ def build_rows(run, name, source, memory, count):
                 rounds.median(lambda a, b, c, d: d / b), **more)]
 
 
-# -- Asking ---------------------------------------------------------------------------------------------------
+# -- Querying -------------------------------------------------------------------------------------------------
 
 def compiled():
-    """Our program on KenLM's library."""
+    """The path of our query program for KenLM, compiled with its library."""
     made = program("rival_kenlm")
     libraries = [os.path.join(KENLM, "build", "lib", f"lib{name}.a") for name in ["kenlm", "kenlm_util"]]
     subprocess.run(["g++", "-std=c++20", "-O3", "-DNDEBUG", "-DKENLM_MAX_ORDER=6", "-w", "-I" + ROOT, "-I" + KENLM,
@@ -151,7 +152,7 @@ def compiled():
 
 
 def models(train):
-    """The path of our model of the text, and those of KenLM's: built once, for asking."""
+    """The path of our model of the text and those of KenLM's, which are built once for all queries."""
     ours, arpa = os.path.join(FOLDER, "ask.bin"), os.path.join(FOLDER, "ask.arpa")
     run_for(build_ours(train, ours))
     if missing():
@@ -170,7 +171,7 @@ def ask_ours(model, test, layout, seconds):
 
 
 def ngrams(arpa):
-    """How many n-grams an ARPA file's header names."""
+    """The number of n-grams according to the header of an ARPA file."""
     total = 0
     with open(arpa, "rb") as file:
         for line in file:
@@ -181,8 +182,8 @@ def ngrams(arpa):
 
 
 def query_rows(run, train, test):
-    """Tokens a second, bytes an n-gram and the perplexities of each layout, and what KenLM cannot be asked: medians over
-    the same runs, quiet or not."""
+    """For each layout: tokens per second, bytes per n-gram, perplexity, and the other queries, whose figures are medians
+    over the same runs, disturbed ones included."""
     ours, theirs = models(train)
     made = compiled() if theirs else None
     out = []

@@ -1,5 +1,5 @@
-// Builds an n-gram model of a text and throws it away: seconds, memory and counts, and the seconds and the
-// peak of memory of each phase. Usage: bench_ngram_build TEXT [ORDER [MEMORY_MB [METHOD [THREADS]]]]
+// Builds an n-gram model of a text and discards it. Prints the time, memory and counts, and the time and peak
+// memory of each phase. Usage: bench_ngram_build TEXT [ORDER [MEMORY_MB [METHOD [THREADS]]]]
 
 #include <algorithm>
 #include <chrono>

@@ -1,6 +1,7 @@
-// What an n-gram model costs to ask, in each layout: bench_ngram_query MODEL TEXT [SECONDS] [LAYOUT]. MODEL
-// is an n-gram model of any form that `gradus` reads, TEXT one sentence a line, SECONDS the time for each
-// question, LAYOUT one of those below, for it alone. Prints JSON: a line for each layout.
+// The speed of queries of an n-gram model in each layout. Usage: bench_ngram_query MODEL TEXT [SECONDS]
+// [LAYOUT]. MODEL is an n-gram model in any format that `gradus` reads, TEXT has one sentence per line,
+// SECONDS is the time for each kind of query, and LAYOUT selects one of those below. Prints a line of JSON
+// for each layout.
 
 #include <unistd.h>
 
@@ -29,7 +30,7 @@ struct Case {
   models::NgramAccess access;
 };
 
-/// Contexts as they stand in the text, far apart.
+/// Contexts of the text, taken far apart.
 std::vector<NgramModel::State> contexts(const NgramModel& model, const std::vector<std::int32_t>& tokens) {
   std::vector<NgramModel::State> out;
   NgramModel::State state = model.start();
@@ -40,7 +41,7 @@ std::vector<NgramModel::State> contexts(const NgramModel& model, const std::vect
   return out;
 }
 
-/// Seconds of ask(state), one after the other.
+/// The seconds of ask(state), over the states in turn.
 template <class Ask>
 double each(const std::vector<NgramModel::State>& states, double seconds, Ask&& ask) {
   std::size_t next = 0;

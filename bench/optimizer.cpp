@@ -1,5 +1,4 @@
-// The optimizers' steps with the gradients clipped to a norm, over ten million parameters in ten matrices,
-// beside the machine's memory bandwidth.
+// Steps of optimizers with clipping, over ten million parameters in ten matrices, and their memory bandwidth.
 
 #include <benchmark/benchmark.h>
 

@@ -1,5 +1,5 @@
-// What the machine can do now: multiply-add throughput and memory bandwidth, to hold the other figures
-// against. On this line of work a training step spends over nine tenths of its time in multiply-adds.
+// The peaks of the machine that other figures are compared with: multiply-add throughput and memory
+// bandwidth. A training step spends over nine tenths of its time in multiply-adds.
 
 #include <benchmark/benchmark.h>
 
@@ -61,7 +61,7 @@ Loop widest() {
   return {loop_baseline, 4};
 }
 
-/// As many threads at once as the argument says; 0: one a core.
+/// Runs on as many threads as the argument says; 0 means one for each core.
 unsigned threads_wanted(const benchmark::State& state) {
   const auto wanted = static_cast<unsigned>(state.range(0));
   return wanted == 0 ? std::max(1u, std::thread::hardware_concurrency()) : wanted;
@@ -87,8 +87,8 @@ void fma(benchmark::State& state) {
 }
 BENCHMARK(fma)->Arg(1)->Arg(0)->UseRealTime();
 
-/// GB/s of a[i] = b[i] + s c[i], counting the three arrays once (McCalpin's STREAM), though a processor also
-/// reads a before it writes it. Threads as above, each with a part of the arrays.
+/// GB/s of a[i] = b[i] + s c[i], counting the three arrays once as McCalpin's STREAM does, although a
+/// processor also reads a before it writes it. Each thread has a part of the arrays.
 void triad(benchmark::State& state) {
   constexpr std::size_t n = 8 << 20;
   static std::vector<double> a(n), b(n, 1.0), c(n, 2.0);

@@ -1,15 +1,14 @@
 """Where a training step spends its time, from the samples that `bench_train --profile` prints.
 
-A sample is the stack of the thread that trains. The innermost function with a word of a phase in its name decides:
-so the gates' arithmetic counts as that though a product of matrices calls it, and a loop over memory counts for the
-op that called it.
+A sample is the stack of the thread that trains. The innermost function whose name matches a phase decides. So the gates'
+arithmetic counts as that although a matrix product calls it, and a loop over memory counts for the op that called it.
 """
 import bisect
 import re
 import subprocess
 from collections import Counter
 
-# In each function's name, without its arguments. The first that fits counts.
+# Patterns for a function's name without its arguments. The first one that matches counts.
 PHASES = {
     "gemm": r"gemm|pack|::tile<|::multiply|short_dots|transpose_square|matmul",
     "gates": r"(lstm|gru|rnn)_|gradus::nn::(?!Embedding|Linear|Lstm|Gru|Rnn)",
@@ -18,18 +17,18 @@ PHASES = {
     "optimizer": r"gradus::optim::",
 }
 MEANING = {
-    "gemm": "products of matrices, with the packing of their sides",
+    "gemm": "matrix products and the packing of their sides",
     "gates": "the recurrent layers' arithmetic between the products",
-    "softmax": "the softmax and the loss, their gradient, and the bias before them",
-    "embedding": "gathering the embeddings and scattering their gradient",
-    "optimizer": "clipping, and the optimizer's step",
+    "softmax": "the softmax and the loss, their gradients, and adding the bias before them",
+    "embedding": "gathering the embeddings and scattering their gradients",
+    "optimizer": "clipping and the optimizer's step",
     "other": "the tape, memory, other sums",
-    "waiting": "of all of these: waiting for the other threads",
+    "waiting": "the part of all phases in which the thread waits for the others",
 }
 
 
 def symbols(program):
-    """The functions of a program: their addresses in order, and their names."""
+    """The addresses of a program's functions in ascending order, and their names."""
     listed = subprocess.run(["nm", "-C", "-n", "--defined-only", program], stdout=subprocess.PIPE, text=True,
                             check=True).stdout
     pairs = [line.split(" ", 2) for line in listed.splitlines()]
@@ -38,7 +37,7 @@ def symbols(program):
 
 
 def without_arguments(name):
-    """A function's name up to its arguments: those may name types of another phase."""
+    """A function's name without its arguments, which may name types of another phase."""
     name = name.replace("(anonymous namespace)", "anonymous")
     depth = 0
     for i, letter in enumerate(name):
@@ -49,9 +48,9 @@ def without_arguments(name):
 
 
 def phase_of(names):
-    """The phase of a stack, the innermost function first."""
+    """The phase of a stack, which begins with the innermost function."""
     for name in names:
-        # Which network is trained stands in the outermost ones.
+        # The outermost functions name the network that is trained.
         if "RecurrentNetwork" in name:
             break
         for phase, pattern in PHASES.items():
@@ -61,7 +60,7 @@ def phase_of(names):
 
 
 def is_waiting(frames):
-    """True when the pool of threads itself was running, or the system for it."""
+    """True when the innermost frames are in the thread pool's library, or in the system called from there."""
     for frame in frames:
         if not frame.startswith("="):
             return False
@@ -71,7 +70,7 @@ def is_waiting(frames):
 
 
 def shares(stacks, addresses, names):
-    """The share of each phase, and of waiting, in lines of samples."""
+    """The share of each phase, and of waiting, in samples of which there is one per line."""
     counts, total = Counter(), 0
     for line in stacks.splitlines():
         frames = line.split()

@@ -1,4 +1,4 @@
-"""Programs that are measured beside ours, each kept running between rounds."""
+"""The rivals: programs that are measured beside ours. Each keeps running between the rounds."""
 import glob
 import os
 import subprocess
@@ -8,14 +8,14 @@ from measure import ROOT, program
 
 
 class Rival:
-    """A program that answers a line on its stdin with a figure; or why there is none."""
+    """A program that answers each line on its stdin with a figure. `missing` says why it is not available."""
 
     def __init__(self, name, command, env=None, missing=None):
         self.name, self.missing, self.process = name, missing, None
         self.command, self.env = None if missing else command, {**os.environ, **(env or {})}
         if missing:
             return
-        # A file, so that its warnings fill no pipe.
+        # A file and not a pipe, which its warnings might fill.
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
                                         text=True, env=self.env)
@@ -42,7 +42,7 @@ class Rival:
 
 
 class PyTorch(Rival):
-    """Answers in seconds of a call, by one thread or all."""
+    """PyTorch, which answers with the seconds of a call, on one thread or on all."""
 
     def __init__(self):
         python = "/usr/bin/python3"
@@ -61,7 +61,7 @@ class PyTorch(Rival):
         return f"{self.name} {self.version}, {threads} thr."
 
     def best_threads(self, benchmark, threads):
-        """Which number of threads, 1 or all, is faster: more are often slower on small work."""
+        """The faster number of threads, 1 or all: small work is often slower on more threads."""
         if threads == 1:
             return 1
         times = {count: self.ask(benchmark, 0.2, count) for count in (1, threads)}
@@ -84,7 +84,7 @@ BLAS = [("OpenBLAS", "/usr/lib/*/openblas-*/libopenblas.so.0", "libopenblas0-ope
 
 
 def blas_libraries(threads):
-    """Each library of matrix products, with so many threads."""
+    """Each library of matrix products, with this number of threads."""
     env = {f"{library}_NUM_THREADS": str(threads) for library in ["OPENBLAS", "BLIS", "OMP"]}
     out = []
     for name, pattern, package in BLAS:
@@ -95,7 +95,7 @@ def blas_libraries(threads):
 
 
 class Rivals:
-    """All of them, each started when it is first asked for; `said` takes what is missing."""
+    """All rivals, each started when it is first needed. `said` is called with the messages about missing ones."""
 
     def __init__(self, said=print):
         self.said, self.running = said, {}
@@ -119,7 +119,7 @@ class Rivals:
         return self.get(("blas", threads), lambda: blas_libraries(threads))
 
     def our_gemm(self, threads):
-        """Ours in the same form, so that both are asked alike."""
+        """Our own program behind the same interface."""
         return self.get(("gemm", threads), lambda: Rival("ours", [program("gemm"), str(threads)]))[0]
 
     def close(self):

@@ -1,7 +1,7 @@
 """Runs the benchmarks beside their rivals; see scripts/bench, which calls this.
 
-Each row is measured in rounds: ours, the rival, ours, the rival, ... and the figures are medians over the
-rounds, so that what the machine does meanwhile falls on both. Before and after each round the peak that limits
+Each row is measured in alternating rounds (ours, the rival, ours, the rival, ...), and its figures are medians over
+the rounds, so that whatever else the machine does affects both sides. Before and after each round the peak that limits
 the row is measured; measure.py says when a round is dropped. Memory, allocations and sizes are counts, taken once.
 """
 import argparse
@@ -26,13 +26,13 @@ def cpu_name():
 
 
 def wanted(names, asked):
-    """True when a job with these rows is asked for, by its group or by how a row's name begins."""
+    """True when one of these rows is asked for, by its group or by the beginning of its name."""
     return any(name.split(".")[0] == one or ("." in one and name.startswith(one)) for name in names for one in asked)
 
 
 def measured(asked, run, said):
     """The rows asked for, one after another."""
-    # The peak is always measured: the other figures are read against it.
+    # The peaks are always measured, since the other figures are compared with them.
     asked = ["peak", *(asked or GROUPS)]
     for group, jobs in GROUPS.items():
         if not any(one.split(".")[0] == group for one in asked):
@@ -43,7 +43,7 @@ def measured(asked, run, said):
                 continue
             rows = job()
             yield from rows
-            # The rows of a job come from the same rounds, or from few.
+            # The rows of a job share their rounds, or most of them.
             dropped += max(row.get("dropped", 0) for row in rows)
             disturbed += max(row.get("disturbed", 0) for row in rows)
         if dropped or disturbed:
@@ -56,13 +56,13 @@ def parsed():
         epilog="Examples: scripts/bench tape train --json figures.json; scripts/bench train.medium-lstm gemm.nn; "
                "scripts/bench --read figures.json --markdown --charts docs/charts")
     parser.add_argument("groups", nargs="*", metavar="GROUP",
-                        help=f"{', '.join(GROUPS)}, or how a row's name begins (train.medium-lstm); all of them by "
-                             "default")
-    parser.add_argument("--json", metavar="FILE", help="write the rows there as well")
-    parser.add_argument("--read", metavar="FILE", help="take the rows of a file of --json instead of measuring")
+                        help=f"{', '.join(GROUPS)}, or the beginning of a row's name (train.medium-lstm); by default "
+                             "all groups")
+    parser.add_argument("--json", metavar="FILE", help="write the rows to a file as well")
+    parser.add_argument("--read", metavar="FILE", help="read the rows from a file that --json wrote instead of measuring")
     parser.add_argument("--markdown", action="store_true", help="print tables for a document")
-    parser.add_argument("--charts", metavar="FOLDER", help="draw the rows as SVG files there")
-    parser.add_argument("--quick", action="store_true", help="one short round a row, to see that all of it runs")
+    parser.add_argument("--charts", metavar="FOLDER", help="draw charts of the rows as SVG files in a folder")
+    parser.add_argument("--quick", action="store_true", help="one short round per row, to see that everything runs")
     args = parser.parse_args()
     for one in args.groups:
         if one.split(".")[0] not in GROUPS:
@@ -97,7 +97,7 @@ def measure(args, show):
 
 def main():
     parser, args = parsed()
-    # With --markdown the tables alone go to stdout.
+    # With --markdown, only the tables go to stdout.
     show = lambda text: print(text, file=sys.stderr if args.markdown else sys.stdout, flush=True)
     if args.read:
         figures = read(parser, args.read)

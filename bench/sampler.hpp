@@ -20,15 +20,15 @@
 
 namespace bench {
 
-/// Where the calling thread's time goes: a timer of the wall clock interrupts it, and its stack is kept. The
-/// thread that calls an op works on it like all others and then waits for them, so its time is that of the
-/// step. Needs no rights, unlike perf, which Debian refuses ordinary users; Linux only.
+/// Samples where the calling thread spends its time: a wall-clock timer interrupts it, and its stack is
+/// recorded. The thread that calls an op works on it like all others and then waits for them, so its time is
+/// that of the step. Unlike perf this needs no privileges on Debian. Linux only.
 class Sampler {
  public:
-  /// Room for so many samples, all taken now: the interrupt may not ask for memory.
+  /// Allocates memory for `room` samples, since the signal handler must not allocate any.
   explicit Sampler(std::size_t room) : samples_(room) {
     void* warm[1];
-    backtrace(warm, 1);  // which loads the unwinder
+    backtrace(warm, 1);  // loads the unwinder
     struct sigaction action {};
     action.sa_sigaction = [](int, siginfo_t* info, void*) {
       static_cast<Sampler*>(info->si_value.sival_ptr)->take();
@@ -51,12 +51,12 @@ class Sampler {
   }
 
   void stop() { every(0); }
-  /// False where the system gives no such timer.
+  /// False if the system has no such timer.
   bool works() const { return works_; }
   bool full() const { return count_ == samples_.size(); }
 
-  /// A line a sample, the innermost frame first: addresses within this program as nm lists them, and =NAME
-  /// for those within a library.
+  /// Prints a line for each sample, the innermost frame first: addresses in this program as nm lists them,
+  /// and =NAME for those in a library.
   void print(std::ostream& out) const {
     Dl_info own{};
     dladdr(reinterpret_cast<void*>(&main_marker), &own);
@@ -79,7 +79,7 @@ class Sampler {
   }
 
  private:
-  static constexpr long microseconds = 997;  // not in step with the kernel's own ticks
+  static constexpr long microseconds = 997;  // so as not to be in step with the kernel's ticks
   struct Sample {
     std::array<void*, 64> frames;
     int depth = 0;

@@ -1,4 +1,4 @@
-"""The sizes of the language models that are measured, here and in bench/train.cpp, and what work they are."""
+"""The sizes of the language models that are measured, the same as in bench/training.hpp, and the work they take."""
 from dataclasses import dataclass
 
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
@@ -35,29 +35,29 @@ SIZES = {
 
 
 def layer_flops(kind, width, hidden, tokens):
-    """Of one recurrent layer, forward and backward; see train_flops."""
+    """The operations of one recurrent layer, forward and backward; see train_flops."""
     return 6 * tokens * GATES[kind] * hidden * (width + hidden)
 
 
 def train_flops(size, kind):
-    """The floating-point operations of a training step, 2 for each multiply-add of its products of matrices.
+    """The floating-point operations of a training step, 2 for each multiply-add of its matrix products.
 
-    A layer of g gates multiplies g * hidden * (input + hidden) weights with each token, the head hidden * vocab.
-    Backward has two products as large, for the gradients of the inputs and of the weights: so
+    For each token, a layer of g gates multiplies by g * hidden * (input + hidden) weights, and the head by hidden *
+    vocab. Backward has two products as large, for the gradients of the inputs and of the weights, which makes
         2 * 3 * tokens * (sum over layers of g * hidden * (input + hidden) + hidden * vocab).
-    This is the standard work, done token by token. Who does less of it (a table of the projected symbols, for the
-    characters; no product with the zeros before the first step) is faster by that, which the figure shows.
+    This is the standard work, token by token. Doing less of it (projecting the table of symbols instead of the tokens;
+    no product with the zeros before the first step) shows as speed.
     """
     layers = sum(layer_flops(kind, width, size.hidden, size.tokens) for width in size.inputs())
     return layers + 6 * size.tokens * size.hidden * size.vocab
 
 
 def train_bytes(size, kind):
-    """The bytes that a training step must move if the caches keep nothing from one op to the next, in f32.
+    """The bytes that a training step in f32 must move if the caches keep nothing from one op to the next.
 
-    Each weight seven times: read forward and backward, its gradient written, read by the clipping and by SGD, the
-    weight read and written by SGD. Each activation four times (written and read, it and its gradient): the
-    embeddings, the gates, the hidden states, the logits.
+    Each weight moves seven times: it is read forward and backward, its gradient is written, and read by clipping and by
+    SGD, which also reads and writes the weight. Each activation (embeddings, gates, hidden states, logits) moves four
+    times: it and its gradient are written and read.
     """
     gates = GATES[kind]
     weights = sum(gates * size.hidden * (width + size.hidden) for width in size.inputs()) + size.hidden * size.vocab

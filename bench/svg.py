@@ -1,4 +1,4 @@
-"""What charts are made of: a drawing, a logarithmic axis, and labels that keep off each other."""
+"""The parts of charts: a drawing, a logarithmic axis, and labels that do not overlap."""
 import math
 from xml.sax.saxutils import escape, quoteattr
 
@@ -8,7 +8,7 @@ OURS, RIVAL, BEHIND = "#1f6feb", "#8c959f", "#d1570a"
 
 
 class Drawing:
-    """An SVG file of its own: explicit background, no fonts or styles from elsewhere."""
+    """A self-contained SVG file with a background and without external fonts or styles."""
 
     def __init__(self, width, height, title, subtitle):
         self.width, self.height, self.title = width, height, title
@@ -52,12 +52,12 @@ def shown(value):
 
 
 def plain(value):
-    """A figure with three digits: 0.412, 4.12, 41.2, 412, 4120."""
+    """A figure with three digits or more: 0.412, 4.12, 41.2, 412, 4120."""
     return f"{value:,.{max(0, 2 - math.floor(math.log10(value)))}f}" if value > 0 else "0"
 
 
 class Axis:
-    """From values to places on paper, both given by their ends; logarithmic."""
+    """A logarithmic scale from values low..high to coordinates begin..end."""
 
     def __init__(self, low, high, begin, end):
         self.low, self.high, self.begin, self.end = low, high, begin, end
@@ -67,21 +67,21 @@ class Axis:
         return self.begin + share * (self.end - self.begin)
 
     def ticks(self, steps=(1, 2, 5)):
-        """Round numbers between the ends."""
+        """Round numbers in the range of values."""
         first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
         every = [step * 10.0**power for power in range(first, last + 1) for step in steps]
         return [tick for tick in every if self.low * 0.999 <= tick <= self.high * 1.001]
 
 
 def rounded(low, high, room=1.15):
-    """Ends of an axis around values: the next 1, 2 or 5 outwards."""
+    """The ends of an axis for values low..high, each 1, 2 or 5 times a power of ten."""
     steps = [step * 10.0**power for power in range(-6, 10) for step in (1, 2, 5)]
     return (max(step for step in steps if step <= low / room * 1.0001),
             min(step for step in steps if step >= high * room * 0.9999))
 
 
 class Labels:
-    """Short texts beside points, each where it meets no point and no other text."""
+    """Short texts beside points, placed where they overlap no point and no other text."""
 
     def __init__(self, drawing, points, size=10):
         self.drawing, self.size, self.points = drawing, size, points
@@ -98,7 +98,7 @@ class Labels:
                 at_x, at_y = x + away * math.cos(math.radians(turn)), y + away * math.sin(math.radians(turn))
                 left = at_x - width * (0.5 - 0.5 * math.cos(math.radians(turn)))
                 places.append((left, at_y - height / 2, left + width, at_y + height / 2))
-        # The first of equals; among those that are free, one that no other point is near.
+        # The place with the least overlap, then with the fewest other points nearby; the first of equals.
         box = min(places, key=lambda box: (round(self.overlap(box)), self.strangers(box, x, y)))
         self.taken.append(box)
         middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
@@ -111,7 +111,7 @@ class Labels:
                    max(0, min(box[3], other[3]) - max(box[1], other[1])) for other in self.taken)
 
     def strangers(self, box, x, y):
-        """How many other points are as near as the label's own."""
+        """The number of other points that are as near to the label as its own."""
         at_x, at_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
         own = math.hypot(at_x - x, at_y - y)
         return sum(math.hypot(at_x - one[0], at_y - one[1]) <= own for one in self.points if one != (x, y))

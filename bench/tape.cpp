@@ -1,4 +1,4 @@
-// The cost of recording: what small models pay for each op, beside its arithmetic.
+// The cost of recording: what small models pay for each op besides its arithmetic.
 
 #include <benchmark/benchmark.h>
 
@@ -15,7 +15,7 @@ using namespace gradus;
 
 namespace {
 
-/// Seconds an op of a chain of 2,000 scalar ops, forward and backward.
+/// The seconds per op of a chain of 2,000 scalar ops, forward and backward.
 void scalar_op(benchmark::State& state) {
   set_threads(1);
   constexpr int length = 1000;
@@ -44,7 +44,7 @@ struct Training {
   }
 };
 
-/// Seconds a training step.
+/// The seconds of a training step.
 void tiny_net_step(benchmark::State& state) {
   set_threads(1);
   Training training;
@@ -54,7 +54,7 @@ void tiny_net_step(benchmark::State& state) {
 }
 BENCHMARK(tiny_net_step)->UseRealTime();
 
-/// How often a training step in steady state asks the heap for memory.
+/// The number of heap allocations of a training step in steady state.
 void tiny_net_allocations(benchmark::State& state) {
   set_threads(1);
   Training training;

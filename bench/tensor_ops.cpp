@@ -1,6 +1,6 @@
-// Ops on tensors by themselves, in f32, as seconds of a call: elementwise functions on 16,384 elements, which
-// with their results stay in the second-level cache, and past every cache on 32 Mi elements; reductions and
-// copies there; and log_softmax over rows of 10,000 beside a copy of as much. The sizes are those of
+// Single ops on f32 tensors, in seconds per call: elementwise functions of 16,384 elements, which stay in the
+// second-level cache with their results, and of 32 Mi elements, beyond all caches; reductions and copies of
+// the latter; and log_softmax over rows of 10,000 beside a copy of as many bytes. The sizes are those of
 // rivals/torch_ops.py. Usage: bench_tensor_ops [--threads N] [--benchmark_...].
 
 #include <benchmark/benchmark.h>
@@ -17,16 +17,16 @@ namespace {
 
 constexpr std::int64_t cached = 16'384, rows = 8192, columns = 4096;
 
-/// Seconds of f(x).
+/// The seconds of f(x).
 template <class F>
 void measure(benchmark::State& state, const Tensor& x, const F& f) {
-  benchmark::DoNotOptimize(f(x));  // which takes the memory that the next ones use again
+  benchmark::DoNotOptimize(f(x));  // takes the memory that the next calls reuse
   for (auto _ : state) benchmark::DoNotOptimize(f(x));
   state.counters["value"] = benchmark::Counter(static_cast<double>(state.iterations()),
                                                benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
-/// A benchmark of f on normal numbers of the shape, which are drawn once, when it first runs.
+/// Registers a benchmark of f on normal numbers of this shape, which are drawn when it first runs.
 template <class F>
 void add(const std::string& name, const Shape& shape, const F& f) {
   const auto run = [=, x = Tensor()](benchmark::State& state) mutable {
@@ -41,7 +41,7 @@ void add_function(const std::string& name, const F& f) {
   add(name + "_past_cache", {rows, columns}, f);
 }
 
-/// The elements in storage of their own.
+/// A copy with storage of its own.
 Tensor copied(const Tensor& x) {
   Tensor y = x;
   benchmark::DoNotOptimize(y.mutable_data<float>());

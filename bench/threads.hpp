@@ -6,7 +6,8 @@
 
 namespace bench {
 
-/// Takes `--threads N` out of the arguments, where it stands first, and sets it: 0, one a core, without it.
+/// Sets the number of threads from `--threads N` if the arguments begin with it, and removes it from them;
+/// otherwise one for each core.
 inline void take_threads(int& argc, char**& argv) {
   gradus::set_threads(0);
   if (argc < 3 || std::string(argv[1]) != "--threads") return;

@@ -7,7 +7,7 @@
 
 namespace bench {
 
-/// Seconds of one call: the median over batches of calls, each long enough for the clock.
+/// The seconds of one call: the median over batches of calls, each of which is long enough for the clock.
 template <class F>
 double median_seconds(F&& run, double seconds) {
   using Clock = std::chrono::steady_clock;

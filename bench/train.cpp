@@ -1,7 +1,7 @@
 // Training steps of language models: forward, mean cross entropy over a full softmax, backward, clipping to a
-// norm of 0.25, plain SGD. The sizes are those of sizes.py. Usage: bench_train [--threads N]
-// [--benchmark_...], or bench_train [--threads N] --memory NAME, which prints the peak memory of one
-// training, in MB.
+// norm of 0.25, plain SGD. The sizes are those of sizes.py. Usage: bench_train [--threads N] followed by
+// [--benchmark_...], by --memory NAME, which prints the peak memory of a training run in MB, or by --profile
+// NAME SECONDS, which prints samples of the stack.
 
 #include <benchmark/benchmark.h>
 
@@ -24,17 +24,17 @@ using bench::Training;
 
 namespace {
 
-/// Tokens a second.
+/// Tokens per second.
 template <class Network>
 void train(benchmark::State& state, const Size& size) {
   Training<Network> training(size);
-  training.step();  // which takes the memory that the next ones use again
+  training.step();  // takes the memory that the next steps reuse
   for (auto _ : state) training.step();
   state.counters["value"] = benchmark::Counter(
       static_cast<double>(state.iterations() * size.steps * size.batch), benchmark::Counter::kIsRate);
 }
 
-/// A line of /proc/self/status, in MB.
+/// The value of a line of /proc/self/status, in MB.
 double status(const std::string& name) {
   std::ifstream file("/proc/self/status");
   for (std::string line; std::getline(file, line);) {
@@ -43,17 +43,17 @@ double status(const std::string& name) {
   return 0;
 }
 
-/// The peak of the process's memory over a few steps, less its size before the network is built, in MB.
+/// The peak memory of the process during a few steps, minus its memory before the network is built, in MB.
 template <class Network>
 double peak_memory(const Size& size) {
-  std::ofstream("/proc/self/clear_refs") << 5;  // the peak begins anew
+  std::ofstream("/proc/self/clear_refs") << 5;  // resets the peak
   const double before = status("VmRSS");
   Training<Network> training(size);
   for (int i = 0; i < 4; ++i) training.step();
   return status("VmHWM") - before;
 }
 
-/// Samples of where the steps of some seconds spend their time, as Sampler prints them.
+/// Prints samples, as Sampler does, of where training steps spend their time.
 template <class Network>
 void profile(const Size& size, double seconds) {
   using Clock = std::chrono::steady_clock;
@@ -67,7 +67,7 @@ void profile(const Size& size, double seconds) {
   sampler.print(std::cout);
 }
 
-/// Calls f with the size and the type of network of a name such as medium-lstm; false when there is none.
+/// Calls f with the size and the network type of a name such as medium-lstm; false for an unknown name.
 template <class F>
 bool with_network(const std::string& name, const F& f) {
   for (const Size& size : sizes) {

@@ -1,6 +1,6 @@
 #pragma once
 
-// The training steps that are measured; a test holds their bits against the number of threads.
+// The training steps that are measured. A test checks that their bits do not depend on the number of threads.
 
 #include <cstdint>
 #include <utility>
@@ -23,7 +23,8 @@ inline constexpr Size sizes[] = {{"char", 96, 128, 256, 1, 32, 64},
                                  {"small", 10'000, 200, 200, 2, 20, 20},
                                  {"medium", 10'000, 650, 650, 2, 20, 35},
                                  {"large", 10'000, 1500, 1500, 2, 20, 35},
-                                 // What a token costs over the hidden width, and over the steps.
+                                 // For the cost of a token over the hidden width and over the number of
+                                 // steps.
                                  {"h16", 1000, 16, 16, 1, 20, 35},
                                  {"h32", 1000, 32, 32, 1, 20, 35},
                                  {"h64", 1000, 64, 64, 1, 20, 35},
@@ -40,7 +41,7 @@ inline constexpr Size sizes[] = {{"char", 96, 128, 256, 1, 32, 64},
                                  {"t3000", 1000, 64, 64, 1, 1, 3000},
                                  {"t10000", 1000, 64, 64, 1, 1, 10'000}};
 
-/// A network with what it is trained on.
+/// A network and the data that it is trained on.
 template <class Network>
 struct Training {
   Size size;

@@ -1,5 +1,5 @@
-// What derivatives of functions cost: products with a hessian beside a gradient, whole jacobians and
-// hessians, and loops of gradient descent that are themselves differentiated. Each on one thread.
+// The cost of derivatives of functions, on one thread: Hessian-vector products beside gradients, whole
+// Jacobians and Hessians, and loops of gradient descent that are themselves differentiated.
 
 #include <benchmark/benchmark.h>
 
@@ -97,7 +97,7 @@ void tall_jacobian(benchmark::State& state) {
   measure(state, [&] { return jacobian([&](const Variable& at) { return tanh(matmul(a, at)); }, x); });
 }
 
-/// The gradient, with respect to where it starts, of 1000 steps of gradient descent.
+/// The gradient of the result of 1000 steps of gradient descent with respect to the starting point.
 void descent(benchmark::State& state) {
   const Variable a(Tensor::of({0.5, 1, 2})), c(Tensor::of({1, -1, 3})), start(Tensor::of({4, 4, 4}));
   const auto loss = [&](const Variable& w) { return sum(a * square(w - c)); };
@@ -109,7 +109,7 @@ void descent(benchmark::State& state) {
   measure(state, [&] { return grad(trained, start); });
 }
 
-/// min over x of max over y: 20 steps of descent, each through 50 steps of ascent.
+/// min over x of max over y: 20 steps of descent, each of which differentiates through 50 steps of ascent.
 void nested(benchmark::State& state) {
   const auto inner = [](const Variable& x) {
     const auto f = [&](const Variable& y) { return sum(square(x) * 0.5 + x * y * 1.5 - square(y) * 0.5); };

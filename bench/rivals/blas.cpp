@@ -1,6 +1,7 @@
-// Products of matrices by another library, for bench/gemm.cpp. Usage: bench_rival_blas LIBRARY, such as
-// libopenblas.so.0, libblis.so.4 or libdnnl.so.2, then lines `NAME SECONDS`; answers GFLOP/s. The library is
-// opened at run time, so building needs none of them; the number of threads is in the environment.
+// Matrix products by another library, the counterpart of bench/gemm.cpp. Usage: bench_rival_blas LIBRARY,
+// such as libopenblas.so.0, libblis.so.4 or libdnnl.so.2, then lines `NAME SECONDS` on stdin; answers
+// GFLOP/s. The library is loaded at run time, so that building needs none of them. Environment variables set
+// the number of threads.
 
 #include <dlfcn.h>
 
@@ -15,7 +16,7 @@
 
 namespace {
 
-// The interfaces as BLAS and oneDNN define them.
+// The interfaces of BLAS and oneDNN.
 using CblasSgemm = void (*)(int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha,
                             const float* a, int lda, const float* b, int ldb, float beta, float* c, int ldc);
 using DnnlSgemm = int (*)(char transpose_a, char transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,

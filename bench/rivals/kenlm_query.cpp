@@ -1,6 +1,6 @@
-// What a KenLM model costs to ask, token after token: bench_rival_kenlm probing|trie|quantised MODEL TEXT,
-// the model a binary one of build_binary. Answers `tokens SECONDS` with tokens a second, `perplexity` with
-// that.
+// The speed of queries of a KenLM model, token by token. Usage: bench_rival_kenlm probing|trie|quantised
+// MODEL TEXT, where MODEL is a file made by build_binary. Answers `tokens SECONDS` with tokens per second,
+// and `perplexity` with the perplexity.
 
 #include <cmath>
 #include <cstdio>

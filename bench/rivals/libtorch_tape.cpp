@@ -1,4 +1,5 @@
-// libtorch's side of bench/tape.cpp: answers each line `NAME SECONDS` on stdin with seconds on stdout.
+// The libtorch counterpart of bench/tape.cpp: answers each line `NAME SECONDS` on stdin with seconds on
+// stdout.
 
 #include <torch/torch.h>
 
@@ -34,7 +35,7 @@ std::function<void()> tiny_net_step() {
   };
 }
 
-/// Seconds of one call, the median.
+/// The median seconds of one call.
 double seconds_of(const std::function<void()>& run, double seconds) {
   std::vector<double> times;
   for (double total = 0; total < seconds; total += times.back()) {

@@ -1,4 +1,4 @@
-// The program of bench/user/train_small.cpp for libtorch: its compile time is measured.
+// The libtorch counterpart of bench/user/train_small.cpp: its compile time is measured.
 
 #include <torch/torch.h>
 

@@ -1,12 +1,12 @@
-"""PyTorch's side of bench/tensor_ops.cpp, bench/layers.cpp and bench/optimizer.cpp: functions of a benchmark's
-name that return what is to be timed. Where PyTorch has several ways, the fastest is taken."""
+"""The PyTorch counterparts of bench/tensor_ops.cpp, bench/layers.cpp and bench/optimizer.cpp: functions of a benchmark's
+name that return the function to time. Where PyTorch has several ways, the fastest is taken."""
 import time
 
 import torch
 
 
 def fastest(ways):
-    """The fastest of several ways that work."""
+    """The fastest of those of several ways that work."""
     times = []
     for way in ways:
         try:
@@ -20,7 +20,7 @@ def fastest(ways):
 
 
 def tensor_ops(name):
-    """Elementwise functions and copies write to memory that is there: a new result would be cleared each time."""
+    """Elementwise functions and copies write to existing memory, since new memory would be cleared in each call."""
     if name in ("log_softmax_10000", "copy_700x10000"):
         x = torch.randn(700, 10_000)
     elif name in ("tanh", "sigmoid", "exp"):
@@ -34,7 +34,7 @@ def tensor_ops(name):
         other = torch.ones_like(x)
         return lambda: torch.add(x, other, out=y)
     if name == "log_softmax_10000":
-        # Writing into y goes through a copy in some versions, and a new result through clearing it.
+        # In some versions writing to y makes another copy, and a new result is cleared first.
         return fastest([lambda: torch.log_softmax(x, -1), lambda: torch._log_softmax(x, -1, False, out=y)])
     if name == "max":
         return fastest([x.max, x.amax])

@@ -1,9 +1,9 @@
-"""PyTorch's side of the benchmarks. Usage: torch_serve.py, then lines `GROUP.NAME SECONDS THREADS` on stdin; it
-answers each with the seconds of one call on stdout. Or torch_serve.py --memory THREADS NAME, which prints the
-peak memory of one training, in MB.
+"""The PyTorch counterparts of the benchmarks. Usage: torch_serve.py, then lines `GROUP.NAME SECONDS THREADS` on stdin;
+answers each with the seconds of one call on stdout. torch_serve.py --memory THREADS NAME prints the peak memory of a
+training run in MB.
 
-Needs python3-torch, and libopenblas0-openmp on LD_LIBRARY_PATH: with the pthread OpenBLAS its two pools of
-threads fight each other.
+Needs python3-torch, and libopenblas0-openmp on LD_LIBRARY_PATH, since with the pthread OpenBLAS the two thread pools
+disturb each other.
 """
 import statistics
 import sys

@@ -1,5 +1,5 @@
-"""PyTorch's side of bench/train.cpp and bench/generate.cpp: functions of a name such as medium-lstm that return
-what is to be timed."""
+"""The PyTorch counterparts of bench/train.cpp and bench/generate.cpp: functions of a name such as medium-lstm that return
+the function to time."""
 import os
 import sys
 
@@ -60,13 +60,13 @@ def generating(name):
 
 
 def status(name):
-    """A line of /proc/self/status, in MB."""
+    """The value of a line of /proc/self/status, in MB."""
     with open("/proc/self/status") as file:
         return next(float(line.split()[1]) / 1e3 for line in file if line.startswith(name + ":"))
 
 
 def peak_memory(name):
-    """The peak of the process's memory over a few steps, less its size before the model is built, in MB."""
+    """The peak memory of the process during a few steps, minus its memory before the model is built, in MB."""
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # the peak begins anew, without what importing took
     before = status("VmRSS")

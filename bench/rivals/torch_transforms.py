@@ -1,4 +1,4 @@
-"""PyTorch's side of bench/transforms.cpp: functions that return what is to be timed.
+"""The PyTorch counterparts of bench/transforms.cpp: functions that return the function to time.
 
 Where PyTorch has several ways (jacobians and hessians by a loop or by vmap), the fastest is taken.
 """

@@ -1,4 +1,4 @@
-// What a user of the library writes first: its compile time and the size of the program are measured.
+// A user's first small program: its compile time and its size are measured.
 
 #include <gradus.hpp>
 

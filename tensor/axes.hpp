@@ -10,25 +10,25 @@
 
 namespace gradus {
 
-/// The axes of one shape that an op reduces.
+/// A set of axes of one shape, such as those that an op reduces.
 class AxisSet {
  public:
   bool contains(int axis) const { return (bits_ >> axis & 1U) != 0; }
   void add(int axis) { bits_ |= 1U << axis; }
 
-  /// The shape with these axes at length 1, so that it broadcasts back; and without them.
+  /// The shape with these axes reduced to length 1, so that it broadcasts back, and the shape without them.
   Shape kept(const Shape& shape) const;
   Shape dropped(const Shape& shape) const;
   Shape result(const Shape& shape, bool keepdims) const { return keepdims ? kept(shape) : dropped(shape); }
-  /// How many elements fall together: the product of these axes' lengths.
+  /// How many elements are reduced to one: the product of these axes' lengths.
   std::int64_t count(const Shape& shape) const;
 
  private:
   std::uint32_t bits_ = 0;
 };
 
-/// Which axes an op works over: one, `-1`; several, `{0, -1}`; or, default-made (`{}`), all. Negative axes
-/// count from the end. An empty span names no axis.
+/// Which axes an op works over: one (`-1`), several (`{0, -1}`), or all (`{}`, default-constructed). Negative
+/// axes count from the end. An empty span stands for no axis.
 class Axes {
  public:
   Axes() = default;
@@ -39,7 +39,7 @@ class Axes {
   template <std::size_t N>
   Axes(const std::array<int, N>& axes) : Axes(std::span<const int>(axes)) {}
 
-  /// The axes of a shape. Throws ShapeError naming the op for one out of range or named twice.
+  /// These axes of a shape. Throws ShapeError, naming the op, for an axis out of range or listed twice.
   AxisSet of(const char* op, const Shape& shape) const;
 
  private:

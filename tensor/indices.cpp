@@ -3,7 +3,7 @@
 namespace gradus {
 
 namespace {
-/// The elements, which keep their vector.
+/// A pointer to the first element that shares ownership of the container.
 template <class Owner>
 std::shared_ptr<const std::int32_t> first_of(std::shared_ptr<Owner> owner) {
   const std::int32_t* const first = owner->data();

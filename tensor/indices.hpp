@@ -11,16 +11,16 @@
 
 namespace gradus {
 
-/// An array of 32-bit ids (tokens, classes, rows): not a Tensor, so not differentiable by construction.
-/// Row-major and immutable; copies, slices and reshapes share storage.
+/// An array of 32-bit ids (tokens, classes, rows), row-major and immutable. It is not a Tensor, so that
+/// nothing can be differentiated with respect to it. Copies, slices and reshapes share storage.
 class Indices {
  public:
   Indices() = default;
-  /// Throws ShapeError unless the number of values is shape.size().
+  /// Throws ShapeError unless there are shape.size() values.
   Indices(std::vector<std::int32_t> values, const Shape& shape);
   /// A vector of ids.
   explicit Indices(std::vector<std::int32_t> values);
-  /// Of memory from the pool, for what a training step makes.
+  /// A vector of ids in memory from the pool, for ids that a training step creates.
   static Indices from_pool(storage::PoolVector<std::int32_t> values);
   Indices(std::initializer_list<std::int32_t> values) : Indices(std::vector<std::int32_t>(values)) {}
 

@@ -27,7 +27,7 @@ struct Array {
   }
 };
 
-/// The value of a key in the header, a Python dict: what stands between the colon and `end`.
+/// The value of a key in the header, which is a Python dict: the text between the colon and `end`.
 std::string_view value_of(std::string_view header, std::string_view key, char end, const std::string& name) {
   const std::size_t at = header.find(fmt::format("'{}':", key));
   const std::size_t begin = at == header.npos ? at : at + key.size() + 3;

@@ -11,7 +11,7 @@ namespace gradus {
 
 namespace {
 
-/// The two 64-bit words at a place of a stream.
+/// The two 64-bit words at one position of a stream.
 struct Words {
   std::uint64_t first, second;
 };
@@ -26,12 +26,12 @@ Words words_at(const Rng::State& state, std::uint64_t place) {
   return {out[0] | std::uint64_t{out[1]} << 32, out[2] | std::uint64_t{out[3]} << 32};
 }
 
-/// 53 bits to [0, 1).
+/// The upper 53 bits as a number in [0, 1).
 double unit(std::uint64_t word) {
   return static_cast<double>(word >> 11) * 0x1p-53;
 }
 
-/// Fills a tensor with f(words at the element's own place), in parallel.
+/// Fills a tensor in parallel: each element is f(the words at the element's own position).
 template <class F>
 Tensor fill(Rng::State& state, const Shape& shape, Dtype dtype, F&& f) {
   Tensor out = Tensor::uninitialized(shape, dtype);
@@ -51,7 +51,7 @@ Tensor fill(Rng::State& state, const Shape& shape, Dtype dtype, F&& f) {
 }  // namespace
 
 Rng Rng::fork(std::uint64_t name) const {
-  // A place that no draw of this stream reaches gives the other stream its number.
+  // The new stream's number is drawn with another key, the complement of the seed.
   State far = state_;
   far.seed = ~far.seed;
   return Rng(state_.seed, words_at(far, name ^ 0x9E3779B97F4A7C15u).first);
@@ -66,7 +66,7 @@ double Rng::uniform() {
 
 std::uint64_t Rng::below(std::uint64_t n) {
   if (n == 0) fail<ArgumentError>("Rng::below(0): there is no number below 0");
-  // Values under 2^64 mod n would make the first numbers likelier.
+  // Reduced modulo n, words below 2^64 mod n would make the first numbers likelier than the others.
   const std::uint64_t uneven = (0 - n) % n;
   for (;;) {
     const std::uint64_t word = next_u64();

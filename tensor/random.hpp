@@ -6,10 +6,10 @@
 
 namespace gradus {
 
-/// Counter-based random numbers (Philox 4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2,
-/// 3", SC 2011, by the Random123 library): a value is a function of the seed, the stream and its place, so
-/// the same seed gives the same numbers on any machine and for any number of threads, and the whole state is
-/// three integers that can be saved. Copying an Rng copies its state.
+/// Counter-based random numbers: Philox 4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2,
+/// 3", SC 2011, from the Random123 library. A number is a function of the seed, the stream and its position
+/// in the stream, so the same seed gives the same numbers for any number of threads, and the whole state is
+/// three integers, which can be saved. Copying an Rng copies its state.
 class Rng {
  public:
   struct State {
@@ -23,20 +23,21 @@ class Rng {
   explicit Rng(const State& state) : state_(state) {}
   const State& state() const { return state_; }
 
-  /// Another generator, independent of this one and of those with other names; this one does not move.
+  /// A generator for a purpose of its own, independent of this one and of those forked with another `name`.
+  /// The state of this one does not change.
   Rng fork(std::uint64_t name) const;
 
   std::uint64_t next_u64();
-  /// Uniform in [0, 1), 53 bits.
+  /// Uniform in [0, 1), with 53 random bits.
   double uniform();
-  /// Uniform in 0..n-1 without bias. Throws ArgumentError for n = 0.
+  /// Uniform among 0..n-1, without bias. Throws ArgumentError for n = 0.
   std::uint64_t below(std::uint64_t n);
 
-  /// Uniform in [low, high), element by element.
+  /// Elements uniform in [low, high).
   Tensor uniform(const Shape& shape, double low, double high, Dtype dtype = Dtype::f32);
-  /// Normal with the mean and standard deviation (Box-Muller).
+  /// Elements normal with this mean and standard deviation, by the Box-Muller transform.
   Tensor normal(const Shape& shape, double mean = 0, double deviation = 1, Dtype dtype = Dtype::f32);
-  /// 1 with probability `keep`, else 0, times `scale`: the mask of dropout.
+  /// Elements that are `scale` with probability `keep` and else 0: a dropout mask.
   Tensor bernoulli(const Shape& shape, double keep, double scale = 1, Dtype dtype = Dtype::f32);
 
  private:

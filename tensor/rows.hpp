@@ -5,8 +5,8 @@
 
 namespace gradus {
 
-/// A row-sparse matrix: `values[i]` is added at row `ids[i]` of a (height, width...) tensor of zeros. Ids may
-/// repeat until `merged`. The gradient of an embedding has this form.
+/// A row-sparse tensor of shape (height, width...): row r is the sum of all `values[i]` with `ids[i]` == r,
+/// and 0 where there are none. The gradient of an embedding has this form.
 struct Rows {
   Indices ids;    // (n)
   Tensor values;  // (n, width...)
@@ -14,8 +14,8 @@ struct Rows {
 
   /// (height, width...)
   Tensor dense() const;
-  /// The same matrix with ascending ids, each once. Equal rows are added in their order, so the result is
-  /// the same for any number of threads.
+  /// The same tensor with each id once, in ascending order. The values of equal ids are added in the order in
+  /// which they stand, so the result does not depend on the number of threads.
   Rows merged() const;
 };
 

@@ -9,20 +9,22 @@
 
 namespace gradus {
 
-/// What a safetensors file holds: tensors by name, and strings by key. The format: 8 bytes of length, a JSON
-/// header with each tensor's dtype, shape and place, then the numbers; PyTorch and others read and write it.
+/// The content of a safetensors file: tensors by name, and strings by key. The format is the length of the
+/// header in 8 bytes, a JSON header with each tensor's dtype, shape and position, then the tensors' elements.
+/// PyTorch and others read and write it.
 struct Safetensors {
   std::map<std::string, Tensor> tensors;
   std::map<std::string, std::string> metadata;
 };
 
-/// Writes a file whole or not at all. Throws DataError naming the file.
+/// Writes a file, replacing an older one. Throws DataError naming the file; the older one then stays as it
+/// was.
 void save_safetensors(const std::filesystem::path& file, const Safetensors& content);
 
-/// Reads a file of F32 and F64 tensors. Throws DataError naming the file and the tensor for what is missing,
-/// cut short, of another dtype or contradicts itself.
+/// Reads a file of F32 and F64 tensors. Throws DataError, naming the file and the tensor, when something is
+/// missing, truncated, of another dtype or inconsistent.
 Safetensors load_safetensors(const std::filesystem::path& file);
-/// The same of a file's bytes; `name` is what errors call it.
+/// The same for the bytes of a file; errors call it `name`.
 Safetensors parse_safetensors(std::string_view bytes, const std::string& name);
 
 }  // namespace gradus

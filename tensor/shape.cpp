@@ -19,8 +19,8 @@ Shape::Shape(std::span<const std::int64_t> dims) {
     if (length < 0 || length > std::numeric_limits<std::int32_t>::max()) {
       fail<ShapeError>("an axis of length {}: lengths go from 0 to 2^31-1", length);
     }
-    // Below 2^17 elements no further axis leads beyond the limit; a division is slow, and shapes are made
-    // often.
+    // Up to 2^17 elements, no further axis can exceed the limit, and the slow division is not needed: shapes
+    // are created often.
     if (length > 0 && elements > max_elements >> 31 && elements > max_elements / length) {
       fail<ShapeError>("a shape of more than 2^48 elements (an axis of {} after {} elements)", length,
                        elements);

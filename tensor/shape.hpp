@@ -11,7 +11,8 @@
 
 namespace gradus {
 
-/// The lengths of a tensor's axes, slowest first. At most 8 axes of at most 2^31-1 each; rank 0 is a scalar.
+/// The lengths of a tensor's axes, outermost first: at most 8 axes, each of length at most 2^31-1. A shape
+/// without axes (rank 0) is that of a scalar.
 class Shape {
  public:
   static constexpr int max_rank = 8;
@@ -21,8 +22,8 @@ class Shape {
   Shape(std::initializer_list<std::int64_t> dims) : Shape(std::span(dims.begin(), dims.size())) {}
   explicit Shape(std::span<const std::int64_t> dims);
 
-  /// A shape known to be valid, such as that of a tensor: nothing is checked. `dims` has all 8 lengths, 0
-  /// behind the rank, as a copy of a fixed length is several times faster.
+  /// A shape that is known to be valid, such as that of a tensor: nothing is checked. `dims` holds 8 lengths,
+  /// with 0 from `rank` on, since a copy of fixed size is several times faster.
   static Shape unchecked(std::span<const std::int32_t, max_rank> dims, int rank) {
     Shape out;
     std::copy(dims.begin(), dims.end(), out.dims_.begin());
@@ -32,7 +33,7 @@ class Shape {
   std::span<const std::int32_t, max_rank> all_dims() const { return dims_; }
 
   int rank() const { return rank_; }
-  /// The lengths, rank() of them.
+  /// The rank() lengths.
   const std::int32_t* data() const { return dims_.data(); }
   /// The number of elements: the product of the lengths, 1 for rank 0.
   std::int64_t size() const {
@@ -40,16 +41,16 @@ class Shape {
     for (int i = 0; i < rank_; ++i) size *= dims_[static_cast<std::size_t>(i)];
     return size;
   }
-  /// The length of an axis; negative axes count from the end. Throws ShapeError when out of range.
+  /// The length of an axis; negative axes count from the end. Throws ShapeError when it is out of range.
   std::int64_t operator[](int axis) const { return dims_[static_cast<std::size_t>(normalize_axis(axis))]; }
-  /// The axis in 0..rank-1 for a possibly negative one. Throws ShapeError when out of range.
+  /// A possibly negative axis as one in 0..rank-1. Throws ShapeError when it is out of range.
   int normalize_axis(int axis) const {
     const int normal = axis < 0 ? axis + rank_ : axis;
     if (normal < 0 || normal >= rank_) throw_axis(axis);
     return normal;
   }
-  /// The same shape with one axis's length replaced, an axis put in before `axis` (0..rank), or one taken
-  /// out.
+  /// The shape with the length of one axis replaced, with an axis inserted before `axis` (0..rank), and with
+  /// one axis removed.
   Shape with(int axis, std::int64_t length) const;
   Shape inserted(int axis, std::int64_t length) const;
   Shape erased(int axis) const;
@@ -71,11 +72,11 @@ class Shape {
   std::int32_t rank_ = 0;
 };
 
-/// NumPy's broadcasting: trailing axes are aligned, and a length of 1 stretches.
-/// Throws ShapeError that names `op` and both shapes.
+/// The shape that two shapes broadcast to by NumPy's rule: trailing axes are aligned, and a length of 1
+/// stretches to the other's. Throws ShapeError, naming `op` and both shapes, when they do not broadcast.
 Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b);
 
-/// A shape around one axis: `outer` blocks of `length` runs of `inner` elements.
+/// A shape as seen from one axis: memory is `outer` blocks, each of `length` runs of `inner` elements.
 struct Runs {
   std::int64_t outer = 1, length = 1, inner = 1;
 };
@@ -83,7 +84,7 @@ Runs runs_at(const Shape& shape, int axis);
 
 }  // namespace gradus
 
-/// So that errors print shapes.
+/// Lets error messages print shapes.
 template <>
 struct fmt::formatter<gradus::Shape> : fmt::formatter<std::string> {
   auto format(const gradus::Shape& shape, fmt::format_context& context) const {

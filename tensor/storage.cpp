@@ -29,8 +29,8 @@ constexpr bool pooled = true;
 // Size classes: every 64 bytes to 1 KiB, then four an octave to 2^50 bytes.
 constexpr std::size_t fine_classes = 16;
 constexpr std::size_t classes = fine_classes + 4 * 40;
-constexpr std::size_t thread_bytes = std::size_t{256} << 20;  // what a thread keeps before it hands over
-constexpr std::size_t shared_bytes = std::size_t{2} << 30;    // what all keep before memory goes back
+constexpr std::size_t thread_bytes = std::size_t{256} << 20;  // free memory that one thread keeps at most
+constexpr std::size_t shared_bytes = std::size_t{2} << 30;    // free memory in the shared lists at most
 
 std::size_t class_of(std::size_t bytes) {
   if (bytes <= 1024) return (bytes + 63) / 64 - 1;
@@ -59,19 +59,19 @@ std::size_t class_bytes(std::size_t index) {
 std::atomic<std::int64_t> heap_allocations{0};
 std::atomic<std::int64_t> heap_bytes{0};
 
-// Memory of several large pages lies at the beginning of one and asks for them: a matrix whose rows are read
-// side by side would otherwise need an address translation a row.
+// A block of several large pages is aligned to them and asks for them: reading many rows of a large matrix
+// side by side would otherwise need an address translation for each row.
 constexpr std::size_t large_page = std::size_t{2} << 20;
 std::align_val_t alignment_of(std::size_t bytes) {
   return std::align_val_t{bytes >= 2 * large_page ? large_page : 64};
 }
 
-/// `used`: how many of the bytes are wanted. A large page that they do not fill would be taken whole, so the
-/// last of them lie on small ones.
+/// Only the first `used` of the bytes are needed. A large page takes memory as a whole, so the last large
+/// page, which they would not fill, is made of small ones.
 void* heap_allocate(std::size_t bytes, [[maybe_unused]] std::size_t used) {
   void* memory = ::operator new(bytes, alignment_of(bytes));
 #ifdef MADV_HUGEPAGE
-  // A system without them goes on with small pages.
+  // A failure does not matter: the memory then has small pages.
   if (bytes >= 2 * large_page)
     static_cast<void>(madvise(memory, used / large_page * large_page, MADV_HUGEPAGE));
 #endif
@@ -121,7 +121,7 @@ struct Shared {
     heap_free(memory, class_bytes(index));
   }
 };
-// Never destroyed: threads may hand memory over after main has returned.
+// Never destroyed, since threads may hand over memory after main has returned.
 Shared& shared() {
   alignas(Shared) static std::byte memory[sizeof(Shared)];
   static Shared* const instance = new (memory) Shared;
@@ -133,7 +133,7 @@ constinit thread_local Lists local;
 constinit thread_local Stage stage = Stage::unused;
 constinit thread_local std::size_t local_limit = 0;  // of local.bytes; 0 unless the stage is open
 
-// Hands a thread's free blocks over when it ends, so that what one thread frees another can use.
+// Moves a thread's free blocks to the shared lists when the thread ends, so that other threads can use them.
 struct Handover {
   ~Handover() {
     stage = Stage::closed;
@@ -158,7 +158,7 @@ void* take_elsewhere(std::size_t index, std::size_t bytes) {
   return heap_allocate(class_bytes(index), bytes);
 }
 
-/// Memory of the class `index`, of which `bytes` are wanted.
+/// Memory of size class `index`, of which the first `bytes` are needed.
 void* take(std::size_t index, std::size_t bytes) {
   if constexpr (pooled) {
     if (void* memory = local.pop(index)) return memory;
@@ -178,7 +178,7 @@ std::size_t checked_class_of(std::size_t bytes) {
     open_thread();
     if (class_bytes(index) <= local_limit) return local.push(memory, index);
   }
-  // A producing and a consuming thread would otherwise fill the consumer's lists for ever.
+  // Otherwise a thread that frees what another one allocates would keep more and more.
   shared().push(memory, index);
 }
 

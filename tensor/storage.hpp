@@ -34,17 +34,18 @@ constexpr const char* name_of(Dtype dtype) {
 
 }  // namespace gradus
 
-/// The memory behind tensors: counted blocks from a pool, so that a training step in steady state takes
-/// nothing from the heap.
+/// The memory behind tensors: reference-counted blocks from a pool, so that a training step in steady state
+/// takes nothing from the heap.
 namespace gradus::storage {
 
-/// One cache line of header. For a tensor that owns its elements they stand right behind it, in the same
-/// block of the pool; a scalar's stand inside, so it is one cache line; a view's stand in another block.
+/// A header of one cache line. The elements of a tensor that owns them follow it in the same block of the
+/// pool; a scalar's element lies inside the header, so that a scalar is one cache line; a view's elements lie
+/// in another block.
 struct alignas(64) Block {
   std::atomic<std::int32_t> count;
   Dtype dtype;
   std::uint8_t rank;
-  std::uint8_t size_class;  // where the pool puts it back; see storage.cpp
+  std::uint8_t size_class;  // the pool's list that it returns to; see storage.cpp
   bool is_view;
   void* data;
   union {
@@ -52,22 +53,22 @@ struct alignas(64) Block {
     double scalar;  // rank 0: the element itself
   };
   std::int64_t elements;
-  std::int32_t dims[8];  // 0 behind the rank
+  std::int32_t dims[8];  // 0 from `rank` on
 
   std::int64_t size() const { return elements; }
 };
 static_assert(sizeof(Block) == 64);
 
-/// A block for `elements` elements, with a count of 1 and room for the data; dims are the caller's to fill.
+/// A block with room for `elements` elements and a reference count of 1. The caller fills in `dims`.
 Block* allocate(Dtype dtype, int rank, std::int64_t elements);
-/// The same for rank 0, in fewer steps: what a tape over scalars does most.
+/// The same for rank 0, in fewer instructions: a tape over scalars mostly allocates these.
 Block* allocate_scalar(Dtype dtype);
-/// A block that shares the elements of `of` (or of what `of` views), from element `offset` on.
+/// A block that shares the elements of `of`, or of the block that `of` is a view of, from `offset` on.
 Block* allocate_view(Block* of, int rank, std::int64_t elements, std::int64_t offset);
 void destroy(Block* block) noexcept;
 
-/// True when no second thread runs: counting then needs no locked instructions, which a small op feels.
-/// (The C++ library's shared pointers do the same.)
+/// True while the process has a single thread. Reference counts then need no atomic read-modify-write, which
+/// small ops would notice. (The C++ library's shared_ptr does the same.)
 inline bool one_thread() noexcept {
 #if __has_include(<sys/single_threaded.h>)
   return __libc_single_threaded != 0;
@@ -85,7 +86,7 @@ inline void retain(Block* block) noexcept {
 }
 inline void release(Block* block) noexcept {
   if (block == nullptr) return;
-  // A plain load is enough when this is the only reference: nobody else can make another one.
+  // A plain load is enough when this is the only reference, since nobody else can make another one.
   const std::int32_t count = block->count.load(std::memory_order_acquire);
   if (count == 1) return destroy(block);
   if (one_thread()) {
@@ -98,11 +99,11 @@ inline bool unique(const Block* block) noexcept {
   return block == nullptr || (block->count.load(std::memory_order_acquire) == 1 && !block->is_view);
 }
 
-/// Memory from the same pool for whatever else a training step makes and drops, such as a list of gradients.
+/// Memory from the same pool for other things of a training step, such as a list of gradients.
 void* allocate_bytes(std::size_t bytes);
 void free_bytes(void* memory, std::size_t bytes) noexcept;
 
-/// For standard containers.
+/// An allocator over that memory for standard containers.
 template <class T>
 struct PoolAllocator {
   using value_type = T;
@@ -117,11 +118,11 @@ struct PoolAllocator {
   }
 };
 
-/// A vector that lives no longer than a step.
+/// A vector in that memory.
 template <class T>
 using PoolVector = std::vector<T, PoolAllocator<T>>;
 
-/// What the pool has taken from the heap so far, over all threads; a benchmark and a test watch them.
+/// What the pool has taken from the heap, over all threads; watched by a benchmark and a test.
 struct Statistics {
   std::int64_t heap_allocations;
   std::int64_t heap_bytes_held;

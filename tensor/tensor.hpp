@@ -13,12 +13,12 @@
 
 namespace gradus {
 
-/// A dense, row-major array of f32 or f64 of any rank up to 8: a value. Copies share storage and are made
-/// separate only when one of them is written to (copy on write), so what someone else holds never changes.
-/// Slices along the first axis and reshapes share storage too. A default-made Tensor is undefined: it holds
-/// nothing, and every op but assignment and `defined` throws on it.
+/// A dense, row-major array of f32 or f64 with up to 8 axes. It is a value: copies share storage until one of
+/// them is written to (copy on write), so writing to one never changes another. Slices along the first axis
+/// and reshapes share storage too. A default-constructed Tensor is undefined: it holds nothing, and
+/// everything but assignment, destruction and `defined` throws on it.
 ///
-/// Threads may read and copy one Tensor at once; writing needs a Tensor of one's own.
+/// Several threads may read and copy the same Tensor; to write, a thread needs a copy of its own.
 class Tensor {
  public:
   Tensor() noexcept = default;
@@ -30,13 +30,13 @@ class Tensor {
   }
   ~Tensor() { storage::release(block_); }
 
-  /// Elements are not set. Throws ShapeError when the size is beyond reach, std::bad_alloc without memory.
+  /// The elements have no defined values. Throws std::bad_alloc when there is not enough memory.
   static Tensor uninitialized(const Shape& shape, Dtype dtype = Dtype::f32);
-  /// Of the shape and dtype of another.
+  /// The same, with the shape and dtype of another tensor.
   static Tensor uninitialized_like(const Tensor& x);
-  /// Of rank 0.
+  /// The same, of rank 0.
   static Tensor uninitialized_scalar(Dtype dtype) { return Tensor(storage::allocate_scalar(dtype)); }
-  /// Copies the values; throws ShapeError unless their number is shape.size().
+  /// Copies the values. Throws ShapeError unless there are shape.size() of them.
   template <class T>
   static Tensor from(std::span<const T> values, const Shape& shape);
   template <class T>
@@ -54,20 +54,20 @@ class Tensor {
     const storage::Block* block = checked();
     return Shape::unchecked(block->dims, block->rank);
   }
-  /// The same as shape() == wanted and shape() == other.shape(), without making a shape.
+  /// shape() == wanted and shape() == other.shape(), without constructing a Shape.
   bool has_shape(const Shape& wanted) const { return has_dims(wanted.data(), wanted.rank()); }
   bool same_shape(const Tensor& other) const { return has_dims(other.checked()->dims, other.block_->rank); }
-  /// The length of an axis, negative axes from the end. Throws ShapeError when out of range.
+  /// The length of an axis; negative axes count from the end. Throws ShapeError when it is out of range.
   std::int64_t dim(int axis) const;
   std::int64_t size() const { return checked()->size(); }
 
-  /// The elements, row-major. Throws DtypeError when T is not the dtype.
+  /// The elements in row-major order. Throws DtypeError when the tensor's elements are not of type T.
   template <class T>
   const T* data() const {
     check_dtype(dtype_of<T>());
     return static_cast<const T*>(block_->data);
   }
-  /// The elements to write to; makes the storage separate first when it is shared.
+  /// The same for writing. Storage that is shared with other tensors is copied first.
   template <class T>
   T* mutable_data() {
     check_dtype(dtype_of<T>());
@@ -83,7 +83,7 @@ class Tensor {
     T* first = mutable_data<T>();
     return {first, static_cast<std::size_t>(size())};
   }
-  /// True when no other Tensor shares this storage, so that writing copies nothing.
+  /// True when no other Tensor shares this storage, so that writing need not copy it.
   bool unique() const { return storage::unique(block_); }
 
   /// The only element. Throws ShapeError unless size() is 1.
@@ -92,14 +92,14 @@ class Tensor {
   double at(std::int64_t position) const;
   /// The i-th slice along the first axis, sharing storage. Throws ShapeError when out of range or rank 0.
   Tensor operator[](std::int64_t i) const;
-  /// Rows begin..end-1 along the first axis, sharing storage.
+  /// Entries begin..end-1 along the first axis, sharing storage.
   Tensor rows(std::int64_t begin, std::int64_t end) const;
-  /// The same elements under another shape, sharing storage; one length may be -1 and is worked out.
+  /// The same elements in another shape, sharing storage. One length may be -1, to be inferred.
   Tensor reshape(std::initializer_list<std::int64_t> dims) const;
   Tensor reshape(const Shape& shape) const;
-  /// The same values in the dtype; itself when it has it already.
+  /// The values converted to a dtype; the tensor itself, sharing storage, when it has that dtype already.
   Tensor to(Dtype dtype) const;
-  /// "[[1, 2], [3, 4]]", long ones cut.
+  /// "[[1, 2], [3, 4]]", with "..." after the first 8 entries of an axis.
   std::string text() const;
 
  private:
@@ -151,8 +151,8 @@ inline Tensor ones_like(const Tensor& x) {
   return ones(x.shape(), x.dtype());
 }
 
-/// Calls f with a float or double value as a tag for the dtype: `visit_dtype(d, [&](auto tag) { using T =
-/// decltype(tag); ... })`.
+/// Calls f with a float or a double, whose type stands for the dtype: `visit_dtype(d, [&](auto tag) { using T
+/// = decltype(tag); ... })`.
 template <class F>
 decltype(auto) visit_dtype(Dtype dtype, F&& f) {
   return dtype == Dtype::f32 ? f(float{}) : f(double{});

@@ -12,7 +12,7 @@
 
 #include "tensor/tensor.hpp"
 
-/// xtensor at the user's edge: a Tensor from any expression, and an adaptor over a Tensor's elements.
+/// For users of xtensor: a Tensor from an xtensor expression, and an xtensor adaptor over a Tensor.
 namespace gradus {
 
 namespace detail {
@@ -23,8 +23,8 @@ inline std::vector<std::size_t> dims_of(const Tensor& x) {
 }
 }  // namespace detail
 
-/// The elements as an xtensor array that can be read; it lives no longer than the tensor. Throws DtypeError
-/// when T is not the dtype.
+/// The elements as an xtensor array for reading; the tensor must outlive it. Throws DtypeError when the
+/// tensor's elements are not of type T.
 template <class T>
 auto view(const Tensor& x) {
   return xt::adapt(x.data<T>(), static_cast<std::size_t>(x.size()), xt::no_ownership(), detail::dims_of(x));
@@ -32,14 +32,14 @@ auto view(const Tensor& x) {
 template <class T>
 auto view(Tensor&& x) = delete;
 
-/// The elements to write to; shared storage is made separate first.
+/// The same for writing. Storage that is shared with other tensors is copied first.
 template <class T>
 auto mutable_view(Tensor& x) {
   return xt::adapt(x.mutable_data<T>(), static_cast<std::size_t>(x.size()), xt::no_ownership(),
                    detail::dims_of(x));
 }
 
-/// The values of an expression, computed now. Its value type must be float or double.
+/// A Tensor with the values of an expression, whose value type must be float or double.
 template <class E>
 Tensor from_xtensor(const xt::xexpression<E>& expression) {
   using T = std::remove_cv_t<typename E::value_type>;

@@ -6,10 +6,10 @@
 
 #include "tensor/shape.hpp"
 
-/// What the ops on batches of matrices share; for their own files.
+/// Shapes and positions of batches of matrices.
 namespace gradus::detail {
 
-/// A shape without its last two axes: the batch.
+/// A shape without its last two axes: the shape of the batch.
 inline Shape leading(const Shape& shape) {
   return shape.erased(-1).erased(-1);
 }
@@ -17,7 +17,7 @@ inline Shape leading(const Shape& shape) {
 inline Shape with_matrix(const Shape& batch, std::int64_t rows, std::int64_t cols) {
   return batch.inserted(batch.rank(), rows).inserted(batch.rank() + 1, cols);
 }
-/// The place of batch `i` of a broadcast result in an operand's own batches.
+/// Which of an operand's matrices serves matrix `i` of a broadcast result.
 inline std::int64_t batch_place(std::int64_t i, const Shape& out, const Shape& operand) {
   if (out == operand) return i;
   std::int64_t place = 0, stride = 1;

@@ -6,9 +6,9 @@
 #include "tensor/ops.hpp"
 #include "tensor/support/parallel.hpp"
 
-// Each product is one of matrices: the entries of x that a block of steps sees are laid out as columns,
-// (channels * width, steps), for our gemm. Blocks, and with them the order of every sum, are cut by the
-// lengths alone.
+// Convolutions are computed as matrix products: the entries of x that a block of steps depends on are laid
+// out as columns (channels * width, steps). The blocks, and so the order of each sum, depend only on the
+// lengths.
 namespace gradus {
 
 namespace detail {
@@ -39,14 +39,14 @@ void check_range(const char* op, const char* option, std::int64_t value, std::in
   if (value < least) fail<ArgumentError>("{}: {} is {}; it must be at least {}", op, option, value, least);
 }
 
-/// The steps that one block lays out, so that its columns stay in the second-level cache.
+/// The number of steps in a block, such that its columns fit into the second-level cache.
 std::int64_t block_of(const ConvLengths& c) {
   const std::int64_t rows = c.channels / c.groups * c.width;
   const std::int64_t fits = (std::int64_t{1} << 16) / std::max<std::int64_t>(rows, 1);
   return std::min(std::clamp<std::int64_t>(fits, 64, 4096), std::max<std::int64_t>(c.steps, 1));
 }
 
-/// The steps t for which entry t * stride + offset lies in x: [first, last).
+/// The steps t in begin..end-1 for which entry t * stride + offset lies in x are first..last-1.
 struct Inside {
   std::int64_t first, last;
 };
@@ -56,12 +56,12 @@ Inside inside(const ConvLengths& c, std::int64_t offset, std::int64_t begin, std
   return {std::clamp(first, begin, end), std::clamp(last, begin, end)};
 }
 
-/// True when a block's columns are rows of x as they lie.
+/// True when a block's columns are the rows of x, so that nothing needs to be laid out.
 bool is_plain(const ConvLengths& c) {
   return c.width == 1 && c.stride == 1 && c.left == 0 && c.steps == c.length;
 }
 
-/// columns[channel, k, t] = x[channel, t * stride + k * dilation - left] for t in begin..end-1; 0 outside of
+/// columns[channel, k, t] = x[channel, t * stride + k * dilation - left] for t in begin..end-1, and 0 outside
 /// x.
 template <class T>
 void lay_out(const ConvLengths& c, const T* x, std::int64_t begin, std::int64_t end, T* columns) {
@@ -92,7 +92,7 @@ void add_back(const ConvLengths& c, const T* columns, std::int64_t begin, std::i
   }
 }
 
-/// Where the parts of one group of one batch entry lie.
+/// Where one group of one batch entry begins in each tensor.
 struct Part {
   std::int64_t x, weight, y;
   std::int64_t rows;  // of the columns
@@ -106,12 +106,12 @@ struct Part {
         outs(c.out / c.groups) {}
 };
 
-/// Multiply-adds of one group of one batch entry.
+/// The number of multiply-adds of one group of one batch entry.
 std::int64_t work_of(const ConvLengths& c) {
   return c.channels / c.groups * c.width * (c.out / c.groups) * c.steps + 1;
 }
 
-/// Every row of `channels` filled with its bias.
+/// Fills each channel with its bias.
 void fill_with_bias(Tensor& out, const Tensor& bias) {
   const Shape column{bias.size(), 1};
   out = broadcast_to(bias.reshape(column), out.shape());
@@ -148,7 +148,7 @@ ConvLengths conv_lengths(const Tensor& x, const Tensor& weight, const Tensor& bi
   check_range("conv1d", "groups", o.groups, 1);
   check_range("conv1d", "padding", o.padding, 0);
   if (o.causal && o.padding != 0) {
-    fail<ArgumentError>("conv1d: padding is {} beside causal, which pads by itself; leave padding at 0",
+    fail<ArgumentError>("conv1d: padding is {} with causal, which pads by itself; leave padding at 0",
                         o.padding);
   }
   if (weight.dim(0) % o.groups != 0 || weight.dim(1) * o.groups != x.dim(1)) {
@@ -262,7 +262,7 @@ Tensor conv_to_input(const ConvLengths& c, const Tensor& y, const Tensor& weight
       T* const columns = scratch.mutable_data<T>();
       for (std::int64_t i = first; i < last; ++i) {
         const Part part(c, i / c.groups, i % c.groups);
-        // One after the other: neighbouring blocks add to the same entries.
+        // One after the other, since neighbouring blocks add to the same entries.
         for (std::int64_t begin = 0; begin < c.steps; begin += block) {
           const std::int64_t end = std::min(begin + block, c.steps);
           kernels::gemm(kernels::Gemm<T>{.m = part.rows,
@@ -285,8 +285,8 @@ Tensor conv_to_input(const ConvLengths& c, const Tensor& y, const Tensor& weight
 }
 
 Tensor conv_to_weight(const ConvLengths& c, const Tensor& x, const Tensor& y) {
-  // Where the products are small the batch is summed in up to 8 runs, one a chunk, and these in order. By the
-  // lengths alone, so that the order of the sum is always the same.
+  // Where the products are small, up to 8 parts of the batch are summed in parallel, then their sums in
+  // order. This depends on the lengths alone, so that the order of the sum is always the same.
   const std::int64_t runs = work_of(c) < (std::int64_t{1} << 20) ? std::min<std::int64_t>(c.batch, 8)
                                                                  : std::min<std::int64_t>(c.batch, 1);
   Tensor sums = zeros(c.weight_shape().inserted(0, std::max<std::int64_t>(runs, 1)), x.dtype());

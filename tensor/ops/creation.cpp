@@ -9,7 +9,7 @@ namespace gradus {
 
 namespace {
 
-/// value(i) at each i, computed in double.
+/// A vector whose element i is value(i), computed in double.
 template <class F>
 Tensor tabulated(std::int64_t count, Dtype dtype, F value) {
   Tensor out = Tensor::uninitialized({count}, dtype);
@@ -52,7 +52,7 @@ Tensor arange(double begin, double end, double step, Dtype dtype) {
 Tensor linspace(double begin, double end, std::int64_t count, Dtype dtype) {
   if (count < 0) fail<ArgumentError>("linspace: a count of {}; it must be 0 or more", count);
   const auto last = static_cast<double>(count - 1);
-  // From the nearer end, so that both are exact and the numbers mirror each other.
+  // From the nearer end, so that both ends are exact and the numbers are symmetric.
   return tabulated(count, dtype, [=](double i) {
     if (count == 1) return begin;
     return i < last - i ? begin + (end - begin) * (i / last) : end - (end - begin) * ((last - i) / last);

@@ -10,11 +10,11 @@ namespace gradus {
 
 namespace {
 
-/// Columns that are walked together.
+/// How many columns are processed together.
 constexpr std::int64_t tile = 64;
 
-/// Walks along the axis: for each place in turn, for up to `tile` columns at once, body(offset, state, cols);
-/// the state of each column begins as `start`, in double.
+/// Goes along the axis, up to `tile` columns at a time: calls body(offset, state, cols) for each position in
+/// turn. `state` holds a double for each column, which is `start` at first.
 template <class Body>
 void walk(const char* name, const Shape& shape, int axis, bool backward, double start, const Body& body) {
   const Runs r = runs_along(name, shape, axis);
@@ -74,7 +74,7 @@ Tensor recurrence(const Tensor& a, const Tensor& b, int axis, Direction directio
     const T *const factor = a.data<T>(), *const term = b.data<T>();
     T* const to = out.mutable_data<T>();
     const bool backward = direction == Direction::backward;
-    // The state is what meets the next term: y itself, or backward y times the factor that stands with it.
+    // The state is what is added to the next term: a[i] y[i] backward; forward y, which is first multiplied.
     walk("recurrence", b.shape(), axis, backward, 0, [=](std::int64_t at, double* state, std::int64_t cols) {
       for (std::int64_t c = 0; c < cols; ++c) {
         const double f = static_cast<double>(factor[at + c]), t = static_cast<double>(term[at + c]);

@@ -31,7 +31,7 @@ Labels joined(std::initializer_list<const Labels*> parts) {
   return out;
 }
 
-/// x with its axes in the order of `to`, the same labels.
+/// x with its axes, labelled `from`, in the order of `to`, which has the same labels.
 Tensor ordered(const Tensor& x, const Labels& from, const Labels& to) {
   if (from == to) return x;
   std::array<int, Shape::max_rank> axes{};
@@ -39,9 +39,9 @@ Tensor ordered(const Tensor& x, const Labels& from, const Labels& to) {
   return permute(x, std::span<const int>(axes).first(to.size()));
 }
 
-/// The diagonals of an x some of whose labels stand twice or more: where each element of them lies in x.
+/// The diagonals of a tensor in which labels occur several times: where each of their elements lies in it.
 struct Diagonal {
-  Shape shape;  // one axis a distinct label
+  Shape shape;  // one axis for each distinct label
   std::array<std::int64_t, Shape::max_rank> strides{};
 
   Diagonal(const Shape& x, const Labels& from) {
@@ -94,7 +94,7 @@ Tensor put_diagonal(const Tensor& x, const Labels& to, const Shape& shape) {
   return out;
 }
 
-/// The labels of a pair by their part in the product: (batch, m, k) by (batch, k, n).
+/// The labels of a pair by their role in the product (batch, m, k) by (batch, k, n).
 struct Parts {
   Labels batch, m, n, k;
 
@@ -121,7 +121,7 @@ std::int64_t size_of(const Labels& part, const Tensor& x, const Labels& labels) 
   return size;
 }
 
-/// An operand as (batch, rows, cols), or (batch, cols, rows) where it lies so already.
+/// An operand as (batch, rows, cols), or (batch, cols, rows) if its axes have that order.
 struct Matrices {
   Tensor x;
   bool transposed;
@@ -131,22 +131,22 @@ struct Matrices {
     transposed = labels == joined({&batch, &cols, &rows}) && !rows.empty() && !cols.empty();
     const std::int64_t height = size_of(rows, given, labels), width = size_of(cols, given, labels);
     x = transposed ? given : ordered(given, labels, joined({&batch, &rows, &cols}));
-    // Without a batch a plain matrix, which matmul shares among the other's rows.
+    // Without batch labels a single matrix, so that matmul computes one product.
     Shape shape = transposed ? Shape{width, height} : Shape{height, width};
     if (!batch.empty()) shape = shape.inserted(0, size_of(batch, given, labels));
     x = x.reshape(shape);
   }
-  /// The same, never transposed.
+  /// (batch, rows, cols) in any case.
   Tensor plain() const { return transposed ? transpose(x) : x; }
 };
 
-/// The product (batch..., m..., n...) of matrices in one of the three ways that suit the lengths.
+/// The product (batch..., m..., n...) of matrices, in one of three ways depending on the lengths.
 Tensor multiply(const Matrices& a, const Matrices& b) {
   const std::int64_t m = a.x.dim(a.transposed ? -1 : -2), k = a.x.dim(a.transposed ? -2 : -1);
   const std::int64_t n = b.x.dim(b.transposed ? -2 : -1);
   if (k == 1) return a.plain() * b.plain();
   const bool batched = a.x.rank() == 3;
-  if (batched && m == 1 && n == 1) {  // dot products: the axes of length 1 make their order no matter
+  if (batched && m == 1 && n == 1) {  // dot products; the order of axes of length 1 does not matter
     const Shape rows{a.x.dim(0), k};
     return sum(a.x.reshape(rows) * b.x.reshape(rows), 1);
   }

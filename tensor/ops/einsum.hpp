@@ -6,22 +6,23 @@
 
 #include "tensor/tensor.hpp"
 
-/// Einstein's summation.
+/// Sums of products in Einstein's notation.
 namespace gradus {
 
-/// The sum of products that the subscripts name, as in NumPy and PyTorch:
+/// The sum of products that the subscripts describe, as in NumPy and PyTorch:
 ///
-///   einsum("ij,jk->ik", {a, b})            a product of matrices
-///   einsum("bqhd,bkhd->bhqk", {q, k})      attention's scores
+///   einsum("ij,jk->ik", {a, b})            the matrix product
+///   einsum("bqhd,bkhd->bhqk", {q, k})      attention scores
 ///   einsum("...ii->...i", {a})             diagonals
 ///   einsum("ij->", {a})                    the sum of all elements
 ///
-/// One letter an axis, operands apart by commas. A letter twice in one operand means its diagonal; letters
-/// that the result lacks are summed over. `...` stands for any number of axes, which broadcast among the
-/// operands (axes of letters must be of one length). Without `->` the result has the axes of `...`, then the
-/// letters that stand once, sorted. Any number of operands, contracted in pairs, each as one batched product
-/// of matrices. Throws ArgumentError for subscripts it cannot read, naming the place in them; ShapeError
-/// where shapes do not fit them; DtypeError for operands of different dtypes.
+/// Each operand's subscripts have a letter for each of its axes; commas separate the operands. A letter that
+/// occurs twice in one operand means its diagonal, and letters that the result lacks are summed over. `...`
+/// stands for any number of axes, which broadcast; axes of the same letter must have equal lengths. Without
+/// `->` the result has the axes of `...`, then those letters in alphabetical order that occur once. Any
+/// number of operands is contracted in pairs, each pair as one batched matrix product. Throws ArgumentError,
+/// naming the position, for malformed subscripts, ShapeError for shapes that do not fit them, and DtypeError
+/// for different dtypes.
 Tensor einsum(std::string_view subscripts, std::span<const Tensor> operands);
 inline Tensor einsum(std::string_view subscripts, std::initializer_list<Tensor> operands) {
   return einsum(subscripts, std::span<const Tensor>(operands.begin(), operands.size()));

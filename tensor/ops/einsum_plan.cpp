@@ -29,15 +29,15 @@ template <class... Args>
                       fmt::format(format, std::forward<Args>(args)...));
 }
 
-/// One operand's or the result's subscripts as they are written.
+/// The subscripts of one operand or of the result, as written.
 struct Term {
   Labels labels;         // the letters
-  std::size_t dots = 0;  // how many of them stand before `...`
+  std::size_t dots = 0;  // how many of them come before `...`
   bool has_dots = false;
-  std::size_t begin = 0;  // the place in the text
+  std::size_t begin = 0;  // the position in the text
 };
 
-/// The subscripts, taken apart.
+/// The subscripts, parsed.
 struct Subscripts {
   std::vector<Term> terms;
   std::optional<Term> out;
@@ -57,8 +57,8 @@ class Parser {
       all.out = term();
     }
     if (at_ < text_.size()) {
-      fail_at(text_, at_, "'{}' is none of: a letter, ',', '->', '...'{}", text_[at_],
-              text_[at_] == ',' ? "; the result is one operand" : "");
+      fail_at(text_, at_, "'{}' is not one of: a letter, ',', '->', '...'{}", text_[at_],
+              text_[at_] == ',' ? "; there is only one result" : "");
     }
     return all;
   }
@@ -108,10 +108,10 @@ Labels with_dots(const Term& term, int dots) {
   return out;
 }
 
-/// What is known about every label.
+/// What is known about each label.
 struct Lengths {
   std::array<std::int64_t, labels_count> length{};
-  std::array<int, labels_count> operand{};  // the first that has it
+  std::array<int, labels_count> operand{};  // the first operand that has it
   std::array<int, labels_count> uses{};
 
   std::int64_t size_of(const Labels& labels) const {
@@ -121,7 +121,7 @@ struct Lengths {
   }
 };
 
-/// The labels of every operand, and the lengths they have there.
+/// The labels of each operand; enters their lengths in `lengths`.
 std::vector<Labels> label_operands(std::string_view text, const Subscripts& parsed,
                                    std::span<const Shape> shapes, Lengths& lengths) {
   std::vector<Labels> out;
@@ -154,8 +154,8 @@ std::vector<Labels> label_operands(std::string_view text, const Subscripts& pars
   return out;
 }
 
-/// The result's labels: as written, or without `->` those of `...` and then, sorted, the letters that stand
-/// once.
+/// The result's labels: as written, or without `->` those of `...`, then in alphabetical order the letters
+/// that occur once.
 Labels label_result(std::string_view text, const Subscripts& parsed, const Lengths& lengths) {
   int dots = 0;
   while (dots < Shape::max_rank && lengths.uses[static_cast<std::size_t>(first_ellipsis + dots)] > 0) ++dots;
@@ -171,9 +171,9 @@ Labels label_result(std::string_view text, const Subscripts& parsed, const Lengt
   for (const int label : parsed.out->labels) {
     const std::size_t place = text.find(static_cast<char>(label), parsed.out->begin);
     if (lengths.uses[static_cast<std::size_t>(label)] == 0)
-      fail_at(text, place, "{} of the result stands in no operand", name_of_label(label));
+      fail_at(text, place, "{} of the result occurs in no operand", name_of_label(label));
     if (contains(seen, label)) {
-      fail_at(text, text.find(static_cast<char>(label), place + 1), "{} stands twice in the result",
+      fail_at(text, text.find(static_cast<char>(label), place + 1), "{} occurs twice in the result",
               name_of_label(label));
     }
     seen.push_back(label);
@@ -181,7 +181,7 @@ Labels label_result(std::string_view text, const Subscripts& parsed, const Lengt
   return with_dots(*parsed.out, dots);
 }
 
-/// The pairwise contraction, planned.
+/// Plans the contraction of the operands in pairs.
 class Planner {
  public:
   Planner(std::vector<Labels> operands, std::span<const Shape> shapes, Labels out, const Lengths& lengths)
@@ -208,7 +208,7 @@ class Planner {
     Labels labels;
   };
 
-  /// True where a label stands in the result or in an operand other than these two.
+  /// True when the label occurs in the result or in an operand other than these two.
   bool needed(int label, std::size_t a, std::size_t b) const {
     if (contains(out_, label)) return true;
     for (std::size_t i = 0; i < live_.size(); ++i) {
@@ -217,7 +217,7 @@ class Planner {
     return false;
   }
 
-  /// Without the axes of length 1 that another operand stretches: there is nothing to do along them.
+  /// The labels without axes that stretch from length 1: nothing is computed along them.
   Labels without_stretched(const Labels& labels, const Shape& shape) const {
     Labels out;
     for (std::size_t axis = 0; axis < labels.size(); ++axis) {
@@ -229,7 +229,7 @@ class Planner {
     return out;
   }
 
-  /// Takes an operand's diagonals and sums what it alone has.
+  /// Takes an operand's diagonals and sums over the labels that nothing else has.
   void simplify(std::size_t i, const Labels& given) {
     Live& operand = live_[i];
     Labels kept;
@@ -237,7 +237,7 @@ class Planner {
       if (!contains(kept, label) && needed(label, i, i)) kept.push_back(label);
     }
     if (kept == given) return;
-    if (live_.size() == 1) kept = out_;  // in its last order at once
+    if (live_.size() == 1) kept = out_;  // in the order of the result
     steps_.push_back({operand.value, -1, given, {}, kept});
     operand = {next_++, kept};
   }
@@ -253,7 +253,7 @@ class Planner {
     return out;
   }
 
-  /// The pair that leaves the fewest elements more than it takes; of equals the one with the least work.
+  /// The pair whose product adds the fewest elements; among equals, the one with the least work.
   std::pair<std::size_t, std::size_t> cheapest_pair() const {
     constexpr std::int64_t beyond = std::numeric_limits<std::int64_t>::max();
     std::pair<std::size_t, std::size_t> best{0, 1};

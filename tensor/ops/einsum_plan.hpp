@@ -9,27 +9,27 @@
 
 #include "tensor/tensor.hpp"
 
-/// How an einsum is carried out; for the einsum of tensors and that of Variables, which share it.
+/// How an einsum is computed: shared by the einsum of Tensors and that of Variables.
 namespace gradus::detail {
 
-/// The name of each axis, slowest first: a letter, or 128 + i for the i-th axis from the end of what `...`
-/// stands for.
+/// A label for each axis, outermost first: a letter, or 128 + i for the i-th axis, counted from the last, of
+/// those that `...` stands for.
 using Labels = std::vector<int>;
 
-/// One step over operands, the given ones first and then the results of the steps before.
+/// One step. Its operands are numbered: first those of the einsum, then the results of the steps before.
 struct EinsumStep {
   int left = 0;
-  int right = -1;  // -1: left alone, its diagonals taken and axes summed
+  int right = -1;  // -1: only `left`, of which diagonals are taken and axes summed
   Labels left_labels, right_labels, out_labels;
 };
 
-/// The steps, each over one or two operands; the last one's result is the einsum. Pairs are taken greedily:
-/// the one whose product saves most elements first (as opt_einsum does; Smith and Gray 2018). Throws
-/// ArgumentError for subscripts that cannot be read, naming the place in them, ShapeError for shapes that
-/// do not fit them.
+/// The steps of an einsum; the result of the last one is the einsum. Pairs are chosen greedily by how many
+/// elements fewer their product has than they have (as in opt_einsum; Smith and Gray 2018). Throws
+/// ArgumentError, naming the position, for malformed subscripts, and ShapeError for shapes that do not fit
+/// them.
 std::vector<EinsumStep> plan_einsum(std::string_view subscripts, std::span<const Shape> shapes);
 
-/// The shapes of tensors or Variables; throws DtypeError unless they are of one dtype.
+/// The shapes of Tensors or Variables. Throws DtypeError unless they have one dtype.
 template <class X>
 std::vector<Shape> einsum_shapes(std::span<const X> operands) {
   std::vector<Shape> shapes;
@@ -43,19 +43,19 @@ std::vector<Shape> einsum_shapes(std::span<const X> operands) {
   return shapes;
 }
 
-/// Axes named twice become one (their diagonal), axes that `to` lacks are summed over, and the rest take the
-/// order of `to`. `to` has no label twice and none that `from` lacks.
+/// Replaces axes of equal labels by their diagonal, sums over the axes that `to` lacks, and brings the others
+/// into the order of `to`. The labels in `to` must be distinct and occur in `from`.
 Tensor einsum_reduce(const Tensor& x, const Labels& from, const Labels& to);
-/// The adjoint of einsum_reduce for an x of the shape: repeated along the axes that were summed over, placed
-/// on the diagonals of zeros.
+/// The adjoint of einsum_reduce of a tensor with this shape and the labels `to`: x is repeated along the axes
+/// that were summed over and placed on the diagonals of zeros.
 Tensor einsum_spread(const Tensor& x, const Labels& from, const Labels& to, const Shape& shape);
-/// A product of two summed over the labels that `out` lacks. No operand has a label twice, and none has one
-/// that stands neither in the other nor in `out`. Lowered to one batched matmul.
+/// The product of two operands, summed over the labels that `out_labels` lacks, as one batched matmul. The
+/// labels of each operand must be distinct, and each must occur in the other operand or in `out_labels`.
 Tensor einsum_pair(const Tensor& a, const Labels& a_labels, const Tensor& b, const Labels& b_labels,
                    const Labels& out_labels);
 
-/// Carries out a plan: reduce(x, from, to) for steps over one operand, pair(a, a_labels, b, b_labels,
-/// out_labels) for those over two. Operands are let go as soon as they are used up.
+/// Computes the steps of a plan: reduce(x, from, to) for those with one operand, and pair(a, a_labels, b,
+/// b_labels, out_labels) for those with two. Operands are released once used.
 template <class X, class Reduce, class Pair>
 X run_einsum(const std::vector<EinsumStep>& steps, std::span<const X> operands, Reduce&& reduce,
              Pair&& pair) {

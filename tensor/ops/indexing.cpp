@@ -26,8 +26,8 @@ void check_dtypes(const char* op, const Tensor& sum, const Tensor& x) {
   }
 }
 
-/// x seen along ids' shape, standing at entry 0 of the axis. Lengths of 1 stretch when x may `broadcast`;
-/// otherwise x's are at least the ids'.
+/// A view of x with the ids' shape that stays at entry 0 of the axis; a gather adds the id times the axis's
+/// stride. If `broadcast`, x's lengths of 1 stretch; otherwise the ids' lengths may be shorter than x's.
 Strided lanes(const char* op, const Shape& shape, int axis, const Indices& ids, bool broadcast) {
   bool fits = ids.rank() == shape.rank();
   const Strided all(shape);
@@ -44,7 +44,7 @@ Strided lanes(const char* op, const Shape& shape, int axis, const Indices& ids, 
   return out;
 }
 
-/// The elements of x named by ids along the axis: the ids' shape.
+/// The elements of x that the ids select along the axis, in the ids' shape.
 Tensor gather_lanes(const Tensor& x, int axis, const Indices& ids, const Strided& view) {
   Tensor out = Tensor::uninitialized(ids.shape(), x.dtype());
   const std::int64_t step = runs_at(x.shape(), axis).inner;
@@ -123,7 +123,7 @@ void index_add(Tensor& sum, int axis, const Indices& ids, const Tensor& x) {
     using T = decltype(tag);
     T* const to = sum.mutable_data<T>();
     const T* const from = x.data<T>();
-    // Each column of each block adds up alone, in the order of the ids.
+    // Each column of each block is summed by one thread, in the order of the ids.
     const auto add_columns = [&](std::int64_t block, std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = 0; i < count; ++i) {
         const T* const entry = from + (block * count + i) * r.inner;
@@ -183,7 +183,7 @@ void scatter_add(Tensor& sum, int axis, const Indices& ids, const Tensor& x) {
     using T = decltype(tag);
     T* const to = sum.mutable_data<T>();
     const T* const from = x.data<T>();
-    // On one thread, in the order of the ids: equal ones add up the same way every time.
+    // On one thread, in the order of the ids, so that the values of equal ids are always added in one order.
     kernels::for_pieces(view, false,
                         [=](std::int64_t at, std::int64_t place, std::int64_t count, std::int64_t stride) {
                           for (std::int64_t i = 0; i < count; ++i)
@@ -271,7 +271,7 @@ Rows Rows::merged() const {
   storage::PoolVector<std::int32_t> order(static_cast<std::size_t>(ids.size()));
   std::iota(order.begin(), order.end(), 0);
   const std::int32_t* const id = ids.data();
-  // By id and then by place; stable_sort would take memory from the heap.
+  // Sorted by id and then by position, since stable_sort would take memory from the heap.
   std::sort(order.begin(), order.end(),
             [id](std::int32_t a, std::int32_t b) { return id[a] != id[b] ? id[a] < id[b] : a < b; });
   storage::PoolVector<std::int32_t> unique_ids, row_of(order.size());

@@ -54,7 +54,7 @@ std::int64_t count_of(const Tensor& a) {
   return leading(a.shape()).size();
 }
 
-/// Runs body(i) for every matrix of a batch, each of which costs about n^3 operations.
+/// Runs body(i) for each matrix of a batch, in parallel; each costs about n^3 operations.
 template <class Body>
 void for_matrices(std::int64_t batches, std::int64_t n, Body&& body) {
   parallel::for_range(batches, n * n * n + 1, [&](std::int64_t begin, std::int64_t end) {
@@ -77,8 +77,8 @@ void check_finite(const char* op, const Tensor& a, Reads&& reads) {
   }
 }
 
-/// The first leading minor of a matrix that is not positive, by the plain algorithm; n when rounding hides
-/// it.
+/// The order of the first leading minor that is not positive, found by the unblocked algorithm. If that finds
+/// none, because it rounds differently than Eigen, n.
 template <class T>
 std::int64_t first_bad_minor(const ConstView<T>& a) {
   Matrix<T> l = a;
@@ -92,7 +92,7 @@ std::int64_t first_bad_minor(const ConstView<T>& a) {
   return l.rows();
 }
 
-/// b as matrices: a vector becomes one column.
+/// b as matrices, where a vector becomes a matrix of one column.
 Tensor columns(const char* op, const Tensor& a, const Tensor& b) {
   check_dtypes(op, a, b);
   const Tensor matrices = b.rank() == 1 ? b.reshape({b.dim(0), 1}) : b;
@@ -128,7 +128,7 @@ void solve_triangle(const ConstView<T>& a, View<T> x, TriangularOptions o) {
   }
 }
 
-/// The sign of the permutation that brings 0..n-1 into this order: -1 to the number of swaps.
+/// The sign of the permutation that brings 0..n-1 into this order.
 double parity(std::span<const std::int32_t> order) {
   std::vector<bool> seen(order.size(), false);
   double sign = 1;
@@ -141,7 +141,7 @@ double parity(std::span<const std::int32_t> order) {
   return sign;
 }
 
-/// Factors without asking whether the matrices are finite, for determinants.
+/// The factors without a check that the matrices are finite, for determinants.
 LuFactors factor(const Tensor& a) {
   const std::int64_t n = a.dim(-1), batches = count_of(a);
   LuFactors out{a, {}};
@@ -162,7 +162,7 @@ LuFactors factor(const Tensor& a) {
   return out;
 }
 
-/// Calls use(batch, sign of the row order, diagonal of U, one element every n + 1).
+/// Calls use(i, sign of the row order, LU) for each matrix i. Every (n + 1)-th element is of U's diagonal.
 template <class T, class Use>
 void for_pivots(const LuFactors& factors, Use&& use) {
   const std::int64_t n = factors.lu.dim(-1);
@@ -172,7 +172,7 @@ void for_pivots(const LuFactors& factors, Use&& use) {
   }
 }
 
-/// The cofactors of one matrix that cannot be inverted, by its singular values.
+/// The cofactors of a singular matrix, by its singular value decomposition.
 template <class T>
 Matrix<T> cofactors_by_svd(const ConstView<T>& a) {
   const Eigen::JacobiSVD<Matrix<T>> svd(a, Eigen::ComputeFullU | Eigen::ComputeFullV);
@@ -197,7 +197,7 @@ Tensor dot(const Tensor& a, const Tensor& b) {
 Tensor outer(const Tensor& a, const Tensor& b) {
   check_dtypes("outer", a, b);
   if (a.rank() == 0 || b.rank() == 0)
-    fail<ShapeError>("outer: a of shape {}, b of shape {}; a scalar is no vector, use *", a.shape(),
+    fail<ShapeError>("outer: a of shape {}, b of shape {}; a scalar is not a vector, use *", a.shape(),
                      b.shape());
   broadcast_shapes("outer", a.shape().erased(-1), b.shape().erased(-1));
   return a.reshape(a.shape().inserted(a.rank(), 1)) * b.reshape(b.shape().inserted(b.rank() - 1, 1));
@@ -362,7 +362,7 @@ SignAndLog<Tensor> slogdet(const Tensor& a) {
 }
 
 Tensor logdet(const Tensor& a) {
-  check_square("logdet", a);  // by its own name
+  check_square("logdet", a);  // so that the error names logdet
   SignAndLog<Tensor> parts = slogdet(a);
   visit_dtype(a.dtype(), [&](auto tag) {
     using T = decltype(tag);

@@ -21,8 +21,8 @@ Lengths lengths_of(const Shape& a, const Shape& b, MatmulOptions t) {
   const std::int64_t k_right = b[t.transpose_b ? -1 : -2], n = b[t.transpose_b ? -2 : -1];
   if (k != k_right) {
     fail<ShapeError>(
-        "matmul: {}{} by {}{}: the inner lengths are {} and {}, and must be equal; transpose a side if need "
-        "be",
+        "matmul: {}{} by {}{}: the inner lengths are {} and {}, which must be equal; should one side be "
+        "transposed?",
         a, t.transpose_a ? " transposed" : "", b, t.transpose_b ? " transposed" : "", k, k_right);
   }
   return {m, n, k};
@@ -44,7 +44,7 @@ void multiply(const T* a, const T* b, T* c, Lengths s, MatmulOptions t, T beta) 
                                  .beta = beta});
 }
 
-/// The multiply-adds from which a product is worth splitting, as gemm does, rather than a batch of them.
+/// From this many multiply-adds on, gemm splits each product of a batch among threads.
 constexpr std::int64_t split_from = std::int64_t{1} << 20;
 
 /// out = beta * out + a b over broadcast batches.
@@ -57,11 +57,10 @@ void multiply_batches(const Tensor& a, const Tensor& b, Tensor& out, MatmulOptio
     T* const to = out.mutable_data<T>();
     const T beta = add ? T{1} : T{0};
     const Shape batches = leading(out.shape()), left = leading(a.shape()), right = leading(b.shape());
-    if (right.size() == 1 && left == batches && !t.transpose_a) {  // all rows of a at once
+    if (right.size() == 1 && left == batches && !t.transpose_a) {  // one product with all rows of a
       s.m *= batches.size();
       return multiply(p, q, to, s, t, beta);
     }
-    // Products too small to be shared among threads are handed out whole; gemm itself splits the others.
     const auto range = [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         multiply(p + batch_place(i, batches, left) * s.m * s.k,
@@ -83,7 +82,7 @@ void check_operands(const Tensor& a, const Tensor& b) {
                      a.shape(), name_of(b.dtype()), b.shape());
   }
   if (a.rank() == 0 || b.rank() == 0)
-    fail<ShapeError>("matmul: {} by {}: a scalar is no matrix; use *", a.shape(), b.shape());
+    fail<ShapeError>("matmul: {} by {}: a scalar is not a matrix; use *", a.shape(), b.shape());
 }
 
 }  // namespace

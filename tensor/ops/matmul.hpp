@@ -9,12 +9,13 @@ struct MatmulOptions {
   bool transpose_a = false;
   bool transpose_b = false;
 };
-/// The product of the last two axes, (m, k) by (k, n), over broadcast leading axes; a vector on the left is a
-/// row, on the right a column, and its axis is dropped from the result. Transposed operands are not copied.
+/// Products of the matrices in the last two axes, (m, k) by (k, n); leading axes are batches, which
+/// broadcast. A vector on the left counts as a row and one on the right as a column, and the result lacks
+/// that axis. Transposed operands are not copied. Throws ShapeError and DtypeError.
 Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options = {});
-/// sum += matmul(a, b) for matrices or a common batch.
+/// sum += matmul(a, b), for operands of rank 2 or more.
 void add_matmul(Tensor& sum, const Tensor& a, const Tensor& b, MatmulOptions options = {});
-/// x W^T + b over the last axis of x. weight: (out, in); bias: (out) or undefined.
+/// x weight^T + bias. x: (..., in); weight: (out, in); bias: (out), or undefined; result: (..., out).
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias);
 
 }  // namespace gradus

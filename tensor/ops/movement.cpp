@@ -28,7 +28,7 @@ Tensor read(const Tensor& x, const Strided& view) {
   return out;
 }
 
-/// The view of sum += x.
+/// Adds x to the part of sum that the view shows.
 void add(const char* op, Tensor& sum, const Tensor& x, const Strided& view) {
   if (x.shape() != view.shape()) {
     fail<ShapeError>("{}: {} does not fit into the part {} of {}", op, x.shape(), view.shape(), sum.shape());
@@ -48,8 +48,7 @@ void cut(Strided& view, const Shape& shape, int axis, const Slice& which) {
   const std::int64_t length = view.length[a];
   if (which.step == 0) fail<ShapeError>("slice: a step of 0 on axis {} of shape {}", axis, shape);
   const bool forward = which.step > 0;
-  // The entries a bound may name: 0..length forward, where length is the end; the last one is length - 1
-  // backward.
+  // The largest value of a bound: `length`, the end, or for backward steps the last entry.
   const std::int64_t most = forward ? length : length - 1;
   const auto bound = [&](std::optional<std::int64_t> given, std::int64_t open, const char* name) {
     if (!given) return open;
@@ -80,7 +79,7 @@ Strided cut_all(const Shape& shape, std::span<const Slice> which) {
   return view;
 }
 
-/// A view whose elements lie side by side is a piece of the storage.
+/// True when the view's elements lie in order and without gaps, so that the view can share storage.
 bool is_contiguous(const Strided& view) {
   if (view.size() == 0) return false;
   const Strided merged = view.merged();
@@ -93,7 +92,7 @@ Tensor read_or_share(const Tensor& x, const Strided& view) {
 }
 
 Strided diagonal_view(const char* op, const Shape& shape, const DiagonalOptions& options) {
-  if (shape.rank() < 2) fail<ShapeError>("{}: a tensor of shape {} has no two axes", op, shape);
+  if (shape.rank() < 2) fail<ShapeError>("{}: a tensor of shape {} has fewer than two axes", op, shape);
   const int a = named_axis(op, shape, options.axis1), b = named_axis(op, shape, options.axis2);
   if (a == b)
     fail<ShapeError>("{}: axes {} and {} of shape {} are the same", op, options.axis1, options.axis2, shape);
@@ -109,10 +108,10 @@ Strided diagonal_view(const char* op, const Shape& shape, const DiagonalOptions&
   return view;
 }
 
-/// Keeps entries [.., i, j] where keep says from and to which column of row i; 0 elsewhere.
+/// x with 0 outside of columns begin..end-1 of row i, where keep(i) is {begin, end}.
 template <class Keep>
 Tensor triangle(const char* op, const Tensor& x, Keep keep) {
-  if (x.rank() < 2) fail<ShapeError>("{}: a tensor of shape {} is no matrix", op, x.shape());
+  if (x.rank() < 2) fail<ShapeError>("{}: a tensor of shape {} is not a matrix", op, x.shape());
   const std::int64_t rows = x.dim(-2), cols = x.dim(-1);
   Tensor out = Tensor::uninitialized_like(x);
   if (out.size() == 0) return out;

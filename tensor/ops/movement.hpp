@@ -8,144 +8,147 @@
 
 #include "tensor/tensor.hpp"
 
-/// Ops that move elements without computing on them. Axes may be negative, counting from the end; an axis out
-/// of range is a ShapeError. For a tensor repeated up to a larger shape (PyTorch's expand) see broadcast_to.
+/// Ops that move elements without computing on them. Negative axes count from the end; for an axis out of
+/// range they throw ShapeError. PyTorch's expand is broadcast_to (reduction.hpp).
 namespace gradus {
 
-/// Which entries along an axis: `{.begin = 1, .end = -1}`, `{.step = -1}`, all by default. Negative bounds
-/// count from the end and open ones reach the end of the axis, as in Python; but where Python clips a bound
-/// past the end or gives nothing because begin lies behind end, a ShapeError is thrown.
+/// A range of entries along an axis: `{.begin = 1, .end = -1}`, `{.step = -1}`; all entries by default. As in
+/// Python, negative bounds count from the end, and omitted ones stand for the ends of the axis. Unlike in
+/// Python, a bound that is out of range, or a begin that lies beyond end, is a ShapeError.
 struct Slice {
   std::optional<std::int64_t> begin = {};
-  std::optional<std::int64_t> end = {};  // the first entry left out
-  std::int64_t step = 1;                 // not 0; negative: backwards
+  std::optional<std::int64_t> end = {};  // not included
+  std::int64_t step = 1;                 // not 0; negative steps go backwards
 };
 
-/// The same elements, row-major, under another shape; one length may be -1 and is worked out. Shares storage.
+/// The same elements in another shape, sharing storage. One length may be -1, to be inferred.
 Tensor reshape(const Tensor& x, const Shape& shape);
 Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> dims);
-/// The axes first..last as one; all by default. A scalar becomes (1).
+/// Merges the axes first..last, by default all, into one. A scalar becomes a tensor of shape (1).
 Tensor flatten(const Tensor& x, int first = 0, int last = -1);
-/// Without an axis of length 1 (ShapeError for another length), or without all of them.
+/// Removes an axis of length 1 (throws ShapeError for another length), or all axes of length 1.
 Tensor squeeze(const Tensor& x, int axis);
 Tensor squeeze(const Tensor& x);
-/// With a new axis of length 1 at `axis` of the result.
+/// Inserts an axis of length 1, which is `axis` of the result.
 Tensor unsqueeze(const Tensor& x, int axis);
 
-/// The axes in another order: out.dim(i) = x.dim(axes[i]). Throws ShapeError unless each is named once.
+/// Reorders the axes: out.dim(i) = x.dim(axes[i]). Throws ShapeError unless each axis is listed once.
 Tensor permute(const Tensor& x, std::span<const int> axes);
 inline Tensor permute(const Tensor& x, std::initializer_list<int> axes) {
   return permute(x, std::span(axes.begin(), axes.size()));
 }
-/// Two axes swapped; the last two by default.
+/// Swaps two axes, by default the last two.
 Tensor transpose(const Tensor& x, int a = -2, int b = -1);
-/// The entries along the listed axes in reverse order.
+/// Reverses the order of the entries along the listed axes.
 Tensor flip(const Tensor& x, std::span<const int> axes);
 inline Tensor flip(const Tensor& x, std::initializer_list<int> axes) {
   return flip(x, std::span(axes.begin(), axes.size()));
 }
-/// Entry i along the axis goes to i + shift, and around the end: NumPy's roll.
+/// Moves entry i along the axis to i + shift, modulo the axis's length, as NumPy's roll.
 Tensor roll(const Tensor& x, std::int64_t shift, int axis);
 
-/// Tensors of one shape but for the axis, one after the other. Throws ShapeError for none, DtypeError for
-/// several dtypes.
+/// Joins tensors along an existing axis; their other lengths must be equal. Throws ShapeError when they are
+/// not or when there are no tensors, DtypeError for different dtypes.
 Tensor concat(std::span<const Tensor> parts, int axis);
 inline Tensor concat(std::initializer_list<Tensor> parts, int axis) {
   return concat(std::span(parts.begin(), parts.size()), axis);
 }
-/// Tensors of one shape along a new axis.
+/// Joins tensors of equal shapes along a new axis. Throws as concat does.
 Tensor stack(std::span<const Tensor> parts, int axis = 0);
 inline Tensor stack(std::initializer_list<Tensor> parts, int axis = 0) {
   return stack(std::span(parts.begin(), parts.size()), axis);
 }
-/// Pieces of the listed lengths along the axis, which must add up to its length; or `parts` equal ones.
-/// Throws ShapeError when they do not fill the axis. Along the first axis they share storage.
+/// Splits along an axis into pieces of the given lengths, or into `parts` equal pieces. Throws ShapeError
+/// unless the pieces fill the axis exactly. Pieces along the first axis share storage with x.
 std::vector<Tensor> split(const Tensor& x, std::span<const std::int64_t> lengths, int axis = 0);
 inline std::vector<Tensor> split(const Tensor& x, std::initializer_list<std::int64_t> lengths, int axis = 0) {
   return split(x, std::span(lengths.begin(), lengths.size()), axis);
 }
 std::vector<Tensor> split(const Tensor& x, std::int64_t parts, int axis = 0);
-/// At most `parts` pieces of one length along the axis, the last one what is left, as PyTorch's.
+/// Splits along an axis into at most `parts` pieces of equal length, the last maybe shorter (PyTorch's
+/// chunk).
 std::vector<Tensor> chunk(const Tensor& x, std::int64_t parts, int axis = 0);
 
-/// Entries begin..end-1 along an axis. Along the first one longer than 1 it shares storage.
+/// Entries begin..end-1 along an axis. A slice that is contiguous in memory shares storage.
 Tensor slice(const Tensor& x, int axis, std::int64_t begin, std::int64_t end);
 Tensor slice(const Tensor& x, int axis, const Slice& which);
-/// A slice of each of the first axes.
+/// which[i] along axis i, for the first which.size() axes.
 Tensor slice(const Tensor& x, std::span<const Slice> which);
 inline Tensor slice(const Tensor& x, std::initializer_list<Slice> which) {
   return slice(x, std::span(which.begin(), which.size()));
 }
 /// sum[.., begin + i, ..] += x[.., i, ..]: the adjoint of slice.
 void add_to_slice(Tensor& sum, const Tensor& x, int axis, std::int64_t begin);
-/// The same for slices of the first axes.
+/// The same for slices along the first axes.
 void add_to_slice(Tensor& sum, const Tensor& x, std::span<const Slice> which);
-/// The i-th entry along the axis, which is dropped. i may be negative. Throws ShapeError when out of range.
+/// Entry i along the axis, which the result lacks. A negative i counts from the end. Throws ShapeError when
+/// it is out of range.
 Tensor select(const Tensor& x, int axis, std::int64_t i);
 /// All of them, in order.
 std::vector<Tensor> unstack(const Tensor& x, int axis = 0);
 
-/// How many entries to put before and after those of an axis.
+/// How many entries to add before and after those of an axis.
 struct Padding {
   std::int64_t before = 0, after = 0;
 };
 enum class PadMode {
-  constant,   // a value
-  reflect,    // mirrored at the first and last entry, which are not repeated: at most length - 1 entries
-  replicate,  // the first and last entry again; the axis is not empty
+  constant,   // PadOptions::value
+  reflect,    // the entries mirrored at the first and last one, not repeating these: at most length - 1
+  replicate,  // copies of the first and last entry; the axis must not be empty
 };
 struct PadOptions {
   PadMode mode = PadMode::constant;
   double value = 0;
 };
-/// With entries put around those of each axis, one Padding an axis. Throws ShapeError for another number of
-/// them, a negative one, or more than the mode can give.
+/// Adds entries at both ends of each axis; `widths` has one Padding for each axis. Throws ShapeError when it
+/// has not, for a negative width, and for a width that the mode does not allow.
 Tensor pad(const Tensor& x, std::span<const Padding> widths, PadOptions options = {});
 inline Tensor pad(const Tensor& x, std::initializer_list<Padding> widths, PadOptions options = {}) {
   return pad(x, std::span(widths.begin(), widths.size()), options);
 }
 
-/// The whole tensor counts[i] times along axis i: NumPy's tile, PyTorch's repeat. More counts than axes put
-/// new axes in front. Throws ShapeError for fewer, or a negative one.
+/// Repeats the whole tensor counts[i] times along axis i, as NumPy's tile and PyTorch's repeat. If there are
+/// more counts than axes, axes of length 1 are added in front. Throws ShapeError for fewer, and for negative
+/// ones.
 Tensor repeat(const Tensor& x, std::span<const std::int64_t> counts);
 inline Tensor repeat(const Tensor& x, std::initializer_list<std::int64_t> counts) {
   return repeat(x, std::span(counts.begin(), counts.size()));
 }
-/// Each entry along the axis `count` times in a row.
+/// Repeats each entry along the axis `count` times in succession.
 Tensor repeat_interleave(const Tensor& x, std::int64_t count, int axis);
 
-/// Two axes, and how far right of (below, when negative) the main diagonal.
+/// A diagonal of two axes, `offset` entries to the right of the main diagonal, or below it when negative.
 struct DiagonalOptions {
   int offset = 0;
   int axis1 = -2, axis2 = -1;
 };
-/// The entries [.., i, .., i + offset, ..] of two axes, as a last axis in their place; (0) where there are
-/// none.
+/// The entries [.., i, .., i + offset, ..], where the two axes are replaced by one axis at the end, which has
+/// length 0 when the diagonal lies outside.
 Tensor diagonal(const Tensor& x, DiagonalOptions options = {});
-/// sum's diagonal += x: the adjoint of diagonal.
+/// diagonal(sum) += x: the adjoint of diagonal.
 void add_to_diagonal(Tensor& sum, const Tensor& x, DiagonalOptions options = {});
-/// A vector (n) as the diagonal of a square matrix of n + |offset| rows; a matrix's diagonal as a vector.
-/// Throws ShapeError for other ranks.
+/// For a vector (n), the square matrix of n + |offset| rows with the vector on that diagonal and 0 elsewhere;
+/// for a matrix, that diagonal as a vector. Throws ShapeError for other ranks.
 Tensor diag(const Tensor& x, int offset = 0);
-/// The lower (upper) triangle of the last two axes, 0 elsewhere: entries [.., i, j] with j - i <= offset
-/// (>= offset) are kept. Throws ShapeError below rank 2.
+/// The lower (upper) triangle of the matrices in the last two axes, with 0 elsewhere: entries [.., i, j] with
+/// j - i <= offset (>= offset) are kept. Throws ShapeError for ranks below 2.
 Tensor tril(const Tensor& x, int offset = 0);
 Tensor triu(const Tensor& x, int offset = 0);
 
 namespace detail {
-/// The shape of the result of flatten; of unsqueeze, for a possibly negative axis.
+/// The shapes of the results of flatten, of unsqueeze (for a possibly negative axis) and of squeeze.
 Shape flattened(const Shape& shape, int first, int last);
 Shape unsqueezed(const Shape& shape, int axis);
 Shape squeezed(const Shape& shape);
 /// Throws ShapeError unless the lengths fill the axis.
 void check_lengths(const Shape& shape, std::span<const std::int64_t> lengths, int axis);
-/// The lengths of `parts` equal pieces of an axis, and of chunk's.
+/// The lengths of `parts` equal pieces of an axis, and of the pieces of chunk.
 std::vector<std::int64_t> equal_lengths(const Shape& shape, std::int64_t parts, int axis);
 std::vector<std::int64_t> chunk_lengths(const Shape& shape, std::int64_t parts, int axis);
-/// Where each entry of a padded axis comes from, for reflect and replicate.
+/// The index in the original axis of each entry of a padded axis, for reflect and replicate.
 std::vector<std::int32_t> padded_sources(PadMode mode, std::int64_t length, Padding width);
 void check_padding(const Shape& shape, std::span<const Padding> widths);
-/// The shapes of the results of repeat_interleave, and of diag for a vector.
+/// The shapes of the results of repeat_interleave and of diag of a vector.
 Shape interleaved(const Shape& shape, std::int64_t count, int axis);
 Shape diag_matrix(const Shape& shape, int offset);
 void check_counts(const Shape& shape, std::span<const std::int64_t> counts);

@@ -32,7 +32,8 @@ Tensor fold_neighbours(Fold op, const Tensor& x, int first, int last) {
   return out;
 }
 
-/// The axes at length 1. Neighbours are folded as one, the fastest first; axes of length 1 join either side.
+/// Folds the axes to length 1. Neighbouring axes are folded together, the innermost first; axes of length 1
+/// count as neighbours of either side.
 Tensor fold_axes(Fold op, const Tensor& x, const AxisSet& axes) {
   const Shape shape = x.shape();
   Tensor out = x;

@@ -4,55 +4,57 @@
 #include "tensor/indices.hpp"
 #include "tensor/tensor.hpp"
 
-/// Reductions, and broadcasting, the adjoint of summing. Each works over all axes, one, or several: `sum(x)`,
-/// `sum(x, -1)`, `sum(x, {0, -1})`; reduced axes are dropped, or kept with length 1 when keepdims. Throw
-/// ShapeError naming the op for an axis out of range or named twice.
+/// Reductions over all axes, one, or several (`sum(x)`, `sum(x, -1)`, `sum(x, {0, -1})`), and broadcasting,
+/// the adjoint of a sum. Reduced axes are removed, or with keepdims stay with length 1. For an axis out of
+/// range or listed twice they throw ShapeError, naming the op.
 namespace gradus {
 
-/// The sum; 0 over nothing. Combined by a tree that the shape fixes, beyond short runs in double.
+/// The sum; 0 of no elements. The order of the additions depends on the shape alone. Partial sums of short
+/// runs are added in double.
 Tensor sum(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
-/// The mean; NaN over nothing.
+/// The mean; NaN of no elements.
 Tensor mean(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
-/// The product; 1 over nothing.
+/// The product; 1 of no elements.
 Tensor prod(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
-/// The largest and the smallest; NaN wins. Throw ShapeError over nothing.
+/// The largest and the smallest element; NaN if there is any. Throw ShapeError when there are no elements.
 Tensor max(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 Tensor min(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 
 struct VarOptions {
-  /// Taken from the number of elements n in sum((x - mean)^2) / max(0, n - correction): 1, Bessel's, for an
-  /// unbiased estimate from a sample; 0 for the variance of the numbers themselves.
+  /// The c of sum((x - mean)^2) / max(0, n - c), for n elements: 1 (Bessel's correction) for an unbiased
+  /// estimate from a sample, 0 for the variance of the elements themselves.
   double correction = 1;
   bool keepdims = false;
 };
-/// The variance, from the deviations of the mean (two passes, so nothing cancels). NaN over no more than
-/// `correction` elements that are equal, as in PyTorch.
+/// The variance, from the deviations from the mean (two passes, so that nothing cancels). For n <= c it is
+/// infinite, or NaN where the elements are equal, as in PyTorch.
 Tensor var(const Tensor& x, const Axes& axes = {}, VarOptions options = {});
-/// The standard deviation (torch.std): the root of var.
+/// The standard deviation (torch.std): the square root of var.
 Tensor stddev(const Tensor& x, const Axes& axes = {}, VarOptions options = {});
 
 struct NormOptions {
-  /// The order: (sum |x|^p)^(1/p); infinity for max |x|, -infinity for min |x|, 0 for how many are not 0.
+  /// The order p of (sum |x|^p)^(1/p); infinity means max |x|, -infinity min |x|, and 0 the number of
+  /// elements that are not 0.
   double p = 2;
   bool keepdims = false;
 };
-/// The vector norm over the axes. Throws ShapeError for an infinite p over nothing.
+/// The vector norm over the axes. Throws ShapeError for an infinite p when there are no elements.
 Tensor norm(const Tensor& x, const Axes& axes = {}, NormOptions options = {});
 
-/// 1 where any element is not 0 (NaN is not), else 0; and 1 where all are not. Over nothing 0, and 1.
+/// 1 if any (every) element is not 0, else 0. NaN is not 0. Of no elements, any is 0 and all is 1.
 Tensor any(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 Tensor all(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 
-/// The first place of the largest and of the smallest along an axis; NaN counts as beyond all. Without an
-/// axis the place in x taken as one row, of rank 0. Throw ShapeError for an empty axis.
+/// The position of the first largest (smallest) element along an axis; NaN counts as larger (smaller) than
+/// all others. Without an axis, the position in row-major order, of rank 0. Throw ShapeError if it is empty.
 Indices argmax(const Tensor& x, int axis, bool keepdims = false);
 Indices argmax(const Tensor& x);
 Indices argmin(const Tensor& x, int axis, bool keepdims = false);
 Indices argmin(const Tensor& x);
 
-/// x summed down to a shape that broadcasts to x's: the adjoint of broadcasting.
+/// Sums x over the axes that `shape` lacks or has at length 1: the adjoint of broadcast_to.
 Tensor sum_to(const Tensor& x, const Shape& shape);
-/// x repeated to a larger shape. Throws ShapeError unless x's shape broadcasts to it.
+/// x broadcast to a larger shape (PyTorch's expand). Throws ShapeError unless x's shape broadcasts to it.
 Tensor broadcast_to(const Tensor& x, const Shape& shape);
 
 }  // namespace gradus

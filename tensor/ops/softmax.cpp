@@ -38,7 +38,7 @@ Tensor backward(const char* name, Softmax kind, const Tensor& g, const Tensor& y
   return dx;
 }
 
-/// Over the axes first..last-1, which become one of length 1 each.
+/// logsumexp over the axes first..last-1, which stay with length 1.
 Tensor logsumexp_neighbours(const Tensor& x, int first, int last) {
   const Shape shape = x.shape();
   std::int64_t outer = 1, length = 1, inner = 1;
@@ -76,7 +76,7 @@ Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdims) {
   const Shape result = reduced.result(shape, keepdims);
   if (x.size() == 0) return full(result, -std::numeric_limits<double>::infinity(), x.dtype());
   Tensor out = x;
-  for (int last = shape.rank(); last > 0;) {  // neighbours as one; exact in steps, as sums are
+  for (int last = shape.rank(); last > 0;) {  // neighbouring axes together, one group after the other
     int first = last;
     while (first > 0 && reduced.contains(first - 1)) --first;
     if (first < last) out = logsumexp_neighbours(out, first, last);

@@ -14,18 +14,18 @@ namespace gradus {
 
 namespace {
 
-/// A number's place in the order as an unsigned integer: NaN above infinity, both zeros the same.
+/// An unsigned integer whose order is that of the numbers: NaN is above infinity, and both zeros are equal.
 template <class T>
 auto key_of(T value) {
   using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
   if (std::isnan(value)) return std::numeric_limits<Bits>::max();
   constexpr Bits sign = Bits{1} << (8 * sizeof(T) - 1);
   const Bits bits = std::bit_cast<Bits>(value == T{0} ? T{0} : value);
-  // Negative numbers grow downwards.
+  // The bits of negative numbers increase as the numbers decrease.
   return (bits & sign) != 0 ? static_cast<Bits>(~bits) : static_cast<Bits>(bits | sign);
 }
 
-/// The ids of the first k of each lane in the order asked for.
+/// The ids of the first k entries along the axis in this order.
 Indices order(const Tensor& x, int axis, std::int64_t k, bool descending) {
   const Runs r = runs_at(x.shape(), axis);
   std::vector<std::int32_t> ids(static_cast<std::size_t>(r.outer * k * r.inner));
@@ -35,7 +35,7 @@ Indices order(const Tensor& x, int axis, std::int64_t k, bool descending) {
     const auto levels = static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(r.length)));
     const std::int64_t cost = r.length * levels;
     parallel::for_range(r.outer * r.inner, cost, [&](std::int64_t begin, std::int64_t end) {
-      // Ids in the pairs make every order strict, so that the fast, unstable sorts give the stable one.
+      // Pairs with the id are never equal, so that the faster unstable sort gives the result of a stable one.
       std::vector<std::pair<Key, std::int32_t>> lane(static_cast<std::size_t>(r.length));
       for (std::int64_t l = begin; l < end; ++l) {
         const std::int64_t outer = l / r.inner, inner = l % r.inner;

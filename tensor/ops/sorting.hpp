@@ -3,8 +3,8 @@
 #include "tensor/indices.hpp"
 #include "tensor/tensor.hpp"
 
-/// Sorting along an axis: stable, so equal elements keep their order; NaN counts as greater than everything
-/// and -0 as equal to 0, as in PyTorch.
+/// Sorting along an axis. It is stable: equal elements keep their order. As in PyTorch, NaN is greater than
+/// everything else, and -0 equals 0.
 namespace gradus {
 
 struct SortOptions {
@@ -15,20 +15,21 @@ struct TopkOptions {
   int axis = -1;
   bool largest = true;
 };
-/// Sorted elements and where each stood along the axis: values = take_along(x, axis, ids).
+/// The sorted elements, and the position of each along the axis before: values = take_along(x, axis, ids).
 template <class T>
 struct Sorted {
   T values;
   Indices ids;
 };
 
-/// Ascending along the axis, or descending. A scalar is sorted already.
+/// The elements sorted along the axis. A scalar is returned as it is.
 Sorted<Tensor> sort(const Tensor& x, SortOptions options = {});
-/// The ids of sort alone.
+/// The ids of sort.
 Indices argsort(const Tensor& x, SortOptions options = {});
-/// The k largest (smallest) along the axis, in descending (ascending) order; of equal ones the first. Throws
-/// ShapeError unless k is in 0..the axis's length.
+/// The k largest elements along the axis in descending order, or the k smallest in ascending order. Among
+/// equal elements those that come first are taken. Throws ShapeError unless 0 <= k <= the axis's length.
 Sorted<Tensor> topk(const Tensor& x, std::int64_t k, TopkOptions options = {});
+/// The ids of topk.
 Indices argtopk(const Tensor& x, std::int64_t k, TopkOptions options = {});
 
 }  // namespace gradus

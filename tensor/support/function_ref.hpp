@@ -9,11 +9,13 @@ namespace gradus {
 template <class Signature>
 class FunctionRef;
 
-/// A function lent for the length of a call: unlike std::function it takes nothing from the heap.
+/// A reference to a callable, for parameters that are used only during the call. Unlike std::function it
+/// neither owns the callable nor allocates memory.
 template <class Result, class... Arguments>
 class FunctionRef<Result(Arguments...)> {
  public:
   template <class F>
+  // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): the constraint excludes a FunctionRef.
   requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>) FunctionRef(F&& f)
   noexcept
       : function_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),

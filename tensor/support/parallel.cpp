@@ -11,8 +11,8 @@
 
 #include "tensor/support/error.hpp"
 
-// Debian's oneTBB is not instrumented, so the thread sanitizer does not see what it orders: a call's body
-// after the call's begin, and the call's end after the body.
+// Debian's oneTBB is not instrumented, so the thread sanitizer must be told of the order that oneTBB
+// guarantees: a call's begin comes before its body, and the body before the call's end.
 #if defined(__SANITIZE_THREAD__)
 extern "C" void __tsan_acquire(void*);
 extern "C" void __tsan_release(void*);
@@ -38,7 +38,7 @@ int cores() {
   return count == 0 ? 1 : static_cast<int>(count);
 }
 
-/// The library's threads: the only state that all share.
+/// The library's threads: its only global state.
 struct Pool {
   std::mutex mutex;
   std::atomic<int> count{cores()};
@@ -87,7 +87,7 @@ void parallel::detail::run(std::int64_t chunks, void (*body)(void*, std::int64_t
   };
   happens_before(context);
   arena->execute([&] {
-    // Isolated, or a stolen task of another caller would record on this thread's tape.
+    // Isolated, since a task stolen from another caller would otherwise record on this thread's tape.
     tbb::this_task_arena::isolate(
         [&] { tbb::parallel_for(std::int64_t{0}, chunks, ordered_body, tbb::static_partitioner()); });
   });

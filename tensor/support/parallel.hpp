@@ -6,23 +6,24 @@
 
 namespace gradus {
 
-/// The number of threads the library uses, from then on; 0 means one a core. Results do not depend on it.
-/// Call it outside of running ops. Throws ArgumentError for a negative number.
+/// Sets the number of threads that the library uses; 0 means one for each core. Results do not depend on it.
+/// It must not be called while ops run. Throws ArgumentError for a negative number.
 void set_threads(int count);
 int threads();
 
 namespace parallel {
 
-/// The one grain policy: a piece of work below this many scalar operations is not worth another thread
-/// (handing over costs a few microseconds).
+/// The grain size, in scalar operations: less work than this is not worth another thread, since handing it
+/// over costs a few microseconds.
 inline constexpr std::int64_t grain = 1 << 15;
 
 namespace detail {
 void run(std::int64_t chunks, void (*body)(void* context, std::int64_t chunk), void* context);
 }
 
-/// Runs body(chunk) for chunk in 0..chunks-1 on the library's threads; the work of one chunk must not depend
-/// on the number of threads. Exceptions of the body reach the caller. One chunk, or one thread, runs here.
+/// Runs body(chunk) for each chunk in 0..chunks-1 on the library's threads. What a chunk computes must not
+/// depend on the number of threads. Exceptions thrown by the body reach the caller. A single chunk runs on
+/// the calling thread, and so do all chunks when the library uses one thread.
 template <class Body>
 void for_chunks(std::int64_t chunks, Body&& body) {
   using Plain = std::remove_reference_t<Body>;
@@ -35,9 +36,9 @@ void for_chunks(std::int64_t chunks, Body&& body) {
       const_cast<void*>(static_cast<const void*>(&body)));
 }
 
-/// Splits 0..n-1 into ranges and runs body(begin, end) on each. `cost` is the work of one item in scalar
-/// operations; the ranges are cut by n and cost alone, at multiples of `align`. Elementwise work only: each
-/// item's result must not depend on where the cuts are.
+/// Splits 0..n-1 into ranges, at multiples of `align`, and runs body(begin, end) on each. `cost` is the work
+/// of one item in scalar operations. The ranges depend on the number of threads, so an item's result must not
+/// depend on where they begin and end.
 template <class Body>
 void for_range(std::int64_t n, std::int64_t cost, Body&& body, std::int64_t align = 1) {
   if (n <= 0) return;
@@ -46,8 +47,8 @@ void for_range(std::int64_t n, std::int64_t cost, Body&& body, std::int64_t alig
     body(std::int64_t{0}, n);
     return;
   }
-  // One chunk a thread, static: within a tenth of a spinning barrier on a quiet machine, unharmed on a busy
-  // one.
+  // One chunk for each thread, without work stealing: on a quiet machine this takes at most a tenth longer
+  // than a spinning barrier, and on a busy one it does not suffer as that does.
   std::int64_t chunks = n / per_chunk_wanted;
   if (chunks > threads()) chunks = threads();
   const std::int64_t units = (n + align - 1) / align;

@@ -5,7 +5,8 @@
 
 namespace gradus {
 
-/// All bytes of a file. Throws DataError naming it and the cause: missing, a folder, not readable.
+/// All bytes of a file. Throws DataError, naming the file and the cause, when it is missing, a folder, or
+/// cannot be read.
 std::string read_file(const std::filesystem::path& file);
 
 }  // namespace gradus

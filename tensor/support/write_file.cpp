@@ -25,14 +25,14 @@ constexpr std::size_t random_length = 6;  // mkstemp's XXXXXX
   fail<DataError>("{}: cannot be written: {}; {}", path.string(), std::strerror(error), remedy);
 }
 
-/// What a link leads to; the path itself where nothing is yet.
+/// The target of a symbolic link; the path itself when there is no file yet.
 std::filesystem::path resolved(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::path target = std::filesystem::canonical(path, error);
   return error ? path : target;
 }
 
-/// Whoever writes a temporary file holds a lock on it, which a killed process lets go.
+/// Removes temporary files of killed processes: a process that still writes one holds a lock on it.
 void remove_stale(const std::filesystem::path& target) {
   std::error_code error;
   const std::filesystem::path folder = target.has_parent_path() ? target.parent_path() : ".";
@@ -72,7 +72,7 @@ FileReplacement::FileReplacement(const std::filesystem::path& path) : path_(path
     if (descriptor_ < 0) fail_writing(errno);
     const bool locked = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0;
     if (!locked && errno != EWOULDBLOCK) return;  // a file system without locks
-    // Another process may have taken it for a stale one before the lock was there: then it has no name.
+    // Before it was locked, another process may have removed it as stale; then it has no name any more.
     struct stat status {};
     if (locked && ::fstat(descriptor_, &status) == 0 && status.st_nlink > 0) return;
     ::close(descriptor_);

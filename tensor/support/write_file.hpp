@@ -6,21 +6,21 @@
 
 namespace gradus {
 
-/// Writes a file whole or not at all: into a temporary one beside it, renamed over the old one when every
-/// byte is on the disk. Throws DataError naming the file and the cause (no such folder, no permission, disk
-/// full); the old file then stands as it was and nothing is left behind.
+/// Writes a file atomically: into a temporary file in the same folder, which is renamed once every byte is on
+/// the disk. Throws DataError, naming the file and the cause (no such folder, no permission, disk full); an
+/// older file of that name then stays as it was, and no temporary file is left.
 void write_file(const std::filesystem::path& path, std::string_view bytes);
 
-/// Throws as write_file would when the file's folder is missing or cannot be written to: to find out before
-/// the work whose result it will hold, and not after.
+/// Throws as write_file would if the file's folder is missing or not writable, so that long work can find out
+/// before it begins that its result could not be written.
 void require_writable(const std::filesystem::path& path);
 
-/// A device or a pipe: written to as it is, where a rename would put a file in its place.
+/// True for a device or a pipe, which is written to directly: renaming would put a file in its place.
 bool is_special(const std::filesystem::path& path);
 
-/// What write_file does, for a file that is written piece by piece: a temporary file beside `path`, which
-/// takes its place at commit() and is removed without. Those that killed runs have left beside the same path
-/// are removed as well.
+/// What write_file does, for a file that is written piece by piece: a temporary file in the folder of `path`.
+/// It replaces the file at `path` at commit() and is removed if there is no commit(). Temporary files for the
+/// same path that killed processes left are removed too.
 class FileReplacement {
  public:
   /// Throws DataError as write_file does.
@@ -31,9 +31,9 @@ class FileReplacement {
 
   /// Open for reading and writing.
   int descriptor() const { return descriptor_; }
-  /// Puts the file in its place once every byte is on the disk.
+  /// Moves the file to its place once every byte is on the disk.
   void commit();
-  /// Throws the DataError for an errno of writing.
+  /// Throws the DataError for an error number of a write.
   [[noreturn]] void fail_writing(int error) const;
 
  private:

@@ -215,8 +215,8 @@ TEST_CASE("errors of einsum name the place in the subscripts", "[einsum]") {
   };
   fails("ij,j%->i", "position 4: '%'");
   fails("ij,jk->ik,", "position 9: ','");
-  fails("ij,jk->il", "position 8: 'l' of the result stands in no operand");
-  fails("ij,jk->ii", "position 8: 'i' stands twice");
+  fails("ij,jk->il", "position 8: 'l' of the result occurs in no operand");
+  fails("ij,jk->ii", "position 8: 'i' occurs twice");
   fails("ij,jk-ik", "position 5: '-' without '>'");
   fails("i.j,jk->ik", "position 1: '.'");
   fails("...i...,jk->ik", "position 4: a second '...'");

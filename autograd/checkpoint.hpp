@@ -11,14 +11,14 @@
 #include "autograd/members.hpp"
 #include "autograd/variable.hpp"
 
-/// Memory for time: what a function saves for its gradient is dropped and computed again when backward gets
-/// there (Chen, Xu, Zhang and Guestrin, "Training deep nets with sublinear memory cost", 2016).
+/// Trades time for memory: what a function saves for its gradient is dropped, and computed again when
+/// backward gets there (Chen, Xu, Zhang and Guestrin, "Training deep nets with sublinear memory cost", 2016).
 ///
 /// f is a function, a lambda, or a module, which must outlive the tape. A module is used as it is; any other
 /// f is copied, and must capture its parameters by reference, as a copied parameter is another one
-/// (TapeError). Each call is made on a fresh copy of f as it was given: a generator of random numbers
-/// (dropout) that it captured by value gives the same numbers again; one captured by reference would not, and
-/// is an error that nothing can see. Parameters and recorded Variables that f captured get their gradients
+/// (TapeError). Each call is made on a fresh copy of f as it was given: a random number generator (dropout)
+/// that it captured by value gives the same numbers again; one captured by reference would not, an error that
+/// cannot be detected. Parameters and recorded Variables that f captured get their gradients
 /// too: the first call finds them. f must give the same shapes for the same inputs (ShapeError).
 ///
 /// Derivatives of every order pass through. While they are recorded (grad, hvp, ...), the ops of f are too,

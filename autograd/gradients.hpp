@@ -13,7 +13,7 @@ struct Gradient {
   Place of;
   Tensor dense;  // undefined when row-sparse
   Rows rows;     // merged: ascending ids, each once
-  // The op that first used it on the tape and its place, for errors.
+  // The op that first used it on the tape, and where that was called; for errors.
   const char* used_by = "";
   Where used_at = {};
 
@@ -22,7 +22,7 @@ struct Gradient {
   Tensor tensor() const { return is_sparse() ? rows.dense() : dense; }
 };
 
-/// From the tensors' pool, as every training step makes one.
+/// Allocated from the tensors' pool, as every training step makes one.
 using GradientList = std::vector<Gradient, storage::PoolAllocator<Gradient>>;
 
 /// What backward returns: the gradients of the loss with respect to every parameter and watched tensor it
@@ -30,7 +30,7 @@ using GradientList = std::vector<Gradient, storage::PoolAllocator<Gradient>>;
 class Gradients {
  public:
   Gradients() = default;
-  /// Keeps one of each place; for the tape and for tests.
+  /// One entry a parameter or watched tensor, in any order; for the tape and for tests.
   explicit Gradients(GradientList entries);
 
   bool contains(const Variable& x) const { return find(x.place()) != nullptr; }

@@ -35,7 +35,7 @@ namespace detail {
 inline std::string path_of_part(const std::string& path, std::string_view name) {
   return path.empty() ? std::string(name) : fmt::format("{}.{}", path, name);
 }
-/// In place of a path, for a walk that must take nothing from the heap, as a long path would.
+/// In place of a path, for a walk that must not allocate, as a long path would.
 struct NoPath {};
 inline NoPath path_of_part(NoPath, std::string_view) {
   return {};
@@ -80,7 +80,7 @@ void for_each_parameter(M& module, Visit&& visit) {
   detail::visit_part(std::string(), module, with_value);
 }
 
-/// The same, calling visit(parameter): for every step, as it takes nothing from the heap.
+/// The same, calling visit(parameter): for every training step, as it allocates nothing.
 template <class M, class Visit>
 void for_each_unnamed_parameter(M& module, Visit&& visit) {
   const auto with_value = [&](detail::NoPath, auto& parameter) {
@@ -108,7 +108,7 @@ std::string describe(const M& module) {
   return out + fmt::format("{} parameters\n", count_parameters(module));
 }
 
-/// Turns every parameter into the dtype: a gradient check runs the same model in f64.
+/// Converts every parameter to the dtype: a gradient check runs the same model in f64.
 template <class M>
 void convert(M& module, Dtype dtype) {
   for_each_parameter(module, [&](const std::string&, Parameter& parameter) {

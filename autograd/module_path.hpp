@@ -101,7 +101,7 @@ struct ScopeFrame : Frame {
 
 }  // namespace detail
 
-/// Says that a module is being called, while it lives; the first line of a module's operator():
+/// Marks the call of a module while it lives; the first line of a module's operator():
 ///
 ///   Variable operator()(const Variable& x) const {
 ///     const InModule here(*this);
@@ -109,10 +109,10 @@ struct ScopeFrame : Frame {
 ///   }
 ///
 /// Errors thrown inside then begin with the module's path, "in Model.encoder.layers.1: ", and so do the
-/// ops that a tape records, when it is printed or differentiated. The path is worked out when it is asked
-/// for, from `members`; a module that lacks this line is left out of it, and the path begins at the type of
-/// the outermost module that has it. The module must outlive the scope, and scopes
-/// end in the reverse order of their start, as on the stack they do. Costs a few stores.
+/// ops that a tape records, when it is printed or differentiated. The path is worked out from
+/// `members` when it is needed; a module without this line is left out of it, and the path begins at the type
+/// of the outermost module that has one. The module must outlive the scope, which belongs on the stack. Costs
+/// a few stores.
 class InModule : detail::ScopeFrame {
  public:
   template <Module M>

@@ -33,7 +33,7 @@ struct Frame : ErrorContext {
 
 }  // namespace detail
 
-/// Says that an op is being called, while it lives; the first line of an op's body:
+/// Marks the call of an op while it lives; the first line of an op's body:
 ///
 ///   Variable tril(const Variable& x, int offset, Where where) {
 ///     const InOp op("tril", where);
@@ -41,7 +41,7 @@ struct Frame : ErrorContext {
 ///   }
 ///
 /// Errors thrown inside by `fail` then begin with the place of the call, "at model.cpp:31: ". Where ops call
-/// others, the innermost counts. Ends in the reverse order of its start, as on the stack. Costs a few stores.
+/// others, the innermost counts. Belongs on the stack. Costs a few stores.
 class InOp : detail::Frame, public Op {
  public:
   explicit InOp(const char* op_name, Where called_at = Where::here()) noexcept

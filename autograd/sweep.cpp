@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <type_traits>
 
 #include "autograd/anomaly.hpp"
 #include "autograd/ops/arithmetic.hpp"
@@ -12,15 +13,6 @@ namespace gradus {
 
 namespace detail {
 
-void destroy_closures(std::span<Edge> edges) noexcept {
-  Closure* last = nullptr;  // the edges of a joint closure share it
-  for (Edge& edge : edges) {
-    if (edge.closure != nullptr && edge.closure != last) edge.closure->table->destroy(edge.closure);
-    if (edge.closure != nullptr) last = edge.closure;
-    edge.closure = nullptr;
-  }
-}
-
 namespace {
 
 bool broadcasts_to(const Shape& from, const Shape& to) {
@@ -29,208 +21,273 @@ bool broadcasts_to(const Shape& from, const Shape& to) {
   return fits;
 }
 
+const Tensor& value_of(const Tensor& g) {
+  return g;
+}
+const Tensor& value_of(const Variable& g) {
+  return g.value();
+}
+
 /// One sweep over a tape: from the last node down to the first, each op's closures turn the gradients of its
 /// results into parts of its inputs' gradients, which are summed. As inputs come before what is made of them,
 /// a gradient is whole when the sweep gets there.
 ///
-/// It goes to all leaves, or along the paths to wanted nodes; it is recorded, by the closures' forms in
-/// differentiable ops, or not, by their fused forms where there are some.
+/// It goes to all leaves, or along the paths to wanted nodes. Gradients are Variables, and the sweep is
+/// recorded, by the closures' forms in differentiable ops; or they are Tensors, and fused forms serve.
+template <class G>
 class Sweep {
  public:
+  static constexpr bool recorded = std::is_same_v<G, Variable>;
+
   /// To the wanted nodes.
   Sweep(TapeStorage& tape, std::span<const SweepStart> starts, std::span<const std::uint32_t> wanted,
         SweepOptions options)
       : Sweep(tape, starts, options, false) {
-    scratch_.role.assign(scratch_.sums.size(), Role::aside);
+    scratch_.role.assign(sums_.size(), Role::aside);
     for (const std::uint32_t node : wanted) want(node);
     std::sort(before_.begin(), before_.end(),
               [](const Before& a, const Before& b) { return a.node < b.node; });
-    for (std::size_t i = 0; i < scratch_.role.size(); ++i) mark(i);
+    for (std::size_t i = 0; i < sums_.size(); ++i) mark(i);
   }
   /// To all leaves.
   Sweep(TapeStorage& tape, const SweepStart& start, bool consume)
-      : Sweep(tape, {&start, 1}, {.record = false, .consume = consume}, true) {}
+      : Sweep(tape, {&start, 1}, {.consume = consume}, true) {}
 
   Sweep(const Sweep&) = delete;
   Sweep& operator=(const Sweep&) = delete;
   ~Sweep() {
     // Kept for the next one. A sweep within a closure of this one had its own.
-    scratch_.sums.clear();
+    sums_.clear();
     scratch_.rows.clear();
+    scratch_.sums<G>() = std::move(sums_);
     tape_.sweep_scratch = std::move(scratch_);
   }
 
   void run(std::span<const SweepStart> starts) {
     std::optional<PauseRecording> pause;
-    if (!options_.record) pause.emplace();
+    if (!recorded) pause.emplace();
     for (const SweepStart& start : starts) {
-      if (Variable* sum = find(start.node)) accumulate(*sum, start.seed, {});
+      if (G* sum = find(start.node)) accumulate(*sum, of(Variable(start.seed)), start.node);
     }
-    for (std::size_t i = scratch_.sums.size(); i-- > 0;)
-      visit(options_.begin + static_cast<std::uint32_t>(i));
+    for (std::size_t i = sums_.size(); i-- > 0;) visit(begin_ + static_cast<std::uint32_t>(i));
   }
 
+  /// The gradient at a wanted node.
   Variable result(std::uint32_t node) {
-    const Variable* found = node == no_node ? nullptr : find(node);
-    return found != nullptr ? *found : Variable();
+    const G* found = find(node);
+    return found != nullptr ? Variable(*found) : Variable();
   }
-  GradientList leaves();
+  /// Those of all leaves.
+  GradientList leaves() {
+    GradientList out;
+    out.reserve(tape_.leaves.size());
+    for (const Leaf& leaf : tape_.leaves) {
+      if (leaf.node >= sums_.size()) continue;
+      const Node& node = tape_.nodes[leaf.node];
+      Gradient gradient{leaf.place, std::move(sums_[leaf.node]), {}, leaf.used_by, {node.file, node.line}};
+      add_leaf_rows(gradient, leaf.node);
+      if (gradient.dense.defined() || gradient.rows.values.defined()) out.push_back(std::move(gradient));
+    }
+    return out;
+  }
 
  private:
   using Role = SweepScratch::Role;
   struct Before {
     std::uint32_t node;
-    Variable sum;
+    G sum;
   };
 
   Sweep(TapeStorage& tape, std::span<const SweepStart> starts, SweepOptions options, bool to_leaves)
       : tape_(tape),
         sweeping_(tape),
         frame_(tape),
-        options_(options),
+        begin_(options.begin),
         to_leaves_(to_leaves),
-        scratch_(std::move(tape.sweep_scratch)) {
-    std::uint32_t end = options.begin;
+        through_(options.through),
+        consume_(options.consume),
+        scratch_(std::move(tape.sweep_scratch)),
+        sums_(std::move(scratch_.sums<G>())) {
+    std::uint32_t end = begin_;
     for (const SweepStart& start : starts)
       end = std::max(end, start.node + 1 + tape.nodes[start.node].further);  // with the op's other results
-    scratch_.sums.resize(end - options.begin);
+    sums_.resize(end - begin_);
+  }
+
+  /// What a closure gives as the gradients of this sweep.
+  static G of(Variable&& part) {
+    if constexpr (recorded) {
+      return std::move(part);
+    } else {
+      return std::move(part).take();
+    }
   }
 
   // What is wanted, and the paths to it.
 
   void want(std::uint32_t node) {
     if (node == no_node) return;
-    if (node < options_.begin) {
+    if (node < begin_) {
       before_.push_back({node, {}});
-    } else if (node - options_.begin < scratch_.role.size()) {
-      scratch_.role[node - options_.begin] = Role::wanted;
+    } else if (node - begin_ < sums_.size()) {
+      scratch_.role[node - begin_] = Role::wanted;
     }
   }
   void mark(std::size_t i) {
     if (scratch_.role[i] == Role::wanted) return;
-    for (const Edge& edge : tape_.nodes[options_.begin + i].edge_list()) {
+    for (const Edge& edge : tape_.nodes[begin_ + i].edge_list()) {
       if (find(edge.input) == nullptr) continue;
       scratch_.role[i] = Role::path;
       return;
     }
   }
   /// The sum of the gradients of a node that is wanted or on the way to one that is; else null.
-  Variable* find(std::uint32_t node) {
+  G* find(std::uint32_t node) {
     if (node == no_node) return nullptr;
-    if (to_leaves_) return &scratch_.sums[node];
-    if (node >= options_.begin) {
-      const std::size_t i = node - options_.begin;
-      return i < scratch_.role.size() && scratch_.role[i] != Role::aside ? &scratch_.sums[i] : nullptr;
+    if (to_leaves_) return &sums_[node];
+    if (node >= begin_) {
+      const std::size_t i = node - begin_;
+      return i < sums_.size() && scratch_.role[i] != Role::aside ? &sums_[i] : nullptr;
     }
     const auto at = std::lower_bound(before_.begin(), before_.end(), node,
                                      [](const Before& b, std::uint32_t n) { return b.node < n; });
     return at != before_.end() && at->node == node ? &at->sum : nullptr;
   }
 
-  // From an op to its inputs.
+  // From an op to its inputs. What is recorded meanwhile may move the nodes, but not the edges.
 
   void visit(std::uint32_t i) {
     const Node& node = tape_.nodes[i];
     if (node.edge_count == 0 || node.result > 0) return;  // a leaf; a result that the op's first stands for
     const std::span<Edge> edges = node.edge_list();
-    if (node.further == 0) {
-      if (const Variable g = take_gradient(i); g.value().defined()) differentiate(i, edges, {&g, 1});
-    } else {
+    if (node.further > 0) {
       visit_several(i, node.further + 1, edges);
+    } else if (value_of(sums_[i - begin_]).defined() && goes_on(i)) {
+      const Variable g(take_gradient(i));
+      differentiate(i, edges, g);
     }
-    if (options_.consume) destroy_closures(edges);
+    if (consume_) destroy_closures(edges);
   }
-  void visit_several(std::uint32_t i, std::uint32_t count, std::span<Edge> edges) {
-    storage::PoolVector<Variable> gs;
+  void visit_several(std::uint32_t i, std::uint32_t count, std::span<const Edge> edges) {
+    storage::PoolVector<G> gs;
     gs.reserve(count);
     bool any = false;
     for (std::uint32_t k = 0; k < count; ++k) {
-      gs.push_back(take_gradient(i + k));
-      any |= gs.back().value().defined();
+      gs.push_back(goes_on(i + k) ? take_gradient(i + k) : G());
+      any |= value_of(gs.back()).defined();
     }
-    if (any) differentiate(i, edges, gs);
+    if (!any) return;
+    begin(i, edges);
+    differentiate_jointly(i, edges, gs);
+    end(i, edges, gs);
   }
-  /// The gradient of a result that goes on to the op's inputs, undefined for none. Nobody needs the sum any
-  /// more, unless it is wanted.
-  Variable take_gradient(std::uint32_t i) {
-    const std::size_t k = i - options_.begin;
-    if (to_leaves_ || scratch_.role[k] != Role::wanted) return std::move(scratch_.sums[k]);
-    return options_.through ? scratch_.sums[k] : Variable();
+  bool is_wanted(std::uint32_t i) const { return !to_leaves_ && scratch_.role[i - begin_] == Role::wanted; }
+  /// Whether the gradient of a result goes on to the op's inputs.
+  bool goes_on(std::uint32_t i) const { return through_ || !is_wanted(i); }
+  /// Nobody needs the sum any more, unless it is wanted.
+  G take_gradient(std::uint32_t i) {
+    G& sum = sums_[i - begin_];
+    return is_wanted(i) ? sum : std::move(sum);
   }
 
-  /// gs: the gradients of the op's results. What is recorded now may move the nodes, but not the edges.
-  void differentiate(std::uint32_t i, std::span<const Edge> edges, std::span<const Variable> gs) {
+  void begin(std::uint32_t i, std::span<const Edge> edges) {
     frame_.begin(i);
-    const std::size_t rows_before = scratch_.rows.size();
     if (edges.front().closure == nullptr) {
       fail<TapeError>("what it saved was freed by an earlier backward; call that one with {{.keep = true}}");
+    }
+  }
+  void end(std::uint32_t i, std::span<const Edge> edges, std::span<const G> gs) {
+    frame_.end();
+    if (tape_.checks) check(i, edges, gs);
+  }
+  void check(std::uint32_t i, std::span<const Edge> edges, std::span<const G> gs) {
+    const std::vector<Variable> upstream(gs.begin(), gs.end());
+    for (const Edge& edge : edges) {
+      if (const G* sum = find(edge.input)) check_gradient_of(tape_, i, edge.input, upstream, value_of(*sum));
+    }
+    for (std::size_t k = rows_checked_; k < scratch_.rows.size(); ++k)
+      check_gradient_of(tape_, i, scratch_.rows[k].first, upstream, scratch_.rows[k].second.values);
+    rows_checked_ = scratch_.rows.size();
+  }
+
+  /// g: the gradient of the op's result.
+  void differentiate(std::uint32_t i, std::span<const Edge> edges, const Variable& g) {
+    begin(i, edges);
+    std::span<const G> gs;
+    if constexpr (recorded) {
+      gs = {&g, 1};
+    } else {
+      gs = {&g.value(), 1};
     }
     if (edges.front().closure->table->joint != nullptr) {
       differentiate_jointly(i, edges, gs);
     } else {
       for (std::size_t e = 0; e < edges.size(); ++e) {
-        if (Variable* sum = find(edges[e].input)) differentiate(i, e, edges[e], gs.front(), *sum);
+        if (G* sum = find(edges[e].input)) differentiate(i, e, edges[e], g, *sum);
       }
     }
-    frame_.end();
-    if (tape_.checks) check(i, edges, gs, rows_before);
+    end(i, edges, gs);
   }
 
-  void differentiate(std::uint32_t i, std::size_t e, const Edge& edge, const Variable& g, Variable& sum) {
+  void differentiate(std::uint32_t i, std::size_t e, const Edge& edge, const Variable& g, G& sum) {
     Closure* const closure = edge.closure;
     const ClosureTable& table = *closure->table;
-    switch (options_.record ? Form::variable : table.first) {
-      case Form::variable:
-        if (table.variable == nullptr) fail_no_second_derivative(i);
-        if (options_.record && table.add_variable != nullptr && sum.value().defined() && !tape_.plant) {
-          sum = table.add_variable(closure, g, std::move(sum));
-        } else {
-          add(i, e, edge.input, sum, table.variable(closure, g));
+    if constexpr (recorded) {
+      if (table.variable == nullptr) fail_no_second_derivative(i);
+      if (table.add_variable != nullptr && sum.value().defined() && tape_.plant == nullptr) {
+        sum = table.add_variable(closure, g, std::move(sum));
+      } else {
+        add(i, e, edge.input, sum, table.variable(closure, g));
+      }
+    } else {
+      switch (table.first) {
+        case Form::variable: {
+          Variable part = table.variable(closure, g);
+          return add(i, e, edge.input, sum, std::move(value_inside(part)));
         }
-        break;
-      case Form::tensor:
-        add(i, e, edge.input, sum, Variable(table.tensor(closure, g.value())));
-        break;
-      case Form::add:
-        if (!sum.value().defined() && table.tensor != nullptr) {
-          add(i, e, edge.input, sum, Variable(table.tensor(closure, g.value())));
-        } else {
-          add_in_place(i, e, edge, g.value(), sum);
-        }
-        break;
-      case Form::rows:
-        add_rows(i, e, edge.input, sum, table.rows(closure, g.value()));
-        break;
-      case Form::joint:
-        break;  // above
+        case Form::tensor:
+          return add(i, e, edge.input, sum, table.tensor(closure, g.value()));
+        case Form::add:
+          if (!sum.defined() && table.tensor != nullptr)
+            return add(i, e, edge.input, sum, table.tensor(closure, g.value()));
+          return add_in_place(i, e, edge, g.value(), sum);
+        case Form::rows:
+          return add_rows(i, e, edge.input, sum, table.rows(closure, g.value()));
+        case Form::joint:
+          return;  // above
+      }
     }
   }
 
-  void differentiate_jointly(std::uint32_t i, std::span<const Edge> edges, std::span<const Variable> gs) {
+  void differentiate_jointly(std::uint32_t i, std::span<const Edge> edges, std::span<const G> gs) {
     Closure* const closure = edges.front().closure;
-    if (options_.record) {
+    if constexpr (recorded) {
       if (closure->table->joint_variable == nullptr) fail_no_second_derivative(i);
       std::vector<Variable> out = closure->table->joint_variable(closure, gs);
       if (out.size() != edges.size())
         fail<ArgumentError>("the closure gives {} gradients for {} inputs", out.size(), edges.size());
-      for (std::size_t e = 0; e < edges.size(); ++e) add_joint(i, e, edges[e].input, std::move(out[e]));
-      return;
+      add_all(i, edges, out);
+    } else {
+      std::vector<Tensor>& out = scratch_.joint_out;
+      if (out.size() < edges.size()) {
+        out.resize(edges.size());
+        scratch_.joint_wanted = std::make_unique<bool[]>(edges.size());
+      }
+      const std::span<bool> wanted(scratch_.joint_wanted.get(), edges.size());
+      for (std::size_t e = 0; e < edges.size(); ++e) {
+        wanted[e] = find(edges[e].input) != nullptr;
+        out[e] = Tensor();  // a closure that threw may have left something
+      }
+      closure->table->joint(closure, gs, wanted, std::span(out).first(edges.size()));
+      add_all(i, edges, out);
     }
-    auto& [wanted, values, out] = scratch_.joint;
-    if (out.size() < edges.size()) wanted = std::make_unique<bool[]>(edges.size());
-    for (std::size_t e = 0; e < edges.size(); ++e) wanted[e] = find(edges[e].input) != nullptr;
-    values.clear();
-    for (const Variable& g : gs) values.push_back(g.value());
-    out.clear();  // a closure that threw may have left something
-    out.resize(edges.size());
-    closure->table->joint(closure, values, {wanted.get(), edges.size()}, out);
-    values.clear();
-    for (std::size_t e = 0; e < edges.size(); ++e)
-      add_joint(i, e, edges[e].input, Variable(std::move(out[e])));
   }
-  void add_joint(std::uint32_t i, std::size_t e, std::uint32_t input, Variable part) {
-    Variable* const sum = part.value().defined() ? find(input) : nullptr;
-    if (sum != nullptr) add(i, e, input, *sum, std::move(part));
+  void add_all(std::uint32_t i, std::span<const Edge> edges, std::vector<G>& parts) {
+    for (std::size_t e = 0; e < edges.size(); ++e) {
+      G part = std::move(parts[e]);
+      G* const sum = value_of(part).defined() ? find(edges[e].input) : nullptr;
+      if (sum != nullptr) add(i, e, edges[e].input, *sum, std::move(part));
+    }
   }
 
   [[noreturn]] void fail_no_second_derivative(std::uint32_t i) const {
@@ -242,66 +299,66 @@ class Sweep {
 
   // The sums. An op's part of an input's gradient passes one of these three, where an error may be planted.
 
-  /// Adds the part, summed over what was broadcast. Throws DtypeError, ShapeError.
-  void add(std::uint32_t i, std::size_t e, std::uint32_t input, Variable& sum, Variable part) {
-    if (planted(i, e)) part = std::move(part) * tape_.plant->factor;
+  /// Adds the part, summed over what was broadcast.
+  [[gnu::always_inline]] void add(std::uint32_t i, std::size_t e, std::uint32_t input, G& sum, G&& part) {
     const Node& to = tape_.nodes[input];
-    if (part.dtype() != to.dtype) {
-      fail<DtypeError>("the gradient is {}, the input {}", name_of(part.dtype()), name_of(to.dtype));
-    }
-    if (!part.value().has_shape(to.shape)) {
-      if (!broadcasts_to(to.shape, part.shape())) {
-        fail<ShapeError>(
-            "the gradient has the shape {}, the input {}; axes that were broadcast are summed, no others",
-            part.shape(), to.shape);
-      }
-      part = sum_to(part, Shape(to.shape));
-    }
-    const Node& from = tape_.nodes[i];
-    accumulate(sum, std::move(part), {from.file, from.line});
+    const Tensor& value = value_of(part);
+    const bool fits =
+        value.dtype() == to.dtype && (value.rank() == 0 ? to.shape.rank() == 0 : value.has_shape(to.shape));
+    if (!fits || tape_.plant != nullptr) fit(i, e, input, part);
+    accumulate(sum, std::move(part), i);
   }
-  void accumulate(Variable& sum, Variable part, Where where) const {
-    if (!sum.value().defined()) {
-      sum = std::move(part);
-    } else if (options_.record) {
-      sum = VariableOperand(sum, where) + VariableOperand(part, where);
-    } else {
-      Tensor total = std::move(sum).take();
-      add_to(total, part.value());
-      sum = Variable(std::move(total));
+  /// What is seldom needed; not inlined, so that the rest is.
+  [[gnu::noinline]] void fit(std::uint32_t i, std::size_t e, std::uint32_t input, G& part) {
+    if (planted(i, e)) part = std::move(part) * tape_.plant->factor;
+    const Shape shape = tape_.nodes[input].shape;
+    const Dtype dtype = tape_.nodes[input].dtype;
+    const Tensor& value = value_of(part);
+    if (value.dtype() != dtype) {
+      fail<DtypeError>("the gradient is {}, the input {}", name_of(value.dtype()), name_of(dtype));
     }
+    if (value.shape() == shape) return;
+    if (!broadcasts_to(shape, value.shape())) {
+      fail<ShapeError>(
+          "the gradient has the shape {}, the input {}; axes that were broadcast are summed, no others",
+          value.shape(), shape);
+    }
+    part = sum_to(part, shape);
   }
-  void add_in_place(std::uint32_t i, std::size_t e, const Edge& edge, const Tensor& g, Variable& sum) {
+  /// The same for a closure that adds in place. A planted error needs what this op adds by itself.
+  void add_in_place(std::uint32_t i, std::size_t e, const Edge& edge, const Tensor& g, Tensor& sum) {
     const Node& to = tape_.nodes[edge.input];
-    const bool apart = tape_.plant != nullptr;  // a planted error needs what this op adds by itself
-    Tensor into = apart || !sum.value().defined() ? zeros(to.shape, to.dtype) : std::move(sum).take();
-    edge.closure->table->add(edge.closure, g, into);
-    if (apart) return add(i, e, edge.input, sum, Variable(std::move(into)));
-    sum = Variable(std::move(into));
+    if (tape_.plant != nullptr) {
+      Tensor part = zeros(to.shape, to.dtype);
+      edge.closure->table->add(edge.closure, g, part);
+      return add(i, e, edge.input, sum, std::move(part));
+    }
+    if (!sum.defined()) sum = zeros(to.shape, to.dtype);
+    edge.closure->table->add(edge.closure, g, sum);
   }
-  void add_rows(std::uint32_t i, std::size_t e, std::uint32_t input, Variable& sum, Rows rows) {
-    if (!to_leaves_) return add(i, e, input, sum, Variable(rows.dense()));
+  void add_rows(std::uint32_t i, std::size_t e, std::uint32_t input, Tensor& sum, Rows rows) {
+    if (!to_leaves_) return add(i, e, input, sum, rows.dense());
     if (planted(i, e)) rows.values = std::move(rows.values) * tape_.plant->factor;
     const Node& to = tape_.nodes[input];
     if (to.edge_count == 0) {
       scratch_.rows.emplace_back(input, std::move(rows));
       return;
     }
-    Tensor into = sum.value().defined() ? std::move(sum).take() : zeros(to.shape, to.dtype);
-    scatter_add_rows(into, rows.ids, rows.values);
-    sum = Variable(std::move(into));
+    if (!sum.defined()) sum = zeros(to.shape, to.dtype);
+    scatter_add_rows(sum, rows.ids, rows.values);
+  }
+  [[gnu::always_inline]] void accumulate(G& sum, G&& part, std::uint32_t by) const {
+    if (!value_of(sum).defined()) {
+      sum = std::move(part);
+    } else if constexpr (recorded) {
+      const Where where{tape_.nodes[by].file, tape_.nodes[by].line};
+      sum = VariableOperand(sum, where) + VariableOperand(part, where);
+    } else {
+      add_to(sum, part);
+    }
   }
   bool planted(std::uint32_t i, std::size_t e) {
     return tape_.plant != nullptr && tape_.plant->applies(tape_.nodes[i].name, e);
-  }
-
-  void check(std::uint32_t i, std::span<const Edge> edges, std::span<const Variable> gs,
-             std::size_t rows_before) {
-    for (const Edge& edge : edges) {
-      if (const Variable* sum = find(edge.input)) check_gradient_of(tape_, i, edge.input, gs, sum->value());
-    }
-    for (std::size_t k = rows_before; k < scratch_.rows.size(); ++k)
-      check_gradient_of(tape_, i, scratch_.rows[k].first, gs, scratch_.rows[k].second.values);
   }
 
   /// The rows of a leaf, which stay so unless a dense part is there too.
@@ -327,31 +384,18 @@ class Sweep {
   TapeStorage& tape_;
   const TapeStorage::Sweeping sweeping_;
   SweepFrame frame_;
-  SweepOptions options_;
-  bool to_leaves_;
+  const std::uint32_t begin_;
+  const bool to_leaves_, through_, consume_;
   SweepScratch scratch_;
-  std::vector<Before> before_;  // wanted nodes before options_.begin, ascending
+  std::vector<G> sums_;         // of the gradients so far, by node from begin_
+  std::vector<Before> before_;  // wanted nodes before begin_, ascending
+  std::size_t rows_checked_ = 0;
 };
 
-GradientList Sweep::leaves() {
-  GradientList out;
-  out.reserve(tape_.leaves.size());
-  for (const Leaf& leaf : tape_.leaves) {
-    if (leaf.node >= scratch_.sums.size()) continue;
-    const Node& node = tape_.nodes[leaf.node];
-    Gradient gradient{
-        leaf.place, std::move(scratch_.sums[leaf.node]).take(), {}, leaf.used_by, {node.file, node.line}};
-    add_leaf_rows(gradient, leaf.node);
-    if (gradient.dense.defined() || gradient.rows.values.defined()) out.push_back(std::move(gradient));
-  }
-  return out;
-}
-
-}  // namespace
-
-std::vector<Variable> sweep_paths(TapeStorage& tape, std::span<const SweepStart> starts,
+template <class G>
+std::vector<Variable> swept_paths(TapeStorage& tape, std::span<const SweepStart> starts,
                                   std::span<const std::uint32_t> wanted, SweepOptions options) {
-  Sweep sweep(tape, starts, wanted, options);
+  Sweep<G> sweep(tape, starts, wanted, options);
   sweep.run(starts);
   std::vector<Variable> out;
   out.reserve(wanted.size());
@@ -359,8 +403,16 @@ std::vector<Variable> sweep_paths(TapeStorage& tape, std::span<const SweepStart>
   return out;
 }
 
+}  // namespace
+
+std::vector<Variable> sweep_paths(TapeStorage& tape, std::span<const SweepStart> starts,
+                                  std::span<const std::uint32_t> wanted, SweepOptions options) {
+  return options.record ? swept_paths<Variable>(tape, starts, wanted, options)
+                        : swept_paths<Tensor>(tape, starts, wanted, options);
+}
+
 GradientList sweep_leaves(TapeStorage& tape, const SweepStart& start, bool consume) {
-  Sweep sweep(tape, start, consume);
+  Sweep<Tensor> sweep(tape, start, consume);
   sweep.run({&start, 1});
   return sweep.leaves();
 }

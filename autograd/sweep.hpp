@@ -33,6 +33,4 @@ std::vector<Variable> sweep_paths(TapeStorage& tape, std::span<const SweepStart>
 /// The gradients of all leaves, for Tape::backward: nothing is recorded, and gradients by rows stay so.
 GradientList sweep_leaves(TapeStorage& tape, const SweepStart& start, bool consume);
 
-void destroy_closures(std::span<Edge> edges) noexcept;
-
 }  // namespace gradus::detail

@@ -101,8 +101,13 @@ void check_defined(const Op& op, const Tensor& value) {
   fail<ArgumentError>("{}: the result given to record is undefined", op.name);
 }
 
-Node& push(TapeStorage& tape, const Op& op, const Tensor& value, Edge* edges, std::size_t count,
-           std::uint32_t scope) {
+}  // namespace
+
+Variable push_node(TapeHead& head, const Op& op, Tensor value, Edge* edges, std::size_t count) {
+  auto& tape = static_cast<TapeStorage&>(head);
+  const auto index = static_cast<std::uint32_t>(tape.nodes.size());
+  check_defined(op, value);
+  const std::uint32_t scope = tape.scopes.current(tape.serial);
   // In place: built elsewhere, it would be copied by wide loads that wait for its narrow stores. Nothing may
   // throw from here on.
   Node& node = tape.nodes.emplace_back();
@@ -114,31 +119,20 @@ Node& push(TapeStorage& tape, const Op& op, const Tensor& value, Edge* edges, st
   node.dtype = value.dtype();
   node.shape = value.shape();
   node.scope = scope;
-  return node;
-}
-
-}  // namespace
-
-Variable push_node(TapeHead& head, const Op& op, Tensor value, Edge* edges, std::size_t count) {
-  auto& tape = static_cast<TapeStorage&>(head);
-  const auto index = static_cast<std::uint32_t>(tape.nodes.size());
-  check_defined(op, value);
-  push(tape, op, value, edges, count, tape.scopes.current(tape.serial));
   return Variable(std::move(value), {tape.serial, index});
 }
 
 void push_nodes(TapeHead& head, const Op& op, std::span<Tensor> values, Edge* edges, std::size_t count,
                 std::span<Variable> results) {
-  auto& tape = static_cast<TapeStorage&>(head);
-  for (const Tensor& value : values) check_defined(op, value);
-  const std::uint32_t scope = tape.scopes.current(tape.serial);
-  const std::size_t first = tape.nodes.size();
-  if (tape.nodes.capacity() < first + values.size()) tape.nodes.reserve(2 * (first + values.size()));
+  auto& nodes = static_cast<TapeStorage&>(head).nodes;
+  if (values.size() > 1) {  // all or none
+    for (const Tensor& value : values) check_defined(op, value);
+    if (nodes.capacity() < nodes.size() + values.size()) nodes.reserve(2 * (nodes.size() + values.size()));
+  }
   for (std::size_t k = 0; k < values.size(); ++k) {
-    Node& node = push(tape, op, values[k], edges, count, scope);
-    node.result = static_cast<std::uint32_t>(k);
-    node.further = static_cast<std::uint32_t>(values.size() - 1 - k);
-    results[k] = Variable(std::move(values[k]), {tape.serial, static_cast<std::uint32_t>(first + k)});
+    results[k] = push_node(head, op, std::move(values[k]), edges, count);
+    nodes.back().result = static_cast<std::uint32_t>(k);
+    nodes.back().further = static_cast<std::uint32_t>(values.size() - 1 - k);
   }
 }
 

@@ -14,7 +14,7 @@ namespace gradus {
 namespace detail {
 struct TapeHead;
 struct TapeStorage;
-/// What decides whether a thread records: a tape, or a pause. The last one that still lives does.
+/// Whether a thread records is decided by a tape or a pause: the latest of those that still live.
 struct Recording {
   TapeHead* tape = nullptr;  // null: a pause
   Recording* below = nullptr;
@@ -24,7 +24,7 @@ struct Recording {
 struct TapeOptions {
   /// Throw NumericError at the first NaN or infinity: in the result of a recorded op, or in a gradient of
   /// `backward` or `grad`. The text names the op, its module, the place that recorded it, the first bad
-  /// elements and the ranges of what went in. For finding mistakes: the tape then keeps every result.
+  /// elements and the ranges of the inputs. For debugging, as the tape then keeps every result.
   bool check_finite = false;
 };
 
@@ -34,15 +34,15 @@ struct BackwardOptions {
 };
 
 struct TapePrintOptions {
-  /// Ops inside more than this many modules are drawn as one; 0 draws each outermost module as one.
+  /// Ops nested in more than this many modules are folded into one line; 0 folds each outermost module.
   int depth = 1 << 30;
-  /// What is drawn at most; steps that repeat are drawn once, with their number.
+  /// The most lines printed; steps that repeat are printed once, with their count.
   std::int64_t lines = 200;
 };
 
-/// Records the ops of its thread while it lives. Without one nothing is recorded, so evaluation needs no
-/// mode. A Tape made while another is active is independent of it and active until it ends. Tapes may end in
-/// any order and state, each on the thread that made it.
+/// Records the ops of its thread while it lives. Without one nothing is recorded, so there is no evaluation
+/// mode to switch to. A Tape made while another is active is independent of it and active until it ends.
+/// Tapes may end in any order and state.
 ///
 ///   Tape tape;
 ///   Variable loss = cross_entropy(model(x), y);
@@ -54,21 +54,21 @@ class Tape {
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
-  /// A Variable of the value with respect to which gradients are wanted, beside the parameters.
+  /// A Variable of the value, whose gradient `backward` returns beside those of the parameters.
   Variable watch(Tensor value, Where where = Where::here());
 
-  /// The gradients of a loss of one element. Consumes what was recorded: the tape is then empty, Variables
-  /// made on it are of the past. Throws ShapeError when the loss has more elements, TapeError when it is not
-  /// on this tape (a constant, or of a tape already consumed).
+  /// The gradients of a loss of one element. Consumes what was recorded: the tape is then empty, and
+  /// Variables made on it belong to a finished tape. Throws ShapeError when the loss has more elements,
+  /// TapeError when it is not on this tape (a constant, or of a tape already consumed).
   Gradients backward(const Variable& loss, BackwardOptions options = {}, Where where = Where::here());
 
   /// The number of nodes recorded since the start or the last backward: of leaves and results of ops.
   std::int64_t size() const;
 
-  /// What was recorded, a line an op: number, name, inputs, shape, dtype, the place in the user's code and
-  /// the module. Ends with totals. To be asked before backward, which leaves nothing of it.
+  /// What was recorded, one line an op: number, name, inputs, shape, dtype, the place in the user's code and
+  /// the module. Ends with totals. Call it before backward, which empties the tape.
   std::string print(TapePrintOptions options = {}) const;
-  /// The same as a Graphviz picture, a box around each module: write it to a file, `dot -Tsvg` draws it.
+  /// The same as a Graphviz graph with a box around each module; `dot -Tsvg` draws it.
   std::string dot(TapePrintOptions options = {}) const;
 
  private:

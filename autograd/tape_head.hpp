@@ -20,7 +20,7 @@ inline constexpr std::uint32_t no_node = 0xFFFFFFFF;
 /// From an op to one of its inputs.
 struct Edge {
   std::uint32_t input;  // a node; no_node: a constant
-  Closure* closure;     // gives the input's gradient; null once destroyed
+  Closure* closure;     // gives the input's gradient; that of the first edge is null once all are destroyed
 };
 
 struct TapeHead {

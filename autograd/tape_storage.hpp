@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -34,6 +35,14 @@ struct Node {
   std::span<Edge> edge_list() const { return {edges, edge_count}; }
 };
 
+/// Destroys what an op saved, unless it has been; then the first edge has no closure.
+inline void destroy_closures(std::span<Edge> edges) noexcept {
+  if (edges.empty() || edges.front().closure == nullptr) return;
+  if (edges.front().closure->table->joint != nullptr) edges = edges.first(1);  // all share one
+  for (const Edge& edge : edges) edge.closure->table->destroy(edge.closure);
+  edges.front().closure = nullptr;
+}
+
 struct Leaf {
   std::uint32_t node;
   Place place;
@@ -45,12 +54,19 @@ struct SweepScratch {
   /// Of a sweep to wanted nodes: whether a node is one, or on a path to one.
   enum class Role : std::uint8_t { aside, path, wanted };
   std::vector<Role> role;
-  std::vector<Variable> sums;                        // of the gradients so far, by node
   std::vector<std::pair<std::uint32_t, Rows>> rows;  // of leaves, by node
-  struct Joint {
-    std::unique_ptr<bool[]> wanted;  // not a vector<bool>, which has no span
-    std::vector<Tensor> values, out;
-  } joint;  // what a closure of `jointly` is asked for and gives
+  // What a closure of `jointly` is asked for and gives; not a vector<bool>, which has no span.
+  std::unique_ptr<bool[]> joint_wanted;
+  std::vector<Tensor> joint_out;
+
+  /// The gradients so far.
+  template <class G>
+  std::vector<G>& sums() {
+    return std::get<std::vector<G>>(sums_);
+  }
+
+ private:
+  std::tuple<std::vector<Tensor>, std::vector<Variable>> sums_;
 };
 
 /// An error that gradcheck plants in one op's gradient, to see that it is found.

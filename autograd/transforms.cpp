@@ -82,13 +82,13 @@ class Call {
                      op_.name, y_.shape());
   }
   /// The seed's product with the jacobian, an undefined Variable where y does not depend on an argument.
-  Variables pull(const Variable& seed, bool record, bool consume = false) {
+  Variables vjp(const Variable& seed, bool record, bool consume = false) {
     if (y_node_ == no_node) return Variables(xs_.size());
     const SweepStart start{y_node_, seed};
     return sweep_paths(*active_tape(), {&start, 1}, nodes_, options(begin_, record, consume));
   }
-  /// The same for the gradients given by `pull`: the derivative of sum(gs * seeds).
-  Variables pull_again(const Variables& gs, Arguments seeds, bool consume = false) {
+  /// The same for the gradients given by `vjp`: the derivative of sum(gs * seeds).
+  Variables vjp_of(const Variables& gs, Arguments seeds, bool consume = false) {
     return sweep_paths(*active_tape(), starts(gs, seeds), nodes_, options(begin_, is_recorded(), consume));
   }
   /// What a sweep from the gradients gs reaches of one node.
@@ -97,12 +97,12 @@ class Call {
         .front();
   }
   /// A result as the caller gets it: zeros for nothing, a constant when no tape outlives the call.
-  Variable give(Variable x, const Variable& like) const {
+  Variable returned(Variable x, const Variable& like) const {
     if (!x.value().defined()) return zeros_of(like);
     return is_recorded() ? std::move(x) : detach(x);
   }
-  Variables give(Variables gs) const {
-    for (std::size_t i = 0; i < gs.size(); ++i) gs[i] = give(std::move(gs[i]), xs_[i]);
+  Variables returned(Variables gs) const {
+    for (std::size_t i = 0; i < gs.size(); ++i) gs[i] = returned(std::move(gs[i]), xs_[i]);
     return gs;
   }
 
@@ -164,10 +164,10 @@ class Linearized {
   explicit Linearized(Call& call) : call_(call) {
     const Variable u = push_node(*active_tape(), call.op(), zeros_like(call.y().value()), nullptr, 0);
     node_ = u.place().index();
-    gs_ = call.pull(u, true);
+    gs_ = call.vjp(u, true);
   }
-  Variable push(Arguments tangents, bool consume = false) const {
-    return call_.give(call_.reach(gs_, tangents, node_, consume), call_.y());
+  Variable jvp(Arguments tangents, bool consume = false) const {
+    return call_.returned(call_.reach(gs_, tangents, node_, consume), call_.y());
   }
 
  private:
@@ -207,13 +207,13 @@ Variable rows_of(const Variables& parts, const Shape& shape, Dtype dtype) {
 Variables jacobian_by_rows(Call& call) {
   std::vector<Variables> rows(call.xs().size());
   for (std::int64_t e = 0; e < call.y().size(); ++e) {
-    Variables gs = call.give(call.pull(unit(call.y(), e), call.is_recorded()));
+    Variables gs = call.returned(call.vjp(unit(call.y(), e), call.is_recorded()));
     for (std::size_t i = 0; i < gs.size(); ++i) rows[i].push_back(std::move(gs[i]));
   }
   Variables out;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Variable& x = call.xs()[i];
-    out.push_back(call.give(rows_of(rows[i], joined(call.y().shape(), x.shape()), x.dtype()), x));
+    out.push_back(call.returned(rows_of(rows[i], joined(call.y().shape(), x.shape()), x.dtype()), x));
   }
   return out;
 }
@@ -228,11 +228,11 @@ Variables jacobian_by_columns(Call& call) {
     Variables columns, tangents = still;
     for (std::int64_t e = 0; e < x.size(); ++e) {
       tangents[i] = unit(x, e);
-      columns.push_back(reshape(linear.push(tangents), {call.y().size()}));
+      columns.push_back(reshape(linear.jvp(tangents), {call.y().size()}));
     }
     // (x, y) to (y, x)
     out.push_back(columns.empty() ? Variable(zeros(shape, x.dtype()))
-                                  : call.give(reshape(transpose(stack(columns, 0)), shape), x));
+                                  : call.returned(reshape(transpose(stack(columns, 0)), shape), x));
   }
   return out;
 }
@@ -243,23 +243,23 @@ std::pair<Variable, Variables> value_and_grad(LentFunction f, Arguments xs, Wher
   Call call(f, xs, "grad", where);
   call.check_scalar();
   const Variable one(ones_like(call.y().value()));
-  Variables gs = call.give(call.pull(one, call.is_recorded(), !call.is_recorded()));
-  return {call.give(call.y(), call.y()), std::move(gs)};
+  Variables gs = call.returned(call.vjp(one, call.is_recorded(), !call.is_recorded()));
+  return {call.returned(call.y(), call.y()), std::move(gs)};
 }
 
 std::pair<Variable, Variables> vjp(LentFunction f, Arguments xs, const Variable& seed, Where where) {
   Call call(f, xs, "vjp", where);
   check_same("vjp", "a seed", seed, call.y(), "f(x)");
-  Variables gs = call.give(call.pull(seed, call.is_recorded(), !call.is_recorded()));
-  return {call.give(call.y(), call.y()), std::move(gs)};
+  Variables gs = call.returned(call.vjp(seed, call.is_recorded(), !call.is_recorded()));
+  return {call.returned(call.y(), call.y()), std::move(gs)};
 }
 
 std::pair<Variable, Variable> jvp(LentFunction f, Arguments xs, Arguments tangents, Where where) {
   Call call(f, xs, "jvp", where);
   check_tangents(call, tangents, "tangent");
   const Linearized linear(call);
-  Variable product = linear.push(tangents, !call.is_recorded());
-  return {call.give(call.y(), call.y()), std::move(product)};
+  Variable product = linear.jvp(tangents, !call.is_recorded());
+  return {call.returned(call.y(), call.y()), std::move(product)};
 }
 
 Variables vjps(LentFunction f, Arguments xs, const Variable& seeds, Where where) {
@@ -267,13 +267,13 @@ Variables vjps(LentFunction f, Arguments xs, const Variable& seeds, Where where)
   const std::int64_t k = batch_of(call, one(seeds), one(call.y()), "seeds");
   std::vector<Variables> products(xs.size());
   for (std::int64_t t = 0; t < k; ++t) {
-    Variables gs = call.give(call.pull(select(seeds, t), call.is_recorded()));
+    Variables gs = call.returned(call.vjp(select(seeds, t), call.is_recorded()));
     for (std::size_t i = 0; i < gs.size(); ++i) products[i].push_back(std::move(gs[i]));
   }
   Variables out;
   for (std::size_t i = 0; i < xs.size(); ++i) {
     const Variable& x = call.xs()[i];
-    out.push_back(call.give(rows_of(products[i], x.shape().inserted(0, k), x.dtype()), x));
+    out.push_back(call.returned(rows_of(products[i], x.shape().inserted(0, k), x.dtype()), x));
   }
   return out;
 }
@@ -283,17 +283,17 @@ Variable jvps(LentFunction f, Arguments xs, Arguments tangents, Where where) {
   const std::int64_t k = batch_of(call, tangents, xs, "tangents");
   const Linearized linear(call);
   Variables products;
-  for (std::int64_t t = 0; t < k; ++t) products.push_back(linear.push(entries(tangents, t)));
+  for (std::int64_t t = 0; t < k; ++t) products.push_back(linear.jvp(entries(tangents, t)));
   const Variable& y = call.y();
-  return call.give(rows_of(products, y.shape().inserted(0, k), y.dtype()), y);
+  return call.returned(rows_of(products, y.shape().inserted(0, k), y.dtype()), y);
 }
 
 Variables hvp(LentFunction f, Arguments xs, Arguments vs, Where where) {
   Call call(f, xs, "hvp", where);
   call.check_scalar();
   check_tangents(call, vs, "vector");
-  const Variables gs = call.pull(Variable(ones_like(call.y().value())), true);
-  return call.give(call.pull_again(gs, vs, !call.is_recorded()));
+  const Variables gs = call.vjp(Variable(ones_like(call.y().value())), true);
+  return call.returned(call.vjp_of(gs, vs, !call.is_recorded()));
 }
 
 Variables jacobian(LentFunction f, Arguments xs, JacobianOptions options, Where where) {
@@ -308,18 +308,19 @@ Variables jacobian(LentFunction f, Arguments xs, JacobianOptions options, Where 
 std::vector<Variables> hessian(LentFunction f, Arguments xs, Where where) {
   Call call(f, xs, "hessian", where);
   call.check_scalar();
-  const Variables gs = call.pull(Variable(ones_like(call.y().value())), true);
+  const Variables gs = call.vjp(Variable(ones_like(call.y().value())), true);
   std::vector<Variables> out(xs.size());
   for (std::size_t i = 0; i < xs.size(); ++i) {
     const Variable x = call.xs()[i];
     std::vector<Variables> rows(xs.size());
     for (std::int64_t e = 0; e < x.size(); ++e) {
       const Variable seed = unit(x, e);
-      Variables row = call.give(call.pull_again({gs[i]}, one(seed)));
+      Variables row = call.returned(call.vjp_of({gs[i]}, one(seed)));
       for (std::size_t j = 0; j < row.size(); ++j) rows[j].push_back(std::move(row[j]));
     }
     for (std::size_t j = 0; j < xs.size(); ++j) {
-      out[i].push_back(call.give(rows_of(rows[j], joined(x.shape(), call.xs()[j].shape()), x.dtype()), x));
+      out[i].push_back(
+          call.returned(rows_of(rows[j], joined(x.shape(), call.xs()[j].shape()), x.dtype()), x));
     }
   }
   return out;

@@ -9,9 +9,9 @@
 
 namespace gradus {
 
-/// The paths of a model's parameters that no gradient reaches: an optimizer leaves them as they are. Either
-/// the loss does not depend on them (a part that is not called, or stands behind `detach`), or the gradients
-/// are another model's. The library prints nothing by itself: ask after the first backward.
+/// The paths of a model's parameters that no gradient reaches, which an optimizer leaves unchanged. Either
+/// the loss does not depend on them (a part that is not called, or is used through `detach`), or the
+/// gradients are another model's. The library never prints by itself; call this after the first backward.
 template <class M>
 std::vector<std::string> unreached(const M& model, const Gradients& gradients) {
   std::vector<std::string> out;
@@ -21,7 +21,7 @@ std::vector<std::string> unreached(const M& model, const Gradients& gradients) {
   return out;
 }
 
-/// Writes one line that names them to the stream, when there are any; true when there were.
+/// Writes a line that names them to the stream if there are any; true if there were.
 template <class M>
 bool warn_unreached(const M& model, const Gradients& gradients, std::ostream& to) {
   const std::vector<std::string> paths = unreached(model, gradients);

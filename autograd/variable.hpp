@@ -8,8 +8,14 @@
 
 namespace gradus {
 
-/// Where a Variable stands: a node of a tape (`tape` is the tape's serial number, `index` the node), a
-/// parameter (`index` is its id), or nowhere: a constant.
+class Variable;
+namespace detail {
+/// The value inside a Variable that nobody else sees; for the sweep.
+Tensor& value_inside(Variable& x) noexcept;
+}  // namespace detail
+
+/// What a Variable refers to: a node of a tape (`tape` is the tape's serial number, `index` the node), a
+/// parameter (`index` is its id), or nothing: a constant.
 class Place {
  public:
   static constexpr std::uint32_t constant = 0;
@@ -22,12 +28,12 @@ class Place {
   bool operator==(const Place&) const = default;
 
  private:
-  // One number: it is copied as one, and a load of both halves would wait for two stores.
+  // One number, as copying two halves by one load would wait for their two stores.
   std::uint64_t bits_ = 0;
 };
 
-/// A tensor that a tape may know: a value and its place. Copying is cheap and shares both. Ops on Variables
-/// compute at once; they are recorded too when a Tape is active on this thread and an operand depends on a
+/// A value, and its place on a tape if it has one. Copying is cheap and shares the value. Ops on Variables
+/// compute at once; they are also recorded when a Tape is active on this thread and an operand depends on a
 /// parameter or a watched tensor. A Tensor becomes a Variable only explicitly (it is then a constant), so
 /// that a derivative is never lost by accident.
 class Variable {
@@ -52,18 +58,22 @@ class Variable {
 
  protected:
   friend class VariableOperand;
+  friend Tensor& detail::value_inside(Variable& x) noexcept;
   Tensor value_;
   Place place_;
 };
+inline Tensor& detail::value_inside(Variable& x) noexcept {
+  return x.value_;
+}
 
 /// The same value as a constant: no gradient flows through it.
 inline Variable detach(const Variable& x) {
   return Variable(x.value());
 }
 
-/// A trainable tensor of a model. Its identity is an id, not an address: a move keeps it, a copy is another
-/// parameter with an id of its own. Nothing is ever written to it but by `mutable_value` (optimizers,
-/// loading), so threads may use one model at once.
+/// A trainable tensor of a model. Its identity is an id, not an address: a move keeps it, and a copy is
+/// another parameter with an id of its own. Only `mutable_value` (optimizers, loading) writes to it, so
+/// several threads may use one model at once.
 class Parameter : public Variable {
  public:
   Parameter() : Parameter(Tensor()) {}

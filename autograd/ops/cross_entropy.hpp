@@ -34,15 +34,15 @@ struct LinearCrossEntropyOptions {
   Reduction reduction = Reduction::mean;
   /// A target of this value has loss 0 and no gradient, and does not count in the mean.
   std::int32_t ignore_index = -100;
-  /// Logits are made for as many rows at once as fit into so many bytes, though for 64 at least.
+  /// Logits are computed in chunks of as many rows as fit into this many bytes, but of at least 64.
   std::int64_t chunk_bytes = std::int64_t{32} << 20;
 };
 
 /// cross_entropy(linear(x, weight, bias), targets) of a large vocabulary: the logits, (targets, classes), are
-/// never kept. Each chunk of them becomes its own gradient in place, which is multiplied into the gradients
-/// of x, weight and bias at once; backward only scales these. So a recorded call costs what forward and
-/// backward cost together, whether backward follows or not, and memory for logits does not grow with the
-/// number of targets. With Reduction::none it is the composition above, as the gradient of each loss is then
+/// never kept. Each chunk of them is turned into its own gradient in place, and multiplied into the gradients
+/// of x, weight and bias at once; backward only scales these. So a recorded call costs as much as forward and
+/// backward together, whether backward follows or not, and memory for logits does not grow with the number of
+/// targets. With Reduction::none it is the composition above, as the gradient of each loss is then
 /// not known beforehand.
 ///
 /// x: (..., width); weight: (classes, width); bias: (classes), or default-made for none; targets: the shape

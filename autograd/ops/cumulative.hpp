@@ -3,13 +3,13 @@
 #include "autograd/variable.hpp"
 #include "tensor/ops/cumulative.hpp"
 
-/// Sums and products of everything up to a place along an axis (negative from the end). Throw ShapeError for
-/// an axis out of range.
+/// Running sums and products along an axis (negative axes count from the end). All throw ShapeError for an
+/// axis out of range.
 namespace gradus {
 
 /// y[i] = x[0] + ... + x[i] along the axis; with `.reverse`, from i to the end.
 Variable cumsum(const Variable& x, int axis, CumsumOptions options = {}, Where where = Where::here());
-/// y[i] = x[0] ... x[i] along the axis. The gradient divides by nothing, so zeros are no matter.
+/// y[i] = x[0] ... x[i] along the axis. The gradient does not divide, so zeros are no problem.
 Variable cumprod(const Variable& x, int axis, Where where = Where::here());
 /// The linear recurrence along an axis (see tensor/ops/cumulative.hpp): y[i] = b[i] + a[i] y[i-1], or
 /// backward y[i] = b[i] + a[i+1] y[i+1]. Each is the gradient of the other with respect to b.

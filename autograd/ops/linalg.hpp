@@ -4,9 +4,9 @@
 #include "tensor/ops/linalg.hpp"
 
 /// Linear algebra on matrices in the last two axes; leading axes are batches, which broadcast. What each
-/// computes and throws is told in tensor/ops/linalg.hpp. All are differentiable to any order. The formulas
-/// are those of Giles, "An extended collection of matrix derivative results for forward and reverse mode
-/// algorithmic differentiation" (2008); Cholesky's is Murray's (2016).
+/// computes and throws is documented in tensor/ops/linalg.hpp. All are differentiable to any order. The
+/// formulas are those of Giles, "An extended collection of matrix derivative results for forward and reverse
+/// mode algorithmic differentiation" (2008); Cholesky's is Murray's (2016).
 namespace gradus {
 
 /// The sum of a * b over the last axis.
@@ -14,7 +14,7 @@ Variable dot(const Variable& a, const Variable& b, Where where = Where::here());
 /// (..., m) and (..., n) to (..., m, n).
 Variable outer(const Variable& a, const Variable& b, Where where = Where::here());
 
-/// The lower triangular L with a = L L^T (or L^T when upper). a is taken for symmetric, and so is its
+/// The lower triangular L with a = L L^T (or L^T when upper). a is assumed to be symmetric, and so is its
 /// gradient (Murray, "Differentiation of the Cholesky decomposition", 2016, equation 10).
 Variable cholesky(const Variable& a, CholeskyOptions options = {}, Where where = Where::here());
 /// x with a x = b for a triangular a. The gradient of the triangle that is not read is 0.
@@ -25,7 +25,7 @@ Variable solve(const Variable& a, const Variable& b, Where where = Where::here()
 /// The inverse.
 Variable inverse(const Variable& a, Where where = Where::here());
 /// The determinant. The gradient is the matrix of cofactors, also where a is singular; there, and where
-/// a is so to a few digits, the second derivative goes by n^2 minors, which takes n^4 elements of memory.
+/// a is nearly so, the second derivative is computed from n^2 minors, which takes n^4 elements of memory.
 Variable det(const Variable& a, Where where = Where::here());
 /// The determinant as sign * exp(log_abs). Differentiating at a singular matrix throws NumericError.
 SignAndLog<Variable> slogdet(const Variable& a, Where where = Where::here());

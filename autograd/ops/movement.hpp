@@ -8,7 +8,7 @@
 #include "tensor/ops/movement.hpp"
 
 /// Ops that move elements without computing on them, with gradients of every order. Axes may be negative.
-/// What each does and throws is said beside its namesake for tensors, in tensor/ops/movement.hpp; for a
+/// What each does and throws is documented at its namesake for tensors, in tensor/ops/movement.hpp; for a
 /// Variable repeated up to a larger shape (PyTorch's expand) see broadcast_to.
 namespace gradus {
 
@@ -38,7 +38,7 @@ Variable flip(const Variable& x, std::span<const int> axes, Where where = Where:
 inline Variable flip(const Variable& x, std::initializer_list<int> axes, Where where = Where::here()) {
   return flip(x, std::span(axes.begin(), axes.size()), where);
 }
-/// Entry i along the axis goes to i + shift, and around the end.
+/// Entry i along the axis goes to i + shift, wrapping around at the end.
 Variable roll(const Variable& x, std::int64_t shift, int axis, Where where = Where::here());
 
 /// One after the other along an axis; their shapes agree elsewhere. One node, however many parts.
@@ -83,8 +83,8 @@ Variable place_slice(const Variable& x, const Shape& shape, int axis, std::int64
 Variable place_slice(const Variable& x, const Shape& shape, std::span<const Slice> which,
                      Where where = Where::here());
 
-/// sum with x added from begin on along the axis: for a sum of many slices, which moves from one call to the
-/// next and so is copied in none.
+/// sum with x added from begin on along the axis. To add many slices, move the sum from one call to the next:
+/// then none copies it.
 Variable add_slice(Variable sum, const Variable& x, int axis, std::int64_t begin,
                    Where where = Where::here());
 

@@ -6,13 +6,13 @@
 /// Reductions, and broadcasting, the adjoint of summing. Each works over all axes, one, or several: `sum(x)`,
 /// `sum(x, -1)`, `sum(x, {0, -1})`; `{}` is all. Reduced axes are dropped, or kept with length 1 when
 /// keepdims. Throw ShapeError for an axis out of range or named twice. Values at NaN, infinities and over
-/// nothing are told in tensor/ops/reduction.hpp; they are PyTorch's.
+/// nothing are documented in tensor/ops/reduction.hpp; they are PyTorch's.
 namespace gradus {
 
 Variable sum(const Variable& x, const Axes& axes = {}, bool keepdims = false, Where where = Where::here());
 /// NaN over nothing.
 Variable mean(const Variable& x, const Axes& axes = {}, bool keepdims = false, Where where = Where::here());
-/// The gradient divides by nothing: it and its derivatives are right with any number of zeros.
+/// The gradient does not divide, so it and its derivatives are right for any number of zeros.
 Variable prod(const Variable& x, const Axes& axes = {}, bool keepdims = false, Where where = Where::here());
 /// The largest and the smallest. Where several are, the gradient is shared evenly (as by torch.amax). Throw
 /// ShapeError over nothing.
@@ -29,7 +29,7 @@ Variable stddev(const Variable& x, const Axes& axes = {}, VarOptions options = {
 Variable norm(const Variable& x, const Axes& axes = {}, NormOptions options = {},
               Where where = Where::here());
 /// log(sum(exp(x))), shifted so that nothing overflows. Over nothing but -infinity it is -infinity, with a
-/// gradient of 0 (PyTorch's is NaN): a row that is masked whole disturbs no other.
+/// gradient of 0 (PyTorch's is NaN): a row that is masked entirely does not affect the others.
 Variable logsumexp(const Variable& x, const Axes& axes = {}, bool keepdims = false,
                    Where where = Where::here());
 

@@ -31,6 +31,13 @@ std::vector<GradientRow> einsum_rows() {
       row("einsum_reduce", "...ii->...", {{{3, 3}}, {{2, 3, 3}}, {{2, 1, 2, 2}}}),
       row("einsum_spread", "i...->...", {{{3}}, {{3, 2}}, {{3, 2, 2}}}),
       row("einsum_spread", "->", {{{}}}),
+      // In the second derivative, as the gradient of a reduction whose own gradient depends on x.
+      {"einsum_spread",
+       [](Inputs x) {
+         const Variable sums = einsum("ij->i", {x[0]});
+         return sums * sums;
+       },
+       {{{2, 3}}}},
       row("einsum", "ij,jk->ik", {{{2, 3}, {3, 4}}, {{2, 0}, {0, 3}}, {{1, 1}, {1, 1}}}),
       row("einsum", "ij,kj->ki", {{{2, 3}, {4, 3}}}),
       row("einsum", "bij,bjk->bik", {{{2, 2, 3}, {2, 3, 2}}}),

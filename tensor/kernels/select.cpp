@@ -1,6 +1,5 @@
 #include "tensor/kernels/select.hpp"
 
-#include <atomic>
 #include <string_view>
 #include <vector>
 
@@ -11,45 +10,71 @@ namespace gradus::kernels {
 
 namespace {
 
-/// From the narrowest to the widest that this machine runs.
-std::vector<const InstructionSet*> available() {
-  std::vector<const InstructionSet*> out{&baseline()};
+struct Choice {
+  InstructionSet set;
+  const char* name;
+  const KernelSet* kernels;
+};
+
+/// From the narrowest to the widest that the processor has.
+const std::vector<Choice>& choices() {
+  static const std::vector<Choice> out = [] {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) out.push_back(&avx2());
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512cd")) {
-    out.push_back(&avx512());
-  }
+    std::vector<Choice> all{{InstructionSet::baseline, "sse2", &kernel_set<InstructionSet::baseline>()}};
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+      all.push_back({InstructionSet::avx2, "avx2", &kernel_set<InstructionSet::avx2>()});
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512cd"))
+      all.push_back({InstructionSet::avx512, "avx512", &kernel_set<InstructionSet::avx512>()});
+    return all;
+#else
+    return std::vector<Choice>{
+        {InstructionSet::baseline, "baseline", &kernel_set<InstructionSet::baseline>()}};
 #endif
+  }();
   return out;
 }
 
-std::atomic<const InstructionSet*>& current() {
-  static std::atomic<const InstructionSet*> set{available().back()};
-  return set;
+std::atomic<const Choice*> chosen{nullptr};
+
+void choose(const Choice& choice) {
+  chosen.store(&choice);
+  detail::kernels_in_use.store(choice.kernels);
+}
+
+const Choice& choice_in_use() {
+  if (chosen.load(std::memory_order_relaxed) == nullptr) choose(choices().back());
+  return *chosen.load(std::memory_order_relaxed);
 }
 
 }  // namespace
 
-const InstructionSet& selected() {
-  return *current().load(std::memory_order_relaxed);
+namespace detail {
+std::atomic<const KernelSet*> kernels_in_use{nullptr};
+const KernelSet& select_widest() {
+  return *choice_in_use().kernels;
+}
+}  // namespace detail
+
+InstructionSet instruction_set_in_use() {
+  return choice_in_use().set;
 }
 
 const char* instruction_set() {
-  return selected().name;
+  return choice_in_use().name;
 }
 
 void use_instruction_set(const char* name) {
-  for (const InstructionSet* set : available()) {
-    if (std::string_view(set->name) == name) return current().store(set);
+  for (const Choice& choice : choices()) {
+    if (std::string_view(choice.name) == name) return choose(choice);
   }
   fail<ArgumentError>("this machine does not run kernels for '{}'", name);
 }
 
 std::vector<const char*> available_instruction_sets() {
   std::vector<const char*> names;
-  for (const InstructionSet* set : available()) names.push_back(set->name);
+  for (const Choice& choice : choices()) names.push_back(choice.name);
   return names;
 }
 

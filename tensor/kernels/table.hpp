@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "tensor/kernels/elementwise.hpp"
+#include "tensor/kernels/instruction_set.hpp"
 #include "tensor/kernels/optimizer.hpp"
 #include "tensor/kernels/reduction.hpp"
 #include "tensor/kernels/softmax.hpp"
@@ -95,16 +96,19 @@ struct Table {
                std::int64_t width, T* out);
 };
 
-struct InstructionSet {
-  const char* name;
+/// The kernels of one instruction set.
+struct KernelSet {
   const Table<float>* f32;
   const Table<double>* f64;
 };
-
-const InstructionSet& baseline();
-#if defined(__x86_64__)
-const InstructionSet& avx2();
-const InstructionSet& avx512();
-#endif
+/// Each defined by kernels.simd.cpp, where it is compiled for that instruction set.
+template <InstructionSet set>
+const KernelSet& kernel_set();
+template <>
+const KernelSet& kernel_set<InstructionSet::baseline>();
+template <>
+const KernelSet& kernel_set<InstructionSet::avx2>();
+template <>
+const KernelSet& kernel_set<InstructionSet::avx512>();
 
 }  // namespace gradus::kernels

@@ -5,8 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "optim/adam.hpp"
-#include "optim/sgd.hpp"
+#include "optim/rules.hpp"
 #include "tensor/random.hpp"
 #include "tensor/support/parallel.hpp"
 

@@ -6,7 +6,7 @@
 #include "autograd/ops/elementwise.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/tape.hpp"
-#include "optim/sgd.hpp"
+#include "optim/rules.hpp"
 #include "tensor/support/parallel.hpp"
 #include "tests/support/heap_count.hpp"
 #include "tests/support/tiny_net.hpp"

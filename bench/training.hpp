@@ -8,7 +8,7 @@
 
 #include "autograd/tape.hpp"
 #include "models/networks.hpp"
-#include "optim/sgd.hpp"
+#include "optim/rules.hpp"
 #include "tensor/random.hpp"
 
 namespace bench {

@@ -13,26 +13,20 @@ struct LionRule {
     double lr = 1e-4, beta1 = 0.9, beta2 = 0.99, weight_decay = 0;
   };
   static void check(const Options& o) {
-    if (!(o.lr >= 0) || !(o.beta1 >= 0 && o.beta1 < 1) || !(o.beta2 >= 0 && o.beta2 < 1))
-      fail<ArgumentError>("Lion: lr {}, betas {} and {}; lr may not be negative, betas are below 1", o.lr,
-                          o.beta1, o.beta2);
+    optim::check_options("Lion", {{"lr", o.lr, optim::not_negative},
+                                  {"beta1", o.beta1, optim::fraction},
+                                  {"beta2", o.beta2, optim::fraction},
+                                  {"weight_decay", o.weight_decay, optim::not_negative}});
   }
-  static int kept(const Options&) { return 1; }  // a momentum for each element
 
   Options options;
   std::int64_t t;  // the step, from 1
 
-  template <class T>
-  void update(const optim::Run<T>& run) const {
-    const T lr = T(options.lr), beta1 = T(options.beta1), beta2 = T(options.beta2);
-    for (std::int64_t i = 0; i < run.size; ++i) {
-      const T g = run.gradient[i];
-      T& m = run.kept[0][i];
-      T& p = run.parameter[i];
-      const T c = beta1 * m + (1 - beta1) * g;
-      p -= lr * (T((c > 0) - (c < 0)) + T(options.weight_decay) * p);
-      m = beta2 * m + (1 - beta2) * g;
-    }
+  // p: an element of a parameter; g: its gradient; m: what the optimizer keeps of it, 0 at first.
+  void update(auto& p, auto g, auto& m) const {
+    const auto& [lr, beta1, beta2, weight_decay] = options;
+    p -= lr * (sign(beta1 * m + (1 - beta1) * g) + weight_decay * p);
+    m = beta2 * m + (1 - beta2) * g;
   }
 };
 using Lion = optim::Optimizer<LionRule>;

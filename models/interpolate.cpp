@@ -13,7 +13,7 @@
 #include "autograd/ops/reduction.hpp"
 #include "autograd/ops/softmax.hpp"
 #include "autograd/tape.hpp"
-#include "optim/adam.hpp"
+#include "optim/rules.hpp"
 #include "optim/schedule.hpp"
 #include "tensor/ops.hpp"
 

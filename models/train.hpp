@@ -8,7 +8,7 @@
 
 #include "autograd/ops/cross_entropy.hpp"
 #include "autograd/tape.hpp"
-#include "optim/adam.hpp"
+#include "optim/rules.hpp"
 #include "optim/schedule.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/random.hpp"

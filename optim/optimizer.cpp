@@ -30,10 +30,10 @@ bool fits(const Parameter& parameter, const Gradient& gradient) {
   return shape_of(gradient) == parameter.shape() && has_good_ids(gradient.rows);
 }
 
-bool prepare(Kept& kept, int count, const Parameter& parameter) {
+bool prepare(State& state, int count, const Parameter& parameter) {
   const Tensor& value = parameter.value();
   for (std::size_t k = 0; k < static_cast<std::size_t>(count); ++k) {
-    Tensor& array = kept.arrays[k];
+    Tensor& array = state.arrays[k];
     if (!array.defined()) array = zeros_like(value);
     if (array.dtype() != value.dtype() || !array.same_shape(value)) return false;
   }
@@ -60,12 +60,12 @@ void check_finite(const std::string& path, const Gradient& gradient) {
       path, gradus::value_summary(values_of(gradient)));
 }
 
-void fail_changed(const std::string& path, const Parameter& parameter, const Tensor& kept) {
+void fail_changed(const std::string& path, const Parameter& parameter, const Tensor& state) {
   fail<ShapeError>(
       "the optimizer's step: parameter {} is {} of shape {}, but was {} of shape {} at an earlier step; "
       "begin "
       "with a new optimizer",
-      path, name_of(parameter.dtype()), parameter.shape(), name_of(kept.dtype()), kept.shape());
+      path, name_of(parameter.dtype()), parameter.shape(), name_of(state.dtype()), state.shape());
 }
 
 void fail_unlisted(const Gradient& gradient) {
@@ -85,9 +85,12 @@ void fail_listed_twice(const std::vector<std::string>& paths) {
       paths.at(0), paths.at(1));
 }
 
-void check_kept(int kept) {
-  if (kept < 0 || kept > most_kept)
-    fail<ArgumentError>("Optimizer: the rule keeps {} arrays; at most {}", kept, most_kept);
+void fail_state(int state) {
+  fail<ArgumentError>(
+      "Optimizer: the rule's `state` asks for {} values of each element, but none of its `update` functions "
+      "takes so "
+      "many after p and g; at most {} are possible",
+      state, most_state);
 }
 
 }  // namespace gradus::optim::detail

@@ -11,6 +11,7 @@
 
 #include "autograd/gradients.hpp"
 #include "autograd/members.hpp"
+#include "optim/rule.hpp"
 #include "tensor/support/parallel.hpp"
 
 namespace gradus::optim {
@@ -22,75 +23,62 @@ struct StepOptions {
   double clip_norm = std::numeric_limits<double>::infinity();
 };
 
-/// A gradient's elements, clipped as they are read.
-template <class T>
-struct ScaledGradient {
-  const T* elements;
-  T scale;
-  T operator[](std::int64_t i) const { return scale * elements[i]; }
-};
-
-/// The most arrays that a rule may keep.
-inline constexpr int most_kept = 4;
-
-/// Consecutive elements of a parameter, with their gradient and what the rule keeps of them: a part of the
-/// parameter, or of a row of a row-sparse gradient.
-template <class T>
-struct Run {
-  std::int64_t size;
-  T* parameter;
-  ScaledGradient<T> gradient;
-  std::array<T*, most_kept> kept;  // as many as the rule asked for
-};
-
-/// How an optimizer changes a parameter, each element by itself. A rule is made anew for every parameter and
-/// step, by `Rule{options, t}` with t = 1 at the parameter's first step, and is used on several threads.
-///
-///   struct SignRule {
-///     struct Options { double lr = 0.01; };        // lr is a must: schedules set it
-///     static void check(const Options&);           // throws ArgumentError for options out of range
-///     static int kept(const Options&);             // how many numbers to keep of each element, 0 at first
-///     Options options;
-///     std::int64_t t;
-///     template <class T>                           // float and double
-///     void update(const Run<T>& run) const {
-///       for (std::int64_t i = 0; i < run.size; ++i) run.parameter[i] -= ...;
-///     }
-///   };
-template <class R>
-concept UpdateRule = requires(typename R::Options& options, const R& rule, const Run<float>& of_floats,
-                              const Run<double>& of_doubles) {
-  { options.lr } -> std::same_as<double&>;
-  R::check(options);
-  { R::kept(options) } -> std::same_as<int>;
-  R{options, std::int64_t{1}};
-  rule.update(of_floats);
-  rule.update(of_doubles);
+/// Rules by name, for what is done with each of them.
+template <class... Rules>
+struct RuleList {
+  template <class Rule>
+  static constexpr bool contains = (std::same_as<Rule, Rules> || ...);
 };
 
 namespace detail {
 
-/// What an optimizer holds of a parameter.
-struct Kept {
-  std::array<Tensor, most_kept> arrays;  // of the parameter's shape
-  std::int64_t t = 0;                    // the steps so far
+/// What an optimizer keeps of a parameter from step to step.
+struct State {
+  std::array<Tensor, most_state> arrays;  // of the parameter's shape
+  std::int64_t t = 0;                     // the steps so far
 };
 
 /// A parameter with its gradient, for the length of a step.
 struct Work {
   Parameter* parameter = nullptr;  // null: the model does not list it
-  Kept* kept = nullptr;
+  State* state = nullptr;
 };
 
 inline const Tensor& values_of(const Gradient& gradient) {
   return gradient.is_sparse() ? gradient.rows.values : gradient.dense;
 }
 
+/// True for the library's rules, which are compiled for each instruction set.
+template <class Rule>
+inline constexpr bool is_vectorized = false;
+/// Applies one of them. Defined in rules.cpp.
+template <class Rule, class T>
+void step_vectors(const Rule& rule, const Run<T>& run, int state);
+/// Applies a rule to each element; `state` is the number of values that it keeps of one.
+template <class Rule, class T>
+void apply(const Rule& given, const Run<T>& all, int state) {
+  if constexpr (is_vectorized<Rule>) {
+    step_vectors(given, all, state);
+  } else {
+    with_state<Rule>(state, [&](auto indices) {
+      const Rule rule = given;  // copies, which no store can change
+      const Run<T> run = all;
+      for (std::int64_t i = 0; i < run.size; ++i) {
+        update_at<Number<Scalar<T>>>(
+            rule, run, i, [](const T* x) { return *x; }, [](T value, T* to) { *to = value; }, indices);
+      }
+    });
+  }
+}
+
 template <class T>
 Run<T> part(const Run<T>& all, std::int64_t begin, std::int64_t gradient_begin, std::int64_t size) {
-  Run<T> out{size, all.parameter + begin, {all.gradient.elements + gradient_begin, all.gradient.scale}, {}};
-  for (std::size_t k = 0; k < out.kept.size(); ++k)
-    if (all.kept[k] != nullptr) out.kept[k] = all.kept[k] + begin;
+  Run<T> out = all;
+  out.size = size;
+  out.parameter += begin;
+  out.gradient += gradient_begin;
+  for (T*& values : out.state)
+    if (values != nullptr) values += begin;
   return out;
 }
 
@@ -115,39 +103,41 @@ void for_each_run(const Gradient& gradient, const Run<T>& all, std::int64_t cost
 
 /// True when the gradient can be the parameter's: its shape and dtype, and a sparse one's rows.
 bool fits(const Parameter& parameter, const Gradient& gradient);
-/// Makes what is kept of a parameter, `count` arrays. False when it has been made for another shape or dtype.
-bool prepare(Kept& kept, int count, const Parameter& parameter);
+/// Makes the arrays of a parameter's state. False when they have been made for another shape or dtype.
+bool prepare(State& state, int count, const Parameter& parameter);
 /// Throws NumericError for NaN or infinity.
 void check_finite(const std::string& path, const Gradient& gradient);
 /// What the gradients are multiplied by to have a norm of at most `limit`: 1 or less. Throws as clip_norm.
 double clip_scale(double norm, double limit);
 
 [[noreturn]] void fail_unfit(const std::string& path, const Parameter& parameter, const Gradient& gradient);
-[[noreturn]] void fail_changed(const std::string& path, const Parameter& parameter, const Tensor& kept);
+[[noreturn]] void fail_changed(const std::string& path, const Parameter& parameter, const Tensor& state);
 [[noreturn]] void fail_unlisted(const Gradient& gradient);
 [[noreturn]] void fail_listed_twice(const std::vector<std::string>& paths);
-void check_kept(int kept);
+[[noreturn]] void fail_state(int state);
 
 }  // namespace detail
 
 /// Changes a model's parameters by a rule, from the gradients that backward returned, in one pass over each
-/// parameter. A row-sparse gradient changes only its rows, and only their part of what the rule keeps.
+/// parameter. A row-sparse gradient changes only its rows, and only their state.
 template <UpdateRule Rule>
 class Optimizer {
  public:
   using Options = typename Rule::Options;
 
   /// Throws ArgumentError for options out of range.
-  explicit Optimizer(Options options = {}) : options_(options), arrays_(Rule::kept(options)) {
+  explicit Optimizer(Options options = {}) : options_(options), arrays_(state_of<Rule>(options)) {
     Rule::check(options_);
-    detail::check_kept(arrays_);
+    if (!detail::with_state<Rule>(arrays_, [](auto) {})) detail::fail_state(arrays_);
   }
 
   const Options& options() const { return options_; }
   /// For schedules: the learning rate of the steps that follow.
   void set_lr(double lr) {
-    options_.lr = lr;
-    Rule::check(options_);
+    Options options = options_;
+    options.lr = lr;
+    Rule::check(options);
+    options_ = options;
   }
 
   /// One step; returns the Euclidean norm of all gradients taken as one vector, from before clipping.
@@ -166,9 +156,9 @@ class Optimizer {
     const std::span<const Gradient> entries = gradients.entries();
     for (detail::Work& one : work) {
       if (one.parameter == nullptr) continue;
-      one.kept = &kept_[one.parameter->id()];
-      if (!detail::prepare(*one.kept, arrays_, *one.parameter))
-        detail::fail_changed(paths_of(model, *one.parameter).front(), *one.parameter, one.kept->arrays[0]);
+      one.state = &states_[one.parameter->id()];
+      if (!detail::prepare(*one.state, arrays_, *one.parameter))
+        detail::fail_changed(paths_of(model, *one.parameter).front(), *one.parameter, one.state->arrays[0]);
     }
     for (std::size_t i = 0; i < work.size(); ++i) {
       if (work[i].parameter != nullptr) update(work[i], entries[i], scale);
@@ -208,16 +198,18 @@ class Optimizer {
   }
 
   void update(const detail::Work& work, const Gradient& gradient, double scale) {
-    const Rule rule{options_, ++work.kept->t};
+    const Rule rule{options_, ++work.state->t};
     gradus::visit_dtype(work.parameter->dtype(), [&](auto tag) {
       using T = decltype(tag);
-      Run<T> all{work.parameter->size(),
-                 work.parameter->mutable_value().template mutable_data<T>(),
-                 {detail::values_of(gradient).template data<T>(), static_cast<T>(scale)},
-                 {}};
+      detail::Run<T> all{work.parameter->size(),
+                         work.parameter->mutable_value().template mutable_data<T>(),
+                         detail::values_of(gradient).template data<T>(),
+                         static_cast<T>(scale),
+                         {}};
       for (std::size_t k = 0; k < static_cast<std::size_t>(arrays_); ++k)
-        all.kept[k] = work.kept->arrays[k].template mutable_data<T>();
-      detail::for_each_run(gradient, all, 1 + arrays_, [&](const Run<T>& run) { rule.update(run); });
+        all.state[k] = work.state->arrays[k].template mutable_data<T>();
+      detail::for_each_run(gradient, all, 1 + arrays_,
+                           [&](const detail::Run<T>& run) { detail::apply(rule, run, arrays_); });
     });
   }
 
@@ -232,8 +224,8 @@ class Optimizer {
   }
 
   Options options_;
-  int arrays_;                                            // that the rule keeps of each parameter
-  std::unordered_map<std::uint32_t, detail::Kept> kept_;  // by parameter id
+  int arrays_;                                               // of state, for each parameter
+  std::unordered_map<std::uint32_t, detail::State> states_;  // by parameter id
 };
 
 }  // namespace gradus::optim

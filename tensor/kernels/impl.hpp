@@ -13,7 +13,6 @@
 
 #include "tensor/kernels/impl/elementwise.hpp"
 #include "tensor/kernels/impl/gemm.hpp"
-#include "tensor/kernels/impl/optimizer.hpp"
 #include "tensor/kernels/impl/pack.hpp"
 #include "tensor/kernels/impl/recurrent.hpp"
 #include "tensor/kernels/impl/reduction.hpp"
@@ -43,8 +42,6 @@ constexpr Table<T> table{.unary = unary<T>,
                          .gru_forward = gru_forward<T>,
                          .gru_backward = gru_backward<T>,
                          .rnn_backward = rnn_backward<T>,
-                         .sgd = sgd<T>,
-                         .adam = adam<T>,
                          .dots = dots<T>,
                          .add_rows = add_rows<T>,
                          .tile_rows = tile_rows,

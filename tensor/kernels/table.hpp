@@ -5,7 +5,6 @@
 
 #include "tensor/kernels/elementwise.hpp"
 #include "tensor/kernels/instruction_set.hpp"
-#include "tensor/kernels/optimizer.hpp"
 #include "tensor/kernels/reduction.hpp"
 #include "tensor/kernels/softmax.hpp"
 
@@ -75,8 +74,6 @@ struct Table {
   void (*gru_backward)(const T* gates, const T* from_h, const T* h_before, T* dh, T* d_gates, T* d_from_h,
                        std::int64_t width, std::int64_t count);
   void (*rnn_backward)(Unary f, const T* h, const T* g, const T* dh, T* d_pre, std::int64_t count);
-  void (*sgd)(const SgdStep& step, T scale, const T* g, T* p, T* v, std::int64_t n);
-  void (*adam)(const AdamStep& step, T scale, const T* g, T* p, T* m, T* v, std::int64_t n);
   // out[r] = x . row r of b
   void (*dots)(const T* x, const T* b, std::int64_t ldb, std::int64_t rows, std::int64_t k, T* out);
   // c += the rows of b times a

@@ -16,7 +16,7 @@
 #include "nn/lstm.hpp"
 #include "nn/rnn.hpp"
 #include "optim/clip.hpp"
-#include "optim/sgd.hpp"
+#include "optim/rules.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/value_summary.hpp"
 #include "tests/support/catch.hpp"

@@ -10,7 +10,7 @@
 #include "models/cache.hpp"
 #include "models/checkpoint.hpp"
 #include "models/train.hpp"
-#include "optim/adam.hpp"
+#include "optim/rules.hpp"
 #include "tests/models/language_model_battery.hpp"
 #include "tests/support/catch.hpp"
 #include "text/synthetic.hpp"

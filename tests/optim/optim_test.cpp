@@ -3,14 +3,16 @@
 #include "autograd/ops/indexing.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/tape.hpp"
-#include "optim/adam.hpp"
 #include "optim/clip.hpp"
+#include "optim/rules.hpp"
 #include "optim/schedule.hpp"
-#include "optim/sgd.hpp"
+#include "tensor/npy.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/random.hpp"
+#include "tests/optim/every_rule.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/fixture.hpp"
+#include "tests/support/paths.hpp"
 
 using namespace gradus;
 using namespace gradus::optim;
@@ -27,31 +29,51 @@ struct Two {
   }
 };
 
+/// Ten steps from the fixture's parameters, by its gradients, against its parameters after each.
 template <class O>
-void check_ten_steps(const std::string& name, typename O::Options options) {
-  INFO(name);
-  Two model{Parameter(fixture(name + "/p0")), Parameter(fixture(name + "/p1"))};
-  const Tensor g0 = fixture(name + "/g0"), g1 = fixture(name + "/g1");
+void check_ten_steps(const std::string& name, const O& fresh, Dtype dtype, double tolerance) {
+  INFO(name << " in " << name_of(dtype));
+  const auto values = [&](const std::string& array) { return fixture(name + "/" + array).to(dtype); };
+  Two model{Parameter(values("p0")), Parameter(values("p1"))};
+  const Tensor g0 = values("g0"), g1 = values("g1");
   const Tensor after0 = fixture(name + "/after0"), after1 = fixture(name + "/after1");
-  O optimizer(options);
+  O optimizer = fresh;
   for (std::int64_t step = 0; step < 10; ++step) {
     optimizer.step(model, Gradients({{model.a.place(), g0[step], {}}, {model.b.place(), g1[step], {}}}));
     INFO("step " << step);
-    CHECK(difference(model.a.value(), after0[step]) < 1e-12);
-    CHECK(difference(model.b.value(), after1[step]) < 1e-12);
+    CHECK(difference(model.a.value(), after0[step]) < tolerance);
+    CHECK(difference(model.b.value(), after1[step]) < tolerance);
   }
 }
 
 }  // namespace
 
 TEST_CASE("ten steps of each optimizer are PyTorch's", "[optim]") {
-  check_ten_steps<Sgd>("sgd", {.lr = 0.1});
-  check_ten_steps<Sgd>("sgd_momentum", {.lr = 0.1, .momentum = 0.9});
-  check_ten_steps<Sgd>("sgd_nesterov", {.lr = 0.1, .momentum = 0.9, .nesterov = true, .weight_decay = 0.05});
-  check_ten_steps<Adam>("adam", {.lr = 0.1});
-  check_ten_steps<Adam>("adam_decay",
-                        {.lr = 0.1, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-6, .weight_decay = 0.05});
-  check_ten_steps<AdamW>("adamw", {.lr = 0.1, .weight_decay = 0.05});
+  test::for_every_library_rule([](const char* name, const auto& optimizer) {
+    check_ten_steps(name, optimizer, Dtype::f64, 1e-12);
+    check_ten_steps(name, optimizer, Dtype::f32, 1e-5);
+  });
+}
+
+TEST_CASE("ten steps with row-sparse gradients are PyTorch's", "[optim]") {
+  test::for_every_sparse_rule([](const char* name, const auto& fresh) {
+    for (const Dtype dtype : {Dtype::f64, Dtype::f32}) {
+      INFO(name << " in " << name_of(dtype));
+      const auto values = [&](const char* array) {
+        return fixture(std::string(name) + "/" + array).to(dtype);
+      };
+      Two model{Parameter(values("p")), Parameter(zeros({0}))};
+      const Indices ids = load_npy_indices(test::source_dir() + "/tests/fixtures/" + name + "/ids.npy");
+      const Tensor rows = values("rows"), after = fixture(std::string(name) + "/after");
+      auto optimizer = fresh;
+      for (std::int64_t step = 0; step < 10; ++step) {
+        optimizer.step(model,
+                       Gradients({{model.a.place(), {}, Rows{ids[step], rows[step], model.a.dim(0)}}}));
+        INFO("step " << step);
+        CHECK(difference(model.a.value(), after[step]) < (dtype == Dtype::f64 ? 1e-12 : 1e-5));
+      }
+    }
+  });
 }
 
 TEST_CASE("clipping by norm and by value is PyTorch's", "[optim]") {
@@ -114,11 +136,23 @@ TEST_CASE("a step with a parameter that the model does not list changes nothing 
   CHECK(identical(model.a.value(), ones({2})));
 }
 
-TEST_CASE("optimizers refuse options out of range", "[optim]") {
-  CHECK_THROWS_AS(Sgd({.lr = -1}), ArgumentError);
-  CHECK_THROWS_AS(Sgd({.momentum = 1}), ArgumentError);
-  CHECK_THROWS_AS(Sgd({.nesterov = true}), ArgumentError);
-  CHECK_THROWS_AS(Adam({.beta2 = 1}), ArgumentError);
-  CHECK_THROWS_AS(Adam({.lr = NAN}), ArgumentError);
-  CHECK_THROWS_AS(AdamW({.weight_decay = -1}), ArgumentError);
+TEST_CASE("optimizers refuse options out of range, and say which and what they may be", "[optim]") {
+  test::for_every_option([]<class O>(const char* name, const O& fresh, const test::OptionCase<O>& option) {
+    const bool below_one = std::string(option.range).find("below 1") != std::string::npos;
+    for (const double bad : {-0.1, double{NAN}, HUGE_VAL, below_one ? 1.0 : -1.0}) {
+      typename O::Options options = fresh.options();
+      options.*option.member = bad;
+      INFO(name << " with " << option.name << " " << bad);
+      CHECK_THROWS_AS(O(options), ArgumentError);
+      CHECK_THROWS_WITH(O(options), Catch::StartsWith(fmt::format("{}: {} is ", name, option.name)) &&
+                                        Catch::EndsWith(option.range));
+    }
+  });
+  CHECK_THROWS_WITH(Sgd({.nesterov = true}), "Sgd: nesterov needs a momentum above 0");
+}
+
+TEST_CASE("a learning rate that is refused leaves the optimizer as it was", "[optim]") {
+  Sgd sgd({.lr = 0.5});
+  CHECK_THROWS_AS(sgd.set_lr(-1), ArgumentError);
+  CHECK(sgd.options().lr == 0.5);
 }

@@ -3,12 +3,13 @@
 #include <functional>
 #include <string>
 
-#include "optim/adam.hpp"
 #include "optim/clip.hpp"
-#include "optim/sgd.hpp"
+#include "optim/rules.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/random.hpp"
+#include "tests/optim/every_rule.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/fixture.hpp"
 #include "tests/support/instruction_sets.hpp"
 
 // The step itself, whatever the rule: one pass, split among threads, clipping as it reads.
@@ -64,16 +65,11 @@ struct SignRule {
     double lr = 0.01;
   };
   static void check(const Options&) {}
-  static int kept(const Options&) { return 1; }
   Options options;
   std::int64_t t;
-  template <class T>
-  void update(const Run<T>& run) const {
-    for (std::int64_t i = 0; i < run.size; ++i) {
-      T& sum = run.kept[0][i];
-      sum += run.gradient[i] / static_cast<T>(t);
-      run.parameter[i] -= static_cast<T>(options.lr) * (sum > 0 ? T{1} : T{-1}) * std::abs(run.gradient[i]);
-    }
+  void update(auto& p, auto g, auto& sum) const {
+    sum += g / static_cast<double>(t);
+    p -= options.lr * select(sum > 0, 1, -1) * abs(g);
   }
 };
 
@@ -84,14 +80,24 @@ void for_every_rule(const Check& check) {
     INFO(name);
     check(optimizer);
   };
-  named("SGD", Sgd({.lr = 0.1}));
-  named("SGD with weight decay", Sgd({.lr = 0.1, .weight_decay = 0.05}));
-  named("SGD with momentum", Sgd({.lr = 0.1, .momentum = 0.9}));
-  named("Nesterov", Sgd({.lr = 0.1, .momentum = 0.9, .nesterov = true, .weight_decay = 0.05}));
-  named("Adam", Adam({.lr = 0.1, .weight_decay = 0.05}));
-  named("AdamW", AdamW({.lr = 0.1, .weight_decay = 0.05}));
+  test::for_every_library_rule(named);
   named("a user's rule", Optimizer<SignRule>({.lr = 0.1}));
 }
+
+/// The same rule as a user's, which is applied to single elements.
+template <class Rule>
+struct UsersOwn : Rule {
+  UsersOwn(const typename Rule::Options& chosen, std::int64_t step) : Rule{chosen, step} {}
+};
+/// One step of a rule over arrays of `size` elements, in which `scale` multiplies the gradient.
+template <class T, class Rule>
+void apply(const Rule& rule, float scale, const Tensor& g, Tensor& p, std::initializer_list<Tensor*> state) {
+  optim::detail::Run<T> run{p.size(), p.mutable_data<T>(), g.data<T>(), static_cast<T>(scale), {}};
+  std::size_t k = 0;
+  for (Tensor* values : state) run.state[k++] = values->mutable_data<T>();
+  optim::detail::apply(rule, run, static_cast<int>(state.size()));
+}
+
 void for_both_dtypes(const std::function<void(Dtype)>& check) {
   for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
     INFO(name_of(dtype));
@@ -174,8 +180,8 @@ TEST_CASE("the built-in rules are their formulas with every instruction set", "[
       const float scale = 0.37f;
       for (const bool nesterov : {false, true}) {
         Tensor after = p, velocity = v;
-        kernels::sgd<float>({.lr = 0.1, .momentum = 0.9, .weight_decay = 0.05, .nesterov = nesterov}, scale,
-                            g.data<float>(), after.mutable_data<float>(), velocity.mutable_data<float>(), n);
+        apply<float>(SgdRule{{.lr = 0.1, .momentum = 0.9, .nesterov = nesterov, .weight_decay = 0.05}, 1},
+                     scale, g, after, {&velocity});
         for (std::int64_t i = 0; i < n; ++i) {
           const double slope = 0.37 * g.at(i) + 0.05 * p.at(i), fast = 0.9 * v.at(i) + slope;
           CHECK(velocity.at(i) == Approx(fast).epsilon(1e-5).margin(1e-6));
@@ -183,32 +189,124 @@ TEST_CASE("the built-in rules are their formulas with every instruction set", "[
                 Approx(p.at(i) - 0.1 * (nesterov ? slope + 0.9 * fast : fast)).epsilon(1e-5).margin(1e-6));
         }
       }
-      Tensor after = p, first = v, second = m;
-      kernels::adam<float>({.lr = 0.1,
-                            .beta1 = 0.9,
-                            .beta2 = 0.99,
-                            .eps = 1e-8,
-                            .decay = 0.02,
-                            .coupled_decay = 0.05,
-                            .correction1 = 0.5,
-                            .correction2 = 0.25},
-                           scale, g.data<float>(), after.mutable_data<float>(), first.mutable_data<float>(),
-                           second.mutable_data<float>(), n);
-      for (std::int64_t i = 0; i < n; ++i) {
-        const double slope = 0.37 * g.at(i) + 0.05 * p.at(i);
-        const double mean = 0.9 * v.at(i) + 0.1 * slope, square = 0.99 * m.at(i) + 0.01 * slope * slope;
-        CHECK(first.at(i) == Approx(mean).epsilon(1e-5).margin(1e-6));
-        CHECK(second.at(i) == Approx(square).epsilon(1e-5).margin(1e-6));
-        CHECK(after.at(i) ==
-              Approx(p.at(i) * (1 - 0.02) - 0.1 * (mean / 0.5) / (std::sqrt(square / 0.25) + 1e-8))
-                  .epsilon(1e-5)
-                  .margin(1e-6));
-      }
+      // At the third step, the weight decay added to the gradient or apart from it.
+      const auto check_adam = [&](const auto& rule, double coupled, double apart) {
+        Tensor after = p, first = v, second = m;
+        apply<float>(rule, scale, g, after, {&first, &second});
+        for (std::int64_t i = 0; i < n; ++i) {
+          const double slope = 0.37 * g.at(i) + coupled * p.at(i);
+          const double mean = 0.9 * v.at(i) + 0.1 * slope, square = 0.99 * m.at(i) + 0.01 * slope * slope;
+          CHECK(first.at(i) == Approx(mean).epsilon(1e-5).margin(1e-6));
+          CHECK(second.at(i) == Approx(square).epsilon(1e-5).margin(1e-6));
+          CHECK(after.at(i) == Approx(p.at(i) * (1 - apart) - 0.1 * (mean / (1 - 0.729)) /
+                                                                  (std::sqrt(square / (1 - 0.970299)) + 1e-8))
+                                   .epsilon(1e-5)
+                                   .margin(1e-6));
+        }
+      };
+      check_adam(AdamRule<false>({.lr = 0.1, .beta2 = 0.99, .weight_decay = 0.05}, 3), 0.05, 0);
+      check_adam(AdamRule<true>({.lr = 0.1, .beta2 = 0.99, .weight_decay = 0.2}, 3), 0, 0.02);
     }
   });
 }
 
-TEST_CASE("a row-sparse gradient leaves the other rows and what is kept of them as they are", "[optim]") {
+namespace {
+
+template <class T, class Rule>
+void check_registers(const Optimizer<Rule>& optimizer, std::int64_t n) {
+  const auto& options = optimizer.options();
+  Tensor g = Rng(1).normal({n}, 0, 1, dtype_of<T>()), p = Rng(2).normal({n}, 0, 1, dtype_of<T>());
+  Tensor p_alone = p;
+  // Squares, and sums of few of them that are no smaller than the square of the sum: for any rule.
+  std::array<Tensor, most_state> state, state_alone;
+  std::vector<Tensor*> used, used_alone;
+  for (int k = 0; k < state_of<Rule>(options); ++k) {
+    const auto i = static_cast<std::size_t>(k);
+    state[i] = Rng(3 + i).uniform({n}, k == 0 ? 1 : 0, k == 0 ? 2 : 0.5, dtype_of<T>());
+    state_alone[i] = state[i];
+  }
+  const auto run = [&](const auto& rule, Tensor& parameter, std::array<Tensor, most_state>& kept) {
+    optim::detail::Run<T> all{n, parameter.template mutable_data<T>(), g.data<T>(), T(0.37), {}};
+    for (std::size_t k = 0; k < most_state; ++k)
+      if (kept[k].defined()) all.state[k] = kept[k].template mutable_data<T>();
+    optim::detail::apply(rule, all, state_of<Rule>(options));
+  };
+  run(Rule{options, 3}, p, state);
+  run(UsersOwn<Rule>{options, 3}, p_alone, state_alone);
+  const double tolerance = sizeof(T) == 4 ? 1e-5 : 1e-13;
+  CHECK(test::difference(p, p_alone) < tolerance);
+  for (std::size_t k = 0; k < most_state; ++k)
+    if (state[k].defined()) CHECK(test::difference(state[k], state_alone[k]) < tolerance);
+}
+
+}  // namespace
+
+TEST_CASE("a rule does the same to a register of elements as to each of them", "[optim]") {
+  test::for_every_instruction_set([] {
+    test::for_every_library_rule([](const char* name, const auto& optimizer) {
+      INFO(name);
+      for (const std::int64_t n : {1, 3, 16, 37}) {
+        check_registers<float>(optimizer, n);
+        check_registers<double>(optimizer, n);
+      }
+    });
+  });
+}
+
+namespace {
+
+/// Uses what no other rule does.
+struct EveryOperation {
+  struct Options {
+    double lr = 1;
+  };
+  static void check(const Options&) {}
+  Options options;
+  std::int64_t t;
+  void update(auto& p, auto g, auto& a, auto& b, auto& c, auto& d) const {
+    a = maximum(g, p) - sign(g);
+    b = sqrt(abs(g)) * 2;
+    c -= select(g < 1, -g, p / 4);
+    d *= 3;
+    p += mul_add(g, 2, 1);
+  }
+};
+/// Whose options ask for more state than its update takes.
+struct WrongState {
+  struct Options {
+    double lr = 1;
+    int state = 0;
+  };
+  static void check(const Options&) {}
+  static int state(const Options& o) { return o.state; }
+  Options options;
+  std::int64_t t;
+  void update(auto& p, auto g) const { p -= g; }
+  void update(auto& p, auto g, auto& v) const { p -= (v += g); }
+};
+
+}  // namespace
+
+TEST_CASE("a rule's arithmetic is that of its numbers", "[optim]") {
+  Tensor p = full({4}, 0.5), a = zeros({4}), b = zeros({4}), c = full({4}, 10.0), d = ones({4});
+  apply<float>(EveryOperation{{}, 1}, 1, Tensor::of({4, 0.25, -1, 0}), p, {&a, &b, &c, &d});
+  CHECK(identical(a, Tensor::of({3, -0.5, 1.5, 0.5})));
+  CHECK(identical(b, Tensor::of({4, 1, 2, 0})));
+  CHECK(identical(c, Tensor::of({9.875, 10.25, 9, 10})));
+  CHECK(identical(d, Tensor::of({3, 3, 3, 3})));
+  CHECK(identical(p, Tensor::of({9.5, 2, -0.5, 1.5})));
+}
+
+TEST_CASE("an optimizer refuses a rule that asks for more state than its update takes", "[optim]") {
+  One one;
+  Optimizer<WrongState>({.state = 1}).step(one, Gradients({{one.p.place(), ones({3}, Dtype::f64), {}}}));
+  CHECK(one.p.value().at(0) == 0);
+  for (const int state : {-1, 2, 5})
+    CHECK_THROWS_WITH(Optimizer<WrongState>({.state = state}),
+                      Catch::Contains("asks for " + std::to_string(state) + " values"));
+}
+
+TEST_CASE("a row-sparse gradient leaves the other rows and their state as they are", "[optim]") {
   for_every_rule([](const auto& fresh) {
     // Between two dense steps, one of the odd rows, or of the first row alone: the third step then shows what
     // was kept of the rows that neither touched.

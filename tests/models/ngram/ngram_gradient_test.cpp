@@ -11,7 +11,7 @@
 #include "models/ngram/table.hpp"
 #include "models/ngram/tunable.hpp"
 #include "models/train.hpp"
-#include "optim/adam.hpp"
+#include "optim/rules.hpp"
 #include "tests/models/language_model_battery.hpp"
 #include "tests/models/ngram/ngram_collector.hpp"
 #include "tests/support/catch.hpp"

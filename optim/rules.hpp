@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cmath>
+
+#include "optim/optimizer.hpp"
+#include "optim/rule.hpp"
+
+/// The library's optimizers: each a rule, over Numbers, and a name. They follow PyTorch's definitions, and
+/// differ from it for row-sparse gradients: the rows without a gradient stay as they are, and so does their
+/// state.
+namespace gradus::optim {
+
+/// Stochastic gradient descent with momentum (Sutskever et al. 2013, in PyTorch's form):
+///
+///   g = g + weight_decay * p;   v = momentum * v + g
+///   p = p - lr * v,   or with Nesterov's momentum   p = p - lr * (g + momentum * v)
+struct SgdRule {
+  struct Options {
+    double lr = 0.01;
+    double momentum = 0;
+    bool nesterov = false;
+    double weight_decay = 0;
+  };
+  static void check(const Options& o) {
+    check_options("Sgd", {{"lr", o.lr, not_negative},
+                          {"momentum", o.momentum, fraction},
+                          {"weight_decay", o.weight_decay, not_negative}});
+    if (o.nesterov && o.momentum == 0) fail<ArgumentError>("Sgd: nesterov needs a momentum above 0");
+  }
+  static int state(const Options& o) { return o.momentum > 0 ? 1 : 0; }
+
+  Options options;
+  std::int64_t t;
+
+  void update(auto& p, auto g) const {
+    g = mul_add(options.weight_decay, p, g);
+    p = mul_add(-options.lr, g, p);
+  }
+  void update(auto& p, auto g, auto& v) const {
+    g = mul_add(options.weight_decay, p, g);
+    v = mul_add(options.momentum, v, g);
+    p = mul_add(-options.lr, options.nesterov ? mul_add(options.momentum, v, g) : v, p);
+  }
+};
+using Sgd = Optimizer<SgdRule>;
+
+/// Adam (Kingma and Ba 2015, algorithm 1), t counting the steps of a parameter:
+///
+///   m = beta1 m + (1 - beta1) g;   v = beta2 v + (1 - beta2) g^2
+///   p = p - lr * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
+///
+/// weight_decay is added to the gradient (L2), as in PyTorch's Adam; with `decoupled`, which is AdamW
+/// (Loshchilov and Hutter 2019), p shrinks by lr * weight_decay * p instead.
+template <bool decoupled>
+struct AdamRule {
+  struct Options {
+    double lr = 1e-3;
+    double beta1 = 0.9;
+    double beta2 = 0.999;
+    double eps = 1e-8;
+    double weight_decay = decoupled ? 0.01 : 0;
+  };
+  static void check(const Options& o) {
+    check_options(decoupled ? "AdamW" : "Adam", {{"lr", o.lr, not_negative},
+                                                 {"beta1", o.beta1, fraction},
+                                                 {"beta2", o.beta2, fraction},
+                                                 {"eps", o.eps, not_negative},
+                                                 {"weight_decay", o.weight_decay, not_negative}});
+  }
+
+  Options options;
+  double rate, root;  // lr and the root's factor, with the corrections of the first steps
+  AdamRule(const Options& o, std::int64_t t)
+      : options(o),
+        rate(o.lr / (1 - std::pow(o.beta1, static_cast<double>(t)))),
+        root(1 / std::sqrt(1 - std::pow(o.beta2, static_cast<double>(t)))) {}
+
+  void update(auto& p, auto g, auto& m, auto& v) const {
+    const auto& [lr, beta1, beta2, eps, decay] = options;
+    g = mul_add(decoupled ? 0 : decay, p, g);
+    m = mul_add(1 - beta1, g, beta1 * m);
+    v = mul_add((1 - beta2) * g, g, beta2 * v);
+    p = p * (decoupled ? 1 - lr * decay : 1) - rate * m / mul_add(sqrt(v), root, eps);
+  }
+};
+using Adam = Optimizer<AdamRule<false>>;
+using AdamW = Optimizer<AdamRule<true>>;
+
+/// The rules that are compiled for each instruction set.
+using LibraryRules = RuleList<SgdRule, AdamRule<false>, AdamRule<true>>;
+
+template <class Rule>
+requires(LibraryRules::contains<Rule>) inline constexpr bool detail::is_vectorized<Rule> = true;
+
+}  // namespace gradus::optim

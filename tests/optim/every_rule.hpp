@@ -1,0 +1,61 @@
+#pragma once
+
+#include <initializer_list>
+
+#include "optim/rules.hpp"
+
+/// The library's optimizers, for the tests that hold for all of them.
+namespace gradus::test {
+
+/// check(name, optimizer) for each, with the options that change its course. The like-named fixtures are ten
+/// steps of PyTorch's with the same options (tests/fixtures/make_fixtures.py).
+template <class Check>
+void for_every_library_rule(const Check& check) {
+  using namespace optim;
+  check("sgd", Sgd({.lr = 0.1}));
+  check("sgd_decay", Sgd({.lr = 0.1, .weight_decay = 0.05}));
+  check("sgd_momentum", Sgd({.lr = 0.1, .momentum = 0.9}));
+  check("sgd_nesterov", Sgd({.lr = 0.1, .momentum = 0.9, .nesterov = true, .weight_decay = 0.05}));
+  check("adam", Adam({.lr = 0.1}));
+  check("adam_decay", Adam({.lr = 0.1, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-6, .weight_decay = 0.05}));
+  check("adamw", AdamW({.lr = 0.1, .weight_decay = 0.05}));
+}
+
+/// The same for the fixtures of row-sparse gradients: those of PyTorch's optimizers that take them.
+template <class Check>
+void for_every_sparse_rule(const Check& check) {
+  using namespace optim;
+  check("sgd_sparse", Sgd({.lr = 0.1}));
+}
+
+/// An option that is a number, and how its range is called in the message for a number outside it.
+template <class O>
+struct OptionCase {
+  const char* name;
+  double O::Options::*member;
+  const char* range;
+};
+/// check(name, optimizer, option) for each of them.
+template <class Check>
+void for_every_option(const Check& check) {
+  using namespace optim;
+  const char* const any = "a finite number, 0 or more";
+  const char* const share = "at least 0 and below 1";
+  const auto row = [&]<class O>(const char* name, const O& optimizer,
+                                std::initializer_list<OptionCase<O>> options) {
+    for (const OptionCase<O>& option : options) check(name, optimizer, option);
+  };
+  row("Sgd", Sgd(),
+      {{"lr", &Sgd::Options::lr, any},
+       {"momentum", &Sgd::Options::momentum, share},
+       {"weight_decay", &Sgd::Options::weight_decay, any}});
+  row("Adam", Adam(),
+      {{"lr", &Adam::Options::lr, any},
+       {"beta1", &Adam::Options::beta1, share},
+       {"beta2", &Adam::Options::beta2, share},
+       {"eps", &Adam::Options::eps, any},
+       {"weight_decay", &Adam::Options::weight_decay, any}});
+  row("AdamW", AdamW(), {{"lr", &AdamW::Options::lr, any}});
+}
+
+}  // namespace gradus::test

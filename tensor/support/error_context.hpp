@@ -4,9 +4,9 @@
 
 namespace gradus {
 
-/// What this thread is in the middle of, such as the call of an op or a module: `fail` puts the text of the
-/// innermost one, which tells of those around it too, before its own. Contexts stand on the stack, each inside
-/// the one that it points to.
+/// What this thread is doing, such as calling an op or a module. `fail` puts the text of the innermost
+/// context, which includes those around it, before its own. Contexts lie on the stack, each linked to the one
+/// around it.
 struct ErrorContext {
   ErrorContext* outer;
   /// "at model.cpp:31: in LstmLm.head"; empty when there is nothing to say.

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -79,9 +80,12 @@ struct Discounts {
 
 /// Called from the calling thread: what is being done, and how much of it. `total` is 0 when unknown.
 using NgramProgress = std::function<void(std::string_view phase, std::int64_t done, std::int64_t total)>;
+/// How many n-grams are worked on between two calls, where they are what is counted.
+inline constexpr std::int64_t ngrams_a_report = 1 << 16;
 
 /// What was found while a model was built. Vectors hold one entry for each order from 1.
 struct NgramSummary {
+  std::string method{};                  // in the literature's terms, with its parameters
   std::vector<std::int64_t> counts{};    // n-grams in the model; of order 1: every id and the begin symbol
   std::vector<std::int64_t> distinct{};  // n-grams in the text, before pruning
   std::vector<Discounts> discounts{};
@@ -102,6 +106,9 @@ struct BuildOptions {
   /// prune[n - 1]: n-grams of order n that stand at most so many times in the text are left out; the last one
   /// holds for the orders above. Must begin with 0 (cut the vocabulary instead) and not fall.
   std::vector<std::int64_t> prune{};
+  /// Kneser-Ney only: the three discounts of each order from 1, in place of those that the counts of counts
+  /// give.
+  std::vector<Discounts> discounts{};
   NgramProgress progress{};
 };
 

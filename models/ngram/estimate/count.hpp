@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "models/ngram/estimate/record_store.hpp"
+#include "models/ngram/sort/record_store.hpp"
 
 namespace gradus::models::ngram {
 

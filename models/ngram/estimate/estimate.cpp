@@ -1,6 +1,8 @@
 #include "models/ngram/estimate/estimate.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 
 #include "models/ngram/estimate/passes.hpp"
 #include "models/ngram/state.hpp"
@@ -19,6 +21,15 @@ void check(const NgramOptions& options, const BuildOptions& build) {
   if (!(options.backoff > 0 && options.backoff <= 1))
     fail<ArgumentError>("stupid backoff by {}: give a number above 0, at most 1", options.backoff);
   if (build.memory < 1) fail<ArgumentError>("a build in {} bytes of memory", build.memory);
+  if (!build.discounts.empty()) {
+    const auto three = [](const Discounts& d) { return d.amount.size() == 3; };
+    if (options.method != NgramMethod::kneser_ney || std::ssize(build.discounts) != options.order ||
+        !std::all_of(build.discounts.begin(), build.discounts.end(), three)) {
+      fail<ArgumentError>(
+          "given discounts of {} orders for {} of order {}: Kneser-Ney takes three for each order",
+          build.discounts.size(), name_of(options.method), options.order);
+    }
+  }
   if (build.prune.empty()) return;
   if (build.prune.front() != 0) {
     fail<ArgumentError>(
@@ -30,10 +41,11 @@ void check(const NgramOptions& options, const BuildOptions& build) {
                         fmt::join(build.prune, " "));
 }
 
-std::string describe(const NgramOptions& options) {
+std::string describe(const NgramOptions& options, const BuildOptions& build) {
   switch (options.method) {
     case NgramMethod::kneser_ney:
-      return "interpolated modified Kneser-Ney";
+      return fmt::format("interpolated modified Kneser-Ney{}",
+                         build.discounts.empty() ? "" : ", discounts given");
     case NgramMethod::maximum_likelihood:
       return "maximum likelihood";
     case NgramMethod::add_k:
@@ -50,20 +62,28 @@ std::string describe(const NgramOptions& options) {
   return fmt::format("stupid backoff by {}", options.backoff);
 }
 
-}  // namespace
+/// An estimate as far as the counts of all orders.
+struct Counted {
+  Counted(TokenSource& source, const NgramOptions& options, const BuildOptions& build);
 
-NgramSummary estimate(TokenSource& source, const NgramOptions& options, const BuildOptions& build,
-                      NgramSink& sink) {
-  check(options, build);
-  // What is filled at the same time is many segments, so they are small; but not so small that packing them
-  // would not pay.
+  SegmentPool pool;
+  NgramSummary summary;
+  TokenSource::Ids ids;
+  std::optional<Passes> passes;
+};
+
+SegmentPool make_pool(const BuildOptions& build) {
+  // Many segments are being filled at the same time, so they are small, but large enough for packing to pay.
   const auto segment_words = static_cast<std::size_t>(std::clamp(build.memory / 32768, std::int64_t{1} << 10,
                                                                  std::int64_t{1} << 13)) /
                              sizeof(std::uint64_t);
-  // The rest is for what the threads work with, of which less grows with the bound.
+  // The rest is for the buffers of the threads, which hardly grow with the bound.
   constexpr std::int64_t work = std::int64_t{48} << 20;
-  SegmentPool pool(std::max(build.memory / 16 * 9, build.memory / 4 * 3 - work), segment_words,
-                   build.temporary);
+  return {std::max(build.memory / 16 * 9, build.memory / 4 * 3 - work), segment_words, build.temporary};
+}
+
+Counted::Counted(TokenSource& source, const NgramOptions& options, const BuildOptions& build)
+    : pool(make_pool(build)) {
   NgramCounter counter(options.order, source.provisional_end(), build.memory / 2, pool);
   std::vector<std::uint32_t> tokens;
   while (source.read(tokens)) {
@@ -75,29 +95,54 @@ NgramSummary estimate(TokenSource& source, const NgramOptions& options, const Bu
   if (counter.tokens() == 0) fail<ArgumentError>("an n-gram model of no tokens: the training text is empty");
   counter.finish();
 
-  const TokenSource::Ids ids = source.finish();
+  ids = source.finish();
   if (options.impossible < -1 || options.impossible >= ids.vocab)
     fail<ArgumentError>("the unknown word {} is not in 0..{}", options.impossible, ids.vocab - 1);
-  NgramSummary summary{.tokens = counter.tokens(), .sentences = counter.sentences()};
-  Passes passes(options.order, ids, options, build, pool);
-  passes.spread(counter);
-  passes.adjust();
+  summary.tokens = counter.tokens();
+  summary.sentences = counter.sentences();
+  passes.emplace(options.order, ids, options, build, pool);
+  passes->spread(counter);
+  passes->adjust();
+}
+
+}  // namespace
+
+NgramSummary estimate(TokenSource& source, const NgramOptions& options, const BuildOptions& build,
+                      FunctionRef<NgramSink&()> make_sink) {
+  check(options, build);
+  Counted counted(source, options, build);
+  Passes& passes = *counted.passes;
+  NgramSummary& summary = counted.summary;
+  const TokenSource::Ids& ids = counted.ids;
+  summary.method = describe(options, build);
   summary.discounts = passes.discounts();
   NgramDescription about{.order = options.order,
                          .vocab = ids.vocab,
                          .sentence_end = ids.sentence_end,
                          .fallback = traits_of(options.method).fallback,
-                         .method = describe(options),
+                         .method = summary.method,
                          .options = options,
                          .discounts = summary.discounts};
   about.options->sentence_end = ids.sentence_end;
+  NgramSink& sink = make_sink();
   sink.describe(about);
   passes.normalise();
   passes.interpolate();
   passes.emit(sink, summary);
-  summary.temporary_bytes = pool.spilled;
+  summary.temporary_bytes = counted.pool.spilled;
   sink.finish();
-  return summary;
+  return std::move(summary);
+}
+
+NgramSummary estimate(TokenSource& source, const NgramOptions& options, const BuildOptions& build,
+                      NgramSink& sink) {
+  return estimate(source, options, build, [&]() -> NgramSink& { return sink; });
+}
+
+void visit_counts(TokenSource& source, const NgramOptions& options, const BuildOptions& build,
+                  FunctionRef<void(std::span<const std::int32_t>, std::int64_t)> visit) {
+  check(options, build);
+  Counted(source, options, build).passes->take_counts(visit);
 }
 
 }  // namespace gradus::models::ngram

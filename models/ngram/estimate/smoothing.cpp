@@ -33,25 +33,27 @@ MethodTraits traits_of(NgramMethod method) {
   return {};
 }
 
-Smoothing::Smoothing(const NgramOptions& options, const CountsOfCounts& counts, std::int64_t vocab)
+Smoothing::Smoothing(const NgramOptions& options, const CountsOfCounts& counts, std::int64_t vocab,
+                     const Discounts* given)
     : options_(options), vocab_(vocab) {
   if (options.method == NgramMethod::add_k) add_ = options.k;
-  if (options.method == NgramMethod::kneser_ney) estimate_kneser_ney(counts);
+  if (options.method == NgramMethod::kneser_ney) estimate_kneser_ney(counts, given);
   if (options.method == NgramMethod::absolute_discounting) estimate_absolute(counts);
   if (options.method == NgramMethod::katz) estimate_katz(counts);
 }
 
 /// Chen and Goodman 1998, eq. 26: D_r = r - (r + 1) Y t_{r+1} / t_r with Y = t_1 / (t_1 + 2 t_2).
-void Smoothing::estimate_kneser_ney(const CountsOfCounts& t) {
+void Smoothing::estimate_kneser_ney(const CountsOfCounts& t, const Discounts* given) {
   const double y = number(t[1]) / (number(t[1]) + 2 * number(t[2]));
   for (std::size_t r = 1; r <= 3; ++r) {
     const auto count = static_cast<double>(r);
     const double d = count - (count + 1) * y * number(t[r + 1]) / number(t[r]);
-    // Where a t_r is 0, d is no number.
+    // Where a t_r is 0, d is not a number.
     if (!(d >= 0 && d <= count)) discounts_.fallback = true;
     discounts_.amount.push_back(d);
   }
   if (discounts_.fallback) discounts_.amount = {0.5, 1, 1.5};
+  if (given != nullptr) discounts_ = *given;
   by_count_.insert(by_count_.end(), discounts_.amount.begin(), discounts_.amount.end());
   constant_above_ = by_count_.back();
 }
@@ -71,7 +73,7 @@ void Smoothing::estimate_absolute(const CountsOfCounts& t) {
 void Smoothing::estimate_katz(const CountsOfCounts& t) {
   const auto k = static_cast<std::size_t>(options_.katz_cutoff);
   const double m = static_cast<double>(k + 1) * number(t[k + 1]) / number(t[1]);
-  // From there on more stand k + 1 times than words were seen once, and d's quotient is of negative numbers.
+  // Otherwise both the numerator and the denominator of d may be negative.
   if (!(m < 1)) discounts_.fallback = true;
   for (std::size_t r = 1; r <= k; ++r) {
     const double adjusted = static_cast<double>(r + 1) * number(t[r + 1]) / number(t[r]);
@@ -90,13 +92,13 @@ Smoothing::Context Smoothing::context(const std::uint64_t* counts, std::size_t w
                                       std::size_t stride) const {
   Totals totals{.words = static_cast<std::int64_t>(words)};
   std::uint64_t all = 0, pruned = 0;
-  // Counted apart, so that the sum does not depend on their order.
+  // The words of each count are counted first, so that the sum does not depend on the order of the words.
   std::array<std::int64_t, 22> kept{};
   std::int64_t above = 0;
   for (std::size_t i = 0; i < words; ++i) {
-    const std::uint64_t count = counts[i * stride] >> 1;
+    const std::uint64_t count = count_of(counts[i * stride]);
     all += count;
-    if ((counts[i * stride] & 1) != 0) {
+    if (is_pruned(counts[i * stride])) {
       pruned += count;
     } else {
       ++totals.kept;
@@ -113,13 +115,13 @@ Smoothing::Context Smoothing::context(const std::uint64_t* counts, std::size_t w
 Smoothing::Context Smoothing::context(const Totals& t) const {
   switch (options_.method) {
     case NgramMethod::maximum_likelihood:
-      // Nothing else is possible, and what was pruned is as if it had never been.
+      // Nothing else is possible, and pruned words count as never seen.
       if (t.kept == 0) return {};
       return {.denominator = t.all - t.pruned, .weight = 0};
     case NgramMethod::add_k: {
       const double denominator = t.all + options_.k * number(vocab_);
       if (t.kept == vocab_) return {.denominator = denominator, .weight = 0};
-      // 1 / vocab of the weight is each unseen word's part; pruned counts are shared by those words.
+      // Each unseen word gets weight / vocab; the unseen words share the counts of the pruned ones.
       const double unseen = number(vocab_ - t.kept);
       return {.denominator = denominator,
               .weight = (t.pruned + options_.k * unseen) / denominator * (number(vocab_) / unseen)};
@@ -132,9 +134,10 @@ Smoothing::Context Smoothing::context(const Totals& t) const {
       return {.denominator = denominator, .weight = (number(t.words) + t.pruned) / denominator};
     }
     case NgramMethod::katz:
-      // No word is left to give to.
+      // Every word was seen, so there is none to give probability to.
       if (t.kept == vocab_) return {.denominator = t.all, .weight = 1, .discounted = false};
-      // Only counts above the cutoff: one unseen word more is supposed, or the others would be impossible.
+      // All counts are above the cutoff. One more unseen word is assumed, or unseen words would be
+      // impossible.
       if (t.freed + t.pruned == 0) return {.denominator = t.all + 1, .weight = 1 / (t.all + 1)};
       return {.denominator = t.all, .weight = (t.freed + t.pruned) / t.all};
     case NgramMethod::stupid_backoff:
@@ -145,7 +148,7 @@ Smoothing::Context Smoothing::context(const Totals& t) const {
 
 std::vector<double> Smoothing::unigrams(std::span<const std::uint64_t> counts,
                                         std::int32_t impossible) const {
-  // Those seen, as they would stand after a context.
+  // The words seen, as if they followed a context.
   std::vector<std::uint64_t> seen;
   for (const std::uint64_t count : counts) {
     if (count > 0) seen.push_back(pruned_count(count, false));

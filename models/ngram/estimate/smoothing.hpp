@@ -12,7 +12,7 @@
 
 namespace gradus::models::ngram {
 
-/// What a method asks of the passes over the counts.
+/// What a method needs of the passes over the counts.
 struct MethodTraits {
   bool adjusted_counts = false;  // the lower orders count the different words before an n-gram
   bool interpolated = false;     // p = own part + weight of the context * p(w | h'), else the own part alone
@@ -21,33 +21,45 @@ struct MethodTraits {
 };
 MethodTraits traits_of(NgramMethod method);
 
-/// How many n-grams of an order have a count of r, at [r]; those above are not needed.
+/// [r]: how many n-grams of an order have the count r; [0]: how many have any. Higher counts are not needed.
 using CountsOfCounts = std::array<std::int64_t, 22>;
 
-/// One order's formulas. A count comes with whether the n-gram is pruned, in its lowest bit: see
-/// pruned_count.
+/// A count and, in the lowest bit, whether its n-gram is pruned.
+inline std::uint64_t pruned_count(std::uint64_t count, bool pruned) {
+  return count << 1 | static_cast<std::uint64_t>(pruned);
+}
+inline bool is_pruned(std::uint64_t count) {
+  return (count & 1) != 0;
+}
+inline std::uint64_t count_of(std::uint64_t count) {
+  return count >> 1;
+}
+
+/// One order's formulas.
 class Smoothing {
  public:
-  /// `vocab`: the number of words that share the probability.
-  Smoothing(const NgramOptions& options, const CountsOfCounts& counts, std::int64_t vocab);
+  /// `vocab`: the number of words that share the probability. `given`: Kneser-Ney's discounts, where they are
+  /// not to be estimated from the counts of counts.
+  Smoothing(const NgramOptions& options, const CountsOfCounts& counts, std::int64_t vocab,
+            const Discounts* given = nullptr);
 
   const Discounts& discounts() const { return discounts_; }
 
   /// What the counts of all words after one context make of it.
   struct Context {
     double denominator = 1;
-    double weight = 1;  // of what the fallback says; for Katz what is left for the words not seen
+    double weight = 1;  // of the fallback's probability; for Katz the probability left for the unseen words
     bool discounted = true;
   };
-  /// `counts`: of each word after the context, `stride` apart.
+  /// `counts`: the pruned_count of each word after the context, `stride` apart.
   Context context(const std::uint64_t* counts, std::size_t words, std::size_t stride) const;
-  /// A word's own part of its probability after the context.
+  /// The part of a word's probability after the context that its own count gives.
   double own_part(const Context& context, std::uint64_t count) const {
     const auto c = static_cast<double>(count);
     return (c + add_ - (context.discounted ? discount(count) : 0)) / context.denominator;
   }
-  /// The probabilities of single words; counts[w], 0 for those not seen. The one that is `impossible` (or -1)
-  /// gets none.
+  /// The probabilities of single words of these counts, 0 for a word not seen. The word `impossible`, unless
+  /// it is -1, gets none.
   std::vector<double> unigrams(std::span<const std::uint64_t> counts, std::int32_t impossible) const;
   /// The weight of a context after which nothing was seen.
   double weight_unseen() const {
@@ -56,15 +68,17 @@ class Smoothing {
 
  private:
   struct Totals {
-    double all = 0, pruned = 0, freed = 0;  // counts; of these, those of pruned words; what discounts take
+    double all = 0;     // counts
+    double pruned = 0;  // those of pruned words
+    double freed = 0;   // what the discounts take from the others
     std::int64_t words = 0, kept = 0;
   };
   Context context(const Totals& totals) const;
-  /// What is taken from a count.
+  /// What is subtracted from a count.
   double discount(std::uint64_t count) const {
     return count < by_count_.size() ? by_count_[count] : constant_above_;
   }
-  void estimate_kneser_ney(const CountsOfCounts& t);
+  void estimate_kneser_ney(const CountsOfCounts& t, const Discounts* given);
   void estimate_absolute(const CountsOfCounts& t);
   void estimate_katz(const CountsOfCounts& t);
 
@@ -75,10 +89,5 @@ class Smoothing {
   std::vector<double> by_count_{0.0};
   double constant_above_ = 0;
 };
-
-/// A count and whether its n-gram is left out.
-inline std::uint64_t pruned_count(std::uint64_t count, bool pruned) {
-  return count << 1 | static_cast<std::uint64_t>(pruned);
-}
 
 }  // namespace gradus::models::ngram

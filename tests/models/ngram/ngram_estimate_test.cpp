@@ -209,6 +209,7 @@ class Naive {
     }
   }
 
+  const std::map<Ids, std::int64_t>& counts() const { return counts_; }
   const std::map<Ids, std::map<std::int32_t, std::int64_t>>& followers() const { return followers_; }
 
   double prob(const Ids& h, std::int32_t w) const {
@@ -346,6 +347,68 @@ TEST_CASE("each method's probabilities are those of its formula", "[ngram][estim
       if (method != Method::stupid_backoff) CHECK(worst_sum < 2e-6);
     }
   }
+}
+
+TEST_CASE("the counts that a model is estimated from can be visited", "[ngram][estimate]") {
+  const std::int32_t vocab = 30, end = 29;
+  const Ids tokens = random_ids(4000, vocab, end, 21);
+  for (const Method method : {Method::kneser_ney, Method::katz}) {
+    for (const int order : {1, 2, 4}) {
+      for (const std::int64_t memory : {std::int64_t{1} << 30, std::int64_t{1} << 16}) {
+        const NgramOptions options{.order = order, .method = method};
+        std::map<Ids, std::int64_t> found;
+        ngram::IdSource source(tokens, vocab, end);
+        ngram::visit_counts(source, options, {.memory = memory},
+                            [&](std::span<const std::int32_t> ngram, std::int64_t count) {
+                              CHECK(found.emplace(Ids(ngram.begin(), ngram.end()), count).second);
+                            });
+        INFO(name_of(method) << ", order " << order);
+        CHECK(found == Naive(tokens, vocab, end, options).counts());
+      }
+    }
+  }
+  ngram::IdSource none(Ids{}, 2);
+  CHECK_THROWS_AS(ngram::visit_counts(none, {}, {}, [](auto, auto) {}), ArgumentError);
+}
+
+TEST_CASE("given discounts take the place of those of the counts of counts", "[ngram][estimate]") {
+  const std::int32_t vocab = 30, end = 29;
+  const Ids tokens = random_ids(3000, vocab, end, 4);
+  const NgramOptions options{.order = 3};
+  const Built estimated = build_ids(tokens, vocab, end, options);
+  const Built same = build_ids(tokens, vocab, end, options, {.discounts = estimated.summary.discounts});
+  CHECK(same.model.orders == estimated.model.orders);
+  CHECK(same.summary.method == estimated.summary.method + ", discounts given");
+
+  const std::vector<Discounts> chosen{{{0.2, 0.4, 0.6}}, {{0.3, 0.9, 1.2}}, {{0.9, 1.9, 2.9}}};
+  const Built built = build_ids(tokens, vocab, end, options, {.discounts = chosen});
+  CHECK(built.summary.discounts == chosen);
+  CHECK(built.model.description.discounts == chosen);
+  const Naive naive(tokens, vocab, end, options);
+  for (const Ids& context : contexts_of(naive, 3, vocab)) {
+    double sum = 0;
+    for (std::int32_t w = 0; w < vocab; ++w) sum += std::exp(built.model.log_prob(context, w));
+    CHECK(sum == Approx(1).epsilon(2e-6));
+  }
+  // (c(w) - D) / c with the discount of the count, and the rest of the mass shared evenly.
+  std::map<std::size_t, double> with;  // words of a count of 1, 2, and 3 or more
+  double all = 0;
+  for (const auto& [word, count] : naive.followers().at({})) {
+    ++with[static_cast<std::size_t>(std::min<std::int64_t>(count, 3))];
+    all += static_cast<double>(count);
+  }
+  const double freed = 0.2 * with[1] + 0.4 * with[2] + 0.6 * with[3];
+  const auto& [word, count] = *naive.followers().at({}).begin();
+  REQUIRE(count >= 3);
+  CHECK(std::exp(built.model.log_prob({}, word)) ==
+        Approx((static_cast<double>(count) - 0.6) / all + freed / all / vocab));
+
+  CHECK_THROWS_AS(build_ids(tokens, vocab, end, {.order = 2}, {.discounts = chosen}), ArgumentError);
+  CHECK_THROWS_AS(build_ids(tokens, vocab, end, options, {.discounts = {{{1}}, {{1}}, {{1}}}}),
+                  ArgumentError);
+  CHECK_THROWS_WITH(
+      build_ids(tokens, vocab, end, {.order = 3, .method = Method::katz}, {.discounts = chosen}),
+      Catch::Contains("katz") && Catch::Contains("three for each order"));
 }
 
 TEST_CASE("pruned models' probabilities sum to one", "[ngram][estimate]") {

@@ -3,8 +3,8 @@
 #include <span>
 #include <vector>
 
-#include "models/ngram/estimate/record_store.hpp"
-#include "models/ngram/estimate/temporary_file.hpp"
+#include "models/ngram/sort/record_store.hpp"
+#include "models/ngram/sort/temporary_file.hpp"
 #include "tensor/support/error.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/folder.hpp"

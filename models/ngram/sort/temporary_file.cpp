@@ -1,4 +1,4 @@
-#include "models/ngram/estimate/temporary_file.hpp"
+#include "models/ngram/sort/temporary_file.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -9,7 +9,7 @@
 #include <string>
 #include <utility>
 
-#include "models/ngram/estimate/column_pack.hpp"
+#include "models/ngram/sort/column_pack.hpp"
 #include "tensor/support/error.hpp"
 
 namespace gradus::models::ngram {

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "models/ngram/estimate/temporary_file.hpp"
+#include "models/ngram/sort/temporary_file.hpp"
 #include "models/ngram/store/mapping.hpp"
 
 namespace gradus::models::ngram {

@@ -1,4 +1,4 @@
-#include "models/ngram/estimate/record_store.hpp"
+#include "models/ngram/sort/record_store.hpp"
 
 #include <sys/mman.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "models/ngram/estimate/record_sort.hpp"
+#include "models/ngram/sort/record_sort.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "models/ngram/estimate/column_pack.hpp"
+#include "models/ngram/sort/column_pack.hpp"
 
 #include <algorithm>
 #include <bit>

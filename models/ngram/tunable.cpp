@@ -2,18 +2,20 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "autograd/module_path.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/elementwise.hpp"
 #include "autograd/ops/matmul.hpp"
 #include "autograd/tape.hpp"
+#include "models/ngram/estimate/estimate.hpp"
 #include "tensor/ops.hpp"
 
 namespace gradus::models {
 
 namespace {
+
+const ngram::BuildOptions in_memory{.memory = std::int64_t{1} << 40};
 
 std::size_t column(std::int64_t count) {
   return static_cast<std::size_t>(std::min<std::int64_t>(count, 3)) - 1;
@@ -24,7 +26,7 @@ Variable amounts(const Variable& raw) {
   return sigmoid(raw) * Variable(Tensor::of({1, 2, 3}, Dtype::f64));
 }
 
-/// The x_k of discounts, kept off the ends, where the sigmoid is flat.
+/// The x_k of given discounts, kept away from 0 and k, where the sigmoid is flat.
 Tensor raw_of(const TunableKneserNey::Amounts& start) {
   std::vector<double> out;
   for (std::size_t k = 0; k < 3; ++k) {
@@ -38,51 +40,37 @@ Tensor raw_of(const TunableKneserNey::Amounts& start) {
 
 TunableKneserNey::TunableKneserNey(std::span<const std::int32_t> tokens, std::int32_t vocab,
                                    const NgramOptions& options, std::span<const Amounts> start)
-    : vocab_(vocab), options_(options) {
+    : tokens_(tokens.begin(), tokens.end()), vocab_(vocab), options_(options) {
   if (options.method != NgramMethod::kneser_ney)
     fail<ArgumentError>("the discounts of {} cannot be tuned, only Kneser-Ney's", name_of(options.method));
   if (options.order < 1 || std::ssize(start) != options.order) {
     fail<ArgumentError>("Kneser-Ney of order {} with the discounts of {} orders to begin from", options.order,
                         start.size());
   }
-  if (tokens.empty()) fail<ArgumentError>("an n-gram model of no tokens: the training text is empty");
   for (const Amounts& amount : start) raw.emplace_back(raw_of(amount));
-  count(tokens);
+  orders_.resize(start.size());
+  ngram::IdSource source(tokens_, vocab, options.sentence_end);
+  ngram::visit_counts(source, options, in_memory,
+                      [&](std::span<const std::int32_t> ngram, std::int64_t times) {
+                        const std::u32string key(ngram.begin(), ngram.end());
+                        Order& order = orders_[ngram.size() - 1];
+                        order.count.emplace(key, times);
+                        Context& context = order.context[key.substr(0, key.size() - 1)];
+                        context.total += times;
+                        ++context.with[column(times)];
+                      });
 }
 
+/// Calls visit(text, end) for each token: its sentence from the begin symbol on, and the token's place in it.
 template <class Visit>
 void TunableKneserNey::for_places(std::span<const std::int32_t> tokens, Visit&& visit) const {
-  std::u32string sentence{begin_symbol()};
+  std::u32string sentence{static_cast<char32_t>(vocab_)};  // the begin symbol
   for (const std::int32_t token : tokens) {
     if (token < 0 || token >= vocab_)
       fail<ArgumentError>("an n-gram model: token {} is not in 0..{}", token, vocab_ - 1);
     sentence += static_cast<char32_t>(token);
     visit(sentence, sentence.size() - 1);
     if (token == options_.sentence_end) sentence.resize(1);
-  }
-}
-
-void TunableKneserNey::count(std::span<const std::int32_t> tokens) {
-  orders_.resize(static_cast<std::size_t>(options_.order));
-  for_places(tokens, [&](const std::u32string& text, std::size_t end) {
-    for (std::size_t n = 1; n <= orders_.size() && n <= end + 1; ++n)
-      ++orders_[n - 1].count[text.substr(end + 1 - n, n)];
-  });
-  // The shorter orders count the different tokens before; what begins a sentence has none, and keeps its own.
-  for (std::size_t n = 0; n + 1 < orders_.size(); ++n) {
-    std::unordered_map<std::u32string, std::int64_t> adjusted;
-    for (const auto& [ngram, times] : orders_[n].count) {
-      if (ngram.front() == begin_symbol()) adjusted.emplace(ngram, times);
-    }
-    for (const auto& [ngram, times] : orders_[n + 1].count) ++adjusted[ngram.substr(1)];
-    orders_[n].count = std::move(adjusted);
-  }
-  for (Order& order : orders_) {
-    for (const auto& [ngram, times] : order.count) {
-      Context& context = order.context[ngram.substr(0, ngram.size() - 1)];
-      context.total += times;
-      ++context.with[column(times)];
-    }
   }
 }
 
@@ -150,59 +138,10 @@ std::vector<TunableKneserNey::Amounts> TunableKneserNey::discounts() const {
 }
 
 void TunableKneserNey::write_to(NgramSink& sink) const {
-  const std::vector<Amounts> amount = discounts();
-  std::vector<Discounts> tuned;
-  for (const Amounts& d : amount) tuned.push_back({{d.begin(), d.end()}, false});
-  const auto gamma = [&](std::size_t n, const Context& context) {  // of order n
-    double freed = 0;
-    for (std::size_t k = 0; k < 3; ++k) freed += amount[n - 1][k] * static_cast<double>(context.with[k]);
-    return freed / static_cast<double>(context.total);
-  };
-  const auto log_weight = [&](const std::u32string& ngram) {
-    if (ngram.size() == orders_.size()) return 0.0F;
-    const auto& contexts = orders_[ngram.size()].context;
-    const auto found = contexts.find(ngram);
-    return found == contexts.end() ? 0.0F
-                                   : static_cast<float>(std::log(gamma(ngram.size() + 1, found->second)));
-  };
-  sink.describe({.order = options_.order,
-                 .vocab = vocab_,
-                 .sentence_end = options_.sentence_end,
-                 .fallback = NgramFallback::shorter,
-                 .method = "interpolated modified Kneser-Ney, discounts tuned",
-                 .options = options_,
-                 .discounts = std::move(tuned)});
-  std::unordered_map<std::u32string, double> shorter, probs;  // of the order below, and of this one
-  shorter.emplace(std::u32string(), 1.0 / vocab_);
-  for (std::size_t n = 1; n <= orders_.size(); ++n) {
-    const Order& order = orders_[n - 1];
-    std::vector<std::u32string> ngrams;
-    for (const auto& entry : order.count) ngrams.push_back(entry.first);
-    if (n == 1) {  // every id, seen or not
-      ngrams.clear();
-      for (std::int32_t id = 0; id < vocab_; ++id) ngrams.emplace_back(1, static_cast<char32_t>(id));
-    }
-    std::sort(ngrams.begin(), ngrams.end());
-    sink.begin_order(static_cast<int>(n), std::ssize(ngrams) + (n == 1));
-    std::vector<std::int32_t> ids;
-    for (const std::u32string& ngram : ngrams) {
-      const auto found = order.count.find(ngram);
-      const std::int64_t times = found == order.count.end() ? 0 : found->second;
-      const Context& context = order.context.at(ngram.substr(0, n - 1));
-      const double kept = times == 0 ? 0 : static_cast<double>(times) - amount[n - 1][column(times)];
-      const double p =
-          kept / static_cast<double>(context.total) + gamma(n, context) * shorter.at(ngram.substr(1));
-      probs.emplace(ngram, p);
-      ids.assign(ngram.begin(), ngram.end());
-      sink.add(ids, static_cast<float>(std::log(p)), log_weight(ngram));
-    }
-    if (n == 1) {
-      ids.assign(1, vocab_);
-      sink.add(ids, -std::numeric_limits<float>::infinity(), log_weight(std::u32string{begin_symbol()}));
-    }
-    shorter = std::exchange(probs, {});
-  }
-  sink.finish();
+  ngram::BuildOptions build = in_memory;
+  for (const Amounts& d : discounts()) build.discounts.push_back({{d.begin(), d.end()}, false});
+  ngram::IdSource source(tokens_, vocab_, options_.sentence_end);
+  ngram::estimate(source, options_, build, sink);
 }
 
 }  // namespace gradus::models

@@ -55,7 +55,7 @@ class TunableKneserNey {
 
   /// The discounts of each order as they stand.
   std::vector<Amounts> discounts() const;
-  /// The model with these discounts.
+  /// The model with these discounts, as ngram::estimate makes it.
   void write_to(NgramSink& sink) const;
 
   static void members(auto& self, auto&& visit) { visit("raw", self.raw); }
@@ -70,12 +70,10 @@ class TunableKneserNey {
     std::unordered_map<std::u32string, Context> context;
   };
 
-  char32_t begin_symbol() const { return static_cast<char32_t>(vocab_); }
-  /// Calls visit(text, end) for each token: its sentence from the begin symbol on, of which it is the last.
   template <class Visit>
   void for_places(std::span<const std::int32_t> tokens, Visit&& visit) const;
-  void count(std::span<const std::int32_t> tokens);
 
+  std::vector<std::int32_t> tokens_;
   std::int32_t vocab_;
   NgramOptions options_;
   std::vector<Order> orders_;

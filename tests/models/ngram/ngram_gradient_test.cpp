@@ -191,6 +191,8 @@ TEST_CASE("discounts tuned on a held-out text improve on the counts of counts", 
   NgramWriter writer;
   tunable.write_to(writer);
   const NgramModel tuned = writer.model();
+  for (std::size_t n = 0; n < 3; ++n)
+    CHECK(tuned.discounts()[n].amount[1] == Approx(tunable.discounts()[n][1]).epsilon(1e-12));
   CHECK(evaluate(tuned, words.test, 1).perplexity() < evaluate(counted, words.test, 1).perplexity());
   test::language_model_battery("tuned", tuned, {words.test.begin(), words.test.begin() + 60}, 1e-5);
 }

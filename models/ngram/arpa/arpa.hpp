@@ -76,7 +76,10 @@ bool looks_like_arpa(std::string_view first_bytes);
 /// the file; DataError when the file cannot be written.
 class ArpaWriter : public NgramSink {
  public:
+  /// The vocabulary must outlive the writer.
   ArpaWriter(const std::filesystem::path& file, const Vocabulary& vocabulary);
+  /// Appends to a text in memory instead.
+  ArpaWriter(std::string& text, const Vocabulary& vocabulary);
   ~ArpaWriter() override;
 
   void describe(const NgramDescription& description) override;

@@ -43,83 +43,6 @@ WordIds own_words(const Vocabulary& vocabulary) {
 
 namespace {
 
-/// A model as text, which whoever has it takes away as it comes.
-class ArpaText {
- public:
-  explicit ArpaText(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {}
-
-  void describe(const NgramDescription& about) {
-    if (about.fallback != NgramFallback::shorter) {
-      fail<ArgumentError>(
-          "an n-gram model of the method {} has no backoff form, which is all that ARPA holds", about.method);
-    }
-    if (about.vocab != vocabulary_.size())
-      fail<ArgumentError>("an n-gram model over {} words to be written with a vocabulary of {}", about.vocab,
-                          vocabulary_.size());
-    highest_ = about.order;
-    text = fmt::format("{}\n# sentence end {}\n# method {}\n", arpa_head, about.sentence_end, about.method);
-    const std::string listed = vocabulary_.serialize();
-    for (std::size_t from = 0; from < listed.size();) {
-      const std::size_t end = listed.find('\n', from);
-      text += "# ";
-      text.append(listed, from, end + 1 - from);
-      from = end + 1;
-    }
-    for (std::int32_t id = 0; id < about.vocab; ++id) words_.push_back(spelled(vocabulary_.symbol(id)));
-    words_.emplace_back("<s>");
-  }
-  void expect(std::span<const std::int64_t> counts) {
-    counts_.assign(counts.begin(), counts.end());
-    text += "\n\\data\\\n";
-    for (std::size_t n = 0; n < counts.size(); ++n) text += fmt::format("ngram {}={}\n", n + 1, counts[n]);
-  }
-  void begin_order(int order, std::int64_t count) {
-    if (counts_.size() != static_cast<std::size_t>(highest_) || order < 1 || order > highest_ ||
-        counts_[static_cast<std::size_t>(order - 1)] != count) {
-      fail<ArgumentError>("an ARPA file of {} {}-grams, whose number was to be told before the first of all",
-                          count, order);
-    }
-    order_ = order;
-    text += fmt::format("\n\\{}-grams:\n", order);
-  }
-  void add(std::span<const std::int32_t> ngram, float log_prob, float backoff) {
-    fmt::format_to(std::back_inserter(text), "{:.9g}\t", log10(log_prob));
-    for (std::size_t i = 0; i < ngram.size(); ++i) {
-      if (i > 0) text += ' ';
-      text += words_[static_cast<std::size_t>(ngram[i])];
-    }
-    if (order_ < highest_) fmt::format_to(std::back_inserter(text), "\t{:.9g}", log10(backoff));
-    text += '\n';
-  }
-  void finish() { text += "\n\\end\\\n"; }
-
-  std::string text;  // to be handed on
-
- private:
-  static double log10(float x) {
-    static const double ln10 = std::log(10.0);
-    return std::isinf(x) ? log_zero : static_cast<double>(x) / ln10;
-  }
-  const Vocabulary& vocabulary_;
-  int highest_ = 0, order_ = 0;
-  std::vector<std::int64_t> counts_;
-  std::vector<std::string> words_;  // by id
-};
-
-/// Keeps the text.
-class TextSink : public NgramSink {
- public:
-  explicit TextSink(const Vocabulary& vocabulary) : arpa(vocabulary) {}
-  void describe(const NgramDescription& about) override { arpa.describe(about); }
-  void expect(std::span<const std::int64_t> counts) override { arpa.expect(counts); }
-  void begin_order(int order, std::int64_t count) override { arpa.begin_order(order, count); }
-  void add(std::span<const std::int32_t> ngram, float log_prob, float backoff) override {
-    arpa.add(ngram, log_prob, backoff);
-  }
-  void finish() override { arpa.finish(); }
-  ArpaText arpa;
-};
-
 /// A gzip file, or a plain one through the same calls, on a descriptor of its own.
 class Output {
  public:
@@ -158,47 +81,97 @@ class Output {
 }  // namespace
 
 struct ArpaWriter::Parts {
-  std::filesystem::path file;
-  ArpaText arpa;
-  std::optional<FileReplacement> replacement;
-  std::optional<Output> out;
+  const Vocabulary& vocabulary;
+  std::filesystem::path file{};  // empty: the text stays in memory
+  std::string buffer{};          // text that is not in the file yet
+  std::string* text = &buffer;   // where text is added
+  int highest = 0, order = 0;
+  std::vector<std::int64_t> counts{};
+  std::vector<std::string> words{};  // by id
+  std::optional<FileReplacement> replacement{};
+  std::optional<Output> out{};
 
-  void hand_on() {
-    out->write(arpa.text);
-    arpa.text.clear();
+  template <class... Args>
+  void add(fmt::format_string<Args...> format, Args&&... args) {
+    fmt::format_to(std::back_inserter(*text), format, std::forward<Args>(args)...);
+  }
+  void flush() {
+    out->write(buffer);
+    buffer.clear();
+  }
+  static double log10(float x) {
+    static const double ln10 = std::log(10.0);
+    return std::isinf(x) ? log_zero : static_cast<double>(x) / ln10;
   }
 };
 
 ArpaWriter::ArpaWriter(const std::filesystem::path& file, const Vocabulary& vocabulary)
-    : parts_(new Parts{file, ArpaText(vocabulary), {}, {}}) {}
+    : parts_(new Parts{.vocabulary = vocabulary, .file = file}) {}
+
+ArpaWriter::ArpaWriter(std::string& text, const Vocabulary& vocabulary)
+    : parts_(new Parts{.vocabulary = vocabulary, .text = &text}) {}
 
 ArpaWriter::~ArpaWriter() = default;
 
-void ArpaWriter::describe(const NgramDescription& description) {
+void ArpaWriter::describe(const NgramDescription& about) {
   Parts& p = *parts_;
-  p.arpa.describe(description);
+  if (about.fallback != NgramFallback::shorter) {
+    fail<ArgumentError>("an n-gram model of the method {} has no backoff form, which is all that ARPA holds",
+                        about.method);
+  }
+  if (about.vocab != p.vocabulary.size())
+    fail<ArgumentError>("an n-gram model over {} words to be written with a vocabulary of {}", about.vocab,
+                        p.vocabulary.size());
+  p.highest = about.order;
+  p.add("{}\n# sentence end {}\n# method {}\n", arpa_head, about.sentence_end, about.method);
+  const std::string listed = p.vocabulary.serialize();
+  for (std::size_t from = 0; from < listed.size();) {
+    const std::size_t end = listed.find('\n', from);
+    p.add("# {}", std::string_view(listed).substr(from, end + 1 - from));
+    from = end + 1;
+  }
+  for (std::int32_t id = 0; id < about.vocab; ++id) p.words.push_back(spelled(p.vocabulary.symbol(id)));
+  p.words.emplace_back("<s>");
+  if (p.file.empty()) return;
   if (!is_special(p.file)) p.replacement.emplace(p.file);
   p.out.emplace(p.file, p.replacement ? ::dup(p.replacement->descriptor())
                                       : ::open(p.file.c_str(), O_WRONLY | O_CLOEXEC));
 }
 
 void ArpaWriter::expect(std::span<const std::int64_t> counts) {
-  parts_->arpa.expect(counts);
+  parts_->counts.assign(counts.begin(), counts.end());
+  parts_->add("\n\\data\\\n");
+  for (std::size_t n = 0; n < counts.size(); ++n) parts_->add("ngram {}={}\n", n + 1, counts[n]);
 }
 
 void ArpaWriter::begin_order(int order, std::int64_t count) {
-  parts_->arpa.begin_order(order, count);
+  Parts& p = *parts_;
+  if (p.counts.size() != static_cast<std::size_t>(p.highest) || order < 1 || order > p.highest ||
+      p.counts[static_cast<std::size_t>(order - 1)] != count) {
+    fail<ArgumentError>("an ARPA file of {} {}-grams, whose number was to be told before the first of all",
+                        count, order);
+  }
+  p.order = order;
+  p.add("\n\\{}-grams:\n", order);
 }
 
 void ArpaWriter::add(std::span<const std::int32_t> ngram, float log_prob, float backoff) {
-  parts_->arpa.add(ngram, log_prob, backoff);
-  if (parts_->arpa.text.size() > std::size_t{1} << 16) parts_->hand_on();
+  Parts& p = *parts_;
+  p.add("{:.9g}\t", Parts::log10(log_prob));
+  for (std::size_t i = 0; i < ngram.size(); ++i) {
+    if (i > 0) *p.text += ' ';
+    *p.text += p.words[static_cast<std::size_t>(ngram[i])];
+  }
+  if (p.order < p.highest) p.add("\t{:.9g}", Parts::log10(backoff));
+  *p.text += '\n';
+  if (p.buffer.size() > std::size_t{1} << 16) p.flush();
 }
 
 void ArpaWriter::finish() {
   Parts& p = *parts_;
-  p.arpa.finish();
-  p.hand_on();
+  p.add("\n\\end\\\n");
+  if (!p.out) return;
+  p.flush();
   p.out->close();
   if (p.replacement) p.replacement->commit();
 }
@@ -209,9 +182,10 @@ void write_arpa(const std::filesystem::path& file, const NgramModel& model, cons
 }
 
 std::string to_arpa(const NgramModel& model, const Vocabulary& vocabulary) {
-  TextSink sink(vocabulary);
-  model.write_to(sink);
-  return std::move(sink.arpa.text);
+  std::string text;
+  ArpaWriter writer(text, vocabulary);
+  model.write_to(writer);
+  return text;
 }
 
 }  // namespace gradus::models

@@ -175,27 +175,9 @@ TEST_CASE("an ARPA file is written as a model is estimated", "[ngram][estimate]"
   ngram::TextSource source(text, {});
   const auto made = folder.path() / "made.arpa", written = folder.path() / "written.arpa";
   // The vocabulary is known once the text has been read.
-  class Late : public NgramSink {
-   public:
-    Late(const std::filesystem::path& file, const ngram::TextSource& from) : file_(file), from_(from) {}
-    void describe(const NgramDescription& about) override {
-      writer_.emplace(file_, from_.vocabulary());
-      writer_->describe(about);
-    }
-    void expect(std::span<const std::int64_t> counts) override { writer_->expect(counts); }
-    void begin_order(int order, std::int64_t count) override { writer_->begin_order(order, count); }
-    void add(std::span<const std::int32_t> ngram, float log_prob, float backoff) override {
-      writer_->add(ngram, log_prob, backoff);
-    }
-    void finish() override { writer_->finish(); }
-
-   private:
-    std::filesystem::path file_;
-    const ngram::TextSource& from_;
-    std::optional<ArpaWriter> writer_;
-  };
-  Late late(made, source);
-  ngram::estimate(source, {.order = 3, .method = NgramMethod::witten_bell}, {}, late);
+  std::optional<ArpaWriter> made_writer;
+  ngram::estimate(source, {.order = 3, .method = NgramMethod::witten_bell}, {},
+                  [&]() -> NgramSink& { return made_writer.emplace(made, source.vocabulary()); });
 
   const ArpaFile read(made);
   NgramWriter writer;

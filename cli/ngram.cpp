@@ -1,14 +1,11 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <numeric>
 
 #include "cli/commands.hpp"
 #include "cli/ngram_commands.hpp"
 #include "cli/usage.hpp"
 #include "models/checkpoint.hpp"
-#include "models/ngram/arpa/arpa.hpp"
-#include "models/ngram/store/writer.hpp"
 #include "tensor/support/write_file.hpp"
 
 namespace gradus::cli {
@@ -36,10 +33,22 @@ void Place::add_to(CLI::App* command) {
           ->capture_default_str();
 }
 
-std::unique_ptr<models::NgramSink> Place::writer(const Vocabulary& vocabulary) const {
-  if (is_arpa(file)) return std::make_unique<models::ArpaWriter>(file, vocabulary);
-  const auto chosen = layout == "fast" ? models::NgramLayout::fast : models::NgramLayout::compact;
-  return std::make_unique<models::NgramWriter>(file, vocabulary, models::NgramStorage{chosen, quantize});
+PlaceWriter::PlaceWriter(const Place& place, const Vocabulary& vocabulary) {
+  if (is_arpa(place.file)) {
+    arpa_.emplace(place.file, vocabulary);
+  } else {
+    const auto layout = place.layout == "fast" ? models::NgramLayout::fast : models::NgramLayout::compact;
+    binary_.emplace(place.file, vocabulary, models::NgramStorage{layout, place.quantize});
+  }
+}
+
+models::NgramSink& PlaceWriter::sink() {
+  if (arpa_) return *arpa_;
+  return *binary_;
+}
+
+std::vector<std::uint64_t> PlaceWriter::order_bytes() {
+  return binary_ ? binary_->model().order_bytes() : std::vector<std::uint64_t>();
 }
 
 void Place::check(const std::string& source) const {
@@ -60,10 +69,10 @@ void Place::check(const std::string& source) const {
 
 void Place::save(const models::NgramModel& model, const Vocabulary& vocabulary, Progress& progress) const {
   progress.phase("writing");
-  const std::vector<std::int64_t> counts = model.counts();
-  const std::unique_ptr<models::NgramSink> to = writer(vocabulary);
-  ReportingSink sink(*to, progress, std::accumulate(counts.begin(), counts.end(), std::int64_t{0}));
-  model.write_to(sink);
+  PlaceWriter writer(*this, vocabulary);
+  model.write_to(writer.sink(), [&](std::string_view, std::int64_t done, std::int64_t total) {
+    progress.update(done, total);
+  });
 }
 
 std::string discounts_text(const models::Discounts& discounts) {

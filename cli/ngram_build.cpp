@@ -15,7 +15,6 @@
 #include "models/checkpoint.hpp"
 #include "models/ngram/estimate/estimate.hpp"
 #include "models/ngram/estimate/text_source.hpp"
-#include "models/ngram/store/writer.hpp"
 #include "tensor/support/parallel.hpp"
 
 namespace gradus::cli {
@@ -23,39 +22,7 @@ namespace gradus::cli {
 namespace {
 
 using models::NgramModel;
-using models::NgramWriter;
 namespace ngram = models::ngram;
-
-/// Makes the writer once the vocabulary is known, which is after the text has been read.
-class LateWriter : public models::NgramSink {
- public:
-  LateWriter(const Place& place, const ngram::TextSource& source) : place_(place), source_(source) {}
-
-  void describe(const models::NgramDescription& description) override {
-    method_ = description.method;
-    writer_ = place_.writer(source_.vocabulary());
-    writer_->describe(description);
-  }
-  void expect(std::span<const std::int64_t> counts) override { writer_->expect(counts); }
-  void begin_order(int order, std::int64_t count) override { writer_->begin_order(order, count); }
-  void add(std::span<const std::int32_t> ngram, float log_prob, float backoff) override {
-    writer_->add(ngram, log_prob, backoff);
-  }
-  void finish() override { writer_->finish(); }
-
-  const std::string& method() const { return method_; }
-  /// Of each order; none of ARPA files, which do not tell them apart.
-  std::vector<std::uint64_t> order_bytes() const {
-    auto* const binary = dynamic_cast<NgramWriter*>(writer_.get());
-    return binary == nullptr ? std::vector<std::uint64_t>() : binary->model().order_bytes();
-  }
-
- private:
-  const Place& place_;
-  const ngram::TextSource& source_;
-  std::string method_;
-  std::unique_ptr<models::NgramSink> writer_;
-};
 
 /// The words of a file, one a line. The marks of sentences and of unknown words are there anyway.
 Vocabulary listed_words(const std::string& file) {
@@ -95,10 +62,11 @@ struct BuildCommand {
 
   void check();
   void run();
-  void print(const models::NgramSummary& summary, const LateWriter& written, double seconds) const;
+  void print(const models::NgramSummary& summary, const std::vector<std::uint64_t>& bytes,
+             double seconds) const;
 };
 
-/// Whatever of the options can be wrong, before the work.
+/// Checks the options before the work begins.
 void BuildCommand::check() {
   if (given(k_given) && method != "add-k") misuse("--k goes with --method add-k, not {}", method);
   if (!(options.k >= 0 && std::isfinite(options.k))) misuse("--k {}: give 0 or more", options.k);
@@ -153,15 +121,16 @@ void BuildCommand::run() {
   };
   progress.phase("counting", true);
   ngram::TextSource source(text, std::move(reading));
-  LateWriter writer(place, source);
-  const models::NgramSummary summary = ngram::estimate(source, options, build, writer);
-  print(summary, writer, progress.seconds());
+  std::optional<PlaceWriter> writer;
+  const models::NgramSummary summary = ngram::estimate(source, options, build, [&]() -> models::NgramSink& {
+    return writer.emplace(place, source.vocabulary()).sink();
+  });
+  print(summary, writer->order_bytes(), progress.seconds());
 }
 
-void BuildCommand::print(const models::NgramSummary& summary, const LateWriter& written,
+void BuildCommand::print(const models::NgramSummary& summary, const std::vector<std::uint64_t>& bytes,
                          double seconds) const {
   const std::optional<std::uint64_t> size = file_bytes(place.file);
-  const std::vector<std::uint64_t> bytes = written.order_bytes();
   if (json) {
     nlohmann::json orders = nlohmann::json::array();
     for (std::size_t n = 0; n < summary.counts.size(); ++n) {
@@ -173,7 +142,7 @@ void BuildCommand::print(const models::NgramSummary& summary, const LateWriter& 
                         {"fallback", summary.discounts[n].fallback}});
     }
     fmt::print("{}\n", nlohmann::json{{"method", method},
-                                      {"description", written.method()},
+                                      {"description", summary.method},
                                       {"unknown_words", closed ? "impossible" : "predicted"},
                                       {"tokens", summary.tokens},
                                       {"sentences", summary.sentences},
@@ -187,7 +156,7 @@ void BuildCommand::print(const models::NgramSummary& summary, const LateWriter& 
   }
   fmt::print("{} tokens in {} sentences, {} symbols{}, {}\n{:>5} {:>12} {:>12} {:>14}  discounts\n",
              summary.tokens, summary.sentences, summary.vocab, closed ? " (<unk> impossible)" : "",
-             written.method(), "order", "n-grams", "distinct", "bytes");
+             summary.method, "order", "n-grams", "distinct", "bytes");
   std::int64_t all = 0;
   for (std::size_t n = 0; n < summary.counts.size(); ++n) {
     fmt::print("{:>5} {:>12} {:>12} {:>14}  {}\n", n + 1, summary.counts[n], summary.distinct[n],

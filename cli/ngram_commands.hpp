@@ -6,10 +6,12 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cli/progress.hpp"
+#include "models/ngram/arpa/arpa.hpp"
 #include "models/ngram/ngram.hpp"
-#include "models/ngram/store/storage.hpp"
+#include "models/ngram/store/writer.hpp"
 #include "text/vocabulary.hpp"
 
 /// What the commands on n-gram models share.
@@ -36,8 +38,6 @@ struct Place {
   /// Before the work: that the options go together, and that the place can be written to. `source`: what is
   /// read.
   void check(const std::string& source) const;
-  /// Of the file, in the form that is asked for. The place and the vocabulary must outlive it.
-  std::unique_ptr<models::NgramSink> writer(const Vocabulary& vocabulary) const;
   void save(const models::NgramModel& model, const Vocabulary& vocabulary, Progress& progress) const;
 
  private:
@@ -45,26 +45,18 @@ struct Place {
   CLI::Option* quantize_given_ = nullptr;
 };
 
-/// Hands n-grams on, and shows how many.
-class ReportingSink : public models::NgramSink {
+/// Writes a model to a place in the form that is asked for: ARPA text or a binary file.
+class PlaceWriter {
  public:
-  /// `total`: the n-grams to come.
-  ReportingSink(models::NgramSink& to, Progress& progress, std::int64_t total)
-      : to_(to), progress_(progress), total_(total) {}
-
-  void describe(const models::NgramDescription& description) override { to_.describe(description); }
-  void expect(std::span<const std::int64_t> counts) override { to_.expect(counts); }
-  void begin_order(int order, std::int64_t count) override { to_.begin_order(order, count); }
-  void add(std::span<const std::int32_t> ngram, float log_prob, float backoff) override {
-    to_.add(ngram, log_prob, backoff);
-    if (++done_ % 65536 == 0) progress_.update(done_, total_);
-  }
-  void finish() override { to_.finish(); }
+  /// The vocabulary must outlive it.
+  PlaceWriter(const Place& place, const Vocabulary& vocabulary);
+  models::NgramSink& sink();
+  /// After the sink's finish(): the bytes of each order; none in ARPA files, which do not keep orders apart.
+  std::vector<std::uint64_t> order_bytes();
 
  private:
-  models::NgramSink& to_;
-  Progress& progress_;
-  std::int64_t total_, done_ = 0;
+  std::optional<models::ArpaWriter> arpa_;
+  std::optional<models::NgramWriter> binary_;
 };
 
 /// For people: the discounts of one order, and whether they are the fixed ones.

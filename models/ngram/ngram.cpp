@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <variant>
 
 #include "models/ngram/estimate/estimate.hpp"
@@ -237,14 +238,17 @@ void NgramModel::visit_entries(int order,
   std::visit([&](const auto& view) { visit_ngrams(view, core_->image.name(), order, visit); }, core_->view);
 }
 
-void NgramModel::write_to(NgramSink& sink) const {
+void NgramModel::write_to(NgramSink& sink, const NgramProgress& progress) const {
   sink.describe(description());
   const std::vector<std::int64_t> sizes = counts();
+  const std::int64_t total = std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0});
+  std::int64_t done = 0;
   sink.expect(sizes);
   for (int order = 1; order <= description().order; ++order) {
     sink.begin_order(order, sizes[static_cast<std::size_t>(order - 1)]);
     visit_entries(order, [&](std::span<const std::int32_t> ngram, double log_prob, double backoff) {
       sink.add(ngram, static_cast<float>(log_prob), static_cast<float>(backoff));
+      if (++done % ngrams_a_report == 0 && progress) progress("writing", done, total);
     });
   }
   sink.finish();

@@ -108,8 +108,8 @@ class NgramModel {
 
   /// Calls visit(ngram, log_prob, backoff) for each n-gram of an order, sorted by their ids.
   void visit_entries(int order, FunctionRef<void(std::span<const std::int32_t>, double, double)> visit) const;
-  /// Gives the whole model to a sink, such as a writer of another layout or place.
-  void write_to(NgramSink& sink) const;
+  /// Gives the whole model to a sink, such as a writer of another layout or place. `progress` counts n-grams.
+  void write_to(NgramSink& sink, const NgramProgress& progress = {}) const;
 
  private:
   friend class NgramWriter;

@@ -32,22 +32,6 @@ struct Level {
   std::vector<bool> kept, needed;  // needed: a context or suffix of one that is kept
 };
 
-/// Tells how much of a phase is done, now and then.
-class Teller {
- public:
-  Teller(const NgramProgress& progress, std::string_view phase, std::int64_t total)
-      : progress_(progress), phase_(phase), total_(total) {}
-  void one_more() {
-    constexpr std::int64_t seldom = 1 << 14;
-    if (++done_ % seldom == 0 && progress_) progress_(phase_, done_, total_);
-  }
-
- private:
-  const NgramProgress& progress_;
-  std::string_view phase_;
-  std::int64_t done_ = 0, total_;
-};
-
 /// Where an n-gram stands: the level, and the place in it.
 struct Node {
   std::size_t depth;
@@ -57,8 +41,6 @@ struct Node {
 /// The n-grams of a model as a trie.
 class Trie : public NgramSink {
  public:
-  explicit Trie(Teller reading) : reading_(reading) {}
-
   void describe(const NgramDescription& said) override { about = said; }
   void begin_order(int order, std::int64_t count) override {
     if (count >= std::int64_t{1} << 32)
@@ -83,7 +65,6 @@ class Trie : public NgramSink {
     level.token.push_back(ngram.back());
     level.log_prob.push_back(log_prob);
     level.backoff.push_back(backoff);
-    reading_.one_more();
   }
   void finish() override {
     end_order();
@@ -184,7 +165,6 @@ class Trie : public NgramSink {
     }
   }
 
-  Teller reading_;
   std::vector<std::int32_t> context_;  // of the last n-gram added
   Node context_node_{};
 };
@@ -298,18 +278,22 @@ PruneSummary prune(const NgramModel& model, double threshold, NgramSink& sink,
         about.method);
   }
   const std::vector<std::int64_t> counts = model.counts();
-  const std::int64_t ngrams = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
-  Trie trie(Teller(progress, "reading", ngrams));
-  model.write_to(trie);
+  Trie trie;
+  model.write_to(trie, [&](std::string_view, std::int64_t done, std::int64_t total) {
+    if (progress) progress("reading", done, total);
+  });
   trie.about.method += fmt::format(", pruned by relative entropy at {}", threshold);
   std::vector<std::vector<double>> joints;
   for (std::size_t depth = 0; depth + 1 < trie.levels.size(); ++depth)
     joints.push_back(joint(trie, depth, depth == 0 ? std::vector<double>() : joints.back()));
-  Teller judging(progress, "judging", ngrams - counts.back());
+  const std::int64_t all_contexts = std::accumulate(counts.begin(), counts.end() - 1, std::int64_t{0});
+  std::int64_t judged = 0;
   for (std::size_t depth = trie.levels.size() - 1; depth > 0; --depth) {
     const std::vector<double>& contexts = joints[depth - 1];
-    for (std::size_t context = 0; context < contexts.size(); ++context, judging.one_more())
+    for (std::size_t context = 0; context < contexts.size(); ++context) {
       prune_context(trie, depth, static_cast<Place>(context), std::exp(contexts[context]), threshold);
+      if (++judged % ngrams_a_report == 0 && progress) progress("judging", judged, all_contexts);
+    }
   }
   PruneSummary out;
   for (const Level& level : trie.levels) {

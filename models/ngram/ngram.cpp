@@ -55,7 +55,7 @@ NgramModel::NgramModel(std::span<const std::int32_t> tokens, std::int32_t vocab,
                        const NgramOptions& options) {
   IdSource source(tokens, vocab, options.sentence_end);
   NgramWriter writer;
-  // All in memory, however much that is.
+  // With a bound that is never reached: all in memory.
   estimate(source, options, {.memory = std::int64_t{1} << 40}, writer);
   *this = writer.model();
 }

@@ -12,17 +12,16 @@
 #include "models/ngram/options.hpp"
 #include "models/ngram/sink.hpp"
 #include "models/ngram/state.hpp"
-#include "models/ngram/store/storage.hpp"
 #include "tensor/random.hpp"
 #include "tensor/support/function_ref.hpp"
 #include "text/vocabulary.hpp"
 
 namespace gradus::models {
 
-/// How the bytes of a file come to be read.
+/// How a file is read.
 enum class NgramAccess {
-  mapped,  // as they are asked for: ready at once, and shared between processes
-  copied,  // all at once, to memory on large pages: somewhat faster from then on
+  mapped,  // page by page as queries need it: ready at once, and shared between processes
+  copied,  // completely, into memory on large pages: somewhat faster queries
 };
 
 namespace ngram {
@@ -30,53 +29,58 @@ class Image;
 }
 
 /// An n-gram model over ids 0..vocab-1, stored in one of two layouts (NgramLayout), in memory or in a mapped
-/// file. A handle: copies share the model, which never changes. Every id has a probability. Before the first
-/// token of a sentence stands the begin symbol, id vocab, which is never predicted.
+/// file. A handle: copies share the model, which never changes. Every id has a probability. The begin symbol,
+/// with the id vocab, precedes the first token of a sentence and is never predicted.
 ///
-/// n-grams stand in a forward trie, sorted, so that from a context the whole distribution of the next token,
-/// its likeliest tokens and draws from it can be read.
+/// The n-grams are stored in a forward trie, where the continuations of a context lie side by side, so that
+/// the whole distribution of the next token, its likeliest tokens and samples from it are read in one place.
+///
+/// Reading order of this folder: options.hpp (methods and their formulas), sink.hpp (how a model is passed
+/// on), estimate/estimate.hpp (counting and smoothing; its passes are listed in estimate/passes.hpp, their
+/// external sort is in sort/record_store.hpp), store/image.hpp and store/fast_layout.hpp (the stored form),
+/// store/query.hpp (the queries), arpa/arpa.hpp (exchange with other toolkits), prune.hpp.
 class NgramModel {
  public:
   static constexpr int max_order = ngram::max_order;
   using State = NgramState;
 
-  /// Estimates a model of tokens in memory, as ngram::estimate does, which is there for larger texts. Throws
+  /// Estimates a model of tokens in memory; ngram::estimate does the same for larger texts. Throws
   /// ArgumentError for options out of range, such as an order below 1 or above max_order, for an id out of
-  /// range, no tokens at all, or an unknown word in a text whose vocabulary is closed.
+  /// range, for no tokens, and for a closed vocabulary when the text holds the unknown word.
   NgramModel(std::span<const std::int32_t> tokens, std::int32_t vocab, const NgramOptions& options);
 
-  /// One n-gram of a model given by its numbers: natural logarithms.
+  /// One n-gram with its log-probability and the logarithm of its backoff weight (natural logarithms).
   struct Entry {
     std::vector<std::int32_t> ngram;  // the begin symbol is vocab
     double log_prob = 0, backoff = 0;
   };
-  /// The model of these n-grams, orders[n - 1] those of order n, in any order. Throws ArgumentError for one
-  /// whose context is not there or that is listed twice.
+  /// The model of the given n-grams; orders[n - 1] has those of order n, in any order. Throws ArgumentError
+  /// for an n-gram that is listed twice or whose context is missing.
   NgramModel(std::vector<std::vector<Entry>> orders, std::int32_t vocab, std::int32_t sentence_end);
 
-  /// The model of a file that NgramWriter wrote. Of a damaged file either throws DataError naming it, at once
-  /// or when the damage is met, or gives some answer; nothing else. The file may be replaced (by rename)
-  /// while the model is in use, which goes on with the old one; it must not be written into.
+  /// The model of a file that NgramWriter wrote. For a damaged file, this or a later query either throws
+  /// DataError naming the file or gives a wrong answer, but does nothing worse. The file may be replaced (by
+  /// rename) while the model is in use, which then keeps the old file; it must not be modified in place.
   static NgramModel open(const std::filesystem::path& file, NgramAccess access = NgramAccess::mapped);
-  /// Whether the bytes begin as such a file does.
+  /// Whether the first bytes are those of such a file.
   static bool is_binary(std::string_view first_bytes);
-  /// Reads everything and throws DataError for whatever is damaged or contradicts itself.
+  /// Reads the whole model and throws DataError for anything that is damaged or inconsistent.
   void verify() const;
-  /// The vocabulary kept with the model. Throws DataError when there is none or it is damaged.
+  /// The vocabulary stored with the model. Throws DataError when it is missing or damaged.
   Vocabulary vocabulary() const;
 
   std::int32_t vocab_size() const;
-  /// What is true of the whole model, and how it was estimated; kept in its file as well.
+  /// The properties of the model and how it was estimated. They are stored in its file too.
   const NgramDescription& description() const;
   NgramLayout layout() const;
   std::uint64_t bytes() const;
   /// The number of n-grams of each order, the begin symbol's unigram included.
   std::vector<std::int64_t> counts() const;
-  /// The bytes that the n-grams of each order take; the vocabulary and the header come on top.
+  /// The bytes of each order's n-grams; the vocabulary and the header are not included.
   std::vector<std::uint64_t> order_bytes() const;
-  /// The options that the model was estimated with; nothing where they are not known.
+  /// The options that the model was estimated with; empty where they are not known.
   const std::optional<NgramOptions>& options() const { return description().options; }
-  /// The discounts of each order; none where they are not known or the method has none.
+  /// The discounts of each order; empty where they are not known or the method has none.
   std::span<const Discounts> discounts() const { return description().discounts; }
 
   /// At the beginning of a sentence.
@@ -106,7 +110,7 @@ class NgramModel {
   /// no token is possible.
   std::int32_t sample(const State& state, Rng& rng) const;
 
-  /// Calls visit(ngram, log_prob, backoff) for each n-gram of an order, sorted by their ids.
+  /// Calls visit(ngram, log_prob, backoff) for each n-gram of an order, sorted by ids.
   void visit_entries(int order, FunctionRef<void(std::span<const std::int32_t>, double, double)> visit) const;
   /// Gives the whole model to a sink, such as a writer of another layout or place. `progress` counts n-grams.
   void write_to(NgramSink& sink, const NgramProgress& progress = {}) const;

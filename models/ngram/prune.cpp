@@ -15,7 +15,7 @@ using Place = std::uint32_t;  // of an n-gram in its level
 
 constexpr Place nowhere = ngram::none;
 
-/// An n-gram kept without its suffix, and the level of the longest n-gram that ends it and is there.
+/// An n-gram whose suffix the model does not hold, and the level of the longest of its endings that it holds.
 struct Hole {
   Place ngram;
   std::size_t depth;
@@ -24,15 +24,15 @@ struct Hole {
 /// The n-grams of one order, sorted.
 struct Level {
   std::vector<std::int32_t> token;  // the last one
-  std::vector<Place> first_child;   // in the next level; one more than tokens
-  // Of the n-gram without its first token, in the level before; in holes, of the longest that is there.
+  std::vector<Place> first_child;   // in the next level; one more than there are tokens
+  // The place of the n-gram's suffix, in the level before; for holes, of its longest ending in the model.
   std::vector<Place> suffix;
   std::vector<Hole> holes;  // sorted; in most models there are none
   std::vector<float> log_prob, backoff;
-  std::vector<bool> kept, needed;  // needed: a context or suffix of one that is kept
+  std::vector<bool> kept, needed;  // needed: as the context or suffix of an n-gram that is kept
 };
 
-/// Where an n-gram stands: the level, and the place in it.
+/// An n-gram: its level, and its place in the level.
 struct Node {
   std::size_t depth;
   Place place;
@@ -75,7 +75,7 @@ class Trie : public NgramSink {
     }
   }
 
-  /// What is kept.
+  /// Gives the n-grams that are kept to a sink.
   void write_to(NgramSink& sink) const {
     sink.describe(about);
     for (std::size_t depth = 0; depth < levels.size(); ++depth) {
@@ -87,7 +87,7 @@ class Trie : public NgramSink {
     sink.finish();
   }
 
-  /// The longest n-gram that ends one of two tokens or more and is there.
+  /// The longest proper ending, of an n-gram of two tokens or more, that the model holds.
   Node suffix_of(const Node& node) const {
     const Level& level = levels[node.depth];
     Node out{node.depth - 1, level.suffix[node.place]};
@@ -97,7 +97,7 @@ class Trie : public NgramSink {
     if (hole != level.holes.end() && hole->ngram == node.place) out.depth = hole->depth;
     return out;
   }
-  /// log p(w | h') of an n-gram h w and its context h: by backing off where h' w is not there.
+  /// log p(w | h') of an n-gram h w and its context h, by backing off where the model does not hold h' w.
   double shorter_log_prob(const Node& ngram, Place context) const {
     const Node suffix = suffix_of(ngram);
     auto out = static_cast<double>(levels[suffix.depth].log_prob[suffix.place]);
@@ -117,7 +117,8 @@ class Trie : public NgramSink {
     Level& contexts = levels[levels.size() - 2];
     contexts.first_child.resize(contexts.token.size() + 1, static_cast<Place>(levels.back().token.size()));
   }
-  /// The place in a level of the n-gram at `context`, in the level before, with the token added; or nowhere.
+  /// The place, in a level, of the continuation by a token of the n-gram at `context` in the level before;
+  /// nowhere if the model does not hold it.
   Place child(std::size_t depth, Place context, std::int32_t token) const {
     if (depth == 0) return static_cast<Place>(token);
     const auto tokens = levels[depth].token.begin();
@@ -139,7 +140,7 @@ class Trie : public NgramSink {
   }
   void add_suffix(Level& level, std::int32_t token) {
     Node context = context_node_;
-    Node found{0, static_cast<Place>(token)};  // every unigram is there
+    Node found{0, static_cast<Place>(token)};  // the model holds every unigram
     while (context.depth > 0) {
       context = suffix_of(context);
       const Place place = child(context.depth + 1, context.place, token);
@@ -173,13 +174,13 @@ double prob(float log_prob) {
   return std::exp(static_cast<double>(log_prob));
 }
 
-/// log p of each n-gram of a level as a text by itself, from that of the level before.
+/// log p(w_1 ... w_n) of each n-gram of a level, from those of the level before.
 std::vector<double> joint(const Trie& trie, std::size_t depth, const std::vector<double>& before) {
   const Level& level = trie.levels[depth];
   std::vector<double> out(level.token.size());
   if (depth == 0) {
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<double>(level.log_prob[i]);
-    // A sentence begins as often as one ends.
+    // Sentences begin as often as they end.
     const std::int32_t end = trie.about.sentence_end;
     if (end >= 0) out.back() = static_cast<double>(level.log_prob[static_cast<std::size_t>(end)]);
     return out;
@@ -192,7 +193,7 @@ std::vector<double> joint(const Trie& trie, std::size_t depth, const std::vector
   return out;
 }
 
-/// Judges the n-grams of one context and sets its backoff weight anew.
+/// Judges the n-grams of one context and recomputes its backoff weight.
 void prune_context(Trie& trie, std::size_t depth, Place context, double context_prob, double threshold) {
   Level& contexts = trie.levels[depth - 1];
   Level& level = trie.levels[depth];
@@ -201,11 +202,11 @@ void prune_context(Trie& trie, std::size_t depth, Place context, double context_
   const auto shorter_log_prob = [&](std::size_t i) {
     return trie.shorter_log_prob({depth, static_cast<Place>(i)}, context);
   };
-  double rest_shorter = 1;  // what p(. | h') leaves to the words not listed after h
+  double rest_shorter = 1;  // p(. | h') of all words not listed after h
   for (std::size_t i = begin; i < end; ++i) rest_shorter -= std::exp(shorter_log_prob(i));
   rest_shorter = std::max(rest_shorter, 0.0);
   const double log_weight = static_cast<double>(contexts.backoff[context]);
-  const double rest = std::exp(log_weight) * rest_shorter;  // and p(. | h)
+  const double rest = std::exp(log_weight) * rest_shorter;  // the same of p(. | h)
 
   double pruned = 0, pruned_shorter = 0;
   bool any_kept = false;
@@ -236,8 +237,9 @@ void prune_context(Trie& trie, std::size_t depth, Place context, double context_
   }
 }
 
-/// Where an n-gram is kept without its suffix, what it backs off to changes with the weights of shorter
-/// contexts, and so does the weight of its own. From the shortest on.
+/// Where the suffix of an n-gram is missing, p(w | h') depends on the backoff weights of shorter contexts,
+/// which have changed; so the backoff weights of the contexts of such n-grams are computed again, the
+/// shortest first.
 void weigh_around_holes(Trie& trie) {
   for (std::size_t depth = 1; depth < trie.levels.size(); ++depth) {
     const Level& level = trie.levels[depth];
@@ -253,7 +255,7 @@ void weigh_around_holes(Trie& trie) {
         rest -= prob(level.log_prob[i]);
         rest_shorter -= std::exp(trie.shorter_log_prob({depth, i}, context));
       }
-      // What is left of one by rounding says nothing.
+      // Smaller remainders may be nothing but rounding errors.
       if (rest > 1e-6 && rest_shorter > 1e-6)
         contexts.backoff[context] = static_cast<float>(std::log(rest / rest_shorter));
     }

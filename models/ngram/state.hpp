@@ -13,16 +13,17 @@ namespace ngram {
 inline constexpr int max_order = 20;
 }  // namespace ngram
 
-/// What an n-gram model remembers of the text so far: the shortest context that everything it says hereafter
-/// depends on. A value, cheap to copy, of one model; two texts that the model cannot tell apart from here on
-/// mostly have equal states (contexts that nothing is known to follow and that carry no weight are dropped).
+/// What an n-gram model remembers of the text so far: the shortest context that determines all its
+/// predictions from here on. A value, cheap to copy, valid for one model only. Texts after which the model
+/// predicts the same mostly have equal states, as contexts without continuations and without a backoff weight
+/// are dropped.
 struct NgramState {
-  /// How many nodes there are.
+  /// The number of nodes in use.
   std::uint16_t length = 0;
-  /// Add-k only: the tokens of the context, known to the model as one or not.
+  /// Add-k only: the number of tokens of the context, whether or not the model holds it.
   std::uint16_t reach = 0;
-  /// node[j - 1]: the place of the last j tokens among the model's j-grams. Those beyond `length` are
-  /// nothing.
+  /// node[j - 1]: the index of the last j tokens among the model's j-grams. Nodes from `length` on are not
+  /// used.
   std::array<std::uint32_t, ngram::max_order - 1> node;
 
   NgramState() : node{} {}
@@ -40,20 +41,20 @@ struct NgramState {
   }
 
  private:
-  static constexpr std::size_t short_length = 7;  // of orders up to 8: a copy of fixed, small size
+  static constexpr std::size_t short_length = 7;  // enough for order 8: a copy of small, fixed size
 };
 
-/// What a model says of a token.
+/// The prediction of one token.
 struct NgramScore {
   double log_prob;  // in nats
-  int order;        // of the n-gram that it was read from
+  int order;        // of the longest n-gram found, whose probability it is before the backoff weights
 };
 
 /// A word that may come next.
 struct NgramCandidate {
   std::int32_t token;
   float log_prob;
-  /// Before another in a list: likelier, or of the lower id.
+  /// Sorts the likeliest first, and equally likely tokens by id.
   bool operator<(const NgramCandidate& other) const {
     return log_prob != other.log_prob ? log_prob > other.log_prob : token < other.token;
   }

@@ -13,9 +13,9 @@
 
 namespace gradus::models {
 
-/// An n-gram model as a table of logits, a row for each context of order - 1 tokens: trained by gradients
-/// like any network, it comes to the counted maximum likelihood, p(w | h) = c(h w) / c(h), as the cross
-/// entropy is convex in each row and least there.
+/// An n-gram model as a table of logits with a row for each context of order - 1 tokens. Trained by gradients
+/// like any network, it converges to the maximum likelihood estimate of counting, p(w | h) = c(h w) / c(h),
+/// because the cross entropy is convex in each row and has its minimum there.
 struct TableNetwork {
   struct Options {
     std::int64_t vocab = 0;
@@ -26,10 +26,10 @@ struct TableNetwork {
         context;  // (order - 2, batch): the tokens before the next one to be read; for order 1, (0, batch)
   };
   Options options;
-  Parameter logits;  // (contexts + 1, vocab); row 0 is that of all contexts that were not listed
+  Parameter logits;  // (contexts + 1, vocab); row 0 is for all contexts that the text does not have
 
-  /// A row of zeros, the uniform distribution, for each context of the text. Before its first token stands
-  /// padding, id vocab. Throws ArgumentError for an order or a vocabulary below 1 or an id out of range.
+  /// Gives each context of the text a row of zeros, the uniform distribution. The text is preceded by padding
+  /// with the id vocab. Throws ArgumentError for an order or a vocabulary below 1 or an id out of range.
   TableNetwork(std::span<const std::int32_t> text, const Options& options);
 
   State start(std::int64_t batch) const;

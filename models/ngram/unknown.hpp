@@ -8,9 +8,10 @@
 
 namespace gradus::models {
 
-/// An n-gram model whose contexts end at unknown words, as SRILM's do: n-grams do not reach over them, so the
-/// word after one is predicted from no context, the next from one word. A LanguageModel. What it says of an
-/// unknown word itself is what the model says; that convention does not count it.
+/// An n-gram model whose contexts end at unknown words, as in SRILM: n-grams do not extend across them, so
+/// the word after an unknown one is predicted without context, the next one from a single word. A
+/// LanguageModel. An unknown word itself has the probability that the model gives it, although SRILM's
+/// convention does not count it.
 class UnknownEndsContext {
  public:
   using State = NgramState;

@@ -35,7 +35,7 @@ bool to_number(std::string_view text, T& out) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-/// What stands before a separator, which is taken off as well.
+/// Removes the text before the next separator, and the separator, and returns the text.
 std::string_view take(std::string_view& text, char separator) {
   const std::size_t end = text.find(separator);
   const std::string_view out = text.substr(0, end);
@@ -47,7 +47,7 @@ bool is_blank(char c) {
   return c == ' ' || c == '\t';
 }
 
-/// What stands before the next tabs or spaces; empty at the end.
+/// Removes and returns the next field, which tabs or spaces end; empty at the end of the line.
 std::string_view take_field(std::string_view& text) {
   const auto begin = std::find_if_not(text.begin(), text.end(), is_blank);
   const auto end = std::find_if(begin, text.end(), is_blank);
@@ -62,7 +62,7 @@ std::string_view trimmed(std::string_view line) {
   return line;
 }
 
-/// As SRILM reads the markers: capitals are as good.
+/// Like SRILM, ignores the case of markers.
 bool is_marker(std::string_view line, std::string_view marker) {
   line = trimmed(line);
   return std::equal(line.begin(), line.end(), marker.begin(), marker.end(), [](char a, char b) {
@@ -101,7 +101,7 @@ class Reader {
   ArpaLines& lines_;
   const ArpaOptions& options_;
   ArpaContent out_;
-  bool ours_ = false;                               // with our own lines before the counts
+  bool ours_ = false;                               // the file begins with our own lines
   std::vector<std::int64_t> claimed_, claimed_in_;  // the header's counts, and the lines they stand in
   WordIds ids_;
 };
@@ -182,7 +182,7 @@ void Reader::read_counts() {
   out_.sections.resize(claimed_.size());
 }
 
-/// A line's numbers; word(i, text) is called for each of its words.
+/// Reads a line: returns its numbers, and calls word(i, text) for each of its words.
 template <class Word>
 Reader::Fields Reader::read_ngram(std::string_view line, std::size_t order, Word&& word) {
   Fields out;
@@ -202,10 +202,11 @@ Reader::Fields Reader::read_ngram(std::string_view line, std::size_t order, Word
   if (!trimmed(line).empty()) lines_.wrong("'{}' after the backoff weight", shown(trimmed(line)));
   if (order == claimed_.size() && backoff != 0)
     lines_.wrong("a backoff weight of {} in the highest order, where nothing uses it", backoff_text);
-  // A little over 1 by rounding is 1.
+  // Rounding may make a probability of 1 slightly larger.
   out.log_prob =
       log10 == log_zero ? impossible : static_cast<float>(log10 > 0 && log10 <= 1e-6 ? 0 : log10 * ln10);
-  // We write -99 for the weight of a context that leaves nothing; another toolkit's is the number it is.
+  // We write -99 for the logarithm of a backoff weight of 0; in other toolkits' files it is an ordinary
+  // number.
   if (ours_ && backoff == log_zero) {
     out.backoff = impossible;
     return out;
@@ -242,8 +243,8 @@ void Reader::read_section(std::size_t n) {
   }
 }
 
-/// Of our own files the ids are known; those of others are
-/// numbered by the lines until all words are known.
+/// In our own files the ids are known. In others, words are numbered by their lines until all words are
+/// known.
 void Reader::read_unigrams() {
   ArpaSection& section = out_.sections.front();
   std::vector<std::string> words;
@@ -268,7 +269,7 @@ void Reader::read_unigrams() {
       ids_.add(text, id);
       words.emplace_back(text);
     });
-    // <s> is never predicted: some write 0 for it, some -99, some what they counted.
+    // <s> is never predicted: some toolkits write 0 for it, some -99, some a probability from its count.
     if (!begins && fields.log_prob > 0) lines_.wrong("a log10 of a probability above 0");
     section.add({&id, 1}, begins ? impossible : fields.log_prob, fields.backoff);
     if (i + 1 >= std::numeric_limits<std::int32_t>::max() - 2) lines_.wrong("too many words");
@@ -305,7 +306,7 @@ void Reader::make_vocabulary(const std::vector<std::string>& words) {
     lines_.wrong("no unigram </s>: without it no line could be scored, and it is no model of sentences");
 }
 
-/// Sorted unigrams of every id and, last, the begin symbol.
+/// Inserts missing unigrams of <s> and <unk>, and checks that every id and the begin symbol has one.
 void Reader::place_unigrams() {
   ArpaSection& listed = out_.sections.front();
   const auto has = [&](std::int32_t id) { return listed.find({&id, 1}) >= 0; };

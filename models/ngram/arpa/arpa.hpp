@@ -19,36 +19,37 @@ namespace ngram {
 struct ArpaContent;
 }
 
-/// The first line of our own ARPA files. The sentence end, the method and the vocabulary, with its unit and
-/// counts, follow it, also behind "#", which other readers skip.
+/// The first line of our own ARPA files. More lines that begin with "#", which other readers skip, follow it:
+/// the sentence end, the method, and the vocabulary with its unit and counts.
 inline constexpr std::string_view arpa_head = "# gradus n-gram model";
 
 struct ArpaOptions {
-  /// log10 p(<unk>) where a file lists no <unk>: -100 as KenLM has it, or -infinity as SRILM.
+  /// log10 p(<unk>) for a file without <unk>: -100 as in KenLM, or -infinity as in SRILM.
   double missing_unknown = -100;
 };
 
-/// The n-grams of an ARPA file, plain or packed by gzip, from any toolkit:
-///   - fields parted by tabs or spaces, lines ended by "\n" or "\r\n", any text before the line \data\;
-///   - n-grams in any order, backoff weights left out where they are 0;
-///   - <s> with whatever probability: it is never predicted. A file without it has no n-gram beginning so;
-///   - <unk> or, as KenLM takes it, <UNK> for the unknown word;
-///   - the log10 probabilities -99 and "-inf" are those of what cannot be (SRILM).
+/// The n-grams of an ARPA file, plain or compressed by gzip, from any toolkit:
+///   - fields are separated by tabs or spaces, lines end with "\n" or "\r\n", any text may precede \data\;
+///   - n-grams may come in any order, and backoff weights of 0 may be missing;
+///   - <s> may have any probability, as it is never predicted, or be missing if no n-gram begins with it;
+///   - the unknown word is <unk> or, as in KenLM, <UNK>;
+///   - the log10 probabilities -99 and "-inf" mean the probability 0 (SRILM).
 ///
-/// Files that are not ours are models of words, their vocabulary the unigrams in the order of the file after
-/// <unk>. n-grams whose context (all but the last word) or suffix (all but the first) is not listed, as
-/// SRILM's pruning leaves them, have it inserted with the probability that backing off gives and the backoff
-/// weight 1, so the distributions stay as they were. (KenLM does the same for suffixes, and refuses a file
-/// that lacks a context.)
+/// A file of another toolkit is a model of words. Its vocabulary has <unk> first and then the other unigrams
+/// in the order of the file. Where the context of an n-gram (all but the last word) or its suffix (all but
+/// the first) is not listed, as after pruning by SRILM, it is inserted with the probability that backing off
+/// gives and the backoff weight 1, which leaves the distributions as they are. (KenLM does the same for
+/// suffixes, but refuses a file that lacks a context.)
 ///
-/// All n-grams are held in memory, in 4 n + 8 bytes for each of order n, and 4 more in sections that are not
-/// sorted.
+/// All n-grams are held in memory, with 4 n + 8 bytes for each of order n, and 4 more in sections that are
+/// not sorted.
 class ArpaFile {
  public:
-  /// Throws DataError naming the file and the line: counts that contradict the header, a file cut short,
-  /// numbers that are none, probabilities above 1, n-grams listed twice, words without a unigram, no </s>.
+  /// Throws DataError naming the file and the line, for counts that differ from the header, a file that was
+  /// cut short, malformed numbers, probabilities above 1, n-grams listed twice, words without a unigram, and
+  /// a missing </s>.
   explicit ArpaFile(const std::filesystem::path& file, const ArpaOptions& options = {});
-  /// Of text in memory that errors call `name`.
+  /// Reads text in memory, which errors call `name`.
   ArpaFile(std::string_view text, std::string_view name, const ArpaOptions& options = {});
   ~ArpaFile();
   ArpaFile(ArpaFile&&) noexcept;
@@ -56,9 +57,9 @@ class ArpaFile {
 
   const Vocabulary& vocabulary() const;
   NgramDescription description() const;
-  /// The n-grams of each order, those inserted included.
+  /// The number of n-grams of each order, including those that were inserted.
   std::vector<std::int64_t> counts() const;
-  /// Contexts and suffixes that the file did not list.
+  /// The number of contexts and suffixes that the file did not list.
   std::int64_t inserted() const;
   void write_to(NgramSink& sink) const;
 
@@ -66,14 +67,15 @@ class ArpaFile {
   std::unique_ptr<ngram::ArpaContent> content_;
 };
 
-/// Whether a file that begins so may be an ARPA file: ours, \data\ in sight, or gzip.
+/// Whether a file with these first bytes may be an ARPA file: they are those of one of ours, hold the line
+/// \data\, or are those of gzip.
 bool looks_like_arpa(std::string_view first_bytes);
 
-/// Writes the n-grams that it receives as an ARPA file, whole or not at all, as they come: in memory are the
-/// words. Packed by gzip when the file's name ends in ".gz". Every float is read back as it was, up to one
-/// rounding. Throws ArgumentError for methods without a backoff form (add-k and maximum likelihood), for a
-/// vocabulary of another size, and when it was not told the counts (NgramSink::expect), which stand first in
-/// the file; DataError when the file cannot be written.
+/// Writes the n-grams that it receives as an ARPA file, which appears complete or not at all. n-grams are
+/// written as they come; only the words are held in memory. The file is compressed by gzip when its name ends
+/// in ".gz". Every number is read back as it was, up to one rounding. Throws ArgumentError for methods
+/// without a backoff form (add-k and maximum likelihood), for a vocabulary of another size, and when expect()
+/// was not called, as the counts come first in the file; DataError when the file cannot be written.
 class ArpaWriter : public NgramSink {
  public:
   /// The vocabulary must outlive the writer.
@@ -93,7 +95,7 @@ class ArpaWriter : public NgramSink {
   std::unique_ptr<Parts> parts_;
 };
 
-/// Writes a model by an ArpaWriter.
+/// Writes a model as an ARPA file.
 void write_arpa(const std::filesystem::path& file, const NgramModel& model, const Vocabulary& vocabulary);
 
 struct ArpaModel {
@@ -101,7 +103,7 @@ struct ArpaModel {
   NgramModel model;
 };
 
-/// The same as text in memory.
+/// Writes a model as ARPA text in memory, and reads such text.
 std::string to_arpa(const NgramModel& model, const Vocabulary& vocabulary);
 ArpaModel from_arpa(std::string_view text, std::string_view name, const ArpaOptions& options = {});
 

@@ -15,8 +15,8 @@
 
 namespace gradus::models::ngram {
 
-/// The lines of a file, plain or packed by gzip, or of a text in memory, counted from 1 for errors that name
-/// them. A "\r" before a line's end is dropped.
+/// The lines of a file, plain or compressed by gzip, or of a text in memory, numbered from 1 for the errors.
+/// A "\r" before the end of a line is dropped.
 class ArpaLines {
  public:
   /// Throws DataError naming the file when it cannot be opened.
@@ -24,10 +24,10 @@ class ArpaLines {
   /// The text must outlive the lines.
   ArpaLines(std::string_view text, std::string_view name) : name_(name), rest_(text) {}
 
-  /// False at the end. The line is valid until the next call. Throws DataError for what cannot be read or
-  /// unpacked, a zero byte, and a line of more than a megabyte.
+  /// Gives the next line, which is valid until the next call, or returns false at the end. Throws DataError
+  /// for what cannot be read or decompressed, for a zero byte, and for a line of more than a megabyte.
   bool next(std::string_view& line);
-  /// The next line, of which `what` says what it should be. Throws DataError when the file ends before it.
+  /// The next line, which should be `what`. Throws DataError when the file ends before it.
   std::string_view need(std::string_view what);
   /// The next line that is not blank.
   std::string_view need_content(std::string_view what);

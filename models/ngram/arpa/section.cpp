@@ -24,7 +24,7 @@ bool equal(Ngram a, Ngram b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end());
 }
 
-/// An n-gram to sort: its first two ids as one number, which mostly decide, and where it stands.
+/// An n-gram to be sorted: its first two ids as one number, which usually decides, and its index.
 struct Key {
   std::uint64_t first_two;
   std::uint32_t index;
@@ -41,8 +41,8 @@ void permute(std::vector<T>& values, const std::vector<Key>& to, std::size_t wid
   values = std::move(moved);
 }
 
-/// The first place from `from` on that is not less than the n-gram, sought in steps that double: n-grams that
-/// are asked for in nearly sorted order are found nearby.
+/// The first index from `from` on whose n-gram is not less than the given one. Searches in steps that double,
+/// as n-grams asked for in nearly sorted order are found nearby.
 std::size_t seek(const ArpaSection& section, std::size_t from, Ngram ngram) {
   std::size_t step = 1, low = from, high = from;
   while (high < section.size() && less(section.ngram(high), ngram)) {
@@ -77,7 +77,7 @@ ArpaSection missing_below(const ArpaSection& upper, const ArpaSection& lower) {
     const Ngram context = ngram.first(ngram.size() - 1), suffix = ngram.subspan(1);
     context_at = seek(lower, context_at, context);
     if (!stands_at(lower, context_at, context)) missing.add(context, unknown, 0);
-    // Among the n-grams with one first word the suffixes are sorted too.
+    // The suffixes of the n-grams that share their first word are sorted too.
     if (i > 0 && upper.ngram(i - 1).front() != ngram.front()) suffix_at = 0;
     suffix_at = seek(lower, suffix_at, suffix);
     if (!stands_at(lower, suffix_at, suffix)) missing.add(suffix, unknown, 0);
@@ -95,7 +95,7 @@ ArpaSection missing_below(const ArpaSection& upper, const ArpaSection& lower) {
   return sorted;
 }
 
-/// Both are sorted and have no n-gram in common.
+/// Merges sorted sections that have no n-gram in common.
 void merge(ArpaSection& into, const ArpaSection& from) {
   if (from.size() == 0) return;
   ArpaSection merged;
@@ -150,7 +150,7 @@ void ArpaSection::sort(const std::string& file) {
     lines.resize(size());
     std::iota(lines.begin(), lines.end(), 0U);
   }
-  lines.resize(size(), no_line);  // some were added that stand in no line
+  lines.resize(size(), no_line);  // for n-grams that were added
   permute(lines, keys, 1);
   permute(ids, keys, static_cast<std::size_t>(order));
   permute(log_prob, keys, 1);
@@ -169,7 +169,7 @@ std::int64_t complete(std::vector<ArpaSection>& sections, const std::string& fil
     added += static_cast<std::int64_t>(missing.size());
     merge(sections[n - 1], missing);
   }
-  // From the shortest on: what an inserted n-gram backs off to has its probability by then.
+  // The shortest first, so that what an inserted n-gram backs off to already has its probability.
   for (std::size_t n = 1; added > 0 && n < sections.size(); ++n) {
     ArpaSection& section = sections[n];
     const ArpaSection& lower = sections[n - 1];

@@ -11,18 +11,18 @@
 
 namespace gradus::models::ngram {
 
-/// ARPA's customary sign for the log10 of zero, such as the probability of <s>, which is never predicted.
+/// The number that stands for the log10 of zero in ARPA files, such as for the probability of <s>.
 inline constexpr double log_zero = -99;
 
 /// The ids of the words of an ARPA file.
 class WordIds {
  public:
-  /// -1 for one that was not added.
+  /// The id of a word, or -1 if it was not added.
   std::int32_t find(std::string_view word) const {
     const auto found = ids_.find(word);
     return found == ids_.end() ? -1 : found->second;
   }
-  /// Nothing happens when it is there.
+  /// Does nothing if the word is there already.
   void add(std::string_view word, std::int32_t id) { ids_.emplace(word, id); }
   std::size_t size() const { return ids_.size(); }
 
@@ -34,10 +34,10 @@ class WordIds {
   std::unordered_map<std::string, std::int32_t, Hash, std::equal_to<>> ids_;
 };
 
-/// A symbol as a word of our own files: characters that would part words or lines are written \xHH, and so is
-/// the first of a word <s>, which is the file's own mark for a sentence's begin.
+/// How our own files spell a symbol: characters that would separate words or lines are written \xHH, and so
+/// is the first character of the word <s>, which in the file is the begin symbol.
 std::string spelled(const std::string& symbol);
-/// The spelled symbols of a vocabulary, and <s>, whose id comes after theirs.
+/// The spelled symbols of a vocabulary and <s>, which has the next id.
 WordIds own_words(const Vocabulary& vocabulary);
 
 }  // namespace gradus::models::ngram

@@ -24,7 +24,7 @@ std::uint64_t scatter(std::uint64_t x) {
   return x ^ x >> 32;
 }
 
-// Of a hash, the highest 16 bits choose the table, the lower 32 the slot; these stand in it too.
+// The highest 16 bits of a hash choose the table, the lower 32 the slot, which holds them too.
 std::uint32_t tag_of(std::uint64_t hash) {
   return static_cast<std::uint32_t>(hash);
 }
@@ -50,7 +50,7 @@ NgramCounter::NgramCounter(int order, std::int64_t sentence_end, std::int64_t me
 }
 
 void NgramCounter::add(std::span<const std::uint32_t> ids) {
-  // In parts, so that the tables cannot outgrow their memory by much.
+  // In parts, so that the tables cannot exceed their memory by much.
   const auto record_bytes = static_cast<std::int64_t>((width_ + 4) * sizeof(std::uint64_t));
   const auto part = static_cast<std::size_t>(
       std::clamp(limit_ / (16 * record_bytes), std::int64_t{1} << 10, std::int64_t{1} << 18));
@@ -89,7 +89,7 @@ void NgramCounter::add_part(std::span<const std::uint32_t> ids) {
 }
 
 void NgramCounter::hash_range(std::size_t begin, std::size_t end) {
-  std::uint64_t power = 1;  // of the word that leaves the window
+  std::uint64_t power = 1;  // the factor of the word that leaves the window
   for (std::size_t n = 1; n < order_; ++n) power *= base;
   std::uint64_t sum = 0;
   for (std::size_t i = begin + 1 - order_; i < begin; ++i) sum = sum * base + stream_[i];
@@ -100,7 +100,8 @@ void NgramCounter::hash_range(std::size_t begin, std::size_t end) {
   }
 }
 
-/// Memory is slow and each n-gram needs two places of it: those of a batch are asked for before any is used.
+/// Each n-gram needs two accesses to memory that is not cached, so those of a batch are prefetched before any
+/// is used.
 void NgramCounter::count(Table& table) {
   constexpr std::size_t batch = 32;
   for (std::size_t from = 0; from < table.places.size(); from += batch) {
@@ -159,7 +160,7 @@ std::uint64_t NgramCounter::add_record(Table& table, const std::uint32_t* ids) c
   return number;
 }
 
-/// Empty ones, on large pages: each n-gram needs another place among them.
+/// Makes empty slots, on large pages, as accesses to them are random.
 void NgramCounter::set_slots(Table& table, std::size_t count) {
   table.memory = Mapping::memory();
   table.memory.resize(count * sizeof(std::uint64_t));
@@ -182,7 +183,7 @@ void NgramCounter::grow(Table& table) {
 std::int64_t NgramCounter::memory() const {
   std::size_t words = 0;
   for (const Table& table : tables_) {
-    // To grow takes the old slots and the new ones.
+    // While a table grows it has both the old slots and the new ones.
     words += table.slots.size() * 3 / 2 + table.segments.size() * pool_.segment_words();
   }
   return static_cast<std::int64_t>(words * sizeof(std::uint64_t));
@@ -201,7 +202,7 @@ void NgramCounter::flush(bool to_disk) {
   }
 }
 
-/// Every so many n-grams one, ever fewer as there are more.
+/// Keeps one n-gram of every sample_every_, a number that doubles whenever the sample is full.
 void NgramCounter::keep_sample(const std::uint64_t* record) {
   if (sample_next_++ % sample_every_ != 0) return;
   const std::size_t at = sample_.size();

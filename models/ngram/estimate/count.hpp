@@ -11,40 +11,41 @@
 
 namespace gradus::models::ngram {
 
-/// Counts the n-grams of one order, each word with the order - 1 words before it; before a sentence stand as
-/// many begin symbols as that takes, so that these counts hold those of all lower orders (Heafield et al.
-/// 2013, 3.1). Equal n-grams are added up in hash tables, one for each thread, whose n-grams go to a store
-/// when they outgrow their memory; what stands in several batches is added up later, by the sort.
+/// Counts the n-grams of one order: each word with the order - 1 words before it, where a sentence is
+/// preceded by as many begin symbols as needed. So these counts contain those of all lower orders (Heafield
+/// et al. 2013, 3.1). Equal n-grams are counted in hash tables, one for each thread. When the tables outgrow
+/// their memory, their n-grams go to a store; counts of the same n-gram from several such batches are added
+/// up later, when they are sorted.
 class NgramCounter {
  public:
   static constexpr std::uint32_t begin_symbol = 0xFFFFFFFFU;
 
-  /// `sentence_end`: the id that ends a sentence, -1 for none. `memory`: bytes of the tables.
+  /// `sentence_end`: the id that ends a sentence, -1 for none. `memory`: a bound in bytes on the tables.
   NgramCounter(int order, std::int64_t sentence_end, std::int64_t memory, SegmentPool& pool);
 
   void add(std::span<const std::uint32_t> ids);
-  /// After the last ids.
+  /// Called after the last ids.
   void finish();
 
   std::int64_t tokens() const { return tokens_; }
   std::int64_t sentences() const { return sentences_; }
 
-  /// After finish: one bucket of records, whose first words hold the ids, two in each (the first in the lower
-  /// half), the last word the count.
+  /// After finish: one bucket of records. A record has two ids in each of its words, the first one in the
+  /// lower half, and the count in the last word.
   RecordStore& counts() { return counts_; }
   void read_ids(const std::uint64_t* record, std::uint32_t* ids) const;
-  /// Some of the n-grams, evenly from all: their ids one after the other.
+  /// An even sample of the n-grams: the ids of one after the other.
   std::span<const std::uint32_t> sample() const { return sample_; }
 
  private:
-  /// The n-grams whose hash falls to one thread.
+  /// The n-grams whose hash belongs to one thread.
   struct Table {
     Mapping memory;
     std::span<std::uint64_t> slots;  // hash and record number + 1, or 0
     std::vector<SegmentPool::Segment> segments;
     std::size_t in_last = 0;            // records of the last segment
-    std::size_t used = 0;               // slots
-    std::vector<std::uint32_t> places;  // of the n-grams at hand
+    std::size_t used = 0;               // slots in use
+    std::vector<std::uint32_t> places;  // where the n-grams to be counted end in stream_
   };
 
   void add_part(std::span<const std::uint32_t> ids);
@@ -59,7 +60,7 @@ class NgramCounter {
   static void set_slots(Table& table, std::size_t count);
   static void grow(Table& table);
   std::int64_t memory() const;
-  /// Slots hold numbers of 32 bits.
+  /// Whether the numbers of the records may soon need more than the 32 bits that slots have for them.
   bool numbers_run_out() const {
     return std::any_of(tables_.begin(), tables_.end(), [&](const Table& table) {
       return (table.segments.size() + 1) << segment_shift_ >= std::size_t{1} << 31;
@@ -77,8 +78,8 @@ class NgramCounter {
   int segment_shift_;
   RecordStore counts_;
   std::vector<Table> tables_;
-  std::vector<std::uint32_t> stream_;  // the words at hand, order - 1 before them
-  std::vector<std::uint64_t> hashes_;  // of the n-grams that end there
+  std::vector<std::uint32_t> stream_;  // the words to be counted, after the order - 1 words before them
+  std::vector<std::uint64_t> hashes_;  // of the n-grams that end at each word
   bool open_ = false;                  // inside a sentence
   std::int64_t tokens_ = 0, sentences_ = 0;
   std::vector<std::uint32_t> sample_;

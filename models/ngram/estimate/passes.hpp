@@ -18,7 +18,6 @@
 #include "models/ngram/options.hpp"
 #include "models/ngram/sink.hpp"
 #include "models/ngram/sort/key.hpp"
-#include "models/ngram/sort/partition.hpp"
 #include "models/ngram/sort/record_store.hpp"
 #include "models/ngram/state.hpp"
 #include "tensor/support/function_ref.hpp"
@@ -31,13 +30,13 @@ namespace gradus::models::ngram {
 /// threads and distributes its results over the ranges of the next one, so that whatever a pass needs
 /// together lies in one range. In the order in which they run, each in the file of its name:
 ///
-///   spread       counts of the highest order                  -> in suffix order     (adjust.cpp)
-///   adjust       counts of all orders, from those             -> in context order
-///   normalise    own parts of the probabilities               -> in suffix order
+///   spread       counts of the highest order               -> in suffix order   (adjust.cpp)
+///   adjust       counts of all orders, from those          -> in context order
+///   normalise    own parts of the probabilities            -> in suffix order
 ///                and backoff weights of the contexts
-///   weigh_katz   (Katz only) the weights once more, from p(w | h') summed over each context
-///   interpolate  probabilities and backoff weights, joined    -> in prefix order
-///   emit         the model, order by order                    -> to the sink
+///   weigh_katz   for Katz: the weights again, from the sum of p(w | h') for each context (interpolate.cpp)
+///   interpolate  probabilities, joined by backoff weights  -> in prefix order
+///   emit         the model, order by order                 -> to the sink
 ///
 /// Unigrams are arrays in memory.
 class Passes {

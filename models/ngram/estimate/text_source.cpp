@@ -15,8 +15,8 @@ namespace gradus::models::ngram {
 
 namespace {
 
-/// A piece of a block, worked on by one thread. Symbols that the table of the text does not hold yet get
-/// numbers of the piece's own, told apart by the highest bit.
+/// A piece of a block, which one thread tokenizes. Symbols that the table of the text does not hold yet get
+/// numbers that are valid in the piece alone, marked by the highest bit.
 struct Piece {
   static constexpr std::uint32_t own = 0x80000000U;
 
@@ -24,8 +24,8 @@ struct Piece {
   std::vector<std::uint32_t> ids;
   WordTable fresh;
   std::int64_t lines = 0;
-  bool suspicious = false;             // to be looked at again, with its place known
-  std::uint32_t first_line_fresh = 0;  // fresh symbols before the first line end
+  bool suspicious = false;             // to be read again for an error message with the line
+  std::uint32_t first_line_fresh = 0;  // fresh symbols of the first line
 
   void start(std::string_view part) {
     text = part;
@@ -72,7 +72,7 @@ void split_words(Piece& piece, const WordTable& known, std::int64_t max_line) {
       while (at < end && kind_of(*at) == Kind::space) ++at;
       const char* const word = at;
       while (at < end && kind_of(*at) == Kind::word) ++at;
-      // Rare, and mostly the end of what can be read.
+      // Rare, and usually an error.
       while (at < end && (kind_of(*at) == Kind::control || kind_of(*at) == Kind::word)) {
         piece.suspicious = true;
         ++at;
@@ -114,7 +114,7 @@ void split(Piece& piece, Unit unit, const WordTable& known, std::int64_t max_lin
   try {
     require_utf8(piece.text, "");
   } catch (const DataError&) {
-    piece.suspicious = true;  // said again with the line
+    piece.suspicious = true;  // found again with the line
     return;
   }
   if (unit == Unit::word) {
@@ -124,7 +124,7 @@ void split(Piece& piece, Unit unit, const WordTable& known, std::int64_t max_lin
   }
 }
 
-/// Pieces of some 64 KB that end with a line, or for bytes anywhere.
+/// Cuts pieces of about 64 KB that end with a line or, for bytes, anywhere.
 std::size_t cut_pieces(std::string_view text, Unit unit, std::vector<Piece>& pieces) {
   constexpr std::size_t size = std::size_t{1} << 16;
   std::size_t count = 0;
@@ -153,9 +153,9 @@ struct TextSource::Tokens {
   std::vector<std::int64_t> counts;  // by number
   std::vector<Piece> pieces;
   bool first_line_seen = false;
-  std::uint32_t words_before_line_end = 0;  // different ones in the first line
-  std::uint32_t unknown_number = 0;         // of a known vocabulary
-  std::vector<std::uint32_t> number_of;     // of a piece's own number
+  std::uint32_t words_before_line_end = 0;  // different words of the first line
+  std::uint32_t unknown_number = 0;         // of "<unk>" in a given vocabulary
+  std::vector<std::uint32_t> number_of;     // the number of the symbol with a piece's own number
   Vocabulary vocabulary;
 
   std::uint32_t add(std::string_view symbol) {
@@ -165,7 +165,7 @@ struct TextSource::Tokens {
     return number;
   }
 
-  /// Reports what a piece was suspected of.
+  /// Reads a suspicious piece again, and throws if it is in error.
   void look_again(const Piece& piece, const std::string& name, TextCheck& check) const {
     const std::int64_t first_line = check.line();
     check.read(piece.text);
@@ -177,8 +177,7 @@ struct TextSource::Tokens {
           if (symbol != "<s>" || options.unit != Unit::word) return;
           fail<DataError>(
               "{}, line {}: the word '<s>' stands in the text, but it is the mark for the begin of a "
-              "sentence; "
-              "rename it",
+              "sentence; rename it",
               name, line);
         },
         first_line);
@@ -197,7 +196,7 @@ struct TextSource::Tokens {
         found, symbol);
   }
 
-  /// Numbers the symbols that are new, and appends the piece's ids.
+  /// Numbers the new symbols of a piece, and appends its ids.
   void take(Piece& piece, const std::string& name, std::int64_t line, std::vector<std::uint32_t>& ids) {
     number_of.clear();
     for (std::uint32_t i = 0; i < piece.fresh.size(); ++i) {
@@ -225,7 +224,7 @@ TextSource::TextSource(const std::filesystem::path& path, TextOptions options)
   if (t.options.closed && !t.options.known)
     fail<ArgumentError>("a closed vocabulary must be given; without one, the text's own holds all its words");
   if (!t.options.known) {
-    // Word 0, wherever it stands first.
+    // Always number 0, wherever it comes first.
     if (t.options.unit == Unit::word) t.add(Vocabulary::line_end_text);
     return;
   }
@@ -253,7 +252,7 @@ bool TextSource::read(std::vector<std::uint32_t>& ids) {
   TextCheck& check = *reader_->check;
 
   const std::size_t count = cut_pieces(block->text, t.options.unit, t.pieces);
-  // The first symbols are new to every piece, so that the table grows by one piece first.
+  // At first all symbols are new, so one piece is taken alone to fill the table.
   const std::size_t first = t.table.size() < 1000 ? std::min<std::size_t>(1, count) : 0;
   for (std::size_t begin = 0, end = first == 0 ? count : first; begin < count; begin = end, end = count) {
     parallel::for_chunks(static_cast<std::int64_t>(end - begin), [&](std::int64_t i) {
@@ -286,7 +285,7 @@ TokenSource::Ids TextSource::finish() {
   if (t.options.known) {
     t.vocabulary = std::move(*t.options.known);
   } else {
-    // In the order of first appearance, in which the line end is not the first.
+    // In the order of first appearance, where the line end comes after the words of the first line.
     std::vector<std::string_view> symbols;
     for (std::uint32_t number = 0; number < t.table.size(); ++number) symbols.push_back(t.table.word(number));
     if (t.options.unit == Unit::word) {

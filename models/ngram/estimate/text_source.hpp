@@ -13,25 +13,25 @@ namespace gradus::models::ngram {
 
 struct TextOptions {
   Unit unit = Unit::word;
-  /// Which symbols of the text become unknown ones.
+  /// Which symbols of the text become unknown.
   VocabularyOptions vocabulary{};
-  /// The vocabulary, when it is there already: what it does not list is unknown.
+  /// A given vocabulary: symbols that it does not list are unknown.
   std::optional<Vocabulary> known{};
-  /// With a known vocabulary: a symbol that it does not list is an error.
+  /// With a given vocabulary: a symbol that it does not list is an error.
   bool closed = false;
-  /// The longest line in bytes; 0 is no limit.
+  /// The limit on the length of a line in bytes; 0: none.
   std::int64_t max_line = std::int64_t{16} << 20;
-  /// Bytes read at a time; the memory taken is some ten times as much. The tokens do not depend on it.
+  /// Bytes read at a time; the source takes about ten times as much memory. The tokens do not depend on it.
   std::int64_t block = std::int64_t{4} << 20;
 };
 
-/// The tokens of a text file, of all files of a folder, or of a pipe ("-", the standard input), plain or
-/// packed by gzip or zstd, read once and never held as a whole. The tokens and the vocabulary are those of
-/// load_text, Vocabulary::build and encode (text/). A line of words is a sentence, its end the token "</s>";
-/// a text of characters or bytes is one sentence.
+/// The tokens of a text file, of all files of a folder, or of the standard input ("-"), plain or compressed
+/// by gzip or zstd. The text is read once and never held as a whole. The tokens and the vocabulary are those
+/// that load_text, Vocabulary::build and encode (text/) give. A line of words is a sentence that ends with
+/// the token "</s>"; a text of characters or bytes is one sentence.
 ///
-/// read throws DataError, naming the file, the line, what was found and what to do, for what load_text and
-/// encode refuse, and for the word "<s>".
+/// read() throws DataError, naming the file and the line, for what load_text and encode refuse, and for the
+/// word "<s>".
 class TextSource : public TokenSource {
  public:
   explicit TextSource(const std::filesystem::path& path, TextOptions options = {});
@@ -40,7 +40,7 @@ class TextSource : public TokenSource {
   bool read(std::vector<std::uint32_t>& ids) override;
   std::int64_t provisional_end() const override;
   Ids finish() override;
-  /// In bytes of the files.
+  /// In bytes of the files, as they are stored.
   Progress progress() const override;
 
   /// After finish().

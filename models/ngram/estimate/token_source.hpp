@@ -9,13 +9,13 @@
 
 namespace gradus::models::ngram {
 
-/// What an n-gram model is counted from, read once from front to back. While it is read, tokens have
-/// provisional ids, numbered from 0; the final ones are known at the end only, as a vocabulary sorted by
-/// counts needs all of the text.
+/// A text to estimate a model from, read once from front to back. While it is read, tokens have provisional
+/// ids, numbered from 0. The final ids are known only at the end, because a vocabulary sorted by counts needs
+/// the whole text.
 class TokenSource {
  public:
   virtual ~TokenSource() = default;
-  /// Replaces `ids` by the next tokens' provisional ids; false when there are no more.
+  /// Replaces `ids` by the provisional ids of the next tokens; false when there are no more.
   virtual bool read(std::vector<std::uint32_t>& ids) = 0;
   /// The provisional id of the token that ends a sentence; -1: the text is one sentence.
   virtual std::int64_t provisional_end() const = 0;
@@ -23,19 +23,19 @@ class TokenSource {
   struct Ids {
     std::vector<std::int32_t> final_id;  // of each provisional id
     std::int32_t vocab = 0;              // final ids are 0..vocab-1
-    std::int32_t sentence_end = -1;      // the final one
+    std::int32_t sentence_end = -1;      // a final id; -1: the text is one sentence
   };
-  /// After the last read, once.
+  /// Called after the last read, once.
   virtual Ids finish() = 0;
 
-  /// How much of the text was read, for showing progress; `total` is 0 when unknown.
+  /// How much of the text has been read; `total` is 0 when it is not known.
   struct Progress {
     std::int64_t done = 0, total = 0;
   };
   virtual Progress progress() const { return {}; }
 };
 
-/// Tokens that are in memory already, with their final ids.
+/// Tokens in memory, with their final ids.
 class IdSource : public TokenSource {
  public:
   /// The tokens must outlive the source. Throws ArgumentError for an id out of 0..vocab-1.

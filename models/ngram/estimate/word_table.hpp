@@ -10,14 +10,14 @@
 
 namespace gradus::models::ngram {
 
-/// Strings numbered in the order they were added: an open-addressed hash table that keeps the first eight
-/// bytes beside the number, so that most look-ups touch one cache line.
+/// Numbers strings in the order in which they are added. An open-addressing hash table that keeps the first
+/// eight bytes of a string beside its number, so that most lookups touch one cache line.
 class WordTable {
  public:
   WordTable() : slots_(1 << 10) {}
 
   static std::uint64_t hash(std::string_view word) {
-    // A multiply-and-fold of eight bytes at a time; equality is always checked, so it need not be perfect.
+    // Multiplies and folds eight bytes at a time. Equality is checked too, so collisions do no harm.
     std::uint64_t h = word.size() * 0x9E3779B97F4A7C15U;
     const char* at = word.data();
     std::size_t left = word.size();
@@ -47,7 +47,7 @@ class WordTable {
         return static_cast<std::int64_t>(slot.next_number) - 1;
     }
   }
-  /// The number of a word, added where it was not there.
+  /// The number of a word, which is added if it is new.
   std::uint32_t find_or_add(std::string_view word, std::uint64_t hash) {
     const std::int64_t found = find(word, hash);
     if (found >= 0) return static_cast<std::uint32_t>(found);
@@ -77,8 +77,8 @@ class WordTable {
     x ^= x >> 32;
     return x * 0xD6E8FEB86659FD93U;
   }
-  /// The next `count` bytes, at most eight, the rest zero: of two loads that overlap, as a memcpy of unknown
-  /// size is a call.
+  /// The next `count` bytes, at most eight, padded by zeros. By loads that overlap, because a memcpy of a
+  /// size that is not constant is a call.
   static std::uint64_t load(const char* from, std::size_t count) {
     if (count >= 4) return load4(from) | load4(from + count - 4) << (8 * (count - 4));
     if (count == 0) return 0;

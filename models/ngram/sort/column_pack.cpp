@@ -8,15 +8,15 @@ namespace gradus::models::ngram {
 
 namespace {
 
-/// Before the bits of each column.
+/// Precedes the bits of each column.
 struct Head {
   std::uint64_t least;
-  std::uint8_t shift, bits;  // of a number less the least: low ones left out, and those kept
+  std::uint8_t shift, bits;  // of the difference from the least: low bits left out, and bits stored
 };
 constexpr std::size_t head_size = 10;
-/// Numbers are written and read in whole words at any byte.
+/// Numbers are written and read as whole words at any byte, so there are more bytes after the last.
 constexpr std::size_t beyond = 8;
-/// The most bits that leave room in a word for those of a byte that is begun.
+/// The largest number of bits that fits in a word after up to 7 bits of an unfinished byte.
 constexpr int most = 56;
 
 std::size_t bytes_for(std::size_t count, int bits) {

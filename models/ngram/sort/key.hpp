@@ -2,15 +2,16 @@
 
 // Internal: not part of the public interface.
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace gradus::models::ngram {
 
-/// An n-gram as one large number: its ids, `bits` each, from the highest bits of the first 64-bit word on, so
-/// that numbers compare as the sequences of ids do. In which sequence the ids stand is the caller's choice;
-/// the names here are
+/// An n-gram as one large number: its ids of `bits` bits each, from the highest bits of the first 64-bit word
+/// on, so that the numbers compare like the sequences of ids. The caller chooses the sequence; the names are
 ///   suffix:  the last word first, then backwards (w_n ... w_1): n-grams with the same ending stand together;
 ///   context: the word before the last, backwards, then the last (w_{n-1} ... w_1 w_n): those with the same
 ///            context stand together, the contexts in suffix order (Heafield et al. 2013, 3);
@@ -54,7 +55,7 @@ struct KeyLayout {
     }
   }
 
-  /// How many ids two keys of so many words share from the first on; `order` when they are equal.
+  /// How many ids, from the first on, two keys of `words` words have in common; `order` when they are equal.
   int common(const std::uint64_t* a, const std::uint64_t* b, std::size_t words, int order) const {
     for (std::size_t i = 0; i < words; ++i) {
       const std::uint64_t difference = a[i] ^ b[i];
@@ -63,13 +64,49 @@ struct KeyLayout {
     return order;
   }
 
-  /// Writes the key of the first `count` ids of a key.
+  /// Writes the key that has the first `count` ids of another.
   void truncate(const std::uint64_t* key, int count, std::uint64_t* to) const {
     const std::size_t length = words(count);
     for (std::size_t i = 0; i < length; ++i) to[i] = key[i];
     const int unused = static_cast<int>(64 * length) - count * bits;
     to[length - 1] = to[length - 1] >> unused << unused;
   }
+};
+
+/// Divides sequences of ids, by their first two ids, into ranges of about equal size.
+class Partition {
+ public:
+  /// `pairs`: the first two ids of each sequence of a sample, as first << 32 | second. All ids are below
+  /// `ids`.
+  Partition(std::vector<std::uint64_t> pairs, std::size_t ids, std::size_t ranges) {
+    std::sort(pairs.begin(), pairs.end());
+    for (std::size_t i = 1; i < ranges && !pairs.empty(); ++i) {
+      const std::uint64_t pair = pairs[i * pairs.size() / ranges];
+      if (starts_.empty() || starts_.back() < pair) starts_.push_back(pair);
+    }
+    range_of_.reserve(ids + 1);
+    for (std::uint64_t first = 0; first <= ids; ++first) {
+      std::size_t range = range_of_.empty() ? 0 : range_of_.back();
+      while (range < starts_.size() && starts_[range] <= first << 32) ++range;
+      range_of_.push_back(static_cast<std::uint32_t>(range));
+    }
+  }
+
+  std::size_t ranges() const { return starts_.size() + 1; }
+  /// The range of the sequences that begin with these ids.
+  std::size_t range(std::uint32_t first, std::uint32_t second) const {
+    const std::uint32_t low = range_of_[first], high = range_of_[first + 1];
+    if (low == high) return low;
+    const auto begin = starts_.begin();
+    return static_cast<std::size_t>(
+        std::upper_bound(begin + low, begin + high, std::uint64_t{first} << 32 | second) - begin);
+  }
+  /// One range for all sequences that begin with an id; the ranges are in the order of the ids here too.
+  std::size_t range(std::uint32_t first) const { return range_of_[first]; }
+
+ private:
+  std::vector<std::uint64_t> starts_;    // of all ranges except the first
+  std::vector<std::uint32_t> range_of_;  // (first, 0)
 };
 
 }  // namespace gradus::models::ngram

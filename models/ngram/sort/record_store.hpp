@@ -16,11 +16,11 @@
 
 namespace gradus::models::ngram {
 
-/// Memory for records in segments of one size, which are used again, and its bound. They are cut from large
-/// pages: as many segments are written to at the same time as there are ranges to sort into.
+/// Memory for records, in segments of one size that are recycled, with a bound. Segments are cut from large
+/// pages, because as many of them are written to at the same time as there are ranges to sort into.
 class SegmentPool {
  public:
-  /// Memory of the pool, which must outlive it.
+  /// Segments are memory of the pool, which must outlive them, so nothing is freed.
   struct Return {
     void operator()(std::uint64_t*) const {}
   };
@@ -35,12 +35,12 @@ class SegmentPool {
   void release(Segment segment);
   /// The bytes of all segments in use.
   std::int64_t used() const { return used_.load(std::memory_order_relaxed); }
-  /// Whether a segment that is full should leave memory.
+  /// Whether the bound is exceeded, so that a segment that has been filled should go to the disk.
   bool full() const { return used() > limit_; }
-  /// Gives the memory of segments that are not in use back to the system until they are used again, but for
-  /// the pages that they share with segments in use.
+  /// Returns the memory of segments that are not in use to the system until they are used again, except for
+  /// pages that they share with segments in use.
   void trim();
-  /// Gives all memory back. No segment may be in use.
+  /// Returns all memory to the system. No segment may be in use.
   void clear();
   /// All bytes written to temporary files.
   std::atomic<std::int64_t> spilled{0};
@@ -53,13 +53,13 @@ class SegmentPool {
   std::mutex mutex_;
   std::vector<Segment> free_;
   std::vector<Mapping> slabs_;
-  std::size_t cut_ = 0;  // words of the last one that are given out
+  std::size_t cut_ = 0;  // words of the last slab that were made into segments
 };
 
-/// Words of memory to work in, on large pages when there are many.
+/// A buffer of words, on large pages when there are many.
 class WordBuffer {
  public:
-  /// At least so many words; what was in them is lost.
+  /// Makes room for at least this many words; the contents are lost.
   std::uint64_t* reserve(std::size_t words);
   std::uint64_t* data() { return few_ ? few_.get() : reinterpret_cast<std::uint64_t*>(many_.bytes().data()); }
 
@@ -73,11 +73,11 @@ class WordBuffer {
   Mapping many_;
 };
 
-/// Records of some 64-bit words each, distributed over buckets as they come: the first step of a sort that
-/// may be larger than memory. The buckets are ranges of the order that is wanted; each is then taken and
-/// sorted in memory by itself, so that all threads have work and memory is given back on the way. (This is a
-/// distribution sort; runs and a merge would do, but need one more pass over the records, and the merge is
-/// one thread's.) When the pool is full, segments go to a temporary file as they fill.
+/// Records of several 64-bit words each, distributed over buckets as they come: the first step of a sort of
+/// more data than fits in memory. The buckets are ranges of the wanted order. Each bucket is later taken and
+/// sorted in memory by itself, so that all threads have work and memory is released on the way. (This is a
+/// distribution sort. A merge sort would need one more pass over the records, and its merge would be
+/// sequential.) When the pool is full, segments go to a temporary file as they are filled.
 class RecordStore {
  public:
   RecordStore(SegmentPool& pool, std::size_t width, std::size_t buckets);
@@ -85,18 +85,18 @@ class RecordStore {
 
   std::size_t width() const { return width_; }
   std::size_t buckets() const { return buckets_.size(); }
-  /// Records in a bucket, and in all.
+  /// The number of records in a bucket, and in all.
   std::int64_t size(std::size_t bucket) const { return buckets_[bucket].records; }
   std::int64_t size() const;
 
-  /// Hands over the segment's first records. Any thread.
+  /// Adds the first `records` records of a segment. Thread-safe.
   void append(std::size_t bucket, SegmentPool::Segment segment, std::size_t records, bool to_disk = false);
 
-  /// All records of a bucket, in a buffer of its own; they leave the store unless `keep`. Any thread, each
-  /// bucket once. The order is that of append.
+  /// All records of a bucket, copied to the buffer in the order of append; they leave the store unless
+  /// `keep`. Threads may take different buckets at the same time.
   std::span<std::uint64_t> take(std::size_t bucket, WordBuffer& buffer, bool keep = false);
 
-  /// The chunks of a bucket, for several threads to take: those of one segment.
+  /// The number of chunks of a bucket, each from one segment, which several threads can share.
   std::size_t chunks(std::size_t bucket) const { return buckets_[bucket].chunks.size(); }
   std::span<std::uint64_t> take_chunk(std::size_t bucket, std::size_t chunk, WordBuffer& buffer);
 
@@ -119,14 +119,15 @@ class RecordStore {
   std::unique_ptr<TemporaryFile> file_;
 };
 
-/// One thread's way into a store: a segment for each bucket, handed over when it is full.
+/// Adds records to a store from one thread: fills a segment for each bucket and hands it over when it is
+/// full.
 class RecordWriter {
  public:
   explicit RecordWriter(RecordStore& store, SegmentPool& pool);
   RecordWriter(RecordWriter&&) = default;
   RecordWriter& operator=(RecordWriter&&) = default;
 
-  /// Where the next record of the bucket is to be written: width words.
+  /// Where to write the next record of the bucket, which has width() words.
   std::uint64_t* add(std::size_t bucket) {
     Open& open = open_[bucket];
     if (open.at == open.end) renew(bucket);
@@ -134,7 +135,7 @@ class RecordWriter {
     open.at += width_;
     return to;
   }
-  /// Hands over what a bucket, or all, hold so far.
+  /// Hands over the records so far of one bucket, or of all.
   void flush(std::size_t bucket);
   void flush();
 

@@ -20,8 +20,8 @@ constexpr std::size_t buffer_size = std::size_t{1} << 20;
 
 constexpr std::string_view name_start = "gradus-ngram-", name_random = "XXXXXX";
 
-/// Removes the files of processes that were killed before they could take their names away: empty ones. Of a
-/// process that is about to, the name may as well be taken here.
+/// Removes the empty files of processes that were killed before they could unlink them. If a process is just
+/// about to unlink its file, doing so here does no harm.
 void remove_stale(const std::filesystem::path& folder) {
   std::error_code error;
   for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
@@ -32,7 +32,7 @@ void remove_stale(const std::filesystem::path& folder) {
   }
 }
 
-/// A file with a name for a moment, where the file system has none without, or -1.
+/// A file that has a name for a moment, for file systems without nameless files; -1 on failure.
 int open_and_unlink(const std::filesystem::path& folder) {
   remove_stale(folder);
   std::string name = (folder / name_start).string() + std::string(name_random);
@@ -41,7 +41,7 @@ int open_and_unlink(const std::filesystem::path& folder) {
   return descriptor;
 }
 
-/// A file without a name, or -1.
+/// A file without a name; -1 on failure.
 int open_nameless(const std::filesystem::path& folder) {
 #ifdef O_TMPFILE
   const int nameless = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -103,8 +103,7 @@ void TemporaryFile::flush() {
     if (done < 0) {
       fail<DataError>(
           "the temporary file in {} cannot be written after {} bytes ({}); free some space, name another "
-          "folder "
-          "for temporary files, or allow more memory",
+          "folder for temporary files, or allow more memory",
           folder_.string(), written_, std::strerror(errno));
     }
     at += static_cast<std::size_t>(done);

@@ -10,13 +10,12 @@
 
 namespace gradus::models::ngram {
 
-/// A file for what does not fit into memory, packed by pack_columns. It has no name in its folder, or loses
-/// it at once, so that nothing stays behind however the program ends. Made with the first write. Several
-/// threads may write at once; reading begins when all has been written, and may then be done by several
-/// threads.
+/// A file for records that do not fit in memory, compressed by pack_columns. It has no name in its folder, or
+/// loses it at once, so that nothing is left behind however the program ends. The file is created at the
+/// first write. Several threads may write at the same time; after the last write, several threads may read.
 class TemporaryFile {
  public:
-  /// `folder`: empty is the system's.
+  /// `folder`: empty for the system's.
   explicit TemporaryFile(std::filesystem::path folder);
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;
@@ -26,18 +25,18 @@ class TemporaryFile {
     std::int64_t offset = 0;
     std::uint32_t packed = 0;  // bytes in the file
   };
-  /// Records of `width` words. Throws DataError, naming the folder and what to do, when the disk is full or
-  /// cannot be written to.
+  /// Writes records of `width` words. Throws DataError, naming the folder and what to do, when the disk is
+  /// full or cannot be written to.
   Place write(std::span<const std::uint64_t> words, std::size_t width);
-  /// Fills `words` with what was written there. Throws DataError when it cannot be read.
+  /// Fills `words` with what was written at a place. Throws DataError when it cannot be read.
   void read(const Place& place, std::span<std::uint64_t> words, std::size_t width);
   /// Bytes written so far.
   std::int64_t size() const { return end_; }
-  /// Removes all.
+  /// Removes the file.
   void clear();
 
  private:
-  /// Room for one segment's bytes, which is used again.
+  /// Recycled buffers for the bytes of one segment.
   std::vector<unsigned char> take_spare();
   void put_back(std::vector<unsigned char> bytes);
   void open();
@@ -46,8 +45,8 @@ class TemporaryFile {
   std::filesystem::path folder_;
   std::mutex mutex_;
   int descriptor_ = -1;
-  std::int64_t end_ = 0;      // of what was handed over
-  std::int64_t written_ = 0;  // of what is in the file
+  std::int64_t end_ = 0;      // bytes handed over
+  std::int64_t written_ = 0;  // bytes in the file; the rest is in buffer_
   std::vector<unsigned char> buffer_;
   std::vector<std::vector<unsigned char>> spare_;
 };

@@ -59,11 +59,12 @@ Codebook quantized_codebook(std::uint64_t count, Numbers numbers, int bits) {
   }
   std::sort(sorted.begin(), sorted.end());
   const std::size_t bins = (std::size_t{1} << bits) - kept.size();
-  // Before each. (std::partial_sum would add in float, which loses what is added to millions.)
+  // sums[i]: of the first i numbers. (std::partial_sum would add in float, which is not exact enough for
+  // millions.)
   std::vector<double> sums{0};
   sums.reserve(sorted.size() + 1);
   for (const float x : sorted) sums.push_back(sums.back() + static_cast<double>(x));
-  std::vector<std::size_t> ends;  // of the bins
+  std::vector<std::size_t> ends;  // where each bin ends
   for (std::size_t bin = 1; bin <= bins; ++bin) ends.push_back(sorted.size() * bin / bins);
   std::vector<float> means;
   for (int round = 0;; ++round) {

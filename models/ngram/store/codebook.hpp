@@ -10,26 +10,28 @@
 
 namespace gradus::models::ngram {
 
-/// The float of the i-th of `count` numbers.
+/// Gives the i-th of `count` numbers.
 using Numbers = FunctionRef<float(std::uint64_t)>;
 
-/// Floats that numbers are replaced by the places of, sorted.
+/// A sorted list of floats. Numbers are stored as indices into it.
 struct Codebook {
-  std::vector<float> floats;  // none: the numbers are kept as they are
+  std::vector<float> floats;  // empty: the numbers are stored as they are
 
   int bits() const;
-  /// The place of the float nearest to x; of x itself, where it is there.
+  /// The index of the float nearest to x.
   std::uint32_t code(float x) const;
 };
 
-/// All the numbers there are, if keeping them once and their places takes less room than keeping each, of
-/// `float_bits` bits. Chosen with bounded memory: of more than a million different numbers, none is made.
+/// A codebook of all different numbers, if this takes less room than storing each in `float_bits` bits;
+/// otherwise an empty one. Memory is bounded: for more than a million different numbers the codebook is
+/// empty.
 Codebook exact_codebook(std::uint64_t count, Numbers numbers, int float_bits);
 
-/// 2^bits floats or fewer: the means of bins of equally many numbers (Federico and Bertoldi 2006, "How many
-/// bits are needed to store probabilities for phrase-based translation?"), then moved to the means of the
-/// numbers nearest to each (Lloyd 1982), a few times. Zero and -infinity, wherever they stand, are kept as
-/// they are. Of very many other numbers, some at equal steps stand for all.
+/// A codebook of at most 2^bits floats: the means of bins that have equally many numbers (Federico and
+/// Bertoldi 2006, "How many bits are needed to store probabilities for phrase-based translation?"), then
+/// improved by a few rounds in which each is moved to the mean of the numbers nearest to it (Lloyd 1982).
+/// Zero and -infinity, if they occur, are represented exactly. When there are very many numbers, an even
+/// sample is used.
 Codebook quantized_codebook(std::uint64_t count, Numbers numbers, int bits);
 
 }  // namespace gradus::models::ngram

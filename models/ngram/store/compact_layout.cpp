@@ -53,7 +53,7 @@ Block CompactView::counted_children(const Level& level, std::uint32_t node) {
   }
   const int bit = select_bit(word, sums, left);
   const std::uint64_t one = at_word * 64 + static_cast<std::uint64_t>(bit);
-  // The next 1 ends the continuations.
+  // The continuations end with the next 1.
   word &= ~std::uint64_t{1} << bit;
   while (word == 0) {
     if (++at_word == level.child_bits.size()) return {};
@@ -72,8 +72,8 @@ bool CompactView::children_add_up(int length) const {
   }
   const std::uint64_t ones = std::uint64_t{level.count} + 1;
   if (level.child_bits.size() != words_for(ones + next)) return false;
-  std::uint64_t passed = 0;  // ones
-  std::uint64_t end = 0;     // behind the last of them
+  std::uint64_t passed = 0;  // the number of 1s so far
+  std::uint64_t end = 0;     // the position after the last of them
   for (std::uint64_t at_word = 0; at_word < level.child_bits.size(); ++at_word) {
     for (std::uint64_t word = level.child_bits[at_word]; word != 0; word &= word - 1, ++passed) {
       const std::uint64_t bit = at_word * 64 + static_cast<std::uint64_t>(std::countr_zero(word));
@@ -89,14 +89,15 @@ bool CompactView::children_add_up(int length) const {
 
 std::uint32_t CompactView::find(int length, const Block& block, std::uint32_t token) const {
   constexpr int most_guesses = 12, most_steps = 16;
-  constexpr std::int64_t near = 6;  // reading on from place to place is quicker than to guess again
+  constexpr std::int64_t near =
+      6;  // at this distance, going from place to place is faster than guessing again
   const Level& next = levels_[at(length + 1)];
   const std::uint32_t wanted = keys_.key(token);
-  std::uint32_t low = block.first, high = block.first + block.size;  // it is between, if anywhere
+  std::uint32_t low = block.first, high = block.first + block.size;  // the range that remains
   std::uint32_t place = low + wanted_place(wanted, block.size);
   for (int guesses = 1; low < high; ++guesses) {
     std::uint32_t here = key(next, place);
-    // As far on as the keys between take on the average.
+    // The distance to the wanted key if keys are evenly spread.
     const std::int64_t distance = static_cast<std::int64_t>(wanted) - here;
     const std::int64_t further = (distance * block.size) >> keys_.bits;
     if (std::abs(further) <= near) {
@@ -115,7 +116,7 @@ std::uint32_t CompactView::find(int length, const Block& block, std::uint32_t to
       }
     }
     if (here == wanted) return place;
-    // Chosen without branches, which could not be foretold.
+    // Without branches, as they could not be predicted.
     const bool above = here < wanted;
     low = above ? place + 1 : low;
     high = above ? high : place;

@@ -14,8 +14,8 @@ namespace gradus::models::ngram {
 
 namespace {
 
-/// Runs body(begin, end) over 0..count in parts whose packed numbers share no word. After every so many of
-/// them, pause() is called, alone.
+/// Runs body(begin, end) over 0..count on all threads, in parts whose packed numbers share no word. Between
+/// waves of parts, pause() is called while nothing else runs.
 template <class Body, class Pause>
 void for_parts(std::uint64_t count, Body&& body, Pause&& pause) {
   constexpr std::uint64_t part = std::uint64_t{1} << 14, wave = 16 * part;
@@ -30,7 +30,7 @@ void for_parts(std::uint64_t count, Body&& body, Pause&& pause) {
   }
 }
 
-/// The fast image that is read from, which gives its memory back every so often.
+/// The fast image to be read, whose memory is released from time to time.
 struct Source {
   explicit Source(const Image& from) : image(from), view(from) {}
   void passed(std::uint64_t places) {
@@ -47,10 +47,10 @@ struct Source {
   std::uint64_t passed_ = 0;
 };
 
-/// The continuations of an order's n-grams, in the order of the compact layout.
+/// The continuations of all n-grams of an order, in the order of the compact layout.
 struct Continuations {
   std::vector<std::uint32_t> places;  // in the fast layout
-  std::vector<std::uint64_t> bits;    // LevelPart::child_bits: how many each n-gram has
+  std::vector<std::uint64_t> bits;    // LevelPart::child_bits
 };
 
 Continuations continuations(Source& source, int length, const std::vector<std::uint32_t>& contexts) {
@@ -77,11 +77,11 @@ Continuations continuations(Source& source, int length, const std::vector<std::u
     write_bits(out.bits.data(), bit, 1, 1);
     bit += 1 + block.size();
   }
-  write_bits(out.bits.data(), bit, 1, 1);  // ends the last one's
+  write_bits(out.bits.data(), bit, 1, 1);  // after the last n-gram
   return out;
 }
 
-/// Calls visit(node, count) for each of `nodes` n-grams.
+/// Calls visit(node, count) with the number of continuations of each of `nodes` n-grams.
 template <class Visit>
 void for_counts(const std::vector<std::uint64_t>& bits, std::uint64_t nodes, Visit&& visit) {
   std::uint64_t at_word = 0, word = bits.front(), last = 0;
@@ -97,8 +97,8 @@ void for_counts(const std::vector<std::uint64_t>& bits, std::uint64_t nodes, Vis
 /// Writes one order of a model.
 class LevelWriter {
  public:
-  /// `places`: of its n-grams in the fast layout; `child_bits`: LevelPart::child_bits, none for the highest
-  /// order.
+  /// `places`: the places of its n-grams in the fast layout; `child_bits`: LevelPart::child_bits, empty for
+  /// the highest order.
   LevelWriter(Source& source, ImageWriter& to, int order, std::vector<std::uint32_t> places,
               const std::vector<std::uint64_t>& child_bits, int quantize)
       : source_(source),
@@ -118,9 +118,9 @@ class LevelWriter {
     std::copy(child_bits.begin(), child_bits.end(), bits.begin());
   }
 
-  /// Once the masses of the order below, which are sums over this one, are written.
+  /// Releases memory, once the sums of the order below, which are over this one, are written.
   void forget_places() { std::vector<std::uint32_t>().swap(places_); }
-  /// Once the continuations' codes are chosen.
+  /// Writes the sums, once the codebooks of the next order are chosen.
   void write_masses(const LevelWriter& next) {
     const auto masses = to_.numbers<double>(to_.header().part(order_, LevelPart::masses));
     constexpr std::size_t at_once = 1 << 10;
@@ -149,7 +149,7 @@ class LevelWriter {
   }
   LevelHeader& head() { return to_.header().level(order_); }
 
-  /// Unigrams are few, and kept exactly.
+  /// Unigrams are few and never quantized.
   void choose_codes(int quantize) {
     const auto log_prob_of = [&](std::uint64_t i) {
       source_.passed(1);

@@ -13,8 +13,8 @@ namespace {
 
 constexpr float impossible = -std::numeric_limits<float>::infinity();
 
-/// Orders entries as blocks of many do, and finds each a place: the first free one from the wanted one on.
-/// False when that leads beyond the block.
+/// Finds a place for each entry of a large block, sorted by hash: the first free one from the wanted one on.
+/// Returns false when there is none before the end of the block.
 bool place_by_hash(std::span<const FastEntry> entries, std::uint32_t size,
                    std::vector<std::uint32_t>& places) {
   places.clear();
@@ -49,7 +49,7 @@ void FastBuilder::begin_order(int order, std::int64_t count) {
   path_.assign(static_cast<std::size_t>(order - 1), none);
   last_.assign(static_cast<std::size_t>(order), -1);
   image_.header().level(order).count = expected_;
-  // A seventh more than the n-grams, to begin with, for the empty places.
+  // At first a seventh more than the n-grams, for the empty places.
   const std::uint64_t room = expected_ + (order == 1 ? 0 : expected_ / 7);
   if (order < highest_) {
     image_.add<FastEntry>(room, order, LevelPart::entries);
@@ -118,7 +118,7 @@ void FastBuilder::place_block(Entry (*make)(const FastEntry&)) {
     std::sort(block_.begin(), block_.end(), [](const FastEntry& a, const FastEntry& b) {
       return token_hash(a.token()) < token_hash(b.token());
     });
-    // A quarter of the places is empty, or somewhat more.
+    // At least a quarter of the places stays empty.
     code = BlockSizes::most_narrow + 1;
     while (block_sizes.of_code[code] / 4 * 3 < count ||
            !place_by_hash(block_, block_sizes.of_code[code], places))
@@ -144,13 +144,13 @@ void FastBuilder::place_block(Entry (*make)(const FastEntry&)) {
     if (size >= least_for_masses) add_masses<Entry>(block);
   }
   places_ += size;
-  // The blocks stand in the order in which they come, and their contexts as well.
+  // Blocks, and their contexts, are written from front to back.
   image_.passed(size * sizeof(Entry));
   if (places_ >= none)
     fail<ArgumentError>("an n-gram model with too many {}-grams for the fast layout", order_);
 }
 
-/// Of a block's probabilities, while it is at hand.
+/// Sums the probabilities of a block just written.
 template <class Entry>
 void FastBuilder::add_masses(std::span<const Entry> block) {
   const auto count = static_cast<std::uint32_t>(mass_count(block.size()));
@@ -173,7 +173,8 @@ void FastBuilder::end_order() {
   write_masses(order_ - 1);
 }
 
-/// Of the contexts of this length, in their order; the blocks came in that of their tokens.
+/// Writes the sums of the contexts of this length in the order of their places; they were added in the order
+/// of tokens.
 void FastBuilder::write_masses(int length) {
   std::sort(wide_.begin(), wide_.end(), [](const Wide& a, const Wide& b) { return a.node < b.node; });
   image_.add<WideNode>(wide_.size(), length, LevelPart::wide);

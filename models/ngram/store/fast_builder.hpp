@@ -10,22 +10,23 @@
 
 namespace gradus::models::ngram {
 
-/// Receives n-grams into an image of the fast layout, which has been described. Beside the image it holds the
-/// continuations of one n-gram, and some bytes for each n-gram with very many.
+/// Receives n-grams, like an NgramSink, and writes them to an image of the fast layout, which must have been
+/// described. In addition to the image, it holds in memory the continuations of one n-gram, and some bytes
+/// for each n-gram with very many continuations.
 class FastBuilder {
  public:
   explicit FastBuilder(ImageWriter& image);
-  /// Throw ArgumentError for n-grams that are out of order, out of range or without their context, and for
-  /// numbers that are none.
+  /// These throw ArgumentError for n-grams that are out of order, out of range or without their context, and
+  /// for numbers that are not valid log-probabilities or backoff weights.
   void begin_order(int order, std::int64_t count);
   void add(std::span<const std::int32_t> ngram, float log_prob, float backoff);
   void finish();
 
  private:
   void end_order();
-  /// Places the continuations of the context that the last n-grams had.
+  /// Writes the block of the context that the last n-grams had.
   void end_block();
-  /// Finds the places of the context's n-grams of each length; the first `same` tokens are the last n-gram's.
+  /// Updates path_ for a new context, whose first `same` tokens are those of the last one.
   void follow(std::span<const std::int32_t> context, std::size_t same);
   std::uint32_t find(int length, std::uint32_t node, std::uint32_t token);
   template <class Entry>
@@ -42,14 +43,14 @@ class FastBuilder {
   ImageWriter& image_;
   int highest_;
   std::int32_t vocab_;
-  int order_ = 0;               // the one that comes in
-  std::uint32_t expected_ = 0;  // n-grams of it
-  std::uint32_t added_ = 0;
-  std::uint64_t places_ = 0;         // taken by them
-  std::vector<std::int32_t> last_;   // n-gram
-  std::vector<std::uint32_t> path_;  // the places of its contexts, of length 1 and up
-  std::vector<FastEntry> block_;     // the n-grams that share the longest of them
-  /// A context with very many, and which of masses_ are its sums.
+  int order_ = 0;                    // the order being received
+  std::uint32_t expected_ = 0;       // its n-grams
+  std::uint32_t added_ = 0;          // those received so far
+  std::uint64_t places_ = 0;         // the places taken so far
+  std::vector<std::int32_t> last_;   // the last n-gram
+  std::vector<std::uint32_t> path_;  // the places of its first 1, 2, ... tokens, up to its context
+  std::vector<FastEntry> block_;     // the n-grams so far with this context
+  /// A context with a large block, and which of masses_ are its sums.
   struct Wide {
     std::uint32_t node, masses, count;
   };

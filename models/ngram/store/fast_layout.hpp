@@ -11,20 +11,21 @@
 
 namespace gradus::models::ngram {
 
-/// Where the n-grams that begin with another one stand in the order above: in a run of places, some of which
-/// may be empty.
+/// The places of the continuations of an n-gram in the next order: a run of places, some of which may be
+/// empty.
 struct Block {
   std::uint32_t first, size;
 };
 
-// The fast layout: for each order an array of places, in which the continuations of an n-gram stand together.
-// Few continuations are sorted by token and searched by reading them, one cache line mostly. Many are a hash
-// table in place: sorted by the hash of the token, each as near behind the place its hash asks for as those
-// before it allow, and empty places between.
+// The fast layout: for each order an array of places, where the continuations of an n-gram lie side by side
+// in a block. A small block is sorted by token and searched linearly, mostly in one cache line. A large block
+// is a hash table sorted by the hash of the token: each entry has the first free place from the one that its
+// hash asks for, and there are empty places between the entries.
 
-/// The sizes of blocks, which an entry names by 7 bits: exact ones, then steps of an eighth or so.
+/// The possible sizes of blocks, which an entry stores as a code of 7 bits: every small size, then steps of
+/// about 1/7.
 struct BlockSizes {
-  static constexpr std::uint32_t most_narrow = 8;  // continuations that are sorted by token
+  static constexpr std::uint32_t most_narrow = 8;  // the largest block that is sorted by token
   std::array<std::uint32_t, 128> of_code{};
 
   constexpr BlockSizes() {
@@ -38,15 +39,15 @@ struct BlockSizes {
 inline constexpr BlockSizes block_sizes;
 static_assert(block_sizes.of_code.back() / 2 > static_cast<std::uint32_t>(max_vocab));
 
-/// An n-gram of an order below the highest. Of an empty place only the token is set.
+/// An n-gram of an order below the highest. An empty place has the token `empty`.
 struct FastEntry {
   static constexpr int token_bits = 25;
   static constexpr std::uint32_t empty = (1u << token_bits) - 1;
   static_assert(max_vocab < static_cast<std::int32_t>(empty));
 
-  std::uint32_t token_and_size;  // the last token, and the code of its block's size
+  std::uint32_t token_and_size;  // the last token, and the code of the size of the block of continuations
   float log_prob, backoff;
-  std::uint32_t first;  // place of its block
+  std::uint32_t first;  // the first place of that block
 
   std::uint32_t token() const { return token_and_size & empty; }
   std::uint32_t size_code() const { return token_and_size >> token_bits; }
@@ -63,12 +64,12 @@ struct FastLeaf {
 inline std::uint32_t token_hash(std::uint32_t token) {
   return token * 0x9E3779B1u;  // Knuth's multiplicative hash by the golden ratio
 }
-/// Where in a block of many continuations a hash is looked for first.
+/// The place in a large block where the search for a hash begins.
 inline std::uint32_t wanted_place(std::uint32_t hash, std::uint32_t size) {
   return static_cast<std::uint32_t>((std::uint64_t{hash} * size) >> 32);
 }
 
-/// The place of a token in a block, or none.
+/// The place of a token in a block, or `none`.
 template <class Entry>
 inline std::uint32_t find_in_block(const Block& block, const Entry* entries, std::uint32_t token) {
   const std::uint32_t end = block.first + block.size;
@@ -87,7 +88,7 @@ inline std::uint32_t find_in_block(const Block& block, const Entry* entries, std
   return none;
 }
 
-/// Reads the fast layout of an image. Nothing read from it as an index is used unchecked.
+/// Reads the fast layout of an image. An index read from the image is checked before it is used.
 class FastView {
  public:
   explicit FastView(const Image& image);
@@ -95,10 +96,10 @@ class FastView {
   int order() const { return order_; }
   std::uint32_t vocab() const { return vocab_; }
   std::uint32_t count(int length) const { return levels_[at(length)].count; }
-  /// Places of n-grams of this length, empty ones included.
+  /// The number of places for n-grams of this length, including empty ones.
   std::uint32_t places(int length) const { return levels_[at(length)].places; }
 
-  /// A unigram's place is its id.
+  /// The last token of the n-gram at a place. The place of a unigram is its id.
   std::uint32_t token(int length, std::uint32_t index) const {
     return length < order_ ? levels_[at(length)].entries[index].token() : leaves_[index].token();
   }
@@ -115,15 +116,15 @@ class FastView {
   bool has_children(int length, std::uint32_t node) const {
     return levels_[at(length)].entries[node].size_code() > 0;
   }
-  /// Whether asking each n-gram of this length for its continuations takes time in proportion to their
-  /// number: here each is read from one entry.
+  /// Whether the blocks of continuations of all n-grams of this length can be read in time linear in their
+  /// number, even in a damaged file. Here each is read from one entry.
   bool children_add_up(int) const { return true; }
-  /// The place of the continuation by a token in the block of an n-gram of this length, or none.
+  /// The place, in the block of an n-gram of this length, of the continuation by a token, or `none`.
   std::uint32_t find(int length, const Block& block, std::uint32_t token) const {
     if (length + 1 < order_) return find_in_block(block, levels_[at(length + 1)].entries, token);
     return find_in_block(block, leaves_, token);
   }
-  /// Asks for what find() will read.
+  /// Prefetches what find() will read.
   void prefetch(int length, const Block& block, std::uint32_t token) const {
     const bool narrow = block.size <= BlockSizes::most_narrow;
     const std::uint32_t place = block.first + (narrow ? 0 : wanted_place(token_hash(token), block.size));
@@ -133,9 +134,9 @@ class FastView {
       __builtin_prefetch(leaves_ + place);
     }
   }
-  /// Asks for what children() and backoff() will read: here, what find() has read.
+  /// Prefetches what children() and backoff() will read: here nothing, as find() has read it.
   void prefetch(int, std::uint32_t) const {}
-  /// The stored sums of the continuations' probabilities; none for few continuations.
+  /// The stored sums of the probabilities of the continuations; empty for a small block.
   std::span<const double> masses(int length, std::uint32_t node) const {
     return levels_[at(length)].masses.of(node, children(length, node).size);
   }
@@ -151,7 +152,7 @@ class FastView {
   int order_ = 0;
   std::uint32_t vocab_ = 0;
   std::array<Level, max_order + 1> levels_;  // by order, from 1
-  const FastLeaf* leaves_ = nullptr;         // the highest order
+  const FastLeaf* leaves_ = nullptr;         // of the highest order
 };
 
 }  // namespace gradus::models::ngram

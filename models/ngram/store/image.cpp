@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::uint32_t this_byte_order = 0x01020304;
 constexpr std::uint64_t alignment = 64;
-// Beyond every section: whoever reads bits reads whole words.
+// After every section, because packed bits are read in whole words.
 constexpr std::uint64_t padding = 16;
 // The header of every version begins with the same fields, up to the byte order.
 constexpr std::size_t version_end = offsetof(Header, file_size);
@@ -32,7 +32,7 @@ std::uint32_t crc(std::span<const std::byte> bytes) {
       ::crc32_z(0, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
 }
 
-/// Of one section, by all threads, in parts whose memory is given back.
+/// The checksum of one section, computed on all threads, in parts whose memory is released.
 std::uint32_t section_sum(const Mapping& mapping, const Section& section) {
   constexpr std::uint64_t part = std::uint64_t{1} << 20, wave = 16 * part;
   const std::span<const std::byte> bytes = mapping.bytes().subspan(section.offset, section.size);
@@ -198,7 +198,7 @@ void ImageWriter::describe_estimate(const NgramDescription& d) {
 }
 
 std::uint64_t ImageWriter::reserve(std::uint64_t size) {
-  if (size == 0) return 0;  // then the place means nothing
+  if (size == 0) return 0;  // an empty section has no place
   const std::uint64_t offset = aligned(mapping_.bytes().size());
   mapping_.resize(offset + size + padding);
   return offset;

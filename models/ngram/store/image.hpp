@@ -10,10 +10,10 @@
 #include <string_view>
 #include <type_traits>
 
+#include "models/ngram/options.hpp"
 #include "models/ngram/sink.hpp"
 #include "models/ngram/state.hpp"
 #include "models/ngram/store/mapping.hpp"
-#include "models/ngram/store/storage.hpp"
 
 namespace gradus::models::ngram {
 
@@ -23,12 +23,12 @@ namespace gradus::models::ngram {
 inline constexpr std::string_view image_magic = "GRADNGR\n";
 inline constexpr std::uint32_t image_version = 3;
 inline constexpr std::int32_t max_vocab = (1 << 25) - 3;
-/// In place of an n-gram's index, where there is none.
+/// The index of an n-gram that does not exist.
 inline constexpr std::uint32_t none = 0xFFFFFFFF;
 
-/// What a section holds: of the whole model...
+/// The contents of a section: of the whole model ...
 enum class Part { method, vocabulary, unigram_order, root_masses, discounts, count };
-/// ... or of the n-grams of one order. The layouts say what is in which.
+/// ... or of the n-grams of one order. The headers of the layouts describe them.
 enum class LevelPart {
   entries,
   log_probs,
@@ -50,22 +50,22 @@ struct Section {
 struct LevelHeader {
   std::uint64_t count;
   std::uint8_t log_prob_bits, backoff_bits;
-  std::uint8_t discounts;          // numbers of Part::discounts, which has those of one order after the other
-  std::uint8_t discount_fallback;  // whether those are the fixed ones
+  std::uint8_t discounts;          // how many; Part::discounts has those of one order after the other
+  std::uint8_t discount_fallback;  // whether they are fixed ones; see Discounts
   std::array<std::uint8_t, 4> unused;
 };
 
 struct Header {
   std::array<char, 8> magic;
   std::uint32_t version;
-  std::uint32_t byte_order;  // 0x01020304 as the machine that wrote it has it
+  std::uint32_t byte_order;  // 0x01020304 in the byte order of the machine that wrote the file
   std::uint64_t file_size;
   std::uint32_t header_size;
-  std::uint32_t checksum;  // CRC-32 of the header with 0 here
+  std::uint32_t checksum;  // CRC-32 of the header with 0 in this field
   std::uint32_t layout, order;
   std::int32_t vocab, sentence_end;
   std::uint32_t fallback;
-  std::uint32_t quantized;  // bits of a probability; 0: exact
+  std::uint32_t quantized;  // bits of a quantized number; 0: exact
   // The options that the model was estimated with; `estimated` is 0 where they are not known.
   std::uint32_t estimated, method;
   std::int32_t katz_cutoff, impossible;
@@ -87,11 +87,11 @@ struct Header {
 };
 static_assert(std::is_trivially_copyable_v<Header> && std::is_standard_layout_v<Header>);
 
-/// A whole image, checked as far as the header tells: every section lies in the file. What the sections hold
-/// is not looked at, so an image is ready at once; whoever reads an index from it checks it.
+/// A whole image. Only the header is checked, and that every section lies in the file, so an image is ready
+/// at once. Whoever reads an index from a section must check it.
 class Image {
  public:
-  /// Throws DataError, which calls the image `name`.
+  /// Throws DataError; `name` is what errors call the image.
   Image(Mapping mapping, std::string name);
 
   const Header& header() const { return *reinterpret_cast<const Header*>(bytes_.data()); }
@@ -99,7 +99,7 @@ class Image {
   std::span<const std::byte> bytes() const { return bytes_; }
   template <class T>
   std::span<const T> numbers(const Section& section) const {
-    if (section.size < sizeof(T)) return {};  // then its place means nothing
+    if (section.size < sizeof(T)) return {};  // an empty section has no place
     return {reinterpret_cast<const T*>(bytes_.data() + section.offset), section.size / sizeof(T)};
   }
   std::string_view text(const Section& section) const {
@@ -107,9 +107,9 @@ class Image {
     return {characters.data(), characters.size()};
   }
   NgramDescription description() const;
-  /// Reads every section and compares the checksums. Throws DataError naming the first that differs.
+  /// Compares the checksums of all sections. Throws DataError naming the first section that is damaged.
   void check_sums() const;
-  /// Gives back the memory of a file's bytes, as Mapping does.
+  /// See Mapping::release.
   void release() const { mapping_.release(); }
 
  private:
@@ -118,22 +118,22 @@ class Image {
   std::string name_;
 };
 
-/// Writes an image, section by section. Of one that goes to a file, a part of some MB takes memory at a time,
-/// if those who write say so by passed().
+/// Writes an image, section by section. An image in a file takes only a few MB of memory at a time, if its
+/// sections are written from front to back and passed() is called on the way.
 class ImageWriter {
  public:
   explicit ImageWriter(Mapping mapping);
 
   Header& header() { return *reinterpret_cast<Header*>(mapping_.bytes().data()); }
   void describe(const NgramDescription& description, NgramLayout layout);
-  /// Makes room for a section, behind the last one, of zeros. All addresses change.
+  /// Adds a section of zeros after the last one. Invalidates all spans.
   template <class T, class... Which>
   std::span<T> add(std::uint64_t count, Which... which) {
     const std::uint64_t offset = reserve(count * sizeof(T));
     header().part(which...) = {offset, count * sizeof(T), 0, 0};
     return numbers<T>(header().part(which...));
   }
-  /// Makes the section that was added last longer, by zeros, or shorter.
+  /// Makes the last section longer, by zeros, or shorter. Invalidates all spans.
   template <class T, class... Which>
   void resize_last(std::uint64_t count, Which... which) {
     Section section = header().part(which...);
@@ -145,8 +145,8 @@ class ImageWriter {
   std::span<T> numbers(const Section& section) {
     return {reinterpret_cast<T*>(mapping_.bytes().data() + section.offset), section.size / sizeof(T)};
   }
-  /// So many bytes more were written or read, and mostly not those that come next. No other thread may be at
-  /// work on the sections.
+  /// To be called after `bytes` more bytes have been used that will hardly be used again soon: every few MB,
+  /// memory is released. No other thread may be using the sections.
   void passed(std::uint64_t bytes) {
     constexpr std::uint64_t most = std::uint64_t{2} << 20;
     if ((passed_ += bytes) >= most) release();
@@ -155,7 +155,7 @@ class ImageWriter {
     mapping_.release();
     passed_ = 0;
   }
-  /// Writes the checksums and the sizes; what was written is the image.
+  /// Writes the checksums and sizes, and returns the finished image.
   Mapping finish();
 
  private:

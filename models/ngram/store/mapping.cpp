@@ -97,7 +97,8 @@ void Mapping::resize(std::size_t size) {
     if (::ftruncate(descriptor_, static_cast<off_t>(size)) != 0) fail_resizing(errno);
     map(size);
   } else if (size > size_) {
-    // The blocks are taken now: a full disk found while writing through the mapping would end the process.
+    // The blocks are allocated now, as running out of disk space while writing to the mapping would kill the
+    // process.
     int error = EINTR;
     while (error == EINTR)
       error = ::posix_fallocate(descriptor_, static_cast<off_t>(size_), static_cast<off_t>(size - size_));
@@ -108,7 +109,7 @@ void Mapping::resize(std::size_t size) {
 }
 
 void Mapping::release() const {
-  // Of a shared mapping: pages that were written to stay in the system's cache of the file.
+  // The mapping is shared, so pages that were written to stay in the system's page cache.
   if (descriptor_ >= 0 && data_ != nullptr) ::madvise(data_, reserved_, MADV_DONTNEED);
 }
 

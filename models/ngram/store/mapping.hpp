@@ -12,7 +12,7 @@
 
 namespace gradus::models::ngram {
 
-/// Bytes in the address space of the process, of a file or of memory alone. Moves, does not copy.
+/// A range of memory, which may be that of a file. Movable, not copyable.
 class Mapping {
  public:
   Mapping() = default;
@@ -23,22 +23,22 @@ class Mapping {
   }
   ~Mapping();
 
-  /// A whole file, to be read only. Throws DataError naming it. Later replacement of the file by another (by
-  /// rename, as all writers here do) leaves the mapping as it was.
+  /// A whole file, read-only. Throws DataError naming it. When the file is replaced (by rename, as all
+  /// writers here do), the mapping stays as it was.
   static Mapping read(const std::filesystem::path& file);
-  /// Memory, on large pages where the system has them; grows.
+  /// Memory, on large pages where the system has them. It can grow.
   static Mapping memory();
-  /// What will be the file `replaced`, which must outlive it; grows.
+  /// The future contents of a file; `replaced` must outlive the mapping. It can grow.
   static Mapping write(FileReplacement& replaced);
-  /// A file without a name in the folder of `beside`, gone with the mapping; grows.
+  /// A file without a name, in the folder of `beside`, that ends with the mapping. It can grow.
   static Mapping scratch(const std::filesystem::path& beside);
 
   std::span<std::byte> bytes() { return {data_, size_}; }
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   /// Grows by zero bytes, or shrinks; addresses change. Throws DataError when the disk or the memory is full.
   void resize(std::size_t size);
-  /// Gives back the memory that a file's bytes take in the process; they stay in the file, and come back
-  /// where they are read or written again. Of memory alone: nothing happens.
+  /// Releases the memory that the bytes of a file take in the process; they are read from the file again when
+  /// they are used. Does nothing for memory without a file.
   void release() const;
 
  private:
@@ -48,8 +48,8 @@ class Mapping {
 
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
-  std::size_t reserved_ = 0;  // of memory: what is mapped, in steps, so that growing seldom moves it
-  int descriptor_ = -1;       // of files that grow
+  std::size_t reserved_ = 0;  // the bytes mapped: memory grows in steps, so that it seldom moves
+  int descriptor_ = -1;       // of a file
   bool owned_ = false;        // the descriptor is closed with the mapping
   std::filesystem::path path_;
   FileReplacement* replaced_ = nullptr;

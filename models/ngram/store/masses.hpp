@@ -9,11 +9,11 @@
 
 namespace gradus::models::ngram {
 
-// To draw from many continuations without reading them all: sums of their probabilities.
+// Sums of the probabilities of continuations, for sampling from many of them without reading all.
 
-/// One sum after every `mass_step` places, and after the last.
+/// There is a sum after every `mass_step` places, and one after the last place.
 inline constexpr std::uint32_t mass_step = 32;
-/// Blocks of fewer places have none.
+/// Smaller blocks have no sums.
 inline constexpr std::uint32_t least_for_masses = 64;
 
 inline std::uint64_t mass_count(std::uint64_t places) {
@@ -26,7 +26,7 @@ struct WideNode {
   std::uint32_t masses;  // where its sums begin
 };
 
-/// log_prob(i): that of place i, -infinity for an empty one.
+/// log_prob(i) is that of place i, or -infinity for an empty place.
 template <class LogProb>
 void sum_masses(std::uint32_t places, std::span<double> out, LogProb&& log_prob) {
   double sum = 0;

@@ -21,29 +21,28 @@ namespace gradus::models::ngram {
 
 inline constexpr double impossible = -std::numeric_limits<double>::infinity();
 
-/// What the questions asked of a model need beside its layout.
+/// What queries need to know of a model besides its n-grams.
 struct Rules {
   NgramFallback fallback = NgramFallback::shorter;
   std::int32_t sentence_end = -1;
   NgramState start;
   double log_uniform = 0;                       // log(1 / possible words)
-  std::int32_t impossible = -1;                 // add-k over a closed vocabulary: the unknown word
+  std::int32_t impossible = -1;                 // the unknown word, for add-k with a closed vocabulary
   std::span<const std::uint32_t> likely_first;  // all ids, the likeliest unigram first
-  std::span<const double> root_masses;          // sums of the unigrams' probabilities
+  std::span<const double> root_masses;          // sums of the probabilities of unigrams
 };
 
-/// The questions asked of a model, of any layout. A View has order, vocab, count, places, token, log_prob,
-/// backoff, children, has_children, find, prefetch and masses, as FastView does.
+/// The queries of a model, for any layout. A View has order, vocab, count, places, token, log_prob, backoff,
+/// children, has_children, find, prefetch and masses, as FastView does.
 template <class View>
 class Query {
  public:
   Query(const View& view, const Rules& rules) : view_(view), rules_(rules) {}
 
-  /// log p of the token after the state, which becomes the state after both: the probability of the longest
-  /// n-gram that is there, times the backoff weights of the longer contexts (Katz 1987; Chen and Goodman
-  /// 1998, section 2.8).
+  /// log p(token | state), and moves the state past the token: the probability of the longest n-gram in the
+  /// model, times the backoff weights of the longer contexts (Katz 1987; Chen and Goodman 1998, section 2.8).
   ///
-  /// The nodes of all contexts are at hand, so no search waits for what another reads.
+  /// The state has the nodes of the contexts of all lengths, so no search depends on the result of another.
   NgramScore advance(NgramState& state, std::uint32_t token) const {
     const int length = state.length;
     if (length >= view_.order()) fail_foreign();
@@ -62,7 +61,7 @@ class Query {
     for (int j = 1; j <= length; ++j) {
       const std::uint32_t context = std::exchange(state.node[at(j)], index);
       index = none;
-      if (context == none) continue;  // an n-gram was kept without its suffix
+      if (context == none) continue;  // the model holds an n-gram without its suffix
       index = view_.find(j, blocks[slot(j)], token);
       if (index == none) {
         weight += static_cast<double>(view_.backoff(j, context));
@@ -83,7 +82,7 @@ class Query {
     return out;
   }
 
-  /// A state of another model must not lead out of this one's memory.
+  /// Checks that a state, which may be of another model, does not lead out of this model's memory.
   void check(const NgramState& state) const {
     if (state.length >= view_.order()) fail_foreign();
     for (int j = 1; j <= state.length; ++j) {
@@ -91,7 +90,7 @@ class Query {
     }
   }
 
-  /// log p of every token: vocab numbers.
+  /// Writes log p of every token: vocab numbers.
   void distribution(const NgramState& state, float* out) const {
     const std::uint32_t vocab = view_.vocab();
     const Chain chain(*this, state);
@@ -109,12 +108,13 @@ class Query {
     }
   }
 
-  /// The k likeliest tokens, likeliest first, and of equals those of lower ids.
+  /// The k likeliest tokens, the likeliest first, and equally likely ones by id.
   std::vector<NgramCandidate> top(const NgramState& state, std::size_t k) const {
     const Chain chain(*this, state);
     Best best(std::min<std::size_t>(k, view_.vocab()));
     if (best.size == 0) return {};
-    // A word counts where the longest context lists it, which is asked only of what would be among the best.
+    // The longest context that lists a token decides; this is looked up only for tokens that would be among
+    // the best.
     const auto offer = [&](int length, std::uint32_t token, float log_prob) {
       const NgramCandidate candidate{static_cast<std::int32_t>(token), log_prob};
       if (best.takes(candidate) && !listed_beyond(chain, state, length, token)) best.add(candidate);
@@ -125,7 +125,7 @@ class Query {
                    offer(j, token, rounded(log_prob, weight));
                  });
     }
-    // The other words, likelier ones first: the first that is too unlikely ends the search.
+    // The tokens that no context lists, the likeliest first, until one is too unlikely.
     for (std::uint32_t i = 0; i < view_.vocab(); ++i) {
       const std::uint32_t token = chain.unigrams ? rules_.likely_first[i] : i;
       if (token >= view_.vocab() || (!chain.unigrams && is_impossible(token))) continue;
@@ -142,12 +142,12 @@ class Query {
     return std::move(best).sorted();
   }
 
-  /// One token, each with its probability after the state (divided by their sum, where a model's do not sum
-  /// to one): a draw from the words of one of the contexts, made anew when a longer one lists the word too
-  /// and so has the say on it.
+  /// Draws a token with its probability after the state (divided by their sum, where it is not one): chooses
+  /// a context by the total probability of the tokens that it lists, draws from these, and rejects a token
+  /// that a longer context lists too, as that context decides its probability.
   std::int32_t sample(const NgramState& state, Rng& rng) const {
     const Chain chain(*this, state);
-    std::array<double, max_order> mass{};  // of each context's words, [0] those of none
+    std::array<double, max_order> mass{};  // of the tokens of each context; [0]: of the empty context
     if (chain.unigrams) {
       mass[0] = rules_.root_masses.back() * std::exp(chain.weight[0]);
     } else {
@@ -162,7 +162,7 @@ class Query {
       double left = rng.uniform() * total;
       int j = chain.longest;
       while (j > 0 && !(left < mass[slot(j)])) left -= mass[slot(j--)];
-      if (!(left < mass[slot(j)])) continue;  // by rounding
+      if (!(left < mass[slot(j)])) continue;  // possible by rounding
       const double share = left / mass[slot(j)];
       std::uint32_t token = none;
       if (j > 0) {
@@ -179,7 +179,7 @@ class Query {
     return sample_all(state, rng);
   }
 
-  /// The state after the token; see advance().
+  /// Moves the state past the token; `longest` is the node of the longest n-gram tried. See advance().
   void settle(NgramState& state, std::uint32_t token, std::uint32_t longest) const {
     if (static_cast<std::int32_t>(token) == rules_.sentence_end) {
       state = rules_.start;
@@ -200,12 +200,12 @@ class Query {
  private:
   static constexpr int most_attempts = 1000;
 
-  /// The contexts of a state that list words, and how much each of them weighs.
+  /// The contexts of a state whose tokens count, and their backoff weights.
   struct Chain {
-    int shortest = 1, longest = 0;           // their lengths; every length between is one
-    bool unigrams = true;                    // where none lists a word, its unigram counts, or else
-    double rest = impossible;                // log p of each such word
-    std::array<double, max_order> weight{};  // of what the j-th says: the backoff weights of the longer ones
+    int shortest = 1, longest = 0;  // their lengths, with all lengths between
+    bool unigrams = true;           // whether a token that none of them lists has its unigram's probability
+    double rest = impossible;       // if not: log p of such a token
+    std::array<double, max_order> weight{};  // [j]: the sum of the longer ones' weights, added to log p
 
     Chain(const Query& query, const NgramState& state) {
       const Rules& rules = query.rules_;
@@ -229,7 +229,7 @@ class Query {
     }
   };
 
-  /// The best so far, the worst of them on top of a heap.
+  /// The best candidates so far, as a heap with the worst of them on top.
   struct Best {
     std::size_t size;
     std::vector<NgramCandidate> heap;
@@ -266,7 +266,7 @@ class Query {
   double backoff(int length, std::uint32_t node) const {
     return node == none ? 0 : static_cast<double>(view_.backoff(length, node));
   }
-  /// Whether a context longer than this lists the token.
+  /// Whether a context of more than `length` tokens lists the token.
   bool listed_beyond(const Chain& chain, const NgramState& state, int length, std::uint32_t token) const {
     for (int j = chain.longest; j > length && j >= chain.shortest; --j) {
       const std::uint32_t node = state.node[at(j)];
@@ -274,7 +274,7 @@ class Query {
     }
     return false;
   }
-  /// Whether a context changes anything that is said after it.
+  /// Whether a context changes any prediction after it.
   bool matters(int length, std::uint32_t node) const {
     if (node == none) return false;
     return (rules_.fallback != NgramFallback::nothing && view_.backoff(length, node) != 0) ||
@@ -307,7 +307,7 @@ class Query {
     return sum;
   }
 
-  /// The stored sum that a target falls behind: where to go on adding.
+  /// The place from which to continue adding to reach a target, and the stored sum before it.
   static std::pair<std::uint32_t, double> skip(std::span<const double> masses, double target) {
     const auto after = std::upper_bound(masses.begin(), masses.end() - 1, target);
     return {static_cast<std::uint32_t>(after - masses.begin()) * mass_step,
@@ -320,7 +320,7 @@ class Query {
     std::uint32_t from = 0;
     if (const auto stored = view_.masses(length, node); !stored.empty())
       std::tie(from, sum) = skip(stored, target);
-    std::uint32_t last = none;  // that is possible: reached only by rounding
+    std::uint32_t last = none;  // the last possible token, for targets missed by rounding
     for (std::uint32_t i = from; i < children.size; ++i) {
       const double p = std::exp(static_cast<double>(view_.log_prob(length + 1, children.first + i)));
       if (p > 0) last = view_.token(length + 1, children.first + i);
@@ -343,7 +343,7 @@ class Query {
     return last;
   }
 
-  /// The same from the whole distribution, where drawing from its parts does not come to an end.
+  /// Draws from the whole distribution, if too many draws were rejected.
   std::int32_t sample_all(const NgramState& state, Rng& rng) const {
     std::vector<float> logs(view_.vocab());
     distribution(state, logs.data());

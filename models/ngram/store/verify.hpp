@@ -15,12 +15,12 @@
 
 namespace gradus::models::ngram {
 
-/// Whether find() finds every n-gram of a block where it is, the block being read once. find() goes from the
-/// place that the hash asks for to the first that is empty or of a greater hash.
+/// Whether find() finds every n-gram of a block, checked in one pass over the block. find() searches from the
+/// place that the hash asks for to the first place that is empty or has a greater hash.
 inline bool all_found(const FastView& view, int length, const Block& block) {
   const bool narrow = block.size <= BlockSizes::most_narrow;
   std::int64_t last = -1;           // token or hash
-  std::uint32_t run = block.first;  // the first place that no empty one parts from here
+  std::uint32_t run = block.first;  // the first place after the last empty one
   for (std::uint32_t i = block.first; i < block.first + block.size; ++i) {
     const std::uint32_t token = view.token(length + 1, i);
     if (!narrow && token == FastEntry::empty) {
@@ -37,7 +37,7 @@ inline bool all_found(const FastView& view, int length, const Block& block) {
   return true;
 }
 
-/// The keys of a block ascend.
+/// The same in the compact layout: whether the keys ascend.
 inline bool all_found(const CompactView& view, int length, const Block& block) {
   const TokenKeys keys(key_bits(view.vocab()));
   std::int64_t last = -1;
@@ -50,8 +50,8 @@ inline bool all_found(const CompactView& view, int length, const Block& block) {
   return true;
 }
 
-/// Whether stored sums are those of the probabilities. The exponential function may differ in its last bit
-/// between machines.
+/// Whether stored sums are those of the probabilities, up to rounding: the exponential function may differ in
+/// its last bit between machines.
 template <class Prob>
 bool same_masses(std::span<const double> stored, std::uint32_t places, Prob&& prob) {
   if (stored.size() != mass_count(places)) return false;
@@ -64,10 +64,9 @@ bool same_masses(std::span<const double> stored, std::uint32_t places, Prob&& pr
   return true;
 }
 
-/// Reads all of a model and throws DataError where it contradicts itself: n-grams that are not found where
-/// they are, places that belong to no context or to several, numbers that are no probabilities, sums that
-/// are not theirs, orders of another size than they say. Takes time in proportion to the file, whatever it
-/// holds.
+/// Reads all of a model and throws DataError where it is inconsistent: n-grams that queries would not find,
+/// places that belong to no context or to several, invalid probabilities and backoff weights, wrong sums, and
+/// orders with a wrong number of n-grams. Takes time linear in the size of the file, whatever it holds.
 template <class View>
 void verify_ngrams(const View& view, const std::string& name) {
   const auto require = [&](bool right, int length, const char* what) {
@@ -105,7 +104,7 @@ void verify_ngrams(const View& view, const std::string& name) {
     visit_ngrams(view, name, order, [](std::span<const std::int32_t>, double, double) {});
 }
 
-/// The same for what is kept of the unigrams beside themselves.
+/// The same for the sorted list of the unigrams and their sums.
 template <class View>
 void verify_unigrams(const View& view, const Rules& rules, const std::string& name) {
   std::vector<bool> listed(view.vocab());

@@ -17,9 +17,9 @@
 namespace gradus::models::ngram {
 
 /// Calls visit(ngram, log_prob, backoff) for each n-gram of an order, sorted. Throws DataError for n-grams
-/// that stand twice or where they cannot be found, for numbers that are no probabilities or weights, and
-/// where an order has another number of n-grams than it says. Takes time in proportion to the file, whatever
-/// it holds: the blocks of an order are read no further than it has places.
+/// that occur twice or in a wrong place, for invalid probabilities and backoff weights, and for an order with
+/// a wrong number of n-grams. Takes time linear in the size of the file, whatever it holds: no more places of
+/// an order are read than it has.
 template <class View, class Visit>
 void visit_ngrams(const View& view, const std::string& name, int order, Visit&& visit) {
   const auto require = [&](bool right, int length, const char* what) {

@@ -16,7 +16,7 @@ using namespace ngram;
 struct NgramWriter::Parts {
   NgramStorage storage;
   std::filesystem::path file;  // empty: memory
-  bool whole_file = false;     // the image's bytes are written at the end, to what is no regular file
+  bool whole_file = false;     // not a regular file: the image is made in memory and written at the end
   std::string vocabulary;      // serialized
   std::int64_t vocabulary_size = 0;
   NgramDescription description;

@@ -7,11 +7,11 @@
 
 namespace gradus::models {
 
-/// Stores the n-grams that it receives as an NgramModel, in memory or in a file, which appears whole or not
-/// at all. Memory stays bounded when writing a file, whose pages the system takes back as it likes; the
-/// compact layout needs room for the fast one in a temporary file beside it.
+/// Stores the n-grams that it receives as an NgramModel, in memory or in a file, which appears complete or
+/// not at all. Writing a file takes bounded memory. A file of the compact layout also needs room for a
+/// temporary file of the fast layout beside it.
 ///
-/// Throws ArgumentError for n-grams that break the order that NgramSink describes, DataError when the file
+/// Throws ArgumentError for n-grams that violate the order that NgramSink describes, DataError when the file
 /// cannot be written.
 class NgramWriter : public NgramSink {
  public:
@@ -23,7 +23,7 @@ class NgramWriter : public NgramSink {
   void begin_order(int order, std::int64_t count) override;
   void add(std::span<const std::int32_t> ngram, float log_prob, float backoff) override;
   void finish() override;
-  /// What was written, after finish(), once.
+  /// The model, to be called once, after finish().
   NgramModel model();
 
  private:

@@ -11,11 +11,11 @@
 namespace gradus {
 
 struct BatchOptions {
-  /// Streams that run side by side.
+  /// The number of streams, which are the columns of a batch.
   std::int64_t batch = 20;
   /// Tokens of each stream in one batch: the length of truncated backpropagation.
   std::int64_t steps = 35;
-  /// Leave out the last batch when it has fewer steps.
+  /// Whether to leave out a last batch of fewer steps.
   bool drop_last = false;
 };
 
@@ -26,12 +26,12 @@ struct Batch {
 };
 
 /// Contiguous batches for truncated backpropagation through time. The tokens are cut into `batch` streams of
-/// equal length (fewer than `batch` tokens at the end are left over), and each column of a batch goes on in
-/// the same column of the next one, so that a recurrent state can be carried. A range:
+/// equal length (fewer than `batch` tokens at the end are left out), and each column of a batch continues in
+/// the same column of the next one, so that the recurrent state can be carried over. A range:
 ///
 ///     for (const auto& [x, y] : batches(tokens, {.batch = 20, .steps = 35})) ...
 ///
-/// It looks at the tokens and does not copy them: they must live as long.
+/// It does not copy the tokens, which must outlive it.
 class Batches {
  public:
   class Iterator {
@@ -65,9 +65,9 @@ class Batches {
 
   /// The number of batches.
   std::int64_t size() const { return size_; }
-  /// The targets in all batches together.
+  /// The number of targets in all batches together.
   std::int64_t tokens() const;
-  /// The i-th batch, for a run that is taken up again in the middle. Throws ArgumentError when out of range.
+  /// The i-th batch, for example to resume a run in the middle. Throws ArgumentError when out of range.
   Batch operator[](std::int64_t i) const;
   Iterator begin() const { return {this, 0}; }
   Iterator end() const { return {this, size_}; }
@@ -83,7 +83,7 @@ class Batches {
 /// are needed, for fewer than batch + 1 tokens (with drop_last, batch * steps + 1).
 Batches batches(std::span<const std::int32_t> tokens, const BatchOptions& options = {},
                 std::string_view name = "the text");
-/// The tokens would be gone before the first batch.
+/// Deleted, because the tokens would be destroyed before the first batch.
 Batches batches(std::vector<std::int32_t>&& tokens, const BatchOptions& options = {},
                 std::string_view name = "the text") = delete;
 

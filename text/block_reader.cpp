@@ -14,7 +14,7 @@ BlockReader::BlockReader(const std::filesystem::path& path, Unit unit, std::int6
   if (path == "-") {
     files_ = {path};
     names_ = {"standard input"};
-    ahead_ = false;  // a pipe may say nothing for long, and an error would wait for it
+    ahead_ = false;  // a pipe may deliver nothing for a long time, and errors would have to wait for it
     return;
   }
   files_ = text_files(path);
@@ -54,11 +54,12 @@ std::optional<BlockReader::Block> BlockReader::read() {
     const std::size_t got = source_->read({text.data() + start, room});
     text.resize(start + got);
     if (got < room) break;
-    if (unit_ == Unit::byte) cut = text.size();
-    if (unit_ != Unit::byte) {
+    if (unit_ == Unit::byte) {
+      cut = text.size();
+    } else {
       const std::size_t line_end = text.rfind('\n');
       if (line_end != text.npos) cut = line_end + 1;
-      // Let the check of the text say so.
+      // The caller's TextCheck reports a line that is too long.
       if (max_line_ > 0 && text.size() > static_cast<std::size_t>(max_line_) + block_) break;
     }
   }
@@ -78,7 +79,7 @@ std::optional<BlockReader::Block> BlockReader::read() {
     source_.reset();
     ++file_;
     if (unit_ == Unit::character && file_ < files_.size() && !text.ends_with('\n')) text += '\n';
-    if (text.empty()) return read();  // the file ended with a block
+    if (text.empty()) return read();  // the last block ended exactly with the file
   }
   return block;
 }

@@ -14,27 +14,27 @@
 
 namespace gradus {
 
-/// Reads a text of any size block by block, the next block while the last one is worked on. Blocks end with a
-/// line end (or the file's; those of bytes end anywhere), so no token spans two of them.
+/// Reads a text of any size block by block, each one while the caller works on the one before. A block ends
+/// with a line or with the file (blocks of bytes end anywhere), so no token spans two blocks.
 class BlockReader {
  public:
   struct Block {
     std::string text;
-    std::size_t file = 0;     // its number
-    bool file_start = false;  // it is the file's first
-    std::int64_t done = 0;    // bytes of all files taken so far
+    std::size_t file = 0;     // the number of its file
+    bool file_start = false;  // whether it is the first of its file
+    std::int64_t done = 0;    // bytes of all files read so far
   };
 
-  /// `path`: a file, a folder, or "-". A line longer than `max_line` (0: no limit) is not read to its end.
-  /// Throws DataError as text_files does.
+  /// `path`: a file, a folder, or "-" for the standard input. A line longer than `max_line` bytes (0: no
+  /// limit) is not read to its end. Throws DataError as text_files does.
   BlockReader(const std::filesystem::path& path, Unit unit, std::int64_t block, std::int64_t max_line);
 
-  /// The next block, or nothing at the end. A byte order mark at a file's start is dropped, a missing line
-  /// end between two files is added. Throws DataError for what cannot be read, archives other than gzip and
-  /// zstd, and files without text.
+  /// The next block, or nothing at the end. A byte order mark at the start of a file is dropped, and a
+  /// missing line end between two files is added. Throws DataError for files that cannot be read, for
+  /// archives other than gzip and zstd, and for empty files.
   std::optional<Block> next();
   const std::string& name(const Block& block) const { return names_[block.file]; }
-  /// Bytes of all files; 0 when unknown.
+  /// The size of all files in bytes; 0 when it is not known.
   std::int64_t total() const { return total_; }
 
  private:
@@ -49,14 +49,14 @@ class BlockReader {
   std::int64_t total_ = 0;
   bool ahead_ = true;
 
-  // Of the thread that reads.
+  // Used by the thread that reads.
   std::size_t file_ = 0;
-  bool fresh_ = true;
-  std::int64_t before_ = 0;  // bytes of the files before
-  std::string rest_;         // what follows the last block's end
+  bool fresh_ = true;        // nothing of the file has been read
+  std::int64_t before_ = 0;  // bytes of the files before this one
+  std::string rest_;         // what has been read beyond the end of the last block
   std::optional<ByteSource> source_;
 
-  // Last, so that it ends before what it uses.
+  // Last, so that it is destroyed before the members that it uses.
   std::future<std::optional<Block>> coming_;
 };
 

@@ -19,13 +19,14 @@ namespace {
 
 using std::string_view_literals::operator""sv;
 
-/// Unpacks what is in `in` as far as it goes.
+/// A decompressor.
 class Unpacker {
  public:
   struct Progress {
     std::size_t taken = 0, made = 0;
   };
   virtual ~Unpacker() = default;
+  /// Decompresses until the input is used up or `to` is full.
   virtual Progress run(std::span<const char> in, std::span<char> to) = 0;
   /// Whether the input may end here.
   virtual bool complete() const = 0;
@@ -38,7 +39,7 @@ class Unpacker {
 class GzipUnpacker : public Unpacker {
  public:
   explicit GzipUnpacker(const std::string& name) : name_(name) {
-    // 16: a gzip header is expected.
+    // Adding 16 makes zlib expect a gzip header.
     if (inflateInit2(&stream_, 16 + MAX_WBITS) != Z_OK) throw std::bad_alloc();
   }
   GzipUnpacker(const GzipUnpacker&) = delete;
@@ -138,7 +139,7 @@ ByteSource::ByteSource(const std::filesystem::path& path, bool unpack) : file_(s
   if (::fstat(file.descriptor, &info) == 0 && S_ISREG(info.st_mode)) file.size = info.st_size;
   if (!unpack) return;
   file.refill();
-  // A pipe may hand over less than was asked for.
+  // A pipe may deliver fewer bytes than were asked for.
   while (file.end > 0 && file.end < 4) {
     const ssize_t more =
         ::read(file.descriptor, file.buffer.data() + file.end, file.buffer.size() - file.end);

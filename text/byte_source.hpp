@@ -8,8 +8,8 @@
 
 namespace gradus {
 
-/// The bytes of a file or a pipe, read once from front to end; gzip and zstd archives, known by their first
-/// bytes whatever the file is called, are unpacked on the way.
+/// The bytes of a file or a pipe, read once from front to back. gzip and zstd archives, recognised by their
+/// first bytes and not by name, are decompressed on the way.
 class ByteSource {
  public:
   /// "-" is the standard input. Throws DataError naming the file when it cannot be opened.
@@ -18,13 +18,14 @@ class ByteSource {
   ByteSource& operator=(ByteSource&&) noexcept;
   ~ByteSource();
 
-  /// What errors call it: the path, or "standard input".
+  /// The name used in errors: the path, or "standard input".
   const std::string& name() const;
-  /// Fills the buffer as far as there is something left; 0 at the end. Throws DataError when the file cannot
-  /// be read or its archive is damaged or cut short.
+  /// Fills the buffer, or as much of it as there are bytes left, and returns their number; 0 at the end.
+  /// Throws DataError when the file cannot be read or its archive is damaged or cut short.
   std::size_t read(std::span<char> to);
-  /// Bytes taken from the file so far, packed ones counted as they are, and its size; 0 when unknown.
+  /// The bytes read from the file so far, before decompression.
   std::int64_t taken() const;
+  /// The size of the file; 0 when it is not known.
   std::int64_t size() const;
 
  private:

@@ -34,7 +34,7 @@ CorpusPart encode_part(const Vocabulary& vocabulary, std::string_view text, std:
 
 Corpus make_corpus(std::string_view text, const CorpusOptions& options, std::string_view name) {
   if (text.empty()) fail<DataError>("{} is empty; give a text to learn from", name);
-  // Checked before the split, so that an error names the line of the whole text.
+  // Checked before the split, so that an error names the line in the whole text.
   if (options.unit != Unit::byte) require_utf8(text, name);
   require_choice(Vocabulary::build(options.unit, text, {}, name), name);
   const Split parts = split(options.unit, text, options.split, name);

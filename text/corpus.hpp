@@ -18,13 +18,13 @@ struct CorpusOptions {
 /// The tokens of one part of a text.
 struct CorpusPart {
   std::vector<std::int32_t> tokens;
-  /// Code points (bytes for Unit::byte), line ends included: bits per character are counted over these.
+  /// Code points (bytes for Unit::byte), line ends included, over which bits per character are averaged.
   std::int64_t characters = 0;
-  /// Tokens that are "<unk>".
+  /// The number of tokens that are "<unk>".
   std::int64_t unknown = 0;
 };
 
-/// A text ready to train on and to test on. The vocabulary comes from the training part alone.
+/// A text prepared for training and testing. The vocabulary is that of the training part alone.
 struct Corpus {
   Vocabulary vocabulary;
   CorpusPart train;
@@ -32,17 +32,16 @@ struct Corpus {
   CorpusPart test;
 };
 
-/// Splits, builds the vocabulary and encodes. Throws DataError, naming `name`, what was found and what to do,
-/// for an empty text, one that is too short to split, and one with a single word or a single symbol in its
-/// training part.
+/// Splits a text, builds its vocabulary and encodes it. Throws DataError, which names `name`, for a text that
+/// is empty, too short to split, or has only one word or symbol in its training part.
 Corpus make_corpus(std::string_view text, const CorpusOptions& options = {},
                    std::string_view name = "the text");
 
-/// Throws DataError, naming `name`, when the vocabulary's text held a single word or symbol, or none: there
-/// is then nothing to predict, and every model has perplexity 1.
+/// Throws DataError, which names `name`, when the text of the vocabulary had no words, or only one word or
+/// symbol: then there is nothing to predict, and every model has perplexity 1.
 void require_choice(const Vocabulary& vocabulary, std::string_view name = "the text");
 
-/// One part with a vocabulary that is there already.
+/// Encodes one part of a text with a given vocabulary.
 CorpusPart encode_part(const Vocabulary& vocabulary, std::string_view text,
                        std::string_view name = "the text");
 

@@ -12,15 +12,17 @@ namespace gradus {
 struct LoadOptions {
   /// Bytes are taken as they are; characters and words must be text in UTF-8.
   Unit unit = Unit::word;
-  /// The longest line in bytes, so that a file that is not lines of text stops early; 0 is no limit.
+  /// The limit on the length of a line in bytes, so that reading a file that is not text stops early; 0:
+  /// none.
   std::int64_t max_line = std::int64_t{16} << 20;
 };
 
-/// The text of a file, or of all regular files of a folder (not of folders in it; hidden ones are left out)
-/// in the order of their names, a line end put between two files where it is missing. A UTF-8 byte order mark
-/// at a file's start is dropped. Throws DataError naming the file, what was found and what to do, for:
-/// nothing there, not readable, empty, a folder without files, compressed or binary content, invalid UTF-8
-/// (line and byte), a line over the limit (its number; the file is read no further).
+/// The text of a file, or of all regular files of a folder in the order of their names (without hidden files
+/// and subfolders), with a line end added between two files where it is missing. A UTF-8 byte order mark at
+/// the start of a file is dropped. Throws DataError, which names the file and what to do, for a path that
+/// does not exist or cannot be read, an empty file, a folder without files, compressed or binary contents,
+/// invalid UTF-8 (with the line and the byte), and a line over the limit (with its number; the file is not
+/// read further).
 std::string load_text(const std::filesystem::path& path, const LoadOptions& options = {});
 
 }  // namespace gradus

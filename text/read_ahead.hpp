@@ -15,19 +15,19 @@
 
 namespace gradus {
 
-/// Goes once through a range whose elements take time to make, such as batches read from a file: a thread of
-/// its own makes the next ones while the loop's body uses the last. A range:
+/// Reads ahead in a range whose elements take time to make, such as batches of a file: a thread makes the
+/// next elements while the body of the loop uses the current one. A range, to be used once:
 ///
 ///     for (const auto& [x, y] : read_ahead(batches(tokens))) ...
 ///
-/// An exception of the range reaches the loop at the element that threw it. Leaving the loop early ends the
-/// thread after the element that it is at. Nothing else may use the range meanwhile.
+/// An exception thrown by the range reaches the loop at the element that threw it. When the loop is left
+/// early, the thread ends after the element it is making. Nothing else may use the range at the same time.
 template <class Range>
 class ReadAhead {
  public:
   using Element = std::decay_t<decltype(*std::begin(std::declval<Range&>()))>;
 
-  /// At most `depth` elements wait. Throws ArgumentError for 0.
+  /// Makes up to `depth` elements in advance. Throws ArgumentError for 0.
   ReadAhead(Range range, std::size_t depth)
       : range_(std::forward<Range>(range)), depth_(checked(depth)), maker_([this] { make_all(); }) {}
   ~ReadAhead() {
@@ -70,7 +70,7 @@ class ReadAhead {
     if (depth == 0) fail<ArgumentError>("read_ahead with a depth of 0: at least 1, or nothing could be made");
     return depth;
   }
-  /// The maker's thread.
+  /// The body of the thread.
   void make_all() {
     try {
       for (auto&& element : range_) {
@@ -88,7 +88,7 @@ class ReadAhead {
     all_made_ = true;
     made_.notify_one();
   }
-  /// Takes the next element, once it is there; none when nothing more comes.
+  /// Waits for the next element and takes it, if there is one.
   void take() {
     used_.reset();
     {
@@ -111,11 +111,11 @@ class ReadAhead {
   std::deque<Element> waiting_;
   std::exception_ptr failure_;
   bool all_made_ = false, stopped_ = false;
-  std::optional<Element> used_;  // by the loop's body
-  std::thread maker_;            // last, as it uses the others
+  std::optional<Element> used_;  // the current element of the loop
+  std::thread maker_;            // last, because it uses the other members
 };
 
-/// A range that is given by name is looked at, not copied, and must live as long.
+/// A range given as an lvalue is not copied and must outlive the result.
 template <class Range>
 ReadAhead<Range> read_ahead(Range&& range, std::size_t depth = 2) {
   return ReadAhead<Range>(std::forward<Range>(range), depth);

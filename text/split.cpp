@@ -9,10 +9,10 @@ namespace gradus {
 
 namespace {
 
-// The byte at which the first `share` of the text ends.
+// The byte where the given share of the text, from its start, ends.
 std::size_t cut(Unit unit, std::string_view text, std::int64_t length, double share) {
   if (share >= 1) return text.size();
-  // So that 0.8 + 0.1 of 1000 is 900, whatever its last bit.
+  // So that 0.8 + 0.1 of 1000 is 900 despite rounding.
   const auto wanted = static_cast<std::size_t>(std::floor(share * static_cast<double>(length) + 1e-6));
   if (wanted == 0 || unit == Unit::byte) return wanted;
   if (unit == Unit::word) {

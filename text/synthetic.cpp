@@ -12,8 +12,8 @@ namespace {
 using Person = SyntheticGrammar::Person;
 using Item = SyntheticGrammar::Item;
 
-// Every class of words shares out this many parts, and the rules of every slot 100: so all the weights of one
-// distribution are integers over the same total.
+// The weights of the words of a class sum to this number, and those of the rules of a slot to 100, so the
+// weights of a distribution are integers with a common total.
 constexpr std::uint32_t class_total = 4096;
 constexpr std::int32_t shortest_body = 4;  // lines between the first and the last
 constexpr std::int8_t deepest = 2;         // clauses inside clauses
@@ -106,7 +106,8 @@ SyntheticGrammar::Token SyntheticGrammar::add(std::string_view word, std::uint32
   return id;
 }
 
-// Zipf and Mandelbrot: weights fall as 1 / (rank + 2); what rounding leaves over goes to the first word.
+// Weights fall as 1 / (rank + 2), after Zipf and Mandelbrot; what rounding leaves over goes to the first
+// word.
 SyntheticGrammar::WordSet SyntheticGrammar::add_set(std::span<const std::string_view> words, Person person) {
   const WordSet set{static_cast<Token>(words_.size()), static_cast<std::int32_t>(words.size())};
   std::uint32_t parts = 0;
@@ -234,7 +235,7 @@ std::vector<SyntheticGrammar::Rule> SyntheticGrammar::sentence(const State& stat
   };
 }
 
-// The subject of a clause after its article or possessive; its verb comes after all that describes it.
+// The subject of a clause after its article or possessive, followed by its modifiers and then its verb.
 std::vector<SyntheticGrammar::Rule> SyntheticGrammar::subject(const Item& item, const State& state) const {
   const Person who = hero(state);
   const Item adjective{Slot::adjective};
@@ -346,7 +347,7 @@ std::vector<SyntheticGrammar::Rule> SyntheticGrammar::predicate(const Item& item
   }
 }
 
-// A quotation inside a quotation takes the other marks.
+// A quotation inside a quotation has the other kind of quotation marks.
 std::vector<SyntheticGrammar::Rule> SyntheticGrammar::speech(const Item& item, const State& state) const {
   const auto inner = static_cast<std::int8_t>(item.depth + 1);
   if (item.slot == Slot::quote) {
@@ -408,7 +409,7 @@ double SyntheticGrammar::Choices::probability(Token token) const {
 SyntheticGrammar::Choices SyntheticGrammar::next(const State& state) const {
   Choices choices;
   choices.total = class_total;
-  std::uint64_t scale = 1;  // of the words of this item: the percents of leaving out the items before it
+  std::uint64_t scale = 1;  // the product of the percents of leaving out the items before
   for (std::size_t depth = state.rest.size(); depth-- > 0;) {
     std::uint64_t omit = 0;
     choices.total *= 100;

@@ -17,26 +17,27 @@ namespace gradus {
 ///
 /// It is a probabilistic grammar in Greibach normal form (Greibach, "A new normal-form theorem for
 /// context-free phrase structure grammars", JACM 1965): every rule begins with a word, and the rules that may
-/// apply at one place begin with different words. So each choice is shown by the very word it makes, the
-/// words alone fix the state, and the probability of a word given all words before it is the probability of
-/// one choice: nothing is hidden and nothing is summed over. The generator samples `next`; a scorer walks the
-/// same machine over a text it is given.
+/// apply at the same point begin with different words. So each word shows which rule was chosen, the words
+/// alone determine the state, and the probability of a word given all words before it is the probability of
+/// one choice, without hidden variables to sum over. The generator samples from `next`; a scorer follows the
+/// same states over a given text.
 ///
-/// What must be remembered over how many words:
-///   - the number and gender of each subject, over attributes, relative clauses and brackets, for its verbs,
-///     its possessives and its reflexive pronouns (2 to about 40);
+/// What a model must remember, and over how many words:
+///   - the number and gender of each subject, across attributes, relative clauses and brackets, for its
+///   verbs,
+///     possessives and reflexive pronouns (2 to about 40);
 ///   - who the story is about, for every later "she", "they" or "the queen" (2 to over 60);
-///   - the treasure found and the place named in the first line, until the last (over 60);
-///   - the quotations and brackets that are open, each closed as it opened, inner ones first (3 to about 40).
+///   - the treasure and the place named in the first line, until the last line (over 60);
+///   - the open quotations and brackets, which are closed in reverse order (3 to about 40).
 class SyntheticGrammar {
  public:
   using Token = std::int32_t;
 
-  /// Who a verb or pronoun agrees with.
+  /// What a verb or pronoun agrees with.
   enum class Person : std::int8_t { she, he, it, they, i, you, we, of_noun };
   enum class Slot : std::int8_t;
 
-  /// Tokens that follow each other: a class of words, or one word.
+  /// Consecutive tokens: a class of words, or one word.
   struct WordSet {
     Token first = 0;
     std::int32_t count = 0;
@@ -48,14 +49,14 @@ class SyntheticGrammar {
   struct Item {
     Slot slot;
     Person who{};           // of_noun in a rule: the person of the noun that was chosen
-    std::int8_t depth = 0;  // of clauses inside clauses
-    WordSet words{};        // Slot::word only: any of these
+    std::int8_t depth = 0;  // how many clauses it is inside of
+    WordSet words{};        // Slot::word only: the possible words
     bool operator==(const Item&) const = default;
   };
 
-  /// Everything the words so far decide about the words to come. A value.
+  /// Everything that the words so far determine about the words to come. A value.
   struct State {
-    std::vector<Item> rest;  // what is still to come; the next one is at the back
+    std::vector<Item> rest;  // the items still to come; the next one is last
     Token hero = -1;
     Token treasure = -1;
     Token place = -1;
@@ -63,7 +64,7 @@ class SyntheticGrammar {
     bool operator==(const State&) const = default;
   };
 
-  /// The words that may come next with integer weights, so that sampling is exact on every machine.
+  /// The words that may come next, with integer weights, so that sampling is the same on every machine.
   struct Choices {
     struct Choice {
       Token token;
@@ -72,7 +73,7 @@ class SyntheticGrammar {
     std::vector<Choice> list;
     std::uint64_t total = 0;
 
-    /// The weight of a token over the total; 0 when it cannot come next.
+    /// The weight of a token divided by the total; 0 when it cannot come next.
     double probability(Token token) const;
   };
 
@@ -80,20 +81,20 @@ class SyntheticGrammar {
 
   /// The spelling of each token. Token 0 is the end of the line, "</s>".
   std::span<const std::string> words() const { return words_; }
-  /// Throws DataError for a word the grammar does not have.
+  /// The token of a word. Throws DataError for a word that the grammar does not have.
   Token token(std::string_view word) const;
 
-  /// Before the first word of a story; also what follows the last word of a story.
+  /// The state before the first word of a story, which is also that after the last word of a story.
   State start() const;
-  /// The words that may come next; their tokens differ.
+  /// The words that may come next, each once.
   Choices next(const State& state) const;
-  /// Moves the state past a word. Throws DataError when that word cannot come next, naming those that can.
+  /// Moves the state past a word. Throws DataError, which names the possible words, when it cannot come next.
   void advance(State& state, Token token) const;
 
  private:
   struct Rule {
     int percent = 0;
-    WordSet words;  // none: this item may be left out, and what follows it comes next
+    WordSet words;  // none: the item is left out, and the next one follows at once
     std::vector<Item> then;
   };
   struct Forms {
@@ -132,20 +133,19 @@ class SyntheticGrammar {
   Forms intransitive_, transitive_, motion_, speech_, reflexive_, finding_, keeping_;
 };
 
-/// A corpus with the perplexity that no model of it can beat.
+/// A corpus with its exact probability, which bounds the perplexity of any model from below.
 struct SyntheticText {
   /// Lines of words with single spaces between them, each line ended by "\n".
   std::string text;
-  /// For every token, the end of each line included: the natural logarithm of its probability given all
-  /// the tokens before it.
+  /// For each token, line ends included, the natural logarithm of its probability given all tokens before it.
   std::vector<double> log_probs;
 
   /// exp of the mean negative log-probability over the tokens from `first` on.
   double perplexity(std::size_t first = 0) const;
 };
 
-/// Whole stories until there are at least `tokens` tokens (words and line ends). The same seed gives the same
-/// text on every machine. Throws ArgumentError for tokens < 1.
+/// Generates complete stories until there are at least `tokens` tokens (words and line ends). The same seed
+/// gives the same text on every machine. Throws ArgumentError for tokens < 1.
 SyntheticText synthetic_corpus(std::uint64_t seed, std::int64_t tokens);
 
 }  // namespace gradus

@@ -5,9 +5,9 @@
 #include <span>
 #include <string_view>
 
-/// The words of the synthetic corpus, by class. Within a class the first word is the most frequent (weights
-/// fall as 1 / (rank + 2)) unless `even`. Nouns that follow "a" begin with a consonant, so that "an" is not
-/// needed.
+/// The words of the synthetic corpus, by class. Within a class the first words are the most frequent (weights
+/// fall as 1 / (rank + 2)), unless the class is made `even`. Nouns that follow "a" begin with a consonant, so
+/// that "an" is not needed.
 namespace gradus::synthetic {
 
 enum class Gender { she, he, it };
@@ -23,10 +23,10 @@ struct Verb {
   std::string_view many;  // they walk
 };
 
-/// Who a story is about. The plural ones have no singular.
+/// The heroes of stories; groups have no singular.
 std::span<const Noun> heroes();
 std::span<const std::string_view> hero_groups();
-/// What the hero finds, and where: named in the first line, and again in the last.
+/// What the hero finds, and where; named in the first line and again in the last.
 std::span<const std::string_view> treasures();
 std::span<const std::string_view> places();
 

@@ -12,7 +12,7 @@ namespace {
 namespace fs = std::filesystem;
 using std::string_view_literals::operator""sv;
 
-// What a file begins with that is no plain text, and what to do about it.
+// The first bytes of a kind of file that is not plain text, and what to do about it.
 struct Kind {
   std::string_view start;
   std::string_view what;
@@ -32,7 +32,7 @@ constexpr std::array kinds = {
     Kind{"\xFE\xFF"sv, "UTF-16 text", "convert it with iconv -f utf-16 -t utf-8"},
 };
 
-// A stray escape or bell is no reason to refuse a text.
+// A text with an occasional control character is not refused.
 constexpr std::int64_t too_many_controls = 32;
 
 }  // namespace

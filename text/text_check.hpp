@@ -10,18 +10,19 @@
 
 namespace gradus {
 
-/// Looks at what is read of a text in UTF-8 for what no text holds, and for a line without an end. Errors
+/// Checks a text in UTF-8, as it is read, for bytes that no text has and for lines that are too long. Errors
 /// name the file, the line and the byte.
 class TextCheck {
  public:
-  /// `max_line`: the longest line in bytes; 0 is no limit.
+  /// `max_line`: the limit on the length of a line in bytes; 0: none.
   explicit TextCheck(std::string name, std::int64_t max_line) : name_(std::move(name)), max_line_(max_line) {}
 
-  /// The next part. Throws DataError for a zero byte, many control characters, a line over the limit.
+  /// Checks the next part. Throws DataError for a zero byte, for many control characters and for a line over
+  /// the limit.
   void read(std::string_view part);
-  /// The next part, of whole lines, is known to be sound.
+  /// Skips the next part, which has this many whole lines and is known to be correct.
   void pass(std::int64_t lines) { line_ += lines; }
-  /// The number of the line that the next part begins in, from 1.
+  /// The number, from 1, of the line in which the next part begins.
   std::int64_t line() const { return line_; }
 
  private:
@@ -34,15 +35,15 @@ class TextCheck {
   std::int64_t controls_ = 0;
 };
 
-/// Throws DataError, saying what to do, when a file's first bytes are those of an archive, a PDF document or
-/// UTF-16. `unpacked`: gzip and zstd archives are the reader's business.
+/// Throws DataError, which says what to do, when the first bytes of a file are those of an archive, a PDF
+/// document or UTF-16. `unpacked`: gzip and zstd archives are accepted, as the reader decompresses them.
 void require_plain_text(std::string_view start, std::string_view name, bool unpacked = false);
 
-/// The first bytes of UTF-8 files of some editors, no part of the text.
+/// The first bytes of UTF-8 files from some editors, which are not part of the text.
 inline constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
-/// The file, or all regular files of a folder (not of folders in it; hidden ones are left out) in the order
-/// of their names. Throws DataError when there is nothing.
+/// The file itself, or all regular files of a folder in the order of their names, without hidden files and
+/// subfolders. Throws DataError when there are none.
 std::vector<std::filesystem::path> text_files(const std::filesystem::path& path);
 
 }  // namespace gradus

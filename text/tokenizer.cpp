@@ -10,7 +10,7 @@ namespace gradus {
 namespace {
 
 struct Sequence {
-  std::size_t length = 0;         // of a valid sequence, else 0
+  std::size_t length = 0;         // 0: not valid
   std::string_view problem = {};  // why it is not valid
 };
 
@@ -18,7 +18,7 @@ bool in(unsigned char byte, unsigned low, unsigned high) {
   return byte >= low && byte <= high;
 }
 
-// Table 3-7 of the Unicode standard: only the second byte's range depends on the first.
+// Table 3-7 of the Unicode standard: only the range of the second byte depends on the first byte.
 Sequence sequence_at(std::string_view text, std::size_t at) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]); };
   const unsigned char first = byte(0);
@@ -38,7 +38,7 @@ Sequence sequence_at(std::string_view text, std::size_t at) {
   return {length, {}};
 }
 
-// Whether the next eight bytes are characters of one byte, which most texts are made of.
+// Whether the next eight bytes are ASCII, as in most texts.
 bool eight_ascii(std::string_view text, std::size_t at) {
   std::uint64_t bytes = 0;
   if (text.size() - at < sizeof bytes) return false;

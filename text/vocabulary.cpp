@@ -75,7 +75,7 @@ bool unescape(std::string_view text, std::string& out) {
   return true;
 }
 
-// Whole lines off the front; a last line without "\n" counts.
+// Removes and returns the first line; a last line may lack "\n".
 std::string_view take_line(std::string_view& text) {
   const std::size_t end = std::min(text.find('\n'), text.size());
   const std::string_view line = text.substr(0, end);
@@ -105,7 +105,7 @@ Unit unit_named(std::string_view name) {
 Vocabulary Vocabulary::build(Unit unit, std::string_view text, const VocabularyOptions& options,
                              std::string_view name) {
   if (text.empty()) fail<DataError>("{} is empty; give a text to learn from", name);
-  // Looked up by views of the text, which stays.
+  // The keys are views of the text, which outlives them.
   std::unordered_map<std::string_view, std::size_t> seen;
   std::vector<std::string_view> symbols;
   std::vector<std::int64_t> counts;
@@ -143,10 +143,10 @@ Vocabulary Vocabulary::from_counts(Unit unit, std::span<const std::string_view> 
   });
   vocabulary.add(std::string(unknown_text), 0);
   std::int64_t room = options.max_size == 0 ? static_cast<std::int64_t>(sorted.size()) + 1 : options.max_size;
-  room -= unit == Unit::word ? 2 : 1;  // the unknown symbol, and the line end of words
+  room -= unit == Unit::word ? 2 : 1;  // for the unknown symbol and, for words, the line end
   for (const std::size_t i : sorted) {
     const bool unknown = unit == Unit::word && symbols[i] == unknown_text;
-    // The line end is kept whatever its count: without it no line could be encoded.
+    // The line end is kept whatever its count, as no line could be encoded without it.
     if (unit == Unit::word && symbols[i] == line_end_text) {
       vocabulary.add(std::string(symbols[i]), counts[i]);
     } else if (!unknown && room > 0 && counts[i] >= options.min_count) {

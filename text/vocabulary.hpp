@@ -11,9 +11,9 @@
 namespace gradus {
 
 /// What one token of a text is.
-///   byte:       256 fixed symbols; any file, nothing is unknown.
+///   byte:       one of 256 fixed symbols; any file has such tokens, and none is unknown.
 ///   character:  a code point of UTF-8; the line end is an ordinary symbol.
-///   word:       what stands between spaces, tabs and carriage returns; the line end is the token "</s>".
+///   word:       separated by spaces, tabs and carriage returns; the line end is the token "</s>".
 enum class Unit { byte, character, word };
 
 /// "byte", "character" or "word".
@@ -22,31 +22,32 @@ std::string_view name_of(Unit unit);
 Unit unit_named(std::string_view name);
 
 struct VocabularyOptions {
-  /// Symbols seen fewer times become unknown.
+  /// Symbols that occur fewer times become unknown.
   std::int64_t min_count = 1;
-  /// At most this many symbols, the unknown one and "</s>" included; 0 is no limit.
+  /// The maximal number of symbols, including the unknown one and "</s>"; 0: no limit.
   std::int64_t max_size = 0;
 };
 
-/// The symbols of a text and their ids, 0..size()-1: a value.
+/// The symbols of a text and their ids, 0..size()-1. A value.
 ///
-/// Characters and words have the unknown symbol "<unk>" at id 0, whether the text holds it or not; its count
-/// is that of all the symbols left out, so it can be trained on like any other. A word "<unk>" in the text
-/// itself (as in WikiText) is the same entry. The other ids fall by count, then by first appearance, so the
-/// same text gives the same ids everywhere. Words always have "</s>".
+/// Characters and words have the unknown symbol "<unk>" with the id 0, whether or not the text contains it.
+/// Its count is that of all symbols left out, so it can be trained like any other symbol. A word "<unk>" in
+/// the text itself (as in WikiText) is the same symbol. The other ids are in the order of falling counts and
+/// then of first appearance, so the same text gives the same ids everywhere. A vocabulary of words always has
+/// "</s>".
 class Vocabulary {
  public:
   static constexpr std::string_view unknown_text = "<unk>";
   static constexpr std::string_view line_end_text = "</s>";
 
-  /// No symbols at all.
+  /// A vocabulary without symbols.
   Vocabulary() = default;
-  /// The symbols of a text. Throws DataError for invalid UTF-8, for an empty text and for the word "</s>" in
-  /// the text; ArgumentError for options out of range. `name` is what the errors call the text.
+  /// The vocabulary of a text, which errors call `name`. Throws DataError for invalid UTF-8, for an empty
+  /// text and for the word "</s>" in the text; ArgumentError for options out of range.
   static Vocabulary build(Unit unit, std::string_view text, const VocabularyOptions& options = {},
                           std::string_view name = "the text");
-  /// The same from the text's symbols and their counts, each symbol once, in the order of their first
-  /// appearance: for a text that is counted in another way. Words must have "</s>" among them.
+  /// The same from the different symbols of a text, in the order of their first appearance, and their counts.
+  /// Words must include "</s>".
   static Vocabulary from_counts(Unit unit, std::span<const std::string_view> symbols,
                                 std::span<const std::int64_t> counts, const VocabularyOptions& options = {});
 
@@ -57,21 +58,21 @@ class Vocabulary {
   /// The id of a symbol, or unknown() when it is not listed (-1 for bytes, where every byte is listed).
   std::int32_t id(std::string_view symbol) const;
   bool contains(std::string_view symbol) const { return ids_.find(symbol) != ids_.end(); }
-  /// How often it stood in the text the vocabulary was built from.
+  /// The number of times that a symbol occurs in the text that the vocabulary was built from.
   std::int64_t count(std::int32_t id) const;
 
   /// The id of "<unk>": 0, or -1 for bytes.
   std::int32_t unknown() const { return unit_ == Unit::byte ? -1 : 0; }
-  /// The id of the token that ends a line: "</s>" for words, "\n" for the others. -1 when no line end was
-  /// seen.
+  /// The id of the token that ends a line: "</s>" for words, "\n" for other units; -1 when the text had no
+  /// line end.
   std::int32_t line_end() const { return line_end_; }
 
-  /// All of it as lines of text: "gradus vocabulary 1 <unit> <size>", then "<count>\t<symbol>" in the order
-  /// of the ids, the symbols with \\ \n \t \r \xHH for what would not survive.
+  /// The vocabulary as lines of text: "gradus vocabulary 1 <unit> <size>", then "<count>\t<symbol>" in the
+  /// order of the ids, where special characters are escaped as \\ \n \t \r \xHH.
   std::string serialize() const;
   /// The reverse of serialize. Throws DataError naming `name` and the line.
   static Vocabulary parse(std::string_view text, std::string_view name = "the vocabulary");
-  /// Writes serialize() to a file, whole or not at all. Throws DataError naming the file.
+  /// Writes serialize() to a file, which appears complete or not at all. Throws DataError naming the file.
   void save(const std::filesystem::path& file) const;
   static Vocabulary load(const std::filesystem::path& file);
 

@@ -67,12 +67,11 @@ void Place::check(const std::string& source) const {
     fail<ArgumentError>("--out {} is what is read, which the model would replace; name another file", file);
 }
 
-void Place::save(const models::NgramModel& model, const Vocabulary& vocabulary, Progress& progress) const {
-  progress.phase("writing");
-  PlaceWriter writer(*this, vocabulary);
-  model.write_to(writer.sink(), [&](std::string_view, std::int64_t done, std::int64_t total) {
+models::NgramProgress shown_by(Progress& progress) {
+  return [&progress](std::string_view phase, std::int64_t done, std::int64_t total) {
+    progress.phase(phase, phase == "counting");  // which is of the bytes of a text
     progress.update(done, total);
-  });
+  };
 }
 
 std::string discounts_text(const models::Discounts& discounts) {

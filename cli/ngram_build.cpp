@@ -115,10 +115,7 @@ void BuildCommand::run() {
     reading.closed = closed;
   }
   Progress progress("building");
-  build.progress = [&](std::string_view phase, std::int64_t done, std::int64_t total) {
-    progress.phase(phase, phase == "counting");
-    progress.update(done, total);
-  };
+  build.progress = shown_by(progress);
   progress.phase("counting", true);
   ngram::TextSource source(text, std::move(reading));
   std::optional<PlaceWriter> writer;

@@ -38,7 +38,6 @@ struct Place {
   /// Before the work: that the options go together, and that the place can be written to. `source`: what is
   /// read.
   void check(const std::string& source) const;
-  void save(const models::NgramModel& model, const Vocabulary& vocabulary, Progress& progress) const;
 
  private:
   CLI::Option* layout_given_ = nullptr;
@@ -58,6 +57,9 @@ class PlaceWriter {
   std::optional<models::ArpaWriter> arpa_;
   std::optional<models::NgramWriter> binary_;
 };
+
+/// Reports the phases of work on a model to a Progress, which must outlive the result.
+models::NgramProgress shown_by(Progress& progress);
 
 /// For people: the discounts of one order, and whether they are the fixed ones.
 std::string discounts_text(const models::Discounts& discounts);

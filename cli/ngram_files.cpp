@@ -8,7 +8,6 @@
 #include "cli/unknown_option.hpp"
 #include "cli/usage.hpp"
 #include "models/ngram/prune.hpp"
-#include "models/ngram/store/writer.hpp"
 
 // The commands on n-gram models that are there: info, export, prune.
 namespace gradus::cli {
@@ -16,7 +15,6 @@ namespace gradus::cli {
 namespace {
 
 using models::NgramModel;
-using models::NgramWriter;
 
 /// Whether what the file begins with is a binary n-gram model.
 bool is_binary(const std::string& file) {
@@ -86,7 +84,8 @@ struct ExportCommand {
     place.check(model);
     const auto [loaded, vocabulary] = load_ngram(model);
     Progress progress("exporting");
-    place.save(loaded, vocabulary, progress);
+    PlaceWriter writer(place, vocabulary);
+    loaded.write_to(writer.sink(), shown_by(progress));
   }
 };
 
@@ -99,13 +98,8 @@ struct PruneCommand {
     place.check(model);
     const auto [loaded, vocabulary] = load_ngram(model);
     Progress progress("pruning");
-    NgramWriter writer;
-    const models::PruneSummary summary = models::prune(
-        loaded, threshold, writer, [&](std::string_view phase, std::int64_t done, std::int64_t total) {
-          progress.phase(phase);
-          progress.update(done, total);
-        });
-    place.save(writer.model(), vocabulary, progress);
+    PlaceWriter writer(place, vocabulary);
+    const models::PruneSummary summary = models::prune(loaded, threshold, writer.sink(), shown_by(progress));
     for (std::size_t n = 0; n < summary.before.size(); ++n) {
       fmt::print("order {}: {} of {} n-grams kept\n", n + 1, summary.after[n], summary.before[n]);
     }

@@ -82,7 +82,7 @@ struct Discounts {
 /// function which reports. `total` is 0 when it is not known.
 using NgramProgress = std::function<void(std::string_view phase, std::int64_t done, std::int64_t total)>;
 /// How many n-grams are worked on between two calls, where they are what is counted.
-inline constexpr std::int64_t ngrams_a_report = 1 << 16;
+inline constexpr std::int64_t ngrams_a_report = 1 << 14;
 
 /// A report on the estimation of a model. The vectors have one entry for each order from 1.
 struct NgramSummary {

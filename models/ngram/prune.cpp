@@ -75,14 +75,19 @@ class Trie : public NgramSink {
     }
   }
 
-  /// Gives the n-grams that are kept to a sink.
-  void write_to(NgramSink& sink) const {
+  /// Gives the n-grams that are kept, `counts` of each order, to a sink.
+  void write_to(NgramSink& sink, std::span<const std::int64_t> counts, const NgramProgress& progress) const {
+    const std::int64_t total = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+    std::int64_t done = 0;
     sink.describe(about);
+    sink.expect(counts);
     for (std::size_t depth = 0; depth < levels.size(); ++depth) {
-      const std::vector<bool>& kept = levels[depth].kept;
-      sink.begin_order(static_cast<int>(depth) + 1, std::count(kept.begin(), kept.end(), true));
+      sink.begin_order(static_cast<int>(depth) + 1, counts[depth]);
       std::vector<std::int32_t> ngram(depth + 1);
-      write_below(sink, ngram, 0, 0, static_cast<Place>(levels.front().token.size()));
+      visit_below(ngram, 0, 0, static_cast<Place>(levels.front().token.size()), [&](Place i) {
+        sink.add(ngram, levels[depth].log_prob[i], levels[depth].backoff[i]);
+        if (++done % ngrams_a_report == 0 && progress) progress("writing", done, total);
+      });
     }
     sink.finish();
   }
@@ -152,16 +157,19 @@ class Trie : public NgramSink {
       level.holes.push_back({static_cast<Place>(level.token.size()), found.depth});
     level.suffix.push_back(found.place);
   }
-  void write_below(NgramSink& sink, std::vector<std::int32_t>& ngram, std::size_t depth, Place begin,
-                   Place end) const {
+  /// Calls visit(place) for each n-gram that is kept and as long as `ngram`, which then holds its tokens, of
+  /// those that begin with the n-grams from `begin` to `end` of a level.
+  template <class Visit>
+  void visit_below(std::vector<std::int32_t>& ngram, std::size_t depth, Place begin, Place end,
+                   const Visit& visit) const {
     const Level& level = levels[depth];
     for (Place i = begin; i < end; ++i) {
       if (!level.kept[i]) continue;
       ngram[depth] = level.token[i];
       if (depth + 1 == ngram.size()) {
-        sink.add(ngram, level.log_prob[i], level.backoff[i]);
+        visit(i);
       } else {
-        write_below(sink, ngram, depth + 1, level.first_child[i], level.first_child[i + std::size_t{1}]);
+        visit_below(ngram, depth + 1, level.first_child[i], level.first_child[i + std::size_t{1}], visit);
       }
     }
   }
@@ -303,7 +311,7 @@ PruneSummary prune(const NgramModel& model, double threshold, NgramSink& sink,
     out.after.push_back(std::count(level.kept.begin(), level.kept.end(), true));
   }
   if (out.after != out.before) weigh_around_holes(trie);
-  trie.write_to(sink);
+  trie.write_to(sink, out.after, progress);
   return out;
 }
 

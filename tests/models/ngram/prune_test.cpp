@@ -4,6 +4,7 @@
 #include <map>
 
 #include "models/evaluate.hpp"
+#include "models/ngram/arpa/arpa.hpp"
 #include "models/ngram/store/writer.hpp"
 #include "tests/models/ngram/ngram_collector.hpp"
 #include "tests/models/ngram/ngram_models.hpp"
@@ -49,7 +50,7 @@ std::int64_t size(const NgramModel& model) {
   return total;
 }
 
-/// The largest distance from 1 of a distribution's sum, over contexts of a text.
+/// The largest distance from 1 of the sum of a distribution, over the contexts of a text.
 double largest_error(const NgramModel& model, const std::vector<std::int32_t>& text) {
   double largest = 0;
   NgramModel::State state = model.start();
@@ -63,7 +64,8 @@ double largest_error(const NgramModel& model, const std::vector<std::int32_t>& t
   return largest;
 }
 
-/// D(p || p') over the contexts of a bigram model, each with the unigram probability of its word: by summing.
+/// D(p || p') over the contexts of a bigram model, weighted by their unigram probabilities, computed by
+/// summing.
 double relative_entropy(const NgramModel& p, const NgramModel& q) {
   double total = 0;
   const std::int32_t vocab = p.vocab_size();
@@ -78,7 +80,7 @@ double relative_entropy(const NgramModel& p, const NgramModel& q) {
   return total;
 }
 
-/// All but one n-gram of the highest order, with the backoff weight of its context made anew by its formula.
+/// The model without one n-gram of the highest order, with the backoff weight of its context recomputed.
 NgramModel without(const Collector& all, const std::vector<std::int32_t>& left_out) {
   NgramWriter writer;
   writer.describe(all.description);
@@ -105,9 +107,10 @@ NgramModel without(const Collector& all, const std::vector<std::int32_t>& left_o
 
 }  // namespace
 
-TEST_CASE("pruning tells how much it has read and judged", "[prune]") {
+TEST_CASE("pruning tells how much it has read, judged and written", "[prune]") {
   const NgramModel model = Example(30'000).model(4);
   std::vector<std::string> phases;
+  std::map<std::string, std::int64_t> totals;
   std::int64_t last = 0;
   NgramWriter writer;
   prune(model, 1e-6, writer, [&](std::string_view phase, std::int64_t done, std::int64_t total) {
@@ -117,10 +120,22 @@ TEST_CASE("pruning tells how much it has read and judged", "[prune]") {
     }
     CHECK(done > last);
     CHECK(done <= total);
-    CHECK(total == size(model) - (phase == "judging" ? model.counts().back() : 0));
+    totals[std::string(phase)] = total;
     last = done;
   });
-  CHECK(phases == std::vector<std::string>{"reading", "judging"});
+  CHECK(phases == std::vector<std::string>{"reading", "judging", "writing"});
+  CHECK(totals["reading"] == size(model));
+  CHECK(totals["judging"] == size(model) - model.counts().back());
+  CHECK(totals["writing"] == size(writer.model()));
+}
+
+TEST_CASE("a model can be pruned straight into an ARPA file", "[prune]") {
+  const Example example;
+  const NgramModel model = example.model(3);
+  std::string text;
+  ArpaWriter writer(text, example.vocabulary);
+  prune(model, 1e-5, writer);
+  CHECK(text == to_arpa(pruned(model, 1e-5), example.vocabulary));
 }
 
 TEST_CASE("pruning leaves probabilities that add up to one, and fewer n-grams the higher the threshold",
@@ -147,7 +162,7 @@ TEST_CASE("pruning leaves probabilities that add up to one, and fewer n-grams th
     small.write_to(contract);
   }
   CHECK(last_size < size(model) / 2);
-  // All is pruned by a threshold without bounds: the unigrams are left.
+  // With an infinite threshold, only the unigrams are left.
   const NgramModel bare = pruned(model, 1e9);
   CHECK(size(bare) == bare.counts()[0]);
   CHECK(largest_error(bare, {example.test.begin(), example.test.begin() + 50}) < 2e-5);
@@ -157,7 +172,7 @@ TEST_CASE("pruning leaves probabilities that add up to one, and fewer n-grams th
         Approx(unigrams.log_prob(unigrams.context({}), word)).epsilon(1e-6));
 }
 
-TEST_CASE("pruning with a threshold of nothing changes no distribution", "[prune]") {
+TEST_CASE("pruning with a threshold of zero changes no distribution", "[prune]") {
   const Example example(3000);
   const NgramModel model = example.model(3), same = pruned(model, 0);
   const std::vector<double> a = model.score(example.test), b = same.score(example.test);
@@ -217,7 +232,7 @@ TEST_CASE("pruning of a model without some suffixes goes by what backing off giv
       return entry.first.size() > 1 && std::equal(gone.begin(), gone.end(), entry.first.begin());
     });
   }
-  // Weights by their formula, from the shortest on.
+  // The backoff weights by their formula, the shortest contexts first.
   for (const std::size_t length : {std::size_t{1}, std::size_t{2}}) {
     for (auto& [context, numbers] : holed.ngrams) {
       if (context.size() == length) numbers.backoff = 0;
@@ -234,7 +249,7 @@ TEST_CASE("pruning of a model without some suffixes goes by what backing off giv
       numbers.backoff = static_cast<float>(std::log(rest / rest_shorter));
     }
   }
-  // The same model with those suffixes put back.
+  // The same model with those suffixes inserted.
   NaiveNgrams filled = holed;
   std::size_t holes = 0;
   for (const auto& [ngram, numbers] : holed.ngrams) {

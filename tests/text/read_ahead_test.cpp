@@ -56,7 +56,7 @@ TEST_CASE("reading ahead stays within its depth, and ends when the loop is left"
   int seen = 0;
   for (const int number : read_ahead(Numbers{.count = 1'000'000, .made = &made}, 3)) {
     seen = number;
-    // The one in use, three that wait, and one in the maker's hand.
+    // The one in use, three that wait, and one that the thread is making.
     CHECK(made <= number + 5);
     if (number == 200) break;
   }

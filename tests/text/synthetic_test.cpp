@@ -80,7 +80,7 @@ TEST_CASE("a scorer that sees only the text finds the generator's log-probabilit
   CHECK(different == 0);
 }
 
-TEST_CASE("at every place the choices are different words whose weights sum to the total",
+TEST_CASE("at every point the choices are different words whose weights sum to the total",
           "[text][synthetic]") {
   const SyntheticText corpus = synthetic_corpus(12, 30000);
   const SyntheticGrammar grammar;
@@ -105,7 +105,7 @@ TEST_CASE("at every place the choices are different words whose weights sum to t
 }
 
 TEST_CASE("the text has the frequencies that the grammar gives its words", "[text][synthetic]") {
-  // For each word: how often it came, against the sum over all places of its probability there.
+  // For each word: how often it occurs, compared with the sum of its probabilities at all places.
   const SyntheticText corpus = synthetic_corpus(13, 60000);
   const SyntheticGrammar grammar;
   std::vector<double> expected(grammar.words().size()), variance(expected.size()), found(expected.size());

@@ -30,7 +30,7 @@ TEST_CASE("batches are columns of contiguous text, the target one token on", "[t
     REQUIRE(x.dim(1) == 3);
     for (std::int64_t t = 0; t < x.dim(0); ++t) {
       for (std::int64_t column = 0; column < 3; ++column) {
-        // Each column goes on where it stood in the batch before.
+        // Each column continues that of the batch before.
         CHECK(at(x, t, column) == 7 * column + first + t);
         CHECK(at(y, t, column) == at(x, t, column) + 1);
       }

@@ -37,7 +37,7 @@ TEST_CASE("a folder is its files in the order of their names", "[text]") {
   CHECK_THROWS_WITH(load_text(folder.path() / "void"), Contains("void holds no files"));
 }
 
-TEST_CASE("what is no text is refused, with its place", "[text]") {
+TEST_CASE("input that is not text is refused, with the place", "[text]") {
   const Folder folder;
   const auto refused = [&](const std::string& content, const std::string& message) {
     const fs::path file = folder.write("bad.txt", content);

@@ -12,7 +12,7 @@ using Ids = std::vector<std::int32_t>;
 
 TEST_CASE("word ids fall by count, then by first appearance", "[text]") {
   const Vocabulary v = Vocabulary::build(Unit::word, "b a\nc a b\n");
-  // a and b stand twice like the line end; b came first.
+  // a and b occur twice, as does the line end; b comes first.
   REQUIRE(v.size() == 5);
   CHECK(v.symbol(0) == "<unk>");
   CHECK(v.symbol(1) == "b");
@@ -107,7 +107,7 @@ TEST_CASE("a vocabulary survives being written and read", "[text]") {
   std::filesystem::remove_all(folder);
 }
 
-TEST_CASE("a spoiled vocabulary is refused, with the line", "[text]") {
+TEST_CASE("a corrupted vocabulary is refused, with the line", "[text]") {
   const std::string good = Vocabulary::build(Unit::word, "a b\n").serialize();
   CHECK(Vocabulary::parse(good).size() == 4);
   CHECK_THROWS_WITH(Vocabulary::parse("", "v"), Contains("v, line 1: not a vocabulary"));

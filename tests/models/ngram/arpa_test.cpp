@@ -38,8 +38,8 @@ NgramModel trained(const Vocabulary& vocabulary, int order) {
           {.order = order, .sentence_end = vocabulary.line_end()}};
 }
 
-/// The lines of an ARPA text as another toolkit would have them: without our own lines, changed by `change`,
-/// each section's n-grams in an order of its own.
+/// The lines of an ARPA text as another toolkit might write them: without our own lines, changed by `change`,
+/// and with the n-grams of each section in another order.
 std::string foreign(const std::string& arpa, const std::function<std::string(std::string)>& change) {
   std::istringstream in(arpa.substr(arpa.find("\\data\\")));
   std::string out, line;
@@ -66,7 +66,7 @@ std::string replaced(std::string where, const std::string& from, const std::stri
   return where;
 }
 
-/// log p of each token of a text in words, by a model with a vocabulary of its own.
+/// log p of each token of a text of words, by a model with its own vocabulary.
 std::vector<double> scores(const NgramModel& model, const Vocabulary& vocabulary, const std::string& words) {
   return model.score(with_line_end_first(vocabulary, words));
 }
@@ -76,7 +76,7 @@ void check_equal(const std::vector<double>& a, const std::vector<double>& b) {
   for (std::size_t i = 0; i < a.size(); ++i) CHECK(a[i] == Approx(b[i]).epsilon(1e-6));
 }
 
-/// Two sentences' worth of a trigram model, as a person would write it.
+/// A trigram model of two sentences, as a person would write it.
 const std::string small =
     "some words of its maker\n"
     "\\data\\\n"
@@ -211,7 +211,7 @@ TEST_CASE("ARPA files of other toolkits give the same distributions", "[arpa]") 
   }
 }
 
-TEST_CASE("what an ARPA file says is what the model says", "[arpa]") {
+TEST_CASE("a model has the numbers of its ARPA file", "[arpa]") {
   const ArpaModel read = from_arpa(small, "small");
   const auto log10 = [&](std::vector<const char*> context, const char* word) {
     std::vector<std::int32_t> ids;
@@ -228,7 +228,8 @@ TEST_CASE("what an ARPA file says is what the model says", "[arpa]") {
   CHECK(log10({"<s>", "a"}, "</s>") == Approx(-0.2 - 0.25 - 0.7));
   CHECK(log10({"a", "b"}, "</s>") == Approx(-0.1));
   CHECK(log10({"a"}, "zebra") == Approx(-0.25 - 1.5));
-  // "b a" has a trigram after it but was not listed itself: it backs off, and keeps weight 1.
+  // "b a" is the context of a trigram but is not listed: its probability is that of backing off, its weight
+  // 1.
   CHECK(log10({"b", "a"}, "b") == Approx(-0.15));
   CHECK(log10({"b"}, "a") == Approx(-0.125 - 0.4));
   CHECK(log10({"b", "a"}, "a") == Approx(-0.25 - 0.4));
@@ -254,14 +255,14 @@ TEST_CASE("contexts and suffixes that pruning left out are put back", "[arpa]") 
   CHECK(all.find({begin, a, b})->log_prob == Approx((-0.25 - 0.6) * ln10));
   CHECK(all.find({begin, a, b})->backoff == 0);
   CHECK(all.find({begin, a, b, c})->log_prob == Approx(-0.01 * ln10));
-  // The file lists no <unk>: KenLM's probability for it, or SRILM's.
+  // The file lists no <unk>, which gets the probability of KenLM or of SRILM.
   CHECK(all.find({0})->log_prob == Approx(-100 * ln10));
   Collector srilm;
   ArpaFile(arpa, "pruned", {.missing_unknown = -std::numeric_limits<double>::infinity()}).write_to(srilm);
   CHECK(std::isinf(srilm.find({0})->log_prob));
 }
 
-TEST_CASE("an ARPA file that is wrong is refused by its line", "[arpa]") {
+TEST_CASE("an invalid ARPA file is refused, with the line", "[arpa]") {
   const auto refused = [](const std::string& from, const std::string& to) {
     std::string changed = small;
     changed.replace(changed.find(from), from.size(), to);
@@ -305,7 +306,7 @@ TEST_CASE("an ARPA file that is wrong is refused by its line", "[arpa]") {
   CHECK_THAT(refused("-0.6\tb", std::string(2'000'000, 'b')), Contains("f, line 11: longer than"));
   CHECK_THAT(refused("-0.6\tb\t-0.125", "-0.6\tb\t3"),
              Contains("f, line 11:") && Contains("backing off would give it"));
-  // Of our own files: a word of the vocabulary that has no unigram.
+  // In one of our own files, a word of the vocabulary without a unigram.
   const Vocabulary vocabulary = Vocabulary::build(Unit::word, text);
   std::string ours = to_arpa(trained(vocabulary, 1), vocabulary);
   const auto line_of = [&](const std::string& what) {
@@ -349,7 +350,7 @@ TEST_CASE("a probability or a weight of zero is -99 in an ARPA file, and zero ag
   CHECK(after.find({2})->log_prob == zero);
   CHECK(after.find({3})->backoff == zero);
   CHECK(after.find({1})->backoff == Approx(-0.5));
-  // Of another toolkit's file the weight is a number, as KenLM takes it.
+  // In the file of another toolkit the weight is an ordinary number, as for KenLM.
   Collector foreign_one;
   ArpaFile(arpa.substr(arpa.find("\\data\\")), "zeros").write_to(foreign_one);
   CHECK(std::count_if(foreign_one.orders[0].begin(), foreign_one.orders[0].end(),
@@ -372,7 +373,7 @@ TEST_CASE("a packed ARPA file that is damaged or cut short is refused", "[arpa]"
   CHECK_THROWS_WITH(ArpaFile(folder.path()), Contains("is a folder"));
 }
 
-TEST_CASE("2,000 spoiled ARPA files give an error or a model, and never crash", "[arpa]") {
+TEST_CASE("2,000 corrupted ARPA files give an error or a model, and never crash", "[arpa]") {
   const Vocabulary vocabulary = Vocabulary::build(Unit::word, text);
   const std::string own = to_arpa(trained(vocabulary, 3), vocabulary);
   const std::string other = foreign(own, [](std::string line) { return line; });

@@ -11,7 +11,7 @@ using models::ngram::unpack_columns;
 
 namespace {
 
-/// A number of at most so many bits.
+/// A random number of at most `bits` bits.
 std::uint64_t random_bits(Rng& rng, int bits) {
   return bits == 0 ? 0 : rng.next_u64() >> (64 - bits);
 }
@@ -26,7 +26,7 @@ TEST_CASE("records come back from packed columns as they were", "[ngram]") {
     std::vector<std::uint64_t> records(width * count), read(width * count, 1);
     std::size_t most = 8;
     for (std::size_t c = 0; c < width; ++c) {
-      // Columns of every number of bits, at any place of the word, that also run over.
+      // Columns of every number of bits, at any position in the word, which may wrap around.
       const auto bits = static_cast<int>(rng.below(65)), shift = static_cast<int>(rng.below(64));
       const std::uint64_t base = rng.next_u64();
       for (std::size_t i = 0; i < count; ++i)
@@ -54,7 +54,7 @@ TEST_CASE("packed columns take the bits in which their numbers differ", "[ngram]
   CHECK(packed.size() <= count * (12 + 4) / 8 + 3 * 10 + 8);
 }
 
-TEST_CASE("bytes that are no packed columns of so many records are refused", "[ngram]") {
+TEST_CASE("bytes that are not packed columns of the given number of records are refused", "[ngram]") {
   Rng rng(5);
   std::vector<std::uint64_t> records(300), read(300);
   for (std::uint64_t& word : records) word = random_bits(rng, 40);
@@ -66,7 +66,7 @@ TEST_CASE("bytes that are no packed columns of so many records are refused", "[n
   longer.push_back(0);
   CHECK_FALSE(unpack_columns(longer, 3, read));
   CHECK_FALSE(unpack_columns(packed, 3, std::span(read).first(297)));
-  // Damage anywhere is refused, or gives other records, but for the bytes that stand beyond the last.
+  // Damage is refused or gives other records, except in the padding at the end.
   std::size_t unseen = 0;
   for (std::size_t i = 0; i < packed.size(); ++i) {
     std::vector<unsigned char> damaged = packed;

@@ -17,7 +17,7 @@ inline constexpr std::array methods{
     models::NgramMethod::witten_bell,        models::NgramMethod::katz,
     models::NgramMethod::stupid_backoff};
 
-/// Keeps a model as its sink was told, and answers as the fallback says; the slow and plain way.
+/// A sink that checks the order of what it receives, and a model of it that backs off by the definition.
 class Collector : public models::NgramSink {
  public:
   struct Value {

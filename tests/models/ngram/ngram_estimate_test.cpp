@@ -46,7 +46,7 @@ Built build_ids(const Ids& tokens, std::int32_t vocab, std::int32_t end, const N
   return out;
 }
 
-/// Words with something of language's distribution: a few frequent ones, many rare ones, some never.
+/// Words distributed somewhat as in language: a few frequent ones, many rare ones, some that never occur.
 Ids random_ids(std::size_t count, std::int32_t vocab, std::int32_t end, unsigned seed) {
   std::mt19937 random(seed);
   Ids out;
@@ -151,12 +151,12 @@ TEST_CASE("how a model was estimated is kept in its file", "[ngram][estimate]") 
       }
     }
   }
-  // Of fixed discounts it is known that they are.
+  // Whether discounts are fixed ones is stored too.
   NgramWriter writer(file, Vocabulary::build(Unit::word, "a b\n"));
   NgramModel(Ids{0, 1, 0, 1, 0, 2}, 4, {.order = 2}).write_to(writer);
   const NgramModel fixed = NgramModel::open(file);
   CHECK(fixed.discounts()[1] == Discounts{{0.5, 1, 1.5}, true});
-  // Of n-grams that were given, nothing is known.
+  // A model of given n-grams has no options and no discounts.
   const NgramModel given({{{{0}, 0, 0}, {{1}, 0, 0}}}, 1, -1);
   CHECK_FALSE(given.options());
   CHECK(given.discounts().empty());
@@ -178,7 +178,8 @@ TEST_CASE("a file of the format's first version is refused", "[ngram][estimate]"
 
 namespace {
 
-/// The counts of a text, and each method's formula over them, as the literature has it and as slow.
+/// The counts of a text, and the formula of each method as in the literature, computed without regard for
+/// speed.
 class Naive {
  public:
   Naive(const Ids& tokens, std::int32_t vocab, std::int32_t end, const NgramOptions& options)
@@ -218,7 +219,7 @@ class Naive {
     const auto shorter = [&] { return h.empty() ? 1.0 / vocab_ : prob(Ids(h.begin() + 1, h.end()), w); };
     if (options_.method == Method::add_k && found == followers_.end()) return 1.0 / vocab_;
     if (found == followers_.end()) {
-      // A context that was seen, but with nothing after it, has stupid backoff's weight.
+      // A known context that nothing follows has the weight of stupid backoff.
       const bool seen = options_.method == Method::stupid_backoff && raw_.count(h) > 0;
       return (seen ? options_.backoff : 1) * shorter();
     }
@@ -308,7 +309,7 @@ class Naive {
   std::vector<std::map<std::int64_t, double>> of_counts_;
 };
 
-/// Every context that has something after it, and some that have not.
+/// Every context that something follows, and some that nothing follows.
 std::vector<Ids> contexts_of(const Naive& naive, int order, std::int32_t vocab) {
   std::vector<Ids> out{{0, 0, 0}, {vocab, 0, 3, 3}, {vocab - 2}};
   for (const auto& [context, words] : naive.followers()) {

@@ -101,7 +101,7 @@ TEST_CASE("an n-gram table trained by gradient comes to the counted maximum like
             largest, std::abs(std::exp(step.log_probs.at(w)) - row[static_cast<std::size_t>(w)] / total));
     }
     CHECK(largest < 2e-3);
-    // The same as the n-gram model of that method, which counts the text before its first token too.
+    // The same as the n-gram model of maximum likelihood, which has the begin symbol in its counts too.
     if (order == 2) {
       const NgramModel counted(letters, 6, {.order = 2, .method = NgramMethod::maximum_likelihood});
       const std::vector<double> by_gradient = table.score(letters), by_counts = counted.score(letters);
@@ -144,7 +144,7 @@ TEST_CASE("Kneser-Ney with parameters for discounts begins as the counted model"
       CHECK(found->backoff == Approx(value.backoff).epsilon(1e-6).margin(1e-7));
     }
   }
-  // Each token after the one before it, and the first from the sentence's beginning.
+  // score() leaves out the first token, which held_out() has.
   const Tensor log_probs = tunable(tunable.held_out(words.held_out)).value();
   const std::vector<double> scores = counted.score(words.held_out);
   for (std::size_t i = 0; i < scores.size(); ++i)
@@ -187,7 +187,7 @@ TEST_CASE("discounts tuned on a held-out text improve on the counts of counts", 
       CHECK(d[k] < static_cast<double>(k + 1));
     }
   }
-  // On a third text too, as a model like any other.
+  // On a third text too, as an ordinary model.
   NgramWriter writer;
   tunable.write_to(writer);
   const NgramModel tuned = writer.model();

@@ -22,18 +22,18 @@
 #include "tensor/support/error.hpp"
 #include "tests/models/ngram/ngram_models.hpp"
 
-// Files that are no n-gram models though they look like it, and what must come of them: an error of ours, or
+// Files that look like n-gram models but are damaged, and what may come of them: an error of ours, or
 // answers. For the tests and the fuzzers.
 
 namespace gradus::test {
 
-/// What became of a file.
+/// What came of reading a file.
 struct Survival {
   bool opened = false;
   bool sound = false;  // verify() found nothing
 };
 
-/// Whether it went through; an error of ours is the other way that it may end.
+/// Runs something that may end with an error of ours; false if it does.
 template <class F>
 bool goes(F&& f) {
   try {
@@ -48,7 +48,7 @@ inline void require_sound(bool right, const char* what) {
   if (!right) throw std::logic_error(what);
 }
 
-/// Asks a model whatever can be asked of a context.
+/// Makes all queries of a model in a context.
 inline void ask_all(const models::NgramModel& model, const models::NgramModel::State& state, Rng& rng,
                     bool sound) {
   goes([&] {
@@ -75,7 +75,7 @@ inline void ask_all(const models::NgramModel& model, const models::NgramModel::S
   });
 }
 
-/// States after random tokens, and one that is of no model.
+/// States after random tokens, and one that belongs to no model.
 inline std::vector<models::NgramModel::State> random_states(const models::NgramModel& model, Rng& rng) {
   std::vector<models::NgramModel::State> out{model.start(), model.context({})};
   models::NgramModel::State state = model.start();
@@ -92,7 +92,7 @@ inline std::vector<models::NgramModel::State> random_states(const models::NgramM
   return out;
 }
 
-/// Does with a model whatever can be done. Of one that verify() finds nothing wrong with, all must go.
+/// Does everything that can be done with a model. If verify() finds no fault, all of it must succeed.
 inline bool use_all(const models::NgramModel& model) {
   const bool sound = goes([&] { model.verify(); });
   const models::NgramDescription about = model.description();
@@ -149,8 +149,8 @@ class MemoryFile {
   int descriptor_;
 };
 
-/// Opens bytes as an n-gram model, ARPA or binary, and uses it in every way. Anything but an error of ours
-/// that comes out, or an endless run, is a fault.
+/// Opens bytes as an n-gram model, ARPA or binary, and uses it in every way. Any other exception than an
+/// error of ours, and an endless loop, is a fault.
 inline Survival survives(std::string_view bytes) {
   Survival out;
   goes([&] {
@@ -182,7 +182,7 @@ inline std::vector<Section*> sections(Header& header) {
   return out;
 }
 
-/// Writes the file's size and all checksums anew, so that damage gets past them.
+/// Updates the file's size and all checksums, so that damage is not found by them.
 inline void reseal(std::string& bytes) {
   if (bytes.size() < sizeof(Header)) return;
   Header header;
@@ -201,15 +201,15 @@ inline void reseal(std::string& bytes) {
   std::memcpy(bytes.data(), &header, sizeof header);
 }
 
-/// Words that a vocabulary is built from, with its end of line.
+/// A text to build a vocabulary from.
 inline std::string words_text(int count) {
   std::string out;
   for (int i = 0; i < count; ++i) out += "w" + std::to_string(i) + (i % 9 == 8 ? "\n" : " ");
   return out + "\n";
 }
 
-/// Small models to begin from: bytes of both layouts, of every fallback and of several orders. `words` of 80
-/// or more make contexts that have sums of probabilities.
+/// Small models to be damaged: bytes of both layouts, every fallback and several orders. With 80 `words` or
+/// more, some contexts have sums of probabilities.
 inline std::vector<std::string> sound_files(int words, int length) {
   const Vocabulary vocabulary = Vocabulary::build(Unit::word, words_text(words));
   std::vector<std::string> out;
@@ -242,7 +242,7 @@ inline std::vector<std::string> sound_files(int words, int length) {
   return out;
 }
 
-/// ARPA text of models of several orders, as we write it and as others do.
+/// ARPA text of models of several orders, as we and as other toolkits write it.
 inline std::vector<std::string> sound_arpa(int words, int length) {
   const Vocabulary vocabulary = Vocabulary::build(Unit::word, words_text(words));
   std::vector<std::string> out;

@@ -8,8 +8,8 @@ using gradus::test::reseal;
 using gradus::test::Survival;
 using gradus::test::survives;
 
-// Thousands of files that are damaged on purpose. Every answer to them is right but a crash, a run without
-// end, or an error that is not ours; what takes its time by the file's size cannot run without end.
+// Thousands of files that are damaged on purpose. Anything may come of them except a crash, an endless loop,
+// or an error that is not ours. Work that is linear in the size of the file cannot be endless.
 
 namespace {
 
@@ -21,7 +21,7 @@ void put(std::string& bytes, std::size_t at, T value) {
   if (at + sizeof value <= bytes.size()) std::memcpy(bytes.data() + at, &value, sizeof value);
 }
 
-/// Numbers that are at the edge of something.
+/// Numbers at or near limits.
 std::uint64_t edge(Rng& rng) {
   constexpr std::uint64_t one = 1;
   switch (rng.below(6)) {
@@ -43,7 +43,7 @@ float odd_float(Rng& rng) {
   return all[rng.below(8)];
 }
 
-/// Part of a section that holds something; of the header, when there is none.
+/// A part of a random section that is not empty; of the header if there is none.
 std::pair<std::size_t, std::size_t> some_section(const std::string& bytes, Rng& rng) {
   Header header;
   std::memcpy(&header, bytes.data(), sizeof header);
@@ -165,7 +165,7 @@ void damage(std::string& bytes, const std::string& other, Rng& rng) {
   }
 }
 
-/// Contradictions that a change of bytes seldom makes, in lines.
+/// Inconsistent ARPA lines, which random changes of bytes seldom make.
 std::string damaged_arpa(const std::string& from, const std::string& other, Rng& rng) {
   std::vector<std::string> lines;
   for (std::size_t at = 0; at < from.size();) {
@@ -231,7 +231,7 @@ std::string damaged_arpa(const std::string& from, const std::string& other, Rng&
 
 }  // namespace
 
-TEST_CASE("sound n-gram files survive all that is done with them", "[hostile][ngram]") {
+TEST_CASE("undamaged n-gram files pass everything that is done with them", "[hostile][ngram]") {
   for (const std::string& file : test::sound_files(90, 900)) {
     const Survival survival = survives(file);
     CHECK(survival.opened);
@@ -265,7 +265,7 @@ TEST_CASE("hostile binary n-gram files give errors of ours or answers", "[hostil
   }
   INFO(opened << " opened, " << sound << " sound, " << sealed << " opened with right checksums, of which "
               << sealed_sound << " sound");
-  // Enough of them got as far as the numbers inside, and verify() saw most of those.
+  // In enough files the damage reached the numbers inside, and verify() found most of it.
   CHECK(sealed > 1000);
   CHECK(sealed_sound < sealed / 2);
 }
@@ -283,7 +283,7 @@ TEST_CASE("hostile ARPA files give errors of ours or answers", "[hostile][arpa]"
   CHECK(opened < 900);
 }
 
-TEST_CASE("verify names what a file claims twice or out of place", "[hostile][ngram]") {
+TEST_CASE("verify names places that are claimed twice or wrong", "[hostile][ngram]") {
   using models::ngram::LevelPart;
   const auto refusal = [](const models::NgramStorage& storage, LevelPart part, auto&& change) {
     const Vocabulary vocabulary = Vocabulary::build(Unit::word, test::words_text(90));

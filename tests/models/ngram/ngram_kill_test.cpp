@@ -13,7 +13,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/command.hpp"
 
-// `gradus ngram build` that is killed, or whose disk is full.
+// `gradus ngram build` when it is killed, or when the disk is full.
 
 using namespace gradus;
 using gradus::test::bin_dir;
@@ -26,7 +26,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Sentences of random words, the first ones frequent: enough n-grams that some go to temporary files.
+/// Sentences of random words, some of them frequent, with enough n-grams that some go to temporary files.
 std::string random_text(std::uint64_t seed, int lines) {
   Rng rng(seed);
   std::string out;
@@ -39,7 +39,7 @@ std::string random_text(std::uint64_t seed, int lines) {
   return out;
 }
 
-/// A process of `gradus ngram build`, told nothing and heard from nothing.
+/// A process of `gradus ngram build` without input and output.
 class Build {
  public:
   Build(const fs::path& text, const fs::path& out, const fs::path& temporary) {
@@ -69,7 +69,7 @@ class Build {
   }
   bool started() const { return started_; }
   void kill(int signal) const { ::kill(process_, signal); }
-  /// Its status, once it has ended.
+  /// Waits for its end and gives its status.
   int wait() const {
     int status = 0;
     ::waitpid(process_, &status, 0);
@@ -81,7 +81,7 @@ class Build {
   bool started_ = false;
 };
 
-/// Runs `gradus` where no file may grow beyond so many blocks, as on a disk that is full.
+/// Runs `gradus` with a limit on the size of files in blocks, which acts like a full disk.
 Result limited(const Folder& folder, int blocks, const std::string& arguments) {
   const Folder output;
   const std::string error = (output.path() / "error").string();
@@ -128,7 +128,7 @@ TEST_CASE("a build that is killed leaves the old model or the new one, and its f
     fs::copy_file(folder.path() / "old.ngram", model, fs::copy_options::overwrite_existing);
     const Build build(text, model, temporary);
     REQUIRE(build.started());
-    // Up to the very end, where the new file takes the old one's place.
+    // Up to the very end, where the new file replaces the old one.
     std::this_thread::sleep_for(duration * (i % 4 == 0 ? 0.9 + 0.15 * rng.uniform() : rng.uniform()));
     build.kill(signal);
     const int status = build.wait();

@@ -19,7 +19,7 @@ using gradus::test::random_ngrams;
 using gradus::test::skewed;
 using gradus::test::stored;
 
-// The layouts of n-gram models, against a map that is asked by the definition.
+// The layouts of n-gram models, compared with a map that is queried by the definition of backing off.
 
 namespace {
 
@@ -51,7 +51,7 @@ std::vector<Asked> random_models() {
   return out;
 }
 
-/// A text with its history before each token, as the model counts it.
+/// A text with the history before each token, as the model sees it.
 struct Reading {
   std::vector<std::int32_t> tokens;
   std::vector<std::vector<std::int32_t>> histories;
@@ -109,7 +109,7 @@ TEST_CASE("every layout scores as the definition of backing off says", "[ngram]"
       INFO(asked.name << ", " << layout);
       const NgramModel model = stored(asked.ngrams, storage);
       model.verify();
-      // Of a quantized model, by the numbers that it came to hold.
+      // A quantized model is compared by its own rounded numbers.
       const NaiveNgrams naive = NaiveNgrams::of(model);
       REQUIRE(naive.ngrams.size() == asked.ngrams.ngrams.size());
       if (storage.quantize == 0) {
@@ -183,10 +183,10 @@ TEST_CASE("a state is the shortest context that matters", "[ngram]") {
       std::vector<std::int32_t> history;
       for (int n = 0; n < 8; ++n) history.push_back(2 + skewed(rng, 28));
       const std::span<const std::int32_t> all(history);
-      // What stands before the last three tokens does not count.
+      // Tokens before the last three do not matter.
       const NgramModel::State state = model.context(all);
       CHECK(state == model.context(all.last(3)));
-      // Nor does a token whose n-grams lead nowhere.
+      // Nor does a token without n-grams that continue it.
       const std::vector<std::int32_t> longest(history.end() - state.length, history.end());
       CHECK(state == model.context(longest));
       if (state.length > 0) {
@@ -235,8 +235,8 @@ TEST_CASE("tokens are drawn as often as the distribution says", "[ngram]") {
         constexpr int draws = 4000;
         std::vector<int> drawn(probs.size());
         for (int i = 0; i < draws; ++i) ++drawn[static_cast<std::size_t>(model.sample(state, rng))];
-        // Pearson's statistic, the rare tokens as one; its mean is the degrees of freedom, its variance twice
-        // that.
+        // Pearson's statistic, with the rare tokens as one. Its mean is the number of degrees of freedom, its
+        // variance twice that.
         double chi2 = 0, rare_expected = 0, rare_drawn = 0;
         int degrees = -1;
         const auto cell = [&](double expected, double found) {
@@ -271,7 +271,7 @@ TEST_CASE("generation draws from the n-grams, and never what is banned", "[ngram
     CHECK(text.size() == 2000);
     CHECK(std::find(text.begin(), text.end(), likeliest) == text.end());
     CHECK(generate(model, prompt, how) == text);
-    // All but one banned: drawing again and again does not end, looking at all does.
+    // All but one are banned: repeated draws would not end, so the whole distribution is read.
     GenerateOptions one{.max_tokens = 5};
     for (std::int32_t token = 0; token < model.vocab_size(); ++token) {
       if (token != 7) one.banned.push_back(token);
@@ -313,7 +313,7 @@ TEST_CASE("a quantized model says nearly what the exact one says, in fewer bytes
   }
 }
 
-TEST_CASE("what is no n-gram model is refused", "[ngram]") {
+TEST_CASE("n-grams that do not make a model are refused", "[ngram]") {
   const auto begin = [](NgramWriter& writer, NgramDescription about) {
     about.method = "test";
     writer.describe(about);
@@ -380,8 +380,8 @@ TEST_CASE("what is no n-gram model is refused", "[ngram]") {
   CHECK_THROWS_WITH(model.distribution(foreign), Catch::Contains("another model"));
 }
 
-TEST_CASE("continuations whose keys stand close together are found", "[ngram]") {
-  // A key's place is guessed from its size, which here leads far away.
+TEST_CASE("continuations whose keys are close together are found", "[ngram]") {
+  // The place of a key is guessed from its size, which is far off here.
   constexpr std::int32_t vocab = 1 << 12;
   const ngram::TokenKeys keys(12);
   std::vector<std::uint32_t> listed;
@@ -425,10 +425,9 @@ TEST_CASE("each bit of a word is found by its number", "[ngram]") {
   }
 }
 
-TEST_CASE("zero and minus infinity keep a place of their own, however rare, in any number of bits",
-          "[ngram]") {
+TEST_CASE("zero and minus infinity are represented exactly, however rare, in any number of bits", "[ngram]") {
   using gradus::models::ngram::Codebook;
-  // More numbers than are sorted at once, so that most stand for others; one zero, one infinity among them.
+  // More numbers than are sorted at once, so that a sample is used, with one zero and one infinity.
   constexpr std::uint64_t count = (std::uint64_t{1} << 23) + 5;
   const auto number = [](std::uint64_t i) {
     if (i == 7'000'001) return 0.0f;
@@ -450,7 +449,7 @@ TEST_CASE("the floats of a quantized model are the means of the numbers they sta
   std::vector<float> expected;
   for (int i = 15; i >= 0; --i) expected.push_back(-5 - static_cast<float>(i));
   CHECK(ngram::quantized_codebook(count - 1, number, 4).floats == expected);
-  // Of numbers as large as they come.
+  // With numbers as large as possible.
   const auto huge = [](std::uint64_t i) { return i % 2 == 0 ? -3e38f : 3e38f; };
   CHECK(ngram::quantized_codebook(100, huge, 4).floats == std::vector<float>{-3e38f, 3e38f});
 }

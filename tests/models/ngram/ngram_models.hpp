@@ -14,7 +14,7 @@
 
 namespace gradus::test {
 
-/// An n-gram model as a map, asked by the definition of backing off.
+/// An n-gram model as a map, queried by the definition of backing off.
 struct NaiveNgrams {
   models::NgramDescription about;
   struct Numbers {
@@ -28,8 +28,8 @@ struct NaiveNgrams {
            std::equal(h.begin(), h.end(), next->first.begin());
   }
 
-  /// log p of the token after these tokens, of which the last order - 1 count, from the last sentence's
-  /// begin.
+  /// log p of the token after the history, of which the last order - 1 tokens count, from the beginning of
+  /// the last sentence on.
   double log_prob(std::vector<std::int32_t> history, std::int32_t token) const {
     const auto longest = static_cast<std::size_t>(about.order - 1);
     if (history.size() > longest)
@@ -80,14 +80,14 @@ struct NaiveNgrams {
   }
 };
 
-/// Tokens of which the first are frequent, as words are.
+/// Tokens of which a few are frequent, as in language.
 inline std::int32_t skewed(Rng& rng, std::int32_t vocab) {
   const double u = rng.uniform();
   return static_cast<std::int32_t>(u * u * u * vocab);
 }
 
-/// A model of random numbers over the n-grams of a random text. Every n-gram's context is there, and its
-/// suffix too, but for `holes` of them.
+/// A model of random numbers for the n-grams of a random text. The context of every n-gram is in the model,
+/// and its suffix too, except for a share `holes` of them.
 inline NaiveNgrams random_ngrams(std::uint64_t seed, const models::NgramDescription& about, int length,
                                  double holes = 0) {
   Rng rng(seed);

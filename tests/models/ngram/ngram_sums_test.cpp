@@ -17,7 +17,7 @@ using Ids = std::vector<std::int32_t>;
 
 namespace {
 
-/// A text over the ids from 1; 0 never stands in it.
+/// A text of ids from 1 on; 0 never occurs.
 struct Text {
   Ids tokens;
   std::int32_t vocab;
@@ -55,8 +55,8 @@ std::vector<Text> texts() {
           {random_text(2000, 5, 3), 5}};
 }
 
-/// Every context of up to order - 1 tokens of the text, and some that are none: of words in other orders,
-/// of the word that never stands.
+/// Every context of up to order - 1 tokens of the text, and some that do not occur: with words in another
+/// order and with the word that never occurs.
 std::vector<NgramModel::State> states(const NgramModel& model, const Text& text, int order) {
   std::vector<NgramModel::State> out{model.start(), model.context({})};
   NgramModel::State running = model.start();
@@ -73,7 +73,7 @@ std::vector<NgramModel::State> states(const NgramModel& model, const Text& text,
   return out;
 }
 
-/// How far the probabilities after a state are from summing to one, once each word's is what log_prob says.
+/// How far the probabilities after a state are from summing to one. Also checks each against log_prob.
 double off_by(const NgramModel& model, const NgramModel::State& state) {
   const Tensor distribution = model.distribution(state);
   double sum = 0, different = 0;
@@ -124,7 +124,7 @@ TEST_CASE("the probabilities after any context sum to one, the vocabulary open o
   }
 }
 
-TEST_CASE("so do those of models whose rare n-grams are left out", "[ngram][estimate]") {
+TEST_CASE("the probabilities of models without rare n-grams sum to one", "[ngram][estimate]") {
   const std::vector<Text> all = texts();
   for (const Method method : methods) {
     for (const std::int32_t impossible : {-1, 0}) {
@@ -138,7 +138,7 @@ TEST_CASE("so do those of models whose rare n-grams are left out", "[ngram][esti
           NgramWriter writer;
           const NgramSummary whole = ngram::estimate(source, options, {.prune = prune}, writer);
           require_sums(writer.model(), all[t], options);
-          // Discounts are those of all that was counted.
+          // Discounts are computed from all counts.
           const NgramModel unpruned(
               all[t].tokens, all[t].vocab,
               {.order = 4, .method = method, .k = 0.3, .impossible = impossible, .sentence_end = 1});
@@ -150,7 +150,7 @@ TEST_CASE("so do those of models whose rare n-grams are left out", "[ngram][esti
   }
 }
 
-TEST_CASE("add-k over a closed vocabulary shares between the words that are possible", "[ngram][estimate]") {
+TEST_CASE("add-k with a closed vocabulary gives all probability to the possible words", "[ngram][estimate]") {
   const Ids tokens{1, 2, 1, 3};  // of 0 to 4, 0 being impossible: V = 4
   const NgramModel model(tokens, 5, {.order = 2, .method = Method::add_k, .k = 0.5, .impossible = 0});
   CHECK(std::exp(model.log_prob(model.context({1}), 2)) == Approx(1.5 / 4));
@@ -167,7 +167,7 @@ TEST_CASE("a text of a closed vocabulary may not hold the unknown word", "[ngram
                       Catch::Contains("the unknown word stands 1 times"));
 }
 
-TEST_CASE("Katz takes fixed discounts where Good-Turing's are none", "[ngram][estimate]") {
+TEST_CASE("Katz takes fixed discounts where those of Good-Turing are not valid", "[ngram][estimate]") {
   // 4 words once, 3 twice, 3 three times: with a cutoff of 2, m = 3 n3 / n1 = 9/4, and the quotients of
   // negative numbers for d(1) and d(2) are both 3/5, as if they were discounts.
   Ids tokens{0, 1, 2, 3};

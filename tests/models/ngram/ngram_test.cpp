@@ -40,8 +40,9 @@ TEST_CASE("Kneser-Ney's discounts, n-grams and scores are KenLM's", "[ngram]") {
   while (std::getline(test, line) && scores >> log10 >> unknown) {
     const std::vector<std::int32_t> ids = with_line_end_first(vocabulary, line + "\n");
     const Evaluation result = evaluate(model, ids, 1, vocabulary.unknown());
-    // KenLM adds up floats, whose rounding reaches 4e-4 on the longest lines; added up as floats, ours agree
-    // up to one rounding of the sum: both models hold floats, but of different logarithms.
+    // KenLM sums in float, with rounding errors of up to 4e-4 on the longest lines. When ours are summed in
+    // float too, they agree up to one rounding of the sum: both models store floats, but of different
+    // logarithms.
     float as_kenlm = 0;
     for (const double log_prob : model.score(ids)) as_kenlm += static_cast<float>(log_prob / std::log(10.0));
     CHECK(static_cast<double>(as_kenlm) == Approx(log10).epsilon(0).margin(1e-4 + 6e-8 * std::abs(log10)));
@@ -116,7 +117,7 @@ TEST_CASE("Kneser-Ney on WikiText-2 has KenLM's perplexities and counts", "[ngra
 
 TEST_CASE("Kneser-Ney on WikiText-2 without its unknown words has KenLM's perplexities with and without them",
           "[ngram]") {
-  // As lmplz --skip_symbols reads it: <unk> is no word of the training text, and unknown in the other.
+  // As with lmplz --skip_symbols: <unk> is left out of the training text, and unknown in the test text.
   std::string train = shared_text("data/wikitext-2.train.txt.gz");
   if (train.empty()) return;
   for (std::size_t at = 0; (at = train.find("<unk>", at)) != train.npos;) train.erase(at, 5);
@@ -133,7 +134,7 @@ TEST_CASE("Kneser-Ney on WikiText-2 without its unknown words has KenLM's perple
 TEST_CASE("Kneser-Ney on Tiny Shakespeare's characters has KenLM's perplexities", "[ngram]") {
   const std::string text = shared_text("data/tinyshakespeare.txt.gz");
   if (text.empty()) return;
-  // KenLM knows of </s> and <unk> beside the characters; each part is one sentence.
+  // In addition to the characters KenLM has </s> and <unk>; each part is one sentence.
   const Vocabulary vocabulary = Vocabulary::build(Unit::character, text);
   REQUIRE(vocabulary.size() == 66);  // with <unk>
   const std::vector<std::int32_t> tokens = encode(vocabulary, text);
@@ -149,8 +150,8 @@ TEST_CASE("Kneser-Ney on Tiny Shakespeare's characters has KenLM's perplexities"
     INFO("order " << order);
     const NgramModel model(train, 67, {.order = order, .sentence_end = end});
     CHECK(model.discounts()[0].fallback);
-    // KenLM adds up floats, here of one sentence of 111,541 symbols: the reference's last digits are
-    // rounding.
+    // KenLM sums in float, here over a sentence of 111,541 symbols, so the last digits of the reference are
+    // rounding errors.
     float as_kenlm = 0;
     for (const double log_prob : model.score(test)) as_kenlm += static_cast<float>(log_prob / std::log(10.0));
     const double summed_so = std::pow(10.0, -static_cast<double>(as_kenlm) / 111541);
@@ -183,7 +184,7 @@ TEST_CASE("Kneser-Ney falls back to fixed discounts where counts of counts give 
   CHECK(model.discounts()[1].amount == std::vector{0.5, 1.0, 1.5});
 }
 
-TEST_CASE("every method can be asked for in memory", "[ngram]") {
+TEST_CASE("every method can be estimated in memory", "[ngram]") {
   // a b a c d a b: after a, in 3 cases, b 2 and c 1; 4 of 5 words are seen.
   const std::vector<std::int32_t> tokens{0, 1, 0, 2, 3, 0, 1};
   const auto after_a = [&](NgramMethod method, std::int32_t token) {
@@ -230,7 +231,7 @@ TEST_CASE("an n-gram model comes back from ARPA text as it was", "[ngram]") {
   const std::vector<double> before = model.score(tokens), after = read.model.score(tokens);
   REQUIRE(before.size() == after.size());
   for (std::size_t i = 0; i < before.size(); ++i) CHECK(after[i] == Approx(before[i]).epsilon(1e-7));
-  // What contradicts itself is refused, by its line.
+  // Inconsistent text is refused, with the line.
   const auto with = [&](const std::string& from, const std::string& to) {
     std::string changed = arpa;
     return changed.replace(arpa.find(from), from.size(), to);
@@ -239,7 +240,7 @@ TEST_CASE("an n-gram model comes back from ARPA text as it was", "[ngram]") {
                     Catch::Contains("m, line 2") && Catch::Contains("no id"));
   CHECK_THROWS_WITH(from_arpa(with("ngram 2=", "ngram 2=9"), "m"),
                     Catch::Contains("15 2-grams; line 19 names 915"));
-  // Cut anywhere, it is refused.
+  // Text that is cut anywhere is refused.
   for (std::size_t length = 0; length + 2 < arpa.size(); length += 7) {
     CHECK_THROWS_AS(from_arpa(arpa.substr(0, length), "m"), DataError);
   }

@@ -19,7 +19,7 @@
 using namespace gradus;
 using namespace gradus::models;
 
-// Models that are larger than what of their files may be in memory at a time.
+// Models whose files are larger than the part that may be in memory at a time.
 
 namespace {
 
@@ -32,7 +32,7 @@ Vocabulary numbered() {
   return Vocabulary::from_counts(Unit::word, views, std::vector<std::int64_t>(views.size(), 1));
 }
 
-/// Every word with `continued` others after it, one of these with as many words again.
+/// A model where `continued` words follow each word, and as many follow one of these bigrams.
 void write_large(NgramSink& sink, std::int32_t end) {
   const auto log_prob = [](std::int32_t i) { return -1 - static_cast<float>(i % 997) / 100; };
   sink.describe({.order = 3, .vocab = vocab, .sentence_end = end, .method = "made up"});
@@ -95,7 +95,7 @@ class InMemory : public NgramSink {
   std::optional<ngram::FastBuilder> builder_;
 };
 
-/// MB of files that are mapped into the process; -1 where the system does not say.
+/// The MB of mapped files that are in memory; -1 where the system does not say.
 double mapped_files() {
   std::ifstream status("/proc/self/status");
   for (std::string line, name; std::getline(status, line);) {
@@ -106,7 +106,7 @@ double mapped_files() {
   return -1;
 }
 
-/// The most of mapped_files() while work() runs, over what it was before.
+/// The maximum of mapped_files() while work() runs, minus its value before.
 template <class Work>
 double most_mapped(Work&& work) {
   const double before = mapped_files();
@@ -160,7 +160,7 @@ TEST_CASE("a model's file is written a few MB at a time, with the bytes it has i
       NgramWriter writer(file, words, storage);
       write_large(writer, words.line_end());
     });
-    // The fast layout takes over 30 MB, in a file of its own when the model is compact.
+    // The fast layout takes over 30 MB, in a temporary file when the model is compact.
     if (mapped_files() >= 0) CHECK(most < 20);
     const std::string written = test::read_bytes(file);
     CHECK(written.size() == expected.bytes.size());

@@ -20,7 +20,7 @@ TEST_CASE("a temporary file gives back what was written, and says when it cannot
   const TemporaryFile::Place first = file.write(words, 3), second = file.write(words, 2);
   file.read(second, read, 2);
   CHECK(read == words);
-  // Bytes that are not those of so many records, as of a damaged disk, and some that are not there.
+  // Bytes that do not fit the number of records, as from a damaged disk, and bytes that do not exist.
   CHECK_THROWS_WITH(file.read(first, std::span(read).first(297), 3),
                     Catch::Contains(folder.path().string()) && Catch::Contains("came back damaged"));
   CHECK_THROWS_WITH(file.read({second.offset + 8, second.packed}, read, 2),
@@ -36,7 +36,7 @@ TEST_CASE("a pool's free segments go back to the system, and leave those in use 
     segments.push_back(pool.acquire());
     std::fill_n(segments.back().get(), words, i + 1);
   }
-  // In an order that is not theirs; one in a hundred stays.
+  // In another order; one in a hundred stays in use.
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t at = i * 7919 % count;
     if (at % 100 != 0) pool.release(std::move(segments[at]));
@@ -45,7 +45,7 @@ TEST_CASE("a pool's free segments go back to the system, and leave those in use 
   for (std::size_t i = 0; i < count; i += 100) {
     CHECK(std::count(segments[i].get(), segments[i].get() + words, i + 1) == std::ptrdiff_t{words});
   }
-  // Memory that was given back reads as zeros.
+  // Memory that was returned reads as zeros.
   std::size_t zeros = 0, all = 0;
   for (std::size_t i = 0; i < count; ++i) {
     if (segments[i]) continue;

@@ -86,8 +86,40 @@ struct AdamRule {
 using Adam = Optimizer<AdamRule<false>>;
 using AdamW = Optimizer<AdamRule<true>>;
 
+/// Adagrad (Duchi et al. 2011), t counting the steps of a parameter:
+///
+///   g = g + weight_decay * p;   s = s + g^2
+///   p = p - lr / (1 + (t - 1) * lr_decay) * g / (sqrt(initial_accumulator_value + s) + eps)
+struct AdagradRule {
+  struct Options {
+    double lr = 0.01;
+    double lr_decay = 0;
+    double weight_decay = 0;
+    double initial_accumulator_value = 0;
+    double eps = 1e-10;
+  };
+  static void check(const Options& o) {
+    check_options("Adagrad", {{"lr", o.lr, not_negative},
+                              {"lr_decay", o.lr_decay, not_negative},
+                              {"weight_decay", o.weight_decay, not_negative},
+                              {"initial_accumulator_value", o.initial_accumulator_value, not_negative},
+                              {"eps", o.eps, not_negative}});
+  }
+
+  Options options;
+  std::int64_t t;
+
+  void update(auto& p, auto g, auto& s) const {
+    const auto& [lr, lr_decay, weight_decay, initial, eps] = options;
+    g = mul_add(weight_decay, p, g);
+    s = mul_add(g, g, s);
+    p -= lr / (1 + static_cast<double>(t - 1) * lr_decay) * g / (sqrt(initial + s) + eps);
+  }
+};
+using Adagrad = Optimizer<AdagradRule>;
+
 /// The rules that are compiled for each instruction set.
-using LibraryRules = RuleList<SgdRule, AdamRule<false>, AdamRule<true>>;
+using LibraryRules = RuleList<SgdRule, AdamRule<false>, AdamRule<true>, AdagradRule>;
 
 template <class Rule>
 requires(LibraryRules::contains<Rule>) inline constexpr bool detail::is_vectorized<Rule> = true;

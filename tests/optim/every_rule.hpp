@@ -19,6 +19,11 @@ void for_every_library_rule(const Check& check) {
   check("adam", Adam({.lr = 0.1}));
   check("adam_decay", Adam({.lr = 0.1, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-6, .weight_decay = 0.05}));
   check("adamw", AdamW({.lr = 0.1, .weight_decay = 0.05}));
+  check("adagrad", Adagrad({.lr = 0.1}));
+  check(
+      "adagrad_all",
+      Adagrad(
+          {.lr = 0.1, .lr_decay = 0.2, .weight_decay = 0.05, .initial_accumulator_value = 0.3, .eps = 1e-6}));
 }
 
 /// The same for the fixtures of row-sparse gradients: those of PyTorch's optimizers that take them.
@@ -26,6 +31,8 @@ template <class Check>
 void for_every_sparse_rule(const Check& check) {
   using namespace optim;
   check("sgd_sparse", Sgd({.lr = 0.1}));
+  check("adagrad_sparse",
+        Adagrad({.lr = 0.1, .lr_decay = 0.2, .initial_accumulator_value = 0.3, .eps = 1e-6}));
 }
 
 /// An option that is a number, and how its range is called in the message for a number outside it.
@@ -56,6 +63,12 @@ void for_every_option(const Check& check) {
        {"eps", &Adam::Options::eps, any},
        {"weight_decay", &Adam::Options::weight_decay, any}});
   row("AdamW", AdamW(), {{"lr", &AdamW::Options::lr, any}});
+  row("Adagrad", Adagrad(),
+      {{"lr", &Adagrad::Options::lr, any},
+       {"lr_decay", &Adagrad::Options::lr_decay, any},
+       {"weight_decay", &Adagrad::Options::weight_decay, any},
+       {"initial_accumulator_value", &Adagrad::Options::initial_accumulator_value, any},
+       {"eps", &Adagrad::Options::eps, any}});
 }
 
 }  // namespace gradus::test

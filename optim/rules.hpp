@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <type_traits>
 
 #include "optim/optimizer.hpp"
 #include "optim/rule.hpp"
@@ -118,8 +119,60 @@ struct AdagradRule {
 };
 using Adagrad = Optimizer<AdagradRule>;
 
+/// RMSprop (Hinton 2012, lecture 6e of "Neural networks for machine learning", in PyTorch's form):
+///
+///   g = g + weight_decay * p;   v = alpha v + (1 - alpha) g^2;   d = g / (sqrt(v) + eps)
+///   p = p - lr * d,   or with momentum   u = momentum u + d;   p = p - lr * u
+///
+/// centered (Graves 2013, equations 38 to 45): the root is of v - m^2, with m = alpha m + (1 - alpha) g, so
+/// that d is the gradient over its standard deviation.
+struct RmspropRule {
+  struct Options {
+    double lr = 0.01;
+    double alpha = 0.99;
+    double eps = 1e-8;
+    double weight_decay = 0;
+    double momentum = 0;
+    bool centered = false;
+  };
+  static void check(const Options& o) {
+    check_options("Rmsprop", {{"lr", o.lr, not_negative},
+                              {"alpha", o.alpha, fraction},
+                              {"eps", o.eps, not_negative},
+                              {"weight_decay", o.weight_decay, not_negative},
+                              {"momentum", o.momentum, fraction}});
+  }
+  static int state(const Options& o) { return 1 + (o.centered ? 1 : 0) + (o.momentum > 0 ? 1 : 0); }
+
+  Options options;
+  std::int64_t t;
+
+  void update(auto& p, auto g, auto& v) const { change(p, g, v, nullptr, nullptr); }
+  void update(auto& p, auto g, auto& v, auto& m_or_u) const {
+    options.centered ? change(p, g, v, &m_or_u, nullptr) : change(p, g, v, nullptr, &m_or_u);
+  }
+  void update(auto& p, auto g, auto& v, auto& m, auto& u) const { change(p, g, v, &m, &u); }
+
+ private:
+  template <class N>
+  void change(N& p, N g, N& v, std::type_identity_t<N>* m, std::type_identity_t<N>* u) const {
+    const auto& [lr, alpha, eps, weight_decay, momentum, centered] = options;
+    g = mul_add(weight_decay, p, g);
+    v = mul_add((1 - alpha) * g, g, alpha * v);
+    N variance = v;
+    if (m != nullptr) {
+      *m = mul_add(1 - alpha, g, alpha * *m);
+      variance = maximum(mul_add(-*m, *m, v), 0);  // rounding can leave less than 0 of equal gradients
+    }
+    N d = g / (sqrt(variance) + eps);
+    if (u != nullptr) d = *u = mul_add(momentum, *u, d);
+    p = mul_add(-lr, d, p);
+  }
+};
+using Rmsprop = Optimizer<RmspropRule>;
+
 /// The rules that are compiled for each instruction set.
-using LibraryRules = RuleList<SgdRule, AdamRule<false>, AdamRule<true>, AdagradRule>;
+using LibraryRules = RuleList<SgdRule, AdamRule<false>, AdamRule<true>, AdagradRule, RmspropRule>;
 
 template <class Rule>
 requires(LibraryRules::contains<Rule>) inline constexpr bool detail::is_vectorized<Rule> = true;

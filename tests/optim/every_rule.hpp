@@ -24,6 +24,13 @@ void for_every_library_rule(const Check& check) {
       "adagrad_all",
       Adagrad(
           {.lr = 0.1, .lr_decay = 0.2, .weight_decay = 0.05, .initial_accumulator_value = 0.3, .eps = 1e-6}));
+  check("rmsprop", Rmsprop({.lr = 0.1}));
+  check("rmsprop_momentum", Rmsprop({.lr = 0.01, .weight_decay = 0.05, .momentum = 0.9}));
+  check("rmsprop_centered", Rmsprop({.lr = 0.1, .alpha = 0.9, .eps = 1e-6, .centered = true}));
+  check(
+      "rmsprop_all",
+      Rmsprop(
+          {.lr = 0.01, .alpha = 0.9, .eps = 1e-6, .weight_decay = 0.05, .momentum = 0.8, .centered = true}));
 }
 
 /// The same for the fixtures of row-sparse gradients: those of PyTorch's optimizers that take them.
@@ -69,6 +76,12 @@ void for_every_option(const Check& check) {
        {"weight_decay", &Adagrad::Options::weight_decay, any},
        {"initial_accumulator_value", &Adagrad::Options::initial_accumulator_value, any},
        {"eps", &Adagrad::Options::eps, any}});
+  row("Rmsprop", Rmsprop(),
+      {{"lr", &Rmsprop::Options::lr, any},
+       {"alpha", &Rmsprop::Options::alpha, share},
+       {"eps", &Rmsprop::Options::eps, any},
+       {"weight_decay", &Rmsprop::Options::weight_decay, any},
+       {"momentum", &Rmsprop::Options::momentum, share}});
 }
 
 }  // namespace gradus::test

@@ -18,8 +18,9 @@ namespace gradus::optim {
 
 /// What a step does beside its rule.
 struct StepOptions {
-  /// The largest norm of all gradients taken as one vector: longer ones are scaled as `optim::clip_norm`
-  /// scales them, to the same bits, but as they are read, and stay as they are. Infinity: no clipping.
+  /// The largest norm of all gradients taken as one vector. Where it is exceeded, the step is that of
+  /// gradients which `optim::clip_norm` has scaled, to the bit; the gradients themselves stay as they are.
+  /// Infinity: no clipping.
   double clip_norm = std::numeric_limits<double>::infinity();
 };
 
@@ -54,9 +55,10 @@ inline constexpr bool is_vectorized = false;
 /// Applies one of them. Defined in rules.cpp.
 template <class Rule, class T>
 void step_vectors(const Rule& rule, const Run<T>& run, int state);
-/// Applies a rule to each element; `state` is the number of values that it keeps of one.
+/// Applies a rule to each element; `state` is the number of values that it keeps of one. Everything is
+/// inlined (flatten), so that also at -O2 the rule's constants are converted once and not for each element.
 template <class Rule, class T>
-void apply(const Rule& given, const Run<T>& all, int state) {
+[[gnu::flatten]] void apply(const Rule& given, const Run<T>& all, int state) {
   if constexpr (is_vectorized<Rule>) {
     step_vectors(given, all, state);
   } else {

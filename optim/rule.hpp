@@ -52,7 +52,7 @@ class Number {
   /// The larger of two; b where one of them is NaN.
   friend Number maximum(const Number& a, const Number& b) { return select(a > b, a, b); }
   /// 1, -1, or 0 for zero and NaN.
-  friend Number sign(const Number& a) { return select(a > 0, 1, select(a < 0, -1, 0)); }
+  friend Number sign(const Number& a) { return of(Arithmetic::sign(a.value_)); }
 
  private:
   Number(const Value& value, int) : value_(value) {}
@@ -68,6 +68,7 @@ struct Scalar {
   static T fma(T a, T b, T c) { return a * b + c; }
   static T sqrt(T a) { return std::sqrt(a); }
   static T abs(T a) { return std::abs(a); }
+  static T sign(T a) { return static_cast<T>((a > 0) - (a < 0)); }
   static T select(bool mask, T yes, T no) { return mask ? yes : no; }
 };
 

@@ -19,6 +19,9 @@ struct Lanes {
   static Value fma(const Value& a, const Value& b, const Value& c) { return mul_add(a, b, c); }
   static Value sqrt(const Value& a) { return xsimd::sqrt(a); }
   static Value abs(const Value& a) { return xsimd::abs(a); }
+  static Value sign(const Value& a) {
+    return select(a > Value(0), Value(1), select(a < Value(0), Value(-1), Value(0)));
+  }
   static Value select(const Mask& mask, const Value& yes, const Value& no) {
     return xsimd::select(mask, yes, no);
   }

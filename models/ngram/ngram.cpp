@@ -60,25 +60,6 @@ NgramModel::NgramModel(std::span<const std::int32_t> tokens, std::int32_t vocab,
   *this = writer.model();
 }
 
-NgramModel::NgramModel(std::vector<std::vector<Entry>> orders, std::int32_t vocab,
-                       std::int32_t sentence_end) {
-  NgramWriter writer;
-  writer.describe({.order = static_cast<int>(orders.size()),
-                   .vocab = vocab,
-                   .sentence_end = sentence_end,
-                   .method = "given by its numbers"});
-  for (std::size_t n = 0; n < orders.size(); ++n) {
-    std::vector<Entry>& entries = orders[n];
-    std::sort(entries.begin(), entries.end(),
-              [](const Entry& a, const Entry& b) { return a.ngram < b.ngram; });
-    writer.begin_order(static_cast<int>(n + 1), static_cast<std::int64_t>(entries.size()));
-    for (const Entry& entry : entries)
-      writer.add(entry.ngram, static_cast<float>(entry.log_prob), static_cast<float>(entry.backoff));
-  }
-  writer.finish();
-  *this = writer.model();
-}
-
 NgramModel NgramModel::open(const std::filesystem::path& file, NgramAccess access) {
   Mapping mapping = Mapping::read(file);
   if (access == NgramAccess::copied) {

@@ -49,15 +49,6 @@ class NgramModel {
   /// range, for no tokens, and for a closed vocabulary when the text holds the unknown word.
   NgramModel(std::span<const std::int32_t> tokens, std::int32_t vocab, const NgramOptions& options);
 
-  /// One n-gram with its log-probability and the logarithm of its backoff weight (natural logarithms).
-  struct Entry {
-    std::vector<std::int32_t> ngram;  // the begin symbol is vocab
-    double log_prob = 0, backoff = 0;
-  };
-  /// The model of the given n-grams; orders[n - 1] has those of order n, in any order. Throws ArgumentError
-  /// for an n-gram that is listed twice or whose context is missing.
-  NgramModel(std::vector<std::vector<Entry>> orders, std::int32_t vocab, std::int32_t sentence_end);
-
   /// The model of a file that NgramWriter wrote. For a damaged file, this or a later query either throws
   /// DataError naming the file or gives a wrong answer, but does nothing worse. The file may be replaced (by
   /// rename) while the model is in use, which then keeps the old file; it must not be modified in place.

@@ -26,8 +26,7 @@ std::vector<Passes::Worker> Passes::make_workers(std::vector<RecordStore>* outpu
                                                  std::vector<RecordStore>* weights) const {
   std::vector<Worker> workers(static_cast<std::size_t>(threads()));
   const auto open = [&](std::vector<RecordStore>* stores, std::vector<RecordWriter>& writers) {
-    for (std::size_t i = 0; stores != nullptr && i < stores->size(); ++i)
-      writers.emplace_back((*stores)[i], pool_);
+    for (std::size_t i = 0; stores != nullptr && i < stores->size(); ++i) writers.emplace_back((*stores)[i]);
   };
   for (Worker& worker : workers) {
     open(outputs, worker.writers);

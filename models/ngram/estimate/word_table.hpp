@@ -30,11 +30,6 @@ class WordTable {
     const std::size_t end = number + 1 < starts_.size() ? starts_[number + 1] : bytes_.size();
     return {bytes_.data() + starts_[number], end - starts_[number]};
   }
-  /// Bytes of memory.
-  std::int64_t memory() const {
-    return static_cast<std::int64_t>(slots_.capacity() * sizeof(Slot) +
-                                     starts_.capacity() * sizeof(std::size_t) + bytes_.capacity());
-  }
 
   /// The number of a word, or -1.
   std::int64_t find(std::string_view word, std::uint64_t hash) const {

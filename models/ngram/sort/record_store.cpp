@@ -129,8 +129,8 @@ std::span<std::uint64_t> RecordStore::take_chunk(std::size_t bucket, std::size_t
   return {buffer.data(), words};
 }
 
-RecordWriter::RecordWriter(RecordStore& store, SegmentPool& pool)
-    : store_(&store), pool_(&pool), width_(store.width()), open_(store.buckets()) {}
+RecordWriter::RecordWriter(RecordStore& store)
+    : store_(&store), width_(store.width()), open_(store.buckets()) {}
 
 void RecordWriter::flush(std::size_t bucket) {
   Open& open = open_[bucket];
@@ -147,9 +147,9 @@ void RecordWriter::flush() {
 void RecordWriter::renew(std::size_t bucket) {
   flush(bucket);
   Open& open = open_[bucket];
-  open.segment = pool_->acquire();
+  open.segment = store_->pool().acquire();
   open.at = open.segment.get();
-  open.end = open.at + pool_->segment_words() / width_ * width_;
+  open.end = open.at + store_->pool().segment_words() / width_ * width_;
 }
 
 }  // namespace gradus::models::ngram

@@ -85,9 +85,9 @@ class RecordStore {
 
   std::size_t width() const { return width_; }
   std::size_t buckets() const { return buckets_.size(); }
-  /// The number of records in a bucket, and in all.
-  std::int64_t size(std::size_t bucket) const { return buckets_[bucket].records; }
+  /// The number of records in all buckets.
   std::int64_t size() const;
+  SegmentPool& pool() const { return pool_; }
 
   /// Adds the first `records` records of a segment. Thread-safe.
   void append(std::size_t bucket, SegmentPool::Segment segment, std::size_t records, bool to_disk = false);
@@ -123,7 +123,7 @@ class RecordStore {
 /// full.
 class RecordWriter {
  public:
-  explicit RecordWriter(RecordStore& store, SegmentPool& pool);
+  explicit RecordWriter(RecordStore& store);
   RecordWriter(RecordWriter&&) = default;
   RecordWriter& operator=(RecordWriter&&) = default;
 
@@ -148,7 +148,6 @@ class RecordWriter {
   void renew(std::size_t bucket);
 
   RecordStore* store_;
-  SegmentPool* pool_;
   std::size_t width_;
   std::vector<Open> open_;
 };

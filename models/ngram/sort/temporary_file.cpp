@@ -58,14 +58,6 @@ TemporaryFile::~TemporaryFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-void TemporaryFile::clear() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-  descriptor_ = -1;
-  end_ = written_ = 0;
-  buffer_ = {};
-  spare_.clear();
-}
-
 std::vector<unsigned char> TemporaryFile::take_spare() {
   const std::lock_guard lock(mutex_);
   if (spare_.empty()) return {};

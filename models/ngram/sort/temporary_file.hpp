@@ -30,10 +30,6 @@ class TemporaryFile {
   Place write(std::span<const std::uint64_t> words, std::size_t width);
   /// Fills `words` with what was written at a place. Throws DataError when it cannot be read.
   void read(const Place& place, std::span<std::uint64_t> words, std::size_t width);
-  /// Bytes written so far.
-  std::int64_t size() const { return end_; }
-  /// Removes the file.
-  void clear();
 
  private:
   /// Recycled buffers for the bytes of one segment.

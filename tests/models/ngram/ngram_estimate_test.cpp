@@ -157,7 +157,13 @@ TEST_CASE("how a model was estimated is kept in its file", "[ngram][estimate]") 
   const NgramModel fixed = NgramModel::open(file);
   CHECK(fixed.discounts()[1] == Discounts{{0.5, 1, 1.5}, true});
   // A model of given n-grams has no options and no discounts.
-  const NgramModel given({{{{0}, 0, 0}, {{1}, 0, 0}}}, 1, -1);
+  NgramWriter numbers;
+  numbers.describe({.order = 1, .vocab = 1, .method = "given by its numbers"});
+  numbers.begin_order(1, 2);
+  numbers.add(Ids{0}, 0, 0);
+  numbers.add(Ids{1}, 0, 0);
+  numbers.finish();
+  const NgramModel given = numbers.model();
   CHECK_FALSE(given.options());
   CHECK(given.discounts().empty());
 }

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "tensor/support/error.hpp"
+#include "text/synthetic_words.hpp"
 
 namespace gradus {
 
@@ -71,27 +72,27 @@ SyntheticGrammar::SyntheticGrammar() {
   for (std::string_view word : subjects) add(word, class_total);
   for (std::string_view word : possessives) add(word, class_total);
   for (std::string_view word : reflexives) add(word, class_total);
-  heroes_ = add_nouns(synthetic::heroes()).one;
-  groups_ = add_set(synthetic::hero_groups(), Person::they);
-  treasures_ = add_set(synthetic::treasures());
-  places_ = add_set(synthetic::places());
+  heroes_ = add_nouns(synthetic::heroes).one;
+  groups_ = add_set(synthetic::hero_groups, Person::they);
+  treasures_ = add_set(synthetic::treasures);
+  places_ = add_set(synthetic::places);
   for (WordSet set : {heroes_, groups_, treasures_}) even(set);
-  people_ = add_nouns(synthetic::people());
-  animals_ = add_nouns(synthetic::animals());
-  things_ = add_nouns(synthetic::things());
-  adjectives_ = add_set(synthetic::adjectives());
-  adverbs_ = add_set(synthetic::adverbs());
-  prepositions_ = add_set(synthetic::prepositions());
-  times_ = add_set(synthetic::times());
-  connectives_ = add_set(synthetic::connectives());
-  numbers_ = add_set(synthetic::numbers());
-  intransitive_ = add_verbs(synthetic::intransitive_verbs());
-  transitive_ = add_verbs(synthetic::transitive_verbs());
-  motion_ = add_verbs(synthetic::motion_verbs());
-  speech_ = add_verbs(synthetic::speech_verbs());
-  reflexive_ = add_verbs(synthetic::reflexive_verbs());
-  finding_ = add_verbs(synthetic::finding_verbs());
-  keeping_ = add_verbs(synthetic::keeping_verbs());
+  people_ = add_nouns(synthetic::people);
+  animals_ = add_nouns(synthetic::animals);
+  things_ = add_nouns(synthetic::things);
+  adjectives_ = add_set(synthetic::adjectives);
+  adverbs_ = add_set(synthetic::adverbs);
+  prepositions_ = add_set(synthetic::prepositions);
+  times_ = add_set(synthetic::times);
+  connectives_ = add_set(synthetic::connectives);
+  numbers_ = add_set(synthetic::numbers);
+  intransitive_ = add_verbs(synthetic::intransitive_verbs);
+  transitive_ = add_verbs(synthetic::transitive_verbs);
+  motion_ = add_verbs(synthetic::motion_verbs);
+  speech_ = add_verbs(synthetic::speech_verbs);
+  reflexive_ = add_verbs(synthetic::reflexive_verbs);
+  finding_ = add_verbs(synthetic::finding_verbs);
+  keeping_ = add_verbs(synthetic::keeping_verbs);
 }
 
 SyntheticGrammar::Token SyntheticGrammar::add(std::string_view word, std::uint32_t weight, Person person) {

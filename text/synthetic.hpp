@@ -8,9 +8,13 @@
 #include <vector>
 
 #include "tensor/random.hpp"
-#include "text/synthetic_words.hpp"
 
 namespace gradus {
+
+namespace synthetic {
+struct Noun;
+struct Verb;
+}  // namespace synthetic
 
 /// The grammar of the synthetic corpus: small stories in plain English words, one sentence a line, whose
 /// exact probability is known.

@@ -8,6 +8,7 @@
 #include "tensor/support/error.hpp"
 #include "tests/support/catch.hpp"
 #include "text/synthetic.hpp"
+#include "text/synthetic_words.hpp"
 #include "text/tokenizer.hpp"
 
 using namespace gradus;
@@ -174,7 +175,7 @@ TEST_CASE("quotations and brackets close as they opened", "[text][synthetic]") {
 TEST_CASE("the treasure of the first lines returns in the last, mostly over 60 words later",
           "[text][synthetic]") {
   std::set<std::string> treasures;
-  for (std::string_view word : synthetic::treasures()) treasures.emplace(word);
+  for (std::string_view word : synthetic::treasures) treasures.emplace(word);
   std::string treasure;
   int stories = 0, far = 0, words_since = 0;
   for (const auto& line : lines_of(synthetic_corpus(22, 100000).text)) {

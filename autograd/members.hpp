@@ -21,7 +21,7 @@ namespace gradus {
 namespace detail {
 struct AnyVisitor {
   template <class Part>
-  void operator()(const std::string&, Part&) const {}
+  void operator()(std::string_view, Part&) const {}
 };
 }  // namespace detail
 

@@ -11,7 +11,7 @@ from collections import Counter
 # Patterns for a function's name without its arguments. The first one that matches counts.
 PHASES = {
     "gemm": r"gemm|pack|::tile<|::multiply|short_dots|transpose_square|matmul",
-    "gates": r"(lstm|gru|rnn)_|gradus::nn::(?!Embedding|Linear|Lstm|Gru|Rnn)",
+    "gates": r"(lstm|gru|rnn)_|gradus::nn::(?!Embedding|Linear|Recurrent|Lstm|Gru|Rnn)",
     "softmax": r"softmax|cross_entrop|log_sum_exp",
     "embedding": r"gather|scatter|Embedding",
     "optimizer": r"gradus::optim::",

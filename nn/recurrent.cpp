@@ -1,6 +1,12 @@
 #include "nn/recurrent.hpp"
 
 #include <cmath>
+#include <numeric>
+
+#include "nn/gru.hpp"
+#include "nn/init.hpp"
+#include "nn/lstm.hpp"
+#include "nn/rnn.hpp"
 
 namespace gradus::nn {
 
@@ -12,51 +18,115 @@ RecurrentWeights::RecurrentWeights(Rng& rng, std::int64_t gates, std::int64_t in
   bias_hh = Parameter(uniform(rng, {gates * width}, bound));
 }
 
-std::vector<RecurrentWeights> recurrent_layers(const char* module, Rng& rng, std::int64_t gates,
-                                               std::int64_t in, std::int64_t width,
-                                               const RecurrentOptions& options) {
-  if (in < 1 || width < 1 || options.layers < 1) {
-    fail<ArgumentError>("{}: {} layers of width {} over inputs of width {}; all must be at least 1", module,
-                        options.layers, width, in);
+Tensor recurrent_weight_gradient(const Tensor& d_from_h, const Tensor& h0, const Tensor& h, bool reverse) {
+  const std::int64_t steps = h.dim(0);
+  const auto flat = [](const Tensor& sequence) {
+    return sequence.reshape({sequence.dim(0) * sequence.dim(1), sequence.dim(2)});
+  };
+  Tensor out = matmul(d_from_h[reverse ? steps - 1 : 0], h0, {.transpose_a = true});
+  if (steps == 1) return out;
+  const auto all_but_first = [&](const Tensor& x) { return flat(x.rows(1, steps)); };
+  const auto all_but_last = [&](const Tensor& x) { return flat(x.rows(0, steps - 1)); };
+  // Each step's gradient with the h before it.
+  if (reverse) {
+    add_matmul(out, all_but_last(d_from_h), all_but_first(h), {.transpose_a = true});
+  } else {
+    add_matmul(out, all_but_first(d_from_h), all_but_last(h), {.transpose_a = true});
   }
-  if (!(options.dropout >= 0 && options.dropout < 1)) {
-    fail<ArgumentError>("{}: dropout of {}; it must be at least 0 and below 1", module, options.dropout);
-  }
-  std::vector<RecurrentWeights> layers;
-  for (int i = 0; i < options.layers; ++i) layers.emplace_back(rng, gates, i == 0 ? in : width, width);
-  return layers;
-}
-
-void check_sequence(const char* module, const Variable& x, std::int64_t in, const Variable& state,
-                    std::int64_t layers, std::int64_t width, Where where) {
-  if (x.rank() != 3 || x.dim(0) < 1 || x.dim(2) != in) {
-    fail<ShapeError>("{} at {}: the input has shape {}; it must be (time, batch, {}) with at least one step",
-                     module, where.text(), x.shape(), in);
-  }
-  const Shape wanted{layers, x.dim(1), width};
-  if (state.shape() != wanted) {
-    fail<ShapeError>("{} at {}: a state of shape {}; it must be (layers, batch, width), here {}", module,
-                     where.text(), state.shape(), wanted);
-  }
-}
-
-void check_tokens(const char* module, const Embedding& embedding, const Indices& ids, std::int64_t in,
-                  const Variable& state, std::int64_t layers, std::int64_t width, Where where) {
-  if (ids.rank() != 2 || ids.dim(0) < 1 || embedding.weight.dim(1) != in) {
-    fail<ShapeError>(
-        "{} at {}: ids of shape {} with embeddings of width {}; they must be (time, batch) with at least one "
-        "step, and the width {}",
-        module, where.text(), ids.shape(), embedding.weight.dim(1), in);
-  }
-  const Shape wanted{layers, ids.dim(1), width};
-  if (state.shape() != wanted) {
-    fail<ShapeError>("{} at {}: a state of shape {}; it must be (layers, batch, width), here {}", module,
-                     where.text(), state.shape(), wanted);
-  }
+  return out;
 }
 
 bool projects_table(const Embedding& embedding, const Indices& ids) {
   return embedding.weight.dim(0) < ids.size();
 }
+
+namespace detail {
+
+void check_options(const std::string& name, std::int64_t in, std::int64_t width,
+                   const RecurrentOptions& options) {
+  if (in < 1 || width < 1 || options.layers < 1) {
+    fail<ArgumentError>("{}: {} layers of width {} over inputs of width {}; all must be at least 1", name,
+                        options.layers, width, in);
+  }
+  if (!(options.dropout >= 0 && options.dropout < 1)) {
+    fail<ArgumentError>("{}: dropout of {}; it must be at least 0 and below 1", name, options.dropout);
+  }
+}
+
+void check_sequence(const Variable& x, std::int64_t in) {
+  if (x.rank() != 3 || x.dim(0) < 1 || x.dim(2) != in) {
+    fail<ShapeError>("the input has shape {}; it must be (time, batch, {}) with at least one step", x.shape(),
+                     in);
+  }
+}
+
+void check_tokens(const Embedding& embedding, const Indices& ids, std::int64_t in) {
+  if (ids.rank() != 2 || ids.dim(0) < 1 || embedding.weight.dim(1) != in) {
+    fail<ShapeError>(
+        "ids of shape {} with embeddings of width {}; they must be (time, batch) with at least one "
+        "step, and the width {}",
+        ids.shape(), embedding.weight.dim(1), in);
+  }
+}
+
+void check_state(const Variable& part, const Shape& wanted, Dtype dtype) {
+  if (part.shape() != wanted) {
+    fail<ShapeError>("a state of shape {}; it must be (layers, batch, width), here {}", part.shape(), wanted);
+  }
+  if (part.dtype() != dtype) {
+    fail<DtypeError>("a state of {} for weights of {}; start(batch) makes one that fits",
+                     name_of(part.dtype()), name_of(dtype));
+  }
+}
+
+SortedLengths::SortedLengths(const Indices& lengths, std::int64_t count, std::int64_t batch)
+    : steps{count, batch} {
+  if (lengths.size() == 0) return;
+  const auto fits = [&](std::int32_t length) { return length >= 0 && length <= count; };
+  if (lengths.shape() != Shape{batch} || !std::ranges::all_of(lengths.values(), fits)) {
+    fail<ShapeError>(
+        "lengths of shape {} from {} to {}; there must be one for each of the {} sequences, "
+        "from 0 to the {} steps",
+        lengths.shape(), std::ranges::min(lengths.values()), std::ranges::max(lengths.values()), batch,
+        count);
+  }
+  const auto length = [&](std::int32_t sequence) { return lengths.data()[sequence]; };
+  storage::PoolVector<std::int32_t> first(static_cast<std::size_t>(batch)), then(first.size());
+  std::iota(first.begin(), first.end(), 0);
+  std::ranges::stable_sort(first, std::ranges::greater(), length);
+  steps.padding = zeros({count, batch, 1});
+  float* const ended = steps.padding.mutable_data<float>();
+  steps.rows.assign(static_cast<std::size_t>(count), 0);
+  for (std::int64_t i = 0; i < batch; ++i) {
+    const std::int32_t sequence = first[static_cast<std::size_t>(i)];
+    then[static_cast<std::size_t>(sequence)] = static_cast<std::int32_t>(i);
+    for (std::int64_t t = 0; t < count; ++t) {
+      if (t < length(sequence)) {
+        ++steps.rows[static_cast<std::size_t>(t)];
+      } else {
+        ended[t * batch + i] = 1;
+      }
+    }
+  }
+  if (std::ranges::is_sorted(first)) return;
+  order = Indices::from_pool(std::move(first));
+  back = Indices::from_pool(std::move(then));
+}
+
+SequenceInput SortedLengths::sorted(const SequenceInput& input) const {
+  if (!input.is_table) return {steps.without_padding(sorted(input.x))};
+  if (order.size() == 0) return input;
+  storage::PoolVector<std::int32_t> ids;
+  for (std::int64_t t = 0; t < input.steps(); ++t) {
+    for (const std::int32_t sequence : order.values()) ids.push_back(input.ids[t].data()[sequence]);
+  }
+  return {input.x, Indices::from_pool(std::move(ids)).reshape(input.ids.shape()), true};
+}
+
+}  // namespace detail
+
+template struct Recurrent<Lstm, LstmCell>;
+template struct Recurrent<Gru, GruCell>;
+template struct Recurrent<Rnn, RnnCell>;
 
 }  // namespace gradus::nn

@@ -49,10 +49,10 @@ void rnn_forward(const Part& part, Unary f, T* h) {
   }
 }
 template <class T>
-void rnn_backward(const Part& part, Unary f, const T* h, const T* g, const T* dh, T* d_pre) {
+void rnn_backward(const Part& part, Unary f, const T* h, const T* dh, T* d_pre) {
   for (std::int64_t r = 0; r < part.rows; ++r) {
     const std::int64_t at = r * part.width + part.begin;
-    table_of<T>().rnn_backward(f, h + at, g + at, dh + at, d_pre + at, part.end - part.begin);
+    table_of<T>().rnn_backward(f, h + at, dh + at, d_pre + at, part.end - part.begin);
   }
 }
 

@@ -36,10 +36,10 @@ void gru_backward(const Part& part, const T* gates, const T* from_h, const T* h_
                   T* d_from_h);
 
 /// The pointwise parts of a simple recurrent step, h = f(pre), f being tanh or relu, in place; and
-/// d_pre = (g + dh) * f'(pre). All (rows, width).
+/// d_pre = dh * f'(pre). All (rows, width).
 template <class T>
 void rnn_forward(const Part& part, Unary f, T* h);
 template <class T>
-void rnn_backward(const Part& part, Unary f, const T* h, const T* g, const T* dh, T* d_pre);
+void rnn_backward(const Part& part, Unary f, const T* h, const T* dh, T* d_pre);
 
 }  // namespace gradus::kernels

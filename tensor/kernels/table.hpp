@@ -73,7 +73,7 @@ struct Table {
   void (*gru_forward)(T* gates, T* from_h, const T* h_before, T* h, std::int64_t width, std::int64_t count);
   void (*gru_backward)(const T* gates, const T* from_h, const T* h_before, T* dh, T* d_gates, T* d_from_h,
                        std::int64_t width, std::int64_t count);
-  void (*rnn_backward)(Unary f, const T* h, const T* g, const T* dh, T* d_pre, std::int64_t count);
+  void (*rnn_backward)(Unary f, const T* h, const T* dh, T* d_pre, std::int64_t count);
   // out[r] = x . row r of b
   void (*dots)(const T* x, const T* b, std::int64_t ldb, std::int64_t rows, std::int64_t k, T* out);
   // c += the rows of b times a

@@ -136,12 +136,12 @@ void report(const Totals& totals) {
 std::set<std::string> recorded_ops(const std::string& folder) {
   // record("neg", ...), record({"exp", where}, ...), record(op_at("where", a), ...) and, for what is recorded
   // by a rule of autograd/elementwise/, record_unary<Unary::exp>("exp", ...), record_traced({"gelu", ...; or
-  // first InOp op("tril", where) and then record(op, ...).
+  // first InOp op("tril", where) and then record(op, ...); and the op = "lstm" of a recurrent cell.
   const std::regex call(
-      R"re(InOp op\("(\w+)"|record(?:_\w+)?(?:<[\w:]+>)?\(\s*(?:(op\b)(?!\()|(?:\{|op\(|op_at\()?\s*"(\w+)"))re");
+      R"re(InOp op\("(\w+)"|record(?:_\w+)?(?:<[\w:]+>)?\(\s*(?:(op\b)(?!\()|(?:\{|op\(|op_at\()?\s*"(\w+)")|\bop = "(\w+)")re");
   std::set<std::string> names;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(source_dir() + "/" + folder)) {
-    if (entry.path().extension() != ".cpp") continue;
+    if (entry.path().extension() != ".cpp" && folder != "nn") continue;  // cells are headers
     std::ifstream file(entry.path());
     std::stringstream text;
     text << file.rdbuf();
@@ -151,7 +151,9 @@ std::set<std::string> recorded_ops(const std::string& folder) {
       const std::smatch& found = *it;
       if (found[1].matched) opened = found[1];
       if (found[2].matched && !opened.empty()) names.insert(opened);
-      if (found[3].matched) names.insert(found[3]);
+      for (const std::size_t name : {3, 4}) {
+        if (found[name].matched) names.insert(found[name]);
+      }
     }
   }
   return names;

@@ -74,11 +74,11 @@ void gru_backward(const T* gates, const T* from_h, const T* h_before, T* dh, T* 
 }
 
 template <class T>
-void rnn_backward(Unary f, const T* h, const T* g, const T* dh, T* d_pre, std::int64_t count) {
+void rnn_backward(Unary f, const T* h, const T* dh, T* d_pre, std::int64_t count) {
   const Batch<T> zero(0), one(1);
   for_batches<T>(count, [&](std::int64_t j, auto load, auto store) {
-    const auto at = load(h + j), total = load(g + j) + load(dh + j);
+    const auto at = load(h + j);
     const auto slope = f == Unary::tanh ? one - at * at : xsimd::select(at > zero, one, zero);
-    store(total * slope, d_pre + j);
+    store(load(dh + j) * slope, d_pre + j);
   });
 }

@@ -1,48 +1,40 @@
 #include "tests/autograd/gradient_table/gradient_table.hpp"
 
-#include "nn/gru.hpp"
-#include "nn/lstm.hpp"
-#include "nn/rnn.hpp"
+#include "tests/support/recurrent.hpp"
 
 namespace gradus::test {
 
-std::vector<GradientRow> layer_rows() {
-  const Range small{.low = -0.8, .high = 0.8};
-  return {
-      // x, h, c, weight_ih, weight_hh, bias_ih, bias_hh
-      {"lstm",
-       [](Inputs x) { return nn::lstm_sequence(x[0], x[1], x[2], x[3], x[4], x[5], x[6]); },
-       {{{3, 2, 3}, {2, 2}, {2, 2}, {8, 3}, {8, 2}, {8}, {8}},
-        {{1, 1, 1}, {1, 1}, {1, 1}, {4, 1}, {4, 1}, {4}, {4}}},
-       small},
-      {"gru",
-       [](Inputs x) { return nn::gru_sequence(x[0], x[1], x[2], x[3], x[4], x[5]); },
-       {{{3, 2, 3}, {2, 2}, {6, 3}, {6, 2}, {6}, {6}}, {{1, 1, 1}, {1, 1}, {3, 1}, {3, 1}, {3}, {3}}},
-       small},
-      // embeddings, h, c, weight_ih, weight_hh, bias_ih, bias_hh
-      {"lstm",
-       [](Inputs x) {
-         const Indices ids({0, 2, 2, 1, 0, 0}, {3, 2});
-         return nn::lstm_sequence(x[0], ids, x[1], x[2], x[3], x[4], x[5], x[6]);
-       },
-       {{{3, 2}, {2, 2}, {2, 2}, {8, 2}, {8, 2}, {8}, {8}}},
-       small},
-      {"rnn",
-       [](Inputs x) {
-         const Indices ids({0, 2, 2, 1, 0, 0}, {3, 2});
-         return nn::rnn_sequence(nn::Activation::tanh, x[0], ids, x[1], x[2], x[3], x[4], x[5]);
-       },
-       {{{3, 2}, {2, 2}, {2, 2}, {2, 2}, {2}, {2}}},
-       small},
-      {"rnn",
-       [](Inputs x) { return nn::rnn_sequence(nn::Activation::tanh, x[0], x[1], x[2], x[3], x[4], x[5]); },
-       {{{3, 2, 3}, {2, 2}, {2, 3}, {2, 2}, {2}, {2}}, {{1, 1, 1}, {1, 1}, {1, 1}, {1, 1}, {1}, {1}}},
-       small},
-      {"rnn",  // pre-activations well above 0
-       [](Inputs x) { return nn::rnn_sequence(nn::Activation::relu, x[0], x[1], x[2], x[3], x[4], x[5]); },
-       {{{3, 2, 3}, {2, 2}, {2, 3}, {2, 2}, {2}, {2}}},
-       {.low = 0.1, .high = 0.8}},
+namespace {
+
+/// A cell in both directions, over sequences of equal and of several lengths, and over a table.
+template <class Cell>
+void add_cell(std::vector<GradientRow>& rows, const char* op, Range range, const Cell& cell = {}) {
+  const auto add = [&](const CellFunction<Cell>& f, const std::vector<std::vector<Shape>>& shapes) {
+    rows.push_back({op, f, shapes, range});
   };
+  for (const bool reverse : {false, true}) {
+    const CellFunction<Cell> f{.cell = cell, .reverse = reverse};
+    add(f, {f.shapes({3, 2, 3}, 2, 2), f.shapes({1, 1, 1}, 1, 1)});
+    const CellFunction<Cell> ragged{.cell = cell, .reverse = reverse, .lengths = {3, 1, 0}};
+    add(ragged, {f.shapes({4, 3, 2}, 3, 2)});
+  }
+  const CellFunction<Cell> of_table{.cell = cell, .ids = Indices({0, 2, 2, 1, 0, 0}).reshape({3, 2})};
+  add(of_table, {of_table.shapes({3, 2}, 2, 2)});
+}
+
+}  // namespace
+
+std::vector<GradientRow> layer_rows() {
+  std::vector<GradientRow> rows;
+  for_each_recurrent_layer([&]<class Case>(const Case& of) {
+    using Cell = typename Case::Cell;
+    const char* op = of.name;
+    if constexpr (nn::FusedCell<Cell>) op = Cell::op;
+    add_cell<Cell>(rows, op, {.low = -0.8, .high = 0.8});
+  });
+  // Well above 0.
+  add_cell<nn::RnnCell>(rows, "rnn", {.low = 0.1, .high = 0.8}, nn::Activation::relu);
+  return rows;
 }
 
 }  // namespace gradus::test

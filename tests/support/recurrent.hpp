@@ -1,0 +1,75 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "nn/gru.hpp"
+#include "nn/lstm.hpp"
+#include "nn/rnn.hpp"
+
+namespace gradus::test {
+
+/// A recurrent cell over a sequence as a function of all that it depends on: x, (time, batch, in), or a
+/// table, the state's parts, (batch, width) each, weight_ih, weight_hh, bias_ih, bias_hh and the cell's own
+/// weights. Gives h of every step and the last state as one vector.
+template <class Cell>
+struct CellFunction {
+  Cell cell = {};
+  bool reverse = false;
+  Indices lengths = {};  // (batch), longest first; empty: all sequences have all steps
+  Indices ids = {};      // (time, batch), for a table
+  bool by_ops = false;
+
+  Variable operator()(std::span<const Variable> in) const {
+    using State = typename Cell::State;
+    const nn::SequenceInput input{in[0], ids, ids.size() > 0};
+    nn::Steps steps = nn::detail::SortedLengths(lengths, input.steps(), input.batch()).steps;
+    steps.reverse = reverse;
+    std::size_t next = 1;
+    State start;
+    for (Variable* part : State::parts(start)) *part = in[next++];
+    const nn::SequenceWeights weights{in[next], in[next + 1], in[next + 2], in[next + 3]};
+    next += 4;
+    Cell own = cell;
+    if constexpr (Module<Cell>) {
+      Cell::members(own, [&](auto, Parameter& p) { static_cast<Variable&>(p) = in[next++]; });
+    }
+    auto [out, last] = by_ops ? nn::over_sequence_by_ops(own, steps, input, start, weights)
+                              : nn::over_sequence(own, steps, input, start, weights);
+    std::vector<Variable> results{flatten(out)};
+    for (const Variable* part : State::parts(last)) results.push_back(flatten(*part));
+    return concat(results, 0);
+  }
+
+  /// The shapes of the inputs; x has `in` columns.
+  std::vector<Shape> shapes(const Shape& x, std::int64_t batch, std::int64_t width) const {
+    constexpr std::int64_t gates = Cell::gates;
+    std::vector<Shape> out{x};
+    out.insert(out.end(), nn::part_count<typename Cell::State>, Shape{batch, width});
+    out.insert(out.end(), {{gates * width, x[-1]}, {gates * width, width}, {gates * width}, {gates * width}});
+    if constexpr (Module<Cell>) {
+      Rng rng(1);
+      Cell own = cell;
+      own.initialize(rng, width);
+      Cell::members(own, [&](auto, const Parameter& p) { out.push_back(p.shape()); });
+    }
+    return out;
+  }
+};
+
+template <class LayerType, class CellType>
+struct RecurrentCase {
+  using Layer = LayerType;
+  using Cell = CellType;
+  const char* name;  // of a fixture, from 4 inputs to 6 units
+};
+
+/// Calls f with a case for each recurrent layer. What all must do is tested with these.
+template <class F>
+void for_each_recurrent_layer(const F& f) {
+  f(RecurrentCase<nn::Lstm, nn::LstmCell>{"lstm_1"});
+  f(RecurrentCase<nn::Gru, nn::GruCell>{"gru_1"});
+  f(RecurrentCase<nn::Rnn, nn::RnnCell>{"rnn_tanh_1"});
+}
+
+}  // namespace gradus::test

@@ -6,9 +6,9 @@
 
 namespace gradus::nn {
 
-/// Zeroes each element with probability `rate` and scales the others by 1 / (1 - rate), so that the mean
-/// stays (Srivastava et al. 2014, inverted). Without a generator, as in evaluation, x passes unchanged.
-/// Throws ArgumentError unless 0 <= rate < 1.
+/// Sets each element to 0 with probability `rate` and multiplies the others by 1 / (1 - rate), so that the
+/// mean stays the same (inverted dropout; Srivastava et al. 2014). Without a generator, as in evaluation, the
+/// result is x. Throws ArgumentError unless 0 <= rate < 1.
 inline Variable dropout(const Variable& x, double rate, Rng* rng) {
   if (!(rate >= 0 && rate < 1))
     fail<ArgumentError>("dropout: a rate of {}; it must be at least 0 and below 1", rate);
@@ -16,7 +16,7 @@ inline Variable dropout(const Variable& x, double rate, Rng* rng) {
   return x * Variable(rng->bernoulli(x.shape(), 1 - rate, 1 / (1 - rate), x.dtype()));
 }
 
-/// The same as a part of a model.
+/// The same as a module.
 struct Dropout {
   double rate = 0.5;
 

@@ -6,14 +6,14 @@
 
 namespace gradus::nn {
 
-/// A vector for each id: ids of any shape to (ids' shape, width). Starts normal with deviation 1, as
-/// PyTorch's does. Its gradient is row-sparse.
+/// A vector for each id: ids of any shape to (ids' shape, width). Initial values are normal with standard
+/// deviation 1, as PyTorch's. The gradient is row-sparse.
 struct Embedding {
   Parameter weight;  // (count, width)
 
   Embedding(Rng& rng, std::int64_t count, std::int64_t width) {
     if (count < 1 || width < 1)
-      fail<ArgumentError>("Embedding: {} vectors of width {}; both at least 1", count, width);
+      fail<ArgumentError>("Embedding: {} vectors of width {}; both must be at least 1", count, width);
     weight = Parameter(normal(rng, {count, width}, 1));
   }
 

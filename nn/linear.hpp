@@ -10,11 +10,11 @@ struct LinearOptions {
   bool bias = true;
 };
 
-/// y = x W^T + b over the last axis: (..., in) to (..., out). Weights start uniform within 1/sqrt(in), as
-/// PyTorch's do.
+/// y = x W^T + b over the last axis: (..., in) to (..., out). Initial weights are uniform within 1/sqrt(in)
+/// of 0, as PyTorch's.
 struct Linear {
   Parameter weight;  // (out, in)
-  Parameter bias;    // (out), or without a value
+  Parameter bias;    // (out); has no value with LinearOptions::bias = false
 
   Linear(Rng& rng, std::int64_t in, std::int64_t out, LinearOptions options = {});
 

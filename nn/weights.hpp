@@ -19,7 +19,7 @@ template <Module M>
 }
 }  // namespace detail
 
-/// A module's parameters by their paths, such as "lstm.weight_ih_l0".
+/// The values of a module's parameters under their paths, such as "lstm.weight_ih_l0".
 template <Module M>
 Safetensors weights(const M& module) {
   Safetensors out;
@@ -29,8 +29,9 @@ Safetensors weights(const M& module) {
   return out;
 }
 
-/// Puts tensors into a module's parameters, which keep their dtype and identity. Throws DataError, naming
-/// `name` and the parameter, before anything changes, when one is missing, of another shape, or left over.
+/// Sets a module's parameters to the tensors under their paths, converted to the parameters' dtype. When one
+/// is missing, has another shape, or belongs to no parameter, throws DataError, which names it and `name`,
+/// before anything is changed.
 template <Module M>
 void set_weights(M& module, const Safetensors& content, const std::string& name = "the weights") {
   std::size_t used = 0;
@@ -49,14 +50,14 @@ void set_weights(M& module, const Safetensors& content, const std::string& name 
   });
 }
 
-/// Writes a module's parameters as a safetensors file, whole or not at all; PyTorch reads it under the same
-/// names. Throws DataError naming the file.
+/// Writes a module's parameters to a safetensors file, which PyTorch can read, with the same names. On an
+/// error throws DataError naming the file, and leaves no partial file.
 template <Module M>
 void save_weights(const std::filesystem::path& file, const M& module) {
   save_safetensors(file, weights(module));
 }
-/// Reads them back into a module of the same shape. Throws as load_safetensors and set_weights; the module
-/// then stands as it was.
+/// Reads them into a module with the same parameters. Throws what load_safetensors and set_weights throw; the
+/// module is then unchanged.
 template <Module M>
 void load_weights(const std::filesystem::path& file, M& module) {
   set_weights(module, load_safetensors(file), file.string());

@@ -5,6 +5,7 @@
 
 #include "nn/gru.hpp"
 #include "nn/lstm.hpp"
+#include "nn/peephole_lstm.hpp"
 #include "nn/rnn.hpp"
 
 namespace gradus::test {
@@ -70,6 +71,7 @@ void for_each_recurrent_layer(const F& f) {
   f(RecurrentCase<nn::Lstm, nn::LstmCell>{"lstm_1"});
   f(RecurrentCase<nn::Gru, nn::GruCell>{"gru_1"});
   f(RecurrentCase<nn::Rnn, nn::RnnCell>{"rnn_tanh_1"});
+  f(RecurrentCase<nn::PeepholeLstm, nn::PeepholeLstmCell>{"peephole_lstm_1"});
 }
 
 }  // namespace gradus::test

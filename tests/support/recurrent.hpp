@@ -3,6 +3,7 @@
 #include <span>
 #include <vector>
 
+#include "nn/coupled_lstm.hpp"
 #include "nn/gru.hpp"
 #include "nn/lstm.hpp"
 #include "nn/peephole_lstm.hpp"
@@ -72,6 +73,7 @@ void for_each_recurrent_layer(const F& f) {
   f(RecurrentCase<nn::Gru, nn::GruCell>{"gru_1"});
   f(RecurrentCase<nn::Rnn, nn::RnnCell>{"rnn_tanh_1"});
   f(RecurrentCase<nn::PeepholeLstm, nn::PeepholeLstmCell>{"peephole_lstm_1"});
+  f(RecurrentCase<nn::CoupledLstm, nn::CoupledLstmCell>{"coupled_lstm_1"});
 }
 
 }  // namespace gradus::test

@@ -21,26 +21,35 @@ struct TrainOptions {
   std::int64_t batch = 32;  // texts read side by side
   std::int64_t steps = 64;  // tokens between two updates, the reach of backpropagation
   std::int64_t epochs = 1;  // times through the text
-  double lr = 2e-3;         // Adam's at the start; it falls to lr * final_lr by half a cosine
+  double clip = 1;          // the gradients' largest norm
+  std::uint64_t seed = 1;   // of dropout
+  // Of AdamW, which trains where no optimizer is given:
+  double lr = 2e-3;  // at the start; it falls to lr * final_lr by half a cosine
   double final_lr = 0.02;
-  double clip = 1;  // the gradients' largest norm
   double weight_decay = 0;
-  std::uint64_t seed = 1;  // of dropout
 };
 
-/// Where a training run stands; losses are means in nats a token.
+/// How far a training run is; losses are means in nats a token.
 struct TrainProgress {
   std::int64_t step = 0, steps = 0;  // updates done, and in all
   std::int64_t tokens = 0;
   double loss = 0;  // smoothed over about the last hundred updates
+
+  /// One more update, over `size` tokens.
+  void add(std::int64_t size, double mean_loss);
 };
+using TrainReport = std::function<void(const TrainProgress&)>;
+
+/// The number of updates that training on this text takes, which a schedule may need to know. Throws as
+/// `train` does.
+std::int64_t updates(std::span<const std::int32_t> tokens, const TrainOptions& options);
 
 namespace detail {
 /// Throws NumericError naming the step; `what` says which op made the first NaN or infinity.
 [[noreturn]] void fail_not_finite(std::int64_t step, double loss, const std::string& what);
-/// False for NaN, infinity, and a loss whose perplexity no double holds: training that went astray.
+/// False for NaN, infinity, and a loss whose perplexity is too large for a double: training has diverged.
 bool is_usable(double loss);
-/// The last update is seen by no loss any more. Throws NumericError naming the parameter.
+/// No loss shows what the last update did. Throws NumericError naming the parameter.
 template <class Network>
 void check_weights(const Network& network, std::int64_t steps, double loss) {
   for_each_parameter(network, [&](const std::string& path, const Parameter& parameter) {
@@ -48,7 +57,8 @@ void check_weights(const Network& network, std::int64_t steps, double loss) {
       fail_not_finite(steps, loss, "the last update left NaN or infinity in " + path);
   });
 }
-/// The mean cross entropy of the targets, and the state after them: a network may have a way of its own.
+/// The mean cross entropy of the targets, and the state after them: by the network's own `loss` where it has
+/// one.
 template <class Network, class State>
 std::pair<Variable, State> loss_of(const Network& network, const Indices& x, const Indices& y,
                                    const State& state, Rng* rng) {
@@ -61,26 +71,34 @@ std::pair<Variable, State> loss_of(const Network& network, const Indices& x, con
     return {cross_entropy(logits, y), std::move(next)};
   }
 }
-/// Throws ArgumentError for options out of range.
-void check_train_options(const TrainOptions& options);
+/// Runs a step whose loss is of no use again, looking at every op's result. Throws NumericError naming the
+/// first op whose result is not finite.
+template <class Network, class State>
+[[noreturn]] void explain_loss(const Network& network, const Batch& batch, const State& state, Rng rng,
+                               std::int64_t step, double loss) {
+  try {
+    const Tape watched({.check_finite = true});
+    cross_entropy(network(batch.x, state, &rng).first, batch.y);
+  } catch (const NumericError& error) {
+    fail_not_finite(step, loss, error.what());
+  }
+  fail_not_finite(step, loss, "no op; the weights have grown beyond use");
+}
 }  // namespace detail
 
 /// Trains a network on a text by truncated backpropagation through time: contiguous batches, the state
 /// carried from one to the next (not its gradient), and begun anew with each epoch. A network is called as
 /// network(x, state, rng), giving logits and the next state; when it has a member loss(x, y, state, rng) that
-/// gives the mean cross entropy and the next state, that is called instead. `report` is called after
-/// every update. Throws DataError when the text is too short for a batch, NumericError when the loss, its
-/// perplexity or the weights are not finite.
-template <class Network>
+/// gives the mean cross entropy and the next state, that is called instead. The optimizer is any with
+/// `set_lr` and `step` as optim::Optimizer's, and `schedule(i)` the learning rate of update i, from 0, as
+/// those of optim/schedule.hpp. `report` is called after every update. Throws DataError when the text is too
+/// short for a batch, NumericError when the loss, its perplexity or the weights are not finite.
+template <class Network, class Optimizer, std::invocable<std::int64_t> Schedule>
 TrainProgress train(Network& network, std::span<const std::int32_t> tokens, const TrainOptions& options,
-                    const std::function<void(const TrainProgress&)>& report = {}) {
-  detail::check_train_options(options);
-  const auto all = batches(tokens, {.batch = options.batch, .steps = options.steps});
+                    Optimizer& optimizer, const Schedule& schedule, const TrainReport& report = {}) {
   TrainProgress progress;
-  progress.steps = options.epochs * static_cast<std::int64_t>(all.size());
-  const optim::CosineSchedule schedule{
-      .lr = options.lr, .steps = progress.steps, .minimum = options.lr * options.final_lr};
-  optim::AdamW optimizer({.lr = options.lr, .weight_decay = options.weight_decay});
+  progress.steps = updates(tokens, options);
+  const auto all = batches(tokens, {.batch = options.batch, .steps = options.steps});
   Rng rng(options.seed);
   for (std::int64_t epoch = 0; epoch < options.epochs; ++epoch) {
     auto state = network.start(options.batch);
@@ -91,34 +109,28 @@ TrainProgress train(Network& network, std::span<const std::int32_t> tokens, cons
         Tape tape;
         auto [mean_loss, next] = detail::loss_of(network, batch.x, batch.y, state, &rng);
         loss = mean_loss.item();
-        if (!detail::is_usable(loss)) {
-          // Run the step again, looking at every op's result.
-          Rng again = before;
-          try {
-            const Tape watched({.check_finite = true});
-            auto [logits, unused] = network(batch.x, state, &again);
-            cross_entropy(logits, batch.y);
-          } catch (const NumericError& error) {
-            detail::fail_not_finite(progress.step + 1, loss, error.what());
-          }
-          detail::fail_not_finite(progress.step + 1, loss, "no op; the weights have grown beyond use");
-        }
+        if (!detail::is_usable(loss))
+          detail::explain_loss(network, batch, state, before, progress.step + 1, loss);
         optimizer.set_lr(schedule(progress.step));
         optimizer.step(network, tape.backward(mean_loss), {.clip_norm = options.clip});
         state = detach(next);
       }
-      ++progress.step;
-      progress.tokens += batch.x.size();
-      progress.loss =
-          progress.step == 1
-              ? loss
-              : progress.loss +
-                    (loss - progress.loss) / static_cast<double>(std::min<std::int64_t>(progress.step, 100));
+      progress.add(batch.x.size(), loss);
       if (report) report(progress);
     }
   }
   detail::check_weights(network, progress.steps, progress.loss);
   return progress;
+}
+
+/// The same by AdamW, with the learning rate falling by half a cosine.
+template <class Network>
+TrainProgress train(Network& network, std::span<const std::int32_t> tokens, const TrainOptions& options,
+                    const TrainReport& report = {}) {
+  optim::AdamW optimizer({.lr = options.lr, .weight_decay = options.weight_decay});
+  const optim::CosineSchedule schedule{
+      .lr = options.lr, .steps = updates(tokens, options), .minimum = options.lr * options.final_lr};
+  return train(network, tokens, options, optimizer, schedule, report);
 }
 
 }  // namespace gradus::models

@@ -19,12 +19,12 @@ models::LstmModel medium_lstm() {
 void step(benchmark::State& state) {
   set_threads(0);
   const models::LstmModel model = medium_lstm();
-  auto now = model.step(model.start(), 0);
+  auto now = model.advance(model.start(), 0);
   std::int32_t token = 0;
   for (auto _ : state) {
-    now = model.step(now.state, token);
+    now = model.advance(now, token);
     token = (token + 1) % model.vocab_size();
-    benchmark::DoNotOptimize(now.log_probs);
+    benchmark::DoNotOptimize(model.log_probs(now));
   }
   state.counters["value"] =
       benchmark::Counter(static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);

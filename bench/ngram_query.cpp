@@ -35,7 +35,7 @@ std::vector<NgramModel::State> contexts(const NgramModel& model, const std::vect
   std::vector<NgramModel::State> out;
   NgramModel::State state = model.start();
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    state = model.after(state, tokens[i]);
+    state = model.advance(state, tokens[i]);
     if (i % 97 == 0) out.push_back(state);
   }
   return out;
@@ -52,17 +52,17 @@ void measure(const Case& c, const NgramModel& model, const std::vector<std::int3
              double seconds) {
   const auto per_token = [&](double total) { return static_cast<double>(tokens.size() - 1) / total; };
   std::vector<double> scores;
-  const double batch = bench::median_seconds([&] { scores = model.score(tokens); }, seconds);
+  const double batch = bench::median_seconds([&] { scores = models::score(model, tokens); }, seconds);
   double total = 0;
   const double single = bench::median_seconds(
       [&] {
         NgramModel::State state = model.start();
         total = 0;
-        for (const std::int32_t token : tokens) total += model.advance(state, token).log_prob;
+        for (const std::int32_t token : tokens) total += model.score(state, token).log_prob;
       },
       seconds);
   const std::vector<NgramModel::State> states = contexts(model, tokens);
-  const double distribution = each(states, seconds, [&](const auto& s) { return model.distribution(s); });
+  const double distribution = each(states, seconds, [&](const auto& s) { return model.log_probs(s); });
   const double top = each(states, seconds, [&](const auto& s) { return model.top_k(s, 10); });
   constexpr std::int64_t words = 20'000;
   const double generated = bench::median_seconds(
@@ -91,7 +91,7 @@ int main(int argc, char** argv) try {
   const double seconds = argc > 3 ? std::atof(argv[3]) : 1;
   const std::string only = argc > 4 ? argv[4] : "";
   const models::TrainedModel trained = models::load_model(argv[1]);
-  const auto& model = std::get<NgramModel>(trained.model);
+  const auto& model = trained.model.get<NgramModel>();
   std::vector<std::int32_t> tokens = encode(trained.vocabulary, load_text(argv[2], {.unit = Unit::word}));
   tokens.insert(tokens.begin(), trained.vocabulary.line_end());
   constexpr auto fast = models::NgramLayout::fast, compact = models::NgramLayout::compact;

@@ -4,7 +4,7 @@
 
 namespace gradus::cli {
 
-/// Each adds one subcommand; running it throws gradus::Error for what the user can mend.
+/// Each adds one subcommand, which throws gradus::Error for what the user can correct.
 void add_demo(CLI::App& app);
 void add_train(CLI::App& app);
 void add_eval(CLI::App& app);

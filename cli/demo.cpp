@@ -11,7 +11,7 @@
 #include "cli/recipe.hpp"
 #include "models/evaluate.hpp"
 #include "models/generate.hpp"
-#include "models/neural.hpp"
+#include "models/kinds.hpp"
 #include "models/ngram/ngram.hpp"
 #include "tensor/support/parallel.hpp"
 #include "tensor/support/write_file.hpp"
@@ -58,7 +58,7 @@ struct Demo {
   }
 };
 
-/// Words for texts in which a word comes back often enough to be learned, else characters.
+/// Words for texts in which words recur often enough to be learned, else characters.
 Unit sensible_unit(const std::string& text) {
   std::unordered_set<std::string> types;
   std::int64_t words = 0;
@@ -139,13 +139,12 @@ void add_ngram(Demo& demo, const std::string& name, models::NgramOptions options
   finish(demo, std::move(row), model);
 }
 
-template <class Network>
-void add_neural(Demo& demo, const std::string& kind) {
+void add_neural(Demo& demo, const models::NetworkKind& kind) {
   const Recipe made = recipe(kind, demo.corpus);
   Rng rng(demo.options.seed);
-  models::NeuralModel<Network> model{Network(rng, made.network)};
-  Row row{.model = fmt::format("{} ({})", kind, made.network.width),
-          .parameters = count_parameters(model.network),
+  const auto network = kind.make(rng, made.network);
+  Row row{.model = fmt::format("{} ({})", kind.name, made.network.width),
+          .parameters = network->parameters(),
           .result = {},
           .sample = {}};
   models::TrainOptions how = made.train;
@@ -153,12 +152,10 @@ void add_neural(Demo& demo, const std::string& kind) {
   if (demo.options.epochs > 0) how.epochs = demo.options.epochs;
   Progress progress(row.model);
   const models::TrainProgress done =
-      models::train(model.network, demo.corpus.train.tokens, how, [&](const models::TrainProgress& p) {
-        progress.update(p.step, p.steps, fmt::format("perplexity {:.2f}", std::exp(p.loss)));
-      });
+      network->train(demo.corpus.train.tokens, how, training_reporter(progress));
   row.seconds = progress.seconds();
   row.tokens_per_second = static_cast<double>(done.tokens) / row.seconds;
-  finish(demo, std::move(row), model);
+  finish(demo, std::move(row), network->model());
 }
 
 void print_table(const Demo& demo) {
@@ -180,7 +177,7 @@ void print_table(const Demo& demo) {
   const auto best = std::min_element(demo.rows.begin(), demo.rows.end(), [](const Row& a, const Row& b) {
     return a.result.perplexity() < b.result.perplexity();
   });
-  demo.say("Ahead: {}.\n", best->model);
+  demo.say("Best: {}.\n", best->model);
 }
 
 nlohmann::json results(const Demo& demo) {
@@ -212,30 +209,24 @@ nlohmann::json results(const Demo& demo) {
 void run(const DemoOptions& options) {
   set_threads(options.threads);
   Demo demo = prepare(options);
-  const bool words = demo.corpus.vocabulary.unit() == Unit::word;
   const std::filesystem::path file = std::filesystem::path(options.out) / "results.json";
   std::error_code ignored;  // require_writable says what is wrong
   std::filesystem::create_directories(options.out, ignored);
   require_writable(file);
 
   demo.say(
-      "Counting. Maximum likelihood gives 0 to what it has not seen, and most of what comes is unseen "
-      "(sparse data):\n");
+      "Counting. Maximum likelihood gives a probability of 0 to every n-gram that it has not seen, and most "
+      "of "
+      "those\nto come are unseen (sparse data):\n");
   add_ngram(demo, "3-gram, max. likelihood", {.order = 3, .method = models::NgramMethod::maximum_likelihood});
   demo.say("Adding to every count mends that, badly; Kneser-Ney smoothing mends it well:\n");
   add_ngram(demo, "3-gram, add 0.1", {.order = 3, .method = models::NgramMethod::add_k, .k = 0.1});
   for (int order = 1; order <= 6; ++order)
     add_ngram(demo, fmt::format("{}-gram, Kneser-Ney", order), {.order = order});
-  demo.say(
-      "Counts know nothing of likeness: a feed-forward network shares what it learns between {}s, but still "
-      "sees only\n"
-      "the last few (short context):\n",
-      words ? "word" : "character");
-  add_neural<models::FeedForwardNetwork>(demo, "feed-forward");
-  demo.say("A recurrent network reads on without end, though its memory fades:\n");
-  add_neural<models::RnnNetwork>(demo, "rnn");
-  demo.say("The LSTM's gates keep what matters later (long dependencies):\n");
-  add_neural<models::LstmNetwork>(demo, "lstm");
+  for (const models::NetworkKind& kind : models::network_kinds()) {
+    demo.say("{}:\n", kind.about);
+    add_neural(demo, kind);
+  }
 
   print_table(demo);
   for (const Row& row : demo.rows) demo.say("\n--- {}\n{}\n", row.model, row.sample);
@@ -251,7 +242,7 @@ void run(const DemoOptions& options) {
 void add_demo(CLI::App& app) {
   auto options = std::make_shared<DemoOptions>();
   CLI::App* demo = app.add_subcommand(
-      "demo", "Train n-gram, feed-forward, RNN and LSTM models on a text and compare them");
+      "demo", "Train n-gram models and a network of each kind on a text, and compare them");
   demo->add_option("text", options->text,
                    "A file or folder of text in UTF-8; without it, a synthetic corpus");
   demo->add_option("--unit", options->unit, "What a token is: word, character, byte, or auto")
@@ -259,14 +250,14 @@ void add_demo(CLI::App& app) {
       ->capture_default_str();
   demo->add_option("--out", options->out, "The folder that results.json is written to")
       ->capture_default_str();
-  demo->add_option("--seed", options->seed, "Of the synthetic corpus, the weights and the samples")
+  demo->add_option("--seed", options->seed, "Seed of the synthetic corpus, the weights and the samples")
       ->capture_default_str();
   demo->add_option("--tokens", options->tokens, "Size of the synthetic corpus")
       ->check(CLI::Range(2000, 100'000'000))
       ->capture_default_str();
-  demo->add_option("--epochs", options->epochs, "Times a network reads the text; 0: chosen by its size")
+  demo->add_option("--epochs", options->epochs, "Times each network reads the text; 0: chosen by its size")
       ->check(CLI::Range(0, 100000));
-  demo->add_option("--threads", options->threads, "Threads to use; 0: one a core")
+  demo->add_option("--threads", options->threads, "Threads to use; 0: one for each core")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   demo->add_flag("--json", options->json, "Print results.json on stdout, the rest on stderr");

@@ -8,7 +8,7 @@
 
 namespace {
 
-/// 0 when everything printed has reached its place.
+/// 0 when all output could be written.
 int finish() {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
   std::fprintf(stderr, "gradus: the output could not be written; is the disk full?\n");
@@ -19,7 +19,8 @@ int finish() {
 
 // Exit codes: 0 done, 1 the text, model or machine does not allow it (the message says why), 2 wrong usage.
 int main(int argc, char** argv) {
-  // A file beyond the limit of its size then is a failed write, which is reported, and no sudden end.
+  // So that writing beyond the limit of a file's size fails with an error, which is reported, instead of
+  // ending the program.
   std::signal(SIGXFSZ, SIG_IGN);
   CLI::App app("gradus: trains, compares and uses n-gram and neural language models");
   app.require_subcommand(1);

@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -7,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
+#include "cli/ngram_commands.hpp"
 #include "cli/progress.hpp"
 #include "cli/recipe.hpp"
 #include "cli/text_blocks.hpp"
@@ -16,6 +18,8 @@
 #include "models/checkpoint.hpp"
 #include "models/evaluate.hpp"
 #include "models/generate.hpp"
+#include "models/kinds.hpp"
+#include "models/ngram/unknown.hpp"
 #include "tensor/support/parallel.hpp"
 #include "tensor/support/write_file.hpp"
 #include "text/load.hpp"
@@ -26,6 +30,7 @@ namespace gradus::cli {
 
 namespace {
 
+using models::ErasedModel;
 using models::TrainedModel;
 
 struct TrainCommand {
@@ -34,29 +39,41 @@ struct TrainCommand {
   std::int64_t epochs = 0, min_count = 1, width = 0;
   double lr = 0;
   std::uint64_t seed = 1;
+  CLI::Option* order_given = nullptr;
 
   void run() const;
-  template <class Network>
-  void train_network(const Corpus& corpus) const;
+  void train_network(const models::NetworkKind& chosen, const Corpus& corpus) const;
+  void train_ngram(const Corpus& corpus) const;
 };
 
-template <class Network>
-void TrainCommand::train_network(const Corpus& corpus) const {
-  Recipe made = recipe(kind, corpus);
+void TrainCommand::train_network(const models::NetworkKind& chosen, const Corpus& corpus) const {
+  Recipe made = recipe(chosen, corpus);
   if (epochs > 0) made.train.epochs = epochs;
   if (lr > 0) made.train.lr = lr;
   if (width > 0) made.network.width = width;
+  if (given(order_given)) made.network.order = order;
   made.train.seed = seed;
   Rng rng(seed);
-  Network network(rng, made.network);
+  const auto network = chosen.make(rng, made.network);
   Progress progress(kind);
   const models::TrainProgress done =
-      models::train(network, corpus.train.tokens, made.train, [&](const models::TrainProgress& p) {
-        progress.update(p.step, p.steps, fmt::format("perplexity {:.2f}", std::exp(p.loss)));
-      });
-  models::save_network(out, kind, network, corpus.vocabulary);
+      network->train(corpus.train.tokens, made.train, training_reporter(progress));
+  models::save_network(out, *network, corpus.vocabulary);
   fmt::print("{}: {} parameters, {} tokens in {:.1f} s, training perplexity {:.4f}\n", kind,
-             count_parameters(network), done.tokens, progress.seconds(), std::exp(done.loss));
+             network->parameters(), done.tokens, progress.seconds(), std::exp(done.loss));
+}
+
+void TrainCommand::train_ngram(const Corpus& corpus) const {
+  const Vocabulary& v = corpus.vocabulary;
+  const models::NgramModel model(
+      corpus.train.tokens, static_cast<std::int32_t>(v.size()),
+      {.order = order, .sentence_end = v.unit() == Unit::word ? v.line_end() : -1});
+  models::save_ngram(out, model, v);
+  const std::vector<std::int64_t> counts = model.counts();
+  for (std::size_t n = 0; n < counts.size(); ++n) {
+    fmt::print("order {}: {} n-grams, discounts {}\n", n + 1, counts[n],
+               discounts_text(model.discounts()[n]));
+  }
 }
 
 void TrainCommand::run() const {
@@ -71,21 +88,10 @@ void TrainCommand::run() const {
   corpus.vocabulary = Vocabulary::build(chosen, loaded, {.min_count = min_count}, text);
   corpus.train = encode_part(corpus.vocabulary, loaded, text);
   require_choice(corpus.vocabulary, text);
-  if (kind != "ngram") require_batch(corpus, text);
-  if (kind == "feed-forward") return train_network<models::FeedForwardNetwork>(corpus);
-  if (kind == "rnn") return train_network<models::RnnNetwork>(corpus);
-  if (kind == "gru") return train_network<models::GruNetwork>(corpus);
-  if (kind == "lstm") return train_network<models::LstmNetwork>(corpus);
-  const models::NgramModel model(
-      corpus.train.tokens, static_cast<std::int32_t>(corpus.vocabulary.size()),
-      {.order = order, .sentence_end = chosen == Unit::word ? corpus.vocabulary.line_end() : -1});
-  models::save_ngram(out, model, corpus.vocabulary);
-  const std::vector<std::int64_t> counts = model.counts();
-  for (std::size_t n = 0; n < counts.size(); ++n) {
-    const models::Discounts& d = model.discounts()[n];
-    fmt::print("order {}: {} n-grams, discounts {:.6g}{}\n", n + 1, counts[n], fmt::join(d.amount, " "),
-               d.fallback ? " (fallback: too few counts of counts)" : "");
-  }
+  const models::NetworkKind* const network = models::find_network_kind(kind);
+  if (network == nullptr) return train_ngram(corpus);
+  require_batch(corpus, text);
+  train_network(*network, corpus);
 }
 
 struct UseCommand {
@@ -98,33 +104,35 @@ struct UseCommand {
   void evaluate() const;
   void generate();
   void score() const;
+  /// The model with the convention for unknown words: they end the contexts of an n-gram model, or not.
+  ErasedModel convention(const TrainedModel& trained) const;
   models::Evaluation evaluate(const TrainedModel& trained, TextBlocks& blocks) const;
-  void print_score(const TrainedModel& trained, std::span<const std::int32_t> line) const;
+  void print_score(const Vocabulary& v, const ErasedModel& asked, std::span<const std::int32_t> line) const;
 };
 
-/// An n-gram model reads a text piece by piece, a network the whole.
+ErasedModel UseCommand::convention(const TrainedModel& trained) const {
+  const auto* const ngrams = trained.model.get_if<models::NgramModel>();
+  if (ngrams == nullptr || !unknown.skipped()) return trained.model;
+  return ErasedModel(models::UnknownEndsContext(*ngrams, trained.vocabulary.unknown()));
+}
+
 models::Evaluation UseCommand::evaluate(const TrainedModel& trained, TextBlocks& blocks) const {
   Progress progress("evaluating");
   const Vocabulary& v = trained.vocabulary;
-  std::vector<std::int32_t> tokens = with_context(v, {}), ids;
-  const auto* ngrams = std::get_if<models::NgramModel>(&trained.model);
-  if (ngrams == nullptr) {
-    while (blocks.next(ids)) tokens.insert(tokens.end(), ids.begin(), ids.end());
-    return std::visit(
-        [&](const auto& m) {
-          return models::evaluate(m, tokens, blocks.characters(), v.unknown(),
-                                  progress.reporter(tokens.size()));
-        },
-        trained.model);
-  }
-  // No id ends a context but, when they are left out, that of the unknown words.
-  const models::UnknownEndsContext ended(*ngrams, unknown.skipped() ? v.unknown() : -1);
-  models::NgramState state = ended.after(ended.start(), tokens.front());
+  const ErasedModel asked = convention(trained);
+  ErasedModel::State state = asked.start();
   models::Evaluation out;
   progress.phase("reading", true);
-  while (blocks.next(ids)) {
-    for (const std::int32_t id : ids) out.add(ended.advance(state, id), id == v.unknown(), out.tokens + 1);
-    progress.update(blocks.done(), blocks.total());
+  bool first = true;
+  for (std::vector<std::int32_t> ids; blocks.next(ids);) {
+    if (first) ids = with_context(v, std::move(ids));
+    for (std::span<const std::int32_t> rest = ids; !rest.empty(); first = false) {
+      const auto part = rest.first(std::min<std::size_t>(rest.size(), 4096));
+      const std::vector<double> log_probs = asked.score(state, part);
+      out.add(std::span(log_probs).subspan(first), part.subspan(first), v.unknown());
+      rest = rest.subspan(part.size());
+      progress.update(blocks.done(), blocks.total());
+    }
   }
   out.characters = blocks.characters();
   return out;
@@ -136,9 +144,9 @@ void UseCommand::evaluate() const {
   TextBlocks blocks(text, v);
   const models::Evaluation e = evaluate(trained, blocks);
   const Perplexities p(e, unknown.skipped());
-  const auto* ngrams = std::get_if<models::NgramModel>(&trained.model);
+  const auto* const ngrams = trained.model.get_if<models::NgramModel>();
   const bool scores = ngrams != nullptr && gives_scores(ngrams->description());
-  // What is left out counts for nothing.
+  // Unknown words that are left out are not counted.
   const double log_prob = unknown.skipped() ? e.log_prob_known : e.log_prob;
   const auto counted = static_cast<double>(unknown.skipped() ? e.tokens - e.unknown : e.tokens);
   const double bits = -log_prob / std::log(2.0) / static_cast<double>(e.characters);
@@ -158,7 +166,8 @@ void UseCommand::evaluate() const {
   }
   if (scores) {
     fmt::print(
-        "stupid backoff gives scores, not probabilities: this is no perplexity, and compares with none\n");
+        "stupid backoff gives scores, not probabilities: this is not a perplexity, and not comparable with "
+        "one\n");
   }
   fmt::print("{} {} with unknown {}s, {} without; {} {}s, {}{} of them unknown{}\n",
              scores ? "of the scores:" : "perplexity", number_text(p.with_unknown), name_of(v.unit()),
@@ -183,8 +192,7 @@ void UseCommand::generate() {
     if (v.unit() == Unit::word) ids.pop_back();  // the prompt's line goes on
     start.insert(start.end(), ids.begin(), ids.end());
   }
-  const std::vector<std::int32_t> tokens =
-      std::visit([&](const auto& m) { return models::generate(m, start, how); }, trained.model);
+  const std::vector<std::int32_t> tokens = models::generate(trained.model, start, how);
   const std::string out = decode(v, tokens);
   if (json) {
     fmt::print(
@@ -197,13 +205,9 @@ void UseCommand::generate() {
   }
 }
 
-void UseCommand::print_score(const TrainedModel& trained, std::span<const std::int32_t> line) const {
-  const Vocabulary& v = trained.vocabulary;
-  const auto evaluated = [&](const auto& m) { return models::evaluate(m, line, 1, v.unknown()); };
-  const auto* ngrams = std::get_if<models::NgramModel>(&trained.model);
-  const models::Evaluation e =
-      ngrams != nullptr ? evaluated(models::UnknownEndsContext(*ngrams, unknown.skipped() ? v.unknown() : -1))
-                        : std::visit(evaluated, trained.model);
+void UseCommand::print_score(const Vocabulary& v, const ErasedModel& asked,
+                             std::span<const std::int32_t> line) const {
+  const models::Evaluation e = models::evaluate(asked, line, 1, v.unknown());
   const double ln10 = std::log(10.0);
   const double known = e.log_prob_known / ln10, all = unknown.skipped() && e.unknown > 0
                                                           ? -std::numeric_limits<double>::infinity()
@@ -225,9 +229,10 @@ void UseCommand::print_score(const TrainedModel& trained, std::span<const std::i
 void UseCommand::score() const {
   const TrainedModel trained = models::load_model(model);
   const Vocabulary& v = trained.vocabulary;
+  const ErasedModel asked = convention(trained);
   const std::string path = text.empty() ? "-" : text;
   const std::string name = path == "-" ? "standard input" : path;
-  // So that a bad line is found before any score is printed; what comes from a pipe comes once.
+  // Finds a bad line before any score is printed; a pipe can be read only once.
   if (path != "-") {
     std::vector<std::int32_t> ids;
     for (TextBlocks blocks(path, v); blocks.next(ids);) {
@@ -239,7 +244,7 @@ void UseCommand::score() const {
     for (LineReader reader(file, v.unit() != Unit::byte); reader.next(line);) {
       if (number == 0 && line.starts_with(byte_order_mark) && v.unit() != Unit::byte)
         line.erase(0, byte_order_mark.size());
-      print_score(trained, with_context(v, encode(v, line + "\n", name, ++number)));
+      print_score(v, asked, with_context(v, encode(v, line + "\n", name, ++number)));
       if (path == "-") std::fflush(stdout);
     }
   };
@@ -263,32 +268,38 @@ void add_model(CLI::App* command, const std::shared_ptr<UseCommand>& options) {
 
 void add_train(CLI::App& app) {
   auto options = std::make_shared<TrainCommand>();
-  CLI::App* c = app.add_subcommand("train", "Train one model on a text and keep it");
+  CLI::App* c = app.add_subcommand("train", "Train one model on a text and save it");
   c->add_option("text", options->text, "A file (plain, .gz or .zst), a folder, or - for standard input")
       ->required();
   c->add_option("--out", options->out, "The model's file")->required();
-  c->add_option("--kind", options->kind, "ngram, feed-forward, rnn, gru or lstm")
-      ->check(CLI::IsMember({"ngram", "feed-forward", "rnn", "gru", "lstm"}))
+  std::vector<std::string> kinds{"ngram"};
+  for (const models::NetworkKind& kind : models::network_kinds()) kinds.emplace_back(kind.name);
+  c->add_option("--kind", options->kind, "The kind of model")
+      ->check(CLI::IsMember(kinds))
       ->capture_default_str();
   c->add_option("--unit", options->unit, "What a token is")
       ->check(CLI::IsMember({"word", "character", "byte"}))
       ->capture_default_str();
-  c->add_option("--order", options->order, "Of the n-gram model")
-      ->check(CLI::Range(1, 20))
-      ->capture_default_str();
-  c->add_option("--epochs", options->epochs, "Times through the text; 0: chosen by its size")
+  options->order_given =
+      c->add_option(
+           "--order", options->order,
+           "Tokens of an n-gram; for a network that sees only the last few tokens, those and the next")
+          ->check(CLI::Range(1, 20))
+          ->capture_default_str();
+  c->add_option("--epochs", options->epochs, "How often a network reads the text; 0: chosen by its size")
       ->check(CLI::Range(0, 100000));
   c->add_option("--width", options->width, "Hidden units; 0: chosen by the kind")
       ->check(CLI::Range(0, 65536));
   c->add_option("--lr", options->lr, "Learning rate at the start; 0: chosen by the kind")
       ->check([](const std::string& given) {
         const double lr = std::strtod(given.c_str(), nullptr);  // that it is a number, CLI11 checks
-        return lr >= 0 && std::isfinite(lr) ? "" : "'" + given + "' is no finite number of 0 or more";
+        return lr >= 0 && std::isfinite(lr) ? "" : "'" + given + "' is not a finite number of 0 or more";
       });
   c->add_option("--min-count", options->min_count, "Words seen less often become <unk>")
       ->check(CLI::Range(1, 1 << 30));
-  c->add_option("--seed", options->seed, "Of weights and dropout")->capture_default_str();
-  c->add_option("--threads", options->threads, "0: one a core")->check(CLI::Range(0, 1024));
+  c->add_option("--seed", options->seed, "Seed of the initial weights and of dropout")->capture_default_str();
+  c->add_option("--threads", options->threads, "Threads to use; 0: one for each core")
+      ->check(CLI::Range(0, 1024));
   c->footer(
       "Examples:\n  gradus train book.txt --kind ngram --order 5 --out book.arpa\n"
       "  gradus train book.txt --kind lstm --unit character --out book.safetensors");
@@ -297,7 +308,7 @@ void add_train(CLI::App& app) {
 
 void add_eval(CLI::App& app) {
   auto options = std::make_shared<UseCommand>();
-  CLI::App* c = app.add_subcommand("eval", "The perplexity of a text under a model");
+  CLI::App* c = app.add_subcommand("eval", "Compute the perplexity of a text under a model");
   c->add_option("text", options->text, "A file (plain, .gz or .zst), a folder, or - for standard input")
       ->required();
   add_model(c, options);
@@ -310,36 +321,41 @@ void add_eval(CLI::App& app) {
 
 void add_generate(CLI::App& app) {
   auto options = std::make_shared<UseCommand>();
-  CLI::App* c = app.add_subcommand("generate", "Draw text from a model");
+  CLI::App* c = app.add_subcommand("generate", "Generate text by drawing from a model");
   add_model(c, options);
-  c->add_option("--prompt", options->prompt, "The text to go on from");
-  c->add_option("--tokens", options->how.max_tokens, "At most so many")
+  c->add_option("--prompt", options->prompt, "The text to continue");
+  c->add_option("--tokens", options->how.max_tokens, "The largest number of tokens to draw")
       ->check(CLI::Range(1, 1 << 30))
       ->capture_default_str();
-  c->add_option("--lines", options->lines, "Stop after so many lines")
+  c->add_option("--lines", options->lines, "The number of lines to stop after")
       ->check(CLI::Range(1, 1 << 30))
       ->capture_default_str();
-  c->add_option("--temperature", options->how.temperature, "Below 1 surer, above 1 wilder, 0 the likeliest")
+  c->add_option("--temperature", options->how.temperature,
+                "Divides the log-probabilities: below 1 favours likely tokens, above 1 unlikely ones; 0 "
+                "always takes the "
+                "likeliest")
       ->check(zero_or_more())
       ->capture_default_str();
-  c->add_option("--top-k", options->how.top_k, "Only the k likeliest; 0: all")
+  c->add_option("--top-k", options->how.top_k, "Draw from the k likeliest tokens only; 0: from all")
       ->check(zero_or_more())
       ->capture_default_str();
   c->add_option("--top-p", options->how.top_p,
-                "Only the likeliest that reach p together, above 0 and up to 1")
+                "Draw from the fewest likeliest tokens that together reach probability p; above 0, at most 1")
       ->check(CLI::Range(1e-9, 1.0))
       ->capture_default_str();
   c->add_option("--seed", options->how.seed, "The same seed gives the same text")->capture_default_str();
-  c->add_flag("--allow-unknown", options->allow_unknown, "Let <unk> be drawn");
+  c->add_flag("--allow-unknown", options->allow_unknown, "Allow <unk> to be drawn");
   c->footer("Example:\n  gradus generate --model book.safetensors --prompt 'Once upon' --temperature 0.8");
   c->callback([options] { options->generate(); });
 }
 
 void add_score(CLI::App& app) {
   auto options = std::make_shared<UseCommand>();
-  CLI::App* c = app.add_subcommand(
-      "score", "log10 probability, tokens and unknown words of each line, then log10 without the unknown");
-  c->add_option("text", options->text, "A file, plain or packed; without it, or -, lines of standard input");
+  CLI::App* c = app.add_subcommand("score",
+                                   "Print for each line its log10 probability, tokens, unknown words, and "
+                                   "log10 probability without these");
+  c->add_option("text", options->text,
+                "A file, plain or compressed; without it, or with -, lines of standard input");
   add_model(c, options);
   options->unknown.add_to(c);
   c->footer("Example:\n  echo 'the king has a crown .' | gradus score --model book.arpa");

@@ -81,9 +81,10 @@ std::string discounts_text(const models::Discounts& discounts) {
 
 std::pair<models::NgramModel, Vocabulary> load_ngram(const std::string& file) {
   models::TrainedModel trained = models::load_model(file);
-  if (!std::holds_alternative<models::NgramModel>(trained.model))
-    fail<DataError>("{} holds a neural model, not an n-gram model", file);
-  return {std::get<models::NgramModel>(std::move(trained.model)), std::move(trained.vocabulary)};
+  const auto* const ngrams = trained.model.get_if<models::NgramModel>();
+  if (ngrams == nullptr)
+    fail<DataError>("{} holds a neural model of the kind {}, not an n-gram model", file, trained.kind);
+  return {*ngrams, std::move(trained.vocabulary)};
 }
 
 void add_ngram(CLI::App& app) {

@@ -9,14 +9,14 @@
 #include "cli/usage.hpp"
 #include "models/ngram/prune.hpp"
 
-// The commands on n-gram models that are there: info, export, prune.
+// The commands on existing n-gram models: info, export, prune.
 namespace gradus::cli {
 
 namespace {
 
 using models::NgramModel;
 
-/// Whether what the file begins with is a binary n-gram model.
+/// Whether the file holds a binary n-gram model, by its first bytes.
 bool is_binary(const std::string& file) {
   std::string first(64, '\0');
   std::ifstream in(file, std::ios::binary);
@@ -37,7 +37,7 @@ void InfoCommand::run() const {
   const models::NgramDescription d = loaded.description();
   const std::vector<std::int64_t> counts = loaded.counts();
   const std::vector<std::uint64_t> bytes = loaded.order_bytes();
-  const bool arpa = !is_binary(model);  // whose orders have no bytes of their own
+  const bool arpa = !is_binary(model);  // where the bytes of an order are not kept apart
   const std::string_view layout = arpa                                           ? "ARPA"
                                   : loaded.layout() == models::NgramLayout::fast ? "fast"
                                                                                  : "compact";
@@ -110,9 +110,9 @@ struct PruneCommand {
 
 void add_ngram_info(CLI::App& ngram) {
   auto o = std::make_shared<InfoCommand>();
-  CLI::App* c = ngram.add_subcommand("info", "What a model's file holds");
+  CLI::App* c = ngram.add_subcommand("info", "Describe what a model's file holds");
   c->add_option("model", o->model, "An n-gram model")->required();
-  c->add_flag("--verify", o->verify, "Read all of it and say what is damaged");
+  c->add_flag("--verify", o->verify, "Read the whole file and report any damage");
   c->add_flag("--json", o->json, "Print JSON");
   c->footer("Example:\n  gradus ngram info book.ngram --verify");
   c->callback([o] { o->run(); });
@@ -134,7 +134,7 @@ void add_ngram_prune(CLI::App& ngram) {
       ngram.add_subcommand("prune", "Leave out the n-grams that a model hardly needs (Stolcke 1998)");
   c->add_option("model", o->model, "An n-gram model that backs off")->required();
   c->add_option("--threshold", o->threshold,
-                "The growth of perplexity that an n-gram may save, as a fraction")
+                "Leave out n-grams without which perplexity grows by less than this fraction")
       ->check(zero_or_more())
       ->capture_default_str();
   o->place.add_to(c);

@@ -14,6 +14,7 @@
 #include "models/cache.hpp"
 #include "models/checkpoint.hpp"
 #include "models/interpolate.hpp"
+#include "models/ngram/unknown.hpp"
 #include "models/shared_vocabulary.hpp"
 
 namespace gradus::cli {
@@ -28,7 +29,7 @@ using models::TrainedModel;
 /// The models of one interpolation, over the words that any of them lists.
 struct Parts {
   std::vector<std::string> names;
-  std::vector<std::int64_t> unlisted;  // words that others list and this one does not
+  std::vector<std::int64_t> unlisted;  // of each model: words that others list and it does not
   Vocabulary vocabulary;
   std::optional<ModelSet> set;
 };
@@ -76,12 +77,13 @@ void InterpolateCommand::check() const {
   if (!weights.empty() && !held_out.empty()) misuse("--weights are fixed: nothing is fitted to --held-out");
   if (!weights.empty() && test.empty()) misuse("with --weights give --test, the text that is scored");
   if (held_out == "-" && test == "-") misuse("standard input can be --held-out or --test, not both");
-  if (models.size() + (cache > 0 ? 1 : 0) < 2) misuse("one model alone: name another, or add --cache");
+  if (models.size() + (cache > 0 ? 1 : 0) < 2) misuse("a single model: name another, or add --cache");
   if (given(epochs_given) && !log_linear) misuse("--epochs goes with --log-linear");
   if (log_linear && unknown.skipped())
     misuse("--log-linear sums over the vocabulary, <unk> included: it goes with --unknown kenlm");
   if (log_linear && cache > 0)
-    misuse("--cache finds most words impossible, which no weight of a log-linear model mends");
+    misuse(
+        "--cache gives most words a probability of 0, which no weight of a log-linear model can make up for");
 }
 
 Parts InterpolateCommand::load() const {
@@ -97,13 +99,13 @@ Parts InterpolateCommand::load() const {
                                                 file);
       same &= same_symbols(trained.vocabulary, vocabularies.front());
     }
-    const auto* ngrams = std::get_if<gradus::models::NgramModel>(&trained.model);
+    const auto* const ngrams = trained.model.get_if<gradus::models::NgramModel>();
     if (ngrams != nullptr && gives_scores(ngrams->description()))
       fail<DataError>("{}: stupid backoff gives scores, not probabilities, which cannot be mixed", file);
     if (ngrams != nullptr && unknown.skipped()) {
       each.emplace_back(gradus::models::UnknownEndsContext(*ngrams, trained.vocabulary.unknown()));
     } else {
-      each.push_back(std::visit([](auto m) { return ErasedModel(std::move(m)); }, std::move(trained.model)));
+      each.push_back(trained.model);
     }
     out.names.push_back(file);
     vocabularies.push_back(std::move(trained.vocabulary));
@@ -133,14 +135,14 @@ std::vector<double> InterpolateCommand::fixed_weights(const Parts& parts) const 
   const double sum = std::accumulate(out.begin(), out.end(), 0.0);
   for (const double weight : out) {
     if (!std::isfinite(weight) || (!log_linear && weight < 0))
-      misuse("--weights {}: {} is no weight of a model", weights, weight);
+      misuse("--weights {}: {} is not a weight of a model", weights, weight);
   }
   if (!log_linear && !(std::abs(sum - 1) <= 1e-6))
     misuse("--weights {} add up to {}, not to 1", weights, sum);
   return out;
 }
 
-/// By each model, of the tokens that count.
+/// The log-probabilities that each model gives the tokens.
 std::vector<std::vector<double>> InterpolateCommand::scores(const Parts& parts,
                                                             std::span<const std::int32_t> tokens,
                                                             const char* what) const {
@@ -151,8 +153,7 @@ std::vector<std::vector<double>> InterpolateCommand::scores(const Parts& parts,
 Evaluation evaluated(std::span<const double> log_probs, std::span<const std::int32_t> tokens,
                      std::int32_t unknown) {
   Evaluation out;
-  for (std::size_t i = 0; i < log_probs.size(); ++i)
-    out.add(log_probs[i], tokens[i + 1] == unknown, static_cast<std::int64_t>(i + 1));
+  out.add(log_probs, tokens.subspan(1), unknown);
   return out;
 }
 
@@ -171,7 +172,7 @@ InterpolateCommand::Result InterpolateCommand::linear(const Parts& parts) const 
       }
     }
     if (counted.front().empty())
-      fail<DataError>("{} holds unknown words alone: no weight can be fitted", held_out);
+      fail<DataError>("{} holds only unknown words, so no weights can be fitted", held_out);
     const gradus::models::EmFit fit = gradus::models::fit_weights(counted);
     out.weights = fit.weights;
     out.iterations = fit.log_likelihood.size() - 1;
@@ -207,7 +208,8 @@ InterpolateCommand::Result InterpolateCommand::log_linear_fit(const Parts& parts
     out.each.push_back(evaluated(log_probs, tokens, unk));
   Progress progress("scoring the text");
   const gradus::models::LogLinearInterpolation together(*parts.set, out.weights);
-  out.together = evaluated(gradus::score(together, tokens, progress.reporter(tokens.size())), tokens, unk);
+  out.together =
+      evaluated(gradus::models::score(together, tokens, progress.reporter(tokens.size())), tokens, unk);
   return out;
 }
 
@@ -270,23 +272,28 @@ void InterpolateCommand::run() const {
 
 void add_ngram_interpolate(CLI::App& ngram) {
   auto o = std::make_shared<InterpolateCommand>();
-  CLI::App* c = ngram.add_subcommand("interpolate",
-                                     "Weigh models, n-gram or neural, so that together they predict best");
-  c->add_option("models", o->models, "Models of one unit; what some do not list is unknown to them")
+  CLI::App* c =
+      ngram.add_subcommand("interpolate", "Combine models, n-gram or neural, with weights fitted to a text");
+  c->add_option(
+       "models", o->models,
+       "Models of the same unit (word, character or byte); what a model does not list is <unk> to it")
       ->required()
       ->expected(1, 64);
-  c->add_option("--held-out", o->held_out, "The text that the weights are fitted to: by EM, or by gradient");
-  c->add_option("--weights", o->weights, "Fixed ones, such as 0.3,0.7, instead of a held-out text");
-  c->add_option("--test", o->test, "The text that perplexities are of; without it, the held-out one");
+  c->add_option("--held-out", o->held_out,
+                "The text that the weights are fitted to, by EM or, with --log-linear, by gradient");
+  c->add_option("--weights", o->weights, "Fixed weights, such as 0.3,0.7, instead of a held-out text");
+  c->add_option("--test", o->test, "The text whose perplexities are reported; without it, the held-out one");
   c->add_option("--cache", o->cache,
-                "Add a cache of so many last words as one more model (Kuhn and De Mori 1990)")
+                "Add a cache of this many of the last words as one more model (Kuhn and De Mori 1990)")
       ->check(CLI::Range(1, 1 << 24));
-  c->add_flag("--log-linear", o->log_linear,
-              "Multiply powers of the probabilities (Klakow 1998), which takes a sum over the vocabulary for "
-              "each word");
-  o->epochs_given = c->add_option("--epochs", o->epochs, "Of --log-linear: times through the held-out text")
-                        ->check(CLI::Range(1, 1000))
-                        ->capture_default_str();
+  c->add_flag(
+      "--log-linear", o->log_linear,
+      "Multiply powers of the probabilities (Klakow 1998) instead of adding them; needs a sum over the "
+      "vocabulary for each word");
+  o->epochs_given =
+      c->add_option("--epochs", o->epochs, "With --log-linear: how often the held-out text is read")
+          ->check(CLI::Range(1, 1000))
+          ->capture_default_str();
   o->unknown.add_to(c);
   c->add_flag("--json", o->json, "Print JSON");
   c->footer(

@@ -9,7 +9,8 @@
 
 namespace gradus::cli {
 
-/// "0,0,1" as numbers; wrong usage where one is none. `option` is what the message names.
+/// The numbers of a list such as "0,0,1". Ends the command as wrong usage, naming the option, where one is
+/// not a number.
 template <class T>
 std::vector<T> numbers_of(std::string_view text, std::string_view option) {
   std::vector<T> out;
@@ -18,7 +19,7 @@ std::vector<T> numbers_of(std::string_view text, std::string_view option) {
     T number{};
     const auto [stop, error] = std::from_chars(text.data() + from, text.data() + end, number);
     if (error != std::errc() || stop != text.data() + end)
-      misuse("{} {}: '{}' is no number; give them with commas between", option, text,
+      misuse("{} {}: '{}' is not a number; give numbers separated by commas", option, text,
              text.substr(from, end - from));
     out.push_back(number);
     from = end + 1;

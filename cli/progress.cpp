@@ -22,7 +22,7 @@ std::string amount(double count, bool bytes) {
 std::string progress_text(const ProgressPart& part) {
   const auto done = static_cast<double>(part.done), total = static_cast<double>(part.total);
   if (part.total > 0) {
-    // What is left takes as long for each piece as what is done has taken.
+    // Assumes that the rest goes as fast as what is done.
     return fmt::format("{:.0f}%, {:.0f} s left", 100 * done / total, part.seconds * (total - done) / done);
   }
   return fmt::format("{}, {}{}", amount(done, part.bytes), amount(done / part.seconds, part.bytes),
@@ -50,7 +50,7 @@ void Progress::phase(std::string_view name, bool bytes) {
 void Progress::update(std::int64_t done, std::int64_t total, const std::string& note) {
   const auto now = Clock::now();
   const double seconds = between(phase_start_, now);
-  // A phase that has just begun says nothing of its pace.
+  // Too early in a phase to estimate its speed.
   if (!terminal_ || done <= 0 || seconds < 0.2 || between(start_, now) < 2 || between(last_, now) < 0.2)
     return;
   last_ = now;

@@ -6,17 +6,17 @@
 
 namespace gradus::cli {
 
-/// How far one phase of some work is. `total` is 0 when it is not known, as of what comes from a pipe.
+/// The progress of one phase of some work. `total` is 0 when it is not known, as with a pipe.
 struct ProgressPart {
   std::int64_t done = 0, total = 0;
   double seconds = 0;  // since the phase began
-  bool bytes = false;  // what is counted; else things of some kind
+  bool bytes = false;  // whether bytes are counted, or other things
 };
-/// "40%, 12 s left", or, of an unknown total, how much is done and how fast: "120.5 MB, 3.2 MB/s".
+/// "40%, 12 s left" or, when the total is not known, how much is done and how fast: "120.5 MB, 3.2 MB/s".
 std::string progress_text(const ProgressPart& part);
 
-/// A line of progress on stderr, rewritten in place; silent when stderr is no terminal, and for the first two
-/// seconds. Each phase has its own clock.
+/// A line of progress on stderr, rewritten in place. Nothing is shown in the first two seconds, or when
+/// stderr is not a terminal. The time left is estimated for each phase separately.
 class Progress {
  public:
   explicit Progress(std::string what);
@@ -24,10 +24,10 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// What follows is of another phase, unless it has the name of the one at hand.
+  /// Begins a new phase, unless the current one has this name.
   void phase(std::string_view name, bool bytes = false);
   void update(std::int64_t done, std::int64_t total, const std::string& note = {});
-  /// update, as a callback for work of a known size.
+  /// A callback that calls update, for work of a known size.
   auto reporter(std::size_t total) {
     return [this, total](std::int64_t done) { update(done, static_cast<std::int64_t>(total)); };
   }

@@ -3,21 +3,24 @@
 #include <cstdint>
 #include <string>
 
-#include "models/networks.hpp"
+#include "cli/progress.hpp"
+#include "models/kinds.hpp"
 #include "models/train.hpp"
 #include "text/corpus.hpp"
 
 namespace gradus::cli {
 
-/// How a neural model of a kind is made and trained when the user says nothing else.
+/// How a network of a kind is made and trained when the user says nothing else.
 struct Recipe {
   models::NetworkOptions network;
   models::TrainOptions train;
 };
 
-/// kind: "feed-forward", "rnn" or "lstm"; throws ArgumentError for another. Sized by the vocabulary and the
-/// training text, so that a demo ends within minutes on two cores.
-Recipe recipe(const std::string& kind, const Corpus& corpus);
+/// The kind's defaults, with the epochs and the batch chosen by the size of the training text.
+Recipe recipe(const models::NetworkKind& kind, const Corpus& corpus);
+
+/// Shows how far a training run is, and the perplexity so far.
+models::TrainReport training_reporter(Progress& progress);
 
 /// Throws DataError, naming `name`, when the training part is shorter than one batch of a network.
 void require_batch(const Corpus& corpus, const std::string& name);

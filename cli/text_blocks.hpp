@@ -12,8 +12,8 @@
 
 namespace gradus::cli {
 
-/// The ids of a text to be scored, piece by piece: a file, a folder or "-", the standard input, plain or
-/// packed by gzip or zstd. Checked as load_text and encode do.
+/// The ids of a text to be scored, piece by piece: of a file, a folder or "-", the standard input, plain or
+/// compressed by gzip or zstd. The text is checked as by load_text and encode.
 class TextBlocks {
  public:
   /// The vocabulary must outlive it.
@@ -21,9 +21,9 @@ class TextBlocks {
 
   /// Replaces the ids by the next ones; false at the end.
   bool next(std::vector<std::int32_t>& ids);
-  /// Of what was read so far: code points, or bytes where they are the unit.
+  /// The size of what was read so far: in code points, or in bytes where they are the unit.
   std::int64_t characters() const { return characters_; }
-  /// Bytes read, and all there are, 0 when not known.
+  /// The number of bytes read so far, and of all bytes; 0 when that is not known.
   std::int64_t done() const { return done_; }
   std::int64_t total() const { return blocks_.total(); }
 
@@ -34,13 +34,13 @@ class TextBlocks {
   std::int64_t characters_ = 0, done_ = 0;
 };
 
-/// All ids of a text, behind the one that it is read after.
+/// All ids of a text, preceded by the one that serves as the first one's context.
 std::vector<std::int32_t> read_tokens(const std::string& path, const Vocabulary& vocabulary);
 
 /// The text itself, of words or characters, checked as load_text does.
 std::string read_text(const std::string& path);
 
-/// Lines as they come, so that an answer to one need not wait for the next.
+/// Reads line by line, so that one can be answered before the next arrives.
 class LineReader {
  public:
   explicit LineReader(const std::string& path, bool unpack) : source_(path, unpack) {}

@@ -7,8 +7,8 @@
 
 namespace gradus::cli {
 
-/// A text's tokens behind the one that its first line is read after: the line end, where the vocabulary has
-/// one.
+/// A text's tokens, preceded by the one that serves as context of the first: the line end where the
+/// vocabulary has one.
 inline std::vector<std::int32_t> with_context(const Vocabulary& vocabulary,
                                               std::vector<std::int32_t> tokens) {
   const std::int32_t line_end = vocabulary.line_end();

@@ -8,26 +8,27 @@
 #include <string>
 
 #include "models/evaluate.hpp"
-#include "models/ngram/unknown.hpp"
 
 namespace gradus::cli {
 
-/// --unknown, of the commands that score a text.
+/// The option --unknown of the commands that score a text.
 struct UnknownOption {
   std::string convention = "kenlm";
 
   void add_to(CLI::App* command) {
     command
-        ->add_option("--unknown", convention,
-                     "kenlm: <unk> is predicted and read like a word; srilm: unknown words are left out, and "
-                     "n-grams end at them")
+        ->add_option(
+            "--unknown", convention,
+            "kenlm: <unk> is predicted and read like any word; srilm: unknown words are not scored, and "
+            "contexts of n-grams end at them")
         ->check(CLI::IsMember({"kenlm", "srilm"}))
         ->capture_default_str();
   }
   bool skipped() const { return convention == "srilm"; }
 };
 
-/// Both perplexities of a text. With unknown words that are left out it is infinite.
+/// The perplexities of a text with and without its unknown words. Where these are left out, the first is
+/// infinite.
 struct Perplexities {
   double with_unknown, without_unknown;
 
@@ -36,7 +37,8 @@ struct Perplexities {
         without_unknown(e.perplexity_known()) {}
 };
 
-/// "infinite" for a model that found some token impossible, "nothing" where nothing was to be predicted.
+/// "infinite" when the model gives some token a probability of 0, "nothing" when there was nothing to
+/// predict.
 inline std::string number_text(double x) {
   return std::isnan(x) ? "nothing" : std::isinf(x) ? "infinite" : fmt::format("{:.4f}", x);
 }

@@ -15,7 +15,7 @@ template <class... Args>
   throw CLI::ValidationError(fmt::format(format, std::forward<Args>(args)...));
 }
 
-/// A check of options that are numbers.
+/// Checks that an option is a finite number of at least 0.
 inline CLI::Validator zero_or_more() {
   return {[](std::string& text) {
             double number = -1;

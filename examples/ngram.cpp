@@ -24,12 +24,12 @@ NgramModel build(const std::filesystem::path& text, const std::filesystem::path&
 double sentence_log_prob(const NgramModel& model, const Vocabulary& words, std::string_view sentence) {
   NgramModel::State state = model.start();
   double total = 0;
-  for (const std::int32_t word : encode(words, sentence)) total += model.advance(state, word).log_prob;
+  for (const std::int32_t word : encode(words, sentence)) total += model.score(state, word).log_prob;
   return total;  // in nats, the sentence's end included
 }
 
 std::string likeliest_after(const NgramModel& model, const Vocabulary& words, std::string_view word) {
-  const NgramModel::State state = model.after(model.start(), words.id(word));
+  const NgramModel::State state = model.advance(model.start(), words.id(word));
   return words.symbol(model.top_k(state, 1).front().token);
 }
 
@@ -50,7 +50,7 @@ int main() {
 
   const NgramModel exact = build(folder / "train.txt", folder / "model.ngram");
   const TrainedModel loaded = load_model(folder / "model.ngram");
-  const NgramModel& model = std::get<NgramModel>(loaded.model);
+  const NgramModel& model = loaded.model.get<NgramModel>();
   const Vocabulary& words = loaded.vocabulary;
   NgramWriter writer;
   prune(exact, 1e-6, writer);

@@ -8,10 +8,10 @@
 
 namespace gradus::models {
 
-/// The unigram cache of Kuhn and De Mori (1990): p(w | h) = how often w stands among the last `length` tokens
-/// of h, over their number. A text uses again the words it has used, so the cache, though poor by itself (a
-/// word that is not in it is impossible), adds to the models it is interpolated with. Before any token all
-/// are equally likely.
+/// The unigram cache of Kuhn and De Mori (1990): p(w | h) is the number of times that w stands among the last
+/// `length` tokens of h, divided by their number. A text uses again the words it has used, so the cache,
+/// though poor by itself (a word that is not in it is impossible), adds to the models it is interpolated
+/// with. Before the first token all are equally likely.
 class CacheModel {
  public:
   /// The last tokens, oldest first.
@@ -26,9 +26,10 @@ class CacheModel {
   std::int32_t vocab_size() const { return vocab_; }
   std::int64_t length() const { return length_; }
   State start() const { return {}; }
-  /// Throws ArgumentError for a token that is none.
-  Step<State> step(const State& state, std::int32_t token) const;
-  std::vector<double> score(std::span<const std::int32_t> tokens) const;
+  /// Throws ArgumentError for a token out of range, as `score` does.
+  State advance(const State& state, std::int32_t token) const;
+  Tensor log_probs(const State& state) const;
+  std::vector<double> score(State& state, std::span<const std::int32_t> tokens) const;
 
  private:
   void check(std::int32_t token) const;

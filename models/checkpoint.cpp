@@ -5,7 +5,6 @@
 
 #include "models/ngram/arpa/arpa.hpp"
 #include "models/ngram/store/writer.hpp"
-#include "nn/weights.hpp"
 #include "tensor/support/read_file.hpp"
 #include "tensor/support/write_file.hpp"
 
@@ -15,41 +14,16 @@ namespace {
 
 using nlohmann::json;
 
-std::map<std::string, std::string> describe(const std::string& kind, const NetworkOptions& o,
-                                            const Vocabulary& vocabulary) {
-  return {{"format", "gradus"},
-          {"kind", kind},
-          {"network", json{{"vocab", o.vocab},
-                           {"embedding", o.embedding},
-                           {"width", o.width},
-                           {"layers", o.layers},
-                           {"dropout", o.dropout},
-                           {"order", o.order}}
-                          .dump()},
-          {"vocabulary", vocabulary.serialize()}};
-}
-
 /// The header's sizes must be those of the numbers that are there, before memory is taken for them.
-void check_sizes(const std::string& file, const NetworkOptions& options, const Vocabulary& vocabulary,
-                 const Safetensors& content) {
-  std::int64_t most = 0;
-  for (const auto& entry : content.tensors) most += entry.second.size();
-  const auto holds = [&](std::int64_t a, std::int64_t b) { return a >= 1 && b >= 1 && a <= most / b; };
-  const bool fits = options.vocab == vocabulary.size() && holds(options.embedding, options.vocab) &&
-                    holds(options.width, options.width) &&
-                    holds(options.layers, options.width * options.width) &&
-                    holds(options.width, options.embedding) && options.order >= 2 && options.order <= 1000 &&
-                    options.dropout >= 0 && options.dropout < 1;
+void check_sizes(const std::string& file, const NetworkKind& kind, const NetworkOptions& options,
+                 const Vocabulary& vocabulary, const Safetensors& content) {
+  double elements = 0;
+  for (const auto& entry : content.tensors) elements += static_cast<double>(entry.second.size());
+  const bool fits = options.vocab == vocabulary.size() && options.embedding >= 1 && options.width >= 1 &&
+                    options.layers >= 1 && options.order >= 1 && options.order <= 1000 &&
+                    options.dropout >= 0 && options.dropout < 1 &&
+                    kind.fewest_parameters(options) <= elements;
   if (!fits) fail<DataError>("{}: the header's sizes contradict the file; write it again", file);
-}
-
-template <class Network>
-NeuralModel<Network> read_network(const std::string& file, const Safetensors& content,
-                                  const NetworkOptions& options) {
-  Rng rng(0);
-  NeuralModel<Network> model{Network(rng, options)};
-  nn::set_weights(model.network, content, file);
-  return model;
 }
 
 TrainedModel read_model(const std::string& file, std::string_view bytes) {
@@ -74,33 +48,44 @@ TrainedModel read_model(const std::string& file, std::string_view bytes) {
   } catch (const json::exception& error) {
     fail<DataError>("{}: its header lacks what a gradus model needs ({})", file, error.what());
   }
-  check_sizes(file, options, vocabulary, content);
-  const std::string kind = about("kind");
-  if (kind == "feed-forward")
-    return {std::move(vocabulary), read_network<FeedForwardNetwork>(file, content, options)};
-  if (kind == "rnn") return {std::move(vocabulary), read_network<RnnNetwork>(file, content, options)};
-  if (kind == "gru") return {std::move(vocabulary), read_network<GruNetwork>(file, content, options)};
-  if (kind == "lstm") return {std::move(vocabulary), read_network<LstmNetwork>(file, content, options)};
-  fail<DataError>("{}: a model of the unknown kind '{}'", file, kind);
+  const std::string name = about("kind");
+  const NetworkKind* const kind = find_network_kind(name);
+  if (kind == nullptr) {
+    fail<DataError>("{}: a model of the kind '{}', which this version does not know; it knows {}", file, name,
+                    network_kind_names());
+  }
+  check_sizes(file, *kind, options, vocabulary, content);
+  try {
+    Rng rng(0);
+    const std::unique_ptr<ErasedNetwork> network = kind->make(rng, options);
+    network->set_weights(content, file);
+    return {std::move(vocabulary), network->model(), name};
+  } catch (const ArgumentError& error) {
+    fail<DataError>("{}: its header's sizes are not possible: {}", file, error.what());
+  }
 }
 
 }  // namespace
 
-template <class Network>
-void save_network(const std::filesystem::path& file, const std::string& kind, const Network& network,
+void save_network(const std::filesystem::path& file, const ErasedNetwork& network,
                   const Vocabulary& vocabulary) {
-  Safetensors content = nn::weights(network);
-  content.metadata = describe(kind, network.options, vocabulary);
-  save_safetensors(file, content);
+  save_network(file, network.kind(), network.options(), network.weights(), vocabulary);
 }
-template void save_network(const std::filesystem::path&, const std::string&, const FeedForwardNetwork&,
-                           const Vocabulary&);
-template void save_network(const std::filesystem::path&, const std::string&, const RnnNetwork&,
-                           const Vocabulary&);
-template void save_network(const std::filesystem::path&, const std::string&, const GruNetwork&,
-                           const Vocabulary&);
-template void save_network(const std::filesystem::path&, const std::string&, const LstmNetwork&,
-                           const Vocabulary&);
+
+void save_network(const std::filesystem::path& file, const NetworkKind& kind, const NetworkOptions& options,
+                  Safetensors weights, const Vocabulary& vocabulary) {
+  weights.metadata = {{"format", "gradus"},
+                      {"kind", std::string(kind.name)},
+                      {"network", json{{"vocab", options.vocab},
+                                       {"embedding", options.embedding},
+                                       {"width", options.width},
+                                       {"layers", options.layers},
+                                       {"dropout", options.dropout},
+                                       {"order", options.order}}
+                                      .dump()},
+                      {"vocabulary", vocabulary.serialize()}};
+  save_safetensors(file, weights);
+}
 
 void save_ngram(const std::filesystem::path& file, const NgramModel& model, const Vocabulary& vocabulary) {
   write_arpa(file, model, vocabulary);
@@ -122,20 +107,21 @@ TrainedModel load_model(const std::filesystem::path& file) {
   in.read(first.data(), static_cast<std::streamsize>(first.size()));
   first.resize(static_cast<std::size_t>(in.gcount()));
   if (NgramModel::is_binary(first)) {
-    NgramModel model = NgramModel::open(file);
-    return {model.vocabulary(), std::move(model)};
+    const NgramModel model = NgramModel::open(file);
+    return {model.vocabulary(), ErasedModel(model), "ngram"};
   }
   if (looks_like_arpa(first)) {
     const ArpaFile read(file);
     NgramWriter writer;
     read.write_to(writer);
-    return {read.vocabulary(), writer.model()};
+    return {read.vocabulary(), ErasedModel(writer.model()), "ngram"};
   }
   const std::string bytes = read_file(file);
   // A safetensors file begins with eight bytes of length and the brace of its head.
   if (bytes.size() < 9 || bytes[8] != '{') {
     fail<DataError>(
-        "{}: {} bytes, which are no model: no n-gram model, ARPA text or checkpoint (safetensors) begins so",
+        "{}: {} bytes, but no model: they begin neither as an n-gram model nor as ARPA text or a checkpoint "
+        "(safetensors)",
         file.string(), bytes.size());
   }
   return read_model(file.string(), bytes);

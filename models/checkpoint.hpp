@@ -2,44 +2,50 @@
 
 #include <filesystem>
 #include <string>
-#include <variant>
 
+#include "models/erased_model.hpp"
+#include "models/kinds.hpp"
 #include "models/neural.hpp"
 #include "models/ngram/ngram.hpp"
+#include "nn/weights.hpp"
 #include "text/vocabulary.hpp"
 
 namespace gradus::models {
 
-using AnyModel = std::variant<NgramModel, FeedForwardModel, RnnModel, GruModel, LstmModel>;
-
 /// A trained model with the vocabulary of its text.
 struct TrainedModel {
   Vocabulary vocabulary;
-  AnyModel model;
+  ErasedModel model;  // an NgramModel, or a NeuralModel of one of the networks of kinds.hpp
+  std::string kind;   // "ngram", or the name of the network's kind
 };
 
 /// Networks are kept in the safetensors format: 8 bytes of length, a JSON header with each tensor's dtype,
 /// shape and place, then the numbers. The header's metadata holds the kind, the sizes and the vocabulary.
 /// n-gram models are kept as ARPA text (Doug Paul's format, as KenLM and SRILM read it), the vocabulary's
-/// unit and counts in lines before \\data\\, where readers skip what they do not know; or in a binary form,
-/// which is mapped and ready at once, for this machine's byte order.
+/// unit and counts in lines before \\data\\, which other readers skip; or in a binary form in this machine's
+/// byte order, which is mapped into memory and ready at once.
 
-/// Writes a network whole or not at all. `kind`: "feed-forward", "rnn", "gru" or "lstm". Throws DataError
-/// naming the file.
-template <class Network>
-void save_network(const std::filesystem::path& file, const std::string& kind, const Network& network,
+/// Writes a network of one of the kinds, whole or not at all. Throws DataError naming the file.
+void save_network(const std::filesystem::path& file, const ErasedNetwork& network,
                   const Vocabulary& vocabulary);
-/// Writes an n-gram model that backs off as ARPA text, packed by gzip when the name ends in ".gz", whole or
-/// not at all: write_arpa of ngram/arpa.hpp. Throws ArgumentError for add-k and maximum likelihood, which
+void save_network(const std::filesystem::path& file, const NetworkKind& kind, const NetworkOptions& options,
+                  Safetensors weights, const Vocabulary& vocabulary);
+/// The same of a network by its type, such as LstmNetwork. Throws ArgumentError for one that is not listed.
+template <Module Network>
+void save_network(const std::filesystem::path& file, const Network& network, const Vocabulary& vocabulary) {
+  save_network(file, network_kind_of(typeid(Network)), network.options, nn::weights(network), vocabulary);
+}
+/// Writes an n-gram model that backs off as ARPA text, compressed by gzip when the name ends in ".gz", whole
+/// or not at all: write_arpa of ngram/arpa.hpp. Throws ArgumentError for add-k and maximum likelihood, which
 /// have no backoff form; the binary files below take them.
 void save_ngram(const std::filesystem::path& file, const NgramModel& model, const Vocabulary& vocabulary);
 
-/// Writes any n-gram model whole or not at all as the bytes that it is read from in place, in either layout.
+/// Writes any n-gram model in the binary form, in either layout, whole or not at all.
 void save_ngram(const std::filesystem::path& file, const NgramModel& model, const Vocabulary& vocabulary,
                 NgramStorage storage);
 
-/// Reads any of these. Throws DataError naming the file and the place in it for what is missing, cut short or
-/// contradicts itself.
+/// Reads any of these. Throws DataError naming the file, and the place in it, when something is missing, cut
+/// short or inconsistent.
 TrainedModel load_model(const std::filesystem::path& file);
 
 }  // namespace gradus::models

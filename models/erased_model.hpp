@@ -7,15 +7,20 @@
 #include <utility>
 #include <vector>
 
+#include "models/generate.hpp"
 #include "models/language_model.hpp"
 
 namespace gradus::models {
 
 /// A language model of any kind behind one type: itself a LanguageModel, whose states hold those of the model
-/// inside. A handle: copies share the model, which never changes.
+/// inside, and whose `log_prob`, `score`, `top_k` and `draw` are those of that model. A handle: copies share
+/// the model, which never changes.
 class ErasedModel {
  public:
-  using State = std::any;
+  class State {
+    friend class ErasedModel;
+    std::any held_;
+  };
 
   template <LanguageModel M>
   requires(!std::is_same_v<M, ErasedModel>) explicit ErasedModel(M model)
@@ -23,9 +28,29 @@ class ErasedModel {
 
   std::int32_t vocab_size() const { return model_->vocab_size(); }
   State start() const { return model_->start(); }
-  Step<State> step(const State& state, std::int32_t token) const { return model_->step(state, token); }
-  std::vector<double> score(std::span<const std::int32_t> tokens, const ScoreProgress& report = {}) const {
-    return model_->score(tokens, report);
+  /// These throw ArgumentError for a state of another kind of model.
+  State advance(const State& state, std::int32_t token) const { return model_->advance(state, token); }
+  Tensor log_probs(const State& state) const { return model_->log_probs(state); }
+  double log_prob(const State& state, std::int32_t token) const { return model_->log_prob(state, token); }
+  std::vector<double> score(State& state, std::span<const std::int32_t> tokens) const {
+    return model_->score(state, tokens);
+  }
+  std::vector<Candidate> top_k(const State& state, std::int64_t k) const { return model_->top_k(state, k); }
+  std::int32_t draw(const State& state, const GenerateOptions& options, Rng& rng) const {
+    return model_->draw(state, options, rng);
+  }
+
+  /// The model inside, or null when it is not an M.
+  template <LanguageModel M>
+  const M* get_if() const {
+    const auto* const holder = dynamic_cast<const Holder<M>*>(model_.get());
+    return holder == nullptr ? nullptr : &holder->model;
+  }
+  /// The model inside. Throws ArgumentError when it is not an M.
+  template <LanguageModel M>
+  const M& get() const {
+    if (const M* const model = get_if<M>()) return *model;
+    fail<ArgumentError>("this language model is of another kind than the one asked for");
   }
 
  private:
@@ -33,22 +58,45 @@ class ErasedModel {
     virtual ~Interface() = default;
     virtual std::int32_t vocab_size() const = 0;
     virtual State start() const = 0;
-    virtual Step<State> step(const State& state, std::int32_t token) const = 0;
-    virtual std::vector<double> score(std::span<const std::int32_t> tokens,
-                                      const ScoreProgress& report) const = 0;
+    virtual State advance(const State& state, std::int32_t token) const = 0;
+    virtual Tensor log_probs(const State& state) const = 0;
+    virtual double log_prob(const State& state, std::int32_t token) const = 0;
+    virtual std::vector<double> score(State& state, std::span<const std::int32_t> tokens) const = 0;
+    virtual std::vector<Candidate> top_k(const State& state, std::int64_t k) const = 0;
+    virtual std::int32_t draw(const State& state, const GenerateOptions& options, Rng& rng) const = 0;
   };
+
   template <class M>
   struct Holder final : Interface {
     explicit Holder(M held) : model(std::move(held)) {}
     std::int32_t vocab_size() const override { return model.vocab_size(); }
-    State start() const override { return model.start(); }
-    Step<State> step(const State& state, std::int32_t token) const override {
-      auto step = model.step(std::any_cast<const typename M::State&>(state), token);
-      return {std::move(step.state), std::move(step.log_probs)};
+    State start() const override { return hold(model.start()); }
+    State advance(const State& state, std::int32_t token) const override {
+      return hold(model.advance(held(state), token));
     }
-    std::vector<double> score(std::span<const std::int32_t> tokens,
-                              const ScoreProgress& report) const override {
-      return gradus::score(model, tokens, report);
+    Tensor log_probs(const State& state) const override { return model.log_probs(held(state)); }
+    double log_prob(const State& state, std::int32_t token) const override {
+      return models::log_prob(model, held(state), token);
+    }
+    std::vector<double> score(State& state, std::span<const std::int32_t> tokens) const override {
+      return models::score(model, held(state), tokens);
+    }
+    std::vector<Candidate> top_k(const State& state, std::int64_t k) const override {
+      return models::top_k(model, held(state), k);
+    }
+    std::int32_t draw(const State& state, const GenerateOptions& options, Rng& rng) const override {
+      return models::draw(model, held(state), options, rng);
+    }
+    // The type is named, as the state of a model that wraps another may itself be a State.
+    static State hold(typename M::State state) {
+      State out;
+      out.held_ = std::make_any<typename M::State>(std::move(state));
+      return out;
+    }
+    template <class Erased>  // State or const State
+    static auto& held(Erased& state) {
+      if (auto* const own = std::any_cast<typename M::State>(&state.held_)) return *own;
+      fail<ArgumentError>("a language model was given the state of another kind of model");
     }
     M model;
   };

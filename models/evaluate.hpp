@@ -9,28 +9,32 @@
 
 namespace gradus::models {
 
-/// How well a model predicts a text, with the conventions that the numbers hang on.
+/// How well a model predicts a text.
 struct Evaluation {
   std::int64_t tokens = 0;      // predicted, line ends included
   std::int64_t unknown = 0;     // of these, "<unk>"
   std::int64_t characters = 0;  // of the text
-  double log_prob = 0;          // of all, in nats
+  double log_prob = 0;          // of all predicted tokens, in nats
   double log_prob_known = 0;    // of all but "<unk>"
 
-  /// One more predicted token; `number` is its place in the text, from 1. Throws NumericError for NaN.
-  void add(double token_log_prob, bool is_unknown, std::int64_t number) {
-    if (std::isnan(token_log_prob)) {
-      fail<NumericError>(
-          "the model gives token {} of the text a probability of NaN: its weights are spoiled; train it "
-          "again, perhaps with a lower learning rate",
-          number);
-    }
-    ++tokens;
-    log_prob += token_log_prob;
-    if (is_unknown) {
-      ++unknown;
-    } else {
-      log_prob_known += token_log_prob;
+  /// Adds tokens that were predicted, each with its log-probability. `unknown_id`: that of "<unk>", or -1.
+  /// Throws NumericError for NaN, naming the token's place in the text, from 1.
+  void add(std::span<const double> log_probs, std::span<const std::int32_t> predicted,
+           std::int32_t unknown_id) {
+    for (std::size_t i = 0; i < log_probs.size(); ++i) {
+      ++tokens;
+      if (std::isnan(log_probs[i])) {
+        fail<NumericError>(
+            "the model gives token {} of the text a probability of NaN, so its weights are damaged; train it "
+            "again, perhaps with a lower learning rate",
+            tokens);
+      }
+      log_prob += log_probs[i];
+      if (predicted[i] == unknown_id) {
+        ++unknown;
+      } else {
+        log_prob_known += log_probs[i];
+      }
     }
   }
 
@@ -43,8 +47,9 @@ struct Evaluation {
   double bits_per_character() const { return -log_prob / std::log(2.0) / static_cast<double>(characters); }
 };
 
-/// Scores tokens[1], tokens[2], ... each after all before it; tokens[0] is context only. `unknown` is the id
-/// of "<unk>" or -1. Throws DataError for fewer than two tokens, NumericError when the model gives NaN.
+/// Scores tokens[1], tokens[2], ... each after all those before it; tokens[0] is context only. `unknown` is
+/// the id of "<unk>" or -1. Throws DataError for fewer than two tokens, NumericError when the model gives
+/// NaN.
 template <LanguageModel M>
 Evaluation evaluate(const M& model, std::span<const std::int32_t> tokens, std::int64_t characters,
                     std::int32_t unknown = -1, const ScoreProgress& report = {}) {
@@ -53,9 +58,7 @@ Evaluation evaluate(const M& model, std::span<const std::int32_t> tokens, std::i
   }
   Evaluation out;
   out.characters = characters;
-  const std::vector<double> log_probs = gradus::score(model, tokens, report);
-  for (std::size_t i = 0; i < log_probs.size(); ++i)
-    out.add(log_probs[i], tokens[i + 1] == unknown, static_cast<std::int64_t>(i + 1));
+  out.add(score(model, tokens, report), tokens.subspan(1), unknown);
   return out;
 }
 

@@ -19,6 +19,21 @@ void check(const GenerateOptions& o) {
 
 }  // namespace
 
+bool GenerateOptions::bans(std::int32_t token) const {
+  return std::find(banned.begin(), banned.end(), token) != banned.end();
+}
+
+std::vector<Candidate> top_k(const Tensor& log_probs, std::int64_t k) {
+  if (k < 0) fail<ArgumentError>("the {} likeliest tokens of a language model", k);
+  std::vector<Candidate> out;
+  for (const float log_prob : log_probs.values<float>())
+    out.push_back({static_cast<std::int32_t>(out.size()), log_prob});
+  const auto count = std::min(k, std::ssize(out));
+  std::partial_sort(out.begin(), out.begin() + count, out.end());
+  out.resize(static_cast<std::size_t>(count));
+  return out;
+}
+
 std::int32_t sample(const Tensor& log_probs, const GenerateOptions& options, Rng& rng) {
   check(options);
   const std::span<const float> logs = log_probs.values<float>();
@@ -27,8 +42,7 @@ std::int32_t sample(const Tensor& log_probs, const GenerateOptions& options, Rng
     const auto id = static_cast<std::int32_t>(i);
     if (std::isnan(logs[i]))
       fail<NumericError>("generate: the model gives token {} a probability of NaN", id);
-    const bool banned = std::find(options.banned.begin(), options.banned.end(), id) != options.banned.end();
-    if (!banned && !std::isinf(logs[i])) ids.push_back(id);
+    if (!options.bans(id) && !std::isinf(logs[i])) ids.push_back(id);
   }
   if (ids.empty()) fail<ArgumentError>("generate: every token is banned or impossible");
   const auto likelier = [&](std::int32_t a, std::int32_t b) {

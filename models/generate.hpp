@@ -1,7 +1,7 @@
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "models/language_model.hpp"
@@ -11,42 +11,48 @@ namespace gradus::models {
 
 struct GenerateOptions {
   std::int64_t max_tokens = 100;
-  double temperature = 1;  // 0: always the likeliest
-  std::int64_t top_k = 0;  // only the k likeliest; 0: all
-  double top_p = 1;        // only the fewest that together reach p (Holtzman et al. 2020)
+  double temperature = 1;  // the log-probabilities are divided by it; 0: always the likeliest token
+  std::int64_t top_k = 0;  // draws from the k likeliest tokens only; 0: from all
+  double top_p = 1;        // draws from the fewest tokens that together reach p (Holtzman et al. 2020)
   std::uint64_t seed = 1;
   std::vector<std::int32_t> banned = {};  // never drawn, such as "<unk>"
-  std::int32_t stop = -1;                 // ends the text when drawn `stop_count` times
+  std::int32_t stop = -1;                 // ends the text when it has been drawn `stop_count` times
   std::int64_t stop_count = 1;
+
+  bool bans(std::int32_t token) const;
+  /// Whether tokens are drawn with the model's own probabilities, apart from those that are banned.
+  bool keeps_probabilities() const { return temperature == 1 && top_k == 0 && top_p == 1; }
 };
 
-/// Draws one token from log-probabilities. Throws ArgumentError for options out of range or when everything
-/// is banned, NumericError for NaN.
+/// Draws one token from log-probabilities, (vocab) f32. Throws ArgumentError for options out of range or when
+/// everything is banned, NumericError for NaN.
 std::int32_t sample(const Tensor& log_probs, const GenerateOptions& options, Rng& rng);
+/// The k likeliest tokens (at most vocab) of log-probabilities, (vocab) f32, the likeliest first, and of
+/// equals those of lower ids. Throws ArgumentError for k < 0.
+std::vector<Candidate> top_k(const Tensor& log_probs, std::int64_t k);
 
-namespace detail {
-
-/// Whether a draw from the model's own probabilities is what the options ask for.
-inline bool plain(const GenerateOptions& o) {
-  return o.temperature == 1 && o.top_k == 0 && o.top_p == 1;
-}
-
-/// A draw of the model's own, anew while it is banned; -1 where that does not come to an end.
-template <class M, class State>
-std::int32_t draw(const M& model, const State& state, const GenerateOptions& options, Rng& rng) {
-  constexpr int most_attempts = 1000;
-  for (int attempt = 0; attempt < most_attempts; ++attempt) {
-    const std::int32_t token = model.sample(state, rng);
-    if (std::find(options.banned.begin(), options.banned.end(), token) == options.banned.end()) return token;
+/// The k likeliest tokens after a state, as above.
+template <LanguageModel M>
+std::vector<Candidate> top_k(const M& model, const typename M::State& state, std::int64_t k) {
+  if constexpr (requires { model.top_k(state, k); }) {
+    return model.top_k(state, k);
+  } else {
+    return top_k(model.log_probs(state), k);
   }
-  return -1;
 }
 
-}  // namespace detail
+/// Draws the token after a state, as `sample` does.
+template <LanguageModel M>
+std::int32_t draw(const M& model, const typename M::State& state, const GenerateOptions& options, Rng& rng) {
+  if constexpr (requires { model.draw(state, options, rng); }) {
+    return model.draw(state, options, rng);
+  } else {
+    return sample(model.log_probs(state), options, rng);
+  }
+}
 
 /// Reads the prompt and goes on from there; the same seed gives the same tokens. The prompt, of at least one
-/// token, is not part of the result. A model with a way to draw that needs no whole distribution has members
-/// `sample(state, rng)` and `after(state, token)`.
+/// token, is not part of the result.
 template <LanguageModel M>
 std::vector<std::int32_t> generate(const M& model, std::span<const std::int32_t> prompt,
                                    const GenerateOptions& options) {
@@ -54,35 +60,14 @@ std::vector<std::int32_t> generate(const M& model, std::span<const std::int32_t>
     fail<ArgumentError>("generate: a prompt of at least one token is needed, such as the line end");
   Rng rng(options.seed);
   std::vector<std::int32_t> out;
-  std::int64_t stops = 0;
-  const auto ends_with = [&](std::int32_t token) {
-    out.push_back(token);
-    return (token == options.stop && ++stops >= options.stop_count) ||
-           static_cast<std::int64_t>(out.size()) >= options.max_tokens;
-  };
-  if (options.max_tokens <= 0) return out;
-  if constexpr (requires(typename M::State state) {
-                  state = model.after(state, std::int32_t{});
-                  { model.sample(state, rng) } -> std::same_as<std::int32_t>;
-                }) {
-    if (detail::plain(options)) {
-      auto state = model.start();
-      for (const std::int32_t token : prompt) state = model.after(state, token);
-      for (;;) {
-        std::int32_t token = detail::draw(model, state, options, rng);
-        if (token < 0) token = sample(model.distribution(state), options, rng);
-        if (ends_with(token)) return out;
-        state = model.after(state, token);
-      }
-    }
+  auto state = model.start();
+  for (const std::int32_t token : prompt) state = model.advance(state, token);
+  for (std::int64_t stops = 0; std::ssize(out) < options.max_tokens;) {
+    out.push_back(draw(model, state, options, rng));
+    if (out.back() == options.stop && ++stops >= options.stop_count) break;
+    if (std::ssize(out) < options.max_tokens) state = model.advance(state, out.back());
   }
-  auto step = model.step(model.start(), prompt.front());
-  for (const std::int32_t token : prompt.subspan(1)) step = model.step(step.state, token);
-  for (;;) {
-    const std::int32_t token = sample(step.log_probs, options, rng);
-    if (ends_with(token)) return out;
-    step = model.step(step.state, token);
-  }
+  return out;
 }
 
 }  // namespace gradus::models

@@ -22,7 +22,7 @@ namespace gradus::models {
 namespace {
 
 constexpr double impossible = -std::numeric_limits<double>::infinity();
-constexpr float least_log_prob = -230;  // that log-linear models count with
+constexpr float least_log_prob = -230;  // log-linear models take smaller ones as this
 
 void require_one_each(std::size_t weights, std::size_t models) {
   if (weights != models)
@@ -92,17 +92,32 @@ ModelSet::State ModelSet::start() const {
   return out;
 }
 
-std::pair<ModelSet::State, Tensor> ModelSet::step(const State& state, std::int32_t token) const {
-  State next;
-  Tensor log_probs = Tensor::uninitialized({static_cast<std::int64_t>(size()), vocab_size()});
-  float* out = log_probs.mutable_data<float>();
+ModelSet::State ModelSet::advance(const State& state, std::int32_t token) const {
+  State out;
+  for (std::size_t i = 0; i < models_.size(); ++i) out.push_back(models_[i].advance(state[i], token));
+  return out;
+}
+
+Tensor ModelSet::log_probs(const State& state) const {
+  Tensor out = Tensor::uninitialized({static_cast<std::int64_t>(size()), vocab_size()});
+  float* to = out.mutable_data<float>();
   for (std::size_t i = 0; i < models_.size(); ++i) {
-    Step<std::any> step = models_[i].step(state[i], token);
-    const auto values = step.log_probs.values<float>();
-    out = std::copy(values.begin(), values.end(), out);
-    next.push_back(std::move(step.state));
+    const Tensor one = models_[i].log_probs(state[i]);
+    to = std::copy_n(one.data<float>(), one.size(), to);
   }
-  return {std::move(next), std::move(log_probs)};
+  return out;
+}
+
+std::vector<double> ModelSet::log_prob(const State& state, std::int32_t token) const {
+  std::vector<double> out;
+  for (std::size_t i = 0; i < models_.size(); ++i) out.push_back(models_[i].log_prob(state[i], token));
+  return out;
+}
+
+std::vector<std::vector<double>> ModelSet::score(State& state, std::span<const std::int32_t> tokens) const {
+  std::vector<std::vector<double>> out;
+  for (std::size_t i = 0; i < models_.size(); ++i) out.push_back(models_[i].score(state[i], tokens));
+  return out;
 }
 
 std::vector<std::vector<double>> ModelSet::score(std::span<const std::int32_t> tokens,
@@ -112,7 +127,7 @@ std::vector<std::vector<double>> ModelSet::score(std::span<const std::int32_t> t
   for (const ErasedModel& model : models_) {
     const auto before = static_cast<std::int64_t>(out.size() * tokens.size());
     // Progress over all models, in tokens of one.
-    out.push_back(model.score(tokens, [&](std::int64_t done) {
+    out.push_back(models::score(model, tokens, [&](std::int64_t done) {
       if (report) report((before + done) / count);
     }));
   }
@@ -125,7 +140,7 @@ LinearInterpolation::LinearInterpolation(ModelSet models, std::vector<double> we
   double sum = 0;
   for (const double weight : weights_) {
     if (!(weight >= 0))
-      fail<ArgumentError>("an interpolation with a weight of {}: none may be negative", weight);
+      fail<ArgumentError>("an interpolation with a weight of {}: weights must not be negative", weight);
     sum += weight;
   }
   if (!(std::abs(sum - 1) <= 1e-6))
@@ -133,8 +148,8 @@ LinearInterpolation::LinearInterpolation(ModelSet models, std::vector<double> we
   for (double& weight : weights_) weight /= sum;
 }
 
-Step<LinearInterpolation::State> LinearInterpolation::step(const State& state, std::int32_t token) const {
-  auto [next, all] = models_.step(state, token);
+Tensor LinearInterpolation::log_probs(const State& state) const {
+  const Tensor all = models_.log_probs(state);
   Tensor out = Tensor::uninitialized({vocab_size()});
   float* const to = out.mutable_data<float>();
   const float* const from = all.data<float>();
@@ -143,12 +158,16 @@ Step<LinearInterpolation::State> LinearInterpolation::step(const State& state, s
     to[word] = static_cast<float>(
         log_mixture(weights_, [&](std::size_t i) { return static_cast<double>(from[i * vocab + word]); }));
   }
-  return {std::move(next), std::move(out)};
+  return out;
 }
 
-std::vector<double> LinearInterpolation::score(std::span<const std::int32_t> tokens,
-                                               const ScoreProgress& report) const {
-  return mix_log_probs(models_.score(tokens, report), weights_);
+double LinearInterpolation::log_prob(const State& state, std::int32_t token) const {
+  const std::vector<double> each = models_.log_prob(state, token);
+  return log_mixture(weights_, [&](std::size_t i) { return each[i]; });
+}
+
+std::vector<double> LinearInterpolation::score(State& state, std::span<const std::int32_t> tokens) const {
+  return mix_log_probs(models_.score(state, tokens), weights_);
 }
 
 std::vector<double> mix_log_probs(std::span<const std::vector<double>> log_probs,
@@ -228,9 +247,8 @@ LogLinearInterpolation::LogLinearInterpolation(ModelSet models, std::vector<doub
   }
 }
 
-Step<LogLinearInterpolation::State> LogLinearInterpolation::step(const State& state,
-                                                                 std::int32_t token) const {
-  auto [next, all] = models_.step(state, token);
+Tensor LogLinearInterpolation::log_probs(const State& state) const {
+  Tensor all = models_.log_probs(state);
   const std::int64_t vocab = vocab_size();
   floor_log_probs({all.mutable_data<float>(), static_cast<std::size_t>(all.size())});
   Tensor logits = Tensor::uninitialized({vocab});
@@ -242,7 +260,7 @@ Step<LogLinearInterpolation::State> LogLinearInterpolation::step(const State& st
       sum += weights_[i] * static_cast<double>(from[static_cast<std::int64_t>(i) * vocab + word]);
     to[word] = static_cast<float>(sum);
   }
-  return {std::move(next), log_softmax(logits)};
+  return log_softmax(logits);
 }
 
 LogLinearFit fit_log_linear(const ModelSet& models, std::span<const std::int32_t> tokens,
@@ -250,8 +268,9 @@ LogLinearFit fit_log_linear(const ModelSet& models, std::span<const std::int32_t
   if (tokens.size() < 2)
     fail<DataError>("weights to be fitted to a text of {} tokens: at least 2 are needed", tokens.size());
   if (options.epochs < 1 || options.chunk < 1)
-    fail<ArgumentError>("weights to be fitted in {} epochs and {} tokens an update: both begin at 1",
-                        options.epochs, options.chunk);
+    fail<ArgumentError>(
+        "weights to be fitted in {} epochs with {} tokens per update: both must be at least 1",
+        options.epochs, options.chunk);
   const auto count = static_cast<std::int64_t>(models.size()), predicted = std::ssize(tokens) - 1;
   const std::int64_t vocab = models.vocab_size();
   LogLinearWeights model{Parameter(full({1, count}, 1 / static_cast<double>(count)))};
@@ -267,12 +286,10 @@ LogLinearFit fit_log_linear(const ModelSet& models, std::span<const std::int32_t
       Tensor log_probs = Tensor::uninitialized({count, size, vocab});
       const std::span all(log_probs.mutable_data<float>(), static_cast<std::size_t>(log_probs.size()));
       for (std::int64_t t = 0; t < size; ++t) {
-        auto [next, step] = models.step(state, tokens[static_cast<std::size_t>(begin + t)]);
-        for (std::int64_t i = 0; i < count; ++i) {
-          const float* const from = step.data<float>() + i * vocab;
-          std::copy(from, from + vocab, all.begin() + (i * size + t) * vocab);
-        }
-        state = std::move(next);
+        state = models.advance(state, tokens[static_cast<std::size_t>(begin + t)]);
+        const Tensor now = models.log_probs(state);
+        for (std::int64_t i = 0; i < count; ++i)
+          std::copy_n(now.data<float>() + i * vocab, vocab, all.begin() + (i * size + t) * vocab);
       }
       floor_log_probs(all);
       const auto targets =

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <any>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -19,10 +18,10 @@ namespace gradus::models {
 void require_same_vocabulary(const Vocabulary& a, std::string_view name_a, const Vocabulary& b,
                              std::string_view name_b);
 
-/// What models of one interpolation have in common: each reads the whole text, with a state of its own.
+/// The models of an interpolation, over one vocabulary. Each reads the whole text, with a state of its own.
 class ModelSet {
  public:
-  using State = std::vector<std::any>;
+  using State = std::vector<ErasedModel::State>;
 
   /// Throws ArgumentError for no models or different numbers of words.
   explicit ModelSet(std::vector<ErasedModel> models);
@@ -30,8 +29,13 @@ class ModelSet {
   std::size_t size() const { return models_.size(); }
   std::int32_t vocab_size() const { return models_.front().vocab_size(); }
   State start() const;
-  /// The state after a token, and log p of every next token by each of the models: (models, vocab) f32.
-  std::pair<State, Tensor> step(const State& state, std::int32_t token) const;
+  State advance(const State& state, std::int32_t token) const;
+  /// log p of every next token by each of the models: (models, vocab) f32.
+  Tensor log_probs(const State& state) const;
+  /// log p of the token by each of the models.
+  std::vector<double> log_prob(const State& state, std::int32_t token) const;
+  /// log p of each token after the state by each of the models; the state becomes the one after all.
+  std::vector<std::vector<double>> score(State& state, std::span<const std::int32_t> tokens) const;
   /// log p(tokens[i] | tokens[0..i-1]) for i >= 1, by each of the models.
   std::vector<std::vector<double>> score(std::span<const std::int32_t> tokens,
                                          const ScoreProgress& report = {}) const;
@@ -40,9 +44,9 @@ class ModelSet {
   std::vector<ErasedModel> models_;
 };
 
-/// log sum_i weights[i] exp(log_probs[i][t]) for each token t, without underflow: what a linear interpolation
-/// gives tokens that its models have scored. Throws ArgumentError for another number of weights than models,
-/// none at all, or different lengths.
+/// log sum_i weights[i] exp(log_probs[i][t]) for each token t, without underflow: the linear interpolation of
+/// log-probabilities that models gave to tokens. Throws ArgumentError for another number of weights than
+/// models, none at all, or different lengths.
 std::vector<double> mix_log_probs(std::span<const std::vector<double>> log_probs,
                                   std::span<const double> weights);
 
@@ -57,8 +61,10 @@ class LinearInterpolation {
   std::int32_t vocab_size() const { return models_.vocab_size(); }
   std::span<const double> weights() const { return weights_; }
   State start() const { return models_.start(); }
-  Step<State> step(const State& state, std::int32_t token) const;
-  std::vector<double> score(std::span<const std::int32_t> tokens, const ScoreProgress& report = {}) const;
+  State advance(const State& state, std::int32_t token) const { return models_.advance(state, token); }
+  Tensor log_probs(const State& state) const;
+  double log_prob(const State& state, std::int32_t token) const;
+  std::vector<double> score(State& state, std::span<const std::int32_t> tokens) const;
 
  private:
   ModelSet models_;
@@ -67,23 +73,25 @@ class LinearInterpolation {
 
 struct EmOptions {
   int iterations = 200;     // at most
-  double tolerance = 1e-9;  // ends when the log-likelihood a token grows by less
+  double tolerance = 1e-9;  // ends when the log-likelihood per token grows by less
 };
 
 struct EmFit {
   std::vector<double> weights;
-  /// The mean log-likelihood a token, in nats: of equal weights, then after each iteration. It never falls.
+  /// The mean log-likelihood per token, in nats: with equal weights, then after each iteration. It never
+  /// falls.
   std::vector<double> log_likelihood;
 };
 
 /// The weights under which the mixture gives a held-out text the greatest likelihood, by expectation
-/// maximization (Dempster, Laird and Rubin 1977): the likelihood is concave in them, so it is the greatest of
-/// all. log_probs[i]: those of each token by model i, as ModelSet::score gives them. Throws ArgumentError for
-/// none, different lengths or NaN; DataError for a token that every model finds impossible.
+/// maximization (Dempster, Laird and Rubin 1977). The likelihood is concave in the weights, so the maximum
+/// found is the global one. log_probs[i]: those of each token by model i, as ModelSet::score gives them.
+/// Throws ArgumentError for none, different lengths or NaN; DataError for a token that every model finds
+/// impossible.
 EmFit fit_weights(std::span<const std::vector<double>> log_probs, const EmOptions& options = {});
 
-/// The same weights as a module to be trained: softmax(logits), equal at the start. With any optimizer it
-/// comes to what fit_weights finds, and it may be part of a larger model.
+/// The same weights as a module to be trained: softmax(logits), equal at the start. Trained with any
+/// optimizer it converges to what fit_weights finds, and it may be part of a larger model.
 struct MixtureWeights {
   Parameter logits;  // (models)
 
@@ -108,7 +116,8 @@ class LogLinearInterpolation {
   std::int32_t vocab_size() const { return models_.vocab_size(); }
   std::span<const double> weights() const { return weights_; }
   State start() const { return models_.start(); }
-  Step<State> step(const State& state, std::int32_t token) const;
+  State advance(const State& state, std::int32_t token) const { return models_.advance(state, token); }
+  Tensor log_probs(const State& state) const;
 
  private:
   ModelSet models_;
@@ -118,17 +127,17 @@ class LogLinearInterpolation {
 struct LogLinearOptions {
   int epochs = 10;
   double lr = 0.1;          // Adam's at the start; it falls by half a cosine
-  std::int64_t chunk = 32;  // tokens an update; (models, chunk, vocab) numbers are held
-  ScoreProgress report{};   // called with the tokens read so far, those of every epoch counted
+  std::int64_t chunk = 32;  // tokens per update; (models, chunk, vocab) numbers are held
+  ScoreProgress report{};   // called with the number of tokens read so far in all epochs
 };
 
 struct LogLinearFit {
   std::vector<double> weights;
-  std::vector<double> log_likelihood;  // the mean a token, in nats, seen during each epoch
+  std::vector<double> log_likelihood;  // the mean per token in nats, over each epoch
 };
 
-/// Weights fitted to a held-out text by gradients on the tape, from 1 / models each. Throws DataError for a
-/// text of fewer than two tokens.
+/// Fits the weights to a held-out text by gradient descent on the tape, starting from 1 / models each. Throws
+/// DataError for a text of fewer than two tokens.
 LogLinearFit fit_log_linear(const ModelSet& models, std::span<const std::int32_t> tokens,
                             const LogLinearOptions& options = {});
 

@@ -1,55 +1,80 @@
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <functional>
 #include <span>
 #include <vector>
 
+#include "models/candidate.hpp"
 #include "tensor/tensor.hpp"
 
-namespace gradus {
+namespace gradus::models {
 
-/// What reading one token gives: the state after it, and log p of each possible next token, in nats.
-template <class State>
-struct Step {
-  State state;
-  Tensor log_probs;  // (vocab) f32
-};
-
-/// A model of text as a stream of ids. The state is a value: stepping never changes the one it is given, so
-/// a search may keep many. In texts of words every line ends with the `</s>` id, which also stands before the
-/// first line: p(w_1 ... w_n </s>) = product of p(w_i | </s> w_1 ... w_{i-1}).
+/// A model of text as a stream of ids. `advance` gives the state after one more token, and `log_probs` log p
+/// of each possible next token in nats, (vocab) f32. A state is a value: nothing changes the one that is
+/// given, so a search may keep many. In texts of words every line ends with the `</s>` id, which also stands
+/// before the first line: p(w_1 ... w_n </s>) = product of p(w_i | </s> w_1 ... w_{i-1}).
+///
+/// Everything else is a function over these three: `log_prob` and `score` below, `evaluate` (evaluate.hpp),
+/// `top_k`, `draw` and `generate` (generate.hpp). A model that has a faster way to one of `log_prob`,
+/// `score`, `top_k` and `draw` has a member of that name with the same arguments but the model, which is
+/// called instead and must give the same result; `ErasedModel` passes all of them on.
 template <class M>
 concept LanguageModel = requires(const M& model, const typename M::State& state, std::int32_t token) {
   { model.vocab_size() } -> std::same_as<std::int32_t>;
   { model.start() } -> std::same_as<typename M::State>;
-  { model.step(state, token) } -> std::same_as<Step<typename M::State>>;
+  { model.advance(state, token) } -> std::same_as<typename M::State>;
+  { model.log_probs(state) } -> std::same_as<Tensor>;
 };
 
-/// Called now and then with the number of tokens scored so far.
-using ScoreProgress = std::function<void(std::int64_t done)>;
-
-/// log p(tokens[i] | tokens[0..i-1]) in nats for each i >= 1. A model with a faster way of its own has a
-/// member `score`; the result is the same.
+/// log p(token | state) in nats.
 template <LanguageModel M>
-std::vector<double> score(const M& model, std::span<const std::int32_t> tokens,
-                          const ScoreProgress& report = {}) {
-  if constexpr (requires { model.score(tokens, report); }) {
-    return model.score(tokens, report);
-  } else if constexpr (requires { model.score(tokens); }) {
-    return model.score(tokens);
+double log_prob(const M& model, const typename M::State& state, std::int32_t token) {
+  if constexpr (requires { model.log_prob(state, token); }) {
+    return model.log_prob(state, token);
+  } else {
+    return model.log_probs(state).at(token);
+  }
+}
+
+/// log p in nats of each token after the state and the tokens before it. The state becomes the one after all.
+template <LanguageModel M>
+std::vector<double> score(const M& model, typename M::State& state, std::span<const std::int32_t> tokens) {
+  if constexpr (requires { model.score(state, tokens); }) {
+    return model.score(state, tokens);
   } else {
     std::vector<double> out;
-    auto state = model.start();
-    for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
-      auto step = model.step(state, tokens[i]);
-      out.push_back(step.log_probs.at(tokens[i + 1]));
-      state = std::move(step.state);
-      if (report && i % 256 == 0) report(static_cast<std::int64_t>(i));
+    out.reserve(tokens.size());
+    for (const std::int32_t token : tokens) {
+      out.push_back(log_prob(model, state, token));
+      state = model.advance(state, token);
     }
     return out;
   }
 }
 
-}  // namespace gradus
+/// Called now and then with the number of tokens scored so far.
+using ScoreProgress = std::function<void(std::int64_t done)>;
+
+/// log p(tokens[i] | tokens[0..i-1]) in nats for each i >= 1.
+template <LanguageModel M>
+std::vector<double> score(const M& model, std::span<const std::int32_t> tokens,
+                          const ScoreProgress& report = {}) {
+  std::vector<double> out;
+  out.reserve(tokens.size());
+  auto state = model.start();
+  constexpr std::size_t between_reports = 1024;
+  while (!tokens.empty()) {
+    const auto part = tokens.first(std::min(between_reports, tokens.size()));
+    const std::vector<double> scored = score(model, state, part);
+    const int context = out.empty() ? 1 : 0;  // the first token of all
+    out.insert(out.end(), scored.begin() + context, scored.end());
+    tokens = tokens.subspan(part.size());
+    if (report) report(static_cast<std::int64_t>(out.size()));
+  }
+  return out;
+}
+
+}  // namespace gradus::models

@@ -1,6 +1,6 @@
 #include "models/networks.hpp"
 
-#include <algorithm>
+#include <vector>
 
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/elementwise.hpp"
@@ -17,8 +17,15 @@ const NetworkOptions& checked(const NetworkOptions& options) {
     fail<ArgumentError>("a language model over a vocabulary of {}: at least 2 symbols are needed",
                         options.vocab);
   }
-  if (options.order < 2) fail<ArgumentError>("a feed-forward model of order {}: at least 2", options.order);
   return options;
+}
+
+/// Of a network that sees a window of tokens.
+const NetworkOptions& checked_order(const NetworkOptions& options) {
+  if (options.order < 2)
+    fail<ArgumentError>("a network of order {}, which sees no token at all: at least 2 is needed",
+                        options.order);
+  return checked(options);
 }
 
 // Embeddings start small (Zaremba et al. 2014 use 0.1 or less): with a deviation of 1 a wide model starts far
@@ -29,10 +36,21 @@ void shrink_embedding(Network& network) {
   weight = std::move(weight) * 0.1;
 }
 
+/// The embeddings of the tokens of each step and of those in the window before it, side by side:
+/// (time, batch, (reach + 1) * embedding).
+std::pair<Variable, Window> embed_window(const nn::Embedding& embed, const Indices& x, const Window& state) {
+  auto [ids, next] = state.read(x);
+  const Variable embedded = embed(ids);  // (reach + time, batch, embedding)
+  std::vector<Variable> steps;
+  for (std::int64_t i = 0; i <= state.tokens.dim(0); ++i)
+    steps.push_back(slice(embedded, 0, i, i + x.dim(0)));
+  return {concat(steps, 2), std::move(next)};
+}
+
 }  // namespace
 
 FeedForwardNetwork::FeedForwardNetwork(Rng& rng, const NetworkOptions& chosen)
-    : options(checked(chosen)),
+    : options(checked_order(chosen)),
       embed(rng, chosen.vocab + 1, chosen.embedding),
       hidden(rng, (chosen.order - 1) * chosen.embedding, chosen.width),
       direct(rng, (chosen.order - 1) * chosen.embedding, chosen.vocab),
@@ -40,29 +58,21 @@ FeedForwardNetwork::FeedForwardNetwork(Rng& rng, const NetworkOptions& chosen)
   shrink_embedding(*this);
 }
 
-FeedForwardNetwork::State FeedForwardNetwork::start(std::int64_t batch) const {
-  const std::int64_t before = options.order - 2;
-  return {Indices(std::vector<std::int32_t>(static_cast<std::size_t>(before * batch),
-                                            static_cast<std::int32_t>(options.vocab)),
-                  {before, batch})};
+double FeedForwardNetwork::fewest_parameters(const NetworkOptions& options) {
+  const auto vocab = static_cast<double>(options.vocab), embedding = static_cast<double>(options.embedding),
+             width = static_cast<double>(options.width);
+  return vocab * embedding + (options.order - 1) * embedding * (width + vocab) + width * vocab;
 }
 
-std::pair<Variable, FeedForwardNetwork::State> FeedForwardNetwork::operator()(const Indices& x,
-                                                                              const State& state,
-                                                                              Rng* rng) const {
+std::pair<Variable, Window> FeedForwardNetwork::features(const Indices& x, const Window& state,
+                                                         Rng* /*rng*/) const {
   const InModule here(*this);
-  const std::int64_t steps = x.dim(0), batch = x.dim(1), before = options.order - 2;
-  std::vector<std::int32_t> ids(state.context.values().begin(), state.context.values().end());
-  ids.insert(ids.end(), x.values().begin(), x.values().end());
-  State next{Indices(std::vector<std::int32_t>(ids.end() - before * batch, ids.end()), {before, batch})};
+  return embed_window(embed, x, state);
+}
 
-  const Variable embedded =
-      embed(Indices(std::move(ids), {before + steps, batch}));  // (before + time, batch, embedding)
-  std::vector<Variable> window;
-  for (std::int64_t i = 0; i <= before; ++i) window.push_back(slice(embedded, 0, i, i + steps));
-  const Variable e = concat(window, 2);  // (time, batch, (order - 1) * embedding)
-  const Variable h = nn::dropout(tanh(hidden(e)), options.dropout, rng);
-  return {direct(e) + head(h), std::move(next)};
+Variable FeedForwardNetwork::logits(const Variable& features, Rng* rng) const {
+  const InModule here(*this);
+  return direct(features) + head(nn::dropout(tanh(hidden(features)), options.dropout, rng));
 }
 
 template <class Layer>
@@ -75,9 +85,17 @@ RecurrentNetwork<Layer>::RecurrentNetwork(Rng& rng, const NetworkOptions& chosen
 }
 
 template <class Layer>
+double RecurrentNetwork<Layer>::fewest_parameters(const NetworkOptions& options) {
+  const auto vocab = static_cast<double>(options.vocab), embedding = static_cast<double>(options.embedding),
+             width = static_cast<double>(options.width);
+  return vocab * embedding + width * embedding + options.layers * width * width + width * vocab;
+}
+
+template <class Layer>
 std::pair<Variable, typename Layer::State> RecurrentNetwork<Layer>::features(const Indices& x,
                                                                              const State& state,
                                                                              Rng* rng) const {
+  const InModule here(*this);
   auto result = rng == nullptr || options.dropout == 0
                     ? recurrent(embed, x, state, rng)
                     : recurrent(nn::dropout(embed(x), options.dropout, rng), state, rng);
@@ -86,12 +104,9 @@ std::pair<Variable, typename Layer::State> RecurrentNetwork<Layer>::features(con
 }
 
 template <class Layer>
-std::pair<Variable, typename Layer::State> RecurrentNetwork<Layer>::operator()(const Indices& x,
-                                                                               const State& state,
-                                                                               Rng* rng) const {
+Variable RecurrentNetwork<Layer>::logits(const Variable& features, Rng* /*rng*/) const {
   const InModule here(*this);
-  auto [h, next] = features(x, state, rng);
-  return {head(h), std::move(next)};
+  return head(features);
 }
 
 template <class Layer>

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "models/window.hpp"
 #include "nn/embedding.hpp"
 #include "nn/gru.hpp"
 #include "nn/linear.hpp"
@@ -13,6 +14,10 @@
 /// The networks of the neural language models: plain modules from ids (time, batch) to logits
 /// (time, batch, vocab), with a state that is carried from one batch to the next. `start(batch)` is the state
 /// before anything was read. A generator, in training, turns dropout on.
+///
+/// A network is called in two parts: `features(ids, state, rng)` are what it makes of the past at each step,
+/// with the state after the last, and `logits(features, rng)` what it says of the next token. A network of
+/// one's own may have a plain call operator(ids, state, rng) in their place.
 namespace gradus::models {
 
 struct NetworkOptions {
@@ -21,26 +26,40 @@ struct NetworkOptions {
   std::int64_t width = 256;
   int layers = 1;
   double dropout = 0;
-  int order = 5;  // feed-forward only: predicts from the order - 1 last tokens
+  int order = 5;  // of networks that see the last order - 1 tokens only
+};
+
+/// The call of a network in two parts: ids (time, batch) to logits (time, batch, vocab) and the next state.
+template <class Network>
+struct TwoPartNetwork {
+  template <class State>
+  std::pair<Variable, State> operator()(const Indices& x, const State& state, Rng* rng = nullptr) const {
+    const auto& self = static_cast<const Network&>(*this);
+    auto [features, next] = self.features(x, state, rng);
+    return {self.logits(features, rng), std::move(next)};
+  }
 };
 
 /// The neural probabilistic language model of Bengio et al. (2003), eq. 1: the embeddings of the last
 /// order - 1 tokens, side by side, through one tanh layer to the softmax:
 ///   logits = b + W e + U tanh(d + H e)
 /// Before the text begins, a padding token with an embedding of its own stands in their place.
-struct FeedForwardNetwork {
-  struct State {
-    Indices context;  // (order - 2, batch): the tokens before the next one to be read
-  };
+struct FeedForwardNetwork : TwoPartNetwork<FeedForwardNetwork> {
+  using State = Window;
   NetworkOptions options;
   nn::Embedding embed;  // (vocab + 1, embedding); the last row is the padding
   nn::Linear hidden;    // H, d
   nn::Linear direct;    // W, b
   nn::Linear head;      // U
 
-  FeedForwardNetwork(Rng& rng, const NetworkOptions& options);
-  State start(std::int64_t batch) const;
-  std::pair<Variable, State> operator()(const Indices& x, const State& state, Rng* rng = nullptr) const;
+  /// Throws ArgumentError for a vocabulary or an order below 2, or other sizes below 1.
+  FeedForwardNetwork(Rng& rng, const NetworkOptions& chosen);
+  /// A lower bound of the number of parameters, for a file's options to be judged by.
+  static double fewest_parameters(const NetworkOptions& options);
+  State start(std::int64_t batch) const { return Window::filled(options.order - 2, batch, options.vocab); }
+  /// The embeddings e: (time, batch, (order - 1) * embedding).
+  std::pair<Variable, State> features(const Indices& x, const State& state, Rng* rng = nullptr) const;
+  Variable logits(const Variable& features, Rng* rng = nullptr) const;
 
   static void members(auto& self, auto&& visit) {
     visit("embed", self.embed);
@@ -49,23 +68,25 @@ struct FeedForwardNetwork {
     visit("head", self.head);
   }
 };
-inline FeedForwardNetwork::State detach(const FeedForwardNetwork::State& state) {
-  return state;
-}
 
 /// Embedding, recurrent layers and a softmax (Mikolov et al. 2010 for the simple RNN, Zaremba et al. 2014 for
 /// the LSTM and its dropout). Layer is nn::Rnn, nn::Gru or nn::Lstm.
 template <class Layer>
-struct RecurrentNetwork {
+struct RecurrentNetwork : TwoPartNetwork<RecurrentNetwork<Layer>> {
   using State = typename Layer::State;
   NetworkOptions options;
   nn::Embedding embed;
   Layer recurrent;
   nn::Linear head;
 
+  /// Throws ArgumentError for a vocabulary below 2 or other sizes below 1.
   RecurrentNetwork(Rng& rng, const NetworkOptions& chosen);
+  /// A lower bound of the number of parameters: that of a layer of a single gate.
+  static double fewest_parameters(const NetworkOptions& options);
   State start(std::int64_t batch) const { return recurrent.start(batch); }
-  std::pair<Variable, State> operator()(const Indices& x, const State& state, Rng* rng = nullptr) const;
+  /// The last layer's hidden state: (time, batch, width).
+  std::pair<Variable, State> features(const Indices& x, const State& state, Rng* rng = nullptr) const;
+  Variable logits(const Variable& features, Rng* rng = nullptr) const;
   /// The mean cross entropy of targets y, (time, batch), without logits of all of them at once.
   std::pair<Variable, State> loss(const Indices& x, const Indices& y, const State& state,
                                   Rng* rng = nullptr) const;
@@ -75,10 +96,6 @@ struct RecurrentNetwork {
     visit("recurrent", self.recurrent);
     visit("head", self.head);
   }
-
- private:
-  /// What the head reads: (time, batch, width).
-  std::pair<Variable, State> features(const Indices& x, const State& state, Rng* rng) const;
 };
 
 using RnnNetwork = RecurrentNetwork<nn::Rnn>;

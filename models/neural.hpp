@@ -1,13 +1,14 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "autograd/ops/cross_entropy.hpp"
-#include "autograd/ops/softmax.hpp"
+#include "autograd/ops/movement.hpp"
 #include "autograd/tape.hpp"
 #include "models/language_model.hpp"
 #include "models/networks.hpp"
@@ -15,42 +16,82 @@
 
 namespace gradus::models {
 
-/// A network as a LanguageModel: one text, read token by token, the state carried from its beginning.
+/// A network as a LanguageModel: one text, read token by token, the state carried from its beginning. What a
+/// network with members `features` and `logits` (networks.hpp) computes of a token's past is computed once,
+/// by `advance`, and kept in the state; of one that is only called, the logits are. Before the first token,
+/// of which no network is trained to say anything, all are equally likely.
 template <class Network>
 struct NeuralModel {
-  using State = typename Network::State;
+  struct State {
+    typename Network::State network;
+    Tensor features;  // (1, 1, width) of the last token; undefined before the first
+  };
   Network network;
 
   std::int32_t vocab_size() const { return static_cast<std::int32_t>(network.options.vocab); }
-  State start() const { return network.start(1); }
+  State start() const { return {network.start(1), {}}; }
 
-  Step<State> step(const State& state, std::int32_t token) const {
+  State advance(const State& state, std::int32_t token) const {
     const PauseRecording pause;
-    auto [logits, next] = network(Indices({token}, {1, 1}), state);
-    return {std::move(next), log_softmax(logits.value()).reshape({logits.size()})};
+    auto [features, next] = read(Indices({token}, {1, 1}), state.network);
+    return {std::move(next), features.value()};
   }
 
-  /// log p(tokens[i] | tokens[0..i-1]) for i >= 1, in nats. Runs over chunks of time, so that the softmax's
-  /// product is one of matrices.
-  std::vector<double> score(std::span<const std::int32_t> tokens, const ScoreProgress& report = {}) const {
+  Tensor log_probs(const State& state) const {
+    const PauseRecording pause;
+    if (!state.features.defined()) return full({vocab_size()}, uniform());
+    return log_softmax(logits(Variable(state.features)).value()).reshape({vocab_size()});
+  }
+
+  /// Over chunks of time, so that the product with the head's weights is one of matrices.
+  std::vector<double> score(State& state, std::span<const std::int32_t> tokens) const {
     const PauseRecording pause;
     std::vector<double> out;
-    State state = start();
+    out.reserve(tokens.size());
     constexpr std::size_t chunk = 256;
-    for (std::size_t begin = 0; begin + 1 < tokens.size(); begin += chunk) {
-      const std::size_t count = std::min(chunk, tokens.size() - 1 - begin);
-      const auto ids = [&](std::size_t from) {
-        const auto part = tokens.subspan(from, count);
-        return Indices(std::vector<std::int32_t>(part.begin(), part.end()),
-                       {static_cast<std::int64_t>(count), 1});
-      };
-      auto [logits, next] = network(ids(begin), state);
-      const Variable losses = cross_entropy(logits, ids(begin + 1), Reduction::none);
-      for (std::int64_t i = 0; i < losses.size(); ++i) out.push_back(-losses.value().at(i));
-      state = std::move(next);
-      if (report) report(static_cast<std::int64_t>(out.size()));
+    while (!tokens.empty()) {
+      const auto part = tokens.first(std::min(chunk, tokens.size()));
+      const std::int64_t count = std::ssize(part);
+      auto [features, next] = read(column(part), state.network);
+      // Each token is predicted from the features of the one before it.
+      std::vector<Variable> before;
+      if (state.features.defined()) {
+        before.emplace_back(state.features);
+      } else {
+        out.push_back(uniform());
+      }
+      if (count > 1) before.push_back(slice(features, 0, 0, count - 1));
+      if (!before.empty()) {
+        const Variable from = concat(before, 0);
+        const auto targets = part.last(static_cast<std::size_t>(from.dim(0)));
+        const Tensor losses = cross_entropy(logits(from), column(targets), Reduction::none).value();
+        for (std::int64_t i = 0; i < losses.size(); ++i) out.push_back(-losses.at(i));
+      }
+      state = {std::move(next), slice(features, 0, count - 1, count).value()};
+      tokens = tokens.subspan(part.size());
     }
     return out;
+  }
+
+ private:
+  double uniform() const { return -std::log(static_cast<double>(vocab_size())); }
+  /// As ids of one text: (time, 1).
+  static Indices column(std::span<const std::int32_t> tokens) {
+    return Indices(std::vector<std::int32_t>(tokens.begin(), tokens.end()), {std::ssize(tokens), 1});
+  }
+  auto read(const Indices& ids, const typename Network::State& state) const {
+    if constexpr (requires { network.features(ids, state); }) {
+      return network.features(ids, state);
+    } else {
+      return network(ids, state);
+    }
+  }
+  Variable logits(const Variable& features) const {
+    if constexpr (requires { network.logits(features); }) {
+      return network.logits(features);
+    } else {
+      return features;
+    }
   }
 };
 

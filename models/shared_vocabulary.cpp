@@ -32,7 +32,8 @@ WidenedModel::WidenedModel(ErasedModel model, const Vocabulary& own, const Vocab
   }
   for (std::int32_t id = 0; id < own.size(); ++id) {
     if (!all.contains(own.symbol(id)))
-      fail<ArgumentError>("a model is widened to a vocabulary without its symbol '{}'", own.symbol(id));
+      fail<ArgumentError>("a model cannot be widened to a vocabulary that lacks its symbol '{}'",
+                          own.symbol(id));
   }
   for (std::int32_t id = 0; id < all.size(); ++id) {
     own_id_.push_back(own.id(all.symbol(id)));
@@ -46,27 +47,36 @@ std::int32_t WidenedModel::own_id(std::int32_t token) const {
   return own_id_[static_cast<std::size_t>(token)];
 }
 
-Step<WidenedModel::State> WidenedModel::step(const State& state, std::int32_t token) const {
-  Step<std::any> own = model_.step(state, own_id(token));
-  const float* const from = own.log_probs.data<float>();
-  const auto share = static_cast<float>(std::log1p(static_cast<double>(unlisted_)));
+double WidenedModel::log_share(std::int32_t own) const {
+  return own == own_unknown_ ? std::log1p(static_cast<double>(unlisted_)) : 0;
+}
+
+WidenedModel::State WidenedModel::advance(const State& state, std::int32_t token) const {
+  return model_.advance(state, own_id(token));
+}
+
+Tensor WidenedModel::log_probs(const State& state) const {
+  const Tensor own = model_.log_probs(state);
+  const float* const from = own.data<float>();
+  const auto share = static_cast<float>(log_share(own_unknown_));
   Tensor out = Tensor::uninitialized({vocab_size()});
   float* const to = out.mutable_data<float>();
   for (std::size_t id = 0; id < own_id_.size(); ++id)
     to[id] = from[own_id_[id]] - (own_id_[id] == own_unknown_ ? share : 0);
-  return {std::move(own.state), std::move(out)};
+  return out;
 }
 
-std::vector<double> WidenedModel::score(std::span<const std::int32_t> tokens,
-                                        const ScoreProgress& report) const {
+double WidenedModel::log_prob(const State& state, std::int32_t token) const {
+  const std::int32_t own = own_id(token);
+  return model_.log_prob(state, own) - log_share(own);
+}
+
+std::vector<double> WidenedModel::score(State& state, std::span<const std::int32_t> tokens) const {
   std::vector<std::int32_t> own;
   own.reserve(tokens.size());
   for (const std::int32_t token : tokens) own.push_back(own_id(token));
-  std::vector<double> out = model_.score(own, report);
-  const double share = std::log1p(static_cast<double>(unlisted_));
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    if (own[i + 1] == own_unknown_) out[i] -= share;
-  }
+  std::vector<double> out = model_.score(state, own);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] -= log_share(own[i]);
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <variant>
 
+#include "models/generate.hpp"
 #include "models/ngram/estimate/estimate.hpp"
 #include "models/ngram/estimate/token_source.hpp"
 #include "models/ngram/store/compact_layout.hpp"
@@ -157,34 +158,13 @@ NgramModel::State NgramModel::context(std::span<const std::int32_t> tokens) cons
   return state;
 }
 
-NgramModel::State NgramModel::after(const State& state, std::int32_t token) const {
+NgramModel::State NgramModel::advance(const State& state, std::int32_t token) const {
   State next = state;
-  advance(next, token);
+  score(next, token);
   return next;
 }
 
-double NgramModel::log_prob(const State& state, std::int32_t token) const {
-  State next = state;
-  return advance(next, token).log_prob;
-}
-
-NgramModel::Scored NgramModel::advance(State& state, std::int32_t token) const {
-  return ask([&](const auto& query) { return query.advance(state, checked(token)); });
-}
-
-std::vector<double> NgramModel::score(std::span<const std::int32_t> tokens) const {
-  std::vector<double> out;
-  if (tokens.empty()) return out;
-  out.reserve(tokens.size() - 1);
-  State state = after(start(), tokens.front());
-  ask([&](const auto& query) {
-    for (const std::int32_t token : tokens.subspan(1))
-      out.push_back(query.advance(state, checked(token)).log_prob);
-  });
-  return out;
-}
-
-Tensor NgramModel::distribution(const State& state) const {
+Tensor NgramModel::log_probs(const State& state) const {
   Tensor out = Tensor::uninitialized({vocab_size()});
   ask([&](const auto& query) {
     query.check(state);
@@ -193,13 +173,25 @@ Tensor NgramModel::distribution(const State& state) const {
   return out;
 }
 
-Step<NgramModel::State> NgramModel::step(const State& state, std::int32_t token) const {
-  State next = after(state, token);
-  Tensor log_probs = distribution(next);
-  return {std::move(next), std::move(log_probs)};
+double NgramModel::log_prob(const State& state, std::int32_t token) const {
+  State next = state;
+  return score(next, token).log_prob;
 }
 
-std::vector<NgramCandidate> NgramModel::top_k(const State& state, std::int64_t k) const {
+NgramScore NgramModel::score(State& state, std::int32_t token) const {
+  return ask([&](const auto& query) { return query.advance(state, checked(token)); });
+}
+
+std::vector<double> NgramModel::score(State& state, std::span<const std::int32_t> tokens) const {
+  std::vector<double> out;
+  out.reserve(tokens.size());
+  ask([&](const auto& query) {
+    for (const std::int32_t token : tokens) out.push_back(query.advance(state, checked(token)).log_prob);
+  });
+  return out;
+}
+
+std::vector<Candidate> NgramModel::top_k(const State& state, std::int64_t k) const {
   if (k < 0) fail<ArgumentError>("the {} likeliest tokens of an n-gram model", k);
   return ask([&](const auto& query) {
     query.check(state);
@@ -212,6 +204,15 @@ std::int32_t NgramModel::sample(const State& state, Rng& rng) const {
     query.check(state);
     return query.sample(state, rng);
   });
+}
+
+std::int32_t NgramModel::draw(const State& state, const GenerateOptions& options, Rng& rng) const {
+  constexpr int most_attempts = 1000;  // nearly all of the probability may be that of banned tokens
+  for (int attempt = 0; options.keeps_probabilities() && attempt < most_attempts; ++attempt) {
+    const std::int32_t token = sample(state, rng);
+    if (!options.bans(token)) return token;
+  }
+  return models::sample(log_probs(state), options, rng);
 }
 
 void NgramModel::visit_entries(int order,

@@ -24,6 +24,7 @@ enum class NgramAccess {
   copied,  // completely, into memory on large pages: somewhat faster queries
 };
 
+struct GenerateOptions;
 namespace ngram {
 class Image;
 }
@@ -82,24 +83,24 @@ class NgramModel {
     return context(std::span(tokens.begin(), tokens.size()));
   }
   /// The state after a token; after the sentence's end, start().
-  State after(const State& state, std::int32_t token) const;
+  State advance(const State& state, std::int32_t token) const;
 
-  /// log p(token | state) in nats.
-  double log_prob(const State& state, std::int32_t token) const;
-  using Scored = NgramScore;
-  /// log_prob() and after() in one search, in place: the quickest way through a text.
-  Scored advance(State& state, std::int32_t token) const;
-  /// log p(tokens[i] | tokens[0..i-1]) for each i >= 1; tokens[0] is read from start().
-  std::vector<double> score(std::span<const std::int32_t> tokens) const;
   /// log p of every token: (vocab) f32.
-  Tensor distribution(const State& state) const;
-  Step<State> step(const State& state, std::int32_t token) const;
+  Tensor log_probs(const State& state) const;
+  /// log p(token | state) in nats, without looking at other tokens.
+  double log_prob(const State& state, std::int32_t token) const;
+  /// log_prob() and advance() in one search, in place: the quickest way through a text.
+  NgramScore score(State& state, std::int32_t token) const;
+  std::vector<double> score(State& state, std::span<const std::int32_t> tokens) const;
   /// The k likeliest tokens (at most vocab), the likeliest first, and of equals those of lower ids: the first
-  /// of distribution(), without looking at all of it.
-  std::vector<NgramCandidate> top_k(const State& state, std::int64_t k) const;
-  /// A token drawn with the probabilities of distribution(), divided by their sum. Throws NumericError when
-  /// no token is possible.
+  /// of log_probs(), without looking at all of it.
+  std::vector<Candidate> top_k(const State& state, std::int64_t k) const;
+  /// A token drawn with the probabilities of log_probs(), divided by their sum. Throws NumericError when no
+  /// token is possible.
   std::int32_t sample(const State& state, Rng& rng) const;
+  /// `sample`, repeated while the token is banned, where the options keep the model's probabilities; else a
+  /// draw from log_probs().
+  std::int32_t draw(const State& state, const GenerateOptions& options, Rng& rng) const;
 
   /// Calls visit(ngram, log_prob, backoff) for each n-gram of an order, sorted by ids.
   void visit_entries(int order, FunctionRef<void(std::span<const std::int32_t>, double, double)> visit) const;

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <functional>
 
+#include "models/candidate.hpp"
+
 namespace gradus::models {
 
 namespace ngram {
@@ -48,16 +50,6 @@ struct NgramState {
 struct NgramScore {
   double log_prob;  // in nats
   int order;        // of the longest n-gram found, whose probability it is before the backoff weights
-};
-
-/// A word that may come next.
-struct NgramCandidate {
-  std::int32_t token;
-  float log_prob;
-  /// Sorts the likeliest first, and equally likely tokens by id.
-  bool operator<(const NgramCandidate& other) const {
-    return log_prob != other.log_prob ? log_prob > other.log_prob : token < other.token;
-  }
 };
 
 }  // namespace gradus::models

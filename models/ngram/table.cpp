@@ -19,11 +19,6 @@ const TableNetwork::Options& checked(const TableNetwork::Options& options) {
   return options;
 }
 
-/// How many tokens a state holds: those of a context but the one that is read next.
-std::int64_t kept(const TableNetwork::Options& options) {
-  return std::max(options.order - 2, 0);
-}
-
 }  // namespace
 
 TableNetwork::TableNetwork(std::span<const std::int32_t> text, const Options& chosen)
@@ -40,34 +35,27 @@ TableNetwork::TableNetwork(std::span<const std::int32_t> text, const Options& ch
   logits = Parameter(zeros({static_cast<std::int64_t>(rows_.size()) + 1, options.vocab}));
 }
 
-TableNetwork::State TableNetwork::start(std::int64_t batch) const {
-  const std::int64_t before = kept(options);
-  return {Indices(std::vector<std::int32_t>(static_cast<std::size_t>(before * batch),
-                                            static_cast<std::int32_t>(options.vocab)),
-                  {before, batch})};
+Window TableNetwork::start(std::int64_t batch) const {
+  return Window::filled(std::max(options.order - 2, 0), batch, options.vocab);
 }
 
-std::pair<Variable, TableNetwork::State> TableNetwork::operator()(const Indices& x, const State& state,
-                                                                  Rng*) const {
+std::pair<Variable, Window> TableNetwork::operator()(const Indices& x, const Window& state, Rng*) const {
   const InModule here(*this);
-  const std::int64_t steps = x.dim(0), batch = x.dim(1), before = kept(options);
-  std::vector<std::int32_t> ids(state.context.values().begin(), state.context.values().end());
-  ids.insert(ids.end(), x.values().begin(), x.values().end());  // (before + steps, batch)
-
+  const std::int64_t steps = x.dim(0), batch = x.dim(1);
+  auto [ids, next] = state.read(x);
   std::vector<std::int32_t> rows;
   std::u32string context(static_cast<std::size_t>(options.order - 1), 0);
   for (std::int64_t t = 0; t < steps; ++t) {
     for (std::int64_t b = 0; b < batch; ++b) {
       std::int64_t at = t * batch + b;
       for (char32_t& token : context) {
-        token = static_cast<char32_t>(ids[static_cast<std::size_t>(at)]);
+        token = static_cast<char32_t>(ids.values()[static_cast<std::size_t>(at)]);
         at += batch;
       }
       const auto found = rows_.find(context);
       rows.push_back(found == rows_.end() ? 0 : found->second);
     }
   }
-  State next{Indices(std::vector<std::int32_t>(ids.end() - before * batch, ids.end()), {before, batch})};
   return {gather_rows(logits, Indices(std::move(rows), {steps, batch})), std::move(next)};
 }
 

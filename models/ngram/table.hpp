@@ -21,10 +21,7 @@ struct TableNetwork {
     std::int64_t vocab = 0;
     int order = 2;
   };
-  struct State {
-    Indices
-        context;  // (order - 2, batch): the tokens before the next one to be read; for order 1, (0, batch)
-  };
+  using State = Window;  // of order - 2 tokens; of none for order 1
   Options options;
   Parameter logits;  // (contexts + 1, vocab); row 0 is for all contexts that the text does not have
 
@@ -41,9 +38,6 @@ struct TableNetwork {
  private:
   std::unordered_map<std::u32string, std::int32_t> rows_;  // of each context
 };
-inline TableNetwork::State detach(const TableNetwork::State& state) {
-  return state;
-}
 
 /// The table as a LanguageModel.
 using TableModel = NeuralModel<TableNetwork>;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "models/ngram/ngram.hpp"
@@ -12,42 +13,29 @@ namespace gradus::models {
 /// the word after an unknown one is predicted without context, the next one from a single word. A
 /// LanguageModel. An unknown word itself has the probability that the model gives it, although SRILM's
 /// convention does not count it.
-class UnknownEndsContext {
+class UnknownEndsContext : private NgramModel {
  public:
-  using State = NgramState;
+  using NgramModel::draw, NgramModel::log_prob, NgramModel::log_probs, NgramModel::start, NgramModel::State,
+      NgramModel::top_k, NgramModel::vocab_size;
 
   /// `unknown`: the id of "<unk>".
-  UnknownEndsContext(NgramModel model, std::int32_t unknown) : model_(std::move(model)), unknown_(unknown) {}
+  UnknownEndsContext(NgramModel model, std::int32_t unknown)
+      : NgramModel(std::move(model)), unknown_(unknown) {}
 
-  std::int32_t vocab_size() const { return model_.vocab_size(); }
-  State start() const { return model_.start(); }
-  State after(const State& state, std::int32_t token) const {
-    return token == unknown_ ? State() : model_.after(state, token);
+  State advance(const State& state, std::int32_t token) const {
+    return token == unknown_ ? State() : NgramModel::advance(state, token);
   }
-  /// log p(token | state) in nats; the state becomes the one after both.
-  double advance(State& state, std::int32_t token) const {
-    const double log_prob = model_.advance(state, token).log_prob;
-    if (token == unknown_) state = State();
-    return log_prob;
-  }
-  Step<State> step(const State& state, std::int32_t token) const {
-    State next = after(state, token);
-    Tensor log_probs = model_.distribution(next);
-    return {std::move(next), std::move(log_probs)};
-  }
-  std::vector<double> score(std::span<const std::int32_t> tokens, const ScoreProgress& report = {}) const {
+  std::vector<double> score(State& state, std::span<const std::int32_t> tokens) const {
     std::vector<double> out;
-    if (tokens.empty()) return out;
-    State state = after(start(), tokens.front());
-    for (const std::int32_t token : tokens.subspan(1)) {
-      out.push_back(advance(state, token));
-      if (report && out.size() % 65536 == 0) report(static_cast<std::int64_t>(out.size()));
+    out.reserve(tokens.size());
+    for (const std::int32_t token : tokens) {
+      out.push_back(NgramModel::score(state, token).log_prob);
+      if (token == unknown_) state = State();
     }
     return out;
   }
 
  private:
-  NgramModel model_;
   std::int32_t unknown_;
 };
 

@@ -168,9 +168,9 @@ TEST_CASE("options of ngram build are judged before the work", "[cli][ngram]") {
   misused(folder, build + "--method stupid-backoff --backoff 0", "--backoff");
   misused(folder, build + "--prune 1,1", "begin with 0");
   misused(folder, build + "--prune 0,2,1", "must not be less");
-  misused(folder, build + "--prune 0,some", "'some' is no number");
-  misused(folder, build + "--prune 0,,1", "'' is no number");
-  misused(folder, build + "--prune ''", "'' is no number");
+  misused(folder, build + "--prune 0,some", "'some' is not a number");
+  misused(folder, build + "--prune 0,,1", "'' is not a number");
+  misused(folder, build + "--prune ''", "'' is not a number");
   misused(folder, build + "--memory -5", "--memory");
   misused(folder, "ngram build train.txt --out ''", "--out is empty");
   misused(folder, "ngram build train.txt --out -", "/dev/stdout");
@@ -416,7 +416,7 @@ TEST_CASE("ngram interpolate weighs models by a held-out text", "[cli][ngram]") 
   misused(folder, both + "--weights 0.5,0.5 --held-out test.txt", "--weights");
   misused(folder, both + "--weights 0.5,0.6 --test test.txt", "add up to 1.1");
   misused(folder, both + "--weights 1 --test test.txt", "1 for 2 models");
-  misused(folder, both + "--weights -1,2 --test test.txt", "-1 is no weight");
+  misused(folder, both + "--weights -1,2 --test test.txt", "-1 is not a weight");
   misused(folder, both + "--epochs 3 --held-out test.txt", "--log-linear");
   misused(folder, both + "--log-linear --unknown srilm --held-out test.txt", "--unknown kenlm");
   misused(folder, "ngram interpolate one.ngram --held-out test.txt", "--cache");
@@ -450,6 +450,12 @@ TEST_CASE("models of different vocabularies share what is unknown to one of them
         Approx(few["perplexity"].get<double>() * std::pow(3, 2.0 / 7)));
   CHECK_THAT(gradus_command(folder, "ngram interpolate few.ngram more.ngram --held-out held.txt").out,
              Contains("few.ngram does not list 2 of the 6 words"));
+
+  const Result powers = gradus_command(
+      folder, "ngram interpolate --json --log-linear few.ngram more.ngram --held-out held.txt");
+  INFO(powers.error);
+  REQUIRE(powers.code == 0);
+  CHECK(nlohmann::json::parse(powers.out)["vocabulary"] == 6);
 
   REQUIRE(gradus_command(folder, "ngram build --unit character letters.txt --out letters.ngram").code == 0);
   refused(folder, "ngram interpolate few.ngram letters.ngram --held-out held.txt",

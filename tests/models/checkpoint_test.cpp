@@ -23,6 +23,13 @@ LstmNetwork small_lstm(std::int64_t vocab) {
   return LstmNetwork(rng, {.vocab = vocab, .embedding = 3, .width = 4, .layers = 2, .dropout = 0.25});
 }
 
+/// A user's network.
+struct Other {
+  NetworkOptions options;
+  Parameter bias{zeros({2})};
+  static void members(auto& self, auto&& visit) { visit("bias", self.bias); }
+};
+
 }  // namespace
 
 TEST_CASE("networks of every kind and unit come back bit by bit", "[checkpoint]") {
@@ -36,10 +43,11 @@ TEST_CASE("networks of every kind and unit come back bit by bit", "[checkpoint]"
     Rng rng(4);
     const auto check = [&]<class Network>(const std::string& kind, const Network& network) {
       INFO(kind << " of " << name_of(unit) << "s");
-      save_network(file, kind, network, vocabulary);
+      save_network(file, network, vocabulary);
       const TrainedModel read = load_model(file);
       CHECK(read.vocabulary == vocabulary);
-      const auto& model = std::get<NeuralModel<Network>>(read.model);
+      CHECK(read.kind == kind);
+      const auto& model = read.model.get<NeuralModel<Network>>();
       std::vector<Tensor> values;
       for_each_parameter(network,
                          [&](const std::string&, const Parameter& p) { values.push_back(p.value()); });
@@ -49,21 +57,49 @@ TEST_CASE("networks of every kind and unit come back bit by bit", "[checkpoint]"
         CHECK(identical(p.value(), values[i++]));
       });
       CHECK(i == values.size());
-      CHECK(model.score(tokens) == NeuralModel<Network>{network}.score(tokens));
+      CHECK(score(model, tokens) == score(NeuralModel<Network>{network}, tokens));
     };
     check("feed-forward", FeedForwardNetwork(rng, options));
     check("rnn", RnnNetwork(rng, options));
     check("gru", GruNetwork(rng, options));
     check("lstm", small_lstm(vocabulary.size()));
+    for (const NetworkKind& kind : network_kinds()) {
+      INFO(kind.name);
+      const auto network = kind.make(rng, options);
+      save_network(file, *network, vocabulary);
+      const TrainedModel read = load_model(file);
+      CHECK(read.kind == kind.name);
+      CHECK(score(read.model, tokens) == score(network->model(), tokens));
+      CHECK(kind.fewest_parameters(options) <= static_cast<double>(network->parameters()));
+    }
   }
   CHECK(folder.files() == 1);  // nothing temporary left
+}
+
+TEST_CASE("a network may be much wider than its weights are long", "[checkpoint]") {
+  const Folder folder;
+  const Vocabulary vocabulary = Vocabulary::build(Unit::character, text);
+  Rng rng(4);
+  const FeedForwardNetwork wide(rng, {.vocab = vocabulary.size(), .embedding = 2, .width = 2000, .order = 3});
+  save_network(folder.path() / "wide", wide, vocabulary);
+  CHECK_NOTHROW(load_model(folder.path() / "wide"));
+  std::string bytes = read_bytes(folder.path() / "wide");
+  bytes.replace(bytes.find("\\\"order\\\":3"), 11, "\\\"order\\\":1");
+  CHECK_THROWS_WITH(load_model(folder.write("order", bytes)), Contains("order") && Contains("at least 2"));
+}
+
+TEST_CASE("a network that is of no kind in the list is not saved as a model", "[checkpoint]") {
+  const Folder folder;
+  CHECK_THROWS_WITH(save_network(folder.path() / "other", Other{}, Vocabulary::build(Unit::word, text)),
+                    Contains("none of the kinds") && Contains("lstm"));
+  CHECK(folder.files() == 0);
 }
 
 TEST_CASE("weights have PyTorch's names in the safetensors header", "[checkpoint]") {
   const Folder folder;
   const auto file = folder.path() / "model.safetensors";
   const Vocabulary vocabulary = Vocabulary::build(Unit::word, text);
-  save_network(file, "lstm", small_lstm(vocabulary.size()), vocabulary);
+  save_network(file, small_lstm(vocabulary.size()), vocabulary);
   const std::string bytes = read_bytes(file);
   for (const char* name : {"\"embed.weight\"", "\"recurrent.weight_ih_l0\"", "\"recurrent.bias_hh_l1\"",
                            "\"head.bias\"", "\"dtype\":\"F32\"", "\"data_offsets\""})
@@ -83,7 +119,7 @@ TEST_CASE("a model cut short anywhere is refused, and names the file", "[checkpo
       CHECK_THROWS_WITH(load_model(cut), Contains("cut"));
     }
   };
-  save_network(folder.path() / "lstm", "lstm", small_lstm(vocabulary.size()), vocabulary);
+  save_network(folder.path() / "lstm", small_lstm(vocabulary.size()), vocabulary);
   refuse_cuts(folder.path() / "lstm");
   save_ngram(folder.path() / "ngram",
              NgramModel(encode(vocabulary, text), static_cast<std::int32_t>(vocabulary.size()),
@@ -102,15 +138,14 @@ TEST_CASE("an n-gram model of a text with the words <s> and <unk> comes back", "
   save_ngram(folder.path() / "ngram", model, vocabulary);
   const TrainedModel read = load_model(folder.path() / "ngram");
   CHECK(read.vocabulary == vocabulary);
-  const std::vector<double> scores = model.score(tokens),
-                            found = std::get<NgramModel>(read.model).score(tokens);
+  const std::vector<double> scores = score(model, tokens), found = score(read.model, tokens);
   for (std::size_t i = 0; i < scores.size(); ++i) CHECK(found[i] == Approx(scores[i]).epsilon(1e-7));
 }
 
 TEST_CASE("a spoiled model throws a gradus error or loads, and never crashes", "[checkpoint]") {
   const Folder folder;
   const Vocabulary vocabulary = Vocabulary::build(Unit::word, text);
-  save_network(folder.path() / "lstm", "lstm", small_lstm(vocabulary.size()), vocabulary);
+  save_network(folder.path() / "lstm", small_lstm(vocabulary.size()), vocabulary);
   save_ngram(folder.path() / "ngram",
              NgramModel(encode(vocabulary, text), static_cast<std::int32_t>(vocabulary.size()), {.order = 2}),
              vocabulary);
@@ -136,7 +171,7 @@ TEST_CASE("a header that asks for more than the file holds is refused before mem
           "[checkpoint]") {
   const Folder folder;
   const Vocabulary vocabulary = Vocabulary::build(Unit::word, text);
-  save_network(folder.path() / "model", "lstm", small_lstm(vocabulary.size()), vocabulary);
+  save_network(folder.path() / "model", small_lstm(vocabulary.size()), vocabulary);
   const std::string good = read_bytes(folder.path() / "model");
   const auto with = [&](const std::string& from, const std::string& to) {
     std::string bytes = good;
@@ -156,7 +191,8 @@ TEST_CASE("a header that asks for more than the file holds is refused before mem
     CHECK_THROWS_AS(load_model(with("\\\"layers\\\":2", std::string("\\\"layers\\\":") + layers)), DataError);
   CHECK_THROWS_AS(load_model(with("\\\"embedding\\\":3", "\\\"embedding\\\":4611686018427387904")),
                   DataError);
-  CHECK_THROWS_AS(load_model(with("\"kind\":\"lstm\"", "\"kind\":\"gpt\"")), DataError);
+  CHECK_THROWS_WITH(load_model(with("\"kind\":\"lstm\"", "\"kind\":\"gpt\"")),
+                    Contains("'gpt'") && Contains(network_kind_names()));
   // Two tensors over the same bytes.
   const std::string header =
       R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],)"

@@ -92,7 +92,7 @@ TEST_CASE("interpolated models are language models", "[interpolate]") {
 
   // A linear interpolation is the weighted mean of the probabilities.
   const auto each = models.score(text);
-  const std::vector<double> mixed = LinearInterpolation(models, {0.2, 0.7, 0.1}).score(text);
+  const std::vector<double> mixed = score(LinearInterpolation(models, {0.2, 0.7, 0.1}), text);
   for (std::size_t i = 0; i < mixed.size(); ++i) {
     CHECK(std::exp(mixed[i]) ==
           Approx(0.2 * std::exp(each[0][i]) + 0.7 * std::exp(each[1][i]) + 0.1 * std::exp(each[2][i])));
@@ -169,16 +169,22 @@ TEST_CASE("log-linear weights are fitted by gradient", "[interpolate]") {
 TEST_CASE("a cache counts the last tokens", "[interpolate]") {
   const CacheModel cache(5, 3);
   const std::vector<std::int32_t> text{1, 2, 1, 1, 3, 1, 4};
-  const std::vector<double> scores = cache.score(text);
+  const std::vector<double> scores = score(cache, text);
   const double expected[] = {0, 1.0 / 2, 2.0 / 3, 0, 2.0 / 3, 0};
   for (std::size_t i = 0; i < 6; ++i) CHECK(std::exp(scores[i]) == Approx(expected[i]));
-  auto step = cache.step(cache.start(), 1);
-  for (std::size_t i = 1; i < 5; ++i) step = cache.step(step.state, text[i]);
-  CHECK(step.state.recent == std::vector<std::int32_t>{1, 1, 3});
-  CHECK(step.state == cache.step({{2, 1, 1}}, 3).state);
+  CacheModel::State state = cache.start();
+  for (std::size_t i = 0; i < 5; ++i) state = cache.advance(state, text[i]);
+  CHECK(state.recent == std::vector<std::int32_t>{1, 1, 3});
+  CHECK(state == cache.advance({{2, 1, 1}}, 3));
+  // Scoring leaves the same state, and a state may be of more tokens than a score is of.
+  CacheModel::State scored = cache.start();
+  score(cache, scored, std::span(text).first(5));
+  CHECK(scored == state);
+  CHECK(std::exp(score(cache, scored, std::span(text).subspan(5, 1)).front()) == Approx(2.0 / 3));
+  CHECK(scored.recent == std::vector<std::int32_t>{1, 3, 1});
   CHECK_THROWS_AS(CacheModel(0), ArgumentError);
   CHECK_THROWS_AS(CacheModel(5, 0), ArgumentError);
-  CHECK_THROWS_WITH(cache.step({}, 5), Contains("token 5 is not in 0..4"));
+  CHECK_THROWS_WITH(cache.advance({}, 5), Contains("token 5 is not in 0..4"));
 }
 
 TEST_CASE("a cache adds to an n-gram model of a text that repeats its words", "[interpolate]") {

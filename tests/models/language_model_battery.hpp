@@ -1,9 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <string>
+#include <type_traits>
 #include <vector>
 
+#include "models/erased_model.hpp"
 #include "models/evaluate.hpp"
 #include "models/generate.hpp"
 #include "models/language_model.hpp"
@@ -12,46 +15,87 @@
 
 namespace gradus::test {
 
-/// What every language model must hold, over a text of its vocabulary. `slack` is the rounding allowed
-/// between two ways to one log-probability.
-template <LanguageModel M>
-void language_model_battery(const std::string& name, const M& model, const std::vector<std::int32_t>& text,
-                            double slack) {
-  INFO(name);
-  const auto follow = [&](std::size_t count) {
-    auto step = model.step(model.start(), text.front());
-    for (std::size_t i = 1; i < count; ++i) step = model.step(step.state, text[i]);
-    return step;
-  };
+/// Two ways to one log-probability, up to rounding.
+inline bool agree(double a, double b, double slack) {
+  return a == b || std::abs(a - b) <= slack;
+}
 
-  // The distribution sums to one, wherever it is asked for, and no probability is above 1.
-  auto step = model.step(model.start(), text.front());
-  std::vector<double> stepped;
-  for (std::size_t i = 1; i < text.size(); ++i) {
-    REQUIRE(step.log_probs.shape() == Shape{model.vocab_size()});
+/// What every language model must hold of the states after each token of a text: the distribution sums to
+/// one, and all that is said of single tokens is said by it. Returns log p of each token but the first.
+template <models::LanguageModel M>
+std::vector<double> check_states(const M& model, const std::vector<std::int32_t>& text, double slack) {
+  std::vector<double> out;
+  auto state = model.start();
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    INFO("token " << i);
+    const Tensor log_probs = model.log_probs(state);
+    REQUIRE(log_probs.shape() == Shape{model.vocab_size()});
+    REQUIRE(log_probs.dtype() == Dtype::f32);
     double total = 0;
-    for (const float log_prob : step.log_probs.template values<float>()) {
+    for (const float log_prob : log_probs.values<float>()) {
       REQUIRE(log_prob <= 1e-6f);
       total += std::exp(static_cast<double>(log_prob));
     }
     REQUIRE(total == Approx(1).epsilon(1e-5));
-    stepped.push_back(step.log_probs.at(text[i]));
-    step = model.step(step.state, text[i]);
-  }
+    if (i > 0) out.push_back(log_probs.at(text[i]));
 
-  // The state carried along equals the one rebuilt from scratch, and stepping leaves a state as it was.
+    const std::int32_t vocab = model.vocab_size();
+    for (std::int32_t token = 0; token < vocab; token += 1 + vocab / 7)
+      REQUIRE(agree(models::log_prob(model, state, token), log_probs.at(token), slack));
+    const auto likeliest = models::top_k(model, state, 5), expected = models::top_k(log_probs, 5);
+    REQUIRE(likeliest.size() == expected.size());
+    for (std::size_t k = 0; k < expected.size(); ++k) {
+      REQUIRE(likeliest[k].token == expected[k].token);
+      REQUIRE(likeliest[k].log_prob == expected[k].log_prob);
+    }
+    Rng rng(i);
+    REQUIRE(std::isfinite(log_probs.at(models::draw(model, state, {}, rng))));
+    state = model.advance(state, text[i]);
+  }
+  return out;
+}
+
+/// Whether two models say the same, to the last bit.
+template <models::LanguageModel A, models::LanguageModel B>
+void check_identical(const A& a, const B& b, const std::vector<std::int32_t>& text) {
+  auto x = a.start();
+  auto y = b.start();
+  for (const std::int32_t token : text) {
+    REQUIRE(identical(a.log_probs(x), b.log_probs(y)));
+    REQUIRE(models::log_prob(a, x, token) == models::log_prob(b, y, token));
+    x = a.advance(x, token);
+    y = b.advance(y, token);
+  }
+  CHECK(models::score(a, text) == models::score(b, text));
+  const std::span first = std::span(text).first(1);
+  for (const models::GenerateOptions& how :
+       {models::GenerateOptions{.max_tokens = 30}, models::GenerateOptions{.max_tokens = 30, .banned = {0}},
+        models::GenerateOptions{.max_tokens = 30, .temperature = 0.7, .top_k = 9}})
+    CHECK(models::generate(a, first, how) == models::generate(b, first, how));
+}
+
+/// What every language model must hold, over a text of its vocabulary. `slack` is the rounding allowed
+/// between two ways to one log-probability.
+template <models::LanguageModel M>
+void language_model_battery(const std::string& name, const M& model, const std::vector<std::int32_t>& text,
+                            double slack) {
+  INFO(name);
+  const std::vector<double> stepped = check_states(model, text, slack);
+
+  // The state carried along equals the one rebuilt from scratch, and advancing leaves a state as it was.
   for (const std::size_t count : {std::size_t{1}, std::size_t{2}, std::size_t{7}, text.size() / 2}) {
-    const auto rebuilt = follow(count);
-    CHECK(static_cast<double>(rebuilt.log_probs.at(text[count])) ==
-          Approx(stepped[count - 1]).epsilon(0).margin(1e-12));
-    const auto kept = rebuilt.state;
-    const auto once = model.step(kept, text[0]), again = model.step(kept, text[0]);
-    CHECK(identical(once.log_probs, again.log_probs));
+    auto rebuilt = model.start();
+    for (std::size_t i = 0; i < count; ++i) rebuilt = model.advance(rebuilt, text[i]);
+    const Tensor before = model.log_probs(rebuilt);
+    CHECK(static_cast<double>(before.at(text[count])) == Approx(stepped[count - 1]).epsilon(0).margin(1e-12));
+    const auto once = model.advance(rebuilt, text[0]), again = model.advance(rebuilt, text[0]);
+    CHECK(identical(model.log_probs(once), model.log_probs(again)));
+    CHECK(identical(model.log_probs(rebuilt), before));
   }
 
   // The score of token i is what the model said after tokens 0..i-1 and before seeing it: the target is the
   // input shifted by one.
-  const std::vector<double> scores = score(model, text);
+  const std::vector<double> scores = models::score(model, text);
   REQUIRE(scores.size() == text.size() - 1);
   double total = 0;
   for (std::size_t i = 0; i < scores.size(); ++i) {
@@ -67,10 +111,16 @@ void language_model_battery(const std::string& name, const M& model, const std::
   std::vector<std::int32_t> other = text;
   const std::size_t changed = text.size() / 2;
   for (std::size_t i = changed; i < other.size(); ++i) other[i] = (other[i] + 1) % model.vocab_size();
-  const std::vector<double> other_scores = score(model, other);
+  const std::vector<double> other_scores = models::score(model, other);
   for (std::size_t i = 0; i + 1 < changed; ++i) {
     if (!std::isinf(scores[i])) CHECK(other_scores[i] == Approx(scores[i]).epsilon(0).margin(slack));
   }
+  // The state after scored tokens is the one after reading them.
+  auto scored = model.start();
+  models::score(model, scored, std::span(text).first(changed));
+  if (!std::isinf(stepped[changed - 1]))
+    CHECK(models::log_prob(model, scored, text[changed]) ==
+          Approx(stepped[changed - 1]).epsilon(0).margin(slack));
 
   // A text's score is the sum of its conditionals, and perplexity is its exponential per token.
   const models::Evaluation result = models::evaluate(model, text, 10);
@@ -89,6 +139,10 @@ void language_model_battery(const std::string& name, const M& model, const std::
   CHECK(models::generate(model, first, how) == drawn);
   how.seed = 4;
   CHECK(models::generate(model, first, how) != drawn);
+
+  // Behind one type it says and does the same.
+  if constexpr (!std::is_same_v<M, models::ErasedModel>)
+    check_identical(model, models::ErasedModel(model), text);
 }
 
 }  // namespace gradus::test

@@ -3,9 +3,11 @@
 #include "autograd/gradcheck.hpp"
 #include "autograd/members.hpp"
 #include "autograd/ops/arithmetic.hpp"
+#include "models/kinds.hpp"
 #include "models/neural.hpp"
 #include "models/ngram/ngram.hpp"
 #include "models/train.hpp"
+#include "optim/rules.hpp"
 #include "tensor/support/parallel.hpp"
 #include "text/synthetic.hpp"
 #include "text/tokenizer.hpp"
@@ -97,17 +99,65 @@ TEST_CASE("every n-gram model passes the battery of all language models", "[mode
 
 TEST_CASE("every neural model passes the battery of all language models", "[models]") {
   const Sample s = sample_text();
-  language_model_battery("feed-forward",
-                         trained<FeedForwardNetwork>(s, {.embedding = 12, .width = 16, .order = 4}), s.test,
-                         1e-5);
-  language_model_battery("feed-forward of order 2",
-                         trained<FeedForwardNetwork>(s, {.embedding = 12, .width = 16, .order = 2}), s.test,
-                         1e-5);
-  language_model_battery("gru", trained<GruNetwork>(s, {.embedding = 12, .width = 16}), s.test, 1e-5);
-  language_model_battery("rnn", trained<RnnNetwork>(s, {.embedding = 12, .width = 16}), s.test, 1e-5);
-  language_model_battery("lstm of two layers",
-                         trained<LstmNetwork>(s, {.embedding = 12, .width = 16, .layers = 2, .dropout = 0.1}),
-                         s.test, 1e-5);
+  for (const NetworkKind& kind : network_kinds()) {
+    for (const int order : {2, 4}) {
+      Rng rng(5);
+      const auto network = kind.make(rng, {.vocab = s.vocabulary.size(),
+                                           .embedding = 12,
+                                           .width = 16,
+                                           .layers = 4 - order / 2 - 1,
+                                           .dropout = 0.1,
+                                           .order = order});
+      network->train(s.train, {.batch = 4, .steps = 20, .epochs = 2, .lr = 5e-3});
+      language_model_battery(std::string(kind.name) + " of order " + std::to_string(order), network->model(),
+                             s.test, 1e-5);
+    }
+  }
+}
+
+TEST_CASE("a network that is only called is a language model too", "[models]") {
+  struct Plain {
+    using State = LstmNetwork::State;
+    LstmNetwork inner;
+    NetworkOptions options;
+    explicit Plain(LstmNetwork network) : inner(std::move(network)), options(inner.options) {}
+    State start(std::int64_t batch) const { return inner.start(batch); }
+    std::pair<Variable, State> operator()(const Indices& x, const State& state, Rng* rng = nullptr) const {
+      return inner(x, state, rng);
+    }
+  };
+  const Sample s = sample_text();
+  const LstmModel model = trained<LstmNetwork>(s, {.embedding = 12, .width = 16});
+  const NeuralModel<Plain> plain{Plain(model.network)};
+  language_model_battery("called", plain, s.test, 1e-5);
+  CHECK(score(plain, s.test) == score(model, s.test));
+}
+
+TEST_CASE("a text is scored in pieces as in one", "[models]") {
+  const Sample s = sample_text();
+  std::vector<std::int32_t> text;
+  while (text.size() < 1500) text.insert(text.end(), s.test.begin(), s.test.end());
+  const auto check = [&](const auto& model, double slack) {
+    const std::vector<double> expected = score(model, text);
+    for (const std::size_t piece : {std::size_t{1}, std::size_t{7}, std::size_t{256}, std::size_t{700}}) {
+      INFO("pieces of " << piece);
+      std::vector<double> found;
+      auto state = model.start();
+      for (std::span<const std::int32_t> rest = text; !rest.empty();) {
+        const auto part = rest.first(std::min(piece, rest.size()));
+        const std::vector<double> scored = score(model, state, part);
+        found.insert(found.end(), scored.begin(), scored.end());
+        rest = rest.subspan(part.size());
+      }
+      REQUIRE(found.size() == expected.size() + 1);  // one for the first token, too
+      for (std::size_t i = 0; i < expected.size(); ++i) CHECK(test::agree(found[i + 1], expected[i], slack));
+    }
+  };
+  check(trained<LstmNetwork>(s, {.embedding = 12, .width = 16}), 1e-5);
+  check(trained<FeedForwardNetwork>(s, {.embedding = 12, .width = 16}), 1e-5);
+  check(
+      NgramModel(std::span(s.train).subspan(1), static_cast<std::int32_t>(s.vocabulary.size()), {.order = 3}),
+      0);
 }
 
 TEST_CASE("the loss of every network has derivatives equal to central differences", "[models][gradient]") {
@@ -136,14 +186,14 @@ TEST_CASE("a trained network has the same bits for any number of threads", "[mod
     set_threads(1);
     const auto alone = make();
     const std::vector<Tensor> expected = weights(alone);
-    const std::vector<double> scores = alone.score(s.test);
+    const std::vector<double> scores = score(alone, s.test);
     for (const int count : {2, 3, 8}) {
       INFO(count << " threads");
       set_threads(count);
       const auto model = make();
       const std::vector<Tensor> found = weights(model);
       for (std::size_t i = 0; i < expected.size(); ++i) CHECK(identical(found[i], expected[i]));
-      CHECK(model.score(s.test) == scores);
+      CHECK(score(model, s.test) == scores);
     }
     set_threads(0);
   };
@@ -165,6 +215,30 @@ TEST_CASE("training lowers the loss, and names the step and op when it is not fi
   CHECK(losses.size() == static_cast<std::size_t>(done.steps));
   CHECK(losses.front() == Approx(std::log(static_cast<double>(s.vocabulary.size()))).epsilon(0.02));
   CHECK(losses.back() < losses.front() - 1);
+
+  // The same by the optimizer and the schedule that are the default, and otherwise by others.
+  Rng same(1);
+  LstmNetwork other(same, network.options);
+  const TrainOptions options{.batch = 4, .steps = 20, .epochs = 3, .lr = 1e-2};
+  CHECK(updates(s.train, options) == done.steps);
+  optim::AdamW adam({.lr = 1e-2, .weight_decay = 0});
+  const optim::CosineSchedule cosine{.lr = 1e-2, .steps = done.steps, .minimum = 1e-2 * options.final_lr};
+  CHECK(train(other, s.train, options, adam, cosine).loss == done.loss);
+  optim::Sgd sgd({.lr = 1});
+  std::vector<std::int64_t> asked;
+  const TrainProgress by_sgd = train(
+      other, s.train, options, sgd,
+      [&](std::int64_t update) {
+        asked.push_back(update);
+        return 0.5 / static_cast<double>(1 + update);
+      },
+      [&](const TrainProgress& p) { CHECK(sgd.options().lr == 0.5 / static_cast<double>(p.step)); });
+  CHECK(std::ssize(asked) == by_sgd.steps);
+  CHECK(asked.front() == 0);
+  CHECK(asked.back() == by_sgd.steps - 1);
+  optim::Sgd other_sgd({.lr = 1});
+  train(other, s.train, options, other_sgd, optim::StepSchedule{.lr = 0.1, .every = 10, .gamma = 0.5});
+  CHECK(other_sgd.options().lr < 0.1);
 
   Tensor& weight = network.head.weight.mutable_value();
   weight.mutable_data<float>()[5] = std::numeric_limits<float>::quiet_NaN();

@@ -50,20 +50,41 @@ TEST_CASE("a widened model shares what is unknown to it, and still sums to one",
   const std::vector<std::int32_t> text = encode(all, "a c b\nzebra d a\nb b a c\n");
   test::language_model_battery("widened", wide, text, 1e-5);
 
-  const auto step = wide.step(wide.start(), all.line_end());
-  const auto own = few.model.step(few.model.start(), few.vocabulary.line_end());
+  const Tensor log_probs = wide.log_probs(wide.advance(wide.start(), all.line_end()));
+  const Tensor own = few.model.log_probs(few.model.advance(few.model.start(), few.vocabulary.line_end()));
   for (const char* word : {"a", "b", "</s>"})
-    CHECK(step.log_probs.at(all.id(word)) == own.log_probs.at(few.vocabulary.id(word)));
+    CHECK(log_probs.at(all.id(word)) == own.at(few.vocabulary.id(word)));
   for (const char* word : {"c", "d", "<unk>"})
-    CHECK(step.log_probs.at(all.id(word)) == Approx(own.log_probs.at(0) - std::log(3.0)));
+    CHECK(log_probs.at(all.id(word)) == Approx(own.at(0) - std::log(3.0)));
 
   // Over its own vocabulary, whatever the order of the ids, it is the model itself.
   const WidenedModel same(ErasedModel(few.model), few.vocabulary, few.vocabulary);
   const std::vector<std::int32_t> own_text = encode(few.vocabulary, few_text);
-  CHECK(same.score(own_text) == few.model.score(own_text));
+  CHECK(score(same, own_text) == score(few.model, own_text));
   CHECK_THROWS_AS(WidenedModel(ErasedModel(more.model), more.vocabulary, few.vocabulary), ArgumentError);
   CHECK_THROWS_AS(WidenedModel(ErasedModel(few.model), more.vocabulary, all), ArgumentError);
-  CHECK_THROWS_AS(wide.step(wide.start(), 6), ArgumentError);
+  CHECK_THROWS_AS(wide.advance(wide.start(), 6), ArgumentError);
+}
+
+TEST_CASE("models of different vocabularies are mixed in every way", "[interpolate]") {
+  const Words few(few_text), more(more_text);
+  const Vocabulary all = union_of(std::vector<Vocabulary>{few.vocabulary, more.vocabulary});
+  const ErasedModel wide_few(WidenedModel(ErasedModel(few.model), few.vocabulary, all)),
+      wide_more(WidenedModel(ErasedModel(more.model), more.vocabulary, all));
+  const std::vector<std::int32_t> text = encode(all, "a c b\nzebra d a\nb b a c\na b\nc d d\n");
+  test::language_model_battery("widened and erased", wide_few, text, 1e-5);
+  const ModelSet models({wide_few, wide_more});
+  test::language_model_battery("linear over different vocabularies", LinearInterpolation(models, {0.4, 0.6}),
+                               text, 1e-5);
+  test::language_model_battery("log-linear over different vocabularies",
+                               LogLinearInterpolation(models, {0.4, 0.6}), text, 1e-5);
+  CHECK(fit_log_linear(models, text, {.epochs = 2}).weights.size() == 2);
+  // A mixture of mixtures.
+  const ErasedModel inner(LinearInterpolation(models, {0.4, 0.6}));
+  test::language_model_battery("nested", LinearInterpolation(ModelSet({inner, wide_few}), {0.5, 0.5}), text,
+                               1e-5);
+  CHECK_THROWS_WITH(wide_few.advance(ErasedModel(few.model).start(), 1),
+                    Catch::Contains("state of another kind of model"));
 }
 
 TEST_CASE("where unknown words end the context, what follows is predicted from nothing before",
@@ -73,11 +94,11 @@ TEST_CASE("where unknown words end the context, what follows is predicted from n
   const std::vector<std::int32_t> text = encode(few.vocabulary, "a b zebra b a\nb a\n");
   test::language_model_battery("unknown ends context", model, text, 1e-5);
   const std::vector<std::int32_t> line = encode(few.vocabulary, "a zebra b a");
-  const std::vector<double> scored = model.score(line);
+  const std::vector<double> scored = score(model, line);
   const std::int32_t a = line[0], b = line[2];
   CHECK(scored[1] == few.model.log_prob(few.model.context({}), b));
   CHECK(scored[2] == few.model.log_prob(few.model.context({b}), a));
-  CHECK(scored[1] != few.model.score(line)[1]);
+  CHECK(scored[1] != score(few.model, line)[1]);
 }
 
 TEST_CASE("log-probabilities are mixed as an interpolation mixes them", "[interpolate]") {

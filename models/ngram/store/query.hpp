@@ -109,14 +109,14 @@ class Query {
   }
 
   /// The k likeliest tokens, the likeliest first, and equally likely ones by id.
-  std::vector<NgramCandidate> top(const NgramState& state, std::size_t k) const {
+  std::vector<Candidate> top(const NgramState& state, std::size_t k) const {
     const Chain chain(*this, state);
     Best best(std::min<std::size_t>(k, view_.vocab()));
     if (best.size == 0) return {};
     // The longest context that lists a token decides; this is looked up only for tokens that would be among
     // the best.
     const auto offer = [&](int length, std::uint32_t token, float log_prob) {
-      const NgramCandidate candidate{static_cast<std::int32_t>(token), log_prob};
+      const Candidate candidate{static_cast<std::int32_t>(token), log_prob};
       if (best.takes(candidate) && !listed_beyond(chain, state, length, token)) best.add(candidate);
     };
     for (int j = chain.longest; j >= chain.shortest; --j) {
@@ -232,12 +232,12 @@ class Query {
   /// The best candidates so far, as a heap with the worst of them on top.
   struct Best {
     std::size_t size;
-    std::vector<NgramCandidate> heap;
+    std::vector<Candidate> heap;
     explicit Best(std::size_t n) : size(n) { heap.reserve(n); }
     bool full() const { return heap.size() == size; }
-    const NgramCandidate& last() const { return heap.front(); }
-    bool takes(const NgramCandidate& candidate) const { return !full() || candidate < last(); }
-    void add(const NgramCandidate& candidate) {
+    const Candidate& last() const { return heap.front(); }
+    bool takes(const Candidate& candidate) const { return !full() || candidate < last(); }
+    void add(const Candidate& candidate) {
       if (full()) {
         std::pop_heap(heap.begin(), heap.end());
         heap.back() = candidate;
@@ -246,7 +246,7 @@ class Query {
       }
       std::push_heap(heap.begin(), heap.end());
     }
-    std::vector<NgramCandidate> sorted() && {
+    std::vector<Candidate> sorted() && {
       std::sort_heap(heap.begin(), heap.end());
       return std::move(heap);
     }

@@ -68,7 +68,7 @@ std::string replaced(std::string where, const std::string& from, const std::stri
 
 /// log p of each token of a text of words, by a model with its own vocabulary.
 std::vector<double> scores(const NgramModel& model, const Vocabulary& vocabulary, const std::string& words) {
-  return model.score(with_line_end_first(vocabulary, words));
+  return score(model, with_line_end_first(vocabulary, words));
 }
 
 void check_equal(const std::vector<double>& a, const std::vector<double>& b) {
@@ -108,7 +108,7 @@ TEST_CASE("an ARPA file of KenLM gives its scores", "[arpa]") {
   const std::string test = renamed(shared_text("reference/kenlm_small.test.txt.gz"));
   if (test.empty()) return;
   const TrainedModel read = load_model(shared_path("reference/kenlm_small.o3.arpa.gz"));
-  const auto& model = std::get<NgramModel>(read.model);
+  const auto& model = read.model.get<NgramModel>();
   CHECK(model.counts() == std::vector<std::int64_t>{4827, 17421, 24978});
   CHECK(read.vocabulary.symbol(1) == "</s>");
   std::istringstream lines(test), expected(shared_text("reference/kenlm_small.test.scores.tsv"));

@@ -89,22 +89,22 @@ TEST_CASE("an n-gram table trained by gradient comes to the counted maximum like
     auto state = table.start();
     double largest = 0;
     for (std::size_t i = 0; i + 1 < letters.size(); ++i) {
-      auto step = table.step(state, letters[i]);
-      state = std::move(step.state);
+      state = table.advance(state, letters[i]);
+      const Tensor log_probs = table.log_probs(state);
       read.push_back(letters[i]);
       read.erase(read.begin());
       const auto& row = counts.at(read);
       double total = 0;
       for (const double c : row) total += c;
       for (std::int64_t w = 0; w < 6; ++w)
-        largest = std::max(
-            largest, std::abs(std::exp(step.log_probs.at(w)) - row[static_cast<std::size_t>(w)] / total));
+        largest =
+            std::max(largest, std::abs(std::exp(log_probs.at(w)) - row[static_cast<std::size_t>(w)] / total));
     }
     CHECK(largest < 2e-3);
     // The same as the n-gram model of maximum likelihood, which has the begin symbol in its counts too.
     if (order == 2) {
       const NgramModel counted(letters, 6, {.order = 2, .method = NgramMethod::maximum_likelihood});
-      const std::vector<double> by_gradient = table.score(letters), by_counts = counted.score(letters);
+      const std::vector<double> by_gradient = score(table, letters), by_counts = score(counted, letters);
       for (std::size_t i = 0; i < by_counts.size(); ++i)
         CHECK(std::exp(by_gradient[i]) == Approx(std::exp(by_counts[i])).epsilon(0).margin(2e-3));
     }
@@ -146,7 +146,7 @@ TEST_CASE("Kneser-Ney with parameters for discounts begins as the counted model"
   }
   // score() leaves out the first token, which held_out() has.
   const Tensor log_probs = tunable(tunable.held_out(words.held_out)).value();
-  const std::vector<double> scores = counted.score(words.held_out);
+  const std::vector<double> scores = score(counted, words.held_out);
   for (std::size_t i = 0; i < scores.size(); ++i)
     CHECK(log_probs.at(static_cast<std::int64_t>(i) + 1) == Approx(scores[i]).epsilon(1e-5));
 }

@@ -54,17 +54,17 @@ inline void ask_all(const models::NgramModel& model, const models::NgramModel::S
   goes([&] {
     models::NgramModel::State next = state;
     const auto token = static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(model.vocab_size())));
-    const double log_prob = model.advance(next, token).log_prob;
+    const double log_prob = model.score(next, token).log_prob;
     require_sound(!sound || !std::isnan(log_prob), "a log-probability that is none");
     static_cast<void>(model.log_prob(state, token));
   });
   goes([&] {
-    const Tensor all = model.distribution(state);
+    const Tensor all = model.log_probs(state);
     for (const float log_prob : all.values<float>())
       require_sound(!sound || !std::isnan(log_prob), "a distribution with what is no log-probability");
   });
   goes([&] {
-    for (const models::NgramCandidate& candidate : model.top_k(state, 7))
+    for (const models::Candidate& candidate : model.top_k(state, 7))
       require_sound(candidate.token >= 0 && candidate.token < model.vocab_size(), "a token out of range");
   });
   goes([&] {
@@ -81,7 +81,7 @@ inline std::vector<models::NgramModel::State> random_states(const models::NgramM
   models::NgramModel::State state = model.start();
   for (int i = 0; i < 30; ++i) {
     const std::int32_t token = skewed(rng, model.vocab_size());
-    if (!goes([&] { model.advance(state, token); })) break;
+    if (!goes([&] { model.score(state, token); })) break;
     if (i % 8 == 7) out.push_back(state);
   }
   models::NgramModel::State foreign;

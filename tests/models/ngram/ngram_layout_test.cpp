@@ -95,7 +95,7 @@ std::vector<NgramModel::State> some_states(const NgramModel& model, int count) {
   std::vector<NgramModel::State> out{model.start(), model.context({})};
   NgramModel::State state = model.start();
   while (static_cast<int>(out.size()) < count) {
-    state = model.after(state, skewed(rng, model.vocab_size()));
+    state = model.advance(state, skewed(rng, model.vocab_size()));
     out.push_back(state);
   }
   return out;
@@ -131,12 +131,12 @@ TEST_CASE("every layout scores as the definition of backing off says", "[ngram]"
         check_close(model.log_prob(state, token), expected);
         const NgramModel::State rebuilt = model.context(reading.histories[i]);
         check_close(model.log_prob(rebuilt, token), expected);
-        const NgramModel::State next = model.after(state, token);
-        singly.push_back(model.advance(state, token).log_prob);
+        const NgramModel::State next = model.advance(state, token);
+        singly.push_back(model.score(state, token).log_prob);
         REQUIRE(state == next);
         REQUIRE(std::hash<NgramState>{}(state) == std::hash<NgramState>{}(next));
       }
-      const std::vector<double> scores = model.score(reading.tokens);
+      const std::vector<double> scores = score(model, reading.tokens);
       REQUIRE(scores.size() + 1 == singly.size());
       CHECK(std::equal(scores.begin(), scores.end(), singly.begin() + 1));
     }
@@ -149,8 +149,8 @@ TEST_CASE("distribution, top k and log p agree in every layout", "[ngram]") {
       const NgramModel model = stored(asked.ngrams, storage);
       for (const NgramModel::State& state : some_states(model, 40)) {
         INFO(asked.name << ", " << layout << ", a context of " << state.length);
-        const Tensor distribution = model.distribution(state);
-        std::vector<NgramCandidate> sorted;
+        const Tensor distribution = model.log_probs(state);
+        std::vector<Candidate> sorted;
         bool same = true;
         for (std::int32_t token = 0; token < model.vocab_size(); ++token) {
           const float log_prob = distribution.values<float>()[static_cast<std::size_t>(token)];
@@ -161,7 +161,7 @@ TEST_CASE("distribution, top k and log p agree in every layout", "[ngram]") {
         std::sort(sorted.begin(), sorted.end());
         for (const std::int64_t k :
              {std::int64_t{0}, std::int64_t{1}, std::int64_t{10}, std::int64_t{5000}}) {
-          const std::vector<NgramCandidate> top = model.top_k(state, k);
+          const std::vector<Candidate> top = model.top_k(state, k);
           REQUIRE(top.size() == std::min(static_cast<std::size_t>(k), sorted.size()));
           CHECK(std::equal(top.begin(), top.end(), sorted.begin(), [](const auto& a, const auto& b) {
             return a.token == b.token && a.log_prob == b.log_prob;
@@ -193,7 +193,7 @@ TEST_CASE("a state is the shortest context that matters", "[ngram]") {
         CHECK((naive.has_children(longest) || naive.ngrams.at(longest).backoff != 0));
         CHECK_FALSE(state == model.context(std::span(longest).subspan(1)));
       }
-      CHECK(model.after(state, 1) == model.start());
+      CHECK(model.advance(state, 1) == model.start());
     }
   }
 }
@@ -205,7 +205,7 @@ TEST_CASE("the probabilities of a context sum to one", "[ngram]") {
       const NgramModel model = synthetic_model(order, storage);
       for (const NgramModel::State& state : some_states(model, 60)) {
         INFO(layout << " of order " << order);
-        const Tensor log_probs = model.distribution(state);
+        const Tensor log_probs = model.log_probs(state);
         double sum = 0;
         for (const float log_prob : log_probs.values<float>()) sum += std::exp(static_cast<double>(log_prob));
         CHECK(std::abs(sum - 1) < 1e-6);
@@ -223,7 +223,7 @@ TEST_CASE("tokens are drawn as often as the distribution says", "[ngram]") {
       Rng rng(17);
       for (const NgramModel::State& state : some_states(model, 8)) {
         INFO(asked.name << ", " << layout << ", a context of " << state.length);
-        const Tensor distribution = model.distribution(state);
+        const Tensor distribution = model.log_probs(state);
         std::vector<double> probs;
         for (const float log_prob : distribution.values<float>())
           probs.push_back(std::exp(static_cast<double>(log_prob)));
@@ -377,7 +377,7 @@ TEST_CASE("n-grams that do not make a model are refused", "[ngram]") {
   foreign.length = 2;
   foreign.node[0] = foreign.node[1] = 1'000'000;
   CHECK_THROWS_WITH(model.log_prob(foreign, 0), Catch::Contains("another model"));
-  CHECK_THROWS_WITH(model.distribution(foreign), Catch::Contains("another model"));
+  CHECK_THROWS_WITH(model.log_probs(foreign), Catch::Contains("another model"));
 }
 
 TEST_CASE("continuations whose keys are close together are found", "[ngram]") {

@@ -61,7 +61,7 @@ std::vector<NgramModel::State> states(const NgramModel& model, const Text& text,
   std::vector<NgramModel::State> out{model.start(), model.context({})};
   NgramModel::State running = model.start();
   for (std::size_t i = 0; i < std::min<std::size_t>(text.tokens.size(), 60); ++i) {
-    running = model.after(running, text.tokens[i]);
+    running = model.advance(running, text.tokens[i]);
     out.push_back(running);
     for (std::size_t length = 1; length < static_cast<std::size_t>(order) && length <= i + 1; ++length)
       out.push_back(model.context(std::span(text.tokens).subspan(i + 1 - length, length)));
@@ -75,7 +75,7 @@ std::vector<NgramModel::State> states(const NgramModel& model, const Text& text,
 
 /// How far the probabilities after a state are from summing to one. Also checks each against log_prob.
 double off_by(const NgramModel& model, const NgramModel::State& state) {
-  const Tensor distribution = model.distribution(state);
+  const Tensor distribution = model.log_probs(state);
   double sum = 0, different = 0;
   for (std::int32_t token = 0; token < model.vocab_size(); ++token) {
     const double p = std::exp(static_cast<double>(distribution.data<float>()[token]));
@@ -94,7 +94,7 @@ void require_sums(const NgramModel& model, const Text& text, const NgramOptions&
     if (options.method != Method::stupid_backoff) CHECK(wrong < 1e-6);
     if (options.impossible < 0) continue;
     CHECK(model.log_prob(state, 0) == -INFINITY);
-    const std::vector<NgramCandidate> ranked = model.top_k(state, text.vocab);
+    const std::vector<Candidate> ranked = model.top_k(state, text.vocab);
     REQUIRE(std::ssize(ranked) == text.vocab);
     CHECK(ranked.back().log_prob == -INFINITY);
     for (int draw = 0; draw < 3; ++draw) CHECK(model.sample(state, rng) != 0);

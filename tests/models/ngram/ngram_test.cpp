@@ -44,7 +44,7 @@ TEST_CASE("Kneser-Ney's discounts, n-grams and scores are KenLM's", "[ngram]") {
     // float too, they agree up to one rounding of the sum: both models store floats, but of different
     // logarithms.
     float as_kenlm = 0;
-    for (const double log_prob : model.score(ids)) as_kenlm += static_cast<float>(log_prob / std::log(10.0));
+    for (const double log_prob : score(model, ids)) as_kenlm += static_cast<float>(log_prob / std::log(10.0));
     CHECK(static_cast<double>(as_kenlm) == Approx(log10).epsilon(0).margin(1e-4 + 6e-8 * std::abs(log10)));
     CHECK(result.log_prob / std::log(10.0) == Approx(log10).epsilon(0).margin(1e-4 + 5e-7 * std::abs(log10)));
     CHECK(result.unknown == unknown);
@@ -153,7 +153,8 @@ TEST_CASE("Kneser-Ney on Tiny Shakespeare's characters has KenLM's perplexities"
     // KenLM sums in float, here over a sentence of 111,541 symbols, so the last digits of the reference are
     // rounding errors.
     float as_kenlm = 0;
-    for (const double log_prob : model.score(test)) as_kenlm += static_cast<float>(log_prob / std::log(10.0));
+    for (const double log_prob : score(model, test))
+      as_kenlm += static_cast<float>(log_prob / std::log(10.0));
     const double summed_so = std::pow(10.0, -static_cast<double>(as_kenlm) / 111541);
     CHECK(summed_so == Approx(perplexity).epsilon(0).margin(5e-5));
     CHECK(evaluate(model, test, 1).perplexity() == Approx(perplexity).epsilon(2e-4));
@@ -228,7 +229,7 @@ TEST_CASE("an n-gram model comes back from ARPA text as it was", "[ngram]") {
   CHECK_FALSE(read.model.options());  // an ARPA file does not hold them
   const std::size_t ours = arpa.find("\\data\\");
   CHECK(from_arpa(arpa.substr(ours), "m").model.description().method == "unknown (ARPA)");
-  const std::vector<double> before = model.score(tokens), after = read.model.score(tokens);
+  const std::vector<double> before = score(model, tokens), after = score(read.model, tokens);
   REQUIRE(before.size() == after.size());
   for (std::size_t i = 0; i < before.size(); ++i) CHECK(after[i] == Approx(before[i]).epsilon(1e-7));
   // Inconsistent text is refused, with the line.

@@ -55,11 +55,11 @@ double largest_error(const NgramModel& model, const std::vector<std::int32_t>& t
   double largest = 0;
   NgramModel::State state = model.start();
   for (const std::int32_t token : text) {
-    const Tensor log_probs = model.distribution(state);
+    const Tensor log_probs = model.log_probs(state);
     double sum = 0;
     for (const float x : log_probs.values<float>()) sum += std::exp(static_cast<double>(x));
     largest = std::max(largest, std::abs(sum - 1));
-    state = model.after(state, token);
+    state = model.advance(state, token);
   }
   return largest;
 }
@@ -175,7 +175,7 @@ TEST_CASE("pruning leaves probabilities that add up to one, and fewer n-grams th
 TEST_CASE("pruning with a threshold of zero changes no distribution", "[prune]") {
   const Example example(3000);
   const NgramModel model = example.model(3), same = pruned(model, 0);
-  const std::vector<double> a = model.score(example.test), b = same.score(example.test);
+  const std::vector<double> a = score(model, example.test), b = score(same, example.test);
   for (std::size_t i = 0; i < a.size(); ++i) CHECK(b[i] == Approx(a[i]).epsilon(1e-5));
 }
 

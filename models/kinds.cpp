@@ -1,0 +1,93 @@
+#include "models/kinds.hpp"
+
+#include <algorithm>
+
+#include "models/neural.hpp"
+#include "nn/weights.hpp"
+
+namespace gradus::models {
+
+namespace {
+
+template <class Network>
+class NetworkOf final : public ErasedNetwork {
+ public:
+  NetworkOf(Rng& rng, const NetworkOptions& options) : network_(rng, options) {}
+  TrainProgress train(std::span<const std::int32_t> tokens, const TrainOptions& options,
+                      const TrainReport& report) override {
+    return models::train(network_, tokens, options, report);
+  }
+  const NetworkKind& kind() const override { return network_kind_of(typeid(Network)); }
+  std::int64_t parameters() const override { return count_parameters(network_); }
+  const NetworkOptions& options() const override { return network_.options; }
+  Safetensors weights() const override { return nn::weights(network_); }
+  void set_weights(const Safetensors& content, const std::string& name) override {
+    nn::set_weights(network_, content, name);
+  }
+  ErasedModel model() const override { return ErasedModel(NeuralModel<Network>{network_}); }
+
+ private:
+  Network network_;
+};
+
+template <class Network>
+NetworkKind kind(std::string_view name, std::string_view about, const NetworkDefaults& words,
+                 const NetworkDefaults& characters) {
+  return {name,
+          about,
+          words,
+          characters,
+          &typeid(Network),
+          [](Rng& rng, const NetworkOptions& options) -> std::unique_ptr<ErasedNetwork> {
+            return std::make_unique<NetworkOf<Network>>(rng, options);
+          },
+          [](const NetworkOptions& options) { return Network::fewest_parameters(options); }};
+}
+
+}  // namespace
+
+const std::vector<NetworkKind>& network_kinds() {
+  static const std::vector<NetworkKind> all{
+      kind<FeedForwardNetwork>(
+          "feed-forward",
+          "Counts cannot tell which tokens are alike. A feed-forward network shares what it learns between "
+          "similar ones, but still sees only the last few (short context)",
+          {.embedding = 64, .width = 256, .order = 6, .lr = 2e-3, .tokens = 1'800'000},
+          {.embedding = 32, .width = 256, .order = 8, .lr = 5e-3, .tokens = 6'000'000}),
+      kind<RnnNetwork>("rnn",
+                       "A recurrent network has no fixed limit to its context, though its memory fades",
+                       {.embedding = 96, .width = 256, .lr = 1e-3, .tokens = 2'700'000},
+                       {.embedding = 64, .width = 256, .lr = 4e-3, .tokens = 10'000'000}),
+      kind<GruNetwork>("gru", "The gates of a GRU decide what is kept and what is overwritten",
+                       {.embedding = 96, .width = 200, .lr = 5e-3, .tokens = 4'600'000},
+                       {.embedding = 64, .width = 384, .dropout = 0.15, .lr = 3e-3, .tokens = 12'000'000}),
+      kind<LstmNetwork>("lstm", "The LSTM's gates and its cell keep what matters later (long dependencies)",
+                        {.embedding = 96, .width = 200, .lr = 5e-3, .tokens = 4'600'000},
+                        {.embedding = 64, .width = 384, .dropout = 0.15, .lr = 3e-3, .tokens = 12'000'000}),
+  };
+  return all;
+}
+
+std::string network_kind_names() {
+  std::string out;
+  for (const NetworkKind& kind : network_kinds())
+    out += fmt::format("{}{}", out.empty() ? "" : ", ", kind.name);
+  return out;
+}
+
+const NetworkKind* find_network_kind(std::string_view name) {
+  for (const NetworkKind& kind : network_kinds()) {
+    if (kind.name == name) return &kind;
+  }
+  return nullptr;
+}
+
+const NetworkKind& network_kind_of(const std::type_info& type) {
+  for (const NetworkKind& kind : network_kinds()) {
+    if (*kind.type == type) return kind;
+  }
+  fail<ArgumentError>("this network is of none of the kinds {}; nn::save_weights saves any network",
+                      network_kind_names());
+}
+
+}  // namespace gradus::models

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <typeinfo>
+#include <vector>
+
+#include "models/erased_model.hpp"
+#include "models/networks.hpp"
+#include "models/train.hpp"
+#include "tensor/safetensors.hpp"
+
+/// The kinds of neural language models that the library knows by name: `gradus train` trains them, files keep
+/// them, the demo compares them. They are listed once, in kinds.cpp.
+namespace gradus::models {
+
+struct NetworkKind;
+
+/// A network of one of the kinds.
+class ErasedNetwork {
+ public:
+  virtual ~ErasedNetwork() = default;
+  virtual TrainProgress train(std::span<const std::int32_t> tokens, const TrainOptions& options,
+                              const TrainReport& report = {}) = 0;
+  virtual const NetworkKind& kind() const = 0;
+  virtual std::int64_t parameters() const = 0;
+  virtual const NetworkOptions& options() const = 0;
+  virtual Safetensors weights() const = 0;
+  /// As nn::set_weights.
+  virtual void set_weights(const Safetensors& content, const std::string& name) = 0;
+  /// A NeuralModel of a copy of the network.
+  virtual ErasedModel model() const = 0;
+};
+
+/// Sizes and training that suit a kind when the user says nothing else.
+struct NetworkDefaults {
+  std::int64_t embedding, width;
+  int order = NetworkOptions{}.order;
+  double dropout = 0;
+  double lr;
+  std::int64_t tokens;  // to be read in training, in as many epochs as that takes
+};
+
+struct NetworkKind {
+  std::string_view name;
+  std::string_view about;  // a sentence: what sets it apart from those before it in the list
+  NetworkDefaults words, characters;
+  const std::type_info* type;  // of the network
+  std::unique_ptr<ErasedNetwork> (*make)(Rng& rng, const NetworkOptions& options);
+  /// No network of these options has fewer parameters: to be asked before memory is taken for one.
+  double (*fewest_parameters)(const NetworkOptions& options);
+};
+
+const std::vector<NetworkKind>& network_kinds();
+/// "feed-forward, rnn, gru" and so on.
+std::string network_kind_names();
+/// The kind of that name, or null.
+const NetworkKind* find_network_kind(std::string_view name);
+/// The kind of a network of that type. Throws ArgumentError for one that is not in the list.
+const NetworkKind& network_kind_of(const std::type_info& type);
+
+}  // namespace gradus::models

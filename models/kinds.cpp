@@ -54,6 +54,11 @@ const std::vector<NetworkKind>& network_kinds() {
           "similar ones, but still sees only the last few (short context)",
           {.embedding = 64, .width = 256, .order = 6, .lr = 2e-3, .tokens = 1'800'000},
           {.embedding = 32, .width = 256, .order = 8, .lr = 5e-3, .tokens = 6'000'000}),
+      kind<LogBilinearNetwork>("log-bilinear",
+                               "A log-bilinear model has no hidden layer: from the vectors of the last "
+                               "tokens it predicts the next one's",
+                               {.embedding = 96, .width = 96, .order = 6, .lr = 5e-3, .tokens = 1'800'000},
+                               {.embedding = 96, .width = 96, .order = 8, .lr = 5e-3, .tokens = 6'000'000}),
       kind<RnnNetwork>("rnn",
                        "A recurrent network has no fixed limit to its context, though its memory fades",
                        {.embedding = 96, .width = 256, .lr = 1e-3, .tokens = 2'700'000},

@@ -75,6 +75,31 @@ Variable FeedForwardNetwork::logits(const Variable& features, Rng* rng) const {
   return direct(features) + head(nn::dropout(tanh(hidden(features)), options.dropout, rng));
 }
 
+LogBilinearNetwork::LogBilinearNetwork(Rng& rng, const NetworkOptions& chosen)
+    : options(checked_order(chosen)),
+      embed(rng, chosen.vocab + 1, chosen.width),
+      predict(rng, (chosen.order - 1) * chosen.width, chosen.width),
+      bias(zeros({chosen.vocab})) {
+  shrink_embedding(*this);
+}
+
+double LogBilinearNetwork::fewest_parameters(const NetworkOptions& options) {
+  const auto width = static_cast<double>(options.width);
+  return width * (static_cast<double>(options.vocab) + (options.order - 1) * width);
+}
+
+std::pair<Variable, Window> LogBilinearNetwork::features(const Indices& x, const Window& state,
+                                                         Rng* rng) const {
+  const InModule here(*this);
+  auto [vectors, next] = embed_window(embed, x, state);
+  return {nn::dropout(predict(vectors), options.dropout, rng), std::move(next)};
+}
+
+Variable LogBilinearNetwork::logits(const Variable& features, Rng* /*rng*/) const {
+  const InModule here(*this);
+  return linear(features, slice(embed.weight, 0, 0, options.vocab), bias);
+}
+
 template <class Layer>
 RecurrentNetwork<Layer>::RecurrentNetwork(Rng& rng, const NetworkOptions& chosen)
     : options(checked(chosen)),

@@ -69,6 +69,34 @@ struct FeedForwardNetwork : TwoPartNetwork<FeedForwardNetwork> {
   }
 };
 
+/// The log-bilinear model of Mnih and Hinton (2007). The vectors of the last order - 1 tokens, each through a
+/// matrix of its position, add up to a prediction of the next token's vector; a token's logit is its own
+/// vector's product with it:
+///   r^ = b_r + sum_i C_i r(w_i),   logit(w) = r^ . r(w) + b_w
+/// `width` is that of the vectors. Before the text begins, a padding token with a vector of its own stands in
+/// their place.
+struct LogBilinearNetwork : TwoPartNetwork<LogBilinearNetwork> {
+  using State = Window;
+  NetworkOptions options;
+  nn::Embedding embed;  // r: (vocab + 1, width); the last row is the padding
+  nn::Linear predict;   // all C_i side by side, b_r
+  Parameter bias;       // b_w: (vocab)
+
+  /// Throws ArgumentError for a vocabulary or an order below 2, or a width below 1.
+  LogBilinearNetwork(Rng& rng, const NetworkOptions& chosen);
+  static double fewest_parameters(const NetworkOptions& options);
+  State start(std::int64_t batch) const { return Window::filled(options.order - 2, batch, options.vocab); }
+  /// The predicted vectors r^: (time, batch, width).
+  std::pair<Variable, State> features(const Indices& x, const State& state, Rng* rng = nullptr) const;
+  Variable logits(const Variable& features, Rng* rng = nullptr) const;
+
+  static void members(auto& self, auto&& visit) {
+    visit("embed", self.embed);
+    visit("predict", self.predict);
+    visit("bias", self.bias);
+  }
+};
+
 /// Embedding, recurrent layers and a softmax (Mikolov et al. 2010 for the simple RNN, Zaremba et al. 2014 for
 /// the LSTM and its dropout). Layer is nn::Rnn, nn::Gru or nn::Lstm.
 template <class Layer>

@@ -169,6 +169,7 @@ TEST_CASE("the loss of every network has derivatives equal to central difference
   Rng rng(2);
   const NetworkOptions small{.vocab = 5, .embedding = 3, .width = 4, .layers = 2, .order = 3};
   check("feed-forward", check_network(FeedForwardNetwork(rng, small), 11));
+  check("log-bilinear", check_network(LogBilinearNetwork(rng, small), 15));
   check("rnn", check_network(RnnNetwork(rng, small), 12));
   check("gru", check_network(GruNetwork(rng, {.vocab = 5, .embedding = 3, .width = 4}), 14));
   check("lstm", check_network(LstmNetwork(rng, {.vocab = 5, .embedding = 3, .width = 4}), 13));

@@ -134,11 +134,12 @@ void check_fused(const CellFunction<Cell>& fused, std::int64_t steps, std::int64
 TEST_CASE("a fused sequence equals the same in plain ops", "[nn]") {
   const auto check = [](const auto& cell) {
     for (const bool reverse : {false, true}) {
-      const CellFunction f{.cell = cell, .reverse = reverse};
+      using Function = CellFunction<std::decay_t<decltype(cell)>>;
+      const Function f{.cell = cell, .reverse = reverse};
       check_fused(f, 7, 3, 9, 1);
       check_fused(f, 1, 2, 9, 1);       // a lone step, whose weights are not packed
       check_fused(f, 3, 40, 150, 0.1);  // shared among threads
-      check_fused(CellFunction{.cell = cell, .reverse = reverse, .lengths = {7, 7, 4, 1, 0}}, 8, 5, 9, 1);
+      check_fused(Function{.cell = cell, .reverse = reverse, .lengths = {7, 7, 4, 1, 0}}, 8, 5, 9, 1);
     }
   };
   for_each_recurrent_layer([&]<class Case>(const Case&) {
@@ -158,8 +159,7 @@ TEST_CASE("derivatives of first and second order are right over random shapes, l
       for (std::int64_t i = 0; i < batch; ++i)
         lengths.push_back(static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(steps) + 1)));
       std::ranges::sort(lengths, std::ranges::greater());
-      const CellFunction f{
-          .cell = typename Case::Cell(), .reverse = round % 2 == 1, .lengths = Indices(lengths)};
+      const CellFunction<typename Case::Cell> f{.reverse = round % 2 == 1, .lengths = Indices(lengths)};
       std::vector<Tensor> inputs;
       for (const Shape& shape : f.shapes({steps, batch, draw()}, batch, width))
         inputs.push_back(rng.uniform(shape, -0.8, 0.8, Dtype::f64));

@@ -19,7 +19,8 @@ struct StepSchedule {
   double gamma = 0.1;
 
   double operator()(std::int64_t step) const {
-    return lr * std::pow(gamma, static_cast<double>(step / every));
+    const std::int64_t drops = step / every;
+    return lr * std::pow(gamma, static_cast<double>(drops));
   }
 };
 

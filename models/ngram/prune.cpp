@@ -276,7 +276,7 @@ PruneSummary prune(const NgramModel& model, double threshold, NgramSink& sink,
                    const NgramProgress& progress) {
   if (!(threshold >= 0))
     fail<ArgumentError>("pruning with a threshold of {}: it must not be negative", threshold);
-  const NgramDescription about = model.description();
+  const NgramDescription& about = model.description();
   if (about.fallback != NgramFallback::shorter)
     fail<ArgumentError>("an n-gram model of the method {} does not back off, and cannot be pruned",
                         about.method);

@@ -179,7 +179,7 @@ class LevelWriter {
     const TokenKeys keys(key_bits(from_.vocab()));
     const int own_key_bits = order_ == 1 ? 0 : keys.bits;
     const int log_prob_bits = head().log_prob_bits, backoff_bits = head().backoff_bits;
-    const auto width = static_cast<std::uint64_t>(own_key_bits + log_prob_bits + backoff_bits);
+    const std::uint64_t width = static_cast<unsigned>(own_key_bits + log_prob_bits + backoff_bits);
     const auto words = to_.add<std::uint64_t>(words_for(count_ * width), order_, LevelPart::entries);
     for_parts(
         count_,

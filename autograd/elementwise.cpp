@@ -2,7 +2,6 @@
 
 #include <array>
 #include <bit>
-#include <string>
 #include <vector>
 
 #include "autograd/elementwise/formula.hpp"
@@ -30,8 +29,8 @@ std::span<const Tensor* const> values_of(Operands operands, std::array<const Ten
 
 void check_count(const Op& op, std::size_t count) {
   if (count <= most_operands) return;
-  fail<ArgumentError>("{} at {}: its derivative of this order has {} operands, of at most {}", op.name,
-                      op.where.text(), count, most_operands);
+  fail<ArgumentError>("{}: its derivative of this order has {} operands, of at most {}", op.name, count,
+                      most_operands);
 }
 
 /// The dtype and the shape that the operands have together; undefined ones are not looked at.
@@ -51,12 +50,11 @@ struct Common {
         continue;
       }
       if (x.dtype() != dtype) {
-        fail<DtypeError>("{} at {}: {} of shape {} and {} of shape {}; convert one with to()", op.name,
-                         op.where.text(), name_of(dtype), first->shape(), name_of(x.dtype()), x.shape());
+        fail<DtypeError>("{}: {} of shape {} and {} of shape {}; convert one with to()", op.name,
+                         name_of(dtype), first->shape(), name_of(x.dtype()), x.shape());
       }
       if (x.rank() == 0 || x.shape() == shape) continue;
-      const std::string name = fmt::format("{} at {}", op.name, op.where.text());
-      shape = broadcast_shapes(name.c_str(), shape, x.shape());
+      shape = broadcast_shapes(op.name, shape, x.shape());
     }
   }
 };
@@ -197,6 +195,7 @@ FormulaPtr Tracing::finish(const Symbol& result) {
 
 Variable record_formula(const Op& op, const FormulaPtr& formula,
                         std::initializer_list<const VariableOperand*> operands) {
+  const InOp in(op);
   std::vector<Variable, storage::PoolAllocator<Variable>> numbers;  // seldom any
   std::array<const Variable*, most_given> variables;
   std::size_t count = 0;
@@ -210,8 +209,9 @@ Variable record_formula(const Op& op, const FormulaPtr& formula,
   return apply(op, formula, std::span(variables).first(count));
 }
 
-Tensor run_formula(const FormulaPtr& formula, std::initializer_list<const TensorOperand*> operands,
-                   Where where) {
+Tensor run_formula(const Op& op, const FormulaPtr& formula,
+                   std::initializer_list<const TensorOperand*> operands) {
+  const InOp in(op);
   const Dtype dtype = dtype_of_all(operands);
   std::array<Tensor, most_given> numbers;
   Pointers values;
@@ -222,7 +222,7 @@ Tensor run_formula(const FormulaPtr& formula, std::initializer_list<const Tensor
     ++count;
   }
   const std::span<const Tensor* const> inputs = std::span(values).first(count);
-  const Common common({"elementwise", where}, inputs);
+  const Common common(op, inputs);
   return formula->value(inputs, common.shape, common.dtype);
 }
 

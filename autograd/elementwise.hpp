@@ -74,8 +74,8 @@ FormulaPtr formula_of(const F& f) {
 /// Runs and records a traced function.
 Variable record_formula(const Op& op, const FormulaPtr& formula,
                         std::initializer_list<const VariableOperand*> operands);
-Tensor run_formula(const FormulaPtr& formula, std::initializer_list<const TensorOperand*> operands,
-                   Where where);
+Tensor run_formula(const Op& op, const FormulaPtr& formula,
+                   std::initializer_list<const TensorOperand*> operands);
 
 }  // namespace detail
 
@@ -111,32 +111,52 @@ Variable elementwise(const F& f, const VariableOperand& x, const VariableOperand
 // The same on tensors, without a gradient. Up to six operands, as above.
 template <class F>
 Tensor elementwise(const F& f, const TensorOperand& x, Where where = Where::here()) {
-  return detail::run_formula(detail::formula_of<1>(f), {&x}, where);
+  return detail::run_formula({"elementwise", where}, detail::formula_of<1>(f), {&x});
 }
 template <class F>
 Tensor elementwise(const F& f, const TensorOperand& x, const TensorOperand& y, Where where = Where::here()) {
-  return detail::run_formula(detail::formula_of<2>(f), {&x, &y}, where);
+  return detail::run_formula({"elementwise", where}, detail::formula_of<2>(f), {&x, &y});
 }
 template <class F>
 Tensor elementwise(const F& f, const TensorOperand& x, const TensorOperand& y, const TensorOperand& z,
                    Where where = Where::here()) {
-  return detail::run_formula(detail::formula_of<3>(f), {&x, &y, &z}, where);
+  return detail::run_formula({"elementwise", where}, detail::formula_of<3>(f), {&x, &y, &z});
 }
 template <class F>
 Tensor elementwise(const F& f, const TensorOperand& x, const TensorOperand& y, const TensorOperand& z,
                    const TensorOperand& u, Where where = Where::here()) {
-  return detail::run_formula(detail::formula_of<4>(f), {&x, &y, &z, &u}, where);
+  return detail::run_formula({"elementwise", where}, detail::formula_of<4>(f), {&x, &y, &z, &u});
 }
 template <class F>
 Tensor elementwise(const F& f, const TensorOperand& x, const TensorOperand& y, const TensorOperand& z,
                    const TensorOperand& u, const TensorOperand& v, Where where = Where::here()) {
-  return detail::run_formula(detail::formula_of<5>(f), {&x, &y, &z, &u, &v}, where);
+  return detail::run_formula({"elementwise", where}, detail::formula_of<5>(f), {&x, &y, &z, &u, &v});
 }
 template <class F>
 Tensor elementwise(const F& f, const TensorOperand& x, const TensorOperand& y, const TensorOperand& z,
                    const TensorOperand& u, const TensorOperand& v, const TensorOperand& w,
                    Where where = Where::here()) {
-  return detail::run_formula(detail::formula_of<6>(f), {&x, &y, &z, &u, &v, &w}, where);
+  return detail::run_formula({"elementwise", where}, detail::formula_of<6>(f), {&x, &y, &z, &u, &v, &w});
+}
+
+/// A function under a name of its own that is a formula f of others, as mish is; f captures nothing, and its
+/// parameters are operands. On symbols it is f itself, so that formulas are made of formulas.
+template <class F, class... Xs>
+requires ElementwiseOperands<Xs...>
+auto formula(const char* name, Where where, const F& f, const Xs&... xs) {
+  using Result = detail::ElementwiseResult<Xs...>;
+  static_assert(std::is_empty_v<F>, "the function of a formula captures nothing: pass numbers as operands");
+  if constexpr (std::is_same_v<Result, Symbol>) {
+    return f(Symbol(xs)...);
+  } else if constexpr (std::is_same_v<Result, Tensor>) {
+    return [&](const auto&... operands) {
+      return detail::run_formula({name, where}, detail::formula_of<sizeof...(Xs)>(f), {&operands...});
+    }(TensorOperand(xs)...);
+  } else {
+    return [&](const auto&... operands) {
+      return detail::record_formula({name, where}, detail::formula_of<sizeof...(Xs)>(f), {&operands...});
+    }(VariableOperand(xs, where)...);
+  }
 }
 
 }  // namespace gradus

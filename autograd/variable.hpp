@@ -38,6 +38,9 @@ class Place {
 /// that a derivative is never lost by accident.
 class Variable {
  public:
+  /// What an elementwise function of it gives (tensor/ops/elementwise.hpp).
+  using ElementwiseResult = Variable;
+
   Variable() = default;
   explicit Variable(Tensor value) : value_(std::move(value)) {}
   Variable(Tensor value, Place place) : value_(std::move(value)), place_(place) {}
@@ -95,6 +98,8 @@ class Parameter : public Variable {
 /// the call. It cannot be copied: a gradient's closure keeps the Variable or the number itself.
 class VariableOperand {
  public:
+  using ElementwiseResult = Variable;
+
   VariableOperand(const Variable& x, Where at = Where::here()) noexcept : variable(x), where(at) {}
   VariableOperand(Variable&& x, Where at = Where::here()) noexcept : variable(x), where(at), dying_(&x) {}
   VariableOperand(double x, Where at = Where::here()) noexcept : variable(none_), where(at), number_(x) {}

@@ -21,6 +21,9 @@ namespace gradus {
 /// Several threads may read and copy the same Tensor; to write, a thread needs a copy of its own.
 class Tensor {
  public:
+  /// What an elementwise function of it gives (tensor/ops/elementwise.hpp).
+  using ElementwiseResult = Tensor;
+
   Tensor() noexcept = default;
   Tensor(const Tensor& other) noexcept : block_(other.block_) { storage::retain(block_); }
   Tensor(Tensor&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}

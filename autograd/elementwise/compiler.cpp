@@ -11,8 +11,19 @@ using kernels::Unary;
 std::int64_t cost_of(const Expr& e) {
   if (e.kind == ExprKind::unary) return kernels::cost(e.unary());
   if (e.kind == ExprKind::binary) return kernels::cost(e.binary());
+  if (e.kind == ExprKind::ternary) return kernels::cost(e.ternary());
   return 1;
 }
+
+namespace {
+
+InstructionKind kind_of(const Expr& e) {
+  return e.kind == ExprKind::unary    ? InstructionKind::unary
+         : e.kind == ExprKind::binary ? InstructionKind::binary
+                                      : InstructionKind::ternary;
+}
+
+}  // namespace
 
 Compiler::Compiler(const Graph& graph, std::span<const ExprId> given, std::span<const ExprId> outputs)
     : graph_(graph), outputs_(outputs), facts_(static_cast<std::size_t>(graph.size())) {
@@ -94,14 +105,13 @@ void Compiler::done_with(ExprId id) {
 Instruction Compiler::instruction(ExprId id) {
   const Expr& e = graph_[id];
   Instruction out;
-  out.arity = e.kind;
+  out.kind = kind_of(e);
   out.function = e.function;
   std::vector<ExprId> operands;
   if (const ExprId product = fact(id).product; product != no_expr) {
     const Expr& p = graph_[product];
-    const Ternary function = e.is(Binary::add) ? Ternary::fma : Ternary::product;
-    out.arity = ExprKind::ternary;
-    out.function = static_cast<std::uint8_t>(function);
+    out.kind = e.is(Binary::add) ? InstructionKind::ternary : InstructionKind::product;
+    out.function = static_cast<std::uint8_t>(Ternary::fma);
     const bool square = p.kind == ExprKind::unary;
     operands = {p.a, square ? p.a : p.b, product == e.a ? e.b : e.a};
     if (square) ++fact(p.a).uses;

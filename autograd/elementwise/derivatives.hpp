@@ -3,52 +3,77 @@
 // Internal: not part of the public interface.
 
 #include <cmath>
+#include <cstdint>
 #include <type_traits>
 
 #include "autograd/elementwise/symbol.hpp"
-#include "autograd/variable.hpp"
+#include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/elementwise.hpp"
 #include "tensor/kernels/kernels.hpp"
 
-/// The derivative of every elementwise function, written once: on Variables it is the op's gradient, on
-/// symbols what the tracer differentiates with, on numbers the gradient of a scalar op.
+/// The derivative of every elementwise function, made of the rows of tensor/kernels/function_rows.hpp: on
+/// Variables it is the op's gradient, on symbols what the tracer differentiates with, on numbers the gradient
+/// of a scalar op.
 ///
-/// `pull` gives g times the local derivative. G and V are what g and the operands are: Variable, Symbol (g is
-/// then an Adjoint, whose masks stay outermost) or a number.
+/// `local_vjp` gives g times the local derivative with respect to one operand: the product of a vector and
+/// this function's (diagonal) Jacobian. G is what g is, and A, B, C and Y what the operands and the result
+/// are: Variable, Symbol (g is then an Adjoint, whose masks stay outermost) or a number.
 namespace gradus::detail {
 
-/// What the derivative of a function of one argument reads beside g.
-enum class Reads { nothing, operand, result };
+/// What a derivative reads beside g, as bits: the operands, and the result.
+enum class Reads : std::uint8_t {
+  nothing = 0,
+  x = 1,
+  a = 1,
+  b = 2,
+  c = 4,
+  y = 8,
+  ab = 3,
+  abc = 7,
+  by = 10,
+  aby = 11,
+  flat = 16,  // the derivative is zero wherever there is one
+};
+constexpr bool has(Reads reads, Reads bit) {
+  return (static_cast<unsigned>(reads) & static_cast<unsigned>(bit)) != 0;
+}
+
+// By the functions' numbers.
+inline constexpr Reads unary_reads[] = {
+#define GRADUS_UNARY(name, cost, reads, derivative) Reads::reads,
+#include "tensor/kernels/function_rows.hpp"
+};
+inline constexpr Reads binary_reads[][2] = {
+#define GRADUS_BINARY(name, cost, reads_a, by_a, reads_b, by_b) {Reads::reads_a, Reads::reads_b},
+#include "tensor/kernels/function_rows.hpp"
+};
+inline constexpr Reads ternary_reads[][3] = {
+#define GRADUS_TERNARY(name, cost, reads_a, by_a, reads_b, by_b, reads_c, by_c) \
+  {Reads::reads_a, Reads::reads_b, Reads::reads_c},
+#include "tensor/kernels/function_rows.hpp"
+};
 
 constexpr Reads reads(kernels::Unary op) {
-  using kernels::Unary;
-  switch (op) {
-    case Unary::neg:
-      return Reads::nothing;
-    case Unary::sqrt:
-    case Unary::rsqrt:
-    case Unary::reciprocal:
-    case Unary::exp:
-    case Unary::expm1:
-    case Unary::tan:
-    case Unary::tanh:
-    case Unary::sigmoid:
-      return Reads::result;
-    default:
-      return Reads::operand;
-  }
+  return unary_reads[static_cast<std::size_t>(op)];
 }
-
-/// False for steps, whose derivative is zero wherever there is one.
+/// Of the derivative with respect to an operand, from 0.
+constexpr Reads reads(kernels::Binary op, int operand) {
+  return binary_reads[static_cast<std::size_t>(op)][operand];
+}
+constexpr Reads reads(kernels::Ternary op, int operand) {
+  return ternary_reads[static_cast<std::size_t>(op)][operand];
+}
 constexpr bool has_derivative(kernels::Unary op) {
-  using kernels::Unary;
-  return op != Unary::sign && op != Unary::floor && op != Unary::ceil && op != Unary::round;
+  return reads(op) != Reads::flat;
 }
-constexpr bool has_derivative(kernels::Binary op) {
-  using kernels::Binary;
-  return op != Binary::less && op != Binary::less_equal && op != Binary::equal && op != Binary::not_equal;
+constexpr bool has_derivative(kernels::Binary op, int operand) {
+  return reads(op, operand) != Reads::flat;
+}
+constexpr bool has_derivative(kernels::Ternary op, int operand) {
+  return reads(op, operand) != Reads::flat;
 }
 
-// The functions below on numbers, under the names that symbols and Variables have.
+// What the formulas call, on numbers, under the names that symbols and Variables have.
 template <class T>
 concept Number = std::is_arithmetic_v<T>;
 template <Number T>
@@ -63,27 +88,13 @@ template <Number T>
 T rsqrt(T x) {
   return 1 / std::sqrt(x);
 }
+template <Number T>
+T sigmoid(T x) {
+  return 1 / (1 + std::exp(-x));
+}
 template <Number A, Number B>
 bool equal(A a, B b) {
   return a == static_cast<A>(b);
-}
-template <Number N, Number T>
-T polygamma(N n, T x) {
-  const T order = static_cast<T>(n);
-  T y{};
-  kernels::binary<T>(kernels::Binary::polygamma, &order, true, &x, true, &y, 1);
-  return y;
-}
-/// polygamma of the order after n. No order is a Variable.
-template <class N, class V>
-V next_polygamma(const N& n, const V& x) {
-  if constexpr (std::is_same_v<N, Variable>) {
-    return x;
-  } else if constexpr (std::is_same_v<V, Variable>) {
-    return polygamma(static_cast<int>(n) + 1, x);
-  } else {
-    return polygamma(n + 1, x);
-  }
 }
 inline bool both(bool a, bool b) {
   return a && b;
@@ -92,139 +103,80 @@ template <class A, class B>
 auto both(const A& a, const B& b) {
   return a * b;
 }
-/// g, and 0 where the condition holds.
+/// g, and 0 where the condition holds, or where it does not.
 template <Number T>
 T zero_where(bool condition, T g) {
   return condition ? T{0} : g;
 }
 Symbol zero_where(const Symbol& condition, const Symbol& g);
+Symbol zero_unless(const Symbol& condition, const Symbol& g);
 Variable zero_where(bool condition, const Variable& g);
 Variable zero_where(const Variable& condition, const Variable& g);
+/// A function whose first operand counts derivatives of the second, such as polygamma. No order is a
+/// Variable.
+template <class N, class V>
+V derivative_of_order(kernels::Binary op, const N& n, const V& x) {
+  if constexpr (std::is_same_v<N, Variable>) {
+    return x;
+  } else if constexpr (Number<V>) {
+    const V order = static_cast<V>(n);
+    V y{};
+    kernels::binary<V>(op, &order, true, &x, true, &y, 1);
+    return y;
+  } else {
+    return apply(op, n, x);
+  }
+}
+
+inline constexpr double ln2 = 0.693147180559945309417, two_over_sqrt_pi = 1.12837916709551257390;
 
 /// g times the derivative of op. v is the operand or the result, as reads(op) says.
 template <class G, class V>
-G pull(kernels::Unary op, const G& g, const V& v) {
-  using kernels::Unary;
+G local_vjp(kernels::Unary op, const G& g, const V& v) {
+  using kernels::Binary, kernels::Unary;
   using std::cos, std::sin, std::cosh, std::sinh, std::exp;
-  constexpr double ln2 = 0.693147180559945309417, two_over_sqrt_pi = 1.12837916709551257390;
-  const V &x = v, &y = v;
   switch (op) {
-    case Unary::neg:
-      return -g;
-    case Unary::abs:
-      return g * sign(x);
-    case Unary::square:
-      return g * (2 * x);
-    case Unary::sqrt:
-      return g / (2 * y);
-    case Unary::rsqrt:
-      return g * (-0.5 * (square(y) * y));
-    case Unary::reciprocal:
-      return g * -square(y);
-    case Unary::exp:
-      return g * y;
-    case Unary::expm1:
-      return g * (y + 1);
-    case Unary::log:
-      return g / x;
-    case Unary::log1p:
-      return g / (x + 1);
-    case Unary::log2:
-      return g / (x * ln2);
-    case Unary::sin:
-      return g * cos(x);
-    case Unary::cos:
-      return g * -sin(x);
-    case Unary::tan:
-      return g * (1 + square(y));
-    case Unary::asin:
-      return g * rsqrt((1 - x) * (1 + x));
-    case Unary::acos:
-      return g * -rsqrt((1 - x) * (1 + x));
-    case Unary::atan:
-      return g / (1 + square(x));
-    case Unary::sinh:
-      return g * cosh(x);
-    case Unary::cosh:
-      return g * sinh(x);
-    case Unary::tanh:
-      return g * (1 - square(y));
-    case Unary::asinh:
-      return g * rsqrt(1 + square(x));
-    case Unary::acosh:
-      return g * rsqrt((x - 1) * (x + 1));
-    case Unary::atanh:
-      return g / ((1 - x) * (1 + x));
-    case Unary::erf:
-      return g * (two_over_sqrt_pi * exp(-square(x)));
-    case Unary::erfc:
-      return g * (-two_over_sqrt_pi * exp(-square(x)));
-    case Unary::lgamma:
-      return g * polygamma(0, x);
-    case Unary::sigmoid:
-      return g * (y * (1 - y));
-    case Unary::relu:  // NaN passes g on, as in PyTorch
-      return zero_where(x <= 0, g);
-    case Unary::sign:
-    case Unary::floor:
-    case Unary::ceil:
-    case Unary::round:
-      break;  // has_derivative is false
+#define GRADUS_UNARY(name, cost, reads, derivative) \
+  case Unary::name: {                               \
+    [[maybe_unused]] const V& reads = v;            \
+    return derivative;                              \
+  }
+#include "tensor/kernels/function_rows.hpp"
   }
   return g;
 }
 
-/// g times the derivative of y = op(a, b) with respect to a. Any of a and b may be a plain number.
-template <class G, class A, class B>
-[[gnu::always_inline]] inline G pull_first(kernels::Binary op, const G& g, const A& a, const B& b) {
+/// g times the derivative of y = op(a, b) with respect to a (operand 0) or b (operand 1). Any of a and b may
+/// be a plain number; what is not read may be anything.
+template <int operand, class G, class A, class B, class Y>
+[[gnu::always_inline]] inline G local_vjp(kernels::Binary op, const G& g, [[maybe_unused]] const A& a,
+                                          [[maybe_unused]] const B& b, [[maybe_unused]] const Y& y) {
   using kernels::Binary;
-  using std::pow;
+  using std::pow, std::log;
   switch (op) {
-    case Binary::mul:
-      return g * b;
-    case Binary::div:
-      return g / b;
-    case Binary::maximum:
-      return zero_where(a < b, g * (1 - 0.5 * equal(a, b)));
-    case Binary::minimum:
-      return zero_where(b < a, g * (1 - 0.5 * equal(a, b)));
-    case Binary::pow:
-      return zero_where(equal(b, 0), g * (b * pow(a, b - 1)));
-    case Binary::atan2:
-      return g * (b / (square(a) + square(b)));
-    default:  // add, sub, fmod
-      return g;
+#define GRADUS_BINARY(name, cost, reads_a, by_a, reads_b, by_b) \
+  case Binary::name:                                            \
+    if constexpr (operand == 0) return by_a;                    \
+    return by_b;
+#include "tensor/kernels/function_rows.hpp"
   }
+  return g;
 }
 
-/// g times the derivative of y = op(a, b) with respect to b.
-template <class G, class A, class B, class Y>
-[[gnu::always_inline]] inline G pull_second(kernels::Binary op, const G& g, const A& a, const B& b,
-                                            const Y& y) {
-  using kernels::Binary;
-  using std::log;
+/// The same of op(a, b, c).
+template <int operand, class G, class V>
+G local_vjp(kernels::Ternary op, const G& g, [[maybe_unused]] const V& a, [[maybe_unused]] const V& b,
+            [[maybe_unused]] const V& c) {
+  using kernels::Ternary;
   switch (op) {
-    case Binary::sub:
-      return -g;
-    case Binary::mul:
-      return g * a;
-    case Binary::div:
-      return g * -(y / b);
-    case Binary::maximum:
-      return zero_where(b < a, g * (1 - 0.5 * equal(a, b)));
-    case Binary::minimum:
-      return zero_where(a < b, g * (1 - 0.5 * equal(a, b)));
-    case Binary::pow:  // 0^b is 0 for every b > 0
-      return zero_where(both(equal(a, 0), 0 <= b), g * (y * log(a)));
-    case Binary::atan2:
-      return g * (-a / (square(a) + square(b)));
-    case Binary::fmod:
-      return g * ((y - a) / b);
-    case Binary::polygamma:
-      return g * next_polygamma(a, b);
-    default:  // add
-      return g;
+#define GRADUS_TERNARY(name, cost, reads_a, by_a, reads_b, by_b, reads_c, by_c) \
+  case Ternary::name:                                                           \
+    if constexpr (operand == 0) return by_a;                                    \
+    if constexpr (operand == 1) return by_b;                                    \
+    return by_c;
+#include "tensor/kernels/function_rows.hpp"
   }
+  return g;
 }
 
 }  // namespace gradus::detail

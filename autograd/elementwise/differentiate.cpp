@@ -5,9 +5,7 @@
 
 namespace gradus::detail {
 
-using kernels::Binary;
 using kernels::Ternary;
-using kernels::Unary;
 
 namespace {
 
@@ -22,6 +20,23 @@ const Expr& expr(const Symbol& x) {
 }
 bool is_zero(const Graph& graph, ExprId id) {
   return graph.is_number(id, 0.0);
+}
+
+ExprId operand_of(const Expr& e, int i) {
+  return i == 0 ? e.a : i == 1 ? e.b : e.c;
+}
+/// True when the derivative with respect to the i-th operand is not zero everywhere.
+bool depends(const Expr& e, int i) {
+  switch (e.kind) {
+    case ExprKind::unary:
+      return i == 0 && has_derivative(e.unary());
+    case ExprKind::binary:
+      return i < 2 && has_derivative(e.binary(), i);
+    case ExprKind::ternary:
+      return has_derivative(e.ternary(), i);
+    default:
+      return false;
+  }
 }
 
 /// f on the part of g that its masks let through.
@@ -48,6 +63,9 @@ Adjoint operator-(const Adjoint& g) {
 }
 Adjoint zero_where(const Symbol& condition, const Adjoint& g) {
   return {where(condition, 0, g.symbol)};
+}
+Adjoint zero_unless(const Symbol& condition, const Adjoint& g) {
+  return {where(condition, g.symbol, 0)};
 }
 
 /// The sum of two derivatives; two parts under one condition come under one mask.
@@ -101,7 +119,9 @@ class Reverse {
     }
   }
 
-  bool wants(ExprId id) const { return needed_[static_cast<std::size_t>(id)]; }
+  bool wants(const Expr& e, int operand) const {
+    return needed_[static_cast<std::size_t>(operand_of(e, operand))] && depends(e, operand);
+  }
   void add(ExprId id, const Adjoint& part) {
     ExprId& total = sum(id);
     total = total == no_expr ? part.symbol.id() : sum_of(at(total), part.symbol).id();
@@ -110,22 +130,17 @@ class Reverse {
   void visit(ExprId id) {
     const Expr e = graph_[id];  // a copy: the graph grows
     const Adjoint g{at(sum(id))};
-    if (e.kind == ExprKind::unary) {
-      if (!has_derivative(e.unary())) return;
-      add(e.a, pull(e.unary(), g, at(reads(e.unary()) == Reads::result ? id : e.a)));
+    if (e.kind == ExprKind::unary && has_derivative(e.unary())) {
+      add(e.a, local_vjp(e.unary(), g, at(has(reads(e.unary()), Reads::y) ? id : e.a)));
     } else if (e.kind == ExprKind::binary) {
-      if (!has_derivative(e.binary())) return;
-      if (wants(e.a) && e.binary() != Binary::polygamma) {
-        add(e.a, pull_first(e.binary(), g, at(e.a), at(e.b)));
-      }
-      if (wants(e.b)) add(e.b, pull_second(e.binary(), g, at(e.a), at(e.b), at(id)));
-    } else if (e.is(Ternary::fma)) {
-      if (wants(e.a)) add(e.a, g * at(e.b));
-      if (wants(e.b)) add(e.b, g * at(e.a));
-      if (wants(e.c)) add(e.c, g);
-    } else if (e.is(Ternary::where)) {
-      if (wants(e.b)) add(e.b, {where(at(e.a), g.symbol, 0)});
-      if (wants(e.c)) add(e.c, {where(at(e.a), 0, g.symbol)});
+      const Symbol a = at(e.a), b = at(e.b), y = at(id);
+      if (wants(e, 0)) add(e.a, local_vjp<0>(e.binary(), g, a, b, y));
+      if (wants(e, 1)) add(e.b, local_vjp<1>(e.binary(), g, a, b, y));
+    } else if (e.kind == ExprKind::ternary) {
+      const Symbol a = at(e.a), b = at(e.b), c = at(e.c);
+      if (wants(e, 0)) add(e.a, local_vjp<0>(e.ternary(), g, a, b, c));
+      if (wants(e, 1)) add(e.b, local_vjp<1>(e.ternary(), g, a, b, c));
+      if (wants(e, 2)) add(e.c, local_vjp<2>(e.ternary(), g, a, b, c));
     }
   }
 
@@ -138,17 +153,13 @@ class Reverse {
 
 std::uint32_t differentiable_inputs(const Graph& graph, ExprId y) {
   std::vector<std::uint32_t> bits(static_cast<std::size_t>(y) + 1, 0);
-  const auto of = [&](ExprId id) { return id == no_expr ? 0 : bits[static_cast<std::size_t>(id)]; };
   for (ExprId id = 0; id <= y; ++id) {
     const Expr& e = graph[id];
     std::uint32_t& mine = bits[static_cast<std::size_t>(id)];
     if (e.kind == ExprKind::input) mine = 1u << static_cast<unsigned>(e.number);
-    if (e.kind == ExprKind::unary && has_derivative(e.unary())) mine = of(e.a);
-    if (e.kind == ExprKind::binary && has_derivative(e.binary())) {
-      mine = e.binary() == Binary::polygamma ? of(e.b) : of(e.a) | of(e.b);
+    for (int i = 0; i < 3; ++i) {
+      if (depends(e, i)) mine |= bits[static_cast<std::size_t>(operand_of(e, i))];
     }
-    if (e.is(Ternary::fma)) mine = of(e.a) | of(e.b) | of(e.c);
-    if (e.is(Ternary::where)) mine = of(e.b) | of(e.c);
   }
   return bits.back();
 }

@@ -82,6 +82,8 @@ ExprId Graph::simplified(Unary op, ExprId a) {
 ExprId Graph::binary(Binary op, ExprId a, ExprId b) {
   const ExprId simple = simplified(op, a, b);
   if (simple != no_expr) return simple;
+  if (op == Binary::greater) return binary(Binary::less, b, a);
+  if (op == Binary::greater_equal) return binary(Binary::less_equal, b, a);
   if (commutes(op) && b < a) std::swap(a, b);
   return add({.kind = ExprKind::binary, .function = static_cast<std::uint8_t>(op), .a = a, .b = b});
 }
@@ -116,23 +118,25 @@ ExprId Graph::simplified(Binary op, ExprId a, ExprId b) {
   }
 }
 
-/// Small whole exponents without pow, as PyTorch has it.
+/// Small whole exponents without pow, where that is as exact.
 ExprId Graph::power(ExprId a, double exponent) {
   if (exponent == 0) return constant(1);
   if (exponent == 1) return a;
-  if (exponent == 2) return unary(Unary::square, a);
-  if (exponent == 3) return binary(Binary::mul, unary(Unary::square, a), a);
-  if (exponent == -1) return unary(Unary::reciprocal, a);
-  if (exponent == -2) return unary(Unary::reciprocal, unary(Unary::square, a));
-  return no_expr;
+  const kernels::Power known = kernels::power_function(exponent);
+  return known.found ? unary(known.function, a) : no_expr;
 }
 
 ExprId Graph::ternary(Ternary op, ExprId a, ExprId b, ExprId c) {
   if (op == Ternary::where) {
     if (is_constant(a)) return (*this)[a].number != 0 ? b : c;
     if (b == c) return b;
-  } else if (is_constant(a) && is_constant(b)) {
+  } else if (op == Ternary::fma && is_constant(a) && is_constant(b)) {
     return binary(Binary::add, binary(Binary::mul, a, b), c);
+  } else if (is_constant(a) && is_constant(b) && is_constant(c)) {
+    const double x[] = {(*this)[a].number, (*this)[b].number, (*this)[c].number};
+    double y = 0;
+    kernels::ternary<double>(op, x, false, x + 1, false, x + 2, false, &y, 1);
+    return constant(y);
   }
   return add({.kind = ExprKind::ternary, .function = static_cast<std::uint8_t>(op), .a = a, .b = b, .c = c});
 }

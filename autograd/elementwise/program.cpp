@@ -55,7 +55,7 @@ void run_block(std::span<const Instruction> instructions, const Arrays<T>& array
     T* const to = step.result.kind == Slot::Kind::output ? arrays.outputs[step.result.index] + begin
                                                          : rows + step.result.index * block;
     const Operand<T> a = operand(arrays, static_cast<const T*>(rows), step.a, begin);
-    if (step.arity == ExprKind::unary) {
+    if (step.kind == InstructionKind::unary) {
       const auto op = static_cast<kernels::Unary>(step.function);
       if (!a.single) {
         table.unary(op, a.at, to, n);
@@ -67,11 +67,15 @@ void run_block(std::span<const Instruction> instructions, const Arrays<T>& array
       continue;
     }
     const Operand<T> b = operand(arrays, static_cast<const T*>(rows), step.b, begin);
-    if (step.arity == ExprKind::binary) {
+    if (step.kind == InstructionKind::binary) {
       table.binary(static_cast<kernels::Binary>(step.function), a.at, a.single, b.at, b.single, to, n);
       continue;
     }
     const Operand<T> c = operand(arrays, static_cast<const T*>(rows), step.c, begin);
+    if (step.kind == InstructionKind::product) {
+      table.product(a.at, a.single, b.at, b.single, c.at, c.single, to, n);
+      continue;
+    }
     table.ternary(static_cast<kernels::Ternary>(step.function), a.at, a.single, b.at, b.single, c.at,
                   c.single, to, n);
   }

@@ -17,8 +17,12 @@ struct Slot {
   std::uint16_t index = 0;
 };
 
+/// A function of the kernels, by the number of its operands, or the product of three, which is no function of
+/// its own: the compiler makes it of two products, so that rows are read and written less.
+enum class InstructionKind : std::uint8_t { unary, binary, ternary, product };
+
 struct Instruction {
-  ExprKind arity = ExprKind::unary;
+  InstructionKind kind = InstructionKind::unary;
   std::uint8_t function = 0;
   Slot result, a, b, c;
 };

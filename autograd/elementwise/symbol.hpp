@@ -3,6 +3,9 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "tensor/kernels/elementwise.hpp"
+#include "tensor/support/error.hpp"
+
 namespace gradus {
 
 namespace detail {
@@ -29,6 +32,8 @@ class TraceScope {
 /// Variables. A symbol has no value, so it converts to no number and cannot steer a branch.
 class Symbol {
  public:
+  using ElementwiseResult = Symbol;
+
   template <class Number>
   requires std::is_arithmetic_v<Number> Symbol(Number value) : number_(static_cast<double>(value)) {}
   Symbol(detail::Graph* graph, std::int32_t id, std::uint32_t trace = 0)
@@ -69,160 +74,76 @@ template <class... Ts>
 concept SymbolOperands = (std::is_same_v<Ts, Symbol> || ...) &&
                          ((std::is_same_v<Ts, Symbol> || std::is_arithmetic_v<Ts>)&&...);
 
-// Arithmetic and comparisons; these give 1 or 0. Templates, so that no built-in operator is as good a match.
-namespace detail {
-Symbol add(const Symbol& a, const Symbol& b);
-Symbol sub(const Symbol& a, const Symbol& b);
-Symbol mul(const Symbol& a, const Symbol& b);
-Symbol div(const Symbol& a, const Symbol& b);
-Symbol maximum_of(const Symbol& a, const Symbol& b);
-Symbol minimum_of(const Symbol& a, const Symbol& b);
-Symbol power(const Symbol& a, const Symbol& b);
-Symbol angle(const Symbol& y, const Symbol& x);
-Symbol remainder(const Symbol& a, const Symbol& b);
-Symbol is_less(const Symbol& a, const Symbol& b);
-Symbol is_less_equal(const Symbol& a, const Symbol& b);
-Symbol is_equal(const Symbol& a, const Symbol& b);
-Symbol is_not_equal(const Symbol& a, const Symbol& b);
-Symbol choose(const Symbol& condition, const Symbol& a, const Symbol& b);
-Symbol fused_multiply_add(const Symbol& a, const Symbol& b, const Symbol& c);
-Symbol clamped(const Symbol& x, const Symbol& low, const Symbol& high);
-}  // namespace detail
+/// The elementwise functions of tensor/ops/elementwise.hpp, by their numbers.
+Symbol apply(kernels::Unary op, const Symbol& x, Where where = {});
+Symbol apply(kernels::Binary op, const Symbol& a, const Symbol& b, Where where = {});
+Symbol apply(kernels::Ternary op, const Symbol& a, const Symbol& b, const Symbol& c, Where where = {});
 
+// Arithmetic and comparisons; these give 1 or 0. Templates, so that no built-in operator is as good a match.
 template <class A, class B>
 requires SymbolOperands<A, B> Symbol operator+(const A& a, const B& b) {
-  return detail::add(a, b);
+  return apply(kernels::Binary::add, a, b);
 }
 template <class A, class B>
 requires SymbolOperands<A, B> Symbol operator-(const A& a, const B& b) {
-  return detail::sub(a, b);
+  return apply(kernels::Binary::sub, a, b);
 }
 template <class A, class B>
 requires SymbolOperands<A, B> Symbol operator*(const A& a, const B& b) {
-  return detail::mul(a, b);
+  return apply(kernels::Binary::mul, a, b);
 }
 template <class A, class B>
 requires SymbolOperands<A, B> Symbol operator/(const A& a, const B& b) {
-  return detail::div(a, b);
+  return apply(kernels::Binary::div, a, b);
 }
 template <class A, class B>
 requires SymbolOperands<A, B> Symbol operator<(const A& a, const B& b) {
-  return detail::is_less(a, b);
+  return apply(kernels::Binary::less, a, b);
 }
 template <class A, class B>
 requires SymbolOperands<A, B> Symbol operator<=(const A& a, const B& b) {
-  return detail::is_less_equal(a, b);
+  return apply(kernels::Binary::less_equal, a, b);
 }
 template <class A, class B>
 requires SymbolOperands<A, B> Symbol operator>(const A& a, const B& b) {
-  return detail::is_less(b, a);
+  return apply(kernels::Binary::greater, a, b);
 }
 template <class A, class B>
 requires SymbolOperands<A, B> Symbol operator>=(const A& a, const B& b) {
-  return detail::is_less_equal(b, a);
+  return apply(kernels::Binary::greater_equal, a, b);
 }
 template <class A, class B>
 requires SymbolOperands<A, B> Symbol operator==(const A& a, const B& b) {
-  return detail::is_equal(a, b);
+  return apply(kernels::Binary::equal, a, b);
 }
 template <class A, class B>
 requires SymbolOperands<A, B> Symbol operator!=(const A& a, const B& b) {
-  return detail::is_not_equal(a, b);
+  return apply(kernels::Binary::not_equal, a, b);
 }
-Symbol operator-(const Symbol& x);
+inline Symbol operator-(const Symbol& x) {
+  return apply(kernels::Unary::neg, x);
+}
 inline Symbol& operator+=(Symbol& a, const Symbol& b) {
-  return a = detail::add(a, b);
+  return a = apply(kernels::Binary::add, a, b);
 }
 inline Symbol& operator-=(Symbol& a, const Symbol& b) {
-  return a = detail::sub(a, b);
+  return a = apply(kernels::Binary::sub, a, b);
 }
 inline Symbol& operator*=(Symbol& a, const Symbol& b) {
-  return a = detail::mul(a, b);
+  return a = apply(kernels::Binary::mul, a, b);
 }
 inline Symbol& operator/=(Symbol& a, const Symbol& b) {
-  return a = detail::div(a, b);
+  return a = apply(kernels::Binary::div, a, b);
 }
 
-/// The larger and the smaller; where they are equal the gradient is halved between them.
-template <class A, class B>
-requires SymbolOperands<A, B> Symbol maximum(const A& a, const B& b) {
-  return detail::maximum_of(a, b);
-}
-template <class A, class B>
-requires SymbolOperands<A, B> Symbol minimum(const A& a, const B& b) {
-  return detail::minimum_of(a, b);
-}
+/// What one writes for maximum and minimum in a formula.
 template <class A, class B>
 requires SymbolOperands<A, B> Symbol max(const A& a, const B& b) {
-  return detail::maximum_of(a, b);
+  return apply(kernels::Binary::maximum, a, b);
 }
 template <class A, class B>
 requires SymbolOperands<A, B> Symbol min(const A& a, const B& b) {
-  return detail::minimum_of(a, b);
+  return apply(kernels::Binary::minimum, a, b);
 }
-template <class A, class B>
-requires SymbolOperands<A, B> Symbol pow(const A& a, const B& b) {
-  return detail::power(a, b);
-}
-template <class A, class B>
-requires SymbolOperands<A, B> Symbol atan2(const A& y, const B& x) {
-  return detail::angle(y, x);
-}
-template <class A, class B>
-requires SymbolOperands<A, B> Symbol fmod(const A& a, const B& b) {
-  return detail::remainder(a, b);
-}
-template <class A, class B>
-requires SymbolOperands<A, B> Symbol equal(const A& a, const B& b) {
-  return detail::is_equal(a, b);
-}
-/// a where the condition is not 0, elsewhere b. What is not chosen has no influence, on the gradient either.
-template <class C, class A, class B>
-requires SymbolOperands<C, A, B> Symbol where(const C& condition, const A& a, const B& b) {
-  return detail::choose(condition, a, b);
-}
-template <class A, class B, class C>
-requires SymbolOperands<A, B, C> Symbol fma(const A& a, const B& b, const C& c) {
-  return detail::fused_multiply_add(a, b, c);
-}
-/// min(max(x, low), high), where the gradient goes to x at the bounds.
-template <class X, class L, class H>
-requires SymbolOperands<X, L, H> Symbol clamp(const X& x, const L& low, const H& high) {
-  return detail::clamped(x, low, high);
-}
-
-Symbol abs(const Symbol& x);
-Symbol sign(const Symbol& x);
-Symbol square(const Symbol& x);
-Symbol sqrt(const Symbol& x);
-Symbol rsqrt(const Symbol& x);
-Symbol reciprocal(const Symbol& x);
-Symbol exp(const Symbol& x);
-Symbol expm1(const Symbol& x);
-Symbol log(const Symbol& x);
-Symbol log1p(const Symbol& x);
-Symbol log2(const Symbol& x);
-Symbol sin(const Symbol& x);
-Symbol cos(const Symbol& x);
-Symbol tan(const Symbol& x);
-Symbol asin(const Symbol& x);
-Symbol acos(const Symbol& x);
-Symbol atan(const Symbol& x);
-Symbol sinh(const Symbol& x);
-Symbol cosh(const Symbol& x);
-Symbol tanh(const Symbol& x);
-Symbol asinh(const Symbol& x);
-Symbol acosh(const Symbol& x);
-Symbol atanh(const Symbol& x);
-Symbol erf(const Symbol& x);
-Symbol erfc(const Symbol& x);
-Symbol lgamma(const Symbol& x);
-Symbol digamma(const Symbol& x);
-Symbol polygamma(const Symbol& n, const Symbol& x);
-Symbol sigmoid(const Symbol& x);
-Symbol relu(const Symbol& x);
-Symbol floor(const Symbol& x);
-Symbol ceil(const Symbol& x);
-Symbol round(const Symbol& x);
 
 }  // namespace gradus

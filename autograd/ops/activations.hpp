@@ -1,59 +1,84 @@
 #pragma once
 
-#include "autograd/elementwise/symbol.hpp"
-#include "autograd/variable.hpp"
+#include "autograd/elementwise.hpp"
+#include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/elementwise.hpp"
 
-/// Activation functions. Each is a formula that `elementwise` runs, with its gradient, in one pass, and also
-/// works on symbols, within a function given to `elementwise`. Values and gradients stay finite for large |x|
+/// Activation functions: formulas of elementwise functions, for Tensors, Variables and symbols alike. A
+/// formula runs, with its gradient, in one pass (autograd/elementwise.hpp). Each branch of a `where` is
+/// right, and can be differentiated, wherever it is chosen. Values and gradients stay finite for large |x|
 /// where the mathematics does; the gradients at kinks are PyTorch's.
 namespace gradus {
 
 /// log(1 / (1 + exp(-x)))
-Variable log_sigmoid(const Variable& x, Where where = Where::here());
-Symbol log_sigmoid(const Symbol& x);
+auto log_sigmoid(const ElementwiseOperand auto& x, Where at = Where::here()) {
+  return formula(
+      "log_sigmoid", at, [](auto v) { return where(v < 0, v - log1p(exp(v)), -log1p(exp(-v))); }, x);
+}
 
 struct SoftplusOptions {
   double beta = 1;
   double threshold = 20;  // x itself where beta * x is above
 };
 /// log(1 + exp(beta x)) / beta
-Variable softplus(const Variable& x, SoftplusOptions options = {}, Where where = Where::here());
-Symbol softplus(const Symbol& x, SoftplusOptions options = {});
+auto softplus(const ElementwiseOperand auto& x, SoftplusOptions options = {}, Where at = Where::here()) {
+  const auto f = [](auto v, auto beta, auto threshold) {
+    return where(v * beta > threshold, v, log1p(exp(v * beta)) / beta);
+  };
+  return formula("softplus", at, f, x, options.beta, options.threshold);
+}
 
 /// x for x > 0, else slope * x.
-Variable leaky_relu(const Variable& x, double slope = 0.01, Where where = Where::here());
-Symbol leaky_relu(const Symbol& x, double slope = 0.01);
+auto leaky_relu(const ElementwiseOperand auto& x, double slope = 0.01, Where at = Where::here()) {
+  return formula(
+      "leaky_relu", at, [](auto v, auto s) { return where(v > 0, v, v * s); }, x, slope);
+}
 
 /// x for x > 0, else alpha (exp(x) - 1): Clevert, Unterthiner and Hochreiter, 2015.
-Variable elu(const Variable& x, double alpha = 1, Where where = Where::here());
-Symbol elu(const Symbol& x, double alpha = 1);
+auto elu(const ElementwiseOperand auto& x, double alpha = 1, Where at = Where::here()) {
+  return formula(
+      "elu", at, [](auto v, auto a) { return where(v <= 0, a * expm1(v), v); }, x, alpha);
+}
 
 /// A scaled elu that keeps mean 0 and variance 1: Klambauer and others, 2017.
-Variable selu(const Variable& x, Where where = Where::here());
-Symbol selu(const Symbol& x);
+auto selu(const ElementwiseOperand auto& x, Where at = Where::here()) {
+  return formula(
+      "selu", at, [](auto v) { return 1.0507009873554804934193 * elu(v, 1.6732632423543772848170); }, x);
+}
 
 enum class GeluForm {
   exact,  // x times the normal distribution function of x
   tanh,   // 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
 };
 /// Hendrycks and Gimpel, 2016.
-Variable gelu(const Variable& x, GeluForm form = GeluForm::exact, Where where = Where::here());
-Symbol gelu(const Symbol& x, GeluForm form = GeluForm::exact);
+auto gelu(const ElementwiseOperand auto& x, GeluForm form = GeluForm::exact, Where at = Where::here()) {
+  const auto exact = [](auto v) {
+    constexpr double sqrt_half = 0.707106781186547524401;
+    return 0.5 * v * erfc(-sqrt_half * v);
+  };
+  const auto with_tanh = [](auto v) {
+    constexpr double sqrt_two_over_pi = 0.797884560802865355880;
+    return 0.5 * v * (1 + tanh(sqrt_two_over_pi * (v + 0.044715 * (v * v * v))));
+  };
+  return form == GeluForm::exact ? formula("gelu", at, exact, x) : formula("gelu", at, with_tanh, x);
+}
 
 /// x / (1 + exp(-x))
-Variable silu(const Variable& x, Where where = Where::here());
-Symbol silu(const Symbol& x);
+auto silu(const ElementwiseOperand auto& x, Where at = Where::here()) {
+  return formula(
+      "silu", at, [](auto v) { return v * sigmoid(v); }, x);
+}
 
 /// x tanh(log(1 + exp(x))): Misra, 2019.
-Variable mish(const Variable& x, Where where = Where::here());
-Symbol mish(const Symbol& x);
+auto mish(const ElementwiseOperand auto& x, Where at = Where::here()) {
+  return formula(
+      "mish", at, [](auto v) { return v * tanh(softplus(v)); }, x);
+}
 
 /// x between the bounds; at and beyond them the gradient is 0.
-Variable hardtanh(const Variable& x, double low = -1, double high = 1, Where where = Where::here());
-Symbol hardtanh(const Symbol& x, double low = -1, double high = 1);
-
-/// minimum(maximum(x, low), high): where the bounds cross, high wins. At the bounds the gradient goes to x,
-/// beyond them to the bound, which may be a Variable too and broadcasts.
-Variable clamp(const VariableOperand& x, const VariableOperand& low, const VariableOperand& high);
+auto hardtanh(const ElementwiseOperand auto& x, double low = -1, double high = 1, Where at = Where::here()) {
+  const auto f = [](auto v, auto l, auto h) { return where(v <= l, l, where(v >= h, h, v)); };
+  return formula("hardtanh", at, f, x, low, high);
+}
 
 }  // namespace gradus

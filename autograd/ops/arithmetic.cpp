@@ -1,39 +1,26 @@
 #include "autograd/ops/arithmetic.hpp"
 
+#include "autograd/elementwise.hpp"
 #include "autograd/elementwise/derivatives.hpp"
-#include "autograd/elementwise/pull.hpp"
-#include "autograd/located.hpp"
-#include "autograd/ops/elementwise.hpp"
+#include "autograd/elementwise/fused_vjp.hpp"
 #include "autograd/record.hpp"
-#include "tensor/ops/elementwise.hpp"
 
-// The derivatives stand in autograd/elementwise/derivatives.hpp.
 namespace gradus {
 
 namespace {
 
-using detail::pull_first;
-using detail::pull_second;
+using detail::fused_vjp;
+using detail::local_vjp;
+using detail::Reads;
 using kernels::Binary;
+using kernels::Ternary;
 
 /// The operand as a tensor op takes it. Only what nobody records may give its buffer away: a closure keeps
 /// the operand after the op has run.
-TensorOperand plain(const VariableOperand& x) {
+[[gnu::always_inline]] inline TensorOperand plain(const VariableOperand& x) {
   if (x.is_number()) return x.number();
   if (x.dying() != nullptr && !recording()) return std::move(*x.dying());
   return x.variable.value();
-}
-/// The place of a call: that of the first operand.
-Op op_at(const char* name, const VariableOperand& a) {
-  return {name, a.where};
-}
-
-// What the derivatives of the four operations read, which is what their closures save; the others read all.
-constexpr bool reads_nothing(Binary op) {
-  return op == Binary::add || op == Binary::sub;
-}
-constexpr bool reads_other(Binary op) {
-  return op == Binary::mul || op == Binary::div;
 }
 
 Tensor tensor_of(const Variable& x, const Tensor&) {
@@ -43,135 +30,118 @@ Tensor tensor_of(double x, const Tensor& like) {
   return Tensor::scalar(x, like.dtype());
 }
 
-/// The closure of the first operand; a and b are Variables or numbers.
-template <Binary op, class A, class B>
-auto first_closure(const A& a, const B& b) {
-  if constexpr (reads_nothing(op) || op == Binary::fmod) {
-    return [](const Variable& g) { return g; };
-  } else if constexpr (reads_other(op)) {
-    return [b](const Variable& g) { return pull_first(op, g, b, b); };
-  } else {
-    return [a, b](const Variable& g) {
-      if (recording()) return pull_first(op, g, a, b);
-      const Tensor& v = g.value();
-      return Variable(detail::pull_first_values(op, v, tensor_of(a, v), tensor_of(b, v)));
-    };
-  }
-}
-
-/// The closure of the second operand.
-template <Binary op, class A, class B>
-auto second_closure(const A& a, const B& b) {
-  if constexpr (reads_nothing(op)) {
-    return [](const Variable& g) { return pull_second(op, g, g, g, g); };
-  } else if constexpr (op == Binary::mul) {
-    return [a](const Variable& g) { return pull_second(op, g, a, a, a); };
-  } else if constexpr (op == Binary::div) {
+/// The closure of an operand, which saves what its derivative reads: in one pass when nothing is recorded,
+/// else in ops. a and b are Variables or numbers.
+template <Binary op, int operand, class A, class B>
+auto closure(const A& a, const B& b) {
+  constexpr Reads reads = detail::reads(op, operand);
+  if constexpr (reads == Reads::nothing || reads == Reads::flat) {
+    return [](const Variable& g) { return local_vjp<operand>(op, g, g, g, g); };
+  } else if constexpr (reads == Reads::a) {  // what reads one operand is one op already
+    return [a](const Variable& g) { return local_vjp<operand>(op, g, a, a, a); };
+  } else if constexpr (reads == Reads::b) {
+    return [b](const Variable& g) { return local_vjp<operand>(op, g, b, b, b); };
+  } else if constexpr (reads == Reads::by) {
     return [b](const Variable& g, const Variable& y) {
-      if (recording()) return pull_second(op, g, b, b, y);
+      if (recording()) return local_vjp<operand>(op, g, b, b, y);
       const Tensor& v = g.value();
-      return Variable(detail::pull_second_values(op, v, {}, tensor_of(b, v), y.value()));
+      return Variable(fused_vjp<operand>(op, v, {}, tensor_of(b, v), y.value()));
+    };
+  } else if constexpr (reads == Reads::aby) {
+    return [a, b](const Variable& g, const Variable& y) {
+      if (recording()) return local_vjp<operand>(op, g, a, b, y);
+      const Tensor& v = g.value();
+      return Variable(fused_vjp<operand>(op, v, tensor_of(a, v), tensor_of(b, v), y.value()));
     };
   } else {
-    return [a, b](const Variable& g, const Variable& y) {
-      if (recording()) return pull_second(op, g, a, b, y);
+    static_assert(reads == Reads::ab);
+    return [a, b](const Variable& g) {
+      if (recording()) return local_vjp<operand>(op, g, a, b, a);
       const Tensor& v = g.value();
-      return Variable(detail::pull_second_values(op, v, tensor_of(a, v), tensor_of(b, v), y.value()));
+      return Variable(fused_vjp<operand>(op, v, tensor_of(a, v), tensor_of(b, v), {}));
     };
   }
-}
-
-/// The op on the operands' tensors; its errors tell the place of the call.
-using TensorBinary = Tensor (*)(const TensorOperand&, const TensorOperand&);
-Tensor computed(TensorBinary compute, const VariableOperand& a, const VariableOperand& b) {
-  return located(a.where, [&] { return compute(plain(a), plain(b)); });
 }
 
 template <Binary op>
-Variable record_binary(const char* name, const VariableOperand& a, const VariableOperand& b,
-                       TensorBinary compute) {
-  Tensor value = computed(compute, a, b);
-  if (!recording()) return Variable(std::move(value));
-  const Op at = op_at(name, a);
-  const Variable &x = a.variable, &y = b.variable;
-  if (b.is_number()) return record(at, std::move(value), wrt(x, first_closure<op>(x, b.number())));
-  if (a.is_number()) return record(at, std::move(value), wrt(y, second_closure<op>(a.number(), y)));
-  return record(at, std::move(value), wrt(x, first_closure<op>(x, y)), wrt(y, second_closure<op>(x, y)));
+Variable record_binary(const char* name, const VariableOperand& a, const VariableOperand& b, Where where) {
+  const InOp at(name, where);
+  Tensor value = apply(op, plain(a), plain(b));
+  if constexpr (!detail::has_derivative(op, 0) && !detail::has_derivative(op, 1)) {
+    return Variable(std::move(value));
+  } else {
+    if (!recording()) return Variable(std::move(value));
+    const Variable &x = a.variable, &y = b.variable;
+    if (b.is_number()) return record(at, std::move(value), wrt(x, closure<op, 0>(x, b.number())));
+    if (a.is_number()) return record(at, std::move(value), wrt(y, closure<op, 1>(a.number(), y)));
+    return record(at, std::move(value), wrt(x, closure<op, 0>(x, y)), wrt(y, closure<op, 1>(x, y)));
+  }
+}
+
+Variable record_where(const VariableOperand& condition, const VariableOperand& a, const VariableOperand& b,
+                      Where at) {
+  const InOp op("where", at);
+  const Variable c =
+      condition.is_number() ? Variable(Tensor::scalar(condition.number())) : condition.variable;
+  return record(op, apply(Ternary::where, plain(condition), plain(a), plain(b)),
+                wrt(a.variable, [c](const Variable& g) { return where(c, g, 0); }),
+                wrt(b.variable, [c](const Variable& g) { return where(c, 0, g); }));
 }
 
 }  // namespace
 
 Variable operator+(const VariableOperand& a, const VariableOperand& b) {
-  return record_binary<Binary::add>("add", a, b, operator+);
+  return record_binary<Binary::add>("add", a, b, a.where);
 }
 Variable operator-(const VariableOperand& a, const VariableOperand& b) {
-  return record_binary<Binary::sub>("sub", a, b, operator-);
+  return record_binary<Binary::sub>("sub", a, b, a.where);
 }
 Variable operator*(const VariableOperand& a, const VariableOperand& b) {
-  return record_binary<Binary::mul>("mul", a, b, operator*);
+  return record_binary<Binary::mul>("mul", a, b, a.where);
 }
 Variable operator/(const VariableOperand& a, const VariableOperand& b) {
-  return record_binary<Binary::div>("div", a, b, operator/);
+  return record_binary<Binary::div>("div", a, b, a.where);
 }
 Variable operator-(const VariableOperand& x) {
-  return record(op_at("neg", x), located(x.where, [&] { return -plain(x); }),
-                wrt(x.variable, [](const Variable& g) { return -g; }));
-}
-
-Variable maximum(const VariableOperand& a, const VariableOperand& b) {
-  return record_binary<Binary::maximum>("maximum", a, b, maximum);
-}
-Variable minimum(const VariableOperand& a, const VariableOperand& b) {
-  return record_binary<Binary::minimum>("minimum", a, b, minimum);
-}
-Variable pow(const VariableOperand& a, const VariableOperand& b) {
-  return record_binary<Binary::pow>("pow", a, b, pow);
-}
-Variable atan2(const VariableOperand& y, const VariableOperand& x) {
-  return record_binary<Binary::atan2>("atan2", y, x, atan2);
-}
-Variable fmod(const VariableOperand& a, const VariableOperand& b) {
-  return record_binary<Binary::fmod>("fmod", a, b, fmod);
-}
-
-Variable where(const VariableOperand& condition, const VariableOperand& a, const VariableOperand& b) {
-  const Variable c =
-      condition.is_number() ? Variable(Tensor::scalar(condition.number())) : condition.variable;
-  return record(op_at("where", condition),
-                located(condition.where, [&] { return where(plain(condition), plain(a), plain(b)); }),
-                wrt(a.variable, [c](const Variable& g) { return where(c, g, 0); }),
-                wrt(b.variable, [c](const Variable& g) { return where(c, 0, g); }));
-}
-
-Variable less(const VariableOperand& a, const VariableOperand& b) {
-  return Variable(computed(less, a, b));
-}
-Variable less_equal(const VariableOperand& a, const VariableOperand& b) {
-  return Variable(computed(less_equal, a, b));
-}
-Variable greater(const VariableOperand& a, const VariableOperand& b) {
-  return less(b, a);
-}
-Variable greater_equal(const VariableOperand& a, const VariableOperand& b) {
-  return less_equal(b, a);
-}
-Variable equal(const VariableOperand& a, const VariableOperand& b) {
-  return Variable(computed(equal, a, b));
-}
-Variable not_equal(const VariableOperand& a, const VariableOperand& b) {
-  return Variable(computed(not_equal, a, b));
+  const InOp op("neg", x.where);
+  return record(op, -plain(x), wrt(x.variable, [](const Variable& g) { return -g; }));
 }
 Variable operator<(const VariableOperand& a, const VariableOperand& b) {
-  return less(a, b);
+  return record_binary<Binary::less>("less", a, b, a.where);
 }
 Variable operator<=(const VariableOperand& a, const VariableOperand& b) {
-  return less_equal(a, b);
+  return record_binary<Binary::less_equal>("less_equal", a, b, a.where);
 }
 Variable operator>(const VariableOperand& a, const VariableOperand& b) {
-  return less(b, a);
+  return record_binary<Binary::greater>("greater", a, b, a.where);
 }
 Variable operator>=(const VariableOperand& a, const VariableOperand& b) {
-  return less_equal(b, a);
+  return record_binary<Binary::greater_equal>("greater_equal", a, b, a.where);
+}
+
+Variable apply(Binary op, const VariableOperand& a, const VariableOperand& b, Where where) {
+  switch (op) {
+#define GRADUS_BINARY(name, ...) \
+  case Binary::name:             \
+    return record_binary<Binary::name>(#name, a, b, where);
+#include "tensor/kernels/function_rows.hpp"
+  }
+  return {};
+}
+
+Variable apply(Ternary op, const VariableOperand& a, const VariableOperand& b, const VariableOperand& c,
+               Where where) {
+  if (op == Ternary::where) return record_where(a, b, c, where);
+  static const std::vector<detail::FormulaPtr> formulas = [] {
+    std::vector<detail::FormulaPtr> out;
+    for (std::size_t i = 0; i < kernels::ternary_count; ++i) {
+      const auto function = static_cast<Ternary>(i);
+      out.push_back(detail::formula_of<3>([function](auto... v) { return apply(function, v...); }));
+    }
+    return out;
+  }();
+  return detail::record_formula({kernels::name_of(op), where}, formulas[static_cast<std::size_t>(op)],
+                                {&a, &b, &c});
 }
 
 }  // namespace gradus

@@ -1,5 +1,6 @@
 #include "tensor/kernels/elementwise.hpp"
 
+#include <array>
 #include <tuple>
 
 #include "tensor/kernels/select.hpp"
@@ -9,50 +10,58 @@ namespace gradus::kernels {
 
 namespace {
 
-// The work of one element, in rough scalar operations, for the grain policy.
+struct Known {
+  const char* name;
+  std::int64_t cost;
+};
+
+// The work of one element, in rough scalar operations.
 constexpr std::int64_t cheap = 1;
 constexpr std::int64_t transcendental = 8;
 constexpr std::int64_t library_call = 32;
 
+constexpr std::array unary_functions{
+#define GRADUS_UNARY(name, cost, ...) Known{#name, cost},
+#include "tensor/kernels/function_rows.hpp"
+};
+constexpr std::array binary_functions{
+#define GRADUS_BINARY(name, cost, ...) Known{#name, cost},
+#include "tensor/kernels/function_rows.hpp"
+};
+constexpr std::array ternary_functions{
+#define GRADUS_TERNARY(name, cost, ...) Known{#name, cost},
+#include "tensor/kernels/function_rows.hpp"
+};
+
+const Known& known(Unary op) {
+  return unary_functions[static_cast<std::size_t>(op)];
+}
+const Known& known(Binary op) {
+  return binary_functions[static_cast<std::size_t>(op)];
+}
+const Known& known(Ternary op) {
+  return ternary_functions[static_cast<std::size_t>(op)];
+}
+
 }  // namespace
 
+const char* name_of(Unary op) {
+  return known(op).name;
+}
+const char* name_of(Binary op) {
+  return known(op).name;
+}
+const char* name_of(Ternary op) {
+  return known(op).name;
+}
 std::int64_t cost(Unary op) {
-  switch (op) {
-    case Unary::neg:
-    case Unary::abs:
-    case Unary::sign:
-    case Unary::square:
-    case Unary::sqrt:
-    case Unary::rsqrt:
-    case Unary::reciprocal:
-    case Unary::relu:
-    case Unary::floor:
-    case Unary::ceil:
-    case Unary::round:
-      return cheap;
-    case Unary::erfc:
-    case Unary::lgamma:
-      return library_call;
-    default:
-      return transcendental;
-  }
+  return known(op).cost;
 }
-
 std::int64_t cost(Binary op) {
-  switch (op) {
-    case Binary::pow:
-    case Binary::atan2:
-    case Binary::fmod:
-      return library_call;
-    case Binary::polygamma:
-      return 8 * library_call;
-    default:
-      return cheap;
-  }
+  return known(op).cost;
 }
-
-std::int64_t cost(Ternary) {
-  return cheap;
+std::int64_t cost(Ternary op) {
+  return known(op).cost;
 }
 
 template <class T>
@@ -65,6 +74,10 @@ void unary(Unary op, const T* x, T* y, std::int64_t n) {
 
 template <class T>
 void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* y, std::int64_t n) {
+  if (op == Binary::pow && b_scalar && !a_scalar && n > 0) {
+    if (const Power power = power_function(static_cast<double>(*b)); power.found)
+      return unary(power.function, a, y, n);
+  }
   if (n == 1) return table_of<T>().binary(op, a, a_scalar, b, b_scalar, y, 1);
   // Copies, as y may be where a scalar stands.
   const T left = n > 0 ? *a : T{}, right = n > 0 ? *b : T{};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 /// Elementwise functions of contiguous arrays, split among threads where the work is large enough. T is float
@@ -8,68 +9,56 @@
 namespace gradus::kernels {
 
 /// At NaN, infinities, zeros of either sign and the edges of their domains the values are PyTorch's (but
-/// sign(NaN) is NaN here and 0 there).
+/// sign(NaN) is NaN here and 0 there). What each function is stands in function_rows.hpp.
 enum class Unary {
-  neg,
-  abs,
-  sign,  // 1, -1, or 0; NaN stays
-  square,
-  sqrt,
-  rsqrt,  // 1 / sqrt(x)
-  reciprocal,
-  exp,
-  expm1,
-  log,
-  log1p,
-  log2,
-  sin,
-  cos,
-  tan,
-  asin,
-  acos,
-  atan,
-  sinh,
-  cosh,
-  tanh,
-  asinh,
-  acosh,
-  atanh,
-  erf,
-  erfc,
-  lgamma,   // log |Gamma(x)|
-  sigmoid,  // 1 / (1 + exp(-x))
-  relu,     // NaN stays
-  floor,
-  ceil,
-  round,  // halves to even
+#define GRADUS_UNARY(name, ...) name,
+#include "tensor/kernels/function_rows.hpp"
 };
 /// Comparisons give 1 or 0.
 enum class Binary {
-  add,
-  sub,
-  mul,
-  div,
-  maximum,  // NaN on either side wins
-  minimum,
-  pow,
-  atan2,  // the angle of (x = b, y = a)
-  fmod,   // the sign of a
-  less,
-  less_equal,
-  equal,
-  not_equal,
-  polygamma,  // the a-th derivative of digamma at b; a = 0, 1, 2, ...
+#define GRADUS_BINARY(name, ...) name,
+#include "tensor/kernels/function_rows.hpp"
 };
 enum class Ternary {
-  fma,      // a * b + c; one rounding where the processor has it, always with AVX2 and AVX-512
-  where,    // a != 0 ? b : c; what is not chosen has no influence
-  product,  // a * b * c: what traced programs make of two products, so that rows are read and written less
+#define GRADUS_TERNARY(name, ...) name,
+#include "tensor/kernels/function_rows.hpp"
 };
+
+inline constexpr std::size_t unary_count = 0
+#define GRADUS_UNARY(...) +1
+#include "tensor/kernels/function_rows.hpp"
+    ;
+inline constexpr std::size_t binary_count = 0
+#define GRADUS_BINARY(...) +1
+#include "tensor/kernels/function_rows.hpp"
+    ;
+inline constexpr std::size_t ternary_count = 0
+#define GRADUS_TERNARY(...) +1
+#include "tensor/kernels/function_rows.hpp"
+    ;
+
+/// "exp", "add", "where".
+const char* name_of(Unary op);
+const char* name_of(Binary op);
+const char* name_of(Ternary op);
 
 /// The work of one element in scalar operations, as parallel::for_range takes it.
 std::int64_t cost(Unary op);
 std::int64_t cost(Binary op);
 std::int64_t cost(Ternary op);
+
+/// The function that pow with this exponent is, where there is a faster one that is as exact. The kernels of
+/// pow give the bits of these functions for these exponents, so that it makes no difference who asks.
+struct Power {
+  bool found = false;
+  Unary function = Unary::square;
+};
+constexpr Power power_function(double exponent) {
+  if (exponent == 2) return {true, Unary::square};
+  if (exponent == 3) return {true, Unary::cube};
+  if (exponent == -1) return {true, Unary::reciprocal};
+  return {};
+}
 
 /// y[i] = op(x[i])
 template <class T>

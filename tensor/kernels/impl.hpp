@@ -8,6 +8,7 @@
 #include "tensor/kernels/impl/math_circular.hpp"
 #include "tensor/kernels/impl/math_exp.hpp"
 #include "tensor/kernels/impl/math_log.hpp"
+#include "tensor/kernels/impl/math_power.hpp"
 
 #include "tensor/kernels/impl/math_erf.hpp"
 
@@ -22,6 +23,7 @@ template <class T>
 constexpr Table<T> table{.unary = unary<T>,
                          .binary = binary<T>,
                          .ternary = ternary<T>,
+                         .product = product<T>,
                          .add_scaled = add_scaled<T>,
                          .fill = fill<T>,
                          .all_finite = all_finite<T>,

@@ -49,7 +49,8 @@ double zeta(double s, double q) {
   double start = far + s;  // the series below shrinks only from about s on
   for (; q < start; q += 1) sum += std::pow(q, -s);
   const double last = std::pow(q, -s);
-  if (last == 0 && sum == 0) return 0;  // q is huge; infinity included
+  // q^-s may be too small where q^(1 - s) is not; for such a q there is nothing else to add. Infinity too.
+  if (last < 1e-290 && q > 1e20) return std::pow(q, 1 - s) / (s - 1);
   sum += last * (q / (s - 1) + 0.5);
   double factor = s / q * last;  // s (s + 1) ... (s + 2k) / (2k + 2)! q^-(s + 2k + 1)
   for (std::size_t k = 0; k < bernoulli.size(); ++k) {

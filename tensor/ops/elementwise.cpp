@@ -13,18 +13,6 @@ using kernels::Binary;
 using kernels::Ternary;
 using kernels::Unary;
 
-Tensor map(Unary op, const TensorArgument& x) {
-  const Tensor& from = x.tensor();
-  const std::int64_t n = from.size();
-  return visit_dtype(from.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* const values = from.data<T>();
-    Tensor out = x.reusable() ? x.reuse() : Tensor::uninitialized_like(from);
-    kernels::unary<T>(op, values, out.mutable_data<T>(), n);
-    return out;
-  });
-}
-
 /// How the operands of a broadcast op are walked: their strides along the axes of the result, 0 where they
 /// stretch.
 template <std::size_t N>
@@ -181,63 +169,76 @@ void compute(Op op, const Sources<T, N>& from, const std::array<Shape, N>& shape
 }
 
 template <class T>
-T apply(Ternary op, const Pointers<T, 3>& x) {
+T value(Ternary op, const T (&x)[3]) {
   T y{};
-  run(op, x, {true, true, true}, &y, 1);
+  kernels::ternary<T>(op, x, true, x + 1, true, x + 2, true, &y, 1);
   return y;
 }
 template <class T>
-T apply(Binary op, const Pointers<T, 2>& x) {
+T value(Binary op, const T (&x)[2]) {
   switch (op) {
     case Binary::add:
-      return *x[0] + *x[1];
+      return x[0] + x[1];
     case Binary::sub:
-      return *x[0] - *x[1];
+      return x[0] - x[1];
     case Binary::mul:
-      return *x[0] * *x[1];
+      return x[0] * x[1];
     case Binary::div:
-      return *x[0] / *x[1];
+      return x[0] / x[1];
     default:
       T y{};
-      run(op, x, {true, true}, &y, 1);
+      kernels::binary<T>(op, x, true, x + 1, true, &y, 1);
       return y;
   }
 }
 
-/// Scalars of rank 0, the most frequent operands of small networks, without the general machinery. Undefined
-/// when an operand is none, or the dtypes differ.
-template <class Op, std::size_t N>
-Tensor combine_scalars(Op op, const Operands<N>& xs) {
-  const Tensor* first = nullptr;
-  const TensorOperand* dying = nullptr;
+/// The dtype of numbers and scalars of rank 0; nothing when another operand is there, or the dtypes differ.
+template <std::size_t N>
+inline std::optional<Dtype> dtype_of_scalars(const Operands<N>& xs) {
+  std::optional<Dtype> out;
   for (const TensorOperand* x : xs) {
     if (x->is_number()) continue;
-    if (x->tensor().rank() != 0 || (first != nullptr && first->dtype() != x->tensor().dtype())) return {};
-    first = &x->tensor();
-    if (x->reusable()) dying = x;
+    const Dtype dtype = x->tensor().dtype();
+    if (x->tensor().rank() != 0 || (out && *out != dtype)) return {};
+    out = dtype;
   }
-  return visit_dtype(first != nullptr ? first->dtype() : Dtype::f64, [&](auto tag) {
-    using T = decltype(tag);
-    const T y = apply<T>(op, Sources<T, N>(xs).x);
-    Tensor out = dying != nullptr ? dying->reuse() : Tensor::uninitialized_scalar(dtype_of<T>());
-    *out.mutable_data<T>() = y;
-    return out;
-  });
+  return out ? out : Dtype::f64;
 }
-
-bool alike(const Tensor& a, const Tensor& b) {
-  return a.dtype() == b.dtype() && a.same_shape(b);
-}
-
-/// Tensors of one shape and numbers, where nothing is to be stretched. Undefined when an operand is another.
-template <class Op, std::size_t N>
-Tensor combine_alike(Op op, const Operands<N>& xs) {
-  const Tensor* first = nullptr;
+template <class T, class Op, std::size_t N>
+[[gnu::always_inline]] inline Tensor combine_scalars(Op op, const Operands<N>& xs) {
+  T x[N];
   const TensorOperand* dying = nullptr;
+  for (std::size_t k = 0; k < N; ++k) {
+    if (xs[k]->is_number()) {
+      x[k] = static_cast<T>(xs[k]->number());
+    } else {
+      x[k] = *xs[k]->tensor().template data<T>();
+      if (xs[k]->reusable()) dying = xs[k];
+    }
+  }
+  Tensor out = dying != nullptr ? dying->reuse() : Tensor::uninitialized_scalar(dtype_of<T>());
+  *out.mutable_data<T>() = value(op, x);
+  return out;
+}
+
+/// True for tensors of one dtype and shape, and numbers.
+template <std::size_t N>
+bool are_alike(const Operands<N>& xs) {
+  const Tensor* first = nullptr;
   for (const TensorOperand* x : xs) {
     if (x->is_number()) continue;
     if (first == nullptr) first = &x->tensor();
-    if (!alike(*first, x->tensor())) return {};
+    if (first->dtype() != x->tensor().dtype() || !first->same_shape(x->tensor())) return false;
+  }
+  return true;
+}
+template <class Op, std::size_t N>
+[[gnu::noinline]] Tensor combine_alike(Op op, const Operands<N>& xs) {
+  const Tensor* first = nullptr;
+  const TensorOperand* dying = nullptr;
+  for (const TensorOperand* x : xs) {
+    if (x->is_number()) continue;
+    first = &x->tensor();
     if (x->reusable()) dying = x;
   }
   return visit_dtype(first->dtype(), [&](auto tag) {
@@ -252,11 +253,9 @@ Tensor combine_alike(Op op, const Operands<N>& xs) {
 }
 
 template <class Op, std::size_t N>
-Tensor combine(const char* name, Op op, const Operands<N>& xs) {
-  if (Tensor out = combine_scalars(op, xs); out.defined()) return out;
-  if (Tensor out = combine_alike(op, xs); out.defined()) return out;
+[[gnu::noinline]] Tensor combine_broadcast(Op op, const Operands<N>& xs) {
   std::array<Shape, N> shapes;
-  const Common all = common(name, xs, shapes);
+  const Common all = common(kernels::name_of(op), xs, shapes);
   return visit_dtype(all.dtype, [&](auto tag) {
     using T = decltype(tag);
     const Sources<T, N> from(xs);
@@ -270,36 +269,17 @@ Tensor combine(const char* name, Op op, const Operands<N>& xs) {
   });
 }
 
-/// The dtype of two operands that are numbers or of rank 0; nothing when they are not, or differ in dtype.
-/// What a tape over scalars does most, so it is asked before the general machinery is set up.
-std::optional<Dtype> scalars(const TensorOperand& a, const TensorOperand& b) {
-  if (a.is_number() || b.is_number()) {
-    if (a.is_number() && b.is_number()) return Dtype::f64;
-    const Tensor& x = a.is_number() ? b.tensor() : a.tensor();
-    return x.rank() == 0 ? std::optional(x.dtype()) : std::nullopt;
+/// op(xs...): scalars, the most frequent operands of small networks; tensors between which nothing is
+/// stretched; and the others.
+template <class Op, std::size_t N>
+[[gnu::always_inline]] inline Tensor combine(Op op, const Operands<N>& xs) {
+  if (const std::optional<Dtype> dtype = dtype_of_scalars(xs)) {
+    return *dtype == Dtype::f32 ? combine_scalars<float>(op, xs) : combine_scalars<double>(op, xs);
   }
-  const bool both =
-      a.tensor().rank() == 0 && b.tensor().rank() == 0 && a.tensor().dtype() == b.tensor().dtype();
-  return both ? std::optional(a.tensor().dtype()) : std::nullopt;
+  return are_alike(xs) ? combine_alike(op, xs) : combine_broadcast(op, xs);
 }
-template <class T>
-Tensor combine_two_scalars(Binary op, const TensorOperand& a, const TensorOperand& b) {
-  const auto value = [](const TensorOperand& x) {
-    return x.is_number() ? static_cast<T>(x.number()) : *x.tensor().template data<T>();
-  };
-  const T x = value(a), y = value(b);
-  Tensor out = !a.is_number() && a.reusable()   ? a.reuse()
-               : !b.is_number() && b.reusable() ? b.reuse()
-                                                : Tensor::uninitialized_scalar(dtype_of<T>());
-  *out.mutable_data<T>() = apply<T>(op, {&x, &y});
-  return out;
-}
-Tensor combine(const char* name, Binary op, const TensorOperand& a, const TensorOperand& b) {
-  if (const std::optional<Dtype> dtype = scalars(a, b)) {
-    return *dtype == Dtype::f32 ? combine_two_scalars<float>(op, a, b)
-                                : combine_two_scalars<double>(op, a, b);
-  }
-  return combine(name, op, Operands<2>{&a, &b});
+[[gnu::always_inline]] inline Tensor combine(Binary op, const TensorOperand& a, const TensorOperand& b) {
+  return combine(op, Operands<2>{&a, &b});
 }
 
 /// x = op(x, y), in x's memory unless another Tensor shares it. x is as before when this throws.
@@ -328,65 +308,31 @@ Tensor& update(const char* name, Binary op, Tensor& x, const TensorOperand& y) {
 }  // namespace
 
 Tensor operator+(const TensorOperand& a, const TensorOperand& b) {
-  return combine("add", Binary::add, a, b);
+  return combine(Binary::add, a, b);
 }
 Tensor operator-(const TensorOperand& a, const TensorOperand& b) {
-  return combine("sub", Binary::sub, a, b);
+  return combine(Binary::sub, a, b);
 }
 Tensor operator*(const TensorOperand& a, const TensorOperand& b) {
-  return combine("mul", Binary::mul, a, b);
+  return combine(Binary::mul, a, b);
 }
 Tensor operator/(const TensorOperand& a, const TensorOperand& b) {
-  return combine("div", Binary::div, a, b);
-}
-Tensor maximum(const TensorOperand& a, const TensorOperand& b) {
-  return combine("maximum", Binary::maximum, a, b);
-}
-Tensor minimum(const TensorOperand& a, const TensorOperand& b) {
-  return combine("minimum", Binary::minimum, a, b);
-}
-Tensor pow(const TensorOperand& a, const TensorOperand& b) {
-  if (b.is_number() && !a.is_number()) {
-    if (b.number() == 2) return square(a);
-    if (b.number() == -1) return reciprocal(a);
-  }
-  return combine("pow", Binary::pow, a, b);
-}
-Tensor atan2(const TensorOperand& a, const TensorOperand& b) {
-  return combine("atan2", Binary::atan2, a, b);
-}
-Tensor fmod(const TensorOperand& a, const TensorOperand& b) {
-  return combine("fmod", Binary::fmod, a, b);
-}
-Tensor less(const TensorOperand& a, const TensorOperand& b) {
-  return combine("less", Binary::less, a, b);
-}
-Tensor less_equal(const TensorOperand& a, const TensorOperand& b) {
-  return combine("less_equal", Binary::less_equal, a, b);
-}
-Tensor greater(const TensorOperand& a, const TensorOperand& b) {
-  return combine("greater", Binary::less, b, a);
-}
-Tensor greater_equal(const TensorOperand& a, const TensorOperand& b) {
-  return combine("greater_equal", Binary::less_equal, b, a);
-}
-Tensor equal(const TensorOperand& a, const TensorOperand& b) {
-  return combine("equal", Binary::equal, a, b);
-}
-Tensor not_equal(const TensorOperand& a, const TensorOperand& b) {
-  return combine("not_equal", Binary::not_equal, a, b);
+  return combine(Binary::div, a, b);
 }
 Tensor operator<(const TensorOperand& a, const TensorOperand& b) {
-  return less(a, b);
+  return combine(Binary::less, a, b);
 }
 Tensor operator<=(const TensorOperand& a, const TensorOperand& b) {
-  return less_equal(a, b);
+  return combine(Binary::less_equal, a, b);
 }
 Tensor operator>(const TensorOperand& a, const TensorOperand& b) {
-  return greater(a, b);
+  return combine(Binary::greater, a, b);
 }
 Tensor operator>=(const TensorOperand& a, const TensorOperand& b) {
-  return greater_equal(a, b);
+  return combine(Binary::greater_equal, a, b);
+}
+Tensor operator-(const TensorArgument& x) {
+  return apply(Unary::neg, x);
 }
 
 Tensor& operator+=(Tensor& x, const TensorOperand& y) {
@@ -402,121 +348,25 @@ Tensor& operator/=(Tensor& x, const TensorOperand& y) {
   return update("/=", Binary::div, x, y);
 }
 
-Tensor polygamma(int n, const TensorArgument& x) {
-  if (n < 0) fail<ArgumentError>("polygamma({}, x): the order counts derivatives of digamma, from 0", n);
-  const TensorOperand order(n);
-  if (x.reusable()) return combine("polygamma", Binary::polygamma, order, x.reuse());
-  return combine("polygamma", Binary::polygamma, order, x.tensor());
+Tensor apply(Unary op, const TensorArgument& x, Where) {
+  const Tensor& from = x.tensor();
+  const std::int64_t n = from.size();
+  return visit_dtype(from.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const T* const values = from.data<T>();
+    Tensor out = x.reusable() ? x.reuse() : Tensor::uninitialized_like(from);
+    kernels::unary<T>(op, values, out.mutable_data<T>(), n);
+    return out;
+  });
 }
-Tensor digamma(const TensorArgument& x) {
-  return polygamma(0, x);
+Tensor apply(Binary op, const TensorOperand& a, const TensorOperand& b, Where) {
+  if (op == Binary::polygamma && a.is_number() && a.number() < 0) {
+    fail<ArgumentError>("polygamma({}, x): the order counts derivatives of digamma, from 0", a.number());
+  }
+  return combine(op, a, b);
 }
-
-Tensor fma(const TensorOperand& a, const TensorOperand& b, const TensorOperand& c) {
-  return combine("fma", Ternary::fma, Operands<3>{&a, &b, &c});
-}
-Tensor where(const TensorOperand& condition, const TensorOperand& a, const TensorOperand& b) {
-  return combine("where", Ternary::where, Operands<3>{&condition, &a, &b});
-}
-Tensor clamp(const TensorOperand& x, const TensorOperand& low, const TensorOperand& high) {
-  return combine("clamp", Binary::minimum, combine("clamp", Binary::maximum, x, low), high);
-}
-
-Tensor operator-(const TensorArgument& x) {
-  return map(Unary::neg, x);
-}
-Tensor abs(const TensorArgument& x) {
-  return map(Unary::abs, x);
-}
-Tensor sign(const TensorArgument& x) {
-  return map(Unary::sign, x);
-}
-Tensor square(const TensorArgument& x) {
-  return map(Unary::square, x);
-}
-Tensor sqrt(const TensorArgument& x) {
-  return map(Unary::sqrt, x);
-}
-Tensor rsqrt(const TensorArgument& x) {
-  return map(Unary::rsqrt, x);
-}
-Tensor reciprocal(const TensorArgument& x) {
-  return map(Unary::reciprocal, x);
-}
-Tensor exp(const TensorArgument& x) {
-  return map(Unary::exp, x);
-}
-Tensor expm1(const TensorArgument& x) {
-  return map(Unary::expm1, x);
-}
-Tensor log(const TensorArgument& x) {
-  return map(Unary::log, x);
-}
-Tensor log1p(const TensorArgument& x) {
-  return map(Unary::log1p, x);
-}
-Tensor log2(const TensorArgument& x) {
-  return map(Unary::log2, x);
-}
-Tensor sin(const TensorArgument& x) {
-  return map(Unary::sin, x);
-}
-Tensor cos(const TensorArgument& x) {
-  return map(Unary::cos, x);
-}
-Tensor tan(const TensorArgument& x) {
-  return map(Unary::tan, x);
-}
-Tensor asin(const TensorArgument& x) {
-  return map(Unary::asin, x);
-}
-Tensor acos(const TensorArgument& x) {
-  return map(Unary::acos, x);
-}
-Tensor atan(const TensorArgument& x) {
-  return map(Unary::atan, x);
-}
-Tensor sinh(const TensorArgument& x) {
-  return map(Unary::sinh, x);
-}
-Tensor cosh(const TensorArgument& x) {
-  return map(Unary::cosh, x);
-}
-Tensor tanh(const TensorArgument& x) {
-  return map(Unary::tanh, x);
-}
-Tensor asinh(const TensorArgument& x) {
-  return map(Unary::asinh, x);
-}
-Tensor acosh(const TensorArgument& x) {
-  return map(Unary::acosh, x);
-}
-Tensor atanh(const TensorArgument& x) {
-  return map(Unary::atanh, x);
-}
-Tensor erf(const TensorArgument& x) {
-  return map(Unary::erf, x);
-}
-Tensor erfc(const TensorArgument& x) {
-  return map(Unary::erfc, x);
-}
-Tensor lgamma(const TensorArgument& x) {
-  return map(Unary::lgamma, x);
-}
-Tensor sigmoid(const TensorArgument& x) {
-  return map(Unary::sigmoid, x);
-}
-Tensor relu(const TensorArgument& x) {
-  return map(Unary::relu, x);
-}
-Tensor floor(const TensorArgument& x) {
-  return map(Unary::floor, x);
-}
-Tensor ceil(const TensorArgument& x) {
-  return map(Unary::ceil, x);
-}
-Tensor round(const TensorArgument& x) {
-  return map(Unary::round, x);
+Tensor apply(Ternary op, const TensorOperand& a, const TensorOperand& b, const TensorOperand& c, Where) {
+  return combine(op, Operands<3>{&a, &b, &c});
 }
 
 void add_to(Tensor& sum, const Tensor& x) {

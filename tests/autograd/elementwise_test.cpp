@@ -415,7 +415,7 @@ TEST_CASE("threads may trace, run and differentiate at once", "[elementwise][thr
 TEST_CASE("errors of traced functions name the place of the call and both shapes", "[elementwise]") {
   const auto f = [](auto x, auto y) { return x + y; };
   const Tensor a = zeros({2, 3}), b = zeros({4});
-  CHECK_THROWS_WITH(elementwise(f, a, b), Contains("elementwise at elementwise_test.cpp:") &&
+  CHECK_THROWS_WITH(elementwise(f, a, b), Contains("at elementwise_test.cpp:") && Contains("elementwise: ") &&
                                               Contains("(2, 3)") && Contains("(4,)"));
   CHECK_THROWS_AS(elementwise(f, a, b), ShapeError);
   CHECK_THROWS_WITH(elementwise(f, Variable(a), Variable(b)), Contains("elementwise_test.cpp:"));

@@ -8,6 +8,7 @@
 #include <set>
 #include <sstream>
 
+#include "autograd/elementwise/derivatives.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/elementwise.hpp"
 #include "autograd/ops/reduction.hpp"
@@ -132,16 +133,17 @@ void report(const Totals& totals) {
             << " derivatives of first and second order, largest relative error " << totals.largest << "\n";
 }
 
-/// The names given to record in the sources of a folder.
+/// The names given to record, and to formula, in the sources of a folder.
 std::set<std::string> recorded_ops(const std::string& folder) {
-  // record("neg", ...), record({"exp", where}, ...), record(op_at("where", a), ...) and, for what is recorded
-  // by a rule of autograd/elementwise/, record_unary<Unary::exp>("exp", ...), record_traced({"gelu", ...; or
-  // first InOp op("tril", where) and then record(op, ...); and the op = "lstm" of a recurrent cell.
+  // record("neg", ...), record({"exp", where}, ...), formula("gelu", ...; or first InOp op("tril", where) and
+  // then record(op, ...); and the op = "lstm" of a recurrent cell.
   const std::regex call(
-      R"re(InOp op\("(\w+)"|record(?:_\w+)?(?:<[\w:]+>)?\(\s*(?:(op\b)(?!\()|(?:\{|op\(|op_at\()?\s*"(\w+)")|\bop = "(\w+)")re");
+      R"re(InOp op\("(\w+)"|(?:record|formula)\(\s*(?:(op\b)(?!\()|(?:\{|op\()?\s*"(\w+)")|\bop = "(\w+)")re");
   std::set<std::string> names;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(source_dir() + "/" + folder)) {
-    if (entry.path().extension() != ".cpp" && folder != "nn") continue;  // cells are headers
+    // Cells and activations are headers.
+    const bool header = folder == "nn" || entry.path().filename() == "activations.hpp";
+    if (entry.path().extension() != ".cpp" && !header) continue;
     std::ifstream file(entry.path());
     std::stringstream text;
     text << file.rdbuf();
@@ -156,6 +158,21 @@ std::set<std::string> recorded_ops(const std::string& folder) {
       }
     }
   }
+  return names;
+}
+/// The elementwise functions that have a derivative: they are recorded by their rows.
+std::set<std::string> recorded_functions() {
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < kernels::unary_count; ++i) {
+    const auto op = static_cast<kernels::Unary>(i);
+    if (detail::has_derivative(op)) names.insert(kernels::name_of(op));
+  }
+  for (std::size_t i = 0; i < kernels::binary_count; ++i) {
+    const auto op = static_cast<kernels::Binary>(i);
+    if (detail::has_derivative(op, 0) || detail::has_derivative(op, 1)) names.insert(kernels::name_of(op));
+  }
+  for (std::size_t i = 0; i < kernels::ternary_count; ++i)
+    names.insert(kernels::name_of(static_cast<kernels::Ternary>(i)));
   return names;
 }
 
@@ -173,6 +190,7 @@ TEST_CASE("an error of 1e-4 planted in any op's gradient is found, by backward a
   for (const GradientRow& row : gradient_table()) rows_of[row.op].push_back(row);
   std::set<std::string> recorded = recorded_ops("autograd");
   recorded.merge(recorded_ops("nn"));
+  recorded.merge(recorded_functions());
   int planted = 0, by_backward = 0, recorded_too = 0;
   for (const auto& [op, rows] : rows_of) {
     int of_op = 0;
@@ -218,6 +236,7 @@ TEST_CASE("an op without a row in the table of gradient checks fails", "[gradien
   for (const GradientRow& row : gradient_table()) rows.insert(row.op);
   std::set<std::string> ops = recorded_ops("autograd/ops");
   ops.merge(recorded_ops("nn"));
+  ops.merge(recorded_functions());
   CHECK(ops.size() > 60);
   for (const std::string& op : ops) {
     INFO("add a row for " << op << " to tests/autograd/gradient_table/");

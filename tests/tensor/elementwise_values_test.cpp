@@ -2,70 +2,26 @@
 #include <cstring>
 #include <limits>
 #include <random>
+#include <regex>
+#include <set>
 
+#include "autograd/elementwise/derivatives.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/support/parallel.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/folder.hpp"
+#include "tests/support/function_rows.hpp"
 #include "tests/support/instruction_sets.hpp"
+#include "tests/support/paths.hpp"
 
 using namespace gradus;
 using Catch::Contains;
-using gradus::test::for_every_instruction_set;
+using namespace gradus::test;
 
 namespace {
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
-
-/// A function, the most that it may be off in f32 and f64 in units of the last place, and its exact value.
-struct Function {
-  const char* name;
-  Tensor (*ours)(const TensorArgument&);
-  long double (*exact)(long double);
-  double ulps_f32, ulps_f64;
-};
-const std::vector<Function>& functions() {
-  using Real = long double;
-  static const std::vector<Function> all{
-      // The ones that models spend their time in.
-      {"exp", exp, [](Real x) { return std::exp(x); }, 2, 4},
-      {"log", log, [](Real x) { return std::log(x); }, 2, 4},
-      {"tanh", tanh, [](Real x) { return std::tanh(x); }, 2, 4},
-      {"sigmoid", sigmoid,
-       [](Real x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }, 2, 4},
-      {"erf", erf, [](Real x) { return std::erf(x); }, 2, 4},
-      // Exactly rounded, or nearly.
-      {"neg", [](const TensorArgument& x) { return -x; }, [](Real x) { return -x; }, 0.51, 0.51},
-      {"abs", abs, [](Real x) { return std::abs(x); }, 0.51, 0.51},
-      {"square", square, [](Real x) { return x * x; }, 0.51, 0.51},
-      {"sqrt", sqrt, [](Real x) { return std::sqrt(x); }, 0.51, 0.51},
-      {"rsqrt", rsqrt, [](Real x) { return 1 / std::sqrt(x); }, 2, 2},
-      {"reciprocal", reciprocal, [](Real x) { return 1 / x; }, 0.51, 0.51},
-      {"floor", floor, [](Real x) { return std::floor(x); }, 0.51, 0.51},
-      {"ceil", ceil, [](Real x) { return std::ceil(x); }, 0.51, 0.51},
-      {"round", round, [](Real x) { return std::nearbyint(x); }, 0.51, 0.51},
-      {"sign", sign, [](Real x) { return std::isnan(x) ? x : Real((x > 0) - (x < 0)); }, 0.51, 0.51},
-      {"relu", relu, [](Real x) { return x <= 0 ? 0 : x; }, 0.51, 0.51},
-      // The others.
-      {"expm1", expm1, [](Real x) { return std::expm1(x); }, 2, 4},
-      {"log1p", log1p, [](Real x) { return std::log1p(x); }, 2, 4},
-      {"log2", log2, [](Real x) { return std::log2(x); }, 2, 4},
-      {"sin", sin, [](Real x) { return std::sin(x); }, 2, 4},
-      {"cos", cos, [](Real x) { return std::cos(x); }, 2, 4},
-      {"tan", tan, [](Real x) { return std::tan(x); }, 4, 4},
-      {"asin", asin, [](Real x) { return std::asin(x); }, 4, 4},
-      {"acos", acos, [](Real x) { return std::acos(x); }, 4, 4},
-      {"atan", atan, [](Real x) { return std::atan(x); }, 4, 4},
-      {"sinh", sinh, [](Real x) { return std::sinh(x); }, 4, 4},
-      {"cosh", cosh, [](Real x) { return std::cosh(x); }, 4, 4},
-      {"asinh", asinh, [](Real x) { return std::asinh(x); }, 4, 4},
-      {"acosh", acosh, [](Real x) { return std::acosh(x); }, 4, 4},
-      {"atanh", atanh, [](Real x) { return std::atanh(x); }, 4, 4},
-      {"erfc", erfc, [](Real x) { return std::erfc(x); }, 4, 8},
-      {"lgamma", lgamma, [](Real x) { return std::lgamma(x); }, 4, 8},
-  };
-  return all;
-}
 
 /// Every exponent with both signs, the first and the last number of each and some between; so zeros,
 /// subnormal numbers, infinities and NaN are among them. Then denser where functions bend.
@@ -95,49 +51,74 @@ std::vector<T> probes(int per_exponent) {
   return out;
 }
 
-/// How far `got` is from the exact value, in units in the last place of the nearest T; infinite when one is
-/// NaN, or a zero has the wrong sign. What overflows counts as the power of two behind the largest number.
+/// How far `got` is from the exact value, in units in the last place of the nearest T, or of 1 where that is
+/// larger and `absolute` is set; infinite when one is NaN, or a zero has the wrong sign. What overflows
+/// counts as the power of two behind the largest number.
 template <class T>
-double ulps_off(T got, long double exact) {
+double ulps_off(T got, long double exact, bool absolute = false) {
   using Limits = std::numeric_limits<T>;
   if (std::isnan(exact) || std::isnan(got)) return std::isnan(exact) && std::isnan(got) ? 0 : infinity;
   if (std::isinf(exact)) return got == static_cast<T>(exact) ? 0 : infinity;
   const T nearest = static_cast<T>(exact);
   if (std::isinf(nearest) && got == nearest) return 0;
-  if (nearest == 0 && got == 0) return std::signbit(got) == std::signbit(nearest) ? 0 : infinity;
+  if (nearest == 0 && got == 0) {
+    return absolute || std::signbit(got) == std::signbit(nearest) ? 0 : infinity;
+  }
   const auto finite = [](T x) {
     return std::isinf(x) ? std::copysign(std::ldexp(1.0L, Limits::max_exponent), static_cast<long double>(x))
                          : static_cast<long double>(x);
   };
   int exponent = 0;
   std::frexp(std::isinf(nearest) ? Limits::max() : nearest, &exponent);
-  exponent = std::max(exponent, Limits::min_exponent);
+  exponent = std::max(exponent, absolute ? 1 : Limits::min_exponent);
   return static_cast<double>(std::abs(finite(got) - exact) / std::ldexp(1.0L, exponent - Limits::digits));
 }
 
+/// Checks the functions of so many operands at inputs of (operands, points).
 template <class T>
-void check_functions(int per_exponent) {
-  const std::vector<T> x = probes<T>(per_exponent);
-  const Tensor inputs = Tensor::from(x, {static_cast<std::int64_t>(x.size())});
-  std::vector<long double> exact(x.size());
-  for (const Function& f : functions()) {
-    for (std::size_t i = 0; i < x.size(); ++i) exact[i] = f.exact(static_cast<long double>(x[i]));
+void check_functions(int operands, const std::vector<std::vector<T>>& x) {
+  std::vector<Tensor> inputs;
+  for (const auto& values : x)
+    inputs.push_back(Tensor::from(values, {static_cast<std::int64_t>(values.size())}));
+  std::vector<Real> exact(x[0].size());
+  for (const FunctionRow& f : function_rows()) {
+    if (f.operands != operands) continue;
+    for (std::size_t i = 0; i < exact.size(); ++i)
+      exact[i] = f.exact(static_cast<Real>(x[0][i]), static_cast<Real>(x.back()[i]));
     for_every_instruction_set([&] {
-      const Tensor outputs = f.ours(inputs);
+      const Tensor outputs = f.on_tensors(inputs);
       const std::span<const T> y = outputs.values<T>();
       double worst = 0;
       std::size_t at = 0;
-      for (std::size_t i = 0; i < x.size(); ++i) {
-        const double off = ulps_off(y[i], exact[i]);
+      for (std::size_t i = 0; i < exact.size(); ++i) {
+        const double off = ulps_off(y[i], exact[i], f.accuracy.absolute);
         if (!(off <= worst)) {
           worst = off;
           at = i;
         }
       }
-      INFO(f.name << " in " << name_of(dtype_of<T>()) << " at " << x[at] << ": " << y[at]);
-      CHECK(worst < (sizeof(T) == 4 ? f.ulps_f32 : f.ulps_f64));
+      INFO(f.name << " in " << name_of(dtype_of<T>()) << " at " << x[0][at] << ", " << x.back()[at] << ": "
+                  << y[at] << " instead of " << exact[at]);
+      CHECK(worst < (sizeof(T) == 4 ? f.accuracy.f32 : f.accuracy.f64));
     });
   }
+}
+
+/// Each of `few` with each of them, and pairs of probes.
+template <class T>
+std::vector<std::vector<T>> pairs_of_probes(const std::vector<double>& few) {
+  std::vector<std::vector<T>> out(2);
+  for (const double a : few) {
+    for (const double b : few) {
+      out[0].push_back(static_cast<T>(a));
+      out[1].push_back(static_cast<T>(b));
+    }
+  }
+  std::vector<T> a = probes<T>(8), b = a;
+  std::shuffle(b.begin(), b.end(), std::mt19937_64(5));
+  out[0].insert(out[0].end(), a.begin(), a.end());
+  out[1].insert(out[1].end(), b.begin(), b.end());
+  return out;
 }
 
 bool same(double a, double b, double relative) {
@@ -145,54 +126,90 @@ bool same(double a, double b, double relative) {
   if (std::isinf(b) || b == 0) return a == b && std::signbit(a) == std::signbit(b);
   return std::abs(a - b) <= relative * std::abs(b);
 }
+bool same_values(const Tensor& a, const Tensor& b) {
+  bool out = a.shape() == b.shape();
+  for (std::int64_t i = 0; out && i < a.size(); ++i) out = same(a.at(i), b.at(i), 0);
+  return out;
+}
 
 }  // namespace
 
 TEST_CASE("functions of one number are right to the last places at every exponent, in f32", "[elementwise]") {
-  check_functions<float>(300);
+  check_functions<float>(1, {probes<float>(300)});
 }
 
 TEST_CASE("functions of one number are right to the last places at every exponent, in f64", "[elementwise]") {
-  check_functions<double>(12);
+  check_functions<double>(1, {probes<double>(12)});
 }
 
-TEST_CASE("functions of two numbers are the standard library's at odd and at usual values", "[elementwise]") {
-  struct Pair {
-    const char* name;
-    Tensor (*ours)(const TensorOperand&, const TensorOperand&);
-    double (*theirs)(double, double);
-  };
-  const std::vector<Pair> pairs{
-      {"pow", pow, [](double a, double b) { return std::pow(a, b); }},
-      {"atan2", atan2, [](double a, double b) { return std::atan2(a, b); }},
-      {"fmod", fmod, [](double a, double b) { return std::fmod(a, b); }},
-      {"less", less, [](double a, double b) { return double(a < b); }},
-      {"less_equal", less_equal, [](double a, double b) { return double(a <= b); }},
-      {"greater", greater, [](double a, double b) { return double(a > b); }},
-      {"greater_equal", greater_equal, [](double a, double b) { return double(a >= b); }},
-      {"equal", equal, [](double a, double b) { return double(a == b); }},
-      {"not_equal", not_equal, [](double a, double b) { return double(a != b); }},
-  };
-  std::vector<double> values{not_a_number, infinity, -infinity, 0,    -0.0, 1,      -1,  2,
-                             -2,           3,        0.5,       -2.5, 1e30, -1e-30, 7.25};
-  const auto n = static_cast<std::int64_t>(values.size());
+TEST_CASE("functions of two numbers are right to the last places at odd and at usual values",
+          "[elementwise]") {
+  const std::vector<double> few{not_a_number, infinity, -infinity, 0,    -0.0, 1,      -1,  2,
+                                -2,           3,        0.5,       -2.5, 1e30, -1e-30, 7.25};
+  check_functions<float>(2, pairs_of_probes<float>(few));
+  check_functions<double>(2, pairs_of_probes<double>(few));
+  // Broadcast, and with a number on either side, they are the same.
+  const auto n = static_cast<std::int64_t>(few.size());
   for_every_instruction_set([&] {
-    for (const Pair& f : pairs) {
+    for (std::size_t k = 0; k < kernels::binary_count; ++k) {
+      const auto op = static_cast<kernels::Binary>(k);
+      if (!detail::has_derivative(op, 0) && detail::has_derivative(op, 1)) continue;  // a is an order
       for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
-        const Tensor row = Tensor::from(values, {1, n}).to(dtype), column = row.reshape({n, 1});
-        const Tensor y = f.ours(column, row);
+        const Tensor row = Tensor::from(few, {1, n}).to(dtype), column = row.reshape({n, 1});
+        const Tensor y = apply(op, column, row), rows = broadcast_to(row, {n, n});
+        CHECK(same_values(y, apply(op, broadcast_to(column, {n, n}), rows)));
         for (std::int64_t i = 0; i < n; ++i) {
+          INFO(kernels::name_of(op) << " with " << row.at(i) << " in " << name_of(dtype));
           for (std::int64_t j = 0; j < n; ++j) {
-            const double a = row.at(i), b = row.at(j), got = y.at(i * n + j);
-            double wanted = f.theirs(a, b);
-            if (dtype == Dtype::f32) wanted = static_cast<double>(static_cast<float>(wanted));
-            INFO(f.name << "(" << a << ", " << b << ") in " << name_of(dtype) << ": " << got);
-            CHECK(same(got, wanted, dtype == Dtype::f32 ? 2e-7 : 4e-16));
-            // A number on either side is no other case.
-            CHECK(same(f.ours(row, b).at(i), got, 0));
-            CHECK(same(f.ours(a, row).at(j), got, 0));
+            CHECK(same(apply(op, row, row.at(j)).at(i), y.at(i * n + j), 0));
+            CHECK(same(apply(op, row.at(i), row).at(j), y.at(i * n + j), 0));
           }
         }
+      }
+    }
+  });
+}
+
+TEST_CASE("an elementwise function without a row in the table of tests fails", "[elementwise]") {
+  std::set<std::string> rows, functions;
+  for (const FunctionRow& row : function_rows()) rows.insert(row.name);
+  for (std::size_t i = 0; i < kernels::unary_count; ++i)
+    functions.insert(kernels::name_of(static_cast<kernels::Unary>(i)));
+  for (std::size_t i = 0; i < kernels::binary_count; ++i)
+    functions.insert(kernels::name_of(static_cast<kernels::Binary>(i)));
+  const std::string source = read_bytes(source_dir() + "/autograd/ops/activations.hpp");
+  const std::regex formula(R"re(formula\(\s*"(\w+)")re");
+  for (std::sregex_iterator it(source.begin(), source.end(), formula), end; it != end; ++it)
+    functions.insert((*it)[1]);
+  CHECK(functions.size() > 50);
+  for (const std::string& function : functions) {
+    INFO("add a row for " << function << " to tests/support/function_rows.cpp");
+    CHECK(rows.count(function) == 1);
+  }
+}
+
+TEST_CASE("a small whole exponent gives the same bits however it is given", "[elementwise]") {
+  std::mt19937_64 random(19);
+  std::uniform_real_distribution<double> near(-9, 9);
+  std::vector<double> values(2000);
+  for (double& v : values) v = near(random);
+  const std::vector<double> far{0,      -0.0,     1e-200,    -1e-120,      1e120,
+                                -1e200, infinity, -infinity, not_a_number, 5e-324};
+  values.insert(values.end(), far.begin(), far.end());
+  const auto n = static_cast<std::int64_t>(values.size());
+  for_every_instruction_set([&] {
+    for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
+      const Tensor x = Tensor::from(values, {n}).to(dtype);
+      for (const double exponent : {-2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0}) {
+        INFO("exponent " << exponent << " in " << name_of(dtype));
+        const Tensor y = pow(x, exponent),
+                     traced = elementwise([exponent](auto v) { return pow(v, exponent); }, x);
+        CHECK(same_values(y, traced));
+        CHECK(same_values(y, pow(x, full({n}, exponent, dtype))));
+        CHECK(same_values(y, pow(x, Tensor::scalar(exponent, dtype))));
+        CHECK(same_values(y, pow(Variable(x), exponent).value()));
+        for (std::int64_t i = 0; i < n; i += 97)
+          CHECK(same(pow(Tensor::scalar(x.at(i), dtype), exponent).item(), y.at(i), 0));
       }
     }
   });
@@ -263,6 +280,7 @@ TEST_CASE("polygamma equals values of 40 digits", "[elementwise]") {
   CHECK(at(1, -2) == infinity);
   CHECK(at(2, -1) == -infinity);
   CHECK(at(1, infinity) == 0);
+  CHECK(same(at(1, 1e200), 1e-200, 1e-15));  // where x^-2 is too small for a number
   CHECK(std::isnan(at(1, not_a_number)));
   CHECK(digamma(Tensor::of({1, 2})).at(1) == Approx(0.42278433509846714));
   CHECK_THROWS_WITH(polygamma(-1, ones({2})), Contains("polygamma(-1"));
@@ -275,16 +293,17 @@ TEST_CASE("an element's value depends neither on its place nor on the threads", 
   for (float& v : x) v = near(random);
   const Tensor all = Tensor::from(x, {static_cast<std::int64_t>(x.size())});
   for_every_instruction_set([&] {
-    for (const Function& f : functions()) {
+    for (const FunctionRow& f : function_rows()) {
       INFO(f.name);
-      const Tensor together = f.ours(all);
+      const auto of = [&](const Tensor& v) { return f.on_tensors(std::array{v, v}); };
+      const Tensor together = of(all);
       set_threads(1);
-      CHECK(identical(f.ours(all), together));
+      CHECK(identical(of(all), together));
       set_threads(0);
       for (std::int64_t i = 0; i < 40; ++i) {
-        const Tensor alone = f.ours(Tensor::scalar(all.at(i)));
+        const Tensor alone = of(Tensor::scalar(all.at(i)));
         CHECK(same(alone.item(), together.at(i), 0));
-        CHECK(identical(f.ours(all.rows(0, i)), together.rows(0, i)));
+        CHECK(identical(of(all.rows(0, i)), together.rows(0, i)));
       }
     }
   });
@@ -372,7 +391,7 @@ TEST_CASE("ops of three operands broadcast as NumPy's", "[elementwise]") {
   CHECK_THROWS_WITH(where(zeros({2}), zeros({3}), 1),
                     Contains("where") && Contains("(2,)") && Contains("(3,)"));
   CHECK_THROWS_AS(where(zeros({2}), zeros({2}, Dtype::f64), 1), DtypeError);
-  CHECK(where(1, 2, 3).dtype() == Dtype::f64);
+  CHECK(where(TensorOperand(1), 2, 3).dtype() == Dtype::f64);
 }
 
 TEST_CASE("in-place forms keep the left side's shape and other holders' values", "[elementwise]") {
@@ -409,5 +428,15 @@ TEST_CASE("where and clamp choose, comparisons give masks", "[elementwise]") {
   CHECK(where(Tensor::from(std::vector<float>{0, 1}, {2, 1}), x, 5).text() == "[[5, 5, 5], [-1, 0, 2]]");
   CHECK(clamp(x, -0.5, 1).text() == "[-0.5, 0, 1]");
   CHECK(clamp(x, 2, 1).text() == "[1, 1, 1]");
+  // One answer for tensors, on a tape and traced: minimum(maximum(x, low), high), in which NaN wins.
+  const std::vector<double> odd{not_a_number, infinity, -infinity, 0, -0.0, 1, -2, 3};
+  const auto n = static_cast<std::int64_t>(odd.size());
+  const Tensor v = Tensor::from(odd, {n, 1, 1}), low = v.reshape({n, 1}), high = v.reshape({n});
+  const Tensor bounded = clamp(v, low, high);
+  CHECK(identical(bounded, minimum(maximum(v, low), high)));
+  CHECK(identical(bounded, clamp(Variable(v), Variable(low), Variable(high)).value()));
+  CHECK(identical(bounded, elementwise([](auto a, auto b, auto c) { return clamp(a, b, c); }, v, low, high)));
+  CHECK(std::isnan(clamp(Variable(x), not_a_number, 1).value().at(0)));
+  CHECK(std::isnan(elementwise([](auto a) { return clamp(a, 0, NAN); }, x).at(0)));
   CHECK(fma(x, 2, Tensor::from(std::vector<float>{0, 1}, {2, 1})).text() == "[[-2, 0, 4], [-1, 1, 5]]");
 }

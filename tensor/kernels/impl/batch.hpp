@@ -5,6 +5,13 @@ using Batch = xsimd::batch<T, Arch>;
 template <class T>
 constexpr std::int64_t lanes = static_cast<std::int64_t>(Batch<T>::size);
 
+/// True when mul_add rounds once.
+#if defined(__FMA__) || defined(__aarch64__)
+constexpr bool fused_multiply_add = true;
+#else
+constexpr bool fused_multiply_add = false;
+#endif
+
 /// x * y + z, rounded once where the processor can. xsimd 8.1 leaves AVX-512's instruction unused, and its
 /// fnma on ARM: with contraction forbidden (flags.cmake) they would be two.
 template <class T>

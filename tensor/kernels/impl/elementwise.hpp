@@ -13,6 +13,9 @@ void unary(Unary op, const T* x, T* y, std::int64_t n) {
       return run([](B v) { return xsimd::select(v > B(0), B(1), xsimd::select(v < B(0), B(-1), v + B(0))); });
     case Unary::square:
       return run([](B v) { return v * v; });
+    case Unary::cube:
+      if constexpr (!fused_multiply_add) return scalar::unary(op, x, y, n);
+      return run([](B v) { return math::cube<T>(v); });
     case Unary::sqrt:
       return run([](B v) { return xsimd::sqrt(v); });
     case Unary::rsqrt:
@@ -69,8 +72,7 @@ void unary(Unary op, const T* x, T* y, std::int64_t n) {
       } else {
         return scalar::unary(op, x, y, n);
       }
-    case Unary::erfc:
-    case Unary::lgamma:
+    default:
       return scalar::unary(op, x, y, n);
   }
 }
@@ -107,14 +109,18 @@ void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* 
       return run([](B l, B r) { return l * r; });
     case Binary::div:
       return run([](B l, B r) { return l / r; });
-    case Binary::maximum:  // NaN on either side wins
-      return run([](B l, B r) { return xsimd::select((l > r) | xsimd::isnan(l), l, r); });
+    case Binary::maximum:
+      return run([](B l, B r) { return math::larger<T>(l, r); });
     case Binary::minimum:
-      return run([](B l, B r) { return xsimd::select((l < r) | xsimd::isnan(l), l, r); });
+      return run([](B l, B r) { return math::smaller<T>(l, r); });
     case Binary::less:
       return run([](B l, B r) { return xsimd::select(l < r, B(1), B(0)); });
     case Binary::less_equal:
       return run([](B l, B r) { return xsimd::select(l <= r, B(1), B(0)); });
+    case Binary::greater:
+      return run([](B l, B r) { return xsimd::select(l > r, B(1), B(0)); });
+    case Binary::greater_equal:
+      return run([](B l, B r) { return xsimd::select(l >= r, B(1), B(0)); });
     case Binary::equal:
       return run([](B l, B r) { return xsimd::select(l == r, B(1), B(0)); });
     case Binary::not_equal:
@@ -124,30 +130,41 @@ void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* 
   }
 }
 
+/// y[i] = f(a[i], b[i], c[i])
+template <class T, class F>
+void map_three(F f, const T* a, bool a_scalar, const T* b, bool b_scalar, const T* c, bool c_scalar, T* y,
+               std::int64_t n) {
+  if (n <= 0) return;
+  with_operand(a, a_scalar, [&](auto left) {
+    with_operand(b, b_scalar, [&](auto middle) {
+      with_operand(c, c_scalar, [&](auto right) {
+        for_batches<T>(n, [&](std::int64_t i, auto load, auto store) {
+          store(f(left(i, load), middle(i, load), right(i, load)), y + i);
+        });
+      });
+    });
+  });
+}
+
 template <class T>
 void ternary(Ternary op, const T* a, bool a_scalar, const T* b, bool b_scalar, const T* c, bool c_scalar,
              T* y, std::int64_t n) {
   using B = Batch<T>;
-  if (n <= 0) return;
-  const auto run = [&](auto f) {
-    with_operand(a, a_scalar, [&](auto left) {
-      with_operand(b, b_scalar, [&](auto middle) {
-        with_operand(c, c_scalar, [&](auto right) {
-          for_batches<T>(n, [&](std::int64_t i, auto load, auto store) {
-            store(f(left(i, load), middle(i, load), right(i, load)), y + i);
-          });
-        });
-      });
-    });
-  };
+  const auto run = [&](auto f) { map_three<T>(f, a, a_scalar, b, b_scalar, c, c_scalar, y, n); };
   switch (op) {
     case Ternary::fma:
       return run([](B u, B v, B w) { return mul_add(u, v, w); });
     case Ternary::where:
       return run([](B u, B v, B w) { return xsimd::select(u == B(0), w, v); });
-    case Ternary::product:
-      return run([](B u, B v, B w) { return u * v * w; });
+    case Ternary::clamp:
+      return run([](B u, B v, B w) { return math::smaller<T>(math::larger<T>(u, v), w); });
   }
+}
+template <class T>
+void product(const T* a, bool a_scalar, const T* b, bool b_scalar, const T* c, bool c_scalar, T* y,
+             std::int64_t n) {
+  using B = Batch<T>;
+  map_three<T>([](B u, B v, B w) { return u * v * w; }, a, a_scalar, b, b_scalar, c, c_scalar, y, n);
 }
 
 template <class T>

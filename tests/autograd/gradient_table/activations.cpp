@@ -11,9 +11,7 @@ std::vector<GradientRow> activation_rows() {
       {{}, {}, {}},   {{3}, {}, {1}},   {{2, 3}, {3}, {2, 1}},  {{1}, {4, 1}, {2, 1, 3}},
       {{0}, {1}, {}}, {{2, 0}, {}, {}}, {{2, 1, 3, 1}, {2}, {}}};
   return {
-      unary("log_sigmoid", log_sigmoid),
       {"log_sigmoid", [](Inputs x) { return log_sigmoid(8 * x[0]); }, one_input},
-      {"softplus", [](Inputs x) { return softplus(x[0]); }, one_input},
       {"softplus",
        [](Inputs x) { return softplus(x[0], {.beta = 3, .threshold = 2}); },
        one_input,
@@ -24,11 +22,7 @@ std::vector<GradientRow> activation_rows() {
        {.low = 0.7, .high = 2}},
       {"leaky_relu", [](Inputs x) { return leaky_relu(x[0], 0.2) * x[0]; }, one_input, {.gap = 0.1}},
       {"elu", [](Inputs x) { return elu(x[0], 0.7); }, one_input, {.gap = 0.1}},
-      unary("selu", selu, {.gap = 0.1}),
-      {"gelu", [](Inputs x) { return gelu(x[0]); }, one_input},
       {"gelu", [](Inputs x) { return gelu(x[0], GeluForm::tanh); }, one_input},
-      unary("silu", silu),
-      unary("mish", mish),
       {"hardtanh", [](Inputs x) { return hardtanh(x[0] * x[0], -2, 0.01); }, one_input, {.gap = 0.2}},
       {"hardtanh", [](Inputs x) { return hardtanh(x[0] * x[0], -2, 5); }, one_input},
       {"clamp", [](Inputs x) { return clamp(x[0] * x[0], 0.01, 9) * x[0]; }, one_input, {.gap = 0.2}},
@@ -40,6 +34,7 @@ std::vector<GradientRow> activation_rows() {
        [](Inputs x) { return clamp(x[0] * x[1], -9 - x[1], x[2] * x[2] - 9); },
        three_inputs,
        {.low = 0.1, .high = 0.9}},
+      {"fma", [](Inputs x) { return fma(x[0], x[1], x[2]); }, three_inputs},
       {"elementwise",
        [](Inputs x) {
          return elementwise([](auto a, auto b, auto c) { return a * b + c * sin(a) - exp(b * c); }, x[0],

@@ -6,15 +6,9 @@
 
 #include "autograd/gradcheck.hpp"
 #include "autograd/variable.hpp"
+#include "tests/support/function_rows.hpp"
 
 namespace gradus::test {
-
-/// What to draw a gradient check's inputs from: uniform in [low, high), no closer than `gap` to 0, so that
-/// kinks and poles there are avoided on purpose.
-struct Range {
-  double low = -2, high = 2;
-  double gap = 0;
-};
 
 using Inputs = std::span<const Variable>;
 
@@ -29,9 +23,6 @@ struct GradientRow {
 
 /// One input of rank 0 to 4, sizes 0 and 1 included; and two that broadcast both ways.
 extern const std::vector<std::vector<Shape>> one_input, two_inputs;
-
-/// A row for a function of one argument.
-GradientRow unary(const char* op, Variable (*f)(const Variable&, Where), Range range = {});
 
 // The rows, a function for each file of ops.
 std::vector<GradientRow> arithmetic_rows();

@@ -9,10 +9,6 @@ const std::vector<std::vector<Shape>> two_inputs{
     {{3}, {2, 3}},    {{2, 1}, {1, 3}},    {{2, 1, 3}, {4, 1}}, {{1}, {2, 3, 1, 2}},      {{0}, {1}},
     {{2, 0}, {1, 1}}, {{2, 3, 4}, {1, 4}}, {{1, 1, 1}, {2, 3}}, {{2, 1, 2, 1}, {3, 1, 2}}};
 
-GradientRow unary(const char* op, Variable (*f)(const Variable&, Where), Range range) {
-  return {op, [f](Inputs x) { return f(x[0], Where::here()); }, one_input, range};
-}
-
 std::vector<GradientRow> gradient_table() {
   std::vector<GradientRow> out;
   for (const auto& rows :

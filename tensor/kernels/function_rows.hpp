@@ -1,0 +1,114 @@
+// The elementwise functions, one row each. A file that includes this one defines GRADUS_UNARY, GRADUS_BINARY
+// or GRADUS_TERNARY before, and makes of each row what it needs: an enumerator, a cost, a derivative.
+//
+// A row has the function's name, the work of one element (kernels::cost), and for each operand what its
+// derivative reads, followed by g times that derivative, where g is the gradient of the result. In these
+// formulas x is the only operand, or a, b and c are the operands, and y is the result; they are written once
+// for numbers, tensors on a tape and symbols (autograd/elementwise/derivatives.hpp). The derivative of a `flat`
+// function is zero wherever there is one, and its formula is not used.
+//
+// The kernels are in impl/elementwise.hpp (SIMD) or scalar.cpp (loops over the standard library), the
+// functions that users call in tensor/ops/elementwise.hpp, the tests in tests/support/function_rows.hpp.
+
+#ifndef GRADUS_UNARY
+#define GRADUS_UNARY(...)
+#endif
+#ifndef GRADUS_BINARY
+#define GRADUS_BINARY(...)
+#endif
+#ifndef GRADUS_TERNARY
+#define GRADUS_TERNARY(...)
+#endif
+
+// clang-format off
+
+//           name        cost            reads    g times the derivative
+GRADUS_UNARY(neg,        cheap,          nothing, -g)
+GRADUS_UNARY(abs,        cheap,          x,       g * sign(x))
+GRADUS_UNARY(sign,       cheap,          flat,    g)
+GRADUS_UNARY(square,     cheap,          x,       g * (2 * x))
+GRADUS_UNARY(cube,       cheap,          x,       g * (3 * square(x)))
+GRADUS_UNARY(sqrt,       cheap,          y,       g / (2 * y))
+GRADUS_UNARY(rsqrt,      cheap,          y,       g * (-0.5 * (square(y) * y)))
+GRADUS_UNARY(reciprocal, cheap,          y,       g * -square(y))
+GRADUS_UNARY(exp,        transcendental, y,       g * y)
+GRADUS_UNARY(expm1,      transcendental, y,       g * (y + 1))
+GRADUS_UNARY(log,        transcendental, x,       g / x)
+GRADUS_UNARY(log1p,      transcendental, x,       g / (x + 1))
+GRADUS_UNARY(log2,       transcendental, x,       g / (x * ln2))
+GRADUS_UNARY(sin,        transcendental, x,       g * cos(x))
+GRADUS_UNARY(cos,        transcendental, x,       g * -sin(x))
+GRADUS_UNARY(tan,        transcendental, y,       g * (1 + square(y)))
+GRADUS_UNARY(asin,       transcendental, x,       g * rsqrt((1 - x) * (1 + x)))
+GRADUS_UNARY(acos,       transcendental, x,       g * -rsqrt((1 - x) * (1 + x)))
+GRADUS_UNARY(atan,       transcendental, x,       g / (1 + square(x)))
+GRADUS_UNARY(sinh,       transcendental, x,       g * cosh(x))
+GRADUS_UNARY(cosh,       transcendental, x,       g * sinh(x))
+GRADUS_UNARY(tanh,       transcendental, y,       g * (1 - square(y)))
+GRADUS_UNARY(asinh,      transcendental, x,       g * rsqrt(1 + square(x)))
+GRADUS_UNARY(acosh,      transcendental, x,       g * rsqrt((x - 1) * (x + 1)))
+GRADUS_UNARY(atanh,      transcendental, x,       g / ((1 - x) * (1 + x)))
+GRADUS_UNARY(erf,        transcendental, x,       g * (two_over_sqrt_pi * exp(-square(x))))
+GRADUS_UNARY(erfc,       library_call,   x,       g * (-two_over_sqrt_pi * exp(-square(x))))
+GRADUS_UNARY(lgamma,     library_call,   x,       g * derivative_of_order(Binary::polygamma, 0, x))
+GRADUS_UNARY(sigmoid,    transcendental, y,       g * (y * (1 - y)))
+GRADUS_UNARY(relu,       cheap,          x,       zero_where(x <= 0, g))  // NaN passes g on, as in PyTorch
+GRADUS_UNARY(floor,      cheap,          flat,    g)
+GRADUS_UNARY(ceil,       cheap,          flat,    g)
+GRADUS_UNARY(round,      cheap,          flat,    g)
+
+//            name           cost             reads    g times the derivative with respect to a, and to b
+GRADUS_BINARY(add,           cheap,           nothing, g,
+                                              nothing, g)
+GRADUS_BINARY(sub,           cheap,           nothing, g,
+                                              nothing, -g)
+GRADUS_BINARY(mul,           cheap,           b,       g * b,
+                                              a,       g * a)
+GRADUS_BINARY(div,           cheap,           b,       g / b,
+                                              by,      g * -(y / b))
+GRADUS_BINARY(maximum,       cheap,           ab,      zero_where(a < b, g * (1 - 0.5 * equal(a, b))),
+                                              ab,      zero_where(b < a, g * (1 - 0.5 * equal(a, b))))
+GRADUS_BINARY(minimum,       cheap,           ab,      zero_where(b < a, g * (1 - 0.5 * equal(a, b))),
+                                              ab,      zero_where(a < b, g * (1 - 0.5 * equal(a, b))))
+GRADUS_BINARY(pow,           library_call,    ab,      zero_where(equal(b, 0), g * (b * pow(a, b - 1))),
+                                              // 0^b is 0 for every b > 0
+                                              aby,     zero_where(both(equal(a, 0), 0 <= b), g * (y * log(a))))
+GRADUS_BINARY(atan2,         library_call,    ab,      g * (b / (square(a) + square(b))),
+                                              ab,      g * (-a / (square(a) + square(b))))
+GRADUS_BINARY(fmod,          library_call,    nothing, g,
+                                              aby,     g * ((y - a) / b))
+GRADUS_BINARY(less,          cheap,           flat,    g,
+                                              flat,    g)
+GRADUS_BINARY(less_equal,    cheap,           flat,    g,
+                                              flat,    g)
+GRADUS_BINARY(greater,       cheap,           flat,    g,
+                                              flat,    g)
+GRADUS_BINARY(greater_equal, cheap,           flat,    g,
+                                              flat,    g)
+GRADUS_BINARY(equal,         cheap,           flat,    g,
+                                              flat,    g)
+GRADUS_BINARY(not_equal,     cheap,           flat,    g,
+                                              flat,    g)
+// The a-th derivative of digamma at b; a is a whole number.
+GRADUS_BINARY(polygamma,     8 * library_call,
+                                              flat,    g,
+                                              ab,      g * derivative_of_order(Binary::polygamma, a + 1, b))
+
+//             name   cost   reads    g times the derivative with respect to a, to b and to c
+GRADUS_TERNARY(fma,   cheap, b,       g * b,
+                             a,       g * a,
+                             nothing, g)
+// b where a is not 0, elsewhere c. What is not chosen has no influence.
+GRADUS_TERNARY(where, cheap, flat,    g,
+                             a,       zero_unless(a, g),
+                             a,       zero_where(a, g))
+// minimum(maximum(a, b), c); at the bounds the gradient goes to a
+GRADUS_TERNARY(clamp, cheap, abc,     zero_where(a < b, zero_where(c < a, g)),
+                             abc,     zero_unless(a < b, zero_where(c < b, g)),
+                             abc,     zero_unless(c < maximum(a, b), g))
+
+// clang-format on
+
+#undef GRADUS_UNARY
+#undef GRADUS_BINARY
+#undef GRADUS_TERNARY

@@ -50,6 +50,7 @@ GRADUS_UNARY(acosh,      transcendental, x,       g * rsqrt((x - 1) * (x + 1)))
 GRADUS_UNARY(atanh,      transcendental, x,       g / ((1 - x) * (1 + x)))
 GRADUS_UNARY(erf,        transcendental, x,       g * (two_over_sqrt_pi * exp(-square(x))))
 GRADUS_UNARY(erfc,       library_call,   x,       g * (-two_over_sqrt_pi * exp(-square(x))))
+GRADUS_UNARY(erfinv,     2 * library_call, y,       g * (exp(square(y)) / two_over_sqrt_pi))
 GRADUS_UNARY(lgamma,     library_call,   x,       g * derivative_of_order(Binary::polygamma, 0, x))
 GRADUS_UNARY(sigmoid,    transcendental, y,       g * (y * (1 - y)))
 GRADUS_UNARY(relu,       cheap,          x,       zero_where(x <= 0, g))  // NaN passes g on, as in PyTorch

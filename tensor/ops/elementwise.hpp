@@ -195,6 +195,10 @@ auto erf(ElementwiseOperand auto&& x, Where where = Where::here()) {
 auto erfc(ElementwiseOperand auto&& x, Where where = Where::here()) {
   return apply(kernels::Unary::erfc, std::forward<decltype(x)>(x), where);
 }
+/// The inverse of erf; infinite at 1 and -1, NaN beyond.
+auto erfinv(ElementwiseOperand auto&& x, Where where = Where::here()) {
+  return apply(kernels::Unary::erfinv, std::forward<decltype(x)>(x), where);
+}
 /// log |Gamma(x)|; infinity at the poles 0, -1, -2, ...
 auto lgamma(ElementwiseOperand auto&& x, Where where = Where::here()) {
   return apply(kernels::Unary::lgamma, std::forward<decltype(x)>(x), where);

@@ -33,6 +33,20 @@ Real trigamma(Real x) {
          z / x * (1 / 6.0L - z * (1 / 30.0L - z * (1 / 42.0L - z * (1 / 30.0L - z * (5 / 66.0L)))));
 }
 
+/// By Halley's steps.
+Real inverse_erf(Real x) {
+  const Real size = std::abs(x);
+  if (!(size < 1)) return size == 1 ? std::copysign(Real(INFINITY), x) : Real(NAN);
+  Real y = size * std::sqrt(std::numbers::pi_v<Real>) / 2;
+  if (size < 1e-12L) return std::copysign(y, x);
+  for (int step = 0; step < 60; ++step) {
+    const Real off = size < 0.5L ? std::erf(y) - size : (1 - size) - std::erfc(y);
+    const Real newton = off * std::exp(y * y) * std::sqrt(std::numbers::pi_v<Real>) / 2;
+    y -= newton / (1 + y * newton);
+  }
+  return std::copysign(y, x);
+}
+
 }  // namespace
 
 FunctionRow::FunctionRow(const char* of, Real (*value)(Real), Accuracy bounds, Range from)
@@ -82,6 +96,7 @@ const std::vector<FunctionRow>& function_rows() {
       {"atanh", [](Real x) { return std::atanh(x); }, {4, 4}, inside_one},
       {"erf", [](Real x) { return std::erf(x); }, {2, 4}},
       {"erfc", [](Real x) { return std::erfc(x); }, {4, 8}},
+      {"erfinv", inverse_erf, {0.6, 3}, inside_one},
       {"lgamma", [](Real x) { return std::lgamma(x); }, {4, 8}, positive},
       {"sigmoid",
        [](Real x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); },

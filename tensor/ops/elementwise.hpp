@@ -137,6 +137,10 @@ auto reciprocal(ElementwiseOperand auto&& x, Where where = Where::here()) {
 auto exp(ElementwiseOperand auto&& x, Where where = Where::here()) {
   return apply(kernels::Unary::exp, std::forward<decltype(x)>(x), where);
 }
+/// 2^x
+auto exp2(ElementwiseOperand auto&& x, Where where = Where::here()) {
+  return apply(kernels::Unary::exp2, std::forward<decltype(x)>(x), where);
+}
 /// exp(x) - 1, accurate near 0.
 auto expm1(ElementwiseOperand auto&& x, Where where = Where::here()) {
   return apply(kernels::Unary::expm1, std::forward<decltype(x)>(x), where);

@@ -78,6 +78,7 @@ const std::vector<FunctionRow>& function_rows() {
       {"rsqrt", [](Real x) { return 1 / std::sqrt(x); }, {2, 2}, positive},
       {"reciprocal", [](Real x) { return 1 / x; }, rounded, {.gap = 0.5}},
       {"exp", [](Real x) { return std::exp(x); }, {2, 4}},
+      {"exp2", [](Real x) { return std::exp2(x); }, {2, 2}},
       {"expm1", [](Real x) { return std::expm1(x); }, {2, 4}},
       {"log", [](Real x) { return std::log(x); }, {2, 4}, positive},
       {"log1p", [](Real x) { return std::log1p(x); }, {2, 4}, {.low = -0.5, .high = 2}},

@@ -24,6 +24,8 @@ void unary(Unary op, const T* x, T* y, std::int64_t n) {
       return run([](B v) { return B(1) / v; });
     case Unary::exp:
       return run([](B v) { return math::exp<T>(v); });
+    case Unary::exp2:
+      return run([](B v) { return math::exp2<T>(v); });
     case Unary::expm1:
       return run([](B v) { return math::expm1<T>(v); });
     case Unary::log:

@@ -90,6 +90,19 @@ template <class T>
   return exp_below<T>(xsimd::min(Batch<T>(exp_most<T>), x));
 }
 
+/// 2^x = 2^n e^((x - n) ln 2) for the whole number n next to x.
+template <class T>
+[[gnu::always_inline]] inline Batch<T> exp2(const Batch<T>& x) {
+  constexpr T least = sizeof(T) == 4 ? T(-151) : T(-1076), most = sizeof(T) == 4 ? T(129) : T(1025);
+  // NaN, as the second operand, passes the bounds.
+  const Batch<T> bounded = xsimd::min(Batch<T>(most), xsimd::max(Batch<T>(least), x));
+  const Batch<T> shift(rounder<T> + static_cast<T>(2 * Format<T>::bias));
+  const Batch<T> rounded = bounded + shift, r = bounded - (rounded - shift);
+  const Bits<T> n = bits_of<T>(rounded), half = n >> 1;
+  const Batch<T> y = Batch<T>(1) + expm1_reduced<T>(r * Batch<T>(ln2_high<T> + ln2_low<T>));
+  return y * power_of_two<T>(half) * power_of_two<T>(n - half);
+}
+
 /// expm1 for x >= exp_least / 4, but without the sign of zero and the last bit of subnormal numbers.
 template <class T>
 [[gnu::always_inline]] inline Batch<T> expm1_above(const Batch<T>& x) {

@@ -69,6 +69,8 @@ void unary(Unary op, const T* x, T* y, std::int64_t n) {
   switch (op) {
     case Unary::cube:
       return run([](T v) { return cube(v); });
+    case Unary::log10:
+      return run([](T v) { return std::log10(v); });
     case Unary::erfinv:
       return run([](T v) { return static_cast<T>(erfinv(static_cast<double>(v))); });
     case Unary::erf:

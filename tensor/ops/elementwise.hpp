@@ -155,6 +155,9 @@ auto log1p(ElementwiseOperand auto&& x, Where where = Where::here()) {
 auto log2(ElementwiseOperand auto&& x, Where where = Where::here()) {
   return apply(kernels::Unary::log2, std::forward<decltype(x)>(x), where);
 }
+auto log10(ElementwiseOperand auto&& x, Where where = Where::here()) {
+  return apply(kernels::Unary::log10, std::forward<decltype(x)>(x), where);
+}
 auto sin(ElementwiseOperand auto&& x, Where where = Where::here()) {
   return apply(kernels::Unary::sin, std::forward<decltype(x)>(x), where);
 }

@@ -83,6 +83,7 @@ const std::vector<FunctionRow>& function_rows() {
       {"log", [](Real x) { return std::log(x); }, {2, 4}, positive},
       {"log1p", [](Real x) { return std::log1p(x); }, {2, 4}, {.low = -0.5, .high = 2}},
       {"log2", [](Real x) { return std::log2(x); }, {2, 4}, positive},
+      {"log10", [](Real x) { return std::log10(x); }, {2, 2}, positive},
       {"sin", [](Real x) { return std::sin(x); }, {2, 4}},
       {"cos", [](Real x) { return std::cos(x); }, {2, 4}},
       {"tan", [](Real x) { return std::tan(x); }, {4, 4}, {.low = -1, .high = 1}},

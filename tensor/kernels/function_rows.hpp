@@ -80,6 +80,10 @@ GRADUS_BINARY(atan2,         library_call,    ab,      g * (b / (square(a) + squ
                                               ab,      g * (-a / (square(a) + square(b))))
 GRADUS_BINARY(fmod,          library_call,    nothing, g,
                                               aby,     g * ((y - a) / b))
+// Of two infinities of one sign, whose difference is NaN, the gradient is halved, as it is of two equal numbers.
+GRADUS_BINARY(logaddexp,     2 * transcendental,
+                                              ab,      g * sigmoid(zero_where(both(equal(a, b), equal(equal(a - b, a - b), 0)), a - b)),
+                                              ab,      g * sigmoid(zero_where(both(equal(a, b), equal(equal(a - b, a - b), 0)), b - a)))
 GRADUS_BINARY(less,          cheap,           flat,    g,
                                               flat,    g)
 GRADUS_BINARY(less_equal,    cheap,           flat,    g,

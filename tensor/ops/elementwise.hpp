@@ -262,6 +262,12 @@ auto fmod(A&& a, B&& b, Where where = Where::here()) {
   return apply(kernels::Binary::fmod, std::forward<A>(a), std::forward<B>(b), where);
 }
 
+/// log(exp(a) + exp(b)) without overflow; -infinity of two -infinities.
+template <class A, class B>
+requires ElementwiseOperands<A, B>
+auto logaddexp(A&& a, B&& b, Where where = Where::here()) {
+  return apply(kernels::Binary::logaddexp, std::forward<A>(a), std::forward<B>(b), where);
+}
 
 /// The n-th derivative of digamma, n >= 0 (ArgumentError). At the poles of odd n infinity, of even n > 0
 /// -infinity.

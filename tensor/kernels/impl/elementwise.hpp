@@ -115,6 +115,11 @@ void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* 
       return run([](B l, B r) { return math::larger<T>(l, r); });
     case Binary::minimum:
       return run([](B l, B r) { return math::smaller<T>(l, r); });
+    case Binary::logaddexp:
+      return run([](B l, B r) {
+        const B apart = xsimd::select(l == r, B(0), l - r);
+        return math::larger<T>(l, r) + math::log1p<T>(math::exp<T>(-xsimd::abs(apart)));
+      });
     case Binary::less:
       return run([](B l, B r) { return xsimd::select(l < r, B(1), B(0)); });
     case Binary::less_equal:

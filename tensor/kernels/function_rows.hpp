@@ -84,6 +84,9 @@ GRADUS_BINARY(fmod,          library_call,    nothing, g,
 GRADUS_BINARY(logaddexp,     2 * transcendental,
                                               ab,      g * sigmoid(zero_where(both(equal(a, b), equal(equal(a - b, a - b), 0)), a - b)),
                                               ab,      g * sigmoid(zero_where(both(equal(a, b), equal(equal(a - b, a - b), 0)), b - a)))
+// a log b, and 0 where a is 0, whatever b is.
+GRADUS_BINARY(xlogy,         transcendental,  ab,      zero_where(both(equal(a, 0), b <= 0), g * log(b)),
+                                              ab,      zero_where(both(equal(a, 0), equal(b, 0)), g * (a / b)))
 GRADUS_BINARY(less,          cheap,           flat,    g,
                                               flat,    g)
 GRADUS_BINARY(less_equal,    cheap,           flat,    g,

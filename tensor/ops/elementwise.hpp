@@ -268,6 +268,13 @@ requires ElementwiseOperands<A, B>
 auto logaddexp(A&& a, B&& b, Where where = Where::here()) {
   return apply(kernels::Binary::logaddexp, std::forward<A>(a), std::forward<B>(b), where);
 }
+/// a log(b), which is 0 where a is 0, even for b = 0, unless b is NaN. Where both are 0 so are the
+/// derivatives.
+template <class A, class B>
+requires ElementwiseOperands<A, B>
+auto xlogy(A&& a, B&& b, Where where = Where::here()) {
+  return apply(kernels::Binary::xlogy, std::forward<A>(a), std::forward<B>(b), where);
+}
 
 /// The n-th derivative of digamma, n >= 0 (ArgumentError). At the poles of odd n infinity, of even n > 0
 /// -infinity.

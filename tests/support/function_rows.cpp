@@ -122,6 +122,10 @@ const std::vector<FunctionRow>& function_rows() {
          return (a > b || std::isnan(a) ? a : b) + std::log1p(std::exp(-std::abs(a == b ? 0 : a - b)));
        },
        {2, 3, true}},
+      {"xlogy",
+       [](Real a, Real b) { return a == 0 && !std::isnan(b) ? 0 : a * std::log(b); },
+       {3, 3},
+       positive},
       {"less", [](Real a, Real b) { return Real(a < b); }, rounded},
       {"less_equal", [](Real a, Real b) { return Real(a <= b); }, rounded},
       {"greater", [](Real a, Real b) { return Real(a > b); }, rounded},

@@ -120,6 +120,8 @@ void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* 
         const B apart = xsimd::select(l == r, B(0), l - r);
         return math::larger<T>(l, r) + math::log1p<T>(math::exp<T>(-xsimd::abs(apart)));
       });
+    case Binary::xlogy:
+      return run([](B l, B r) { return xsimd::select((l == B(0)) & (r == r), B(0), l * math::log<T>(r)); });
     case Binary::less:
       return run([](B l, B r) { return xsimd::select(l < r, B(1), B(0)); });
     case Binary::less_equal:

@@ -80,6 +80,8 @@ GRADUS_BINARY(atan2,         library_call,    ab,      g * (b / (square(a) + squ
                                               ab,      g * (-a / (square(a) + square(b))))
 GRADUS_BINARY(fmod,          library_call,    nothing, g,
                                               aby,     g * ((y - a) / b))
+GRADUS_BINARY(hypot,         library_call,    aby,     zero_where(equal(y, 0), g * (a / y)),
+                                              aby,     zero_where(equal(y, 0), g * (b / y)))
 // Of two infinities of one sign, whose difference is NaN, the gradient is halved, as it is of two equal numbers.
 GRADUS_BINARY(logaddexp,     2 * transcendental,
                                               ab,      g * sigmoid(zero_where(both(equal(a, b), equal(equal(a - b, a - b), 0)), a - b)),

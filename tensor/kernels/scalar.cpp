@@ -98,6 +98,8 @@ void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* 
       return run([](T l, T r) { return std::atan2(l, r); });
     case Binary::fmod:
       return run([](T l, T r) { return std::fmod(l, r); });
+    case Binary::hypot:
+      return run([](T l, T r) { return std::hypot(l, r); });
     case Binary::polygamma:
       return run(
           [](T l, T r) { return static_cast<T>(polygamma(static_cast<double>(l), static_cast<double>(r))); });

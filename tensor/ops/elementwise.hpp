@@ -262,6 +262,12 @@ auto fmod(A&& a, B&& b, Where where = Where::here()) {
   return apply(kernels::Binary::fmod, std::forward<A>(a), std::forward<B>(b), where);
 }
 
+/// sqrt(a^2 + b^2) without overflow on the way; the derivatives at (0, 0) are 0.
+template <class A, class B>
+requires ElementwiseOperands<A, B>
+auto hypot(A&& a, B&& b, Where where = Where::here()) {
+  return apply(kernels::Binary::hypot, std::forward<A>(a), std::forward<B>(b), where);
+}
 /// log(exp(a) + exp(b)) without overflow; -infinity of two -infinities.
 template <class A, class B>
 requires ElementwiseOperands<A, B>

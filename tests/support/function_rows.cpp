@@ -117,6 +117,7 @@ const std::vector<FunctionRow>& function_rows() {
       {"pow", [](Real a, Real b) { return std::pow(a, b); }, {1, 1}, positive},
       {"atan2", [](Real a, Real b) { return std::atan2(a, b); }, {2, 1}, {.gap = 0.5}},
       {"fmod", [](Real a, Real b) { return std::fmod(a, b); }, rounded, {.low = 2, .high = 3, .apart = 1.5}},
+      {"hypot", [](Real a, Real b) { return std::hypot(a, b); }, {1, 1}, {.gap = 0.5}},
       {"logaddexp",
        [](Real a, Real b) {
          return (a > b || std::isnan(a) ? a : b) + std::log1p(std::exp(-std::abs(a == b ? 0 : a - b)));

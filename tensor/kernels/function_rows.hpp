@@ -105,6 +105,10 @@ GRADUS_BINARY(not_equal,     cheap,           flat,    g,
 GRADUS_BINARY(polygamma,     8 * library_call,
                                               flat,    g,
                                               ab,      g * derivative_of_order(Binary::polygamma, a + 1, b))
+// The a-th derivative of sin(pi b) / (pi b).
+GRADUS_BINARY(sinc,          2 * library_call,
+                                              flat,    g,
+                                              ab,      g * derivative_of_order(Binary::sinc, a + 1, b))
 
 //             name   cost   reads    g times the derivative with respect to a, to b and to c
 GRADUS_TERNARY(fma,   cheap, b,       g * b,

@@ -294,6 +294,10 @@ auto digamma(ElementwiseOperand auto&& x, Where where = Where::here()) {
   return apply(kernels::Binary::polygamma, 0, std::forward<decltype(x)>(x), where);
 }
 
+/// sin(pi x) / (pi x), 1 at 0 and 0 at the infinities.
+auto sinc(ElementwiseOperand auto&& x, Where where = Where::here()) {
+  return apply(kernels::Binary::sinc, 0, std::forward<decltype(x)>(x), where);
+}
 
 // Comparisons give 1 or 0, as constants: their derivative is 0. NaN compares false, and not_equal true.
 template <class A, class B>

@@ -135,6 +135,14 @@ const std::vector<FunctionRow>& function_rows() {
       {"not_equal", [](Real a, Real b) { return Real(a != b); }, rounded},
       {"polygamma", [](const auto& x) { return polygamma(1, x); }, trigamma, {4, 64}, positive},
 
+      {"sinc",
+       [](const auto& x) { return sinc(x); },
+       [](Real x) {
+         const Real pi = std::numbers::pi_v<Real>, whole = std::nearbyint(x);
+         if (x == 0 || std::isinf(x)) return Real(x == 0);
+         return std::sin(pi * (x - whole)) * (std::fmod(whole, Real(2)) == 0 ? 1 : -1) / (pi * x);
+       },
+       {0.6, 3}},
 
       {"log_sigmoid",
        [](const auto& x) { return log_sigmoid(x); },

@@ -16,6 +16,12 @@ auto log_sigmoid(const ElementwiseOperand auto& x, Where at = Where::here()) {
       "log_sigmoid", at, [](auto v) { return where(v < 0, v - log1p(exp(v)), -log1p(exp(-v))); }, x);
 }
 
+/// log(x / (1 - x)), the inverse of sigmoid.
+auto logit(const ElementwiseOperand auto& x, Where at = Where::here()) {
+  return formula(
+      "logit", at, [](auto v) { return where(v < 0.25, log(v) - log1p(-v), 2 * atanh(2 * v - 1)); }, x);
+}
+
 struct SoftplusOptions {
   double beta = 1;
   double threshold = 20;  // x itself where beta * x is above

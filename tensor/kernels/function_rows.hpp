@@ -59,6 +59,7 @@ GRADUS_UNARY(relu,       cheap,          x,       zero_where(x <= 0, g))  // NaN
 GRADUS_UNARY(floor,      cheap,          flat,    g)
 GRADUS_UNARY(ceil,       cheap,          flat,    g)
 GRADUS_UNARY(round,      cheap,          flat,    g)
+GRADUS_UNARY(trunc,      cheap,          flat,    g)
 
 //            name           cost             reads    g times the derivative with respect to a, and to b
 GRADUS_BINARY(add,           cheap,           nothing, g,

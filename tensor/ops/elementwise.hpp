@@ -228,6 +228,10 @@ auto ceil(ElementwiseOperand auto&& x, Where where = Where::here()) {
 auto round(ElementwiseOperand auto&& x, Where where = Where::here()) {
   return apply(kernels::Unary::round, std::forward<decltype(x)>(x), where);
 }
+/// Towards 0. The derivative is 0 everywhere.
+auto trunc(ElementwiseOperand auto&& x, Where where = Where::here()) {
+  return apply(kernels::Unary::trunc, std::forward<decltype(x)>(x), where);
+}
 
 /// The larger and the smaller of two; NaN on either side wins. Where they are equal the gradient is halved
 /// between them.

@@ -107,6 +107,7 @@ const std::vector<FunctionRow>& function_rows() {
       {"floor", [](Real x) { return std::floor(x); }, rounded},
       {"ceil", [](Real x) { return std::ceil(x); }, rounded},
       {"round", [](Real x) { return std::nearbyint(x); }, rounded},
+      {"trunc", [](Real x) { return std::trunc(x); }, rounded},
 
       {"add", [](Real a, Real b) { return a + b; }, rounded},
       {"sub", [](Real a, Real b) { return a - b; }, rounded},

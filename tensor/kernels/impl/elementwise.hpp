@@ -68,6 +68,8 @@ void unary(Unary op, const T* x, T* y, std::int64_t n) {
       return run([](B v) { return math::rounded<T>(v, [](B w) { return xsimd::ceil(w); }); });
     case Unary::round:
       return run([](B v) { return math::rounded<T>(v, [](B w) { return xsimd::nearbyint(w); }); });
+    case Unary::trunc:
+      return run([](B v) { return math::rounded<T>(v, [](B w) { return xsimd::trunc(w); }); });
     case Unary::erf:
       if constexpr (sizeof(T) == 4) {
         return run([](B v) { return math::erf(v); });

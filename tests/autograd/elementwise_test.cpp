@@ -206,6 +206,131 @@ TEST_CASE("ops of two operands and their gradients are PyTorch's at edges, infin
   }
 }
 
+TEST_CASE("functions have the values and derivatives of 60 digits, of first and second order",
+          "[elementwise]") {
+  // f and all its derivatives by the rows of the fixture: f, f', f''; or f, f_a, f_b, f_aa, f_ab, f_bb.
+  const auto all_orders = [](const auto& f, const std::vector<Tensor>& inputs) {
+    Tape tape;
+    std::vector<Variable> xs;
+    for (const Tensor& x : inputs) xs.push_back(tape.watch(x));
+    const Variable y = f(xs);
+    const std::vector<Variable> first = grad(sum(y), xs);
+    std::vector<Tensor> out{y.value()};
+    for (const Variable& d : first) out.push_back(d.value());
+    for (std::size_t i = 0; i < xs.size(); ++i) {
+      const auto second = first[i].is_constant() ? std::vector<Variable>() : grad(sum(first[i]), xs);
+      for (std::size_t j = i; j < xs.size(); ++j)
+        out.push_back(second.empty() ? zeros_like(xs[j].value()) : second[j].value());
+    }
+    return out;
+  };
+  const std::pair<const char*, std::function<Variable(std::span<const Variable>)>> rows[] = {
+      {"exp2", [](auto x) { return exp2(x[0]); }},
+      {"log10", [](auto x) { return log10(x[0]); }},
+      {"erfinv", [](auto x) { return erfinv(x[0]); }},
+      {"sinc", [](auto x) { return sinc(x[0]); }},
+      {"logit", [](auto x) { return logit(x[0]); }},
+      {"two_logaddexp", [](auto x) { return logaddexp(x[0], x[1]); }},
+      {"two_xlogy", [](auto x) { return xlogy(x[0], x[1]); }},
+      {"two_hypot", [](auto x) { return hypot(x[0], x[1]); }},
+  };
+  for (const auto& [name, f] : rows) {
+    const Tensor table = fixture(std::string("exact/") + name);
+    const std::size_t operands = table.dim(0) == 4 ? 1 : 2;
+    std::vector<Tensor> inputs;
+    for (std::size_t i = 0; i < operands; ++i) inputs.push_back(table[static_cast<std::int64_t>(i)]);
+    const std::vector<Tensor> got = all_orders(f, inputs);
+    for (std::int64_t i = 0; i < table.dim(1); ++i) {
+      // Relative, but for what is a difference: log(e^a + e^b) near 0, sinc near its zeros, and second
+      // derivatives, which are measured by the largest of them.
+      double largest = 0.05;
+      for (std::size_t part = 1 + operands; part < got.size(); ++part)
+        largest = std::max(largest, std::abs(table[static_cast<std::int64_t>(operands + part)].at(i)));
+      for (std::size_t part = 0; part < got.size(); ++part) {
+        const double is = got[part].at(i), exact = table[static_cast<std::int64_t>(operands + part)].at(i);
+        INFO(name << ", part " << part << " at " << inputs[0].at(i) << ", " << inputs.back().at(i) << ": "
+                  << is << " instead of " << exact);
+        const double scale = part == 0 ? 1e-2 : part <= operands ? 1e-3 : largest;
+        CHECK(std::abs(is - exact) <= 1e-14 * std::max(std::abs(exact), scale));
+      }
+    }
+  }
+}
+
+TEST_CASE("functions are right at the edges of their domains, gradients too", "[elementwise]") {
+  const auto nan = std::numeric_limits<double>::quiet_NaN();
+  const auto check_one = [](const Named& f, double x, double y, double dy) {
+    for (const bool single : {false, true}) {  // scalars of rank 0 have a path of their own
+      const Tensor at = single ? Tensor::scalar(x, Dtype::f64) : Tensor::of({x, x}, Dtype::f64);
+      const auto got = with_gradients([&](auto v) { return f.f(v[0]); }, {at});
+      INFO(f.name << " at " << x << ": " << got[0].at(0) << ", gradient " << got[1].at(0));
+      CHECK(close(got[0].at(0), y, 1e-15));
+      CHECK(close(got[1].at(0), dy, 1e-15));
+    }
+  };
+  const Named erfinv_row{"erfinv", [](auto&x) { return erfinv(x); }},
+      exp2_row{"exp2", [](auto&x) { return exp2(x); }}, log10_row{"log10", [](auto&x) { return log10(x); }},
+      sinc_row{"sinc", [](auto&x) { return sinc(x); }}, logit_row{"logit", [](auto&x) { return logit(x); }},
+      trunc_row{"trunc", [](auto&x) { return trunc(x); }};
+  check_one(erfinv_row, 1, infinity, infinity);
+  check_one(erfinv_row, -1, -infinity, infinity);
+  check_one(erfinv_row, 1.5, nan, nan);
+  check_one(exp2_row, infinity, infinity, infinity);
+  check_one(exp2_row, -infinity, 0, 0);
+  check_one(exp2_row, 10, 1024, 1024 * std::log(2.0));
+  check_one(log10_row, 0, -infinity, infinity);
+  check_one(log10_row, 1000, 3, 1 / (1000 * std::log(10.0)));
+  check_one(log10_row, infinity, infinity, 0);
+  check_one(sinc_row, 0, 1, 0);
+  check_one(sinc_row, infinity, 0, 0);
+  check_one(sinc_row, nan, nan, nan);
+  check_one(logit_row, 0, -infinity, infinity);
+  check_one(logit_row, 1, infinity, infinity);
+  check_one(logit_row, 0.5, 0, 4);
+  check_one(trunc_row, -2.75, -2, 0);
+  check_one(trunc_row, -infinity, -infinity, 0);
+
+  struct TwoRow {
+    const char* name;
+    Variable (*f)(const Variable&, const Variable&);
+    double a, b, y, by_a, by_b;
+  };
+  const auto log_sum = [](auto& a, auto& b) { return logaddexp(a, b); };
+  const auto times_log = [](auto& a, auto& b) { return xlogy(a, b); };
+  const auto length = [](auto& a, auto& b) { return hypot(a, b); };
+  const TwoRow rows[] = {
+      {"logaddexp", log_sum, -infinity, -infinity, -infinity, 0.5, 0.5},
+      {"logaddexp", log_sum, infinity, infinity, infinity, 0.5, 0.5},
+      {"logaddexp", log_sum, -infinity, 2, 2, 0, 1},
+      {"logaddexp", log_sum, 1e308, 1e308, 1e308, 0.5, 0.5},
+      {"logaddexp", log_sum, nan, 0, nan, nan, nan},
+      {"xlogy", times_log, 0, 0, 0, 0, 0},
+      {"xlogy", times_log, 0, -3, 0, 0, 0},
+      {"xlogy", times_log, 0, 2, 0, std::log(2.0), 0},
+      {"xlogy", times_log, 0, infinity, 0, infinity, 0},
+      {"xlogy", times_log, 0, nan, nan, nan, nan},
+      {"xlogy", times_log, 2, 0, -infinity, -infinity, infinity},
+      {"hypot", length, 0, 0, 0, 0, 0},
+      {"hypot", length, 3e307, 4e307, 5e307, 0.6, 0.8},
+      {"hypot", length, 3e-310, -4e-310, 5e-310, 0.6, -0.8},
+      {"hypot", length, infinity, nan, infinity, nan, nan},
+  };
+  for (const TwoRow& row : rows) {
+    for (const bool single : {false, true}) {
+      const auto tensor = [&](double x) {
+        return single ? Tensor::scalar(x, Dtype::f64) : Tensor::of({x, x}, Dtype::f64);
+      };
+      const auto got =
+          with_gradients([&](auto x) { return row.f(x[0], x[1]); }, {tensor(row.a), tensor(row.b)});
+      INFO(row.name << " of " << row.a << " and " << row.b << ": " << got[0].at(0) << ", gradients "
+                    << got[1].at(0) << ", " << got[2].at(0));
+      CHECK(close(got[0].at(0), row.y, 1e-15));
+      CHECK(close(got[1].at(0), row.by_a, 1e-13));
+      CHECK(close(got[2].at(0), row.by_b, 1e-13));
+    }
+  }
+}
+
 TEST_CASE("a traced function equals a plain loop at every length and dtype", "[elementwise]") {
   const auto f = [](auto x, auto y) { return x * y + sin(x) / (1 + y * y) - max(x, 0.25) * 3; };
   Rng rng(3);

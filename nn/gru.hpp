@@ -21,12 +21,12 @@ struct GruCell : RecurrentCell {
   static constexpr bool reads_h = true;
   template <class T>
   void forward(const kernels::Part& units, const FusedStep<T, 1>& at) const {
-    kernels::gru_forward<T>(units, at.gates, at.from_h, at.before[0], at.after[0]);
+    kernels::recurrent<T>().gru_forward(units, at.gates, at.from_h, at.before[0], at.after[0]);
   }
   template <class T>
   void backward(const kernels::Part& units, const FusedGradient<T, 1>& g) const {
-    kernels::gru_backward<T>(units, g.at.gates, g.at.from_h, g.at.before[0], g.d_state[0], g.d_gates,
-                             g.d_from_h);
+    kernels::recurrent<T>().gru_backward(units, g.at.gates, g.at.from_h, g.at.before[0], g.d_state[0],
+                                         g.d_gates, g.d_from_h);
   }
 };
 

@@ -26,12 +26,12 @@ struct LstmCell : RecurrentCell {
   static constexpr int kept = 1;  // tanh(c)
   template <class T>
   void forward(const kernels::Part& units, const FusedStep<T, 2>& at) const {
-    kernels::lstm_forward<T>(units, at.gates, at.before[1], at.after[1], at.kept, at.after[0]);
+    kernels::recurrent<T>().lstm_forward(units, at.gates, at.before[1], at.after[1], at.kept, at.after[0]);
   }
   template <class T>
   void backward(const kernels::Part& units, const FusedGradient<T, 2>& g) const {
-    kernels::lstm_backward<T>(units, g.at.gates, g.at.before[1], g.at.kept, g.d_state[0], g.d_state[1],
-                              g.d_gates);
+    kernels::recurrent<T>().lstm_backward(units, g.at.gates, g.at.before[1], g.at.kept, g.d_state[0],
+                                          g.d_state[1], g.d_gates);
   }
 };
 

@@ -24,11 +24,11 @@ struct RnnCell : RecurrentCell {
   static constexpr bool in_place = true;
   template <class T>
   void forward(const kernels::Part& units, const FusedStep<T, 1>& at) const {
-    kernels::rnn_forward<T>(units, function(), at.after[0]);
+    kernels::recurrent<T>().rnn_forward(units, function(), at.after[0]);
   }
   template <class T>
   void backward(const kernels::Part& units, const FusedGradient<T, 1>& g) const {
-    kernels::rnn_backward<T>(units, function(), g.at.after[0], g.d_state[0], g.d_gates);
+    kernels::recurrent<T>().rnn_backward(units, function(), g.at.after[0], g.d_state[0], g.d_gates);
   }
 
  private:

@@ -4,7 +4,7 @@
 #include <array>
 
 #include "autograd/elementwise/compiler.hpp"
-#include "tensor/kernels/select.hpp"
+#include "tensor/kernels/kernels.hpp"
 #include "tensor/support/parallel.hpp"
 
 namespace gradus::detail {
@@ -50,7 +50,7 @@ Operand<T> operand(const Arrays<T>& arrays, const T* rows, Slot slot, std::int64
 template <class T>
 void run_block(std::span<const Instruction> instructions, const Arrays<T>& arrays, T* rows,
                std::int64_t begin, std::int64_t n) {
-  const kernels::Table<T>& table = kernels::table_of<T>();
+  const kernels::Kernels<T>& simd = kernels::selected<T>();
   for (const Instruction& step : instructions) {
     T* const to = step.result.kind == Slot::Kind::output ? arrays.outputs[step.result.index] + begin
                                                          : rows + step.result.index * block;
@@ -58,25 +58,25 @@ void run_block(std::span<const Instruction> instructions, const Arrays<T>& array
     if (step.kind == InstructionKind::unary) {
       const auto op = static_cast<kernels::Unary>(step.function);
       if (!a.single) {
-        table.unary(op, a.at, to, n);
+        simd.unary(op, a.at, to, n);
       } else {
         T value{};
-        table.unary(op, a.at, &value, 1);
-        table.fill(value, to, n);
+        simd.unary(op, a.at, &value, 1);
+        simd.fill(value, to, n);
       }
       continue;
     }
     const Operand<T> b = operand(arrays, static_cast<const T*>(rows), step.b, begin);
     if (step.kind == InstructionKind::binary) {
-      table.binary(static_cast<kernels::Binary>(step.function), a.at, a.single, b.at, b.single, to, n);
+      simd.binary(static_cast<kernels::Binary>(step.function), a.at, a.single, b.at, b.single, to, n);
       continue;
     }
     const Operand<T> c = operand(arrays, static_cast<const T*>(rows), step.c, begin);
     if (step.kind == InstructionKind::product) {
-      table.product(a.at, a.single, b.at, b.single, c.at, c.single, to, n);
+      simd.product(a.at, a.single, b.at, b.single, c.at, c.single, to, n);
       continue;
     }
-    table.ternary(static_cast<kernels::Ternary>(step.function), a.at, a.single, b.at, b.single, c.at,
+    simd.ternary(static_cast<kernels::Ternary>(step.function), a.at, a.single, b.at, b.single, c.at,
                   c.single, to, n);
   }
 }

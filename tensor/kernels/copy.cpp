@@ -13,7 +13,7 @@ namespace gradus::kernels {
 
 namespace {
 
-/// count is a multiple of 64, and `to` stands at one.
+/// count is a multiple of 64, and `to` is aligned to 64 bytes.
 void copy_lines(const std::byte* from, std::byte* to, std::size_t count) {
 #if defined(__SSE2__)
   for (std::size_t at = 0; at < count; at += 64) {
@@ -26,7 +26,7 @@ void copy_lines(const std::byte* from, std::byte* to, std::size_t count) {
     _mm_stream_si128(y + 2, c);
     _mm_stream_si128(y + 3, d);
   }
-  _mm_sfence();  // these stores are not ordered with those that tell another thread of them
+  _mm_sfence();  // streaming stores are not ordered with the store that tells another thread
 #else
   std::memcpy(to, from, count);
 #endif

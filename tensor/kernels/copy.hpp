@@ -4,11 +4,12 @@
 
 namespace gradus::kernels {
 
-/// Bytes of which those that come first are no longer in a cache when the last have been read or written.
+/// A pass over this many bytes leaves the first of them in no cache when it reaches the last.
 constexpr std::size_t past_caches = std::size_t{32} << 20;
 
-/// Copies bytes to memory that does not overlap. What is far larger than the caches goes past them, on all
-/// threads: an ordinary store reads its line first, which is half as much memory again to move.
+/// Copies bytes to memory that does not overlap. Copies far larger than the caches are split among threads
+/// and use streaming stores: an ordinary store would first read its cache line, which is half as much memory
+/// traffic again.
 void copy_bytes(const std::byte* from, std::byte* to, std::size_t count);
 
 }  // namespace gradus::kernels

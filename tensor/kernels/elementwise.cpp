@@ -3,7 +3,7 @@
 #include <array>
 #include <tuple>
 
-#include "tensor/kernels/select.hpp"
+#include "tensor/kernels/kernels.hpp"
 #include "tensor/support/parallel.hpp"
 
 namespace gradus::kernels {
@@ -66,9 +66,9 @@ std::int64_t cost(Ternary op) {
 
 template <class T>
 void unary(Unary op, const T* x, T* y, std::int64_t n) {
-  if (n == 1) return table_of<T>().unary(op, x, y, 1);
+  if (n == 1) return selected<T>().unary(op, x, y, 1);
   parallel::for_range(n, cost(op), [&](std::int64_t begin, std::int64_t end) {
-    table_of<T>().unary(op, x + begin, y + begin, end - begin);
+    selected<T>().unary(op, x + begin, y + begin, end - begin);
   });
 }
 
@@ -78,11 +78,11 @@ void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* 
     if (const Power power = power_function(static_cast<double>(*b)); power.found)
       return unary(power.function, a, y, n);
   }
-  if (n == 1) return table_of<T>().binary(op, a, a_scalar, b, b_scalar, y, 1);
+  if (n == 1) return selected<T>().binary(op, a, a_scalar, b, b_scalar, y, 1);
   // Copies, as y may be where a scalar stands.
   const T left = n > 0 ? *a : T{}, right = n > 0 ? *b : T{};
   parallel::for_range(n, cost(op), [&](std::int64_t begin, std::int64_t end) {
-    table_of<T>().binary(op, a_scalar ? &left : a + begin, a_scalar, b_scalar ? &right : b + begin, b_scalar,
+    selected<T>().binary(op, a_scalar ? &left : a + begin, a_scalar, b_scalar ? &right : b + begin, b_scalar,
                          y + begin, end - begin);
   });
 }
@@ -90,10 +90,10 @@ void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* 
 template <class T>
 void ternary(Ternary op, const T* a, bool a_scalar, const T* b, bool b_scalar, const T* c, bool c_scalar,
              T* y, std::int64_t n) {
-  if (n == 1) return table_of<T>().ternary(op, a, a_scalar, b, b_scalar, c, c_scalar, y, 1);
+  if (n == 1) return selected<T>().ternary(op, a, a_scalar, b, b_scalar, c, c_scalar, y, 1);
   const T left = n > 0 ? *a : T{}, middle = n > 0 ? *b : T{}, right = n > 0 ? *c : T{};
   parallel::for_range(n, cost(op), [&](std::int64_t begin, std::int64_t end) {
-    table_of<T>().ternary(op, a_scalar ? &left : a + begin, a_scalar, b_scalar ? &middle : b + begin,
+    selected<T>().ternary(op, a_scalar ? &left : a + begin, a_scalar, b_scalar ? &middle : b + begin,
                           b_scalar, c_scalar ? &right : c + begin, c_scalar, y + begin, end - begin);
   });
 }
@@ -101,14 +101,14 @@ void ternary(Ternary op, const T* a, bool a_scalar, const T* b, bool b_scalar, c
 template <class T>
 void add_scaled(T scale, const T* x, T* y, std::int64_t n) {
   parallel::for_range(n, cheap, [&](std::int64_t begin, std::int64_t end) {
-    table_of<T>().add_scaled(scale, x + begin, y + begin, end - begin);
+    selected<T>().add_scaled(scale, x + begin, y + begin, end - begin);
   });
 }
 
 template <class T>
 void fill(T value, T* y, std::int64_t n) {
   parallel::for_range(n, cheap, [&](std::int64_t begin, std::int64_t end) {
-    table_of<T>().fill(value, y + begin, end - begin);
+    selected<T>().fill(value, y + begin, end - begin);
   });
 }
 

@@ -77,4 +77,19 @@ void add_scaled(T scale, const T* x, T* y, std::int64_t n);
 template <class T>
 void fill(T value, T* y, std::int64_t n);
 
+/// What each instruction set provides of them, on the caller's thread.
+template <class T>
+struct ElementwiseKernels {
+  virtual void unary(Unary op, const T* x, T* y, std::int64_t n) const = 0;
+  virtual void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* y,
+                      std::int64_t n) const = 0;
+  virtual void ternary(Ternary op, const T* a, bool a_scalar, const T* b, bool b_scalar, const T* c,
+                       bool c_scalar, T* y, std::int64_t n) const = 0;
+  /// (a * b) * c, an instruction of the programs of `elementwise`.
+  virtual void product(const T* a, bool a_scalar, const T* b, bool b_scalar, const T* c, bool c_scalar, T* y,
+                       std::int64_t n) const = 0;
+  virtual void add_scaled(T scale, const T* x, T* y, std::int64_t n) const = 0;
+  virtual void fill(T value, T* y, std::int64_t n) const = 0;
+};
+
 }  // namespace gradus::kernels

@@ -10,16 +10,16 @@ endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND simd_flags_avx512 -Wno-uninitialized -Wno-maybe-uninitialized)  # GCC 12 warns of its own intrinsics
 endif()
-# GCC would contract a * b + c differently from one copy of an inlined function to the next, and an element's value
-# would depend on where it stands; what should be one multiply-add says so.
+# No contraction of a * b + c by the compiler: GCC would do it in one copy of an inlined function and not in another, and
+# an element's value would depend on its position. Code that wants a fused multiply-add calls mul_add.
 set(simd_flags -O3 -ffp-contract=off)
 if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=[a-z,]*undefined")
-  # These checks keep every register tile in memory, and the address sanitizer sees what they would see.
+  # These checks keep every register tile in memory; the address sanitizer finds the same faults.
   list(APPEND simd_flags -fno-sanitize=null,alignment,bounds,object-size)
 endif()
 if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=[a-z,]*address")
-  # Thousands of inlined temporaries, each watched on the stack, take the compiler minutes; the heap, where tensors
-  # are, is watched all the same.
+  # Checking thousands of inlined temporaries on the stack takes the compiler minutes; accesses to the heap, where
+  # tensors are, are checked all the same.
   list(APPEND simd_flags --param=asan-stack=0 -fno-sanitize-address-use-after-scope)
 endif()
 

@@ -4,7 +4,7 @@
 #include <new>
 
 #include "tensor/kernels/gemm.hpp"
-#include "tensor/kernels/select.hpp"
+#include "tensor/kernels/kernels.hpp"
 #include "tensor/support/error.hpp"
 #include "tensor/support/parallel.hpp"
 
@@ -16,16 +16,17 @@ namespace gradus::kernels {
 
 namespace {
 
-constexpr std::int64_t depth_bytes = 4096;  // of k: C is read and written once for so much
-constexpr std::int64_t rows_block = 126;    // so many rows of A, packed, stay in the second-level cache
-constexpr std::int64_t most_cols = 1024;    // so many columns of B, packed, stay in the third-level cache
-constexpr std::int64_t few_cols = 256;      // so few do not pay for packing A
-constexpr std::int64_t few_rows = 32;       // so few do not pay for packing B
+constexpr std::int64_t depth_bytes = 4096;  // a block of k; C is read and written once for each
+constexpr std::int64_t rows_block = 126;    // packed rows of A that stay in the second-level cache
+constexpr std::int64_t most_cols = 1024;    // packed columns of B that stay in the third-level cache
+constexpr std::int64_t few_cols = 256;      // up to here packing A costs more than it saves
+constexpr std::int64_t few_rows = 32;       // up to here packing B costs more than it saves
 constexpr std::int64_t small_work = std::int64_t{1} << 19;     // multiply-adds
 constexpr std::int64_t parallel_work = std::int64_t{1} << 20;  // multiply-adds
-constexpr std::int64_t parallel_step = std::int64_t{1} << 19;  // of a recurrent step: its gates come with it
+constexpr std::int64_t parallel_step = std::int64_t{1}
+                                       << 19;  // for a recurrent step, whose gates are work too
 
-/// Aligned scratch, kept for the thread's next call.
+/// Aligned scratch memory, which a thread keeps for its next call.
 template <class T>
 class Scratch {
  public:
@@ -96,44 +97,44 @@ struct Right {
 
 /// The product of one block.
 template <class T>
-void multiply_block(const Table<T>& table, std::int64_t rows, std::int64_t cols, std::int64_t depth,
+void multiply_block(const Tiles<T>& tiles, std::int64_t rows, std::int64_t cols, std::int64_t depth,
                     const Left<T>& a, const Right<T>& b, T* c, std::int64_t ldc, T alpha, T beta,
                     const T* bias) {
   const bool packed = a.packed && b.packed;
-  for (std::int64_t j = 0; j < cols; j += table.tile_cols) {
-    const std::int64_t width = std::min(table.tile_cols, cols - j);
-    const auto& wide = packed ? table.tiles : table.tiles_in_place;
-    const auto& narrow = packed ? table.narrow_tiles : table.narrow_tiles_in_place;
-    const auto& kernels = width <= table.lanes ? narrow : wide;
+  const auto& wide = packed ? tiles.packed : tiles.in_place;
+  const auto& narrow = packed ? tiles.packed_narrow : tiles.in_place_narrow;
+  for (std::int64_t j = 0; j < cols; j += tiles.cols) {
+    const std::int64_t width = std::min(tiles.cols, cols - j);
+    const auto& column = width <= tiles.lanes ? narrow : wide;
     for (std::int64_t i = 0; i < rows; i += a.height) {
       const std::int64_t tall = std::min(a.height, rows - i);
-      kernels[static_cast<std::size_t>(tall - 1)]({.k = depth,
-                                                   .a = a.data + i * (a.packed ? depth : a.row_stride),
-                                                   .a_row = a.packed ? 1 : a.row_stride,
-                                                   .a_col = a.packed ? tall : a.col_stride,
-                                                   .b = b.data + j * (b.packed ? depth : 1),
-                                                   .ldb = b.packed ? table.tile_cols : b.ld,
-                                                   .c = c + i * ldc + j,
-                                                   .ldc = ldc,
-                                                   .cols = width,
-                                                   .alpha = alpha,
-                                                   .beta = beta,
-                                                   .bias = bias == nullptr ? nullptr : bias + j});
+      column[static_cast<std::size_t>(tall - 1)]({.k = depth,
+                                                  .a = a.data + i * (a.packed ? depth : a.row_stride),
+                                                  .a_row = a.packed ? 1 : a.row_stride,
+                                                  .a_col = a.packed ? tall : a.col_stride,
+                                                  .b = b.data + j * (b.packed ? depth : 1),
+                                                  .ldb = b.packed ? tiles.cols : b.ld,
+                                                  .c = c + i * ldc + j,
+                                                  .ldc = ldc,
+                                                  .cols = width,
+                                                  .alpha = alpha,
+                                                  .beta = beta,
+                                                  .bias = bias == nullptr ? nullptr : bias + j});
     }
   }
 }
 
 /// Rows of A in tiles of `height`; the last tile holds no more rows than are left.
 template <class T>
-void pack_left(const Table<T>& table, const Source<T>& a, std::int64_t row, std::int64_t p, std::int64_t rows,
-               std::int64_t depth, std::int64_t height, T* out) {
+void pack_left(const Kernels<T>& kernels, const Source<T>& a, std::int64_t row, std::int64_t p,
+               std::int64_t rows, std::int64_t depth, std::int64_t height, T* out) {
   const std::int64_t whole = rows / height * height, rest = rows - whole;
-  table.pack(a.at(row, p), a.row_stride, a.col_stride, whole, depth, height, out);
-  table.pack(a.at(row + whole, p), a.row_stride, a.col_stride, rest, depth, rest, out + whole * depth);
+  kernels.pack(a.at(row, p), a.row_stride, a.col_stride, whole, depth, height, out);
+  kernels.pack(a.at(row + whole, p), a.row_stride, a.col_stride, rest, depth, rest, out + whole * depth);
 }
 
-/// Whether rows so far apart fall into different sets of the first-level cache, as many as a tile reads side
-/// by side; multiples of large powers of two do not.
+/// True when the rows that a tile reads side by side, which are `ld` elements apart, fall into different sets
+/// of the first-level cache. At multiples of large powers of two they do not.
 template <class T>
 bool reads_well(std::int64_t ld) {
   return ld * static_cast<std::int64_t>(sizeof(T)) % 512 != 0;
@@ -142,13 +143,14 @@ bool reads_well(std::int64_t ld) {
 /// One thread's part: rows and columns of C, over all of k.
 template <class T>
 void multiply(const Gemm<T>& call, std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
-  const Table<T>& table = table_of<T>();
+  const Kernels<T>& kernels = selected<T>();
+  const Tiles<T>& tiles = kernels.tiles();
   const Source<T> a = source(call.a, call.lda, call.a_transposed),
                   b = source(call.b, call.ldb, call.b_transposed);
-  // A side that is read few times is read where it stands.
+  // A side that is read only a few times is not worth packing.
   const bool left_in_place = !call.a_transposed && cols <= few_cols && reads_well<T>(call.lda);
   const bool right_in_place = !call.b_transposed && rows <= few_rows && reads_well<T>(call.ldb);
-  const std::int64_t cols_block = most_cols / table.tile_cols * table.tile_cols;
+  const std::int64_t cols_block = most_cols / tiles.cols * tiles.cols;
   constexpr std::int64_t depth_block = depth_bytes / static_cast<std::int64_t>(sizeof(T));
   const std::int64_t rows_at_once = balanced(rows, rows_block), depth_at_once = balanced(call.k, depth_block);
   for (std::int64_t j = 0; j < cols; j += cols_block) {
@@ -158,20 +160,20 @@ void multiply(const Gemm<T>& call, std::int64_t row, std::int64_t rows, std::int
       const bool last = p + depth == call.k;
       Right<T> right{b.at(p, col + j), false, call.ldb};
       if (!right_in_place) {
-        T* const packed = right_scratch<T>().get(round_up(width, table.tile_cols) * depth);
-        table.pack(right.data, b.col_stride, b.row_stride, width, depth, table.tile_cols, packed);
+        T* const packed = right_scratch<T>().get(round_up(width, tiles.cols) * depth);
+        kernels.pack(right.data, b.col_stride, b.row_stride, width, depth, tiles.cols, packed);
         right = {packed};
       }
       for (std::int64_t i = 0; i < rows; i += rows_at_once) {
         const std::int64_t some = std::min(rows_at_once, rows - i);
-        const std::int64_t height = balanced(some, table.tile_rows);
+        const std::int64_t height = balanced(some, tiles.rows);
         Left<T> left{a.at(row + i, p), height, false, a.row_stride, a.col_stride};
         if (!left_in_place) {
           T* const packed = left_scratch<T>().get(some * depth);
-          pack_left(table, a, row + i, p, some, depth, height, packed);
+          pack_left(kernels, a, row + i, p, some, depth, height, packed);
           left = {packed, height};
         }
-        multiply_block(table, some, width, depth, left, right, call.c + (row + i) * call.ldc + col + j,
+        multiply_block(tiles, some, width, depth, left, right, call.c + (row + i) * call.ldc + col + j,
                        call.ldc, call.alpha, p == 0 ? call.beta : T{1},
                        last && call.bias != nullptr ? call.bias + col + j : nullptr);
       }
@@ -179,12 +181,13 @@ void multiply(const Gemm<T>& call, std::int64_t row, std::int64_t rows, std::int
   }
 }
 
-/// The same for a product too small to be worth packing; a transposed right side is, as its rows must be read
-/// by batches. The sums run in the same order.
+/// The same for a product too small to be worth packing. Only a transposed right side is packed, since a
+/// register must load elements of its rows that lie side by side. The sums run in the same order.
 template <class T>
 void multiply_small(const Gemm<T>& call) {
-  const Table<T>& table = table_of<T>();
-  const std::int64_t height = balanced(call.m, table.tile_rows);
+  const Kernels<T>& kernels = selected<T>();
+  const Tiles<T>& tiles = kernels.tiles();
+  const std::int64_t height = balanced(call.m, tiles.rows);
   Tile<T> t{.k = call.k,
             .a = call.a,
             .a_row = call.a_transposed ? 1 : call.lda,
@@ -200,27 +203,27 @@ void multiply_small(const Gemm<T>& call) {
   const T* panels = nullptr;
   if (call.b_transposed) {
     const Source<T> right = source(call.b, call.ldb, true);
-    T* const packed = right_scratch<T>().get(round_up(call.n, table.lanes) * call.k);
-    table.pack(right.data, right.col_stride, right.row_stride, call.n, call.k, table.lanes, packed);
+    T* const packed = right_scratch<T>().get(round_up(call.n, tiles.lanes) * call.k);
+    kernels.pack(right.data, right.col_stride, right.row_stride, call.n, call.k, tiles.lanes, packed);
     panels = packed;
-    t.ldb = table.lanes;
+    t.ldb = tiles.lanes;
   }
   for (std::int64_t j = 0; j < call.n; j += t.cols) {
-    const bool wide = !call.b_transposed && call.n - j >= table.tile_cols;
-    t.cols = wide ? table.tile_cols : std::min(table.lanes, call.n - j);
+    const bool wide = !call.b_transposed && call.n - j >= tiles.cols;
+    t.cols = wide ? tiles.cols : std::min(tiles.lanes, call.n - j);
     t.b = panels == nullptr ? call.b + j : panels + j * call.k;
     t.bias = call.bias == nullptr ? nullptr : call.bias + j;
-    const auto& kernels = wide ? table.tiles_in_place : table.narrow_tiles_in_place;
+    const auto& column = wide ? tiles.in_place : tiles.in_place_narrow;
     for (std::int64_t i = 0; i < call.m; i += height) {
       const std::int64_t tall = std::min(height, call.m - i);
       t.a = call.a + i * t.a_row;
       t.c = call.c + i * call.ldc + j;
-      kernels[static_cast<std::size_t>(tall - 1)](t);
+      column[static_cast<std::size_t>(tall - 1)](t);
     }
   }
 }
 
-/// Few rows by a transposed right side, such as one token by a weight: a dot product an element.
+/// A few rows by a transposed right side, such as one token by a weight: a dot product for each element.
 template <class T>
 void multiply_rows(const Gemm<T>& call) {
   constexpr std::int64_t strip = 64;
@@ -229,7 +232,7 @@ void multiply_rows(const Gemm<T>& call) {
     for (std::int64_t begin = from; begin < to; begin += strip) {
       const std::int64_t width = std::min(strip, to - begin);
       for (std::int64_t i = 0; i < call.m; ++i) {
-        table_of<T>().dots(call.a + i * call.lda, call.b + begin * call.ldb, call.ldb, width, call.k,
+        selected<T>().dots(call.a + i * call.lda, call.b + begin * call.ldb, call.ldb, width, call.k,
                            products.data());
         T* const c = call.c + i * call.ldc + begin;
         for (std::int64_t j = 0; j < width; ++j) {
@@ -242,7 +245,7 @@ void multiply_rows(const Gemm<T>& call) {
   });
 }
 
-/// One row by a matrix: the matrix's rows added up, a strip of columns at a time.
+/// One row by a matrix: the weighted sum of the matrix's rows, a strip of columns at a time.
 template <class T>
 void multiply_row(const Gemm<T>& call) {
   constexpr std::int64_t strip = 1024, depth = 64;
@@ -261,14 +264,14 @@ void multiply_row(const Gemm<T>& call) {
             const std::int64_t rows = std::min(depth, call.k - p);
             std::transform(call.a + p, call.a + p + rows, scales.begin(),
                            [&](T x) { return call.alpha * x; });
-            table_of<T>().add_rows(scales.data(), call.b + p * call.ldb + begin, call.ldb, rows, c, width);
+            selected<T>().add_rows(scales.data(), call.b + p * call.ldb + begin, call.ldb, rows, c, width);
           }
         }
       },
       64);
 }
 
-/// A product of one column turned into one of one row, whose elements lie side by side.
+/// A product whose result is one column, as one whose result is one row: its elements lie side by side.
 template <class T>
 Gemm<T> turned(const Gemm<T>& call) {
   Gemm<T> out = call;
@@ -284,7 +287,7 @@ Gemm<T> turned(const Gemm<T>& call) {
   return out;
 }
 
-/// k = 0: nothing but beta and the bias.
+/// k = 0: C = beta * C + bias
 template <class T>
 void scale_only(const Gemm<T>& call) {
   for (std::int64_t i = 0; i < call.m; ++i) {
@@ -298,11 +301,11 @@ void scale_only(const Gemm<T>& call) {
 /// Splits C by its larger side, in whole tiles, and runs part(row, rows, col, cols).
 template <class T, class Part>
 void split(std::int64_t m, std::int64_t n, std::int64_t k, Part&& part) {
-  const Table<T>& table = table_of<T>();
+  const Tiles<T>& tiles = selected<T>().tiles();
   const std::int64_t count = threads();
   if (count == 1 || m * n * k < parallel_work) return part(std::int64_t{0}, m, std::int64_t{0}, n);
-  const bool by_cols = n / table.tile_cols >= m / table.tile_rows;
-  const std::int64_t unit = by_cols ? table.tile_cols : table.tile_rows, length = by_cols ? n : m;
+  const bool by_cols = n / tiles.cols >= m / tiles.rows;
+  const std::int64_t unit = by_cols ? tiles.cols : tiles.rows, length = by_cols ? n : m;
   const std::int64_t units = (length + unit - 1) / unit;
   const std::int64_t chunks = std::min(count, units);
   parallel::for_chunks(chunks, [&](std::int64_t chunk) {
@@ -338,18 +341,19 @@ template void gemm(const Gemm<double>&);
 template <class T>
 PackedMatrix<T>::PackedMatrix(const T* b, std::int64_t ldb, bool transposed, std::int64_t k, std::int64_t n)
     : k_(k), n_(n) {
-  const Table<T>& table = table_of<T>();
-  tile_cols_ = table.tile_cols;
-  data_ = Tensor::uninitialized({round_up(n, table.tile_cols) * k}, dtype_of<T>());
+  const Kernels<T>& kernels = selected<T>();
+  const Tiles<T>& tiles = kernels.tiles();
+  tile_cols_ = tiles.cols;
+  data_ = Tensor::uninitialized({round_up(n, tiles.cols) * k}, dtype_of<T>());
   const Source<T> from = source(b, ldb, transposed);
   T* const out = data_.template mutable_data<T>();
   parallel::for_range(
       n, k,
       [&](std::int64_t begin, std::int64_t end) {
-        table.pack(from.at(0, begin), from.col_stride, from.row_stride, end - begin, k, table.tile_cols,
-                   out + begin * k);
+        kernels.pack(from.at(0, begin), from.col_stride, from.row_stride, end - begin, k, tiles.cols,
+                     out + begin * k);
       },
-      table.tile_cols);
+      tiles.cols);
 }
 template class PackedMatrix<float>;
 template class PackedMatrix<double>;
@@ -358,7 +362,7 @@ namespace {
 
 template <class T>
 void check_packed(const PackedMatrix<T>& b) {
-  if (b.tile_cols() != table_of<T>().tile_cols)
+  if (b.tile_cols() != selected<T>().tiles().cols)
     fail<ArgumentError>("gemm_packed: packed for another instruction set");
 }
 
@@ -369,9 +373,9 @@ struct PackedRows {
   std::int64_t rows, height;
 
   PackedRows(const T* a, std::int64_t lda, std::int64_t count, std::int64_t k)
-      : rows(count), height(balanced(count, table_of<T>().tile_rows)) {
+      : rows(count), height(balanced(count, selected<T>().tiles().rows)) {
     T* const left = left_scratch<T>().get(rows * k);
-    pack_left(table_of<T>(), source(a, lda, false), std::int64_t{0}, std::int64_t{0}, rows, k, height, left);
+    pack_left(selected<T>(), source(a, lda, false), std::int64_t{0}, std::int64_t{0}, rows, k, height, left);
     data = left;
   }
 };
@@ -380,7 +384,7 @@ struct PackedRows {
 template <class T>
 void multiply_packed(const PackedRows<T>& a, const PackedMatrix<T>& b, std::int64_t col, std::int64_t cols,
                      T* c, std::int64_t ldc, T beta, const T* bias) {
-  multiply_block(table_of<T>(), a.rows, cols, b.k(), Left<T>{a.data, a.height},
+  multiply_block(selected<T>().tiles(), a.rows, cols, b.k(), Left<T>{a.data, a.height},
                  Right<T>{b.data() + col * b.k()}, c + col, ldc, T{1}, beta,
                  bias == nullptr ? nullptr : bias + col);
 }
@@ -403,7 +407,7 @@ void gemm_packed(std::int64_t m, const T* a, std::int64_t lda, const PackedMatri
 template <class T>
 void gemm_packed(std::int64_t m, const T* a, std::int64_t lda, std::span<const PackedMatrix<T>> bs, T* c,
                  std::int64_t ldc, T beta, FunctionRef<void(std::int64_t, std::int64_t)> done) {
-  const std::int64_t k = bs.front().k(), n = bs.front().n(), panel = table_of<T>().tile_cols;
+  const std::int64_t k = bs.front().k(), n = bs.front().n(), panel = selected<T>().tiles().cols;
   check_packed(bs.front());
   const auto columns = [&](std::int64_t begin, std::int64_t end) {
     const PackedRows<T> left(a, lda, m, k);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 
@@ -11,7 +12,8 @@ namespace gradus::kernels {
 
 /// C = alpha * op(A) op(B) + beta * C (beta = 0 writes C without reading it), + bias along each row when
 /// given. op(A) is (m, k), op(B) is (k, n), C is (m, n), row-major with leading dimensions; transposed
-/// operands are read in place. The same bits for any number of threads: split over m and n only.
+/// operands are read in place. The bits do not depend on the number of threads: work is split over m and n
+/// only.
 template <class T>
 struct Gemm {
   std::int64_t m = 0, n = 0, k = 0;
@@ -43,7 +45,7 @@ class PackedMatrix {
 
  private:
   std::int64_t k_ = 0, n_ = 0, tile_cols_ = 0;
-  Tensor data_;  // from the pool, so that packing once a step takes nothing from the heap
+  Tensor data_;  // from the pool: packing in every training step takes nothing from the heap
 };
 /// C = A B + beta C (+ bias), with A (m, k) row-major and B packed. Throws ArgumentError when the instruction
 /// set has changed since.
@@ -55,5 +57,51 @@ void gemm_packed(std::int64_t m, const T* a, std::int64_t lda, const PackedMatri
 template <class T>
 void gemm_packed(std::int64_t m, const T* a, std::int64_t lda, std::span<const PackedMatrix<T>> bs, T* c,
                  std::int64_t ldc, T beta, FunctionRef<void(std::int64_t, std::int64_t)> done);
+
+/// A register tile of C = alpha * A B + beta * C + bias.
+template <class T>
+struct Tile {
+  std::int64_t k;
+  const T* a;                         // element (i, p) at a[i * a_row + p * a_col]; packed tiles are
+  std::int64_t a_row = 0, a_col = 0;  // (k, rows) and need no strides
+  const T* b;                         // (k, tile_cols) packed, zeros beyond `cols`; else rows ldb apart
+  std::int64_t ldb = 0;
+  T* c;
+  std::int64_t ldc;
+  std::int64_t cols;
+  T alpha, beta;
+  const T* bias;  // (cols) or null
+};
+inline constexpr std::int64_t most_tile_rows = 14;
+template <class T>
+using TileKernel = void (*)(const Tile<T>& tile);
+/// The kernels of the register tiles. `packed[r - 1]` has r rows; an element of C is summed in the order of k
+/// in all.
+template <class T>
+struct Tiles {
+  using Kernels = std::array<TileKernel<T>, most_tile_rows>;
+  std::int64_t rows, cols;  // of the largest
+  std::int64_t lanes;       // elements of one register
+  Kernels packed;           // for all columns
+  Kernels packed_narrow;    // for up to `lanes` columns
+  // The same with A and B where they stand: for products too small to be worth packing.
+  Kernels in_place, in_place_narrow;
+};
+
+/// What each instruction set provides, on the caller's thread.
+template <class T>
+struct GemmKernels {
+  virtual const Tiles<T>& tiles() const = 0;
+  /// Groups of `width` entries across, `depth` of them, zeros past `count`: out[group][p][w]. Entry (w, p)
+  /// stands at x[w * across + p * along].
+  virtual void pack(const T* x, std::int64_t across, std::int64_t along, std::int64_t count,
+                    std::int64_t depth, std::int64_t width, T* out) const = 0;
+  /// out[r] = x . row r of b
+  virtual void dots(const T* x, const T* b, std::int64_t ldb, std::int64_t rows, std::int64_t k,
+                    T* out) const = 0;
+  /// c += a[0] * row 0 of b + a[1] * row 1 + ...
+  virtual void add_rows(const T* a, const T* b, std::int64_t ldb, std::int64_t rows, T* c,
+                        std::int64_t cols) const = 0;
+};
 
 }  // namespace gradus::kernels

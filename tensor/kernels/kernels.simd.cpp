@@ -1,17 +1,27 @@
 // The kernels of one instruction set: this file is compiled once for each.
 
+#include "tensor/kernels/kernels.hpp"
 #include "tensor/kernels/impl/arch.hpp"
 #include "tensor/kernels/scalar.hpp"
-#include "tensor/kernels/table.hpp"
 
 namespace gradus::kernels {
+
 namespace {
+
 #include "tensor/kernels/impl.hpp"
-constexpr KernelSet instance{&table<float>, &table<double>};
+
+template <class T>
+struct AllKernels final
+    : WithElementwise<T, WithGemm<T, WithRecurrent<T, WithReduction<T, WithSoftmax<T, Kernels<T>>>>>> {};
+template <class T>
+constexpr AllKernels<T> all_kernels{};
+constexpr KernelSet instance{&all_kernels<float>, &all_kernels<double>};
+
 }  // namespace
 
 template <>
 const KernelSet& kernel_set<this_set>() {
   return instance;
 }
+
 }  // namespace gradus::kernels

@@ -15,7 +15,7 @@ constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 /// The Bernoulli numbers B_2, B_4, ..., B_20.
 constexpr std::array bernoulli{1.0 / 6,       -1.0 / 30, 1.0 / 42,      -1.0 / 30,     5.0 / 66,
                                -691.0 / 2730, 7.0 / 6,   -3617.0 / 510, 43867.0 / 798, -174611.0 / 330};
-/// From here on the asymptotic series are good to the last bits.
+/// From here on the asymptotic series is exact to the last bits.
 constexpr double far = 12;
 
 /// digamma at x > 0: psi(x) = psi(x + 1) - 1/x up to `far`, then
@@ -78,7 +78,7 @@ double polygamma(double n, double x) {
   const bool odd = std::fmod(n, 2) == 1;
   const double sign = odd ? 1 : -1;
   if (x <= 0 && x == std::floor(x)) {
-    // A pole. -infinity is the end of ever more of them.
+    // A pole; -infinity is a limit point of poles.
     return std::isinf(x) ? not_a_number : sign * infinity;
   }
   // Abramowitz and Stegun 6.4.10

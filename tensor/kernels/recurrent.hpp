@@ -4,7 +4,6 @@
 
 #include "tensor/kernels/elementwise.hpp"
 
-/// The elementwise parts of one step of a recurrent layer, on the caller's thread. T is float or double.
 namespace gradus::kernels {
 
 /// Some rows and columns of matrices that are `width` wide.
@@ -12,34 +11,35 @@ struct Part {
   std::int64_t rows, width, begin, end;  // all rows, the columns from begin to end
 };
 
-/// The pointwise part of an LSTM step, on one thread. gates: (rows, 4 * width), pre-activations i, f, g, o
-/// side by side (PyTorch's order), overwritten by the activations; c_before, c, h, tanh_c: (rows, width).
-///   c = sigmoid(f) * c_before + sigmoid(i) * tanh(g);  tanh_c = tanh(c);  h = sigmoid(o) * tanh_c
+/// The elementwise parts of one step of recurrent layers, on the caller's thread. T is float or double.
 template <class T>
-void lstm_forward(const Part& part, T* gates, const T* c_before, T* c, T* tanh_c, T* h);
-/// Its gradient. dh, dc: (rows, width), the gradients of h and c; writes d_gates (rows, 4 * width) with
-/// respect to the pre-activations and turns dc into the gradient of c_before. d_gates may be `gates`.
-template <class T>
-void lstm_backward(const Part& part, const T* gates, const T* c_before, const T* tanh_c, const T* dh, T* dc,
-                   T* d_gates);
+struct RecurrentKernels {
+  /// LSTM. gates: (rows, 4 * width), pre-activations i, f, g, o side by side (PyTorch's order), overwritten
+  /// by the activations; c_before, c, h, tanh_c: (rows, width).
+  ///   c = sigmoid(f) * c_before + sigmoid(i) * tanh(g);  tanh_c = tanh(c);  h = sigmoid(o) * tanh_c
+  virtual void lstm_forward(const Part& part, T* gates, const T* c_before, T* c, T* tanh_c, T* h) const = 0;
+  /// Its gradient. dh, dc: (rows, width), the gradients of h and c; writes d_gates (rows, 4 * width) with
+  /// respect to the pre-activations and turns dc into the gradient of c_before. d_gates may be `gates`.
+  virtual void lstm_backward(const Part& part, const T* gates, const T* c_before, const T* tanh_c,
+                             const T* dh, T* dc, T* d_gates) const = 0;
 
-/// The pointwise part of a step of a gated recurrent unit, on one thread. gates: (rows, 3 * width), the
-/// inputs' parts of r, z, n side by side (PyTorch's order), overwritten by the activations; from_h: the same
-/// of h_before; h_before, h: (rows, width).
-///   r, z = sigmoid(gates + from_h);  n = tanh(gates + r * from_h);  h = (1 - z) * n + z * h_before
-template <class T>
-void gru_forward(const Part& part, T* gates, T* from_h, const T* h_before, T* h);
-/// Its gradient: writes d_gates and d_from_h, with respect to the pre-activations, and turns dh, the gradient
-/// of h, into the part of h_before's that does not go through from_h.
-template <class T>
-void gru_backward(const Part& part, const T* gates, const T* from_h, const T* h_before, T* dh, T* d_gates,
-                  T* d_from_h);
+  /// Gated recurrent unit. gates: (rows, 3 * width), the inputs' parts of r, z, n side by side (PyTorch's
+  /// order), overwritten by the activations; from_h: the same of h_before; h_before, h: (rows, width).
+  ///   r, z = sigmoid(gates + from_h);  n = tanh(gates + r * from_h);  h = (1 - z) * n + z * h_before
+  virtual void gru_forward(const Part& part, T* gates, T* from_h, const T* h_before, T* h) const = 0;
+  /// Its gradient: writes d_gates and d_from_h, with respect to the pre-activations, and turns dh, the
+  /// gradient of h, into the part of h_before's that does not go through from_h.
+  virtual void gru_backward(const Part& part, const T* gates, const T* from_h, const T* h_before, T* dh,
+                            T* d_gates, T* d_from_h) const = 0;
 
-/// The pointwise parts of a simple recurrent step, h = f(pre), f being tanh or relu, in place; and
-/// d_pre = dh * f'(pre). All (rows, width).
+  /// Simple recurrent layer: h = f(h) in place, f being tanh or relu, and d_pre = dh * f'(pre). All
+  /// (rows, width).
+  virtual void rnn_forward(const Part& part, Unary f, T* h) const = 0;
+  virtual void rnn_backward(const Part& part, Unary f, const T* h, const T* dh, T* d_pre) const = 0;
+};
+
+/// Those of the instruction set in use.
 template <class T>
-void rnn_forward(const Part& part, Unary f, T* h);
-template <class T>
-void rnn_backward(const Part& part, Unary f, const T* h, const T* dh, T* d_pre);
+const RecurrentKernels<T>& recurrent();
 
 }  // namespace gradus::kernels

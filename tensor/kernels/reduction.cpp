@@ -6,7 +6,7 @@
 #include <limits>
 #include <tuple>
 
-#include "tensor/kernels/select.hpp"
+#include "tensor/kernels/kernels.hpp"
 #include "tensor/support/parallel.hpp"
 #include "tensor/tensor.hpp"
 
@@ -14,11 +14,11 @@ namespace gradus::kernels {
 
 namespace {
 
-// A run is folded in blocks of this many elements; columns in tiles this wide and strips this high.
+// A run is folded in blocks of this many elements, columns in tiles of this width and strips of this height.
 constexpr std::int64_t block = 4096, tile = 2048, strip = 16;
-// Columns fewer than this are folded side by side, as if several rows were one.
+// With fewer columns than this, several rows are folded as if they were one.
 constexpr std::int64_t narrow = 16;
-// Rows of this many elements in all, or a chunk of them, go to one thread.
+// Elements of the chunk of rows that one thread folds, and the most chunks.
 constexpr std::int64_t chunk_elements = 1 << 16, most_chunks = 32;
 
 double start_of(Fold op) {
@@ -40,7 +40,7 @@ template <class T>
 void combine(Fold op, double* to, const T* x, std::int64_t n) {
   const auto each = [&](auto f) {
     std::int64_t i = 0;
-    // A number of elements that is known makes a compiler use vectors.
+    // With a known number of elements the compiler uses vector instructions.
     for (constexpr int known = 8; i + known <= n; i += known) {
       for (int j = 0; j < known; ++j) to[i + j] = f(to[i + j], static_cast<double>(x[i + j]));
     }
@@ -57,7 +57,7 @@ void combine(Fold op, double* to, const T* x, std::int64_t n) {
       return each([](double a, double b) { return b < a || b != b ? b : a; });
   }
 }
-/// The fold of numbers that stand `stride` apart, in their order.
+/// The fold, in order, of numbers that are `stride` apart.
 template <class T>
 double combined(Fold op, const T* x, std::int64_t n, std::int64_t stride = 1) {
   double total = start_of(op);
@@ -69,7 +69,8 @@ Tensor scratch(std::int64_t n) {
   return Tensor::uninitialized({n}, Dtype::f64);
 }
 
-/// How many rows one register's lanes may take before the result goes on in double: a product overflows.
+/// How many rows are folded in the element type before the result goes on in double. A product could
+/// overflow.
 std::int64_t strip_of(Fold op) {
   return op == Fold::prod ? 1 : strip;
 }
@@ -81,7 +82,7 @@ void fold_tile(Fold op, const T* x, std::int64_t stride, std::int64_t rows, std:
   std::array<T, tile> part;
   const std::int64_t height = strip_of(op);
   for (std::int64_t r = 0; r < rows; r += height) {
-    table_of<T>().fold_rows(op, x + r * stride, stride, std::min(height, rows - r), cols, part.data());
+    selected<T>().fold_rows(op, x + r * stride, stride, std::min(height, rows - r), cols, part.data());
     combine(op, to, part.data(), cols);
   }
 }
@@ -103,7 +104,7 @@ void fold_chunk(Fold op, const T* x, std::int64_t stride, std::int64_t rows, std
   fold_tile(op, x, stride, rows, cols, to);
 }
 
-/// Where the rows are many, chunks of them are folded apart: to (outer, chunks, inner).
+/// For many rows: chunks of them are folded by themselves, to (outer, chunks, inner), and then together.
 template <class T>
 void fold_chunks(Fold op, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner,
                  std::int64_t chunks, T* y) {
@@ -133,13 +134,13 @@ void fold_chunks(Fold op, const T* x, std::int64_t outer, std::int64_t length, s
 template <class T>
 double fold(Fold op, const T* x, std::int64_t n) {
   if (n == 0) return start_of(op);
-  if (n <= block) return table_of<T>().fold(op, x, n);
+  if (n <= block) return selected<T>().fold(op, x, n);
   const std::int64_t blocks = (n + block - 1) / block;
   Tensor partial = scratch(blocks);
   double* const parts = partial.mutable_data<double>();
   parallel::for_range(blocks, block, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      parts[i] = table_of<T>().fold(op, x + i * block, std::min(block, n - i * block));
+      parts[i] = selected<T>().fold(op, x + i * block, std::min(block, n - i * block));
     }
   });
   return combined(op, parts, blocks);
@@ -154,7 +155,7 @@ void fold_rows(Fold op, const T* x, std::int64_t rows, std::int64_t cols, T* y) 
     parallel::for_range(rows * blocks, block, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const std::int64_t r = i / blocks, c = i % blocks * block;
-        parts[i] = table_of<T>().fold(op, x + r * cols + c, std::min(block, cols - c));
+        parts[i] = selected<T>().fold(op, x + r * cols + c, std::min(block, cols - c));
       }
     });
     for (std::int64_t r = 0; r < rows; ++r) y[r] = static_cast<T>(combined(op, parts + r * blocks, blocks));
@@ -163,7 +164,7 @@ void fold_rows(Fold op, const T* x, std::int64_t rows, std::int64_t cols, T* y) 
   parallel::for_range(rows, cols, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
       const T* const row = x + r * cols;
-      y[r] = static_cast<T>(cols < 4 ? combined(op, row, cols) : table_of<T>().fold(op, row, cols));
+      y[r] = static_cast<T>(cols < 4 ? combined(op, row, cols) : selected<T>().fold(op, row, cols));
     }
   });
 }
@@ -182,7 +183,7 @@ void fold_columns(Fold op, const T* x, std::int64_t outer, std::int64_t length, 
           const T* const from = x + o * length * inner + c;
           T* const to = y + o * inner + c;
           if (length <= strip_of(op)) {
-            table_of<T>().fold_rows(op, from, inner, length, cols, to);
+            selected<T>().fold_rows(op, from, inner, length, cols, to);
           } else {
             std::array<double, tile> totals;
             fold_chunk(op, from, inner, length, cols, totals.data());
@@ -195,14 +196,15 @@ void fold_columns(Fold op, const T* x, std::int64_t outer, std::int64_t length, 
 
 namespace {
 
-/// The first place of the extreme of a run: the block it is in is found first, by registers.
+/// The first position of the extreme of a run. The block that holds it is found first, by vector
+/// instructions.
 template <class T>
 std::int32_t find_in_run(bool largest, const T* x, std::int64_t n) {
   const Fold op = largest ? Fold::max : Fold::min;
   std::int64_t best_begin = 0;
   double best = start_of(op);
   for (std::int64_t begin = 0; begin < n && best == best; begin += block) {
-    const double here = table_of<T>().fold(op, x + begin, std::min(block, n - begin));
+    const double here = selected<T>().fold(op, x + begin, std::min(block, n - begin));
     if (here != here || (largest ? here > best : here < best)) {
       best = here;
       best_begin = begin;
@@ -270,7 +272,7 @@ double sum_blocks(const T* x, std::int64_t n, F&& sum_block) {
   return total;
 }
 
-/// In double, with eight sums that need not wait for each other.
+/// In double, with eight independent sums.
 template <class T>
 double sum_squares_wide(const T* x, std::int64_t n) {
   double sums[8] = {};
@@ -292,9 +294,9 @@ double sum_squares_wide(const T* x, std::int64_t n) {
 template <class T>
 double sum_squares(const T* x, std::int64_t n) {
   return sum_blocks(x, n, [](const T* from, std::int64_t count) {
-    const double fast = table_of<T>().sum_squares(from, count);
+    const double fast = selected<T>().sum_squares(from, count);
     if (sizeof(T) == 8 || (fast > 1e-30 && fast < 1e30)) return fast;
-    // Squares that f32 does not hold: too large, too small, or none.
+    // The squares overflow or underflow f32, or are NaN.
     return sum_squares_wide(from, count);
   });
 }
@@ -303,7 +305,7 @@ bool all_finite(const T* x, std::int64_t n) {
   std::atomic<bool> finite{true};
   parallel::for_range(n, 1, [&](std::int64_t from, std::int64_t to) {
     for (std::int64_t begin = from; begin < to && finite.load(std::memory_order_relaxed); begin += block) {
-      if (!table_of<T>().all_finite(x + begin, std::min(block, to - begin))) finite = false;
+      if (!selected<T>().all_finite(x + begin, std::min(block, to - begin))) finite = false;
     }
   });
   return finite;

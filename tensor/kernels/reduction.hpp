@@ -2,14 +2,15 @@
 
 #include <cstdint>
 
-/// Reductions over raw memory, by trees that the shape alone fixes: the same bits for any number of threads.
-/// What is combined beyond one register's lanes is combined in double.
+/// Reductions of contiguous arrays, split among threads. The order of the operations depends on the shape
+/// alone, so the bits do not depend on the number of threads. Within a register elements are combined in
+/// their type, beyond it in double.
 namespace gradus::kernels {
 
 /// NaN wins in max and min.
 enum class Fold { sum, prod, max, min };
 
-/// The fold of n elements; of none 0, 1, -inf, inf.
+/// The fold of n elements. Without elements it is 0 (sum), 1 (prod), -inf (max) or inf (min).
 template <class T>
 double fold(Fold op, const T* x, std::int64_t n);
 /// y[r] = the fold over c of x[r, c], x being (rows, cols)
@@ -19,8 +20,7 @@ void fold_rows(Fold op, const T* x, std::int64_t rows, std::int64_t cols, T* y);
 template <class T>
 void fold_columns(Fold op, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner, T* y);
 
-/// The first place of the largest (or smallest) over l of x[o, l, i], as y[o, i]; NaN counts as beyond all.
-/// length > 0.
+/// y[o, i] = the first position l of the largest (or smallest) x[o, l, i]; a NaN wins. length > 0.
 template <class T>
 void find_extreme(bool largest, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner,
                   std::int32_t* y);
@@ -31,5 +31,17 @@ double sum_squares(const T* x, std::int64_t n);
 /// True when no element is NaN or infinite.
 template <class T>
 bool all_finite(const T* x, std::int64_t n);
+
+/// What each instruction set provides of them, on the caller's thread, for blocks of elements.
+template <class T>
+struct ReductionKernels {
+  /// n > 0
+  virtual double fold(Fold op, const T* x, std::int64_t n) const = 0;
+  /// y[c] = the fold over r of x[r * stride + c], row after row; rows > 0
+  virtual void fold_rows(Fold op, const T* x, std::int64_t stride, std::int64_t rows, std::int64_t cols,
+                         T* y) const = 0;
+  virtual double sum_squares(const T* x, std::int64_t n) const = 0;
+  virtual bool all_finite(const T* x, std::int64_t n) const = 0;
+};
 
 }  // namespace gradus::kernels

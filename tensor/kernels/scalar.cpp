@@ -125,7 +125,7 @@ void unary(Unary op, const T* x, T* y, std::int64_t n) {
     case Unary::lgamma:
       return run([](T v) { return log_gamma(v); });
     default:
-      return;  // in the tables
+      return;  // the others are SIMD kernels
   }
 }
 
@@ -152,7 +152,7 @@ void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* 
       return run(
           [](T l, T r) { return static_cast<T>(polygamma(static_cast<double>(l), static_cast<double>(r))); });
     default:
-      return;  // in the tables
+      return;  // the others are SIMD kernels
   }
 }
 

@@ -4,8 +4,8 @@
 
 #include "tensor/kernels/elementwise.hpp"
 
-/// Elementwise functions in plain loops over the standard library's, for those where SIMD would be no faster
-/// or less exact. Compiled for every processor, and called by the tables of all instruction sets.
+/// Elementwise functions as plain loops over those of the standard library, where SIMD would be no faster or
+/// less exact. Compiled for the baseline, and called by the kernels of all instruction sets.
 namespace gradus::kernels::scalar {
 
 /// y[i] = op(x[i]), serial. y may be x.

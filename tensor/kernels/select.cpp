@@ -1,9 +1,9 @@
-#include "tensor/kernels/select.hpp"
+#include "tensor/kernels/instruction_set.hpp"
 
 #include <string_view>
 #include <vector>
 
-#include "tensor/kernels/instruction_set.hpp"
+#include "tensor/kernels/kernels.hpp"
 #include "tensor/support/error.hpp"
 
 namespace gradus::kernels {
@@ -56,6 +56,13 @@ const KernelSet& select_widest() {
   return *choice_in_use().kernels;
 }
 }  // namespace detail
+
+template <class T>
+const RecurrentKernels<T>& recurrent() {
+  return selected<T>();
+}
+template const RecurrentKernels<float>& recurrent();
+template const RecurrentKernels<double>& recurrent();
 
 InstructionSet instruction_set_in_use() {
   return choice_in_use().set;

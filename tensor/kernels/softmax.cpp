@@ -5,15 +5,15 @@
 #include <tuple>
 
 #include "tensor/kernels/copy.hpp"
-#include "tensor/kernels/select.hpp"
+#include "tensor/kernels/kernels.hpp"
 #include "tensor/support/parallel.hpp"
 
 namespace gradus::kernels {
 
 namespace {
 
-constexpr std::int64_t transcendental = 8;  // scalar operations, for the grain policy
-constexpr std::int64_t tile = 64;           // columns that one call takes
+constexpr std::int64_t transcendental = 8;  // the cost of an exponential in scalar operations
+constexpr std::int64_t tile = 64;           // columns of one call
 
 /// Calls body(place of the first element, columns, place of the first result) for each tile of columns.
 template <class Body>
@@ -32,7 +32,7 @@ void for_tiles(std::int64_t outer, std::int64_t length, std::int64_t inner, Body
 
 template <class T>
 void softmax(Softmax kind, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner, T* y) {
-  const auto& kernel = table_of<T>();
+  const auto& kernel = selected<T>();
   if (inner == 1) {
     const bool past = static_cast<std::size_t>(outer * length) * 2 * sizeof(T) >= past_caches;  // x and y
     return parallel::for_range(outer, length * transcendental, [&](std::int64_t begin, std::int64_t end) {
@@ -46,7 +46,7 @@ void softmax(Softmax kind, const T* x, std::int64_t outer, std::int64_t length, 
 template <class T>
 void softmax_backward(Softmax kind, const T* g, const T* y, std::int64_t outer, std::int64_t length,
                       std::int64_t inner, T* dx) {
-  const auto& kernel = table_of<T>();
+  const auto& kernel = selected<T>();
   for_tiles(outer, length, inner, [&](std::int64_t at, std::int64_t cols, std::int64_t) {
     if (inner == 1) return kernel.softmax_backward(kind, g + at, y + at, dx + at, length);
     kernel.softmax_backward_columns(kind, g + at, y + at, dx + at, inner, length, cols);
@@ -54,7 +54,7 @@ void softmax_backward(Softmax kind, const T* g, const T* y, std::int64_t outer, 
 }
 template <class T>
 void log_sum_exp(const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner, T* y) {
-  const auto& kernel = table_of<T>();
+  const auto& kernel = selected<T>();
   for_tiles(outer, length, inner, [&](std::int64_t at, std::int64_t cols, std::int64_t to) {
     if (inner > 1) return kernel.log_sum_exp_columns(x + at, y + to, inner, length, cols);
     const LogSum<T> sum = kernel.log_sum_exp(x + at, length);
@@ -72,7 +72,7 @@ void cross_entropy(const T* x, const std::int32_t* targets, std::int64_t rows, s
         if (log_totals != nullptr) log_totals[r] = 0;
         continue;
       }
-      const LogSum<T> sum = table_of<T>().log_sum_exp(x + r * cols, cols);
+      const LogSum<T> sum = selected<T>().log_sum_exp(x + r * cols, cols);
       if (log_totals != nullptr) log_totals[r] = static_cast<T>(sum.log_total);
       const double below = static_cast<double>(sum.shift) - static_cast<double>(x[r * cols + targets[r]]);
       losses[r] = static_cast<T>(below + sum.log_total);
@@ -91,9 +91,9 @@ void cross_entropy_in_place(T* x, const std::int32_t* targets, std::int64_t rows
         continue;
       }
       const auto logit = static_cast<double>(row[targets[r]]);
-      const LogSum<T> sum = table_of<T>().exp_shifted(row, row, cols);
+      const LogSum<T> sum = selected<T>().exp_shifted(row, row, cols);
       losses[r] = static_cast<T>(static_cast<double>(sum.shift) - logit + sum.log_total);
-      table_of<T>().scale(static_cast<T>(static_cast<double>(g) * std::exp(-sum.log_total)), row, cols);
+      selected<T>().scale(static_cast<T>(static_cast<double>(g) * std::exp(-sum.log_total)), row, cols);
       row[targets[r]] -= g;
     }
   });
@@ -107,7 +107,7 @@ void cross_entropy_backward(const T* x, const std::int32_t* targets, const T* lo
         std::fill_n(dx + r * cols, cols, T{0});
         continue;
       }
-      table_of<T>().softmax_scaled(x + r * cols, log_totals[r], g[r], dx + r * cols, cols);
+      selected<T>().softmax_scaled(x + r * cols, log_totals[r], g[r], dx + r * cols, cols);
       dx[r * cols + targets[r]] -= g[r];
     }
   });

@@ -36,4 +36,35 @@ template <class T>
 void cross_entropy_backward(const T* x, const std::int32_t* targets, const T* log_totals, const T* g,
                             std::int64_t rows, std::int64_t cols, T* dx);
 
+/// log(sum(exp(x))) = shift + log_total, kept apart so that neither is rounded to the other's size.
+template <class T>
+struct LogSum {
+  T shift;  // the largest x, when it is finite
+  double log_total;
+};
+
+/// What each instruction set provides of them, on the caller's thread.
+template <class T>
+struct SoftmaxKernels {
+  /// Of each row; y may be x itself. past_caches: x and y are so large that y may be written without being
+  /// cached.
+  virtual void softmax(Softmax kind, const T* x, T* y, std::int64_t rows, std::int64_t cols,
+                       bool past_caches) const = 0;
+  virtual void softmax_backward(Softmax kind, const T* g, const T* y, T* dx, std::int64_t cols) const = 0;
+  virtual LogSum<T> log_sum_exp(const T* x, std::int64_t cols) const = 0;
+  /// The same, and y = exp(x - shift), which may be x itself.
+  virtual LogSum<T> exp_shifted(const T* x, T* y, std::int64_t cols) const = 0;
+  /// x = factor * x
+  virtual void scale(T factor, T* x, std::int64_t n) const = 0;
+  /// y = factor * exp(x - shift - log_total)
+  virtual void softmax_scaled(const T* x, T log_total, T factor, T* y, std::int64_t cols) const = 0;
+  /// Down each of `cols` columns of `rows` elements, `stride` apart.
+  virtual void softmax_columns(Softmax kind, const T* x, T* y, std::int64_t stride, std::int64_t rows,
+                               std::int64_t cols) const = 0;
+  virtual void softmax_backward_columns(Softmax kind, const T* g, const T* y, T* dx, std::int64_t stride,
+                                        std::int64_t rows, std::int64_t cols) const = 0;
+  virtual void log_sum_exp_columns(const T* x, T* y, std::int64_t stride, std::int64_t rows,
+                                   std::int64_t cols) const = 0;
+};
+
 }  // namespace gradus::kernels

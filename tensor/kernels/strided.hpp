@@ -12,12 +12,12 @@
 #include "tensor/shape.hpp"
 #include "tensor/support/parallel.hpp"
 
-/// Dense memory seen through strides: what transposing, slicing, flipping and repeating have in common. For
-/// the files of tensor/ops.
+/// Copies between a dense array and a strided view of another one, which is what transposing, slicing,
+/// flipping and repeating are. For the files of tensor/ops.
 namespace gradus::kernels {
 
-/// The element (i0, i1, ...) of the view stands at offset + i0 * stride[0] + i1 * stride[1] + ... of the
-/// dense array behind it. A stride of 0 repeats, a negative one goes backwards.
+/// A view of a dense array. Its element (i0, i1, ...) stands at offset + i0 * stride[0] + i1 * stride[1] +
+/// ... of the array. A stride of 0 repeats, a negative one goes backwards.
 struct Strided {
   std::int64_t offset = 0;
   int rank = 0;
@@ -53,7 +53,7 @@ struct Strided {
     }
     return at;
   }
-  /// The same view with as few axes as will do; at least one.
+  /// The same view with neighbouring axes merged where they can be; at least one axis.
   Strided merged() const {
     Strided out;
     out.offset = offset;
@@ -129,8 +129,8 @@ struct AddElements {
   }
 };
 
-/// When the last axis strides and another one does not, as in a transposed matrix: square tiles, so that the
-/// cache lines of both sides are used whole. False when the view is not of that kind.
+/// For views whose last axis has a stride while another axis is contiguous, as in a transposed matrix: walks
+/// square tiles, so that whole cache lines of both sides are used. False when the view is not of that kind.
 template <class Seen, class Dense, class Each>
 bool walk_tiles(Seen* seen, Dense* dense, const Strided& v, Each each) {
   const auto last = static_cast<std::size_t>(v.rank - 1);

@@ -1,4 +1,4 @@
-// Loading, storing and walking by batches. Part of impl.hpp.
+// Loads, stores and loops over batches, the registers of elements. Part of impl.hpp.
 
 template <class T>
 using Batch = xsimd::batch<T, Arch>;
@@ -12,8 +12,8 @@ constexpr bool fused_multiply_add = true;
 constexpr bool fused_multiply_add = false;
 #endif
 
-/// x * y + z, rounded once where the processor can. xsimd 8.1 leaves AVX-512's instruction unused, and its
-/// fnma on ARM: with contraction forbidden (flags.cmake) they would be two.
+/// x * y + z, rounded once where the processor has an instruction for it. xsimd 8.1 does not use those of
+/// AVX-512, nor ARM's for fnma; the compiler may not contract a product and a sum either (flags.cmake).
 template <class T>
 [[gnu::always_inline]] inline Batch<T> mul_add(const Batch<T>& x, const Batch<T>& y, const Batch<T>& z) {
 #if defined(__AVX512F__)
@@ -50,8 +50,8 @@ __m256i first_lanes(std::int64_t n) {
 }
 #endif
 
-/// Up to one batch of elements, n of 0 to lanes<T>, zeros behind them. By masks where there are some: a batch
-/// loaded from a buffer of single elements waits for all their stores.
+/// A batch of n elements, 0 <= n <= lanes<T>, and zeros after them. By masked loads where the processor has
+/// them: a batch loaded from a buffer would wait until all single elements are stored there.
 template <class T>
 Batch<T> load_part(const T* x, std::int64_t n) {
 #if defined(__AVX512F__)
@@ -81,13 +81,14 @@ void store_part(const Batch<T>& x, T* y, std::int64_t n) {
 #endif
 }
 
-/// Asks for the line `bytes` beyond x, which need not be part of anything.
+/// Prefetches the cache line `bytes` after x, which need not lie in the array.
 template <class T>
 [[gnu::always_inline]] inline void prefetch_beyond(const T* x, std::uintptr_t bytes) {
-  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(x) + bytes));
+  const std::uintptr_t at = reinterpret_cast<std::uintptr_t>(x) + bytes;
+  __builtin_prefetch(reinterpret_cast<const void*>(at));  // NOLINT(performance-no-int-to-ptr)
 }
-/// Stores past the caches where there is an instruction for it; y stands at a whole batch. Another thread may
-/// read it after a fence_streams.
+/// A streaming store, past the caches, where the processor has one; y is aligned to a batch. Another thread
+/// may read it after a fence_streams.
 template <class T>
 [[gnu::always_inline]] inline void stream_aligned(const Batch<T>& x, T* y) {
 #if defined(__AVX512F__)
@@ -118,20 +119,21 @@ T lane_sum(const Batch<T>& x) {
 #endif
 }
 
-/// y = f(x...) over n elements. The rest goes through a batch too, so that an element's result does not
-/// depend on where it stands. Flattened, as a call of f would pass batches through memory.
+/// y = f(x...) over n elements. The last few go through a batch too, so that an element's result does not
+/// depend on its position. Everything is inlined (flatten): a call of f would pass batches through memory.
 template <class T, class F, class... Xs>
 [[gnu::flatten]] void map(std::int64_t n, T* y, F f, const Xs*... xs) {
   std::int64_t i = 0;
   for (; i + lanes<T> <= n; i += lanes<T>) f(Batch<T>::load_unaligned(xs + i)...).store_unaligned(y + i);
-  if (n - i == 1) {  // a broadcast, since a batch loaded from one just stored element would wait for it
+  if (n - i == 1) {  // a broadcast: a wider load of an element stored just before would wait for it
     y[i] = f(Batch<T>(xs[i])...).get(0);
   } else if (i < n) {
     store_part<T>(f(load_part<T>(xs + i, n - i)...), y + i, n - i);
   }
 }
 
-/// Calls f(offset, load, store) for each batch of `n` elements; load and store mind the last one's length.
+/// Calls f(offset, load, store) for each batch of n elements. In the last one, load and store leave out what
+/// is beyond n.
 template <class T, class F>
 [[gnu::flatten]] void for_batches(std::int64_t n, F f) {
   std::int64_t i = 0;

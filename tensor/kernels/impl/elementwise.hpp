@@ -1,86 +1,5 @@
 // Elementwise kernels. Part of impl.hpp.
 
-template <class T>
-void unary(Unary op, const T* x, T* y, std::int64_t n) {
-  using B = Batch<T>;
-  const auto run = [&](auto f) { map(n, y, f, x); };
-  switch (op) {
-    case Unary::neg:  // xsimd's minus loses the sign of zero with AVX-512
-      return run([](B v) { return v ^ B(T(-0.0)); });
-    case Unary::abs:
-      return run([](B v) { return xsimd::abs(v); });
-    case Unary::sign:
-      return run([](B v) { return xsimd::select(v > B(0), B(1), xsimd::select(v < B(0), B(-1), v + B(0))); });
-    case Unary::square:
-      return run([](B v) { return v * v; });
-    case Unary::cube:
-      if constexpr (!fused_multiply_add) return scalar::unary(op, x, y, n);
-      return run([](B v) { return math::cube<T>(v); });
-    case Unary::sqrt:
-      return run([](B v) { return xsimd::sqrt(v); });
-    case Unary::rsqrt:
-      return run([](B v) { return B(1) / xsimd::sqrt(v); });
-    case Unary::reciprocal:
-      return run([](B v) { return B(1) / v; });
-    case Unary::exp:
-      return run([](B v) { return math::exp<T>(v); });
-    case Unary::exp2:
-      return run([](B v) { return math::exp2<T>(v); });
-    case Unary::expm1:
-      return run([](B v) { return math::expm1<T>(v); });
-    case Unary::log:
-      return run([](B v) { return math::log<T>(v); });
-    case Unary::log1p:
-      return run([](B v) { return math::log1p<T>(v); });
-    case Unary::log2:
-      return run([](B v) { return math::log2<T>(v); });
-    case Unary::sin:
-      return run([](B v) { return xsimd::sin(v); });
-    case Unary::cos:
-      return run([](B v) { return xsimd::cos(v); });
-    case Unary::tan:
-      return run([](B v) { return xsimd::tan(v); });
-    case Unary::asin:
-      return run([](B v) { return xsimd::asin(v); });
-    case Unary::acos:
-      return run([](B v) { return xsimd::acos(v); });
-    case Unary::atan:
-      return run([](B v) { return xsimd::atan(v); });
-    case Unary::sinh:
-      return run([](B v) { return xsimd::sinh(v); });
-    case Unary::cosh:
-      return run([](B v) { return xsimd::cosh(v); });
-    case Unary::tanh:
-      return run([](B v) { return math::tanh<T>(v); });
-    case Unary::asinh:
-      return run([](B v) { return xsimd::asinh(v); });
-    case Unary::acosh:
-      return run([](B v) { return math::acosh<T>(v); });
-    case Unary::atanh:
-      return run([](B v) { return xsimd::atanh(v); });
-    case Unary::sigmoid:
-      return run([](B v) { return math::sigmoid<T>(v); });
-    case Unary::relu:  // NaN stays
-      return run([](B v) { return xsimd::select(v <= B(0), B(0), v); });
-    case Unary::floor:
-      return run([](B v) { return math::rounded<T>(v, [](B w) { return xsimd::floor(w); }); });
-    case Unary::ceil:
-      return run([](B v) { return math::rounded<T>(v, [](B w) { return xsimd::ceil(w); }); });
-    case Unary::round:
-      return run([](B v) { return math::rounded<T>(v, [](B w) { return xsimd::nearbyint(w); }); });
-    case Unary::trunc:
-      return run([](B v) { return math::rounded<T>(v, [](B w) { return xsimd::trunc(w); }); });
-    case Unary::erf:
-      if constexpr (sizeof(T) == 4) {
-        return run([](B v) { return math::erf(v); });
-      } else {
-        return scalar::unary(op, x, y, n);
-      }
-    default:
-      return scalar::unary(op, x, y, n);
-  }
-}
-
 /// Calls f with what gives an operand's batch at an offset: one value for all of them, or what stands there.
 template <class T, class F>
 void with_operand(const T* x, bool is_scalar, F f) {
@@ -88,56 +7,6 @@ void with_operand(const T* x, bool is_scalar, F f) {
     f([value = Batch<T>(*x)](std::int64_t, auto) { return value; });
   } else {
     f([x](std::int64_t i, auto load) { return load(x + i); });
-  }
-}
-
-template <class T>
-void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* y, std::int64_t n) {
-  using B = Batch<T>;
-  if (n <= 0) return;
-  const auto run = [&](auto f) {
-    with_operand(a, a_scalar, [&](auto left) {
-      with_operand(b, b_scalar, [&](auto right) {
-        for_batches<T>(n, [&](std::int64_t i, auto load, auto store) {
-          store(f(left(i, load), right(i, load)), y + i);
-        });
-      });
-    });
-  };
-  switch (op) {
-    case Binary::add:
-      return run([](B l, B r) { return l + r; });
-    case Binary::sub:
-      return run([](B l, B r) { return l - r; });
-    case Binary::mul:
-      return run([](B l, B r) { return l * r; });
-    case Binary::div:
-      return run([](B l, B r) { return l / r; });
-    case Binary::maximum:
-      return run([](B l, B r) { return math::larger<T>(l, r); });
-    case Binary::minimum:
-      return run([](B l, B r) { return math::smaller<T>(l, r); });
-    case Binary::logaddexp:
-      return run([](B l, B r) {
-        const B apart = xsimd::select(l == r, B(0), l - r);
-        return math::larger<T>(l, r) + math::log1p<T>(math::exp<T>(-xsimd::abs(apart)));
-      });
-    case Binary::xlogy:
-      return run([](B l, B r) { return xsimd::select((l == B(0)) & (r == r), B(0), l * math::log<T>(r)); });
-    case Binary::less:
-      return run([](B l, B r) { return xsimd::select(l < r, B(1), B(0)); });
-    case Binary::less_equal:
-      return run([](B l, B r) { return xsimd::select(l <= r, B(1), B(0)); });
-    case Binary::greater:
-      return run([](B l, B r) { return xsimd::select(l > r, B(1), B(0)); });
-    case Binary::greater_equal:
-      return run([](B l, B r) { return xsimd::select(l >= r, B(1), B(0)); });
-    case Binary::equal:
-      return run([](B l, B r) { return xsimd::select(l == r, B(1), B(0)); });
-    case Binary::not_equal:
-      return run([](B l, B r) { return xsimd::select(l == r, B(0), B(1)); });
-    default:
-      return scalar::binary(op, a, a_scalar, b, b_scalar, y, n);
   }
 }
 
@@ -157,34 +26,164 @@ void map_three(F f, const T* a, bool a_scalar, const T* b, bool b_scalar, const 
   });
 }
 
-template <class T>
-void ternary(Ternary op, const T* a, bool a_scalar, const T* b, bool b_scalar, const T* c, bool c_scalar,
-             T* y, std::int64_t n) {
-  using B = Batch<T>;
-  const auto run = [&](auto f) { map_three<T>(f, a, a_scalar, b, b_scalar, c, c_scalar, y, n); };
-  switch (op) {
-    case Ternary::fma:
-      return run([](B u, B v, B w) { return mul_add(u, v, w); });
-    case Ternary::where:
-      return run([](B u, B v, B w) { return xsimd::select(u == B(0), w, v); });
-    case Ternary::clamp:
-      return run([](B u, B v, B w) { return math::smaller<T>(math::larger<T>(u, v), w); });
+template <class T, class Rest>
+struct WithElementwise : Rest {
+  void unary(Unary op, const T* x, T* y, std::int64_t n) const override {
+    using B = Batch<T>;
+    const auto run = [&](auto f) { map(n, y, f, x); };
+    switch (op) {
+      case Unary::neg:  // xsimd's minus loses the sign of zero with AVX-512
+        return run([](B v) { return v ^ B(T(-0.0)); });
+      case Unary::abs:
+        return run([](B v) { return xsimd::abs(v); });
+      case Unary::sign:
+        return run(
+            [](B v) { return xsimd::select(v > B(0), B(1), xsimd::select(v < B(0), B(-1), v + B(0))); });
+      case Unary::square:
+        return run([](B v) { return v * v; });
+      case Unary::cube:
+        if constexpr (!fused_multiply_add) return scalar::unary(op, x, y, n);
+        return run([](B v) { return math::cube<T>(v); });
+      case Unary::sqrt:
+        return run([](B v) { return xsimd::sqrt(v); });
+      case Unary::rsqrt:
+        return run([](B v) { return B(1) / xsimd::sqrt(v); });
+      case Unary::reciprocal:
+        return run([](B v) { return B(1) / v; });
+      case Unary::exp:
+        return run([](B v) { return math::exp<T>(v); });
+      case Unary::exp2:
+        return run([](B v) { return math::exp2<T>(v); });
+      case Unary::expm1:
+        return run([](B v) { return math::expm1<T>(v); });
+      case Unary::log:
+        return run([](B v) { return math::log<T>(v); });
+      case Unary::log1p:
+        return run([](B v) { return math::log1p<T>(v); });
+      case Unary::log2:
+        return run([](B v) { return math::log2<T>(v); });
+      case Unary::sin:
+        return run([](B v) { return xsimd::sin(v); });
+      case Unary::cos:
+        return run([](B v) { return xsimd::cos(v); });
+      case Unary::tan:
+        return run([](B v) { return xsimd::tan(v); });
+      case Unary::asin:
+        return run([](B v) { return xsimd::asin(v); });
+      case Unary::acos:
+        return run([](B v) { return xsimd::acos(v); });
+      case Unary::atan:
+        return run([](B v) { return xsimd::atan(v); });
+      case Unary::sinh:
+        return run([](B v) { return xsimd::sinh(v); });
+      case Unary::cosh:
+        return run([](B v) { return xsimd::cosh(v); });
+      case Unary::tanh:
+        return run([](B v) { return math::tanh<T>(v); });
+      case Unary::asinh:
+        return run([](B v) { return xsimd::asinh(v); });
+      case Unary::acosh:
+        return run([](B v) { return math::acosh<T>(v); });
+      case Unary::atanh:
+        return run([](B v) { return xsimd::atanh(v); });
+      case Unary::sigmoid:
+        return run([](B v) { return math::sigmoid<T>(v); });
+      case Unary::relu:  // NaN stays
+        return run([](B v) { return xsimd::select(v <= B(0), B(0), v); });
+      case Unary::floor:
+        return run([](B v) { return math::rounded<T>(v, [](B w) { return xsimd::floor(w); }); });
+      case Unary::ceil:
+        return run([](B v) { return math::rounded<T>(v, [](B w) { return xsimd::ceil(w); }); });
+      case Unary::round:
+        return run([](B v) { return math::rounded<T>(v, [](B w) { return xsimd::nearbyint(w); }); });
+      case Unary::trunc:
+        return run([](B v) { return math::rounded<T>(v, [](B w) { return xsimd::trunc(w); }); });
+      case Unary::erf:
+        if constexpr (sizeof(T) == 4) {
+          return run([](B v) { return math::erf(v); });
+        } else {
+          return scalar::unary(op, x, y, n);
+        }
+      default:
+        return scalar::unary(op, x, y, n);
+    }
   }
-}
-template <class T>
-void product(const T* a, bool a_scalar, const T* b, bool b_scalar, const T* c, bool c_scalar, T* y,
-             std::int64_t n) {
-  using B = Batch<T>;
-  map_three<T>([](B u, B v, B w) { return u * v * w; }, a, a_scalar, b, b_scalar, c, c_scalar, y, n);
-}
 
-template <class T>
-void add_scaled(T scale, const T* x, T* y, std::int64_t n) {
-  using B = Batch<T>;
-  map(
-      n, y, [s = B(scale)](B v, B w) { return mul_add(s, v, w); }, x, static_cast<const T*>(y));
-}
-template <class T>
-void fill(T value, T* y, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) y[i] = value;
-}
+  void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* y,
+              std::int64_t n) const override {
+    using B = Batch<T>;
+    if (n <= 0) return;
+    const auto run = [&](auto f) {
+      with_operand(a, a_scalar, [&](auto left) {
+        with_operand(b, b_scalar, [&](auto right) {
+          for_batches<T>(n, [&](std::int64_t i, auto load, auto store) {
+            store(f(left(i, load), right(i, load)), y + i);
+          });
+        });
+      });
+    };
+    switch (op) {
+      case Binary::add:
+        return run([](B l, B r) { return l + r; });
+      case Binary::sub:
+        return run([](B l, B r) { return l - r; });
+      case Binary::mul:
+        return run([](B l, B r) { return l * r; });
+      case Binary::div:
+        return run([](B l, B r) { return l / r; });
+      case Binary::maximum:
+        return run([](B l, B r) { return math::larger<T>(l, r); });
+      case Binary::minimum:
+        return run([](B l, B r) { return math::smaller<T>(l, r); });
+      case Binary::logaddexp:
+        return run([](B l, B r) {
+          const B apart = xsimd::select(l == r, B(0), l - r);
+          return math::larger<T>(l, r) + math::log1p<T>(math::exp<T>(-xsimd::abs(apart)));
+        });
+      case Binary::xlogy:
+        return run([](B l, B r) { return xsimd::select((l == B(0)) & (r == r), B(0), l * math::log<T>(r)); });
+      case Binary::less:
+        return run([](B l, B r) { return xsimd::select(l < r, B(1), B(0)); });
+      case Binary::less_equal:
+        return run([](B l, B r) { return xsimd::select(l <= r, B(1), B(0)); });
+      case Binary::greater:
+        return run([](B l, B r) { return xsimd::select(l > r, B(1), B(0)); });
+      case Binary::greater_equal:
+        return run([](B l, B r) { return xsimd::select(l >= r, B(1), B(0)); });
+      case Binary::equal:
+        return run([](B l, B r) { return xsimd::select(l == r, B(1), B(0)); });
+      case Binary::not_equal:
+        return run([](B l, B r) { return xsimd::select(l == r, B(0), B(1)); });
+      default:
+        return scalar::binary(op, a, a_scalar, b, b_scalar, y, n);
+    }
+  }
+
+  void ternary(Ternary op, const T* a, bool a_scalar, const T* b, bool b_scalar, const T* c, bool c_scalar,
+               T* y, std::int64_t n) const override {
+    using B = Batch<T>;
+    const auto run = [&](auto f) { map_three<T>(f, a, a_scalar, b, b_scalar, c, c_scalar, y, n); };
+    switch (op) {
+      case Ternary::fma:
+        return run([](B u, B v, B w) { return mul_add(u, v, w); });
+      case Ternary::where:
+        return run([](B u, B v, B w) { return xsimd::select(u == B(0), w, v); });
+      case Ternary::clamp:
+        return run([](B u, B v, B w) { return math::smaller<T>(math::larger<T>(u, v), w); });
+    }
+  }
+  void product(const T* a, bool a_scalar, const T* b, bool b_scalar, const T* c, bool c_scalar, T* y,
+               std::int64_t n) const override {
+    using B = Batch<T>;
+    map_three<T>([](B u, B v, B w) { return u * v * w; }, a, a_scalar, b, b_scalar, c, c_scalar, y, n);
+  }
+
+  void add_scaled(T scale, const T* x, T* y, std::int64_t n) const override {
+    using B = Batch<T>;
+    map(
+        n, y, [s = B(scale)](B v, B w) { return mul_add(s, v, w); }, x, static_cast<const T*>(y));
+  }
+  void fill(T value, T* y, std::int64_t n) const override {
+    for (std::int64_t i = 0; i < n; ++i) y[i] = value;
+  }
+};

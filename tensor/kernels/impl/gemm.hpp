@@ -22,8 +22,8 @@ T dot(const T* a, const T* b, std::int64_t n) {
   return total;
 }
 
-/// `Rows` dot products with one x, which is read once for all. Each has one sum a lane, so it is for short
-/// ones.
+/// `Rows` dot products with one x, which is read once for all of them. Each has a single accumulator: for
+/// short ones.
 template <class T, int Rows>
 void short_dots(const T* x, const T* b, std::int64_t ldb, std::int64_t k, T* out) {
   using B = Batch<T>;
@@ -39,39 +39,7 @@ void short_dots(const T* x, const T* b, std::int64_t ldb, std::int64_t k, T* out
   for (int r = 0; r < Rows; ++r) out[r] = lane_sum<T>(acc[r]);
 }
 
-/// out[r] = x . row r of b. How one is summed depends on k alone, not on the rows beside it.
-template <class T>
-void dots(const T* x, const T* b, std::int64_t ldb, std::int64_t rows, std::int64_t k, T* out) {
-  constexpr std::int64_t short_length = 512;
-  std::int64_t r = 0;
-  if (k <= short_length) {
-    for (; r + 4 <= rows; r += 4) short_dots<T, 4>(x, b + r * ldb, ldb, k, out + r);
-    for (; r < rows; ++r) short_dots<T, 1>(x, b + r * ldb, ldb, k, out + r);
-  } else {
-    for (; r < rows; ++r) out[r] = dot(x, b + r * ldb, k);
-  }
-}
-
-/// c += a[0] * row 0 of b + a[1] * row 1 + ..., added in that order; c is read and written once for four
-/// rows.
-template <class T>
-void add_rows(const T* a, const T* b, std::int64_t ldb, std::int64_t rows, T* c, std::int64_t cols) {
-  using B = Batch<T>;
-  std::int64_t p = 0;
-  for (; p + 4 <= rows; p += 4) {
-    const T* const row = b + p * ldb;
-    const B a0(a[p]), a1(a[p + 1]), a2(a[p + 2]), a3(a[p + 3]);
-    for_batches<T>(cols, [&](std::int64_t j, auto load, auto store) {
-      B sum = mul_add(a0, load(row + j), load(c + j));
-      sum = mul_add(a1, load(row + ldb + j), sum);
-      sum = mul_add(a2, load(row + 2 * ldb + j), sum);
-      store(mul_add(a3, load(row + 3 * ldb + j), sum), c + j);
-    });
-  }
-  for (; p < rows; ++p) add_scaled<T>(a[p], b + p * ldb, c, cols);
-}
-
-/// One batch of C: alpha * sum + beta * C + bias, of which `left` elements are there.
+/// One batch of C: alpha * sum + beta * C + bias, of which the first `left` elements exist.
 template <class T>
 [[gnu::always_inline]] inline void finish_batch(const Batch<T>& sum, T* to, std::int64_t left, T alpha,
                                                 T beta, const T* bias) {
@@ -98,7 +66,7 @@ template <class T, int Rows, int Batches, class F>
   }
 }
 
-/// C = alpha * acc + beta * C + bias. What is nearly always asked for goes straight from the registers.
+/// C = alpha * acc + beta * C + bias. The usual case is stored straight from the registers.
 template <class T, int Rows, int Batches>
 [[gnu::always_inline]] inline void finish_tile(const Tile<T>& t, const Batch<T> (&acc)[Rows][Batches]) {
   using B = Batch<T>;
@@ -157,7 +125,7 @@ void tile(const Tile<T>& t) {
   using B = Batch<T>;
   B acc[Rows][Batches];
   if constexpr (layout == Layout::packed) {
-    // C is far, and is needed only at the end.
+    // C is needed only at the end, and may not be in a cache.
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 2
@@ -187,3 +155,64 @@ constexpr std::array<TileKernel<T>, most_tile_rows> tiles_of() {
   }
   (std::make_index_sequence<tile_rows>());
 }
+template <class T>
+constexpr Tiles<T> register_tiles{.rows = tile_rows,
+                                  .cols = tile_batches* lanes<T>,
+                                  .lanes = lanes<T>,
+                                  .packed = tiles_of<T, tile_batches, Layout::packed>(),
+                                  .packed_narrow = tiles_of<T, 1, Layout::packed>(),
+                                  .in_place = tiles_of<T, tile_batches, Layout::in_place>(),
+                                  .in_place_narrow = tiles_of<T, 1, Layout::in_place>()};
+
+template <class T, class Rest>
+struct WithGemm : Rest {
+  // The order of a sum depends on k alone, not on the number of rows.
+  void dots(const T* x, const T* b, std::int64_t ldb, std::int64_t rows, std::int64_t k,
+            T* out) const override {
+    constexpr std::int64_t short_length = 512;
+    std::int64_t r = 0;
+    if (k <= short_length) {
+      for (; r + 4 <= rows; r += 4) short_dots<T, 4>(x, b + r * ldb, ldb, k, out + r);
+      for (; r < rows; ++r) short_dots<T, 1>(x, b + r * ldb, ldb, k, out + r);
+    } else {
+      for (; r < rows; ++r) out[r] = dot(x, b + r * ldb, k);
+    }
+  }
+
+  // In the order of the rows; c is read and written once for four of them.
+  void add_rows(const T* a, const T* b, std::int64_t ldb, std::int64_t rows, T* c,
+                std::int64_t cols) const override {
+    using B = Batch<T>;
+    std::int64_t p = 0;
+    for (; p + 4 <= rows; p += 4) {
+      const T* const row = b + p * ldb;
+      const B a0(a[p]), a1(a[p + 1]), a2(a[p + 2]), a3(a[p + 3]);
+      for_batches<T>(cols, [&](std::int64_t j, auto load, auto store) {
+        B sum = mul_add(a0, load(row + j), load(c + j));
+        sum = mul_add(a1, load(row + ldb + j), sum);
+        sum = mul_add(a2, load(row + 2 * ldb + j), sum);
+        store(mul_add(a3, load(row + 3 * ldb + j), sum), c + j);
+      });
+    }
+    for (; p < rows; ++p) this->add_scaled(a[p], b + p * ldb, c, cols);
+  }
+  const Tiles<T>& tiles() const override { return register_tiles<T>; }
+  void pack(const T* x, std::int64_t across, std::int64_t along, std::int64_t count, std::int64_t depth,
+            std::int64_t width, T* out) const override {
+    // Where entries lie side by side across, a few rows are packed for all groups while they are in a cache.
+    const std::int64_t at_once = across == 1 ? 16 : depth;
+    for (std::int64_t p = 0; p < depth; p += at_once) {
+      const std::int64_t deep = depth - p < at_once ? depth - p : at_once;
+      T* to = out + p * width;
+      for (std::int64_t first = 0; first < count; first += width, to += depth * width) {
+        const std::int64_t filled = count - first < width ? count - first : width;
+        const T* const from = x + first * across + p * along;
+        if (across == 1) {
+          pack_rows(from, along, filled, deep, width, to);
+        } else {
+          pack_columns(from, across, along, filled, deep, width, to);
+        }
+      }
+    }
+  }
+};

@@ -1,9 +1,9 @@
-// Functions of one batch, written anew where xsimd's are off by more than an ulp or two, lose subnormal
-// numbers or the sign of zero, or are slow. Part of impl.hpp. The polynomials are minimax fits (Remez with
-// weights that make the error of the function relative); the error left by each stands beside it. All are
-// inlined by force: a call passes batches through memory, which takes as long as the work.
+// Functions of one batch: our own where xsimd's are wrong by more than an ulp or two, lose subnormal numbers
+// or the sign of zero, or are slow. Part of impl.hpp. The polynomials are minimax fits (Remez with weights
+// that make the error of the function relative); the remaining error stands beside each. All are always
+// inlined: a call would pass batches through memory, which takes as long as the work.
 
-/// How a floating-point type lies in its bits.
+/// The layout of a floating-point type.
 template <class T>
 struct Format;
 template <>
@@ -20,8 +20,8 @@ struct Format<double> {
 };
 template <class T>
 using Bits = xsimd::batch<typename Format<T>::Bits, Arch>;
-/// The same bits as another batch, whose type xsimd names by the batch before version 10 and by the element
-/// since.
+/// The same bits as a batch of another type. xsimd wants the type of the batch before version 10, that of its
+/// elements since.
 template <class To, class From>
 [[gnu::always_inline]] inline To bits_as(const From& x) {
   if constexpr (XSIMD_VERSION_MAJOR < 10) {
@@ -45,7 +45,7 @@ template <class T>
 constexpr T not_a_number = std::numeric_limits<T>::quiet_NaN();
 template <class T>
 constexpr T smallest_normal = std::numeric_limits<T>::min();
-/// Adding this rounds a small number to a whole one, which then stands in the lowest bits of the sum.
+/// Adding this rounds a small number to an integer, which then is in the lowest bits of the sum.
 template <class T>
 constexpr T rounder = static_cast<T>(3ULL << (Format<T>::fraction_bits - 1));
 

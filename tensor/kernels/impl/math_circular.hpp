@@ -1,5 +1,5 @@
 // Circular and hyperbolic functions and their inverses: xsimd's, which are within 4 ulp, with their edges
-// mended. Part of impl.hpp.
+// corrected. Part of impl.hpp.
 
 namespace math {
 
@@ -8,7 +8,7 @@ template <class T>
 [[gnu::always_inline]] inline Batch<T> acosh(const Batch<T>& x) {
   return xsimd::select(x >= Batch<T>(1), xsimd::acosh(x), Batch<T>(not_a_number<T>));
 }
-/// To a whole number by f, which may lose the sign of zero.
+/// Rounds to an integer by f, which may lose the sign of zero.
 template <class T, class F>
 [[gnu::always_inline]] inline Batch<T> rounded(const Batch<T>& x, F f) {
   return xsimd::copysign(f(x), x);

@@ -16,7 +16,7 @@ template <class T>
   const Batch<T> r = sub_product(n, Batch<T>(ln2_high<T>), x);
   return {sub_product(n, Batch<T>(ln2_low<T>), r), bits_of<T>(rounded)};
 }
-/// The power of two whose biased exponent stands in the lowest bits.
+/// The power of two whose biased exponent is in the lowest bits.
 template <class T>
 [[gnu::always_inline]] inline Batch<T> power_of_two(const Bits<T>& biased) {
   return from_bits<T>(biased << Format<T>::fraction_bits);
@@ -38,7 +38,7 @@ template <class T>
   }
 }
 
-/// e^x in f32 for an x whose result is a normal number, to 1.2 ulp: for a term that counts little in its sum.
+/// e^x in f32, to 1.2 ulp, for an x whose result is a normal number: for small terms of a sum.
 [[gnu::always_inline]] inline Batch<float> exp_rough(const Batch<float>& x) {
   const auto [r, n] = reduce<float>(x, Format<float>::bias);
   const auto q =
@@ -81,7 +81,7 @@ template <class T>
   }
 #endif
   const auto [r, n] = reduce<T>(bounded, 2 * Format<T>::bias);
-  // 2^n in two factors: one alone does not reach infinity, nor the subnormal numbers.
+  // 2^n as two factors: a single one reaches neither infinity nor the subnormal numbers.
   const Bits<T> half = n >> 1;
   return (Batch<T>(1) + expm1_reduced<T>(r)) * power_of_two<T>(half) * power_of_two<T>(n - half);
 }

@@ -1,6 +1,6 @@
-// Laying matrices out for the register tile. Part of impl.hpp.
+// Packs matrices into the layout that the register tile reads. Part of impl.hpp.
 
-/// A square of as many elements each way, transposed: rows of x `ldx` apart to rows of y `ldy` apart.
+/// Transposes a square of 8 by 8 elements: y[j * ldy + i] = x[i * ldx + j]
 #if defined(__AVX2__)
 constexpr std::int64_t square_side = 8;
 inline void transpose_square(const float* x, std::int64_t ldx, float* y, std::int64_t ldy) {
@@ -39,8 +39,8 @@ inline void transpose_square(const double* x, std::int64_t ldx, double* y, std::
   }
 }
 
-/// A group whose entries lie side by side across. Its rows are far apart, so the processor does not see what
-/// comes next: it is asked for here.
+/// A group whose entries lie side by side across. Its rows are too far apart for the processor to prefetch
+/// the next one by itself.
 template <class T>
 void pack_rows(const T* x, std::int64_t along, std::int64_t filled, std::int64_t depth, std::int64_t width,
                T* out) {
@@ -61,8 +61,8 @@ void pack_rows(const T* x, std::int64_t along, std::int64_t filled, std::int64_t
   }
 }
 
-/// Calls f(begin) for the squares that cover `length`: the last one ends where the length does, and may lie
-/// upon the one before.
+/// Calls f(begin) for the squares that cover `length`. The last one ends where the length does, and may
+/// overlap the one before.
 template <class F>
 [[gnu::always_inline]] inline void for_squares(std::int64_t length, F f) {
   for (std::int64_t at = 0; at + square_side <= length; at += square_side) f(at);
@@ -86,26 +86,5 @@ void pack_columns(const T* x, std::int64_t across, std::int64_t along, std::int6
   }
   for (std::int64_t p = 0; p < depth && filled < width; ++p) {
     for (std::int64_t w = filled; w < width; ++w) out[p * width + w] = T{0};
-  }
-}
-
-template <class T>
-void pack(const T* x, std::int64_t across, std::int64_t along, std::int64_t count, std::int64_t depth,
-          std::int64_t width, T* out) {
-  // Entries that lie side by side across are read a few rows at a time by all groups, while they are in
-  // cache.
-  const std::int64_t at_once = across == 1 ? 16 : depth;
-  for (std::int64_t p = 0; p < depth; p += at_once) {
-    const std::int64_t deep = depth - p < at_once ? depth - p : at_once;
-    T* to = out + p * width;
-    for (std::int64_t first = 0; first < count; first += width, to += depth * width) {
-      const std::int64_t filled = count - first < width ? count - first : width;
-      const T* const from = x + first * across + p * along;
-      if (across == 1) {
-        pack_rows(from, along, filled, deep, width, to);
-      } else {
-        pack_columns(from, across, along, filled, deep, width, to);
-      }
-    }
   }
 }

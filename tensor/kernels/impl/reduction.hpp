@@ -1,6 +1,6 @@
-// Sums and maxima of one run. Part of impl.hpp.
+// Sums, products and extremes of a block. Part of impl.hpp.
 
-/// The sum of f(x[i]) with four accumulators, so that the additions do not wait for each other.
+/// The sum of f(x[i]) with four independent accumulators.
 template <class T, class F>
 double sum_of(const T* x, std::int64_t n, F f) {
   using B = Batch<T>;
@@ -23,16 +23,6 @@ template <class T>
 double sum(const T* x, std::int64_t n) {
   return sum_of(x, n, [](Batch<T> v, Batch<T> acc) { return acc + v; });
 }
-template <class T>
-bool all_finite(const T* x, std::int64_t n) {
-  // 0 * x is 0 for a finite x and NaN otherwise.
-  return sum_of(x, n, [](Batch<T> v, Batch<T> acc) { return mul_add(v, Batch<T>(0), acc); }) == 0;
-}
-template <class T>
-double sum_squares(const T* x, std::int64_t n) {
-  return sum_of(x, n, [](Batch<T> v, Batch<T> acc) { return mul_add(v, v, acc); });
-}
-
 /// The product in double, with eight accumulators.
 template <class T>
 double prod(const T* x, std::int64_t n) {
@@ -74,27 +64,12 @@ T extreme(const T* x, std::int64_t n) {
   return most;
 }
 
-template <class T>
-double fold(Fold op, const T* x, std::int64_t n) {
-  switch (op) {
-    case Fold::sum:
-      return sum(x, n);
-    case Fold::prod:
-      return prod(x, n);
-    case Fold::max:
-      return static_cast<double>(extreme<true>(x, n));
-    case Fold::min:
-      return static_cast<double>(extreme<false>(x, n));
-  }
-  return 0;
-}
-
 template <class T, class F>
 void fold_rows_with(F f, const T* x, std::int64_t stride, std::int64_t rows, std::int64_t cols, T* y) {
   using B = Batch<T>;
-  // Some batches side by side, so that memory is read by more than a line at a time. The processor does not
-  // see that the same columns of the rows below are read next: they are asked for, as the second-level cache
-  // holds them.
+  // Several batches side by side, so that more than one cache line is read at a time. The same columns of the
+  // rows below come next, which the processor does not foresee: they are prefetched into the second-level
+  // cache.
   constexpr int wide = 8;
   constexpr int batches_a_line = static_cast<int>(64 / sizeof(T) / lanes<T>);
   constexpr int line_step = batches_a_line > 0 ? batches_a_line : 1;
@@ -121,19 +96,41 @@ void fold_rows_with(F f, const T* x, std::int64_t stride, std::int64_t rows, std
     store(acc, y + c);
   });
 }
-/// y[c] = the fold over r of x[r * stride + c], row after row
-template <class T>
-void fold_rows(Fold op, const T* x, std::int64_t stride, std::int64_t rows, std::int64_t cols, T* y) {
-  using B = Batch<T>;
-  const auto run = [&](auto f) { fold_rows_with(f, x, stride, rows, cols, y); };
-  switch (op) {
-    case Fold::sum:
-      return run([](const B& a, const B& b) { return a + b; });
-    case Fold::prod:
-      return run([](const B& a, const B& b) { return a * b; });
-    case Fold::max:
-      return run([](const B& a, const B& b) { return extreme_of<true, T>(a, b); });
-    case Fold::min:
-      return run([](const B& a, const B& b) { return extreme_of<false, T>(a, b); });
+template <class T, class Rest>
+struct WithReduction : Rest {
+  bool all_finite(const T* x, std::int64_t n) const override {
+    // 0 * x is 0 for a finite x and NaN otherwise.
+    return sum_of(x, n, [](Batch<T> v, Batch<T> acc) { return mul_add(v, Batch<T>(0), acc); }) == 0;
   }
-}
+  double sum_squares(const T* x, std::int64_t n) const override {
+    return sum_of(x, n, [](Batch<T> v, Batch<T> acc) { return mul_add(v, v, acc); });
+  }
+  double fold(Fold op, const T* x, std::int64_t n) const override {
+    switch (op) {
+      case Fold::sum:
+        return sum(x, n);
+      case Fold::prod:
+        return prod(x, n);
+      case Fold::max:
+        return static_cast<double>(extreme<true>(x, n));
+      case Fold::min:
+        return static_cast<double>(extreme<false>(x, n));
+    }
+    return 0;
+  }
+  void fold_rows(Fold op, const T* x, std::int64_t stride, std::int64_t rows, std::int64_t cols,
+                 T* y) const override {
+    using B = Batch<T>;
+    const auto run = [&](auto f) { fold_rows_with(f, x, stride, rows, cols, y); };
+    switch (op) {
+      case Fold::sum:
+        return run([](const B& a, const B& b) { return a + b; });
+      case Fold::prod:
+        return run([](const B& a, const B& b) { return a * b; });
+      case Fold::max:
+        return run([](const B& a, const B& b) { return extreme_of<true, T>(a, b); });
+      case Fold::min:
+        return run([](const B& a, const B& b) { return extreme_of<false, T>(a, b); });
+    }
+  }
+};

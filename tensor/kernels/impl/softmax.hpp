@@ -16,14 +16,14 @@ double sum_of_first(const Batch<T>& batch, std::int64_t n) {
   for (std::int64_t lane = 0; lane < n; ++lane) sum += static_cast<double>(parts[lane]);
   return sum;
 }
-/// Of the numbers that are not NaN; -infinity without any.
+/// The largest element, without regard to NaN; -infinity when there is none.
 template <class T>
 T largest(const T* x, std::int64_t cols) {
   using B = Batch<T>;
   const B least(-infinity<T>);
   B acc[4] = {least, least, least, least};
   std::int64_t i = 0;
-  // NaN, as the second operand, would be kept; as the first it is passed over.
+  // max gives its second operand when one of the two is NaN.
   for (; i + 4 * lanes<T> <= cols; i += 4 * lanes<T>) {
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) acc[j] = xsimd::max(B::load_unaligned(x + i + j * lanes<T>), acc[j]);
@@ -32,17 +32,17 @@ T largest(const T* x, std::int64_t cols) {
   for (; i < cols; ++i) acc[1] = xsimd::max(B(x[i]), acc[1]);
   return largest_lane<T>(xsimd::max(xsimd::max(acc[0], acc[1]), xsimd::max(acc[2], acc[3])));
 }
-/// What exponents are shifted by, so that none overflows. A row of -inf has no shift that helps; NaN and +inf
-/// speak for themselves.
+/// What is subtracted from the exponents, so that none overflows: the largest x, or 0 when that is not
+/// finite. Rows of -inf, and those with NaN or +inf, are NaN whatever is subtracted.
 template <class T>
 T shift_of(const T* x, std::int64_t cols) {
   const T most = largest<T>(x, cols);
   return most - most == 0 ? most : T{0};
 }
-/// How many bytes ahead of their use those of a row are asked for, and at its end those of the next one. 4
-/// KiB are too few for memory, 32 KiB too many for the first-level cache.
+/// How many bytes ahead of their use the elements of a row, and of the next one, are prefetched. 4 KiB are
+/// too few to hide the latency of memory, 32 KiB too many for the first-level cache.
 constexpr std::uintptr_t ahead = 8192;
-/// Of so many elements lanes make the sum, which goes on in double.
+/// So many elements are summed in T before the sum goes on in double.
 template <class T>
 constexpr std::int64_t softmax_block = 64 * lanes<T>;
 /// The shift and the logarithm of the total of exp(x - shift); keep(i, batch) is given each batch of them.
@@ -90,7 +90,8 @@ struct RunningSum {
     shift = most;
   }
 };
-/// As shifted_exponents, for the total alone; beside(i) is called once for each batch.
+/// As shifted_exponents, when only the total is wanted; beside(i) is called once for each batch, for other
+/// work.
 template <class Beside>
 [[gnu::always_inline]] inline LogSum<float> log_sum(const float* x, std::int64_t cols, Beside beside) {
   using B = Batch<float>;
@@ -99,7 +100,7 @@ template <class Beside>
   if (sum.shift - sum.shift != 0)
     return shifted_exponents<float>(x, cols, [&](std::int64_t i, const B&) { beside(i); });
   std::int64_t i = 0;
-  // The largest x of the next block is found beside the exponentials of this one, which leave time for it.
+  // The largest x of the next block is found in the same loop: the exponentials leave execution units free.
   for (std::int64_t end = block; end + block <= cols; end += block) {
     B next(-infinity<float>);
     for (; i < end; i += step) {
@@ -130,28 +131,10 @@ template <class Beside>
 [[gnu::always_inline]] inline LogSum<double> log_sum(const double* x, std::int64_t cols, Beside beside) {
   return shifted_exponents<double>(x, cols, [&](std::int64_t i, const Batch<double>&) { beside(i); });
 }
-template <class T>
-LogSum<T> log_sum_exp(const T* x, std::int64_t cols) {
-  return log_sum(x, cols, [](std::int64_t) {});
-}
-/// y = exp(x - shift), which may be x itself.
-template <class T>
-LogSum<T> exp_shifted(const T* x, T* y, std::int64_t cols) {
-  return shifted_exponents<T>(x, cols, [y, cols](std::int64_t i, Batch<T> e) {
-    if (i + lanes<T> <= cols) return e.store_unaligned(y + i);
-    store_part<T>(e, y + i, cols - i);
-  });
-}
-/// A total that is infinite comes from an infinite x, whose softmax is NaN throughout.
+/// An infinite total comes from an infinite x, which makes the whole row of the softmax NaN.
 template <class T>
 T finite_or_nan(T total) {
   return total < infinity<T> ? total : not_a_number<T>;
-}
-template <class T>
-void scale(T factor, T* x, std::int64_t n) {
-  const Batch<T> f(factor);
-  map(
-      n, x, [f](Batch<T> v) { return v * f; }, x);
 }
 /// v - shift - log_total of a row, as write(i) is called for i = 0, lanes, 2 lanes, ... below cols.
 template <class T>
@@ -159,10 +142,10 @@ struct LogSoftmaxRow {
   const T* x;
   T* y;
   std::int64_t cols;
-  // Two: the sum of shift and logarithm would be rounded as coarsely as the largest x.
+  // Subtracted one after the other: their sum would be rounded as coarsely as the largest x.
   Batch<T> shift, log_total;
   bool stream;
-  std::int64_t head = 0;  // elements before the first whole batch, which streams begin with
+  std::int64_t head = 0;  // elements before the first aligned batch, where streaming stores begin
 
   LogSoftmaxRow(const T* from, T* to, std::int64_t count, const LogSum<T>& sum, bool past_caches)
       : x(from),
@@ -187,10 +170,11 @@ struct LogSoftmaxRow {
     if (i < cols) store_part<T>(load_part<T>(x + i, cols - i) - shift - log_total, y + i, cols - i);
   }
 };
-/// A row is written beside the exponentials of the next one, so that memory has work all the time.
+/// Each row is written in the same loop that reads the exponentials of the next one, so that memory is always
+/// busy.
 template <class T>
 void log_softmax(const T* x, T* y, std::int64_t rows, std::int64_t cols, bool past_caches) {
-  LogSum<T> sum = log_sum_exp<T>(x, cols);
+  LogSum<T> sum = log_sum(x, cols, [](std::int64_t) {});
   for (std::int64_t r = 0; r < rows; ++r, x += cols, y += cols) {
     const LogSoftmaxRow<T> row(x, y, cols, sum, past_caches);
     if (r + 1 < rows) {
@@ -201,32 +185,7 @@ void log_softmax(const T* x, T* y, std::int64_t rows, std::int64_t cols, bool pa
   }
   if (past_caches) fence_streams();
 }
-template <class T>
-void softmax(Softmax kind, const T* x, T* y, std::int64_t rows, std::int64_t cols, bool past_caches) {
-  if (kind == Softmax::log_probability) return log_softmax<T>(x, y, rows, cols, past_caches);
-  for (std::int64_t r = 0; r < rows; ++r, x += cols, y += cols)
-    scale<T>(static_cast<T>(std::exp(-finite_or_nan(exp_shifted<T>(x, y, cols).log_total))), y, cols);
-}
-template <class T>
-void softmax_backward(Softmax kind, const T* g, const T* y, T* dx, std::int64_t cols) {
-  using B = Batch<T>;
-  if (kind == Softmax::log_probability) {
-    const B total(static_cast<T>(sum<T>(g, cols)));
-    return map(
-        cols, dx, [total](B gv, B yv) { return gv - math::exp<T>(yv) * total; }, g, y);
-  }
-  const B total(dot<T>(g, y, cols));
-  map(
-      cols, dx, [total](B gv, B yv) { return yv * (gv - total); }, g, y);
-}
-template <class T>
-void softmax_scaled(const T* x, T log_total, T scale, T* y, std::int64_t cols) {
-  const Batch<T> shift(shift_of<T>(x, cols)), all(log_total), s(scale);
-  map(
-      cols, y, [shift, all, s](Batch<T> v) { return s * math::exp<T>(v - shift - all); }, x);
-}
-
-// The same down columns, each lane one of them.
+// Down columns, each lane one of them.
 
 template <class T>
 struct ColumnSum {
@@ -241,7 +200,7 @@ template <class T, class Load>
   for (std::int64_t r = 1; r < rows; ++r) most = extreme_of<true, T>(most, load(x + r * stride));
   const B shift = xsimd::select(most - most == B(0), most, B(0));
   B total(0);
-  for (std::int64_t begin = 0; begin < rows; begin += 64) {  // in parts, so that the error stays small
+  for (std::int64_t begin = 0; begin < rows; begin += 64) {  // in blocks, so that rounding errors stay small
     const std::int64_t end = begin + 64 < rows ? begin + 64 : rows;
     B part(0);
     for (std::int64_t r = begin; r < end; ++r) part = part + math::exp<T>(load(x + r * stride) - shift);
@@ -249,41 +208,79 @@ template <class T, class Load>
   }
   return {shift, total};
 }
-template <class T>
-void softmax_columns(Softmax kind, const T* x, T* y, std::int64_t stride, std::int64_t rows,
-                     std::int64_t cols) {
-  using B = Batch<T>;
-  for_batches<T>(cols, [=](std::int64_t c, auto load, auto store) {
-    const ColumnSum<T> sum = column_sum<T>(x + c, stride, rows, load);
-    const B total = xsimd::select(sum.total < B(infinity<T>), sum.total, B(not_a_number<T>));
-    const B factor = kind == Softmax::log_probability ? math::log<T>(total) : B(1) / total;
-    for (std::int64_t r = 0; r < rows; ++r) {
-      const B v = load(x + c + r * stride) - sum.shift;
-      store(kind == Softmax::log_probability ? v - factor : math::exp<T>(v) * factor, y + c + r * stride);
+template <class T, class Rest>
+struct WithSoftmax : Rest {
+  LogSum<T> log_sum_exp(const T* x, std::int64_t cols) const override {
+    return log_sum(x, cols, [](std::int64_t) {});
+  }
+  LogSum<T> exp_shifted(const T* x, T* y, std::int64_t cols) const override {
+    return shifted_exponents<T>(x, cols, [y, cols](std::int64_t i, Batch<T> e) {
+      if (i + lanes<T> <= cols) return e.store_unaligned(y + i);
+      store_part<T>(e, y + i, cols - i);
+    });
+  }
+  void scale(T factor, T* x, std::int64_t n) const override {
+    const Batch<T> f(factor);
+    map(
+        n, x, [f](Batch<T> v) { return v * f; }, x);
+  }
+  void softmax(Softmax kind, const T* x, T* y, std::int64_t rows, std::int64_t cols,
+               bool past_caches) const override {
+    if (kind == Softmax::log_probability) return log_softmax<T>(x, y, rows, cols, past_caches);
+    for (std::int64_t r = 0; r < rows; ++r, x += cols, y += cols)
+      WithSoftmax::scale(
+          static_cast<T>(std::exp(-finite_or_nan(WithSoftmax::exp_shifted(x, y, cols).log_total))), y, cols);
+  }
+  void softmax_backward(Softmax kind, const T* g, const T* y, T* dx, std::int64_t cols) const override {
+    using B = Batch<T>;
+    if (kind == Softmax::log_probability) {
+      const B total(static_cast<T>(sum<T>(g, cols)));
+      return map(
+          cols, dx, [total](B gv, B yv) { return gv - math::exp<T>(yv) * total; }, g, y);
     }
-  });
-}
-template <class T>
-void log_sum_exp_columns(const T* x, T* y, std::int64_t stride, std::int64_t rows, std::int64_t cols) {
-  for_batches<T>(cols, [=](std::int64_t c, auto load, auto store) {
-    const ColumnSum<T> sum = column_sum<T>(x + c, stride, rows, load);
-    store(sum.shift + math::log<T>(sum.total), y + c);
-  });
-}
-template <class T>
-void softmax_backward_columns(Softmax kind, const T* g, const T* y, T* dx, std::int64_t stride,
-                              std::int64_t rows, std::int64_t cols) {
-  using B = Batch<T>;
-  const bool logarithm = kind == Softmax::log_probability;
-  for_batches<T>(cols, [=](std::int64_t c, auto load, auto store) {
-    B total(0);
-    for (std::int64_t r = 0; r < rows; ++r) {
-      const B gv = load(g + c + r * stride);
-      total = logarithm ? total + gv : mul_add(gv, load(y + c + r * stride), total);
-    }
-    for (std::int64_t r = 0; r < rows; ++r) {
-      const B gv = load(g + c + r * stride), yv = load(y + c + r * stride);
-      store(logarithm ? gv - math::exp<T>(yv) * total : yv * (gv - total), dx + c + r * stride);
-    }
-  });
-}
+    const B total(dot<T>(g, y, cols));
+    map(
+        cols, dx, [total](B gv, B yv) { return yv * (gv - total); }, g, y);
+  }
+  void softmax_scaled(const T* x, T log_total, T factor, T* y, std::int64_t cols) const override {
+    const Batch<T> shift(shift_of<T>(x, cols)), all(log_total), s(factor);
+    map(
+        cols, y, [shift, all, s](Batch<T> v) { return s * math::exp<T>(v - shift - all); }, x);
+  }
+  void softmax_columns(Softmax kind, const T* x, T* y, std::int64_t stride, std::int64_t rows,
+                       std::int64_t cols) const override {
+    using B = Batch<T>;
+    for_batches<T>(cols, [=](std::int64_t c, auto load, auto store) {
+      const ColumnSum<T> sum = column_sum<T>(x + c, stride, rows, load);
+      const B total = xsimd::select(sum.total < B(infinity<T>), sum.total, B(not_a_number<T>));
+      const B factor = kind == Softmax::log_probability ? math::log<T>(total) : B(1) / total;
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const B v = load(x + c + r * stride) - sum.shift;
+        store(kind == Softmax::log_probability ? v - factor : math::exp<T>(v) * factor, y + c + r * stride);
+      }
+    });
+  }
+  void log_sum_exp_columns(const T* x, T* y, std::int64_t stride, std::int64_t rows,
+                           std::int64_t cols) const override {
+    for_batches<T>(cols, [=](std::int64_t c, auto load, auto store) {
+      const ColumnSum<T> sum = column_sum<T>(x + c, stride, rows, load);
+      store(sum.shift + math::log<T>(sum.total), y + c);
+    });
+  }
+  void softmax_backward_columns(Softmax kind, const T* g, const T* y, T* dx, std::int64_t stride,
+                                std::int64_t rows, std::int64_t cols) const override {
+    using B = Batch<T>;
+    const bool logarithm = kind == Softmax::log_probability;
+    for_batches<T>(cols, [=](std::int64_t c, auto load, auto store) {
+      B total(0);
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const B gv = load(g + c + r * stride);
+        total = logarithm ? total + gv : mul_add(gv, load(y + c + r * stride), total);
+      }
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const B gv = load(g + c + r * stride), yv = load(y + c + r * stride);
+        store(logarithm ? gv - math::exp<T>(yv) * total : yv * (gv - total), dx + c + r * stride);
+      }
+    });
+  }
+};

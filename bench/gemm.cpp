@@ -6,7 +6,8 @@
 
 #include "bench/gemm_shape.hpp"
 #include "bench/timing.hpp"
-#include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/gemm.hpp"
+#include "tensor/kernels/instruction_set.hpp"
 #include "tensor/random.hpp"
 #include "tensor/support/parallel.hpp"
 

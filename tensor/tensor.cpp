@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "tensor/kernels/copy.hpp"
-#include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/elementwise.hpp"
 
 namespace gradus {
 

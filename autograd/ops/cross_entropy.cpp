@@ -11,7 +11,7 @@
 #include "autograd/ops/softmax.hpp"
 #include "autograd/record.hpp"
 #include "autograd/tape.hpp"
-#include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/softmax.hpp"
 #include "tensor/ops.hpp"
 
 namespace gradus {

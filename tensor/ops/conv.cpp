@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/gemm.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/support/parallel.hpp"
 

@@ -1,4 +1,4 @@
-#include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/gemm.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/ops/batches.hpp"
 #include "tensor/support/parallel.hpp"

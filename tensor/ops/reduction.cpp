@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/elementwise.hpp"
 #include "tensor/kernels/reduction.hpp"
 #include "tensor/kernels/strided.hpp"
 #include "tensor/ops.hpp"

@@ -2,7 +2,6 @@
 
 #include <limits>
 
-#include "tensor/kernels/kernels.hpp"
 #include "tensor/kernels/softmax.hpp"
 #include "tensor/named_axis.hpp"
 #include "tensor/ops.hpp"

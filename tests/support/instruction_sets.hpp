@@ -1,6 +1,6 @@
 #pragma once
 
-#include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/instruction_set.hpp"
 #include "tests/support/catch.hpp"
 
 namespace gradus::test {

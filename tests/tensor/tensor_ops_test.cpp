@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "tensor/kernels/kernels.hpp"
 #include "tensor/random.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/fixture.hpp"

@@ -71,11 +71,12 @@ struct FormsClosure : Closure {
   std::tuple<Forms...> forms;
   Variable result;  // set when a form asks for it
 
-  FormsClosure(std::tuple<Forms...>&& given, const Variable& y) : Closure{&table}, forms(std::move(given)) {
+  FormsClosure(std::tuple<Forms...>&& given, const Variable& y)
+      : Closure{&instance}, forms(std::move(given)) {
     if constexpr ((takes_result<Forms> || ...)) result = y;
   }
 
-  static const ClosureTable table;
+  static const ClosureTable instance;
 
  private:
   template <std::size_t i>
@@ -114,7 +115,7 @@ struct FormsClosure : Closure {
   }
 };
 template <class... Forms>
-constexpr ClosureTable FormsClosure<Forms...>::table =
+constexpr ClosureTable FormsClosure<Forms...>::instance =
     FormsClosure<Forms...>::make_table(std::index_sequence_for<Forms...>{});
 
 // What `jointly` takes: g for an op of one result, a span of gs for any number.
@@ -136,9 +137,9 @@ struct JointClosure : Closure {
   Differentiable differentiable;
 
   JointClosure(Fused f, Differentiable d)
-      : Closure{&table}, fused(std::move(f)), differentiable(std::move(d)) {}
+      : Closure{&instance}, fused(std::move(f)), differentiable(std::move(d)) {}
 
-  static const ClosureTable table;
+  static const ClosureTable instance;
 
  private:
   template <class F, F JointClosure::*member>
@@ -171,7 +172,7 @@ struct JointClosure : Closure {
   }
 };
 template <class Fused, class Differentiable>
-constexpr ClosureTable JointClosure<Fused, Differentiable>::table =
+constexpr ClosureTable JointClosure<Fused, Differentiable>::instance =
     JointClosure<Fused, Differentiable>::make_table();
 
 /// Destroys a closure unless its node was recorded.

@@ -35,8 +35,8 @@
 /// g is the gradient of the result. The closure returns its product with the local derivative; the engine
 /// sums over broadcast axes, accumulates and checks the shape. Closures outlive the call: capture by value.
 ///
-/// Where one kernel gives the gradients of several inputs, or an op has several results, `jointly` stands in
-/// place of the `wrt`s.
+/// `jointly` replaces the `wrt`s where one kernel gives several gradients, or an op has several results. With
+/// an InOp (autograd/op.hpp) opened first, errors of the tensor ops inside name the place of the call.
 namespace gradus {
 
 template <class... Forms>

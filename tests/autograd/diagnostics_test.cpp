@@ -155,6 +155,46 @@ TEST_CASE("an error begins with the path of the module that was called", "[diagn
   CHECK(names_module(error_of([&] { matmul(wrong, wrong); }), "matmul"));
 }
 
+TEST_CASE("an error names the innermost op's place, its module and what is being differentiated",
+          "[diagnostics]") {
+  Rng rng(1);
+  const Model model(rng);
+  const auto failing = [] { fail<ArgumentError>("wrong"); };
+  CHECK(error_of(failing) == "wrong");
+  CHECK(error_of([&] {
+          const InOp op("op", {"source/model.cpp", 3});
+          failing();
+        }) == "at model.cpp:3: wrong");
+  CHECK(error_of([&] {
+          const InModule in_model(model);
+          const InOp outer("outer", {"model.cpp", 3}), inner("inner", {"model.cpp", 4});
+          failing();
+        }) == "at model.cpp:4: in Model: wrong");
+  // The place of an op that calls a module is not that of what goes wrong in the module.
+  CHECK(error_of([&] {
+          const InOp outer("outer", {"model.cpp", 3});
+          const InModule in_model(model);
+          failing();
+        }) == "in Model: wrong");
+  Tape tape;
+  const Variable x = tape.watch(vector({1}));
+  Variable y;
+  {
+    const InModule in_model(model);
+    y = record({"square", {"model.cpp", 7}}, x.value(), wrt(x, [&](const Variable& g) {
+                 const InOp rule("rule", {"rule.cpp", 8});
+                 failing();
+                 return g;
+               }));
+  }
+  const InModule around(model.head);
+  const std::string text =
+      "while differentiating square, recorded at model.cpp:7 in Model: at rule.cpp:8: wrong";
+  CHECK(error_of([&] { grad(y, x); }) == text);
+  CHECK(error_of([&] { tape.backward(y); }) == text);
+  CHECK(error_of(failing) == "in Linear: wrong");  // what was thrown left nothing open
+}
+
 TEST_CASE("the path skips modules that do not say they are called, and marks those that are nobody's part",
           "[diagnostics]") {
   Rng rng(1);

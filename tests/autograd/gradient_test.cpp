@@ -153,7 +153,7 @@ std::set<std::string> recorded_ops(const std::string& folder) {
       const std::smatch& found = *it;
       if (found[1].matched) opened = found[1];
       if (found[2].matched && !opened.empty()) names.insert(opened);
-      for (const std::size_t name : {3, 4}) {
+      for (const std::size_t name : {std::size_t{3}, std::size_t{4}}) {
         if (found[name].matched) names.insert(found[name]);
       }
     }

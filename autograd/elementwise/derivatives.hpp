@@ -9,7 +9,7 @@
 #include "autograd/elementwise/symbol.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/elementwise.hpp"
-#include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/elementwise.hpp"
 
 /// The derivative of every elementwise function, made of the rows of tensor/kernels/function_rows.hpp: on
 /// Variables it is the op's gradient, on symbols what the tracer differentiates with, on numbers the gradient

@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/elementwise.hpp"
 
 namespace gradus::detail {
 

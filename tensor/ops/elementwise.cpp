@@ -1,7 +1,8 @@
 #include <array>
 #include <optional>
 
-#include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/elementwise.hpp"
+#include "tensor/kernels/reduction.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/support/parallel.hpp"
 

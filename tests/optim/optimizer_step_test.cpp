@@ -217,7 +217,8 @@ void check_registers(const Optimizer<Rule>& optimizer, std::int64_t n) {
   const auto& options = optimizer.options();
   Tensor g = Rng(1).normal({n}, 0, 1, dtype_of<T>()), p = Rng(2).normal({n}, 0, 1, dtype_of<T>());
   Tensor p_alone = p;
-  // Squares, and sums of few of them that are no smaller than the square of the sum: for any rule.
+  // Values that any rule may have as its state: those of the first, mostly means of squares, are above the
+  // squares of the others, which may be means of the same gradients.
   std::array<Tensor, most_state> state, state_alone;
   std::vector<Tensor*> used, used_alone;
   for (int k = 0; k < state_of<Rule>(options); ++k) {
@@ -225,10 +226,10 @@ void check_registers(const Optimizer<Rule>& optimizer, std::int64_t n) {
     state[i] = Rng(3 + i).uniform({n}, k == 0 ? 1 : 0, k == 0 ? 2 : 0.5, dtype_of<T>());
     state_alone[i] = state[i];
   }
-  const auto run = [&](const auto& rule, Tensor& parameter, std::array<Tensor, most_state>& kept) {
+  const auto run = [&](const auto& rule, Tensor& parameter, std::array<Tensor, most_state>& values) {
     optim::detail::Run<T> all{n, parameter.template mutable_data<T>(), g.data<T>(), T(0.37), {}};
     for (std::size_t k = 0; k < most_state; ++k)
-      if (kept[k].defined()) all.state[k] = kept[k].template mutable_data<T>();
+      if (values[k].defined()) all.state[k] = values[k].template mutable_data<T>();
     optim::detail::apply(rule, all, state_of<Rule>(options));
   };
   run(Rule{options, 3}, p, state);
@@ -308,8 +309,8 @@ TEST_CASE("an optimizer refuses a rule that asks for more state than its update 
 
 TEST_CASE("a row-sparse gradient leaves the other rows and their state as they are", "[optim]") {
   for_every_rule([](const auto& fresh) {
-    // Between two dense steps, one of the odd rows, or of the first row alone: the third step then shows what
-    // was kept of the rows that neither touched.
+    // Between two dense steps, one of the odd rows, or of the first row alone: the third step then shows the
+    // state of the rows that neither touched.
     const auto run = [&](const Indices& ids) {
       Model model;
       auto optimizer = fresh;

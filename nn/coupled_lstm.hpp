@@ -10,11 +10,9 @@ struct CoupledLstmCell : RecurrentCell {
   using State = LstmState;
   static constexpr int gates = 3;
 
-  State step(const Variable &from_x, const Variable &from_h,
-             const State &before) const {
+  State step(const Variable& from_x, const Variable& from_h, const State& before) const {
     const std::vector<Variable> gate = split(from_x + from_h, gates, 1);
-    const Variable f = sigmoid(gate[0]),
-                   c = f * before.c + (1 - f) * tanh(gate[1]);
+    const Variable f = sigmoid(gate[0]), c = f * before.c + (1 - f) * tanh(gate[1]);
     return {sigmoid(gate[2]) * tanh(c), c};
   }
 };
@@ -27,4 +25,4 @@ struct CoupledLstm : Recurrent<CoupledLstm, CoupledLstmCell> {
   using Recurrent::Recurrent;
 };
 
-} // namespace gradus::nn
+}  // namespace gradus::nn

@@ -76,8 +76,8 @@ void run_block(std::span<const Instruction> instructions, const Arrays<T>& array
       simd.product(a.at, a.single, b.at, b.single, c.at, c.single, to, n);
       continue;
     }
-    simd.ternary(static_cast<kernels::Ternary>(step.function), a.at, a.single, b.at, b.single, c.at,
-                  c.single, to, n);
+    simd.ternary(static_cast<kernels::Ternary>(step.function), a.at, a.single, b.at, b.single, c.at, c.single,
+                 to, n);
   }
 }
 

@@ -4,8 +4,8 @@
 // A row has the function's name, the work of one element (kernels::cost), and for each operand what its
 // derivative reads, followed by g times that derivative, where g is the gradient of the result. In these
 // formulas x is the only operand, or a, b and c are the operands, and y is the result; they are written once
-// for numbers, tensors on a tape and symbols (autograd/elementwise/derivatives.hpp). The derivative of a `flat`
-// function is zero wherever there is one, and its formula is not used.
+// for numbers, tensors on a tape and symbols (autograd/elementwise/derivatives.hpp). The derivative of a
+// `flat` function is zero wherever there is one, and its formula is not used.
 //
 // The kernels are in impl/elementwise.hpp (SIMD) or scalar.cpp (loops over the standard library), the
 // functions that users call in tensor/ops/elementwise.hpp, the tests in tests/support/function_rows.hpp.

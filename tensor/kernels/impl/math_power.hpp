@@ -2,8 +2,8 @@
 
 namespace math {
 
-/// x^3 rounded once, but for a few values close to the middle of two numbers or near the subnormal ones: x * x
-/// and its product with x, each less what rounding added to it, which a fused multiply-add tells.
+/// x^3 rounded once, but for a few values close to the middle of two numbers or near the subnormal ones: x *
+/// x and its product with x, each less what rounding added to it, which a fused multiply-add tells.
 template <class T>
 [[gnu::always_inline]] inline Batch<T> cube(const Batch<T>& x) {
   const Batch<T> square = x * x, y = square * x;

@@ -1,10 +1,15 @@
 #pragma once
 
-#include "autograd/variable.hpp"
-#include "tensor/ops/cumulative.hpp"
+#include <algorithm>
 
-/// Running sums and products along an axis (negative axes count from the end). All throw ShapeError for an
-/// axis out of range.
+#include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/movement.hpp"
+#include "autograd/record.hpp"
+#include "tensor/ops/cumulative.hpp"
+#include "tensor/ops/movement.hpp"
+
+/// Running sums and products, and differences, along an axis (negative axes count from the end). All throw
+/// ShapeError for an axis out of range.
 namespace gradus {
 
 /// y[i] = x[0] + ... + x[i] along the axis; with `.reverse`, from i to the end.
@@ -17,5 +22,15 @@ Variable recurrence(const Variable& a, const Variable& b, int axis, Direction di
                     Where where = Where::here());
 /// x[i] moved to place i + 1 along the axis, the last dropped; the first is the given number.
 Variable shift(const Variable& x, int axis, double first = 0, Where where = Where::here());
+/// x[i + 1] - x[i] along the axis, whose length n becomes max(0, n - 1).
+inline Variable diff(const Variable& x, int axis = -1, Where where = Where::here()) {
+  const InOp op("diff", where);
+  const Tensor v = x.value();
+  const std::int64_t n = v.dim(axis), rest = std::max<std::int64_t>(0, n - 1);
+  return record(op, slice(v, axis, n - rest, n) - slice(v, axis, 0, rest),
+                wrt(x, [shape = v.shape(), axis, begin = n - rest](const Variable& g) {
+                  return place_slice(g, shape, axis, begin) - place_slice(g, shape, axis, 0);
+                }));
+}
 
 }  // namespace gradus

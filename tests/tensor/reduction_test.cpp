@@ -553,3 +553,14 @@ TEST_CASE("errors of reductions name the op and the user's line", "[reduction]")
   CHECK_THROWS_AS(cross_entropy(x, targets, {.weight = ones({2})}), ShapeError);
   CHECK_THROWS_WITH(cross_entropy(x, Indices({-100, -100})), Contains("none counts"));
 }
+
+TEST_CASE("diff gives the differences of neighbours along an axis", "[ops]") {
+  const Variable x(Tensor::of({1, 4, 9, 16, 25, 36}, Dtype::f64).reshape({2, 3}));
+  CHECK(gradus::test::difference(diff(x).value(), Tensor::of({3, 5, 9, 11}, Dtype::f64).reshape({2, 2})) ==
+        0);
+  CHECK(gradus::test::difference(diff(x, 0).value(), Tensor::of({15, 21, 27}, Dtype::f64).reshape({1, 3})) ==
+        0);
+  CHECK(diff(Variable(zeros({2, 1}))).shape() == Shape{2, 0});
+  CHECK(diff(Variable(zeros({0, 2})), 0).shape() == Shape{0, 2});
+  CHECK_THROWS_WITH(diff(x, 2), Catch::Contains("diff") || Catch::Contains("axis"));
+}

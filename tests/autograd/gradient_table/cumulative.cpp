@@ -10,6 +10,8 @@ std::vector<GradientRow> cumulative_rows() {
                                               {{3, 2}},  {{2, 3, 2}}, {{2, 2, 1, 2}}};
   const std::vector<std::vector<Shape>> pairs{
       {{4}, {4}}, {{1}, {1}}, {{0}, {0}}, {{3, 2}, {3, 2}}, {{2, 3, 2}, {2, 3, 2}}};
+  const std::vector<std::vector<Shape>> along{{{4}},       {{1}},          {{0}},   {{3, 2}},
+                                              {{2, 1, 3}}, {{2, 2, 1, 2}}, {{0, 3}}};
   const Range zero{.low = 0, .high = 0};  // every element is 0
   return {
       {"cumsum", [](Inputs x) { return cumsum(x[0] * x[0], 0); }, first},
@@ -21,6 +23,8 @@ std::vector<GradientRow> cumulative_rows() {
       {"recurrence", [](Inputs x) { return recurrence(x[0], x[1], -1, Direction::backward); }, pairs},
       {"shift", [](Inputs x) { return shift(x[0] * x[0], 0, 2); }, first},
       {"shift", [](Inputs x) { return shift(x[0] * x[0], -1); }, first},
+      {"diff", [](Inputs x) { return diff(x[0] * x[0], 0); }, along},
+      {"diff", [](Inputs x) { return diff(x[0] * x[0]); }, along},
   };
 }
 

@@ -5,6 +5,7 @@
 #include "autograd/tape.hpp"
 #include "nn/dropout.hpp"
 #include "nn/embedding.hpp"
+#include "nn/layer_norm.hpp"
 #include "nn/linear.hpp"
 #include "nn/losses.hpp"
 #include "nn/lstm.hpp"
@@ -26,6 +27,25 @@ TEST_CASE("cross_entropy and its gradient are PyTorch's", "[nn]") {
   const Variable loss = nn::cross_entropy(logits, targets);
   CHECK(loss.item() == Approx(fixture("cross_entropy/loss").item()).epsilon(1e-13));
   CHECK(difference(tape.backward(loss)[logits], fixture("cross_entropy/d_logits")) < 1e-13);
+}
+
+TEST_CASE("layer normalisation and its gradient are PyTorch's", "[nn]") {
+  nn::LayerNorm norm(5);
+  norm.weight = Parameter(fixture("layer_norm/weight"));
+  norm.bias = Parameter(fixture("layer_norm/bias"));
+  Tape tape;
+  const Variable x = tape.watch(fixture("layer_norm/x"));
+  const Variable y = norm(x);
+  CHECK(difference(y.value(), fixture("layer_norm/y")) < 1e-13);
+  const Gradients found = tape.backward(sum(y * Variable(fixture("layer_norm/w"))));
+  CHECK(difference(found[x], fixture("layer_norm/d_x")) < 1e-13);
+  CHECK(difference(found[norm.weight], fixture("layer_norm/d_weight")) < 1e-13);
+  CHECK(difference(found[norm.bias], fixture("layer_norm/d_bias")) < 1e-13);
+
+  CHECK_THROWS_WITH(norm(Variable(zeros({2, 4}))), Catch::Contains("(2, 4)") && Catch::Contains("5"));
+  CHECK_THROWS_AS(norm(Variable(zeros({}))), ShapeError);
+  CHECK_THROWS_AS(nn::LayerNorm(0), ArgumentError);
+  CHECK_THROWS_AS(nn::LayerNorm(3, {.eps = 0}), ArgumentError);
 }
 
 TEST_CASE("linear_cross_entropy is linear and cross_entropy, whole or in chunks", "[nn]") {

@@ -1,5 +1,6 @@
 #include "tests/autograd/gradient_table/gradient_table.hpp"
 
+#include "nn/layer_norm.hpp"
 #include "tests/support/recurrent.hpp"
 
 namespace gradus::test {
@@ -34,6 +35,15 @@ std::vector<GradientRow> layer_rows() {
   });
   // Well above 0.
   add_cell<nn::RnnCell>(rows, "rnn", {.low = 0.1, .high = 0.8}, nn::Activation::relu);
+  const auto layer_norm = [](Inputs in) {
+    nn::LayerNorm norm(in[1].size());
+    static_cast<Variable&>(norm.weight) = in[1];
+    static_cast<Variable&>(norm.bias) = in[2];
+    return norm(in[0]);
+  };
+  rows.push_back({"layer_norm",
+                  layer_norm,
+                  {{{3}, {3}, {3}}, {{2, 4}, {4}, {4}}, {{2, 1, 3, 2}, {2}, {2}}, {{0, 3}, {3}, {3}}}});
   return rows;
 }
 

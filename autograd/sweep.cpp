@@ -276,7 +276,7 @@ class Sweep {
       const std::span<bool> wanted(scratch_.joint_wanted.get(), edges.size());
       for (std::size_t e = 0; e < edges.size(); ++e) {
         wanted[e] = find(edges[e].input) != nullptr;
-        out[e] = Tensor();  // a closure that threw may have left something
+        if (out[e].defined()) out[e] = Tensor();  // a closure that threw may have left something
       }
       closure->table->joint(closure, gs, wanted, std::span(out).first(edges.size()));
       add_all(i, edges, out);
@@ -284,9 +284,9 @@ class Sweep {
   }
   void add_all(std::uint32_t i, std::span<const Edge> edges, std::vector<G>& parts) {
     for (std::size_t e = 0; e < edges.size(); ++e) {
-      G part = std::move(parts[e]);
-      G* const sum = value_of(part).defined() ? find(edges[e].input) : nullptr;
-      if (sum != nullptr) add(i, e, edges[e].input, *sum, std::move(part));
+      if (!value_of(parts[e]).defined()) continue;
+      if (G* sum = find(edges[e].input)) add(i, e, edges[e].input, *sum, std::move(parts[e]));
+      parts[e] = G();
     }
   }
 

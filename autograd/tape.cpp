@@ -124,11 +124,14 @@ Variable push_node(TapeHead& head, const Op& op, Tensor value, Edge* edges, std:
 
 void push_nodes(TapeHead& head, const Op& op, std::span<Tensor> values, Edge* edges, std::size_t count,
                 std::span<Variable> results) {
-  auto& nodes = static_cast<TapeStorage&>(head).nodes;
-  if (values.size() > 1) {  // all or none
-    for (const Tensor& value : values) check_defined(op, value);
-    if (nodes.capacity() < nodes.size() + values.size()) nodes.reserve(2 * (nodes.size() + values.size()));
+  if (values.size() == 1) {
+    results.front() = push_node(head, op, std::move(values.front()), edges, count);
+    return;
   }
+  auto& nodes = static_cast<TapeStorage&>(head).nodes;
+  // All of them or none.
+  for (const Tensor& value : values) check_defined(op, value);
+  if (nodes.capacity() < nodes.size() + values.size()) nodes.reserve(2 * (nodes.size() + values.size()));
   for (std::size_t k = 0; k < values.size(); ++k) {
     results[k] = push_node(head, op, std::move(values[k]), edges, count);
     nodes.back().result = static_cast<std::uint32_t>(k);

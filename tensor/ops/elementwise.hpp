@@ -9,10 +9,10 @@
 
 /// Elementwise functions. Each is written once, for the three things it may be called on:
 ///
-///   a Tensor      computes. `exp(std::move(x))` and temporaries are computed in place.
-///   a Variable    computes, and is recorded with its gradient (autograd/ops/elementwise.hpp,
-///   arithmetic.hpp). a Symbol      is written down, in a function given to `elementwise`
-///   (autograd/elementwise.hpp).
+///   a Tensor:    the result is computed; of `exp(std::move(x))` and of temporaries in place.
+///   a Variable:  it is recorded with its gradient as well (autograd/ops/elementwise.hpp, arithmetic.hpp).
+///   a Symbol:    it is written down, in a function given to `elementwise`
+///                (autograd/elementwise.hpp).
 ///
 /// Operands broadcast as in NumPy, must be of one dtype (DtypeError), and numbers mix in, rounded to that
 /// dtype. Shapes that do not broadcast throw a ShapeError that names the function and both shapes. Values and

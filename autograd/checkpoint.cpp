@@ -133,8 +133,8 @@ Variables checkpoint(const CheckpointFunction& f, std::span<const Variable> inpu
     CheckpointFunction copy = f;
     return copy(inputs);
   }
-  const auto saved =
-      std::make_shared<Saved>(Saved{f, {inputs.begin(), inputs.end()}, {}, active_tape()->options, op, {}});
+  const auto saved = std::make_shared<Saved>(
+      Saved{f, {inputs.begin(), inputs.end()}, {}, active_tape()->options, static_cast<const Op&>(op), {}});
   std::vector<Tensor> results = first_run(*saved);
   Variables all = saved->inputs;
   all.insert(all.end(), saved->captured.begin(), saved->captured.end());

@@ -65,7 +65,7 @@ std::string Frame::text_of(const ErrorContext& innermost) {
   for (const ErrorContext* context = &innermost; context != nullptr; context = context->outer) {
     const Frame& frame = static_cast<const Frame&>(*context);
     if (frame.kind == Kind::sweep) {
-      during = static_cast<const SweepFrame&>(frame).text() + during;
+      during.insert(0, static_cast<const SweepFrame&>(frame).text());
       in_sweep = true;
     } else if (frame.kind == Kind::module && !in_sweep && in.empty()) {
       in = "in " + path_of(static_cast<const ScopeFrame&>(frame));

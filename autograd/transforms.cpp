@@ -92,7 +92,7 @@ class Call {
     return sweep_paths(*active_tape(), starts(gs, seeds), nodes_, options(begin_, is_recorded(), consume));
   }
   /// What a sweep from the gradients gs reaches of one node.
-  Variable reach(const Variables& gs, Arguments seeds, std::uint32_t node, bool consume) {
+  Variable reach(const Variables& gs, Arguments seeds, std::uint32_t node, bool consume) const {
     return sweep_paths(*active_tape(), starts(gs, seeds), {&node, 1}, options(node, is_recorded(), consume))
         .front();
   }

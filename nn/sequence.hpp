@@ -37,7 +37,7 @@ struct Steps {
     return rows.empty() ? batch : rows[static_cast<std::size_t>(time)];
   }
   /// A sequence, (time, batch, ...), with zeros past the ends.
-  Tensor without_padding(Tensor x) const { return rows.empty() ? x : masked_fill(x, padding, 0); }
+  Tensor without_padding(const Tensor& x) const { return rows.empty() ? x : masked_fill(x, padding, 0); }
   Variable without_padding(const Variable& x) const { return rows.empty() ? x : masked_fill(x, padding, 0); }
 };
 

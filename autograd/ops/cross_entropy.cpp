@@ -86,7 +86,7 @@ Variable cross_entropies(const Variable& logits, const Indices& targets, Where w
   const Shape shape = targets.shape();
   Tensor losses = Tensor::uninitialized(shape, logits.dtype());
   Tensor log_totals = Tensor::uninitialized(shape, logits.dtype());
-  const Tensor x = logits.value();
+  const Tensor& x = logits.value();
   const std::int64_t rows = targets.size(), classes = x.dim(-1);
   visit_dtype(x.dtype(), [&](auto tag) {
     using T = decltype(tag);

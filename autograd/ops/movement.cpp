@@ -224,6 +224,7 @@ Variable add_slice(Variable sum, const Variable& x, int axis, std::int64_t begin
   const std::int64_t first = begin < 0 ? begin + value.dim(axis) : begin;
   add_to_slice(value, x.value(), axis, first);
   const std::int64_t end = first + x.dim(axis);
+  // NOLINTNEXTLINE(bugprone-use-after-move): of the sum only its place is used, which take() leaves.
   return record(op, std::move(value), wrt(sum, [](const Variable& g) { return g; }),
                 wrt(x, [axis, first, end](const Variable& g) { return slice(g, axis, first, end); }));
 }

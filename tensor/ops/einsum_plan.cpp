@@ -158,7 +158,7 @@ std::vector<Labels> label_operands(std::string_view text, const Subscripts& pars
 /// that occur once.
 Labels label_result(std::string_view text, const Subscripts& parsed, const Lengths& lengths) {
   int dots = 0;
-  while (dots < Shape::max_rank && lengths.uses[static_cast<std::size_t>(first_ellipsis + dots)] > 0) ++dots;
+  while (dots < Shape::max_rank && lengths.uses[first_ellipsis + static_cast<std::size_t>(dots)] > 0) ++dots;
   if (!parsed.out) {
     Labels out;
     for (int i = dots; i-- > 0;) out.push_back(first_ellipsis + i);

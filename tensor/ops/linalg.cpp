@@ -95,7 +95,7 @@ std::int64_t first_bad_minor(const ConstView<T>& a) {
 /// b as matrices, where a vector becomes a matrix of one column.
 Tensor columns(const char* op, const Tensor& a, const Tensor& b) {
   check_dtypes(op, a, b);
-  const Tensor matrices = b.rank() == 1 ? b.reshape({b.dim(0), 1}) : b;
+  Tensor matrices = b.rank() == 1 ? b.reshape({b.dim(0), 1}) : b;
   if (matrices.rank() < 2 || matrices.dim(-2) != a.dim(-1)) {
     fail<ShapeError>("{}: a of shape {}, b of shape {}; b must be (..., {}, k) or a vector of {}", op,
                      a.shape(), b.shape(), a.dim(-1), a.dim(-1));

@@ -15,10 +15,12 @@ std::atomic<std::int64_t> count{0};
 
 extern "C" {
 
+// NOLINTBEGIN(bugprone-reserved-identifier): these are glibc's own.
 void* __libc_malloc(std::size_t bytes);
 void* __libc_calloc(std::size_t number, std::size_t bytes);
 void* __libc_realloc(void* memory, std::size_t bytes);
 void* __libc_memalign(std::size_t alignment, std::size_t bytes);
+// NOLINTEND(bugprone-reserved-identifier)
 
 void* malloc(std::size_t bytes) noexcept {
   count.fetch_add(1, std::memory_order_relaxed);

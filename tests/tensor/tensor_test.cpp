@@ -141,7 +141,7 @@ TEST_CASE("tensors made on one thread are freed on another", "[tensor][threads]"
     }).join();
     double total = 0;
     for (const Tensor& x : made) total += x.at(5);
-    CHECK(total == 199 * 200 / 2);
+    CHECK(total == 19'900);  // 0 + 1 + ... + 199
     std::thread([rest = std::move(made)]() mutable { rest.clear(); }).join();
   }
   // What a producing and a consuming thread pass on is used again: about one round's worth is held, not

@@ -125,16 +125,8 @@ std::vector<GradientRow> norms() {
          return logsumexp(x[0], {-1, 0});
        },
        deep},
-      {"norm",
-       [infinity](Inputs x) { return norm(x[0] * x[0] * x[0], -1, {.p = infinity}); },
-       matrices,
-       {},
-       true},
-      {"norm",
-       [infinity](Inputs x) { return norm(x[0] * x[0] * x[0], 0, {.p = -infinity}); },
-       matrices,
-       {},
-       true},
+      {"norm", [](Inputs x) { return norm(x[0] * x[0] * x[0], -1, {.p = infinity}); }, matrices, {}, true},
+      {"norm", [](Inputs x) { return norm(x[0] * x[0] * x[0], 0, {.p = -infinity}); }, matrices, {}, true},
   };
   for (const double p : {2.0, 1.0, 3.0, 2.5, 1.5, 0.5, -1.0, 0.0}) {
     out.push_back({"norm", [p](Inputs x) { return norm(x[0], -1, {.p = p}); }, matrices, {.gap = 0.3}});

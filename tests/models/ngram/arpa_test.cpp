@@ -310,7 +310,8 @@ TEST_CASE("an invalid ARPA file is refused, with the line", "[arpa]") {
   const Vocabulary vocabulary = Vocabulary::build(Unit::word, text);
   std::string ours = to_arpa(trained(vocabulary, 1), vocabulary);
   const auto line_of = [&](const std::string& what) {
-    return std::to_string(1 + std::count(ours.begin(), ours.begin() + ours.find(what), '\n'));
+    const std::string before = ours.substr(0, ours.find(what));
+    return std::to_string(1 + std::count(before.begin(), before.end(), '\n'));
   };
   ours = replaced(ours, "ngram 1=" + std::to_string(vocabulary.size() + 1),
                   "ngram 1=" + std::to_string(vocabulary.size()));

@@ -562,5 +562,5 @@ TEST_CASE("diff gives the differences of neighbours along an axis", "[ops]") {
         0);
   CHECK(diff(Variable(zeros({2, 1}))).shape() == Shape{2, 0});
   CHECK(diff(Variable(zeros({0, 2})), 0).shape() == Shape{0, 2});
-  CHECK_THROWS_WITH(diff(x, 2), Catch::Contains("diff") || Catch::Contains("axis"));
+  CHECK_THROWS_WITH(diff(x, 2), Catch::Contains("at reduction_test.cpp") && Catch::Contains("axis"));
 }

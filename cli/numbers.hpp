@@ -1,7 +1,6 @@
 #pragma once
 
 #include <charconv>
-#include <string>
 #include <string_view>
 #include <vector>
 

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <cstdint>
 #include <span>
-#include <string>
 
 #include "models/language_model.hpp"
 

@@ -1,7 +1,5 @@
 #include "models/kinds.hpp"
 
-#include <algorithm>
-
 #include "models/neural.hpp"
 #include "nn/weights.hpp"
 

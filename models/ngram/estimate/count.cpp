@@ -1,6 +1,5 @@
 #include "models/ngram/estimate/count.hpp"
 
-#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <utility>

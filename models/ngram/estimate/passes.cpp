@@ -1,8 +1,5 @@
 #include "models/ngram/estimate/passes.hpp"
 
-#include <algorithm>
-#include <bit>
-
 #include "models/ngram/sort/record_sort.hpp"
 
 namespace gradus::models::ngram {

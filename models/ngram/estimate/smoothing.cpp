@@ -1,9 +1,5 @@
 #include "models/ngram/estimate/smoothing.hpp"
 
-#include <algorithm>
-
-#include "tensor/support/error.hpp"
-
 namespace gradus::models::ngram {
 
 namespace {

@@ -3,7 +3,6 @@
 // Internal: not part of the public interface.
 
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

@@ -3,7 +3,6 @@
 // Internal: not part of the public interface.
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "tensor/support/function_ref.hpp"

@@ -3,8 +3,6 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <array>
-#include <cstddef>
 #include <cstring>
 #include <utility>
 #include <vector>

@@ -3,9 +3,7 @@
 // Internal: not part of the public interface.
 
 #include <cstddef>
-#include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <span>
 
 #include "tensor/support/write_file.hpp"

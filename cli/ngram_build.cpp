@@ -9,7 +9,6 @@
 #include <unordered_set>
 
 #include "cli/ngram_commands.hpp"
-#include "cli/numbers.hpp"
 #include "cli/text_blocks.hpp"
 #include "cli/usage.hpp"
 #include "models/checkpoint.hpp"

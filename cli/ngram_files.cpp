@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/ngram_commands.hpp"
-#include "cli/unknown_option.hpp"
 #include "cli/usage.hpp"
 #include "models/ngram/prune.hpp"
 

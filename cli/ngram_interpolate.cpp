@@ -7,14 +7,12 @@
 #include <optional>
 
 #include "cli/ngram_commands.hpp"
-#include "cli/numbers.hpp"
 #include "cli/text_blocks.hpp"
-#include "cli/unknown_option.hpp"
 #include "cli/usage.hpp"
 #include "models/cache.hpp"
 #include "models/checkpoint.hpp"
 #include "models/interpolate.hpp"
-#include "models/ngram/unknown.hpp"
+#include "models/ngram/ngram.hpp"
 #include "models/shared_vocabulary.hpp"
 
 namespace gradus::cli {

@@ -1,6 +1,5 @@
 #include "cli/text_blocks.hpp"
 
-#include "cli/tokens.hpp"
 #include "text/tokenizer.hpp"
 
 namespace gradus::cli {

@@ -12,6 +12,15 @@
 
 namespace gradus::cli {
 
+/// A text's tokens, preceded by the one that serves as context of the first: the line end where the
+/// vocabulary has one.
+inline std::vector<std::int32_t> with_context(const Vocabulary& vocabulary,
+                                              std::vector<std::int32_t> tokens) {
+  const std::int32_t line_end = vocabulary.line_end();
+  tokens.insert(tokens.begin(), line_end >= 0 ? line_end : 0);
+  return tokens;
+}
+
 /// The ids of a text to be scored, piece by piece: of a file, a folder or "-", the standard input, plain or
 /// compressed by gzip or zstd. The text is checked as by load_text and encode.
 class TextBlocks {

@@ -3,9 +3,15 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cmath>
+#include <limits>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
+
+#include "models/evaluate.hpp"
 
 namespace gradus::cli {
 
@@ -28,6 +34,56 @@ inline CLI::Validator zero_or_more() {
 
 inline bool given(const CLI::Option* option) {
   return option->count() > 0;
+}
+
+/// The numbers of a list such as "0,0,1". Ends the command as wrong usage, naming the option, where one is
+/// not a number.
+template <class T>
+std::vector<T> numbers_of(std::string_view text, std::string_view option) {
+  std::vector<T> out;
+  for (std::size_t from = 0; from <= text.size();) {
+    const std::size_t end = std::min(text.find(',', from), text.size());
+    T number{};
+    const auto [stop, error] = std::from_chars(text.data() + from, text.data() + end, number);
+    if (error != std::errc() || stop != text.data() + end)
+      misuse("{} {}: '{}' is not a number; give numbers separated by commas", option, text,
+             text.substr(from, end - from));
+    out.push_back(number);
+    from = end + 1;
+  }
+  return out;
+}
+
+/// The option --unknown of the commands that score a text.
+struct UnknownOption {
+  std::string convention = "kenlm";
+
+  void add_to(CLI::App* command) {
+    command
+        ->add_option(
+            "--unknown", convention,
+            "kenlm: <unk> is predicted and read like any word; srilm: unknown words are not scored, and "
+            "contexts of n-grams end at them")
+        ->check(CLI::IsMember({"kenlm", "srilm"}))
+        ->capture_default_str();
+  }
+  bool skipped() const { return convention == "srilm"; }
+};
+
+/// The perplexities of a text with and without its unknown words. Where these are left out, the first is
+/// infinite.
+struct Perplexities {
+  double with_unknown, without_unknown;
+
+  Perplexities(const models::Evaluation& e, bool skipped)
+      : with_unknown(skipped && e.unknown > 0 ? std::numeric_limits<double>::infinity() : e.perplexity()),
+        without_unknown(e.perplexity_known()) {}
+};
+
+/// "infinite" when the model gives some token a probability of 0, "nothing" when there was nothing to
+/// predict.
+inline std::string number_text(double x) {
+  return std::isnan(x) ? "nothing" : std::isinf(x) ? "infinite" : fmt::format("{:.4f}", x);
 }
 
 }  // namespace gradus::cli

@@ -7,10 +7,19 @@
 #include <span>
 #include <vector>
 
-#include "models/candidate.hpp"
 #include "tensor/tensor.hpp"
 
 namespace gradus::models {
+
+/// A token that may come next.
+struct Candidate {
+  std::int32_t token;
+  float log_prob;
+  /// Before another in a list: likelier, or as likely and of the lower id.
+  bool operator<(const Candidate& other) const {
+    return log_prob != other.log_prob ? log_prob > other.log_prob : token < other.token;
+  }
+};
 
 /// A model of text as a stream of ids. `advance` gives the state after one more token, and `log_probs` log p
 /// of each possible next token in nats, (vocab) f32. A state is a value: nothing changes the one that is

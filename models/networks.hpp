@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <utility>
 
-#include "models/window.hpp"
 #include "nn/embedding.hpp"
 #include "nn/gru.hpp"
 #include "nn/linear.hpp"
@@ -19,6 +18,21 @@
 /// with the state after the last, and `logits(features, rng)` what it says of the next token. A network of
 /// one's own may have a plain call operator(ids, state, rng) in their place.
 namespace gradus::models {
+
+/// The state of a network that sees the last few tokens only: those that stand before the next one to be
+/// read.
+struct Window {
+  Indices tokens;  // (reach, batch)
+
+  /// Before a text begins, `padding` stands in their place.
+  static Window filled(std::int64_t reach, std::int64_t batch, std::int64_t padding);
+  /// The tokens of the window and behind them x, (time, batch): (reach + time, batch), and the window after
+  /// x.
+  std::pair<Indices, Window> read(const Indices& x) const;
+};
+inline Window detach(const Window& window) {
+  return window;
+}
 
 struct NetworkOptions {
   std::int64_t vocab = 0;

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "models/candidate.hpp"
+#include "models/language_model.hpp"
 
 namespace gradus::models {
 

@@ -5,7 +5,6 @@
 
 #include "models/interpolate.hpp"
 #include "models/ngram/ngram.hpp"
-#include "models/ngram/unknown.hpp"
 #include "tests/models/language_model_battery.hpp"
 #include "tests/support/catch.hpp"
 #include "text/tokenizer.hpp"

@@ -6,7 +6,6 @@
 #include "tests/support/folder.hpp"
 #include "text/corpus.hpp"
 #include "text/load.hpp"
-#include "text/split.hpp"
 
 using namespace gradus;
 using Catch::Contains;

@@ -7,7 +7,6 @@
 
 #include "models/ngram/arpa/lines.hpp"
 #include "models/ngram/arpa/section.hpp"
-#include "models/ngram/arpa/words.hpp"
 #include "models/ngram/store/writer.hpp"
 #include "text/tokenizer.hpp"
 

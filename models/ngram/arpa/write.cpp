@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "models/ngram/arpa/arpa.hpp"
-#include "models/ngram/arpa/words.hpp"
+#include "models/ngram/arpa/lines.hpp"
 #include "tensor/support/write_file.hpp"
 
 namespace gradus::models {

@@ -1,12 +1,10 @@
 #include "models/ngram/estimate/estimate.hpp"
 
-#include <algorithm>
 #include <optional>
 #include <string>
 
 #include "models/ngram/estimate/passes.hpp"
 #include "models/ngram/state.hpp"
-#include "tensor/support/error.hpp"
 
 namespace gradus::models::ngram {
 

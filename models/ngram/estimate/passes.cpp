@@ -1,7 +1,5 @@
 #include "models/ngram/estimate/passes.hpp"
 
-#include "models/ngram/sort/record_sort.hpp"
-
 namespace gradus::models::ngram {
 
 Passes::Passes(int order, const TokenSource::Ids& ids, const NgramOptions& options, const BuildOptions& build,

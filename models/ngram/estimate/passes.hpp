@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "models/ngram/estimate/count.hpp"
+#include "models/ngram/estimate/estimate.hpp"
 #include "models/ngram/estimate/smoothing.hpp"
-#include "models/ngram/estimate/token_source.hpp"
 #include "models/ngram/options.hpp"
 #include "models/ngram/sink.hpp"
 #include "models/ngram/sort/key.hpp"
@@ -28,13 +28,14 @@ namespace gradus::models::ngram {
 /// The passes that turn counts into a model (Heafield, Pouzyrevsky, Clark and Koehn 2013, "Scalable modified
 /// Kneser-Ney language model estimation", section 3). Each pass works through ranges of n-grams on all
 /// threads and distributes its results over the ranges of the next one, so that whatever a pass needs
-/// together lies in one range. In the order in which they run, each in the file of its name:
+/// together lies in one range. In the order in which they run (the first two in adjust.cpp, the others in
+/// interpolate.cpp):
 ///
-///   spread       counts of the highest order               -> in suffix order   (adjust.cpp)
+///   spread       counts of the highest order               -> in suffix order
 ///   adjust       counts of all orders, from those          -> in context order
 ///   normalise    own parts of the probabilities            -> in suffix order
 ///                and backoff weights of the contexts
-///   weigh_katz   for Katz: the weights again, from the sum of p(w | h') for each context (interpolate.cpp)
+///   weigh_katz   for Katz: the weights again, from the sum of p(w | h') for each context
 ///   interpolate  probabilities, joined by backoff weights  -> in prefix order
 ///   emit         the model, order by order                 -> to the sink
 ///

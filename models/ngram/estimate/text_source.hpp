@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "models/ngram/estimate/token_source.hpp"
+#include "models/ngram/estimate/estimate.hpp"
 #include "text/vocabulary.hpp"
 
 namespace gradus::models::ngram {

@@ -1,4 +1,4 @@
-#include "models/ngram/sort/column_pack.hpp"
+#include "models/ngram/sort/temporary_file.hpp"
 
 #include <algorithm>
 #include <bit>

@@ -1,4 +1,4 @@
-#include "models/ngram/sort/record_sort.hpp"
+#include "models/ngram/sort/record_store.hpp"
 
 #include <algorithm>
 #include <array>

@@ -9,7 +9,6 @@
 #include <string>
 #include <utility>
 
-#include "models/ngram/sort/column_pack.hpp"
 #include "tensor/support/error.hpp"
 
 namespace gradus::models::ngram {

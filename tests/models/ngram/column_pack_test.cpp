@@ -1,7 +1,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "models/ngram/sort/column_pack.hpp"
+#include "models/ngram/sort/temporary_file.hpp"
 #include "tensor/random.hpp"
 #include "tests/support/catch.hpp"
 

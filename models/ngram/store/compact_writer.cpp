@@ -114,8 +114,7 @@ class LevelWriter {
     if (!inner_) return;
     write_children(child_bits);
     if (order == 1) return;
-    const auto bits = to_.add<std::uint64_t>(child_bits.size(), order_, LevelPart::child_bits);
-    std::copy(child_bits.begin(), child_bits.end(), bits.begin());
+    to_.put(child_bits, order_, LevelPart::child_bits);
   }
 
   /// Releases memory, once the sums of the order below, which are over this one, are written.
@@ -151,28 +150,22 @@ class LevelWriter {
 
   /// Unigrams are few and never quantized.
   void choose_codes(int quantize) {
-    const auto log_prob_of = [&](std::uint64_t i) {
-      source_.passed(1);
-      return log_prob(i);
+    const auto chosen = [&](int float_bits, float (LevelWriter::*number)(std::uint64_t) const) {
+      const auto number_of = [&](std::uint64_t i) {
+        source_.passed(1);
+        return (this->*number)(i);
+      };
+      return quantize == 0 || order_ == 1 ? exact_codebook(count_, number_of, float_bits)
+                                          : quantized_codebook(count_, number_of, quantize);
     };
-    const auto backoff_of = [&](std::uint64_t i) {
-      source_.passed(1);
-      return backoff(i);
-    };
-    const bool exact = quantize == 0 || order_ == 1;
-    log_probs_ =
-        exact ? exact_codebook(count_, log_prob_of, 31) : quantized_codebook(count_, log_prob_of, quantize);
-    if (inner_)
-      backoffs_ =
-          exact ? exact_codebook(count_, backoff_of, 32) : quantized_codebook(count_, backoff_of, quantize);
+    log_probs_ = chosen(31, &LevelWriter::log_prob);
+    if (inner_) backoffs_ = chosen(32, &LevelWriter::backoff);
     head().log_prob_bits = static_cast<std::uint8_t>(log_probs_.floats.empty() ? 31 : log_probs_.bits());
     head().backoff_bits = static_cast<std::uint8_t>(!inner_                    ? 0
                                                     : backoffs_.floats.empty() ? 32
                                                                                : backoffs_.bits());
-    const auto log_probs = to_.add<float>(log_probs_.floats.size(), order_, LevelPart::log_probs);
-    std::copy(log_probs_.floats.begin(), log_probs_.floats.end(), log_probs.begin());
-    const auto backoffs = to_.add<float>(backoffs_.floats.size(), order_, LevelPart::backoffs);
-    std::copy(backoffs_.floats.begin(), backoffs_.floats.end(), backoffs.begin());
+    to_.put(log_probs_.floats, order_, LevelPart::log_probs);
+    to_.put(backoffs_.floats, order_, LevelPart::backoffs);
   }
 
   void write_entries() {
@@ -217,8 +210,7 @@ class LevelWriter {
       passed += children;
     });
     if (count_ % step == 0) samples.back() = passed;
-    const auto wide = to_.add<WideNode>(wide_.size(), order_, LevelPart::wide);
-    std::copy(wide_.begin(), wide_.end(), wide.begin());
+    to_.put(wide_, order_, LevelPart::wide);
     to_.add<double>(masses, order_, LevelPart::masses);
   }
 
@@ -234,19 +226,13 @@ class LevelWriter {
   std::vector<Block> blocks_;  // of each of them
 };
 
-template <class T>
-void copy(const Image& from, ImageWriter& to, Part part) {
-  const auto numbers = from.numbers<T>(from.header().part(part));
-  std::copy(numbers.begin(), numbers.end(), to.add<T>(numbers.size(), part).begin());
-}
-
 }  // namespace
 
 void write_compact(const Image& fast, ImageWriter& to, int quantize) {
   Source from(fast);
   to.header().quantized = static_cast<std::uint32_t>(quantize);
-  copy<std::uint32_t>(fast, to, Part::unigram_order);
-  copy<double>(fast, to, Part::root_masses);
+  to.put(fast.numbers<std::uint32_t>(fast.header().part(Part::unigram_order)), Part::unigram_order);
+  to.put(fast.numbers<double>(fast.header().part(Part::root_masses)), Part::root_masses);
   std::vector<std::uint32_t> places(from.view.count(1));
   std::iota(places.begin(), places.end(), 0u);
   std::optional<LevelWriter> below;

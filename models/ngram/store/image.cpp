@@ -169,8 +169,7 @@ void ImageWriter::describe(const NgramDescription& d, NgramLayout layout) {
   h.vocab = d.vocab;
   h.sentence_end = d.sentence_end;
   h.fallback = static_cast<std::uint32_t>(d.fallback);
-  const std::span<char> method = add<char>(d.method.size(), Part::method);
-  std::copy(d.method.begin(), d.method.end(), method.begin());
+  put(d.method, Part::method);
   describe_estimate(d);
 }
 
@@ -191,8 +190,7 @@ void ImageWriter::describe_estimate(const NgramDescription& d) {
     level.discount_fallback = d.discounts[n].fallback ? 1 : 0;
     amounts.insert(amounts.end(), amount.begin(), amount.end());
   }
-  const std::span<double> to = add<double>(amounts.size(), Part::discounts);
-  std::copy(amounts.begin(), amounts.end(), to.begin());
+  put(amounts, Part::discounts);
 }
 
 std::uint64_t ImageWriter::reserve(std::uint64_t size) {

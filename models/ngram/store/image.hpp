@@ -2,9 +2,11 @@
 
 // Internal: not part of the public interface.
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
@@ -132,6 +134,12 @@ class ImageWriter {
     const std::uint64_t offset = reserve(count * sizeof(T));
     header().part(which...) = {offset, count * sizeof(T), 0, 0};
     return numbers<T>(header().part(which...));
+  }
+  /// Adds a section of these numbers after the last one. Invalidates all spans.
+  template <class Numbers, class... Which>
+  void put(const Numbers& content, Which... which) {
+    std::ranges::copy(content,
+                      add<std::ranges::range_value_t<Numbers>>(std::size(content), which...).begin());
   }
   /// Makes the last section longer, by zeros, or shorter. Invalidates all spans.
   template <class T, class... Which>

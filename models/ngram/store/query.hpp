@@ -7,7 +7,6 @@
 #include <cmath>
 #include <limits>
 #include <span>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -307,40 +306,38 @@ class Query {
     return sum;
   }
 
-  /// The place from which to continue adding to reach a target, and the stored sum before it.
-  static std::pair<std::uint32_t, double> skip(std::span<const double> masses, double target) {
-    const auto after = std::upper_bound(masses.begin(), masses.end() - 1, target);
-    return {static_cast<std::uint32_t>(after - masses.begin()) * mass_step,
-            after == masses.begin() ? 0 : *(after - 1)};
+  /// The first i at which the sum of the probabilities of 0 to i exceeds the target or, for a target missed
+  /// by rounding, the last one that is possible. `masses`: their stored sums, if there are any.
+  template <class LogProb>
+  static std::uint32_t reach(double target, std::span<const double> masses, std::uint32_t count,
+                             LogProb&& log_prob) {
+    std::uint32_t i = 0, last = none;
+    double sum = 0;
+    if (!masses.empty()) {
+      const auto after = std::upper_bound(masses.begin(), masses.end() - 1, target);
+      i = static_cast<std::uint32_t>(after - masses.begin()) * mass_step;
+      if (i > 0) sum = *(after - 1);
+    }
+    for (; i < count; ++i) {
+      const double p = std::exp(static_cast<double>(log_prob(i)));
+      if (p > 0) last = i;
+      sum += p;
+      if (target < sum) break;
+    }
+    return last;
   }
 
   std::uint32_t draw_child(int length, std::uint32_t node, double share) const {
     const Block children = view_.children(length, node);
-    double target = share * child_mass(length, node), sum = 0;
-    std::uint32_t from = 0;
-    if (const auto stored = view_.masses(length, node); !stored.empty())
-      std::tie(from, sum) = skip(stored, target);
-    std::uint32_t last = none;  // the last possible token, for targets missed by rounding
-    for (std::uint32_t i = from; i < children.size; ++i) {
-      const double p = std::exp(static_cast<double>(view_.log_prob(length + 1, children.first + i)));
-      if (p > 0) last = view_.token(length + 1, children.first + i);
-      sum += p;
-      if (target < sum) break;
-    }
-    return last;
+    const std::uint32_t drawn =
+        reach(share * child_mass(length, node), view_.masses(length, node), children.size,
+              [&](std::uint32_t i) { return view_.log_prob(length + 1, children.first + i); });
+    return drawn == none ? none : view_.token(length + 1, children.first + drawn);
   }
 
   std::uint32_t draw_unigram(double share) const {
-    const double target = share * rules_.root_masses.back();
-    auto [token, sum] = skip(rules_.root_masses, target);
-    std::uint32_t last = none;
-    for (; token < view_.vocab(); ++token) {
-      const double p = std::exp(static_cast<double>(view_.log_prob(1, token)));
-      if (p > 0) last = token;
-      sum += p;
-      if (target < sum) break;
-    }
-    return last;
+    return reach(share * rules_.root_masses.back(), rules_.root_masses, view_.vocab(),
+                 [&](std::uint32_t token) { return view_.log_prob(1, token); });
   }
 
   /// Draws from the whole distribution, if too many draws were rejected.
@@ -351,16 +348,8 @@ class Query {
     for (const float log_prob : logs) total += std::exp(static_cast<double>(log_prob));
     if (!(total > 0) || std::isinf(total))
       fail<NumericError>("an n-gram model: the probabilities of the next word sum to {}", total);
-    const double target = rng.uniform() * total;
-    double sum = 0;
-    std::size_t last = 0;
-    for (std::size_t token = 0; token < logs.size(); ++token) {
-      const double p = std::exp(static_cast<double>(logs[token]));
-      if (p > 0) last = token;
-      sum += p;
-      if (target < sum) break;
-    }
-    return static_cast<std::int32_t>(last);
+    return static_cast<std::int32_t>(
+        reach(rng.uniform() * total, {}, view_.vocab(), [&](std::uint32_t token) { return logs[token]; }));
   }
 
   const View& view_;

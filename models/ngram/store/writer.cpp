@@ -32,10 +32,6 @@ struct NgramWriter::Parts {
     if (!compact()) return final_mapping();
     return in_memory() ? Mapping::memory() : Mapping::scratch(file);
   }
-  void add_vocabulary(ImageWriter& to) const {
-    const auto text = to.add<char>(vocabulary.size(), Part::vocabulary);
-    std::copy(vocabulary.begin(), vocabulary.end(), text.begin());
-  }
 };
 
 NgramWriter::NgramWriter(NgramStorage storage) : parts_(std::make_unique<Parts>()) {
@@ -83,7 +79,7 @@ void NgramWriter::describe(const NgramDescription& d) {
   if (!parts_->in_memory()) parts_->replacement.emplace(parts_->file);
   parts_->image.emplace(parts_->fast_mapping());
   parts_->image->describe(d, NgramLayout::fast);
-  parts_->add_vocabulary(*parts_->image);
+  parts_->image->put(parts_->vocabulary, Part::vocabulary);
   parts_->builder.emplace(*parts_->image);
 }
 
@@ -102,7 +98,7 @@ void NgramWriter::finish() {
     const Image fast(std::move(mapping), "the n-gram model");
     ImageWriter to(parts_->final_mapping());
     to.describe(parts_->description, NgramLayout::compact);
-    parts_->add_vocabulary(to);
+    to.put(parts_->vocabulary, Part::vocabulary);
     write_compact(fast, to, parts_->storage.quantize);
     mapping = to.finish();
   }

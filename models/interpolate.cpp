@@ -134,9 +134,13 @@ std::vector<std::vector<double>> ModelSet::score(std::span<const std::int32_t> t
   return out;
 }
 
-LinearInterpolation::LinearInterpolation(ModelSet models, std::vector<double> weights)
+Interpolation::Interpolation(ModelSet models, std::vector<double> weights)
     : models_(std::move(models)), weights_(std::move(weights)) {
   require_one_each(weights_.size(), models_.size());
+}
+
+LinearInterpolation::LinearInterpolation(ModelSet models, std::vector<double> weights)
+    : Interpolation(std::move(models), std::move(weights)) {
   double sum = 0;
   for (const double weight : weights_) {
     if (!(weight >= 0))
@@ -240,8 +244,7 @@ std::vector<double> MixtureWeights::weights() const {
 }
 
 LogLinearInterpolation::LogLinearInterpolation(ModelSet models, std::vector<double> weights)
-    : models_(std::move(models)), weights_(std::move(weights)) {
-  require_one_each(weights_.size(), models_.size());
+    : Interpolation(std::move(models), std::move(weights)) {
   for (const double weight : weights_) {
     if (!std::isfinite(weight)) fail<ArgumentError>("an interpolation with a weight of {}", weight);
   }

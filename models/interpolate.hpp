@@ -49,25 +49,33 @@ class ModelSet {
 std::vector<double> mix_log_probs(std::span<const std::vector<double>> log_probs,
                                   std::span<const double> weights);
 
-/// p(w | h) = sum_i weight_i p_i(w | h) (Jelinek and Mercer 1980): a LanguageModel.
-class LinearInterpolation {
+/// Models and their weights: what the two interpolations below have in common.
+class Interpolation {
  public:
   using State = ModelSet::State;
-
-  /// Throws ArgumentError unless there is a weight for each model, none negative, together 1 to within 1e-6.
-  LinearInterpolation(ModelSet models, std::vector<double> weights);
 
   std::int32_t vocab_size() const { return models_.vocab_size(); }
   std::span<const double> weights() const { return weights_; }
   State start() const { return models_.start(); }
   State advance(const State& state, std::int32_t token) const { return models_.advance(state, token); }
+
+ protected:
+  /// Throws ArgumentError unless there is a weight for each model.
+  Interpolation(ModelSet models, std::vector<double> weights);
+
+  ModelSet models_;
+  std::vector<double> weights_;
+};
+
+/// p(w | h) = sum_i weight_i p_i(w | h) (Jelinek and Mercer 1980): a LanguageModel.
+class LinearInterpolation : public Interpolation {
+ public:
+  /// Throws ArgumentError unless there is a weight for each model, none negative, together 1 to within 1e-6.
+  LinearInterpolation(ModelSet models, std::vector<double> weights);
+
   Tensor log_probs(const State& state) const;
   double log_prob(const State& state, std::int32_t token) const;
   std::vector<double> score(State& state, std::span<const std::int32_t> tokens) const;
-
- private:
-  ModelSet models_;
-  std::vector<double> weights_;
 };
 
 struct EmOptions {
@@ -105,22 +113,12 @@ struct MixtureWeights {
 /// p(w | h) = prod_i p_i(w | h)^weight_i / Z(h), Z summing over the vocabulary (Klakow 1998): a
 /// LanguageModel. Scoring needs the whole distributions of all models at each token. A log-probability of
 /// -infinity counts as -230, about log 1e-100.
-class LogLinearInterpolation {
+class LogLinearInterpolation : public Interpolation {
  public:
-  using State = ModelSet::State;
-
   /// Throws ArgumentError unless there is a finite weight for each model.
   LogLinearInterpolation(ModelSet models, std::vector<double> weights);
 
-  std::int32_t vocab_size() const { return models_.vocab_size(); }
-  std::span<const double> weights() const { return weights_; }
-  State start() const { return models_.start(); }
-  State advance(const State& state, std::int32_t token) const { return models_.advance(state, token); }
   Tensor log_probs(const State& state) const;
-
- private:
-  ModelSet models_;
-  std::vector<double> weights_;
 };
 
 struct LogLinearOptions {

@@ -1,19 +1,12 @@
 #include "models/ngram/arpa/lines.hpp"
 
-#include <cerrno>
 #include <cstring>
 
 namespace gradus::models::ngram {
 
 ArpaLines::ArpaLines(const std::filesystem::path& file) : name_(file.string()) {
   if (std::filesystem::is_directory(file)) fail<DataError>("{} is a folder; give a file", name_);
-  errno = 0;
-  file_.reset(gzopen(file.c_str(), "rb"));
-  if (!file_) {
-    fail<DataError>("{} cannot be opened ({}); check that it exists and that you may read it", name_,
-                    std::strerror(errno));
-  }
-  gzbuffer(file_.get(), block);
+  file_.emplace(file);
 }
 
 /// Reads a block behind what is left of the last one; false at the file's end.
@@ -22,17 +15,9 @@ bool ArpaLines::refill() {
   const std::size_t kept = rest_.size();
   if (kept > 0) std::memmove(buffer_.data(), rest_.data(), kept);
   buffer_.resize(kept + block);
-  const int count = gzread(file_.get(), buffer_.data() + kept, block);
-  rest_ = {buffer_.data(), kept + static_cast<std::size_t>(count > 0 ? count : 0)};
-  if (count > 0) return true;
-  int error = Z_OK;
-  const std::string message = gzerror(file_.get(), &error);
-  if (error == Z_BUF_ERROR)
-    fail<DataError>("{}: the gzip data end too early, after line {}; the file was cut short", name_, number_);
-  if (error != Z_OK)
-    fail<DataError>("{}: cannot be read beyond line {} ({})", name_, number_,
-                    error == Z_ERRNO ? std::strerror(errno) : message);
-  return false;
+  const std::size_t count = file_->read({buffer_.data() + kept, block});
+  rest_ = {buffer_.data(), kept + count};
+  return count > 0;
 }
 
 bool ArpaLines::next(std::string_view& line) {

@@ -2,17 +2,16 @@
 
 // Internal: not part of the public interface.
 
-#include <zlib.h>
-
 #include <cstdint>
 #include <filesystem>
-#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "tensor/support/error.hpp"
+#include "text/byte_source.hpp"
 #include "text/vocabulary.hpp"
 
 namespace gradus::models::ngram {
@@ -45,11 +44,8 @@ class ArpaLines {
   static constexpr std::size_t block = std::size_t{1} << 18, longest_line = std::size_t{1} << 20;
   bool refill();
 
-  struct Close {
-    void operator()(gzFile file) const { gzclose(file); }
-  };
   std::string name_;
-  std::unique_ptr<gzFile_s, Close> file_;  // null: all is in rest_
+  std::optional<ByteSource> file_;  // none: all is in rest_
   std::vector<char> buffer_;
   std::string_view rest_;
   std::int64_t number_ = 0;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <set>
 
 #include "tensor/support/error.hpp"
 
@@ -62,37 +63,25 @@ std::size_t seek(const ArpaSection& section, std::size_t from, Ngram ngram) {
   return low;
 }
 
-bool stands_at(const ArpaSection& section, std::size_t i, Ngram ngram) {
-  return i < section.size() && equal(section.ngram(i), ngram);
-}
-
 /// The contexts and suffixes of the upper section that the lower one does not list, sorted, each once.
 ArpaSection missing_below(const ArpaSection& upper, const ArpaSection& lower) {
-  ArpaSection missing;
-  missing.order = lower.order;
-  const float unknown = std::numeric_limits<float>::quiet_NaN();
+  std::set<std::vector<std::int32_t>> missing;
+  const auto need = [&](Ngram ngram, std::size_t& at) {
+    at = seek(lower, at, ngram);
+    if (at == lower.size() || !equal(lower.ngram(at), ngram)) missing.emplace(ngram.begin(), ngram.end());
+  };
   std::size_t context_at = 0, suffix_at = 0;
   for (std::size_t i = 0; i < upper.size(); ++i) {
     const Ngram ngram = upper.ngram(i);
-    const Ngram context = ngram.first(ngram.size() - 1), suffix = ngram.subspan(1);
-    context_at = seek(lower, context_at, context);
-    if (!stands_at(lower, context_at, context)) missing.add(context, unknown, 0);
+    need(ngram.first(ngram.size() - 1), context_at);
     // The suffixes of the n-grams that share their first word are sorted too.
     if (i > 0 && upper.ngram(i - 1).front() != ngram.front()) suffix_at = 0;
-    suffix_at = seek(lower, suffix_at, suffix);
-    if (!stands_at(lower, suffix_at, suffix)) missing.add(suffix, unknown, 0);
+    need(ngram.subspan(1), suffix_at);
   }
-  std::vector<std::size_t> order(missing.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::sort(order.begin(), order.end(),
-            [&](std::size_t a, std::size_t b) { return less(missing.ngram(a), missing.ngram(b)); });
-  ArpaSection sorted;
-  sorted.order = lower.order;
-  for (const std::size_t i : order) {
-    if (sorted.size() == 0 || !equal(sorted.ngram(sorted.size() - 1), missing.ngram(i)))
-      sorted.add(missing.ngram(i), unknown, 0);
-  }
-  return sorted;
+  ArpaSection out;
+  out.order = lower.order;
+  for (const auto& ngram : missing) out.add(ngram, std::numeric_limits<float>::quiet_NaN(), 0);
+  return out;
 }
 
 /// Merges sorted sections that have no n-gram in common.
@@ -159,7 +148,7 @@ void ArpaSection::sort(const std::string& file) {
 
 std::int64_t ArpaSection::find(std::span<const std::int32_t> ngram_sought) const {
   const std::size_t at = seek(*this, 0, ngram_sought);
-  return stands_at(*this, at, ngram_sought) ? static_cast<std::int64_t>(at) : -1;
+  return at < size() && equal(ngram(at), ngram_sought) ? static_cast<std::int64_t>(at) : -1;
 }
 
 std::int64_t complete(std::vector<ArpaSection>& sections, const std::string& file) {

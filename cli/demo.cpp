@@ -72,11 +72,10 @@ Demo prepare(const DemoOptions& options) {
   Demo demo;
   demo.options = options;
   std::string text, name = "the synthetic corpus";
-  std::vector<double> log_probs;
+  SyntheticText synthetic;
   if (options.text.empty()) {
-    SyntheticText synthetic = synthetic_corpus(options.seed, options.tokens);
+    synthetic = synthetic_corpus(options.seed, options.tokens);
     text = std::move(synthetic.text);
-    log_probs = std::move(synthetic.log_probs);
     if (options.unit == "auto") demo.options.unit = "word";
   } else {
     name = options.text;
@@ -91,12 +90,8 @@ Demo prepare(const DemoOptions& options) {
   // The last token before the test part is what it follows.
   demo.test = c.test.tokens;
   demo.test.insert(demo.test.begin(), unit == Unit::word ? line_end : c.train.tokens.back());
-  if (!log_probs.empty() && unit == Unit::word) {
-    double total = 0;
-    for (std::size_t i = log_probs.size() - c.test.tokens.size(); i < log_probs.size(); ++i)
-      total += log_probs[i];
-    demo.floor = std::exp(-total / static_cast<double>(c.test.tokens.size()));
-  }
+  if (options.text.empty() && unit == Unit::word)
+    demo.floor = synthetic.perplexity(synthetic.log_probs.size() - c.test.tokens.size());
   demo.say("{}: {} {}s to train on, {} to test on, {} different ones", name, c.train.tokens.size(),
            name_of(unit), c.test.tokens.size(), c.vocabulary.size());
   if (demo.floor) demo.say("; no model can have a perplexity below {:.4f}", *demo.floor);

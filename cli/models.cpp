@@ -81,7 +81,7 @@ void TrainCommand::run() const {
   if (std::filesystem::equivalent(text, out, missing))
     fail<ArgumentError>("--out {} is the text itself, which the model would replace; name another file", out);
   const Unit chosen = unit_named(unit);
-  const std::string loaded = chosen == Unit::byte ? load_text(text, {.unit = chosen}) : read_text(text);
+  const std::string loaded = load_text(text, {.unit = chosen, .unpack = true});
   Corpus corpus;
   corpus.vocabulary = Vocabulary::build(chosen, loaded, {.min_count = min_count}, text);
   corpus.train = encode_part(corpus.vocabulary, loaded, text);

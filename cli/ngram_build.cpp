@@ -9,12 +9,12 @@
 #include <unordered_set>
 
 #include "cli/ngram_commands.hpp"
-#include "cli/text_blocks.hpp"
 #include "cli/usage.hpp"
 #include "models/checkpoint.hpp"
 #include "models/ngram/estimate/estimate.hpp"
 #include "models/ngram/estimate/text_source.hpp"
 #include "tensor/support/parallel.hpp"
+#include "text/load.hpp"
 
 namespace gradus::cli {
 
@@ -25,7 +25,7 @@ namespace ngram = models::ngram;
 
 /// The words of a file, one a line. The marks of sentences and of unknown words are there anyway.
 Vocabulary listed_words(const std::string& file) {
-  const std::string text = read_text(file);
+  const std::string text = load_text(file, {.unpack = true});
   std::unordered_set<std::string_view> seen{Vocabulary::line_end_text, Vocabulary::unknown_text, "<s>"};
   std::vector<std::string_view> words;
   std::int64_t number = 0;

@@ -1,13 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "text/block_reader.hpp"
 #include "text/byte_source.hpp"
-#include "text/text_check.hpp"
 #include "text/vocabulary.hpp"
 
 namespace gradus::cli {
@@ -39,15 +37,11 @@ class TextBlocks {
  private:
   const Vocabulary& vocabulary_;
   BlockReader blocks_;
-  std::optional<TextCheck> check_;
   std::int64_t characters_ = 0, done_ = 0;
 };
 
 /// All ids of a text, preceded by the one that serves as the first one's context.
 std::vector<std::int32_t> read_tokens(const std::string& path, const Vocabulary& vocabulary);
-
-/// The text itself, of words or characters, checked as load_text does.
-std::string read_text(const std::string& path);
 
 /// Reads line by line, so that one can be answered before the next arrives.
 class LineReader {

@@ -3,13 +3,12 @@
 #include <utility>
 
 #include "tensor/support/error.hpp"
-#include "text/text_check.hpp"
 
 namespace gradus {
 
 BlockReader::BlockReader(const std::filesystem::path& path, Unit unit, std::int64_t block,
-                         std::int64_t max_line)
-    : unit_(unit), block_(static_cast<std::size_t>(block)), max_line_(max_line) {
+                         std::int64_t max_line, bool unpack)
+    : unit_(unit), block_(static_cast<std::size_t>(block)), max_line_(max_line), unpack_(unpack) {
   if (block < 1) fail<ArgumentError>("a text read in blocks of {} bytes: give 1 or more", block);
   if (path == "-") {
     files_ = {path};
@@ -36,15 +35,21 @@ std::optional<BlockReader::Block> BlockReader::next() {
   return block;
 }
 
-void BlockReader::open() {
-  source_.emplace(files_[file_], unit_ != Unit::byte);
-  fresh_ = true;
-  rest_.clear();
+std::optional<BlockReader::Block> BlockReader::next_checked() {
+  std::optional<Block> block = next();
+  if (!block || unit_ == Unit::byte) return block;
+  if (block->file_start) check_.emplace(name(*block), max_line_);
+  block->first_line = check_->line();
+  check_->read(block->text);
+  return block;
 }
 
 std::optional<BlockReader::Block> BlockReader::read() {
   if (file_ == files_.size()) return std::nullopt;
-  if (!source_) open();
+  if (!source_) {
+    source_.emplace(files_[file_], unpack_ && unit_ != Unit::byte);
+    fresh_ = true;
+  }
   Block block{.text = std::exchange(rest_, {}), .file = file_, .file_start = fresh_};
   std::string& text = block.text;
   std::size_t cut = text.npos;
@@ -65,7 +70,7 @@ std::optional<BlockReader::Block> BlockReader::read() {
   }
   if (cut != text.npos) rest_.assign(text, cut);
   if (fresh_ && unit_ != Unit::byte) {
-    require_plain_text(text, names_[file_], true);
+    require_plain_text(text, names_[file_], unpack_);
     if (text.starts_with(byte_order_mark)) text.erase(0, byte_order_mark.size());
   }
   const bool file_ends = cut == text.npos;
@@ -78,8 +83,8 @@ std::optional<BlockReader::Block> BlockReader::read() {
     before_ = block.done;
     source_.reset();
     ++file_;
+    if (text.empty()) return read();  // the last block ended exactly with the file, and with a line
     if (unit_ == Unit::character && file_ < files_.size() && !text.ends_with('\n')) text += '\n';
-    if (text.empty()) return read();  // the last block ended exactly with the file
   }
   return block;
 }

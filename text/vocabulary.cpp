@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <fstream>
-#include <iterator>
 #include <numeric>
 
 #include "tensor/support/error.hpp"
+#include "tensor/support/read_file.hpp"
 #include "tensor/support/write_file.hpp"
 #include "text/tokenizer.hpp"
 
@@ -239,12 +238,7 @@ void Vocabulary::save(const std::filesystem::path& file) const {
 }
 
 Vocabulary Vocabulary::load(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in || std::filesystem::is_directory(file)) {
-    fail<DataError>("{} cannot be read; check that the file exists and is readable", file.string());
-  }
-  const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  return parse(text, file.string());
+  return parse(read_file(file), file.string());
 }
 
 }  // namespace gradus

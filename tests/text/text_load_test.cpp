@@ -31,6 +31,10 @@ TEST_CASE("a folder is its files in the order of their names", "[text]") {
   fs::create_directories(folder.path() / "inner");
   folder.write("inner/c.txt", "no");
   CHECK(load_text(folder.path()) == "first\nsecond\n");
+  // No line is added after a file that ends with a line and with a block.
+  const std::string block = std::string((1 << 20) - 1, 'x') + "\n";
+  folder.write("a.txt", block);
+  CHECK(load_text(folder.path()) == block + "second\n");
   CHECK_THROWS_WITH(load_text(folder.path() / "inner" / "none"), Contains("no such file or folder"));
   fs::create_directories(folder.path() / "void");
   CHECK_THROWS_WITH(load_text(folder.path() / "void"), Contains("void holds no files"));

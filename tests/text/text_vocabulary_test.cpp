@@ -102,7 +102,7 @@ TEST_CASE("a vocabulary survives being written and read", "[text]") {
     CHECK(encode(read, odd) == encode(v, odd));
   }
   CHECK(std::distance(std::filesystem::directory_iterator(folder), {}) == 1);
-  CHECK_THROWS_WITH(Vocabulary::load(folder / "none"), Contains("none cannot be read"));
+  CHECK_THROWS_WITH(Vocabulary::load(folder / "none"), Contains("none cannot be opened"));
   CHECK_THROWS_AS(Vocabulary::build(Unit::word, "a").save(folder / "no" / "such"), DataError);
   std::filesystem::remove_all(folder);
 }

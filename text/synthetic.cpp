@@ -1,7 +1,12 @@
 #include "text/synthetic.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <iterator>
 #include <numeric>
+#include <sstream>
+#include <utility>
 
 #include "tensor/support/error.hpp"
 #include "text/synthetic_words.hpp"
@@ -22,77 +27,197 @@ constexpr std::int8_t deepest = 2;         // clauses inside clauses
 constexpr std::string_view function_words[] = {"</s>", "one",  "a",     "the",  "in", "to", "and", "when",
                                                "at",   "last", "there", "that", "am", "is", "are", ".",
                                                ",",    "(",    ")",     "[",    "]",  "\"", "'"};
-constexpr std::string_view subjects[] = {"she", "he", "it", "they", "i", "you", "we"};
-constexpr std::string_view possessives[] = {"her", "his", "its", "their", "my", "your", "our"};
-constexpr std::string_view reflexives[] = {"herself", "himself",  "itself",   "themselves",
-                                           "myself",  "yourself", "ourselves"};
+// In the order of Person.
+using Forms = std::array<std::string_view, 7>;
+constexpr Forms subjects = {"she", "he", "it", "they", "i", "you", "we"};
+constexpr Forms possessives = {"her", "his", "its", "their", "my", "your", "our"};
+constexpr Forms reflexives = {"herself", "himself",  "itself",   "themselves",
+                              "myself",  "yourself", "ourselves"};
+constexpr Forms to_be = {"is", "is", "is", "are", "am", "are", "are"};
 
-std::size_t index(Person who) {
-  return static_cast<std::size_t>(who);
-}
-bool singular(Person who) {
-  return who == Person::she || who == Person::he || who == Person::it;
+// The rules: what is expanded; the percent of the rule; the words that it begins with, and what follows.
+//   <class>  one of the words of a class, in the form for the person of the subject
+//   <hero>   the word for whom the story is about; <treasure>: the treasure, any before there is one
+//   part*    a part that agrees with the word that this rule begins with, not with the subject so far
+//   part+    a part inside one more clause
+//   a/b/c    percents that depend on how many clauses the part is inside of: none, one, more; for sentences,
+//   on
+//            whether the story may end; for quotations, on the one around them: none, one in ", one in '
+// A rule without words leaves its part out.
+constexpr std::string_view rule_texts[] = {
+    // "one winter morning , a brave queen goes to the castle ."
+    "opening 100 one <times> , hero_article",
+    "hero_article 75 a adjective <heroes> arriving",
+    "hero_article 25 <numbers> adjective <groups> arriving",
+    "arriving 100 <goes> to the place . </s> finding",
+    "finding 100 there , the <hero> <finds> a adjective treasure and <keeps> the treasure . </s> sentence",
+    "treasure 100 <treasure>",
+    "place 100 <places>",
+    "sentence 30/20 <she> predicate* . </s> sentence",
+    "sentence 28/25 the adjective subject . </s> sentence",
+    "sentence 10 <her> adjective kin . </s> sentence",
+    "sentence 20/15 <connectives> , clause . </s> sentence",
+    "sentence 12/10 when clause , clause . </s> sentence",
+    "sentence 0/20 at last , closing",
+    "closing 100 <she> <keeps> the adjective treasure in the place . </s> opening",
+    // A subject, its modifiers and then its verb; "kin" are those of the hero.
+    "clause 40 <she> predicate*",
+    "clause 45 the adjective subject",
+    "clause 15 <her> adjective kin",
+    "subject 45 <hero> modifiers* predicate*",
+    "subject 15 <person> modifiers* predicate*",
+    "subject 14 <people> modifiers* predicate*",
+    "subject 13 <animal> modifiers* predicate*",
+    "subject 13 <animals> modifiers* predicate*",
+    "kin 50 <person> modifiers* predicate*",
+    "kin 50 <people> modifiers* predicate*",
+    "object 55 the adjective known_thing",
+    "object 15 a adjective some_thing",
+    "object 30 <her> adjective some_thing",
+    "known_thing 60 <treasure>",
+    "known_thing 16 <thing> modifiers*",
+    "known_thing 16 <things> modifiers*",
+    "known_thing 8 <animal> modifiers*",
+    "some_thing 100 <thing> modifiers*",
+    "place_noun 30 <treasure>",
+    "place_noun 20 <thing>",
+    "place_noun 20 <things>",
+    "place_noun 15 <animal>",
+    "place_noun 15 <animals>",
+    "modifiers 58/74/85",
+    "modifiers 17/14/15 <prepositions> the adjective place_noun",
+    "modifiers 13/8/0 that relative+",
+    "modifiers 6/2/0 ( clause+ )",
+    "modifiers 6/2/0 [ clause+ ]",
+    "relative 50 <sees> object",
+    "relative 50 the adjective relative_noun",
+    "relative_noun 50 <person> verb*",
+    "relative_noun 50 <people> verb*",
+    "verb 100 <sees>",
+    "predicate 16 <sleeps> adverb more",
+    "predicate 36/44/50 <sees> object more",
+    "predicate 12 <goes> to the place more",
+    "predicate 14/6/0 <says> , quote",
+    "predicate 12 <is> <adjectives> more",
+    "predicate 10 <washes> <herself> more",
+    "more 80",
+    "more 20 and predicate",
+    "adjective 50",
+    "adjective 50 <adjectives>",
+    "adverb 40",
+    "adverb 60 <adverbs>",
+    // A quotation inside a quotation has the other kind of quotation marks.
+    "quote 50/0/100 \" speech+ \"",
+    "quote 50/100/0 ' speech+ '",
+    "speech 35 the adjective subject+",
+    "speech 25 i predicate*+",
+    "speech 20 you predicate*+",
+    "speech 20 we predicate*+",
+};
+
+// The parts that the code knows; the others are numbered after them.
+constexpr std::string_view known_parts[] = {"",      "opening",  "arriving", "treasure",
+                                            "place", "sentence", "clause",   "quote"};
+
+std::size_t index(auto enumerator) {
+  return static_cast<std::size_t>(enumerator);
 }
 
 }  // namespace
 
 enum class SyntheticGrammar::Slot : std::int8_t {
-  word,     // one of the item's own words
-  opening,  // the first line of a story
-  hero_article,
+  word,  // one of the item's own words
+  opening,
   arriving,
-  finding,
   treasure,
   place,
-  sentence,   // a line of the body, or the last line
-  closing,    // what the hero does in the last line
-  adjective,  // or none
-  adverb,     // or none
-  clause,     // a subject and what it does
-  subject,    // a noun after "the", and what it does
-  kin,        // a noun after "her", and what it does
-  predicate,  // a verb with its objects
-  more,       // "and" another predicate, or nothing
-  object,
-  known_thing,  // a noun after "the"
-  some_thing,   // a noun after "a" or "her"
-  place_noun,   // a noun after "near the"
-  modifiers,    // what may stand between a noun and its verb
-  relative,     // a relative clause after "that"
-  relative_noun,
-  verb,  // one transitive verb
-  quote,
-  speech
+  sentence,
+  clause,
+  quote
 };
 
 using Slot = SyntheticGrammar::Slot;
 
 SyntheticGrammar::SyntheticGrammar() {
   for (std::string_view word : function_words) add(word, class_total);
-  for (std::string_view word : subjects) add(word, class_total);
-  for (std::string_view word : possessives) add(word, class_total);
-  for (std::string_view word : reflexives) add(word, class_total);
-  heroes_ = add_nouns(synthetic::heroes).one;
-  groups_ = add_set(synthetic::hero_groups, Person::they);
-  treasures_ = add_set(synthetic::treasures);
-  places_ = add_set(synthetic::places);
-  for (WordSet set : {heroes_, groups_, treasures_}) even(set);
-  people_ = add_nouns(synthetic::people);
-  animals_ = add_nouns(synthetic::animals);
-  things_ = add_nouns(synthetic::things);
-  adjectives_ = add_set(synthetic::adjectives);
-  adverbs_ = add_set(synthetic::adverbs);
-  prepositions_ = add_set(synthetic::prepositions);
-  times_ = add_set(synthetic::times);
-  connectives_ = add_set(synthetic::connectives);
-  numbers_ = add_set(synthetic::numbers);
-  intransitive_ = add_verbs(synthetic::intransitive_verbs);
-  transitive_ = add_verbs(synthetic::transitive_verbs);
-  motion_ = add_verbs(synthetic::motion_verbs);
-  speech_ = add_verbs(synthetic::speech_verbs);
-  reflexive_ = add_verbs(synthetic::reflexive_verbs);
-  finding_ = add_verbs(synthetic::finding_verbs);
-  keeping_ = add_verbs(synthetic::keeping_verbs);
+  for (std::size_t who = 0; who < subjects.size(); ++who) {
+    add(subjects[who], class_total, static_cast<Person>(who));
+  }
+  for (const Forms& forms : {possessives, reflexives}) {
+    for (std::string_view word : forms) add(word, class_total);
+  }
+  heroes_ = add_forms(synthetic::heroes, "heroes", "");
+  classes_["hero"].fill(heroes_);
+  groups_ = add_set(synthetic::hero_groups, "groups", Person::they);
+  const WordSet treasures = add_set(synthetic::treasures, "treasure");
+  add_set(synthetic::places, "places");
+  for (WordSet set : {heroes_, groups_, treasures}) even(set);
+  add_forms(synthetic::people, "person", "people");
+  add_forms(synthetic::animals, "animal", "animals");
+  add_forms(synthetic::things, "thing", "things");
+  add_set(synthetic::adjectives, "adjectives");
+  add_set(synthetic::adverbs, "adverbs");
+  add_set(synthetic::prepositions, "prepositions");
+  add_set(synthetic::times, "times");
+  add_set(synthetic::connectives, "connectives");
+  add_set(synthetic::numbers, "numbers");
+  using Verbs = std::pair<std::string, std::span<const synthetic::Word>>;
+  for (const auto& [name, verbs] :
+       {Verbs("sleeps", synthetic::intransitive_verbs), Verbs("sees", synthetic::transitive_verbs),
+        Verbs("goes", synthetic::motion_verbs), Verbs("says", synthetic::speech_verbs),
+        Verbs("washes", synthetic::reflexive_verbs), Verbs("finds", synthetic::finding_verbs),
+        Verbs("keeps", synthetic::keeping_verbs)}) {
+    const WordSet one = add_forms(verbs, name, name);
+    std::fill_n(classes_[name].begin(), index(Person::they), one);  // she, he and it
+  }
+  for (const auto& [name, forms] :
+       {std::pair("she", subjects), {"her", possessives}, {"herself", reflexives}, {"is", to_be}}) {
+    WordClass& words = classes_[name];
+    std::transform(forms.begin(), forms.end(), words.begin(), [&](std::string_view form) {
+      return WordSet{token(form), 1};
+    });
+  }
+  read_grammar();
+}
+
+void SyntheticGrammar::read_grammar() {
+  std::vector<std::string> parts(std::begin(known_parts), std::end(known_parts));
+  const auto place_of = [&](const std::string& part) {
+    return static_cast<std::size_t>(std::find(parts.begin(), parts.end(), part) - parts.begin());
+  };
+  for (std::string_view line : rule_texts) {
+    const std::string part(line.substr(0, line.find(' ')));
+    if (place_of(part) == parts.size()) parts.push_back(part);
+  }
+  productions_.resize(parts.size());
+  for (std::string_view line : rule_texts) {
+    std::istringstream fields{std::string(line)};
+    std::string field;
+    fields >> field;
+    Production& production = productions_[place_of(field)].emplace_back();
+    int percent = 0;
+    fields >> percent;
+    production.percents.fill(percent);  // one for all cases, unless others follow
+    for (std::size_t i = 1; fields.peek() == '/' && fields.ignore() >> percent; ++i)
+      std::fill(production.percents.begin() + static_cast<std::ptrdiff_t>(i), production.percents.end(),
+                percent);
+    while (fields >> field) {
+      Symbol& symbol = production.symbols.emplace_back();
+      while (field.ends_with('*') || field.ends_with('+')) {
+        (field.back() == '*' ? symbol.agrees : symbol.deeper) = true;
+        field.pop_back();
+      }
+      symbol.hero = field == "<hero>";
+      symbol.treasure = field == "<treasure>";
+      if (const std::size_t part = place_of(field); part < parts.size()) {
+        symbol.slot = static_cast<Slot>(part);
+      } else if (field.starts_with('<') && field != words_.front()) {
+        symbol.words = classes_.at(field.substr(1, field.size() - 2));
+      } else {
+        symbol.words.fill({token(field), 1});
+      }
+    }
+  }
 }
 
 SyntheticGrammar::Token SyntheticGrammar::add(std::string_view word, std::uint32_t weight, Person person) {
@@ -109,16 +234,19 @@ SyntheticGrammar::Token SyntheticGrammar::add(std::string_view word, std::uint32
 
 // Weights fall as 1 / (rank + 2), after Zipf and Mandelbrot; what rounding leaves over goes to the first
 // word.
-SyntheticGrammar::WordSet SyntheticGrammar::add_set(std::span<const std::string_view> words, Person person) {
+SyntheticGrammar::WordSet SyntheticGrammar::add_set(std::span<const std::string_view> words,
+                                                    const std::string& name, Person person) {
   const WordSet set{static_cast<Token>(words_.size()), static_cast<std::int32_t>(words.size())};
   std::uint32_t parts = 0;
   for (std::uint32_t rank = 1; rank <= words.size(); ++rank) parts += class_total / (rank + 2);
-  for (std::uint32_t rank = 1; rank <= words.size(); ++rank) {
-    add(words[rank - 1], (class_total / (rank + 2)) * class_total / parts, person);
-  }
   std::uint32_t rest = class_total;
-  for (Token t = set.first; t < set.first + set.count; ++t) rest -= weights_[static_cast<std::size_t>(t)];
+  for (std::uint32_t rank = 1; rank <= words.size(); ++rank) {
+    const std::uint32_t weight = (class_total / (rank + 2)) * class_total / parts;
+    add(words[rank - 1], weight, person);
+    rest -= weight;
+  }
   weights_[static_cast<std::size_t>(set.first)] += rest;
+  classes_[name].fill(set);
   return set;
 }
 
@@ -130,30 +258,19 @@ void SyntheticGrammar::even(WordSet set) {
   }
 }
 
-SyntheticGrammar::Forms SyntheticGrammar::add_nouns(std::span<const synthetic::Noun> nouns) {
-  std::vector<std::string_view> one;
-  std::vector<std::string_view> many;
-  for (const synthetic::Noun& noun : nouns) {
-    one.push_back(noun.one);
-    if (!noun.many.empty()) many.push_back(noun.many);
+SyntheticGrammar::WordSet SyntheticGrammar::add_forms(std::span<const synthetic::Word> words,
+                                                      const std::string& one, const std::string& many) {
+  std::vector<std::string_view> singular, plural;
+  for (const synthetic::Word& word : words) {
+    singular.push_back(word.one);
+    if (!word.many.empty()) plural.push_back(word.many);
   }
-  Forms forms;
-  forms.one = add_set(one);
-  for (std::size_t i = 0; i < nouns.size(); ++i) {
-    persons_[static_cast<std::size_t>(forms.one.first) + i] = static_cast<Person>(nouns[i].gender);
+  const WordSet set = add_set(singular, one);
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    persons_[static_cast<std::size_t>(set.first) + i] = static_cast<Person>(words[i].gender);
   }
-  forms.many = add_set(many, Person::they);
-  return forms;
-}
-
-SyntheticGrammar::Forms SyntheticGrammar::add_verbs(std::span<const synthetic::Verb> verbs) {
-  std::vector<std::string_view> one;
-  std::vector<std::string_view> many;
-  for (const synthetic::Verb& verb : verbs) {
-    one.push_back(verb.one);
-    many.push_back(verb.many);
-  }
-  return {add_set(one), add_set(many)};
+  if (!plural.empty()) add_set(plural, many, Person::they);
+  return set;
 }
 
 SyntheticGrammar::Token SyntheticGrammar::token(std::string_view word) const {
@@ -163,241 +280,43 @@ SyntheticGrammar::Token SyntheticGrammar::token(std::string_view word) const {
   return found->second;
 }
 
-SyntheticGrammar::WordSet SyntheticGrammar::only(std::string_view text) const {
-  return {token(text), 1};
-}
-SyntheticGrammar::WordSet SyntheticGrammar::only(std::span<const std::string_view> forms, Person who) const {
-  return only(forms[index(who)]);
-}
-Item SyntheticGrammar::word(std::string_view text) const {
-  return {Slot::word, Person::it, 0, only(text)};
-}
-const SyntheticGrammar::WordSet& SyntheticGrammar::Forms::of(Person who) const {
-  return singular(who) ? one : many;
-}
-
 SyntheticGrammar::State SyntheticGrammar::start() const {
   State state;
   state.rest.push_back({Slot::opening});
   return state;
 }
 
-// "one winter morning , a brave queen finds a drum in the castle ."
-std::vector<SyntheticGrammar::Rule> SyntheticGrammar::opening(const Item& item, const State& state) const {
-  const Item adjective{Slot::adjective};
-  switch (item.slot) {
-    case Slot::opening:
-      return {{100, only("one"), {{Slot::word, Person::it, 0, times_}, word(","), {Slot::hero_article}}}};
-    case Slot::hero_article:
-      return {{75, only("a"), {adjective, {Slot::word, Person::it, 0, heroes_}, {Slot::arriving}}},
-              {25, numbers_, {adjective, {Slot::word, Person::it, 0, groups_}, {Slot::arriving}}}};
-    case Slot::arriving:
-      return {{100,
-               motion_.of(hero(state)),
-               {word("to"), word("the"), {Slot::place}, word("."), word("</s>"), {Slot::finding}}}};
-    case Slot::finding: {
-      const Person who = hero(state);
-      return {{100,
-               only("there"),
-               {word(","),
-                word("the"),
-                {Slot::word, who, 0, {state.hero, 1}},
-                {Slot::word, who, 0, finding_.of(who)},
-                word("a"),
-                adjective,
-                {Slot::treasure},
-                word("and"),
-                {Slot::word, who, 0, keeping_.of(who)},
-                word("the"),
-                {Slot::treasure},
-                word("."),
-                word("</s>"),
-                {Slot::sentence}}}};
-    }
-    case Slot::treasure:
-      return {{100, state.treasure < 0 ? treasures_ : WordSet{state.treasure, 1}, {}}};
-    default:
-      return {{100, places_, {}}};
-  }
-}
-
-std::vector<SyntheticGrammar::Rule> SyntheticGrammar::sentence(const State& state) const {
-  const Person who = hero(state);
-  const Item stop = word("."), line = word("</s>"), comma = word(","), next{Slot::sentence},
-             clause{Slot::clause};
-  const bool may_end = state.sentences >= shortest_body;
-  return {
-      {may_end ? 20 : 30, only(subjects, who), {{Slot::predicate, who}, stop, line, next}},
-      {may_end ? 25 : 28, only("the"), {{Slot::adjective}, {Slot::subject}, stop, line, next}},
-      {10, only(possessives, who), {{Slot::adjective}, {Slot::kin}, stop, line, next}},
-      {may_end ? 15 : 20, connectives_, {comma, clause, stop, line, next}},
-      {may_end ? 10 : 12, only("when"), {clause, comma, clause, stop, line, next}},
-      {may_end ? 20 : 0, only("at"), {word("last"), comma, {Slot::closing}}},
-  };
-}
-
-// The subject of a clause after its article or possessive, followed by its modifiers and then its verb.
-std::vector<SyntheticGrammar::Rule> SyntheticGrammar::subject(const Item& item, const State& state) const {
-  const Person who = hero(state);
-  const Item adjective{Slot::adjective};
-  const Item modifiers{Slot::modifiers, Person::of_noun, item.depth};
-  const Item predicate{Slot::predicate, Person::of_noun, item.depth};
-  switch (item.slot) {
-    case Slot::clause:
-      return {{40, only(subjects, who), {{Slot::predicate, who, item.depth}}},
-              {45, only("the"), {adjective, {Slot::subject, who, item.depth}}},
-              {15, only(possessives, who), {adjective, {Slot::kin, who, item.depth}}}};
-    case Slot::subject:
-      return {{45, {state.hero, 1}, {modifiers, predicate}},
-              {15, people_.one, {modifiers, predicate}},
-              {14, people_.many, {modifiers, predicate}},
-              {13, animals_.one, {modifiers, predicate}},
-              {13, animals_.many, {modifiers, predicate}}};
-    case Slot::kin:
-      return {{50, people_.one, {modifiers, predicate}}, {50, people_.many, {modifiers, predicate}}};
-    default: {  // closing
-      return {{100,
-               only(subjects, who),
-               {{Slot::word, who, 0, keeping_.of(who)},
-                word("the"),
-                adjective,
-                {Slot::treasure},
-                word("in"),
-                word("the"),
-                {Slot::place},
-                word("."),
-                word("</s>"),
-                {Slot::opening}}}};
-    }
-  }
-}
-
-std::vector<SyntheticGrammar::Rule> SyntheticGrammar::object(const Item& item, const State& state) const {
-  const Item adjective{Slot::adjective};
-  const Item modifiers{Slot::modifiers, Person::of_noun, item.depth};
-  switch (item.slot) {
-    case Slot::object:
-      return {{55, only("the"), {adjective, {Slot::known_thing, item.who, item.depth}}},
-              {15, only("a"), {adjective, {Slot::some_thing, item.who, item.depth}}},
-              {30, only(possessives, item.who), {adjective, {Slot::some_thing, item.who, item.depth}}}};
-    case Slot::known_thing:
-      return {{60, {state.treasure, 1}, {}},
-              {16, things_.one, {modifiers}},
-              {16, things_.many, {modifiers}},
-              {8, animals_.one, {modifiers}}};
-    case Slot::some_thing:
-      return {{100, things_.one, {modifiers}}};
-    default:  // place_noun
-      return {{30, {state.treasure, 1}, {}},
-              {20, things_.one, {}},
-              {20, things_.many, {}},
-              {15, animals_.one, {}},
-              {15, animals_.many, {}}};
-  }
-}
-
-std::vector<SyntheticGrammar::Rule> SyntheticGrammar::modifiers(const Item& item) const {
-  const Item adjective{Slot::adjective};
-  const auto inner = static_cast<std::int8_t>(item.depth + 1);
-  const Item clause{Slot::clause, item.who, inner};
-  switch (item.slot) {
-    case Slot::modifiers: {
-      if (item.depth >= deepest)
-        return {{85, {}, {}}, {15, prepositions_, {word("the"), adjective, {Slot::place_noun}}}};
-      const bool outer = item.depth == 0;
-      return {{outer ? 58 : 74, {}, {}},
-              {outer ? 17 : 14, prepositions_, {word("the"), adjective, {Slot::place_noun}}},
-              {outer ? 13 : 8, only("that"), {{Slot::relative, item.who, inner}}},
-              {outer ? 6 : 2, only("("), {clause, word(")")}},
-              {outer ? 6 : 2, only("["), {clause, word("]")}}};
-    }
-    case Slot::relative:
-      return {{50, transitive_.of(item.who), {{Slot::object, item.who, item.depth}}},
-              {50, only("the"), {adjective, {Slot::relative_noun, item.who, item.depth}}}};
-    case Slot::relative_noun: {
-      const Item verb{Slot::verb, Person::of_noun};
-      return {{50, people_.one, {verb}}, {50, people_.many, {verb}}};
-    }
-    default:  // verb
-      return {{100, transitive_.of(item.who), {}}};
-  }
-}
-
-std::vector<SyntheticGrammar::Rule> SyntheticGrammar::predicate(const Item& item, const State&) const {
-  const Person who = item.who;
-  const Item more{Slot::more, who, item.depth};
-  const int speaks = item.depth == 0 ? 14 : item.depth < deepest ? 6 : 0;
-  switch (item.slot) {
-    case Slot::predicate:
-      return {{16, intransitive_.of(who), {{Slot::adverb}, more}},
-              {50 - speaks, transitive_.of(who), {{Slot::object, who, item.depth}, more}},
-              {12, motion_.of(who), {word("to"), word("the"), {Slot::place}, more}},
-              {speaks, speech_.of(who), {word(","), {Slot::quote, who, item.depth}}},
-              {12,
-               only(who == Person::i ? "am"
-                    : singular(who)  ? "is"
-                                     : "are"),
-               {{Slot::word, who, 0, adjectives_}, more}},
-              {10, reflexive_.of(who), {{Slot::word, who, 0, only(reflexives, who)}, more}}};
-    case Slot::more:
-      return {{80, {}, {}}, {20, only("and"), {{Slot::predicate, who, item.depth}}}};
-    case Slot::adjective:
-      return {{50, {}, {}}, {50, adjectives_, {}}};
-    default:  // adverb
-      return {{40, {}, {}}, {60, adverbs_, {}}};
-  }
-}
-
-// A quotation inside a quotation has the other kind of quotation marks.
-std::vector<SyntheticGrammar::Rule> SyntheticGrammar::speech(const Item& item, const State& state) const {
-  const auto inner = static_cast<std::int8_t>(item.depth + 1);
-  if (item.slot == Slot::quote) {
-    const Item speech{Slot::speech, item.who, inner}, two = word("\""), one = word("'");
-    int percent = 50;
-    for (const Item& open : state.rest) percent = open == two ? 0 : open == one ? 100 : percent;
-    return {{percent, two.words, {speech, two}}, {100 - percent, one.words, {speech, one}}};
-  }
-  std::vector<Rule> rules = {{35, only("the"), {{Slot::adjective}, {Slot::subject, item.who, inner}}}};
-  for (const auto& [percent, who] : {std::pair{25, Person::i}, {20, Person::you}, {20, Person::we}}) {
-    rules.push_back({percent, only(subjects, who), {{Slot::predicate, who, inner}}});
-  }
-  return rules;
-}
-
 std::vector<SyntheticGrammar::Rule> SyntheticGrammar::rules(const Item& item, const State& state) const {
-  switch (item.slot) {
-    case Slot::word:
-      return {{100, item.words, {}}};
-    case Slot::opening:
-    case Slot::hero_article:
-    case Slot::arriving:
-    case Slot::finding:
-    case Slot::treasure:
-    case Slot::place:
-      return opening(item, state);
-    case Slot::sentence:
-      return sentence(state);
-    case Slot::closing:
-    case Slot::clause:
-    case Slot::subject:
-    case Slot::kin:
-      return subject(item, state);
-    case Slot::object:
-    case Slot::known_thing:
-    case Slot::some_thing:
-    case Slot::place_noun:
-      return object(item, state);
-    case Slot::modifiers:
-    case Slot::relative:
-    case Slot::relative_noun:
-    case Slot::verb:
-      return modifiers(item);
-    case Slot::quote:
-    case Slot::speech:
-      return speech(item, state);
-    default:
-      return predicate(item, state);
+  if (item.slot == Slot::word) return {{100, item.words, {}}};
+  const bool of_hero = item.slot == Slot::arriving || item.slot == Slot::clause;
+  const Person who = of_hero ? persons_[static_cast<std::size_t>(state.hero)] : item.who;
+  auto column = static_cast<std::size_t>(std::min(item.depth, deepest));
+  if (item.slot == Slot::sentence) column = state.sentences >= shortest_body ? 1 : 0;
+  if (item.slot == Slot::quote) {
+    column = 0;
+    for (const Item& open : state.rest) {
+      if (open.words.count == 1 && open.words.first == token("\"")) column = 1;
+      if (open.words.count == 1 && open.words.first == token("'")) column = 2;
+    }
   }
+  std::vector<Rule> out;
+  for (const Production& production : productions_[index(item.slot)]) {
+    Rule& rule = out.emplace_back(Rule{production.percents[column], {}, {}});
+    rule.then.reserve(production.symbols.size());
+    for (const Symbol& symbol : production.symbols) {
+      Item part{symbol.slot, symbol.agrees ? Person::of_noun : who, item.depth, symbol.words[index(who)]};
+      if (symbol.deeper) ++part.depth;
+      if (symbol.hero) part.words = {state.hero, 1};
+      if (symbol.treasure && state.treasure >= 0) part.words = {state.treasure, 1};
+      if (symbol.slot == Slot::opening) part = {Slot::opening};  // a new story
+      if (&symbol == &production.symbols.front()) {
+        rule.words = part.words;
+      } else {
+        rule.then.push_back(part);
+      }
+    }
+  }
+  return out;
 }
 
 double SyntheticGrammar::Choices::probability(Token token) const {

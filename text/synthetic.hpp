@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -12,8 +13,7 @@
 namespace gradus {
 
 namespace synthetic {
-struct Noun;
-struct Verb;
+struct Word;
 }  // namespace synthetic
 
 /// The grammar of the synthetic corpus: small stories in plain English words, one sentence a line, whose
@@ -28,8 +28,7 @@ struct Verb;
 ///
 /// What a model must remember, and over how many words:
 ///   - the number and gender of each subject, across attributes, relative clauses and brackets, for its
-///   verbs,
-///     possessives and reflexive pronouns (2 to about 40);
+///     verbs, possessives and reflexive pronouns (2 to about 40);
 ///   - who the story is about, for every later "she", "they" or "the queen" (2 to over 60);
 ///   - the treasure and the place named in the first line, until the last line (over 60);
 ///   - the open quotations and brackets, which are closed in reverse order (3 to about 40).
@@ -101,40 +100,36 @@ class SyntheticGrammar {
     WordSet words;  // none: the item is left out, and the next one follows at once
     std::vector<Item> then;
   };
-  struct Forms {
-    WordSet one;
-    WordSet many;
-    const WordSet& of(Person who) const;
+  using WordClass = std::array<WordSet, 7>;  // the words for each Person
+  /// A part or a class of words in a rule as it is written.
+  struct Symbol {
+    Slot slot{};
+    bool agrees = false, deeper = false, hero = false, treasure = false;
+    WordClass words{};
+  };
+  struct Production {
+    std::array<int, 3> percents{};
+    std::vector<Symbol> symbols;
   };
 
+  void read_grammar();
   std::vector<Rule> rules(const Item& item, const State& state) const;
-  std::vector<Rule> opening(const Item& item, const State& state) const;
-  std::vector<Rule> sentence(const State& state) const;
-  std::vector<Rule> subject(const Item& item, const State& state) const;
-  std::vector<Rule> object(const Item& item, const State& state) const;
-  std::vector<Rule> modifiers(const Item& item) const;
-  std::vector<Rule> predicate(const Item& item, const State& state) const;
-  std::vector<Rule> speech(const Item& item, const State& state) const;
   void remember(State& state, const Item& item, Token token) const;
-  Person hero(const State& state) const { return persons_[static_cast<std::size_t>(state.hero)]; }
 
   Token add(std::string_view word, std::uint32_t weight, Person person = Person::it);
-  WordSet add_set(std::span<const std::string_view> words, Person person = Person::it);
-  Forms add_nouns(std::span<const synthetic::Noun> nouns);
-  Forms add_verbs(std::span<const synthetic::Verb> verbs);
+  /// These give a class its name in the rules.
+  WordSet add_set(std::span<const std::string_view> words, const std::string& name,
+                  Person person = Person::it);
+  WordSet add_forms(std::span<const synthetic::Word> words, const std::string& one, const std::string& many);
   void even(WordSet set);
-  WordSet only(std::string_view word) const;
-  WordSet only(std::span<const std::string_view> forms, Person who) const;
-  Item word(std::string_view text) const;
 
   std::vector<std::string> words_;
   std::vector<std::uint32_t> weights_;  // within its class
   std::vector<Person> persons_;         // of nouns
   std::unordered_map<std::string, Token> ids_;
-  WordSet treasures_, places_, adjectives_, adverbs_, prepositions_, times_, connectives_, numbers_, groups_;
-  WordSet heroes_;
-  Forms people_, animals_, things_;
-  Forms intransitive_, transitive_, motion_, speech_, reflexive_, finding_, keeping_;
+  std::unordered_map<std::string, WordClass> classes_;
+  std::vector<std::vector<Production>> productions_;  // by Slot
+  WordSet heroes_, groups_;
 };
 
 /// A corpus with its exact probability, which bounds the perplexity of any model from below.

@@ -11,19 +11,15 @@ namespace gradus::synthetic {
 
 enum class Gender { she, he, it };
 
-struct Noun {
-  std::string_view one;
-  std::string_view many;
+/// A noun or a verb.
+struct Word {
+  std::string_view one;   // girl; she walks
+  std::string_view many;  // girls; they walk
   Gender gender = Gender::it;
 };
 
-struct Verb {
-  std::string_view one;   // she walks
-  std::string_view many;  // they walk
-};
-
 /// The heroes of stories; groups have no singular.
-inline constexpr Noun heroes[] = {
+inline constexpr Word heroes[] = {
     {"girl", "", Gender::she}, {"queen", "", Gender::she}, {"boy", "", Gender::he},
     {"king", "", Gender::he},  {"fox", "", Gender::it},    {"robot", "", Gender::it},
 };
@@ -34,7 +30,7 @@ inline constexpr std::string_view places[] = {"village", "forest", "city",     "
                                               "market",  "valley", "mountain", "desert", "island",
                                               "school",  "mill",   "cave",     "inn"};
 
-inline constexpr Noun people[] = {
+inline constexpr Word people[] = {
     {"man", "men", Gender::he},
     {"woman", "women", Gender::she},
     {"brother", "brothers", Gender::he},
@@ -56,14 +52,14 @@ inline constexpr Noun people[] = {
     {"gentleman", "gentlemen", Gender::he},
     {"maid", "maids", Gender::she},
 };
-inline constexpr Noun animals[] = {
+inline constexpr Word animals[] = {
     {"dog", "dogs"},           {"cat", "cats"},       {"horse", "horses"},       {"bird", "birds"},
     {"cow", "cows"},           {"mouse", "mice"},     {"wolf", "wolves"},        {"goat", "goats"},
     {"duck", "ducks"},         {"frog", "frogs"},     {"rabbit", "rabbits"},     {"donkey", "donkeys"},
     {"goose", "geese"},        {"raven", "ravens"},   {"hedgehog", "hedgehogs"}, {"snake", "snakes"},
     {"squirrel", "squirrels"}, {"lizard", "lizards"}, {"beaver", "beavers"},     {"turtle", "turtles"},
 };
-inline constexpr Noun things[] = {
+inline constexpr Word things[] = {
     {"house", "houses"},   {"tree", "trees"},       {"door", "doors"},     {"table", "tables"},
     {"boat", "boats"},     {"letter", "letters"},   {"stone", "stones"},   {"book", "books"},
     {"bridge", "bridges"}, {"basket", "baskets"},   {"window", "windows"}, {"flower", "flowers"},
@@ -95,13 +91,13 @@ inline constexpr std::string_view connectives[] = {"then",     "soon",      "lat
                                                    "suddenly", "meanwhile", "afterwards", "tomorrow"};
 inline constexpr std::string_view numbers[] = {"two", "three", "four", "seven"};
 
-inline constexpr Verb intransitive_verbs[] = {
+inline constexpr Word intransitive_verbs[] = {
     {"sleeps", "sleep"},   {"sings", "sing"},     {"waits", "wait"},       {"laughs", "laugh"},
     {"works", "work"},     {"rests", "rest"},     {"cries", "cry"},        {"dances", "dance"},
     {"smiles", "smile"},   {"dreams", "dream"},   {"plays", "play"},       {"hides", "hide"},
     {"listens", "listen"}, {"shivers", "shiver"}, {"trembles", "tremble"}, {"snores", "snore"},
 };
-inline constexpr Verb transitive_verbs[] = {
+inline constexpr Word transitive_verbs[] = {
     {"sees", "see"},      {"likes", "like"},     {"takes", "take"},         {"wants", "want"},
     {"carries", "carry"}, {"opens", "open"},     {"follows", "follow"},     {"needs", "need"},
     {"watches", "watch"}, {"paints", "paint"},   {"buys", "buy"},           {"breaks", "break"},
@@ -111,19 +107,19 @@ inline constexpr Verb transitive_verbs[] = {
     {"hates", "hate"},    {"cleans", "clean"},   {"repairs", "repair"},     {"touches", "touch"},
     {"guards", "guard"},  {"borrows", "borrow"},
 };
-inline constexpr Verb motion_verbs[] = {{"goes", "go"},       {"walks", "walk"},     {"runs", "run"},
+inline constexpr Word motion_verbs[] = {{"goes", "go"},       {"walks", "walk"},     {"runs", "run"},
                                         {"comes", "come"},    {"travels", "travel"}, {"rides", "ride"},
                                         {"hurries", "hurry"}, {"sails", "sail"}};
-inline constexpr Verb speech_verbs[] = {{"says", "say"},         {"asks", "ask"},     {"answers", "answer"},
+inline constexpr Word speech_verbs[] = {{"says", "say"},         {"asks", "ask"},     {"answers", "answer"},
                                         {"whispers", "whisper"}, {"shouts", "shout"}, {"thinks", "think"}};
-inline constexpr Verb reflexive_verbs[] = {{"washes", "wash"},
+inline constexpr Word reflexive_verbs[] = {{"washes", "wash"},
                                            {"scratches", "scratch"},
                                            {"hurts", "hurt"},
                                            {"enjoys", "enjoy"},
                                            {"defends", "defend"}};
-inline constexpr Verb finding_verbs[] = {
+inline constexpr Word finding_verbs[] = {
     {"finds", "find"}, {"discovers", "discover"}, {"steals", "steal"}, {"receives", "receive"}};
-inline constexpr Verb keeping_verbs[] = {
+inline constexpr Word keeping_verbs[] = {
     {"keeps", "keep"}, {"brings", "bring"}, {"hangs", "hang"}, {"leaves", "leave"}};
 
 }  // namespace gradus::synthetic

@@ -8,6 +8,7 @@
 #include "cli/commands.hpp"
 #include "cli/progress.hpp"
 #include "cli/recipe.hpp"
+#include "cli/usage.hpp"
 #include "models/evaluate.hpp"
 #include "models/generate.hpp"
 #include "models/kinds.hpp"
@@ -234,29 +235,20 @@ void run(const DemoOptions& options) {
 }  // namespace
 
 void add_demo(CLI::App& app) {
-  auto options = std::make_shared<DemoOptions>();
-  CLI::App* demo = app.add_subcommand(
-      "demo", "Train n-gram models and a network of each kind on a text, and compare them");
-  demo->add_option("text", options->text,
-                   "A file or folder of text in UTF-8; without it, a synthetic corpus");
-  demo->add_option("--unit", options->unit, "What a token is: word, character, byte, or auto")
-      ->check(CLI::IsMember({"auto", "word", "character", "byte"}))
-      ->capture_default_str();
-  demo->add_option("--out", options->out, "The folder that results.json is written to")
-      ->capture_default_str();
-  demo->add_option("--seed", options->seed, "Seed of the synthetic corpus, the weights and the samples")
-      ->capture_default_str();
-  demo->add_option("--tokens", options->tokens, "Size of the synthetic corpus")
-      ->check(CLI::Range(2000, 100'000'000))
-      ->capture_default_str();
-  demo->add_option("--epochs", options->epochs, "Times each network reads the text; 0: chosen by its size")
+  const auto [c, options] = subcommand<DemoOptions>(
+      app, "demo", &run, "Train n-gram models and a network of each kind on a text, and compare them",
+      "Examples:\n  gradus demo\n  gradus demo shakespeare.txt --unit character --out run1");
+  c->add_option("text", options->text, "A file or folder of text in UTF-8; without it, a synthetic corpus");
+  c->add_option("--unit", options->unit, "What a token is: word, character, byte, or auto")
+      ->check(CLI::IsMember({"auto", "word", "character", "byte"}));
+  c->add_option("--out", options->out, "The folder that results.json is written to");
+  c->add_option("--seed", options->seed, "Seed of the synthetic corpus, the weights and the samples");
+  c->add_option("--tokens", options->tokens, "Size of the synthetic corpus")
+      ->check(CLI::Range(2000, 100'000'000));
+  c->add_option("--epochs", options->epochs, "Times each network reads the text; 0: chosen by its size")
       ->check(CLI::Range(0, 100000));
-  demo->add_option("--threads", options->threads, "Threads to use; 0: one for each core")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
-  demo->add_flag("--json", options->json, "Print results.json on stdout, the rest on stderr");
-  demo->footer("Examples:\n  gradus demo\n  gradus demo shakespeare.txt --unit character --out run1");
-  demo->callback([options] { run(*options); });
+  add_threads(c, options->threads);
+  c->add_flag("--json", options->json, "Print results.json on stdout, the rest on stderr");
 }
 
 }  // namespace gradus::cli

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -13,8 +12,6 @@
 #include "cli/recipe.hpp"
 #include "cli/text_blocks.hpp"
 #include "cli/usage.hpp"
-#include "models/checkpoint.hpp"
-#include "models/evaluate.hpp"
 #include "models/generate.hpp"
 #include "models/kinds.hpp"
 #include "models/ngram/ngram.hpp"
@@ -102,22 +99,14 @@ struct UseCommand {
   void evaluate() const;
   void generate();
   void score() const;
-  /// The model with the convention for unknown words: they end the contexts of an n-gram model, or not.
-  ErasedModel convention(const TrainedModel& trained) const;
-  models::Evaluation evaluate(const TrainedModel& trained, TextBlocks& blocks) const;
+  models::Evaluation evaluation(const TrainedModel& trained, TextBlocks& blocks) const;
   void print_score(const Vocabulary& v, const ErasedModel& asked, std::span<const std::int32_t> line) const;
 };
 
-ErasedModel UseCommand::convention(const TrainedModel& trained) const {
-  const auto* const ngrams = trained.model.get_if<models::NgramModel>();
-  if (ngrams == nullptr || !unknown.skipped()) return trained.model;
-  return ErasedModel(models::UnknownEndsContext(*ngrams, trained.vocabulary.unknown()));
-}
-
-models::Evaluation UseCommand::evaluate(const TrainedModel& trained, TextBlocks& blocks) const {
+models::Evaluation UseCommand::evaluation(const TrainedModel& trained, TextBlocks& blocks) const {
   Progress progress("evaluating");
   const Vocabulary& v = trained.vocabulary;
-  const ErasedModel asked = convention(trained);
+  const ErasedModel asked = unknown.applied_to(trained);
   ErasedModel::State state = asked.start();
   models::Evaluation out;
   progress.phase("reading", true);
@@ -140,7 +129,7 @@ void UseCommand::evaluate() const {
   const TrainedModel trained = models::load_model(model);
   const Vocabulary& v = trained.vocabulary;
   TextBlocks blocks(text, v);
-  const models::Evaluation e = evaluate(trained, blocks);
+  const models::Evaluation e = evaluation(trained, blocks);
   const Perplexities p(e, unknown.skipped());
   const auto* const ngrams = trained.model.get_if<models::NgramModel>();
   const bool scores = ngrams != nullptr && gives_scores(ngrams->description());
@@ -149,16 +138,15 @@ void UseCommand::evaluate() const {
   const auto counted = static_cast<double>(unknown.skipped() ? e.tokens - e.unknown : e.tokens);
   const double bits = -log_prob / std::log(2.0) / static_cast<double>(e.characters);
   if (json) {
-    const nlohmann::json out{{"perplexity", unknown.skipped() ? p.without_unknown : p.with_unknown},
-                             {"perplexity_with_unknown", p.with_unknown},
-                             {"perplexity_without_unknown", p.without_unknown},
-                             {"bits_per_character", bits},
-                             {"nats_per_token", -log_prob / counted},
-                             {"tokens", e.tokens},
-                             {"unknown", e.unknown},
-                             {"unknown_words", unknown.convention},
-                             {"probabilities", !scores},
-                             {"log_prob", log_prob}};
+    nlohmann::json out{{"perplexity", unknown.skipped() ? p.without_unknown : p.with_unknown},
+                       {"bits_per_character", bits},
+                       {"nats_per_token", -log_prob / counted},
+                       {"tokens", e.tokens},
+                       {"unknown", e.unknown},
+                       {"unknown_words", unknown.convention},
+                       {"probabilities", !scores},
+                       {"log_prob", log_prob}};
+    out.update(p.json());
     fmt::print("{}\n", out.dump(2));
     return;
   }
@@ -211,14 +199,10 @@ void UseCommand::print_score(const Vocabulary& v, const ErasedModel& asked,
                                                           ? -std::numeric_limits<double>::infinity()
                                                           : e.log_prob / ln10;
   if (json) {
-    const Perplexities p(e, unknown.skipped());
-    fmt::print("{}\n", nlohmann::json{{"log10", all},
-                                      {"log10_without_unknown", known},
-                                      {"tokens", e.tokens},
-                                      {"unknown", e.unknown},
-                                      {"perplexity_with_unknown", p.with_unknown},
-                                      {"perplexity_without_unknown", p.without_unknown}}
-                           .dump());
+    nlohmann::json out = Perplexities(e, unknown.skipped()).json();
+    out.update(
+        {{"log10", all}, {"log10_without_unknown", known}, {"tokens", e.tokens}, {"unknown", e.unknown}});
+    fmt::print("{}\n", out.dump());
   } else {
     fmt::print("{:.6f}\t{}\t{}\t{:.6f}\n", all, e.tokens, e.unknown, known);
   }
@@ -227,7 +211,7 @@ void UseCommand::print_score(const Vocabulary& v, const ErasedModel& asked,
 void UseCommand::score() const {
   const TrainedModel trained = models::load_model(model);
   const Vocabulary& v = trained.vocabulary;
-  const ErasedModel asked = convention(trained);
+  const ErasedModel asked = unknown.applied_to(trained);
   const std::string path = text.empty() ? "-" : text;
   const std::string name = path == "-" ? "standard input" : path;
   // Finds a bad line before any score is printed; a pipe can be read only once.
@@ -254,110 +238,86 @@ void UseCommand::score() const {
   if (number == 0) fail<DataError>("{} is empty; give lines of text, or a file's name", name);
 }
 
-void add_model(CLI::App* command, const std::shared_ptr<UseCommand>& options) {
+void add_model(CLI::App* command, UseCommand& options) {
   command
-      ->add_option("--model", options->model,
+      ->add_option("--model", options.model,
                    "A model that `gradus train` or `gradus ngram` wrote, or an ARPA file")
       ->required();
-  command->add_flag("--json", options->json, "Print JSON");
+  add_json(command, options.json);
 }
 
 }  // namespace
 
 void add_train(CLI::App& app) {
-  auto options = std::make_shared<TrainCommand>();
-  CLI::App* c = app.add_subcommand("train", "Train one model on a text and save it");
-  c->add_option("text", options->text, "A file (plain, .gz or .zst), a folder, or - for standard input")
-      ->required();
+  const auto [c, options] =
+      subcommand<TrainCommand>(app, "train", &TrainCommand::run, "Train one model on a text and save it",
+                               "Examples:\n  gradus train book.txt --kind ngram --order 5 --out book.arpa\n"
+                               "  gradus train book.txt --kind lstm --unit character --out book.safetensors");
+  add_text(c, options->text);
   c->add_option("--out", options->out, "The model's file")->required();
   std::vector<std::string> kinds{"ngram"};
   for (const models::NetworkKind& kind : models::network_kinds()) kinds.emplace_back(kind.name);
-  c->add_option("--kind", options->kind, "The kind of model")
-      ->check(CLI::IsMember(kinds))
-      ->capture_default_str();
-  c->add_option("--unit", options->unit, "What a token is")
-      ->check(CLI::IsMember({"word", "character", "byte"}))
-      ->capture_default_str();
+  c->add_option("--kind", options->kind, "The kind of model")->check(CLI::IsMember(kinds));
+  add_unit(c, options->unit);
   options->order_given =
       c->add_option(
            "--order", options->order,
            "Tokens of an n-gram; for a network that sees only the last few tokens, those and the next")
-          ->check(CLI::Range(1, 20))
-          ->capture_default_str();
+          ->check(CLI::Range(1, 20));
   c->add_option("--epochs", options->epochs, "How often a network reads the text; 0: chosen by its size")
       ->check(CLI::Range(0, 100000));
   c->add_option("--width", options->width, "Hidden units; 0: chosen by the kind")
       ->check(CLI::Range(0, 65536));
   c->add_option("--lr", options->lr, "Learning rate at the start; 0: chosen by the kind")
-      ->check([](const std::string& given) {
-        const double lr = std::strtod(given.c_str(), nullptr);  // that it is a number, CLI11 checks
-        return lr >= 0 && std::isfinite(lr) ? "" : "'" + given + "' is not a finite number of 0 or more";
-      });
+      ->check(zero_or_more());
   c->add_option("--min-count", options->min_count, "Words seen less often become <unk>")
       ->check(CLI::Range(1, 1 << 30));
-  c->add_option("--seed", options->seed, "Seed of the initial weights and of dropout")->capture_default_str();
-  c->add_option("--threads", options->threads, "Threads to use; 0: one for each core")
-      ->check(CLI::Range(0, 1024));
-  c->footer(
-      "Examples:\n  gradus train book.txt --kind ngram --order 5 --out book.arpa\n"
-      "  gradus train book.txt --kind lstm --unit character --out book.safetensors");
-  c->callback([options] { options->run(); });
+  c->add_option("--seed", options->seed, "Seed of the initial weights and of dropout");
+  add_threads(c, options->threads);
 }
 
 void add_eval(CLI::App& app) {
-  auto options = std::make_shared<UseCommand>();
-  CLI::App* c = app.add_subcommand("eval", "Compute the perplexity of a text under a model");
-  c->add_option("text", options->text, "A file (plain, .gz or .zst), a folder, or - for standard input")
-      ->required();
-  add_model(c, options);
-  options->unknown.add_to(c);
-  c->footer(
+  const auto [c, options] = subcommand<UseCommand>(
+      app, "eval", &UseCommand::evaluate, "Compute the perplexity of a text under a model",
       "Examples:\n  gradus eval --model book.arpa other.txt --json\n"
       "  zcat big.gz | gradus eval --model book.ngram - --unknown srilm");
-  c->callback([options] { options->evaluate(); });
+  add_text(c, options->text);
+  add_model(c, *options);
+  options->unknown.add_to(c);
 }
 
 void add_generate(CLI::App& app) {
-  auto options = std::make_shared<UseCommand>();
-  CLI::App* c = app.add_subcommand("generate", "Generate text by drawing from a model");
-  add_model(c, options);
+  const auto [c, options] = subcommand<UseCommand>(
+      app, "generate", &UseCommand::generate, "Generate text by drawing from a model",
+      "Example:\n  gradus generate --model book.safetensors --prompt 'Once upon' --temperature 0.8");
+  add_model(c, *options);
   c->add_option("--prompt", options->prompt, "The text to continue");
   c->add_option("--tokens", options->how.max_tokens, "The largest number of tokens to draw")
-      ->check(CLI::Range(1, 1 << 30))
-      ->capture_default_str();
+      ->check(CLI::Range(1, 1 << 30));
   c->add_option("--lines", options->lines, "The number of lines to stop after")
-      ->check(CLI::Range(1, 1 << 30))
-      ->capture_default_str();
+      ->check(CLI::Range(1, 1 << 30));
   c->add_option("--temperature", options->how.temperature,
                 "Divides the log-probabilities: below 1 favours likely tokens, above 1 unlikely ones; 0 "
-                "always takes the "
-                "likeliest")
-      ->check(zero_or_more())
-      ->capture_default_str();
+                "always takes the likeliest")
+      ->check(zero_or_more());
   c->add_option("--top-k", options->how.top_k, "Draw from the k likeliest tokens only; 0: from all")
-      ->check(zero_or_more())
-      ->capture_default_str();
+      ->check(zero_or_more());
   c->add_option("--top-p", options->how.top_p,
                 "Draw from the fewest likeliest tokens that together reach probability p; above 0, at most 1")
-      ->check(CLI::Range(1e-9, 1.0))
-      ->capture_default_str();
-  c->add_option("--seed", options->how.seed, "The same seed gives the same text")->capture_default_str();
+      ->check(CLI::Range(1e-9, 1.0));
+  c->add_option("--seed", options->how.seed, "The same seed gives the same text");
   c->add_flag("--allow-unknown", options->allow_unknown, "Allow <unk> to be drawn");
-  c->footer("Example:\n  gradus generate --model book.safetensors --prompt 'Once upon' --temperature 0.8");
-  c->callback([options] { options->generate(); });
 }
 
 void add_score(CLI::App& app) {
-  auto options = std::make_shared<UseCommand>();
-  CLI::App* c = app.add_subcommand("score",
-                                   "Print for each line its log10 probability, tokens, unknown words, and "
-                                   "log10 probability without these");
+  const auto [c, options] = subcommand<UseCommand>(
+      app, "score", &UseCommand::score,
+      "Print for each line its log10 probability, tokens, unknown words, and log10 probability without these",
+      "Example:\n  echo 'the king has a crown .' | gradus score --model book.arpa");
   c->add_option("text", options->text,
                 "A file, plain or compressed; without it, or with -, lines of standard input");
-  add_model(c, options);
+  add_model(c, *options);
   options->unknown.add_to(c);
-  c->footer("Example:\n  echo 'the king has a crown .' | gradus score --model book.arpa");
-  c->callback([options] { options->score(); });
 }
 
 }  // namespace gradus::cli

@@ -24,13 +24,15 @@ std::optional<std::uint64_t> file_bytes(const std::string& file) {
 void Place::add_to(CLI::App* command) {
   command->add_option("--out", file, "The model's file: ARPA text for .arpa and .gz, else binary")
       ->required();
-  layout_given_ = command->add_option("--layout", layout, "Of a binary file: fast to ask, or compact")
-                      ->check(CLI::IsMember({"fast", "compact"}))
-                      ->capture_default_str();
+  layout_given_ = command
+                      ->add_option("--layout", layout,
+                                   "The layout of a binary file: fast, for the fastest queries, or compact")
+                      ->check(CLI::IsMember({"fast", "compact"}));
   quantize_given_ =
-      command->add_option("--quantize", quantize, "Bits of a number in the compact layout, 2 to 16; 0: exact")
-          ->check(CLI::Range(0, 16))
-          ->capture_default_str();
+      command
+          ->add_option("--quantize", quantize,
+                       "Bits of a probability or backoff weight in the compact layout, 2 to 16; 0: exact")
+          ->check(CLI::Range(0, 16));
 }
 
 PlaceWriter::PlaceWriter(const Place& place, const Vocabulary& vocabulary) {
@@ -53,10 +55,10 @@ std::vector<std::uint64_t> PlaceWriter::order_bytes() {
 
 void Place::check(const std::string& source) const {
   if (is_arpa(file) && (given(layout_given_) || given(quantize_given_)))
-    misuse("--layout and --quantize are of binary files, and --out {} is ARPA text", file);
+    misuse("--layout and --quantize apply to binary files, and --out {} is ARPA text", file);
   if (file.empty()) misuse("--out is empty; name the file of the model");
   if (file == "-") misuse("--out -: name a file, or /dev/stdout to write into a pipe");
-  if (file.ends_with(".zst")) misuse("--out {}: models are packed by gzip alone, as .arpa.gz", file);
+  if (file.ends_with(".zst")) misuse("--out {}: models are compressed by gzip alone, as .arpa.gz", file);
   if (file.ends_with(".ARPA") || file.ends_with(".GZ"))
     misuse("--out {}: write .arpa or .gz in small letters", file);
   if (quantize == 1) misuse("--quantize 1: give 2 to 16 bits, or 0 for exact numbers");
@@ -64,7 +66,8 @@ void Place::check(const std::string& source) const {
   require_writable(file);
   std::error_code missing;
   if (!is_special(file) && std::filesystem::equivalent(source, file, missing))
-    fail<ArgumentError>("--out {} is what is read, which the model would replace; name another file", file);
+    fail<ArgumentError>("--out {} is the file that is read, which the model would replace; name another file",
+                        file);
 }
 
 models::NgramProgress shown_by(Progress& progress) {
@@ -88,7 +91,7 @@ std::pair<models::NgramModel, Vocabulary> load_ngram(const std::string& file) {
 }
 
 void add_ngram(CLI::App& app) {
-  CLI::App* n = app.add_subcommand("ngram", "Build, look at, convert and combine n-gram models");
+  CLI::App* n = app.add_subcommand("ngram", "Build, describe, convert, prune and interpolate n-gram models");
   n->require_subcommand(1);
   add_ngram_build(*n);
   add_ngram_info(*n);

@@ -83,7 +83,7 @@ void BuildCommand::check() {
     misuse("--closed leaves <unk> without a probability, --unknown kenlm gives it one");
   closed |= unknown == "srilm";
   if (unit != "word" && !words.empty()) misuse("--vocabulary lists words, not {}s", unit);
-  if (unit == "byte" && closed) misuse("of bytes none is unknown: leave out --closed and --unknown");
+  if (unit == "byte" && closed) misuse("no byte is unknown among bytes: leave out --closed and --unknown");
   if (closed && (vocabulary.min_count > 1 || vocabulary.max_size > 0)) {
     misuse("--min-count and --max-vocabulary make words of the text unknown, which then has none with {}",
            unknown == "srilm" ? "--unknown srilm" : "--closed");
@@ -168,21 +168,21 @@ void BuildCommand::print(const models::NgramSummary& summary, const std::vector<
 }
 
 void add_vocabulary_options(CLI::App* c, BuildCommand& o) {
-  c->add_option("--unit", o.unit, "What a token is")
-      ->check(CLI::IsMember({"word", "character", "byte"}))
-      ->capture_default_str();
-  CLI::Option* words = c->add_option("--vocabulary", o.words,
-                                     "A file of the words there are, one a line; others become <unk>");
-  c->add_flag("--closed", o.closed, "<unk> has no probability, and the text must hold none");
+  add_unit(c, o.unit);
+  CLI::Option* words =
+      c->add_option("--vocabulary", o.words,
+                    "A file that lists the words of the vocabulary, one per line; other words become <unk>");
+  c->add_flag("--closed", o.closed,
+              "Close the vocabulary: <unk> has no probability, and a text with unknown words is refused");
   o.unknown_given = c->add_option("--unknown", o.unknown,
                                   "kenlm: <unk> is one word of the vocabulary, with a word's share of the "
-                                  "uniform distribution at least; srilm: --closed")
-                        ->check(CLI::IsMember({"kenlm", "srilm"}))
-                        ->capture_default_str();
-  c->add_option("--min-count", o.vocabulary.min_count, "Symbols seen less often become <unk>")
+                                  "uniform distribution at least; srilm: the same as --closed")
+                        ->check(CLI::IsMember({"kenlm", "srilm"}));
+  c->add_option("--min-count", o.vocabulary.min_count, "Symbols that occur fewer times become <unk>")
       ->check(CLI::Range(1, 1 << 30))
       ->excludes(words);
-  c->add_option("--max-vocabulary", o.vocabulary.max_size, "The most symbols, 2 or more; 0: no limit")
+  c->add_option("--max-vocabulary", o.vocabulary.max_size,
+                "The largest number of symbols, 2 or more; 0: no limit")
       ->check(CLI::Range(0, 1 << 30))
       ->excludes(words);
 }
@@ -190,42 +190,35 @@ void add_vocabulary_options(CLI::App* c, BuildCommand& o) {
 }  // namespace
 
 void add_ngram_build(CLI::App& ngram_command) {
-  auto o = std::make_shared<BuildCommand>();
-  CLI::App* c = ngram_command.add_subcommand("build", "Estimate a model from a text");
-  c->add_option("text", o->text, "A file (plain, .gz or .zst), a folder, or - for standard input")
-      ->required();
+  const auto [c, o] = subcommand<BuildCommand>(
+      ngram_command, "build", &BuildCommand::run, "Estimate a model from a text",
+      "Examples:\n  gradus ngram build --order 5 --prune 0,0,1 book.txt --out book.ngram\n"
+      "  zcat big.gz | gradus ngram build --memory 512M - --out big.ngram --layout compact --quantize 8");
+  add_text(c, o->text);
   o->place.add_to(c);
-  c->add_option("--order", o->options.order, "Words of an n-gram")
-      ->check(CLI::Range(1, NgramModel::max_order))
-      ->capture_default_str();
+  c->add_option("--order", o->options.order, "The number of words of the longest n-grams")
+      ->check(CLI::Range(1, NgramModel::max_order));
   const auto methods = models::ngram_method_names();
-  c->add_option("--method", o->method, "How probabilities are made of counts")
-      ->check(CLI::IsMember(std::vector<std::string>(methods.begin(), methods.end())))
-      ->capture_default_str();
-  o->k_given =
-      c->add_option("--k", o->options.k, "Of add-k: what each count grows by")->capture_default_str();
-  o->cutoff_given =
-      c->add_option("--katz-cutoff", o->options.katz_cutoff, "Of katz: counts above are not discounted")
-          ->check(CLI::Range(1, 20))
-          ->capture_default_str();
-  o->backoff_given =
-      c->add_option("--backoff", o->options.backoff, "Of stupid-backoff: the factor of a shorter context")
-          ->capture_default_str();
-  c->add_option("--memory", o->memory, "For counts and sorting, such as 512M; the rest goes to the disk")
+  c->add_option("--method", o->method, "The smoothing method")
+      ->check(CLI::IsMember(std::vector<std::string>(methods.begin(), methods.end())));
+  o->k_given = c->add_option("--k", o->options.k, "With add-k: the number that is added to each count");
+  o->cutoff_given = c->add_option("--katz-cutoff", o->options.katz_cutoff,
+                                  "With katz: the largest count that is discounted")
+                        ->check(CLI::Range(1, 20));
+  o->backoff_given = c->add_option("--backoff", o->options.backoff,
+                                   "With stupid-backoff: the factor for each step to a shorter context");
+  c->add_option("--memory", o->memory,
+                "Memory for counting and sorting, such as 512M; more data goes to temporary files")
       ->transform(CLI::AsSizeValue(false))
       ->default_str("1G");
-  c->add_option("--temporary", o->temporary, "The folder of temporary files");
+  c->add_option("--temporary", o->temporary, "The folder for temporary files");
   o->prune_given =
       c->add_option("--prune", o->prune,
                     "For each order, the count up to which n-grams are left out, such as 0,0,1; the last one "
                     "holds for the orders above");
   add_vocabulary_options(c, *o);
-  c->add_option("--threads", o->threads, "0: one a core")->check(CLI::Range(0, 1024));
-  c->add_flag("--json", o->json, "Print JSON");
-  c->footer(
-      "Examples:\n  gradus ngram build --order 5 --prune 0,0,1 book.txt --out book.ngram\n"
-      "  zcat big.gz | gradus ngram build --memory 512M - --out big.ngram --layout compact --quantize 8");
-  c->callback([o] { o->run(); });
+  add_threads(c, o->threads);
+  add_json(c, o->json);
 }
 
 }  // namespace gradus::cli

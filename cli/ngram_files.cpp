@@ -108,37 +108,33 @@ struct PruneCommand {
 }  // namespace
 
 void add_ngram_info(CLI::App& ngram) {
-  auto o = std::make_shared<InfoCommand>();
-  CLI::App* c = ngram.add_subcommand("info", "Describe what a model's file holds");
+  const auto [c, o] =
+      subcommand<InfoCommand>(ngram, "info", &InfoCommand::run, "Describe what a model's file holds",
+                              "Example:\n  gradus ngram info book.ngram --verify");
   c->add_option("model", o->model, "An n-gram model")->required();
   c->add_flag("--verify", o->verify, "Read the whole file and report any damage");
-  c->add_flag("--json", o->json, "Print JSON");
-  c->footer("Example:\n  gradus ngram info book.ngram --verify");
-  c->callback([o] { o->run(); });
+  add_json(c, o->json);
 }
 
 void add_ngram_export(CLI::App& ngram) {
-  auto o = std::make_shared<ExportCommand>();
-  CLI::App* c =
-      ngram.add_subcommand("export", "Write a model in another form: ARPA text, or binary in another layout");
+  const auto [c, o] =
+      subcommand<ExportCommand>(ngram, "export", &ExportCommand::run,
+                                "Write a model in another form: ARPA text, or binary in another layout",
+                                "Example:\n  gradus ngram export book.ngram --out book.arpa");
   c->add_option("model", o->model, "An n-gram model")->required();
   o->place.add_to(c);
-  c->footer("Example:\n  gradus ngram export book.ngram --out book.arpa");
-  c->callback([o] { o->run(); });
 }
 
 void add_ngram_prune(CLI::App& ngram) {
-  auto o = std::make_shared<PruneCommand>();
-  CLI::App* c =
-      ngram.add_subcommand("prune", "Leave out the n-grams that a model hardly needs (Stolcke 1998)");
+  const auto [c, o] = subcommand<PruneCommand>(
+      ngram, "prune", &PruneCommand::run,
+      "Remove the n-grams that contribute least to a model, by relative entropy (Stolcke 1998)",
+      "Example:\n  gradus ngram prune book.ngram --threshold 1e-7 --out small.ngram");
   c->add_option("model", o->model, "An n-gram model that backs off")->required();
   c->add_option("--threshold", o->threshold,
-                "Leave out n-grams without which perplexity grows by less than this fraction")
-      ->check(zero_or_more())
-      ->capture_default_str();
+                "Remove each n-gram whose removal raises the perplexity by less than this fraction")
+      ->check(zero_or_more());
   o->place.add_to(c);
-  c->footer("Example:\n  gradus ngram prune book.ngram --threshold 1e-7 --out small.ngram");
-  c->callback([o] { o->run(); });
 }
 
 }  // namespace gradus::cli

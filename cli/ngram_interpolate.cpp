@@ -10,7 +10,6 @@
 #include "cli/text_blocks.hpp"
 #include "cli/usage.hpp"
 #include "models/cache.hpp"
-#include "models/checkpoint.hpp"
 #include "models/interpolate.hpp"
 #include "models/ngram/ngram.hpp"
 #include "models/shared_vocabulary.hpp"
@@ -31,14 +30,6 @@ struct Parts {
   Vocabulary vocabulary;
   std::optional<ModelSet> set;
 };
-
-bool same_symbols(const Vocabulary& a, const Vocabulary& b) {
-  if (a.size() != b.size()) return false;
-  for (std::int32_t id = 0; id < a.size(); ++id) {
-    if (a.symbol(id) != b.symbol(id)) return false;
-  }
-  return true;
-}
 
 struct InterpolateCommand {
   std::vector<std::string> models;
@@ -75,7 +66,8 @@ void InterpolateCommand::check() const {
   if (!weights.empty() && !held_out.empty()) misuse("--weights are fixed: nothing is fitted to --held-out");
   if (!weights.empty() && test.empty()) misuse("with --weights give --test, the text that is scored");
   if (held_out == "-" && test == "-") misuse("standard input can be --held-out or --test, not both");
-  if (models.size() + (cache > 0 ? 1 : 0) < 2) misuse("a single model: name another, or add --cache");
+  if (models.size() + (cache > 0 ? 1 : 0) < 2)
+    misuse("one model alone cannot be interpolated: name another, or add --cache");
   if (given(epochs_given) && !log_linear) misuse("--epochs goes with --log-linear");
   if (log_linear && unknown.skipped())
     misuse("--log-linear sums over the vocabulary, <unk> included: it goes with --unknown kenlm");
@@ -95,16 +87,12 @@ Parts InterpolateCommand::load() const {
       if (trained.vocabulary.unit() != vocabularies.front().unit())
         gradus::models::require_same_vocabulary(vocabularies.front(), models.front(), trained.vocabulary,
                                                 file);
-      same &= same_symbols(trained.vocabulary, vocabularies.front());
+      same &= trained.vocabulary.same_symbols(vocabularies.front());
     }
     const auto* const ngrams = trained.model.get_if<gradus::models::NgramModel>();
     if (ngrams != nullptr && gives_scores(ngrams->description()))
       fail<DataError>("{}: stupid backoff gives scores, not probabilities, which cannot be mixed", file);
-    if (ngrams != nullptr && unknown.skipped()) {
-      each.emplace_back(gradus::models::UnknownEndsContext(*ngrams, trained.vocabulary.unknown()));
-    } else {
-      each.push_back(trained.model);
-    }
+    each.push_back(unknown.applied_to(trained));
     out.names.push_back(file);
     vocabularies.push_back(std::move(trained.vocabulary));
   }
@@ -220,9 +208,8 @@ void InterpolateCommand::print(const Parts& parts, const Result& result) const {
       rows.push_back({{"model", parts.names[i]},
                       {"weight", result.weights[i]},
                       {"perplexity", unknown.skipped() ? p.without_unknown : p.with_unknown},
-                      {"perplexity_with_unknown", p.with_unknown},
-                      {"perplexity_without_unknown", p.without_unknown},
                       {"unlisted", parts.unlisted[i]}});
+      rows.back().update(p.json());
     }
     nlohmann::json out{{"text", judged()},
                        {"combination", log_linear ? "log-linear" : "linear"},
@@ -231,9 +218,8 @@ void InterpolateCommand::print(const Parts& parts, const Result& result) const {
                        {"unknown_words", unknown.convention},
                        {"vocabulary", parts.vocabulary.size()},
                        {"perplexity", unknown.skipped() ? together.without_unknown : together.with_unknown},
-                       {"perplexity_with_unknown", together.with_unknown},
-                       {"perplexity_without_unknown", together.without_unknown},
                        {"models", rows}};
+    out.update(together.json());
     if (result.iterations) out["iterations"] = *result.iterations;
     fmt::print("{}\n", out.dump(2));
     return;
@@ -269,35 +255,36 @@ void InterpolateCommand::run() const {
 }  // namespace
 
 void add_ngram_interpolate(CLI::App& ngram) {
-  auto o = std::make_shared<InterpolateCommand>();
-  CLI::App* c =
-      ngram.add_subcommand("interpolate", "Combine models, n-gram or neural, with weights fitted to a text");
+  const auto [c, o] = subcommand<InterpolateCommand>(
+      ngram, "interpolate", &InterpolateCommand::run,
+      "Combine models, n-gram or neural, with weights fitted to a text",
+      "Examples:\n  gradus ngram interpolate book.ngram book.safetensors --held-out valid.txt --test "
+      "test.txt\n  gradus ngram interpolate book.ngram --cache 500 --held-out valid.txt.gz");
   c->add_option(
        "models", o->models,
        "Models of the same unit (word, character or byte); what a model does not list is <unk> to it")
       ->required()
-      ->expected(1, 64);
-  c->add_option("--held-out", o->held_out,
-                "The text that the weights are fitted to, by EM or, with --log-linear, by gradient");
+      ->expected(1, 64)
+      ->default_str("");
+  c->add_option(
+      "--held-out", o->held_out,
+      "The text that the weights are fitted to: by expectation maximization or, with --log-linear, by "
+      "gradient descent");
   c->add_option("--weights", o->weights, "Fixed weights, such as 0.3,0.7, instead of a held-out text");
   c->add_option("--test", o->test, "The text whose perplexities are reported; without it, the held-out one");
   c->add_option("--cache", o->cache,
                 "Add a cache of this many of the last words as one more model (Kuhn and De Mori 1990)")
-      ->check(CLI::Range(1, 1 << 24));
+      ->check(CLI::Range(1, 1 << 24))
+      ->default_str("");
   c->add_flag(
       "--log-linear", o->log_linear,
       "Multiply powers of the probabilities (Klakow 1998) instead of adding them; needs a sum over the "
       "vocabulary for each word");
   o->epochs_given =
       c->add_option("--epochs", o->epochs, "With --log-linear: how often the held-out text is read")
-          ->check(CLI::Range(1, 1000))
-          ->capture_default_str();
+          ->check(CLI::Range(1, 1000));
   o->unknown.add_to(c);
-  c->add_flag("--json", o->json, "Print JSON");
-  c->footer(
-      "Examples:\n  gradus ngram interpolate book.ngram book.safetensors --held-out valid.txt --test "
-      "test.txt\n  gradus ngram interpolate book.ngram --cache 500 --held-out valid.txt.gz");
-  c->callback([o] { o->run(); });
+  add_json(c, o->json);
 }
 
 }  // namespace gradus::cli

@@ -5,12 +5,16 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "models/checkpoint.hpp"
 #include "models/evaluate.hpp"
 
 namespace gradus::cli {
@@ -54,6 +58,35 @@ std::vector<T> numbers_of(std::string_view text, std::string_view option) {
   return out;
 }
 
+/// A subcommand and its options, an object that `run` is called on. Each default is shown by --help.
+template <class Command, class Run>
+std::pair<CLI::App*, std::shared_ptr<Command>> subcommand(CLI::App& app, const std::string& name, Run run,
+                                                          const std::string& about,
+                                                          const std::string& examples) {
+  auto options = std::make_shared<Command>();
+  CLI::App* const out = app.add_subcommand(name, about);
+  out->option_defaults()->always_capture_default();
+  out->footer(examples);
+  out->callback([options, run] { std::invoke(run, *options); });
+  return {out, std::move(options)};
+}
+
+// Options that several commands have.
+inline void add_text(CLI::App* command, std::string& text) {
+  command->add_option("text", text, "A file (plain, .gz or .zst), a folder, or - for standard input")
+      ->required();
+}
+inline void add_unit(CLI::App* command, std::string& unit) {
+  command->add_option("--unit", unit, "What a token is")->check(CLI::IsMember({"word", "character", "byte"}));
+}
+inline void add_threads(CLI::App* command, int& threads) {
+  command->add_option("--threads", threads, "Threads to use; 0: one for each core")
+      ->check(CLI::Range(0, 1024));
+}
+inline void add_json(CLI::App* command, bool& json) {
+  command->add_flag("--json", json, "Print JSON");
+}
+
 /// The option --unknown of the commands that score a text.
 struct UnknownOption {
   std::string convention = "kenlm";
@@ -64,10 +97,15 @@ struct UnknownOption {
             "--unknown", convention,
             "kenlm: <unk> is predicted and read like any word; srilm: unknown words are not scored, and "
             "contexts of n-grams end at them")
-        ->check(CLI::IsMember({"kenlm", "srilm"}))
-        ->capture_default_str();
+        ->check(CLI::IsMember({"kenlm", "srilm"}));
   }
   bool skipped() const { return convention == "srilm"; }
+  /// The model with the convention: unknown words end the contexts of an n-gram model, or not.
+  models::ErasedModel applied_to(const models::TrainedModel& trained) const {
+    const auto* const ngrams = trained.model.get_if<models::NgramModel>();
+    if (ngrams == nullptr || !skipped()) return trained.model;
+    return models::ErasedModel(models::UnknownEndsContext(*ngrams, trained.vocabulary.unknown()));
+  }
 };
 
 /// The perplexities of a text with and without its unknown words. Where these are left out, the first is
@@ -78,6 +116,9 @@ struct Perplexities {
   Perplexities(const models::Evaluation& e, bool skipped)
       : with_unknown(skipped && e.unknown > 0 ? std::numeric_limits<double>::infinity() : e.perplexity()),
         without_unknown(e.perplexity_known()) {}
+  nlohmann::json json() const {
+    return {{"perplexity_with_unknown", with_unknown}, {"perplexity_without_unknown", without_unknown}};
+  }
 };
 
 /// "infinite" when the model gives some token a probability of 0, "nothing" when there was nothing to

@@ -76,6 +76,8 @@ class Vocabulary {
   void save(const std::filesystem::path& file) const;
   static Vocabulary load(const std::filesystem::path& file);
 
+  /// Whether the other has the same ids for the same symbols; the counts may differ.
+  bool same_symbols(const Vocabulary& other) const { return symbols_ == other.symbols_; }
   bool operator==(const Vocabulary& other) const {
     return unit_ == other.unit_ && symbols_ == other.symbols_ && counts_ == other.counts_;
   }

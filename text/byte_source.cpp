@@ -1,7 +1,6 @@
 #include "text/byte_source.hpp"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -101,28 +100,29 @@ struct ByteSource::File {
   ~File() {
     if (descriptor > 0) ::close(descriptor);
   }
-  void refill() {
-    buffer.resize(std::size_t{1} << 18);
-    begin = end = 0;
-    for (;;) {
-      const ssize_t got = ::read(descriptor, buffer.data(), buffer.size());
-      if (got >= 0) {
-        end = static_cast<std::size_t>(got);
-        taken += got;
-        return;
-      }
+  /// Reads on, behind what the buffer holds; false at the end.
+  bool more() {
+    ssize_t got = 0;
+    while ((got = ::read(descriptor, buffer.data() + end, buffer.size() - end)) < 0) {
       if (errno != EINTR) {
         fail<DataError>("{} could not be read ({}); check the disk or the connection to it", name,
                         std::strerror(errno));
       }
     }
+    end += static_cast<std::size_t>(got);
+    taken += got;
+    return got > 0;
+  }
+  void refill() {
+    begin = end = 0;
+    more();
   }
   std::span<const char> left() const { return {buffer.data() + begin, end - begin}; }
 
   std::string name;
   int descriptor = -1;
-  std::int64_t size = 0, taken = 0;
-  std::vector<char> buffer;
+  std::int64_t taken = 0;
+  std::vector<char> buffer = std::vector<char>(std::size_t{1} << 18);
   std::size_t begin = 0, end = 0;
   std::unique_ptr<Unpacker> unpacker;
 };
@@ -135,17 +135,9 @@ ByteSource::ByteSource(const std::filesystem::path& path, bool unpack) : file_(s
     fail<DataError>("{} cannot be opened ({}); check that it exists and that you may read it", file.name,
                     std::strerror(errno));
   }
-  struct stat info {};
-  if (::fstat(file.descriptor, &info) == 0 && S_ISREG(info.st_mode)) file.size = info.st_size;
   if (!unpack) return;
-  file.refill();
   // A pipe may deliver fewer bytes than were asked for.
-  while (file.end > 0 && file.end < 4) {
-    const ssize_t more =
-        ::read(file.descriptor, file.buffer.data() + file.end, file.buffer.size() - file.end);
-    if (more <= 0) break;
-    file.end += static_cast<std::size_t>(more);
-    file.taken += more;
+  while (file.end < 4 && file.more()) {
   }
   const std::string_view start(file.buffer.data(), file.end);
   if (start.starts_with("\x1F\x8B"sv)) file.unpacker = std::make_unique<GzipUnpacker>(file.name);
@@ -156,14 +148,8 @@ ByteSource::ByteSource(ByteSource&&) noexcept = default;
 ByteSource& ByteSource::operator=(ByteSource&&) noexcept = default;
 ByteSource::~ByteSource() = default;
 
-const std::string& ByteSource::name() const {
-  return file_->name;
-}
 std::int64_t ByteSource::taken() const {
   return file_->taken;
-}
-std::int64_t ByteSource::size() const {
-  return file_->size;
 }
 
 std::size_t ByteSource::read(std::span<char> to) {

@@ -18,15 +18,11 @@ class ByteSource {
   ByteSource& operator=(ByteSource&&) noexcept;
   ~ByteSource();
 
-  /// The name used in errors: the path, or "standard input".
-  const std::string& name() const;
   /// Fills the buffer, or as much of it as there are bytes left, and returns their number; 0 at the end.
   /// Throws DataError when the file cannot be read or its archive is damaged or cut short.
   std::size_t read(std::span<char> to);
   /// The bytes read from the file so far, before decompression.
   std::int64_t taken() const;
-  /// The size of the file; 0 when it is not known.
-  std::int64_t size() const;
 
  private:
   struct File;

@@ -17,6 +17,9 @@ namespace {
 
 constexpr std::size_t buffer_size = std::size_t{1} << 20;
 
+/// The bytes of one segment, a buffer for each thread.
+thread_local std::vector<unsigned char> bytes;
+
 constexpr std::string_view name_start = "gradus-ngram-", name_random = "XXXXXX";
 
 /// Removes the empty files of processes that were killed before they could unlink them. If a process is just
@@ -57,19 +60,6 @@ TemporaryFile::~TemporaryFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-std::vector<unsigned char> TemporaryFile::take_spare() {
-  const std::lock_guard lock(mutex_);
-  if (spare_.empty()) return {};
-  std::vector<unsigned char> bytes = std::move(spare_.back());
-  spare_.pop_back();
-  return bytes;
-}
-
-void TemporaryFile::put_back(std::vector<unsigned char> bytes) {
-  const std::lock_guard lock(mutex_);
-  spare_.push_back(std::move(bytes));
-}
-
 void TemporaryFile::open() {
   if (folder_.empty()) {
     std::error_code none;
@@ -104,18 +94,12 @@ void TemporaryFile::flush() {
 }
 
 TemporaryFile::Place TemporaryFile::write(std::span<const std::uint64_t> words, std::size_t width) {
-  std::vector<unsigned char> bytes = take_spare();
   pack_columns(words, width, bytes);
-  const std::size_t packed = bytes.size();
-  Place place;
-  {
-    const std::lock_guard lock(mutex_);
-    if (buffer_.size() + packed > buffer_size) flush();
-    place = {end_, static_cast<std::uint32_t>(packed)};
-    buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
-    end_ += static_cast<std::int64_t>(packed);
-  }
-  put_back(std::move(bytes));
+  const std::lock_guard lock(mutex_);
+  if (buffer_.size() + bytes.size() > buffer_size) flush();
+  const Place place{end_, static_cast<std::uint32_t>(bytes.size())};
+  buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+  end_ += static_cast<std::int64_t>(bytes.size());
   return place;
 }
 
@@ -124,7 +108,6 @@ void TemporaryFile::read(const Place& place, std::span<std::uint64_t> words, std
     const std::lock_guard lock(mutex_);
     flush();
   }
-  std::vector<unsigned char> bytes = take_spare();
   bytes.resize(place.packed);
   for (std::size_t at = 0; at < place.packed;) {
     const ssize_t got = ::pread(descriptor_, bytes.data() + at, place.packed - at,
@@ -138,7 +121,6 @@ void TemporaryFile::read(const Place& place, std::span<std::uint64_t> words, std
   }
   if (!unpack_columns(bytes, width, words))
     fail<DataError>("the temporary file in {} came back damaged; check the disk", folder_.string());
-  put_back(std::move(bytes));
 }
 
 }  // namespace gradus::models::ngram

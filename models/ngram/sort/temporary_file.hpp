@@ -44,9 +44,6 @@ class TemporaryFile {
   void read(const Place& place, std::span<std::uint64_t> words, std::size_t width);
 
  private:
-  /// Recycled buffers for the bytes of one segment.
-  std::vector<unsigned char> take_spare();
-  void put_back(std::vector<unsigned char> bytes);
   void open();
   void flush();
 
@@ -56,7 +53,6 @@ class TemporaryFile {
   std::int64_t end_ = 0;      // bytes handed over
   std::int64_t written_ = 0;  // bytes in the file; the rest is in buffer_
   std::vector<unsigned char> buffer_;
-  std::vector<std::vector<unsigned char>> spare_;
 };
 
 }  // namespace gradus::models::ngram

@@ -10,6 +10,8 @@
 
 namespace gradus::models {
 
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(NetworkOptions, vocab, embedding, width, layers, dropout, order)
+
 namespace {
 
 using nlohmann::json;
@@ -38,13 +40,7 @@ TrainedModel read_model(const std::string& file, std::string_view bytes) {
   Vocabulary vocabulary = Vocabulary::parse(about("vocabulary"), file + ", its vocabulary");
   NetworkOptions options;
   try {
-    const json n = json::parse(about("network"));
-    options = {.vocab = n.at("vocab"),
-               .embedding = n.at("embedding"),
-               .width = n.at("width"),
-               .layers = n.at("layers"),
-               .dropout = n.at("dropout"),
-               .order = n.at("order")};
+    options = json::parse(about("network")).get<NetworkOptions>();
   } catch (const json::exception& error) {
     fail<DataError>("{}: its header lacks what a gradus model needs ({})", file, error.what());
   }
@@ -76,13 +72,7 @@ void save_network(const std::filesystem::path& file, const NetworkKind& kind, co
                   Safetensors weights, const Vocabulary& vocabulary) {
   weights.metadata = {{"format", "gradus"},
                       {"kind", std::string(kind.name)},
-                      {"network", json{{"vocab", options.vocab},
-                                       {"embedding", options.embedding},
-                                       {"width", options.width},
-                                       {"layers", options.layers},
-                                       {"dropout", options.dropout},
-                                       {"order", options.order}}
-                                      .dump()},
+                      {"network", json(options).dump()},
                       {"vocabulary", vocabulary.serialize()}};
   save_safetensors(file, weights);
 }

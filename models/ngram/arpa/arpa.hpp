@@ -51,9 +51,6 @@ class ArpaFile {
   explicit ArpaFile(const std::filesystem::path& file, const ArpaOptions& options = {});
   /// Reads text in memory, which errors call `name`.
   ArpaFile(std::string_view text, std::string_view name, const ArpaOptions& options = {});
-  ~ArpaFile();
-  ArpaFile(ArpaFile&&) noexcept;
-  ArpaFile& operator=(ArpaFile&&) noexcept;
 
   const Vocabulary& vocabulary() const;
   NgramDescription description() const;
@@ -64,7 +61,7 @@ class ArpaFile {
   void write_to(NgramSink& sink) const;
 
  private:
-  std::unique_ptr<ngram::ArpaContent> content_;
+  std::shared_ptr<const ngram::ArpaContent> content_;  // of all copies
 };
 
 /// Whether a file with these first bytes may be an ARPA file: they are those of one of ours, hold the line

@@ -15,6 +15,7 @@
 #include "models/ngram/estimate/text_source.hpp"
 #include "tensor/support/parallel.hpp"
 #include "text/load.hpp"
+#include "text/text_check.hpp"
 
 namespace gradus::cli {
 
@@ -30,9 +31,7 @@ Vocabulary listed_words(const std::string& file) {
   std::vector<std::string_view> words;
   std::int64_t number = 0;
   for (std::string_view rest = text; !rest.empty();) {
-    const std::size_t end = std::min(rest.find('\n'), rest.size());
-    std::string_view line = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+    std::string_view line = take(rest, '\n');
     ++number;
     constexpr std::string_view spaces = " \t\r";
     line.remove_prefix(std::min(line.find_first_not_of(spaces), line.size()));

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <charconv>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -16,6 +15,7 @@
 
 #include "models/checkpoint.hpp"
 #include "models/evaluate.hpp"
+#include "text/text_check.hpp"
 
 namespace gradus::cli {
 
@@ -47,12 +47,9 @@ std::vector<T> numbers_of(std::string_view text, std::string_view option) {
   std::vector<T> out;
   for (std::size_t from = 0; from <= text.size();) {
     const std::size_t end = std::min(text.find(',', from), text.size());
-    T number{};
-    const auto [stop, error] = std::from_chars(text.data() + from, text.data() + end, number);
-    if (error != std::errc() || stop != text.data() + end)
-      misuse("{} {}: '{}' is not a number; give numbers separated by commas", option, text,
-             text.substr(from, end - from));
-    out.push_back(number);
+    const std::string_view field = text.substr(from, end - from);
+    if (!to_number(field, out.emplace_back()))
+      misuse("{} {}: '{}' is not a number; give numbers separated by commas", option, text, field);
     from = end + 1;
   }
   return out;

@@ -2,6 +2,8 @@
 
 // Internal: not part of the public interface.
 
+#include <algorithm>
+#include <charconv>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -38,6 +40,22 @@ class TextCheck {
 /// Throws DataError, which says what to do, when the first bytes of a file are those of an archive, a PDF
 /// document or UTF-16. `unpacked`: gzip and zstd archives are accepted, as the reader decompresses them.
 void require_plain_text(std::string_view start, std::string_view name, bool unpacked = false);
+
+/// Removes the text before the next separator, and the separator, and returns the text.
+inline std::string_view take(std::string_view& text, char separator) {
+  const std::size_t end = std::min(text.find(separator), text.size());
+  const std::string_view out = text.substr(0, end);
+  text.remove_prefix(std::min(end + 1, text.size()));
+  return out;
+}
+
+/// Whether the whole text is a number, which is then stored. `format`: the base of integers.
+template <class Number, class... Format>
+bool to_number(std::string_view text, Number& out, Format... format) {
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, out, format...);
+  return error == std::errc() && stop == end;
+}
 
 /// The first bytes of UTF-8 files from some editors, which are not part of the text.
 inline constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";

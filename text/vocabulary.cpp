@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <numeric>
 
 #include "tensor/support/error.hpp"
 #include "tensor/support/read_file.hpp"
 #include "tensor/support/write_file.hpp"
+#include "text/text_check.hpp"
 #include "text/tokenizer.hpp"
 
 namespace gradus {
@@ -17,18 +17,17 @@ namespace {
 constexpr std::array unit_names = {std::string_view("byte"), std::string_view("character"),
                                    std::string_view("word")};
 
+// A character and the letter that stands for it after a backslash.
+constexpr std::pair<char, char> escapes[] = {{'\\', '\\'}, {'\n', 'n'}, {'\t', 't'}, {'\r', 'r'}};
+
 std::string escape(std::string_view symbol) {
   std::string out;
   for (const char c : symbol) {
     const auto byte = static_cast<unsigned char>(c);
-    if (c == '\\') {
-      out += "\\\\";
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else if (c == '\r') {
-      out += "\\r";
+    const auto found =
+        std::find_if(std::begin(escapes), std::end(escapes), [&](auto e) { return e.first == c; });
+    if (found != std::end(escapes)) {
+      out += {'\\', found->second};
     } else if (byte < 0x20 || byte == 0x7F || (byte >= 0x80 && symbol.size() == 1)) {
       out += fmt::format("\\x{:02X}", static_cast<unsigned>(byte));
     } else {
@@ -44,48 +43,20 @@ bool unescape(std::string_view text, std::string& out) {
       out += text[at];
       continue;
     }
-    if (++at == text.size()) return false;
-    switch (text[at]) {
-      case '\\':
-        out += '\\';
-        break;
-      case 'n':
-        out += '\n';
-        break;
-      case 't':
-        out += '\t';
-        break;
-      case 'r':
-        out += '\r';
-        break;
-      case 'x': {
-        unsigned value = 0;
-        if (at + 2 >= text.size()) return false;
-        const char* end = text.data() + at + 3;
-        if (std::from_chars(text.data() + at + 1, end, value, 16).ptr != end) return false;
-        out += static_cast<char>(value);
-        at += 2;
-        break;
-      }
-      default:
-        return false;
+    const char letter = ++at < text.size() ? text[at] : '\0';
+    const auto found =
+        std::find_if(std::begin(escapes), std::end(escapes), [&](auto e) { return e.second == letter; });
+    unsigned value = 0;
+    if (found != std::end(escapes)) {
+      out += found->first;
+    } else if (letter == 'x' && at + 2 < text.size() && to_number(text.substr(at + 1, 2), value, 16)) {
+      out += static_cast<char>(value);
+      at += 2;
+    } else {
+      return false;
     }
   }
   return true;
-}
-
-// Removes and returns the first line; a last line may lack "\n".
-std::string_view take_line(std::string_view& text) {
-  const std::size_t end = std::min(text.find('\n'), text.size());
-  const std::string_view line = text.substr(0, end);
-  text.remove_prefix(std::min(end + 1, text.size()));
-  return line;
-}
-
-bool to_number(std::string_view text, std::int64_t& value) {
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  return error == std::errc() && stop == end && value >= 0;
 }
 
 }  // namespace
@@ -194,10 +165,11 @@ std::string Vocabulary::serialize() const {
 Vocabulary Vocabulary::parse(std::string_view text, std::string_view name) {
   Vocabulary vocabulary;
   constexpr std::string_view head = "gradus vocabulary 1 ";
-  const std::string_view first = take_line(text);
+  const std::string_view first = take(text, '\n');
   const std::size_t space = first.rfind(' ');
   std::int64_t size = 0;
-  if (!first.starts_with(head) || space < head.size() || !to_number(first.substr(space + 1), size)) {
+  if (!first.starts_with(head) || space < head.size() || !to_number(first.substr(space + 1), size) ||
+      size < 0) {
     fail<DataError>("{}, line 1: not a vocabulary (it begins 'gradus vocabulary 1 <unit> <size>')", name);
   }
   const std::string_view unit = first.substr(head.size(), space - head.size());
@@ -210,11 +182,11 @@ Vocabulary Vocabulary::parse(std::string_view text, std::string_view name) {
   for (std::int64_t id = 0; id < size; ++id) {
     if (text.empty())
       fail<DataError>("{} ends after {} of its {} symbols; the file was cut short", name, id, size);
-    const std::string_view line = take_line(text);
+    const std::string_view line = take(text, '\n');
     const std::size_t tab = line.find('\t');
     std::int64_t count = 0;
     std::string symbol;
-    if (tab == line.npos || !to_number(line.substr(0, tab), count) ||
+    if (tab == line.npos || !to_number(line.substr(0, tab), count) || count < 0 ||
         !unescape(line.substr(tab + 1), symbol)) {
       fail<DataError>("{}, line {}: not '<count> tab <symbol>'", name, id + 2);
     }

@@ -1,13 +1,13 @@
 #include "models/ngram/arpa/arpa.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
 
 #include "models/ngram/arpa/lines.hpp"
 #include "models/ngram/arpa/section.hpp"
 #include "models/ngram/store/writer.hpp"
+#include "text/text_check.hpp"
 #include "text/tokenizer.hpp"
 
 namespace gradus::models {
@@ -27,20 +27,6 @@ namespace {
 
 const double ln10 = std::log(10.0);
 constexpr float impossible = -std::numeric_limits<float>::infinity();
-
-template <class T>
-bool to_number(std::string_view text, T& out) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
-/// Removes the text before the next separator, and the separator, and returns the text.
-std::string_view take(std::string_view& text, char separator) {
-  const std::size_t end = text.find(separator);
-  const std::string_view out = text.substr(0, end);
-  text.remove_prefix(end == text.npos ? text.size() : end + 1);
-  return out;
-}
 
 bool is_blank(char c) {
   return c == ' ' || c == '\t';
@@ -331,17 +317,13 @@ void Reader::place_unigrams() {
 
 ArpaFile::ArpaFile(const std::filesystem::path& file, const ArpaOptions& options) {
   ArpaLines lines(file);
-  content_ = std::make_unique<ArpaContent>(Reader(lines, options).read());
+  content_ = std::make_shared<const ArpaContent>(Reader(lines, options).read());
 }
 
 ArpaFile::ArpaFile(std::string_view text, std::string_view name, const ArpaOptions& options) {
   ArpaLines lines(text, name);
-  content_ = std::make_unique<ArpaContent>(Reader(lines, options).read());
+  content_ = std::make_shared<const ArpaContent>(Reader(lines, options).read());
 }
-
-ArpaFile::~ArpaFile() = default;
-ArpaFile::ArpaFile(ArpaFile&&) noexcept = default;
-ArpaFile& ArpaFile::operator=(ArpaFile&&) noexcept = default;
 
 const Vocabulary& ArpaFile::vocabulary() const {
   return content_->vocabulary;

@@ -37,29 +37,22 @@ std::vector<Candidate> top_k(const Tensor& log_probs, std::int64_t k) {
 std::int32_t sample(const Tensor& log_probs, const GenerateOptions& options, Rng& rng) {
   check(options);
   const std::span<const float> logs = log_probs.values<float>();
-  std::vector<std::int32_t> ids;
+  std::vector<Candidate> possible;
   for (std::size_t i = 0; i < logs.size(); ++i) {
     const auto id = static_cast<std::int32_t>(i);
     if (std::isnan(logs[i]))
       fail<NumericError>("generate: the model gives token {} a probability of NaN", id);
-    if (!options.bans(id) && !std::isinf(logs[i])) ids.push_back(id);
+    if (!options.bans(id) && !std::isinf(logs[i])) possible.push_back({id, logs[i]});
   }
-  if (ids.empty()) fail<ArgumentError>("generate: every token is banned or impossible");
-  const auto likelier = [&](std::int32_t a, std::int32_t b) {
-    const float x = logs[static_cast<std::size_t>(a)], y = logs[static_cast<std::size_t>(b)];
-    return x != y ? x > y : a < b;
-  };
-  if (options.temperature == 0) return *std::min_element(ids.begin(), ids.end(), likelier);
-  std::sort(ids.begin(), ids.end(), likelier);
-  if (options.top_k > 0 && static_cast<std::int64_t>(ids.size()) > options.top_k) {
-    ids.resize(static_cast<std::size_t>(options.top_k));
-  }
-  const double most = logs[static_cast<std::size_t>(ids.front())];
+  if (possible.empty()) fail<ArgumentError>("generate: every token is banned or impossible");
+  if (options.temperature == 0) return std::min_element(possible.begin(), possible.end())->token;
+  std::sort(possible.begin(), possible.end());
+  if (options.top_k > 0 && std::ssize(possible) > options.top_k)
+    possible.resize(static_cast<std::size_t>(options.top_k));
+  const double most = possible.front().log_prob;
   std::vector<double> weights;
-  for (const std::int32_t id : ids) {
-    weights.push_back(
-        std::exp((static_cast<double>(logs[static_cast<std::size_t>(id)]) - most) / options.temperature));
-  }
+  for (const Candidate& candidate : possible)
+    weights.push_back(std::exp((static_cast<double>(candidate.log_prob) - most) / options.temperature));
   double total = std::accumulate(weights.begin(), weights.end(), 0.0);
   if (options.top_p < 1) {
     double reached = 0;
@@ -71,9 +64,9 @@ std::int32_t sample(const Tensor& log_probs, const GenerateOptions& options, Rng
   double left = rng.uniform() * total;
   for (std::size_t i = 0; i < weights.size(); ++i) {
     left -= weights[i];
-    if (left < 0) return ids[i];
+    if (left < 0) return possible[i].token;
   }
-  return ids[weights.size() - 1];
+  return possible[weights.size() - 1].token;
 }
 
 }  // namespace gradus::models

@@ -7,9 +7,7 @@
 
 namespace gradus::cli {
 
-namespace {
 constexpr std::int64_t steps = 64;
-}  // namespace
 
 Recipe recipe(const models::NetworkKind& kind, const Corpus& corpus) {
   const bool words = corpus.vocabulary.unit() == Unit::word;

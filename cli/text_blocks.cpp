@@ -4,10 +4,8 @@
 
 namespace gradus::cli {
 
-namespace {
 constexpr std::int64_t block_size = std::int64_t{1} << 20;
 constexpr std::int64_t max_line = std::int64_t{16} << 20;
-}  // namespace
 
 TextBlocks::TextBlocks(const std::string& path, const Vocabulary& vocabulary)
     : vocabulary_(vocabulary), blocks_(path, vocabulary.unit(), block_size, max_line) {}

@@ -18,13 +18,9 @@
 
 namespace gradus::models {
 
-namespace {
-
 constexpr std::array<std::string_view, 7> method_names{"maximum-likelihood",   "add-k",       "kneser-ney",
                                                        "absolute-discounting", "witten-bell", "katz",
                                                        "stupid-backoff"};
-
-}  // namespace
 
 std::string_view name_of(NgramMethod method) {
   return method_names[static_cast<std::size_t>(method)];

@@ -8,11 +8,7 @@
 
 namespace gradus::models::ngram {
 
-namespace {
-
 constexpr std::size_t large = std::size_t{2} << 20;  // bytes of a page
-
-}  // namespace
 
 SegmentPool::Segment SegmentPool::acquire() {
   used_ += static_cast<std::int64_t>(segment_words_ * sizeof(std::uint64_t));

@@ -169,12 +169,6 @@ void ImageWriter::describe(const NgramDescription& d, NgramLayout layout) {
   h.vocab = d.vocab;
   h.sentence_end = d.sentence_end;
   h.fallback = static_cast<std::uint32_t>(d.fallback);
-  put(d.method, Part::method);
-  describe_estimate(d);
-}
-
-void ImageWriter::describe_estimate(const NgramDescription& d) {
-  Header& h = header();
   const NgramOptions options = d.options.value_or(NgramOptions());
   h.estimated = d.options ? 1 : 0;
   h.method = static_cast<std::uint32_t>(options.method);
@@ -190,6 +184,7 @@ void ImageWriter::describe_estimate(const NgramDescription& d) {
     level.discount_fallback = d.discounts[n].fallback ? 1 : 0;
     amounts.insert(amounts.end(), amount.begin(), amount.end());
   }
+  put(d.method, Part::method);
   put(amounts, Part::discounts);
 }
 

@@ -167,7 +167,6 @@ class ImageWriter {
   Mapping finish();
 
  private:
-  void describe_estimate(const NgramDescription& description);
   std::uint64_t reserve(std::uint64_t size);
   void resize(Section& last);
 

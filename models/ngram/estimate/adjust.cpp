@@ -5,23 +5,9 @@
 
 namespace gradus::models::ngram {
 
-namespace {
-
-/// The final id of a provisional one.
-struct FinalIds {
-  const TokenSource::Ids& ids;
-
-  std::uint32_t operator()(std::uint32_t id) const {
-    return static_cast<std::uint32_t>(id == NgramCounter::begin_symbol ? ids.vocab : ids.final_id[id]);
-  }
-};
-
-}  // namespace
-
 /// Chooses the ranges by a sample of the n-grams, so that each gets about as many.
 void Passes::partition(NgramCounter& counter) {
   const auto order = static_cast<std::size_t>(order_);
-  const FinalIds final_id{ids_};
   std::vector<std::uint64_t> ends, starts;
   const std::span<const std::uint32_t> sample = counter.sample();
   for (std::size_t i = 0; i < sample.size(); i += order) {
@@ -46,7 +32,6 @@ void Passes::partition(NgramCounter& counter) {
 
 void Passes::spread(NgramCounter& counter) {
   const auto order = static_cast<std::size_t>(order_);
-  const FinalIds final_id{ids_};
   RecordStore& raw = counter.counts();
   if (order_ > 1) {
     partition(counter);

@@ -1,7 +1,6 @@
 #include "models/ngram/estimate/count.hpp"
 
 #include <bit>
-#include <cstring>
 #include <utility>
 
 #include "tensor/support/parallel.hpp"
@@ -26,10 +25,6 @@ std::uint64_t scatter(std::uint64_t x) {
 // The highest 16 bits of a hash choose the table, the lower 32 the slot, which holds them too.
 std::uint32_t tag_of(std::uint64_t hash) {
   return static_cast<std::uint32_t>(hash);
-}
-
-void prefetch(const void* at) {
-  __builtin_prefetch(at);
 }
 
 }  // namespace
@@ -108,11 +103,12 @@ void NgramCounter::count(Table& table) {
         std::span(table.places).subspan(from, std::min(batch, table.places.size() - from));
     while ((table.used + places.size()) * 3 > table.slots.size() * 2) grow(table);
     const int shift = 32 - std::countr_zero(table.slots.size());
-    for (const std::uint32_t place : places) prefetch(&table.slots[tag_of(hashes_[place]) >> shift]);
+    for (const std::uint32_t place : places)
+      __builtin_prefetch(&table.slots[tag_of(hashes_[place]) >> shift]);
     for (const std::uint32_t place : places) {
       const std::uint32_t tag = tag_of(hashes_[place]);
       const std::uint64_t slot = table.slots[tag >> shift];
-      if (slot != 0 && slot >> 32 == tag) prefetch(record(table, (slot & number_mask) - 1));
+      if (slot != 0 && slot >> 32 == tag) __builtin_prefetch(record(table, (slot & number_mask) - 1));
     }
     for (const std::uint32_t place : places) {
       const std::uint32_t tag = tag_of(hashes_[place]);
@@ -219,10 +215,6 @@ void NgramCounter::finish() {
   tables_.clear();
   stream_ = {};
   hashes_ = {};
-}
-
-void NgramCounter::read_ids(const std::uint64_t* record, std::uint32_t* ids) const {
-  std::memcpy(ids, record, order_ * sizeof *ids);
 }
 
 }  // namespace gradus::models::ngram

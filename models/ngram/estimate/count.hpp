@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <vector>
 
@@ -33,7 +34,9 @@ class NgramCounter {
   /// After finish: one bucket of records. A record has two ids in each of its words, the first one in the
   /// lower half, and the count in the last word.
   RecordStore& counts() { return counts_; }
-  void read_ids(const std::uint64_t* record, std::uint32_t* ids) const;
+  void read_ids(const std::uint64_t* record, std::uint32_t* ids) const {
+    std::memcpy(ids, record, order_ * sizeof *ids);
+  }
   /// An even sample of the n-grams: the ids of one after the other.
   std::span<const std::uint32_t> sample() const { return sample_; }
 

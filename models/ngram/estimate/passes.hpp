@@ -96,6 +96,10 @@ class Passes {
   /// Values of a record of by_suffix_: interpolation needs the own part and the context's weight.
   std::size_t suffix_values() const { return traits_.interpolated ? 2 : 1; }
   std::size_t at(int order) const { return static_cast<std::size_t>(order - 2); }
+  /// The final id of a provisional one.
+  std::uint32_t final_id(std::uint32_t id) const {
+    return id == NgramCounter::begin_symbol ? begin_ : static_cast<std::uint32_t>(ids_.final_id[id]);
+  }
   /// The counts that the unigrams' probabilities are made of.
   std::span<const std::uint64_t> smoothed_unigrams() const {
     return traits_.adjusted_counts && order_ > 1 ? unigram_adjusted_ : unigram_counts_;

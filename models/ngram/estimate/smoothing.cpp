@@ -11,22 +11,13 @@ double number(std::int64_t count) {
 }  // namespace
 
 MethodTraits traits_of(NgramMethod method) {
-  switch (method) {
-    case NgramMethod::maximum_likelihood:
-      return {.fallback = NgramFallback::nothing};
-    case NgramMethod::add_k:
-      return {.fallback = NgramFallback::uniform};
-    case NgramMethod::kneser_ney:
-      return {.adjusted_counts = true, .interpolated = true};
-    case NgramMethod::absolute_discounting:
-    case NgramMethod::witten_bell:
-      return {.interpolated = true};
-    case NgramMethod::katz:
-      return {.katz = true};
-    case NgramMethod::stupid_backoff:
-      break;
-  }
-  return {};
+  MethodTraits out{.adjusted_counts = method == NgramMethod::kneser_ney,
+                   .interpolated = method == NgramMethod::kneser_ney || method == NgramMethod::witten_bell ||
+                                   method == NgramMethod::absolute_discounting,
+                   .katz = method == NgramMethod::katz};
+  if (method == NgramMethod::maximum_likelihood) out.fallback = NgramFallback::nothing;
+  if (method == NgramMethod::add_k) out.fallback = NgramFallback::uniform;
+  return out;
 }
 
 Smoothing::Smoothing(const NgramOptions& options, const CountsOfCounts& counts, std::int64_t vocab,

@@ -141,14 +141,14 @@ std::size_t cut_pieces(std::string_view text, Unit unit, std::vector<Piece>& pie
 
 }  // namespace
 
-struct TextSource::Reader {
+struct TextSource::Parts {
+  Parts(const std::filesystem::path& path, TextOptions chosen)
+      : options(std::move(chosen)), blocks(path, options.unit, options.block, options.max_line) {}
+
+  TextOptions options;
   BlockReader blocks;
   std::optional<TextCheck> check;
   std::int64_t done = 0;
-};
-
-struct TextSource::Tokens {
-  TextOptions options;
   WordTable table;
   std::vector<std::int64_t> counts;  // by number
   std::vector<Piece> pieces;
@@ -166,9 +166,9 @@ struct TextSource::Tokens {
   }
 
   /// Reads a suspicious piece again, and throws if it is in error.
-  void look_again(const Piece& piece, const std::string& name, TextCheck& check) const {
-    const std::int64_t first_line = check.line();
-    check.read(piece.text);
+  void look_again(const Piece& piece, const std::string& name) {
+    const std::int64_t first_line = check->line();
+    check->read(piece.text);
     std::int64_t line = first_line;
     for_tokens(
         options.unit, piece.text, name,
@@ -218,9 +218,8 @@ struct TextSource::Tokens {
 };
 
 TextSource::TextSource(const std::filesystem::path& path, TextOptions options)
-    : reader_(new Reader{{path, options.unit, options.block, options.max_line}, {}, 0}), tokens_(new Tokens) {
-  Tokens& t = *tokens_;
-  t.options = std::move(options);
+    : parts_(std::make_unique<Parts>(path, std::move(options))) {
+  Parts& t = *parts_;
   if (t.options.closed && !t.options.known)
     fail<ArgumentError>("a closed vocabulary must be given; without one, the text's own holds all its words");
   if (!t.options.known) {
@@ -244,12 +243,11 @@ TextSource::~TextSource() = default;
 
 bool TextSource::read(std::vector<std::uint32_t>& ids) {
   ids.clear();
-  std::optional<BlockReader::Block> block = reader_->blocks.next();
+  Parts& t = *parts_;
+  std::optional<BlockReader::Block> block = t.blocks.next();
   if (!block) return false;
-  Tokens& t = *tokens_;
-  const std::string& name = reader_->blocks.name(*block);
-  if (block->file_start) reader_->check.emplace(name, t.options.max_line);
-  TextCheck& check = *reader_->check;
+  const std::string& name = t.blocks.name(*block);
+  if (block->file_start) t.check.emplace(name, t.options.max_line);
 
   const std::size_t count = cut_pieces(block->text, t.options.unit, t.pieces);
   // At first all symbols are new, so one piece is taken alone to fill the table.
@@ -260,27 +258,27 @@ bool TextSource::read(std::vector<std::uint32_t>& ids) {
     });
     for (std::size_t i = begin; i < end; ++i) {
       Piece& piece = t.pieces[i];
-      const std::int64_t line = check.line();
+      const std::int64_t line = t.check->line();
       if (piece.suspicious) {
-        t.look_again(piece, name, check);
+        t.look_again(piece, name);
       } else {
-        check.pass(piece.lines);
+        t.check->pass(piece.lines);
       }
       if (!t.first_line_seen) t.words_before_line_end = piece.first_line_fresh;
       t.first_line_seen = true;
       t.take(piece, name, line, ids);
     }
   }
-  reader_->done = block->done;
+  t.done = block->done;
   return true;
 }
 
 std::int64_t TextSource::provisional_end() const {
-  return tokens_->options.unit == Unit::word ? std::int64_t{line_end_number} : -1;
+  return parts_->options.unit == Unit::word ? std::int64_t{line_end_number} : -1;
 }
 
 TokenSource::Ids TextSource::finish() {
-  Tokens& t = *tokens_;
+  Parts& t = *parts_;
   std::vector<Piece>().swap(t.pieces);
   if (t.options.known) {
     t.vocabulary = std::move(*t.options.known);
@@ -304,11 +302,11 @@ TokenSource::Ids TextSource::finish() {
 }
 
 TokenSource::Progress TextSource::progress() const {
-  return {reader_->done, reader_->blocks.total()};
+  return {parts_->done, parts_->blocks.total()};
 }
 
 const Vocabulary& TextSource::vocabulary() const {
-  return tokens_->vocabulary;
+  return parts_->vocabulary;
 }
 
 }  // namespace gradus::models::ngram

@@ -47,10 +47,8 @@ class TextSource : public TokenSource {
   const Vocabulary& vocabulary() const;
 
  private:
-  struct Reader;
-  struct Tokens;
-  std::unique_ptr<Reader> reader_;
-  std::unique_ptr<Tokens> tokens_;
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
 };
 
 }  // namespace gradus::models::ngram

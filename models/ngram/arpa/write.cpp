@@ -47,25 +47,18 @@ namespace {
 class Output {
  public:
   Output(const std::filesystem::path& path, int descriptor) : path_(path) {
-    if (descriptor >= 0) file_ = gzdopen(descriptor, path.extension() == ".gz" ? "wb6" : "wbT");
-    if (file_ == nullptr) {
+    if (descriptor >= 0) file_.reset(gzdopen(descriptor, path.extension() == ".gz" ? "wb6" : "wbT"));
+    if (!file_) {
       if (descriptor >= 0) ::close(descriptor);
       failed();
     }
-    gzbuffer(file_, 1 << 18);
-  }
-  Output(const Output&) = delete;
-  Output& operator=(const Output&) = delete;
-  ~Output() {
-    if (file_ != nullptr) gzclose(file_);
+    gzbuffer(file_.get(), 1 << 18);
   }
   void write(std::string_view bytes) {
-    if (gzwrite(file_, bytes.data(), static_cast<unsigned>(bytes.size())) == 0) failed();
+    if (gzwrite(file_.get(), bytes.data(), static_cast<unsigned>(bytes.size())) == 0) failed();
   }
   void close() {
-    const int error = gzclose(file_);
-    file_ = nullptr;
-    if (error != Z_OK) failed();
+    if (gzclose(file_.release()) != Z_OK) failed();
   }
 
  private:
@@ -74,8 +67,11 @@ class Output {
     fail<DataError>("{}: cannot be written: {}; {}", path_.string(), std::strerror(error),
                     error == ENOSPC ? "free some space" : "choose another place");
   }
+  struct Close {
+    void operator()(gzFile file) const { gzclose(file); }
+  };
   std::filesystem::path path_;
-  gzFile file_ = nullptr;
+  std::unique_ptr<gzFile_s, Close> file_;
 };
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include <fmt/core.h>
 
 #include <fstream>
-#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/ngram_commands.hpp"

@@ -1,7 +1,6 @@
 #include "text/synthetic.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <iterator>
 #include <numeric>

@@ -1,6 +1,5 @@
 #include "text/text_check.hpp"
 
-#include <algorithm>
 #include <array>
 
 #include "tensor/support/error.hpp"

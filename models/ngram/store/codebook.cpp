@@ -1,4 +1,4 @@
-#include "models/ngram/store/codebook.hpp"
+#include "models/ngram/store/compact_layout.hpp"
 
 #include <algorithm>
 #include <bit>

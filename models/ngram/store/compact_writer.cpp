@@ -5,7 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "models/ngram/store/codebook.hpp"
 #include "models/ngram/store/compact_layout.hpp"
 #include "tensor/support/error.hpp"
 #include "tensor/support/parallel.hpp"

@@ -4,7 +4,6 @@
 
 #include "models/evaluate.hpp"
 #include "models/generate.hpp"
-#include "models/ngram/store/codebook.hpp"
 #include "models/ngram/store/compact_layout.hpp"
 #include "tests/models/ngram/ngram_models.hpp"
 #include "tests/support/catch.hpp"

@@ -3,7 +3,6 @@
 #include <cstdint>
 
 #include "tensor/support/error.hpp"
-#include "tensor/support/error_context.hpp"
 
 namespace gradus {
 

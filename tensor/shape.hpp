@@ -87,7 +87,5 @@ Runs runs_at(const Shape& shape, int axis);
 /// Lets error messages print shapes.
 template <>
 struct fmt::formatter<gradus::Shape> : fmt::formatter<std::string> {
-  auto format(const gradus::Shape& shape, fmt::format_context& context) const {
-    return fmt::formatter<std::string>::format(shape.text(), context);
-  }
+  fmt::format_context::iterator format(const gradus::Shape& shape, fmt::format_context& context) const;
 };

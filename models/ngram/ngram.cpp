@@ -1,5 +1,7 @@
 #include "models/ngram/ngram.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>

@@ -2,13 +2,12 @@
 
 #include <string_view>
 
-#include "tensor/support/error_context.hpp"
-
 namespace gradus {
 
 constinit thread_local ErrorContext* error_context = nullptr;
 
-std::string detail::in_context(std::string message) {
+std::string detail::message(fmt::string_view format, fmt::format_args args) {
+  std::string message = fmt::vformat(format, args);
   if (error_context == nullptr) return message;
   const std::string context = error_context->text(*error_context);
   return context.empty() ? message : context + ": " + message;

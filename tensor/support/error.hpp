@@ -1,6 +1,6 @@
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstdint>
 #include <stdexcept>
@@ -54,16 +54,28 @@ class NumericError : public Error {
   using Error::Error;
 };
 
+/// What this thread is doing, such as calling an op or a module. `fail` puts the text of the innermost
+/// context, which includes those around it, before its own. Contexts lie on the stack, each linked to the one
+/// around it.
+struct ErrorContext {
+  ErrorContext* outer;
+  /// "at model.cpp:31: in LstmLm.head"; empty when there is nothing to say.
+  std::string (*text)(const ErrorContext& innermost);
+};
+
+/// The innermost context of this thread, or null.
+extern constinit thread_local ErrorContext* error_context;
+
 namespace detail {
-/// The message with the thread's error context, if any, in front; see error_context.hpp.
-std::string in_context(std::string message);
+/// The message with the thread's error context, if any, in front.
+std::string message(fmt::string_view format, fmt::format_args args);
 }  // namespace detail
 
 /// Throws E with a message formatted by fmt: `fail<ShapeError>("matmul: {} against {}", a, b)`. Inside a
 /// module the message begins with the module's path: "in LstmLm.head: matmul: ...".
 template <class E, class... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {
-  throw E(detail::in_context(fmt::format(format, std::forward<Args>(args)...)));
+  throw E(detail::message(format, fmt::make_format_args(args...)));
 }
 
 }  // namespace gradus

@@ -1,5 +1,7 @@
 #include "models/ngram/estimate/estimate.hpp"
 
+#include <fmt/format.h>
+
 #include <optional>
 #include <string>
 

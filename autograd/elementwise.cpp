@@ -33,32 +33,6 @@ void check_count(const Op& op, std::size_t count) {
                       most_operands);
 }
 
-/// The dtype and the shape that the operands have together; undefined ones are not looked at.
-struct Common {
-  Shape shape;
-  Dtype dtype = Dtype::f32;
-
-  Common(const Op& op, std::span<const Tensor* const> xs) {
-    const Tensor* first = nullptr;
-    for (const Tensor* at : xs) {
-      const Tensor& x = *at;
-      if (!x.defined()) continue;
-      if (first == nullptr) {
-        first = &x;
-        shape = x.shape();
-        dtype = x.dtype();
-        continue;
-      }
-      if (x.dtype() != dtype) {
-        fail<DtypeError>("{}: {} of shape {} and {} of shape {}; convert one with to()", op.name,
-                         name_of(dtype), first->shape(), name_of(x.dtype()), x.shape());
-      }
-      if (x.rank() == 0 || x.shape() == shape) continue;
-      shape = broadcast_shapes(op.name, shape, x.shape());
-    }
-  }
-};
-
 const Tensor& tensor_of(const VariableOperand& x) {
   return x.variable.value();
 }
@@ -127,7 +101,7 @@ Variable record_wanted(const Op& op, const FormulaPtr& formula, Operands operand
                  .operand_count = static_cast<std::uint32_t>(operands.size())};
   std::array<const Tensor*, n> values;
   const std::span<const Tensor* const> inputs = values_of(operands, values);
-  const Common common(op, inputs);
+  const Common common(op.name, inputs);
   Tensor value = saved.differential->forward(inputs, common.shape, common.dtype, saved.kept);
   if (saved.differential->reads_result()) saved.result = value;
   for (std::size_t i = 0; i < operands.size(); ++i) {
@@ -164,7 +138,7 @@ Variable apply(const Op& op, const FormulaPtr& formula, Operands operands) {
   if (wanted == 0) {
     Pointers values;
     const std::span<const Tensor* const> inputs = values_of(operands, values);
-    const Common common(op, inputs);
+    const Common common(op.name, inputs);
     return Variable(formula->value(inputs, common.shape, common.dtype));
   }
   if (operands.size() == 1) return record_wanted<1>(op, formula, operands, wanted);
@@ -222,7 +196,7 @@ Tensor run_formula(const Op& op, const FormulaPtr& formula,
     ++count;
   }
   const std::span<const Tensor* const> inputs = std::span(values).first(count);
-  const Common common(op, inputs);
+  const Common common(op.name, inputs);
   return formula->value(inputs, common.shape, common.dtype);
 }
 

@@ -10,11 +10,6 @@ namespace gradus::kernels {
 
 namespace {
 
-struct Known {
-  const char* name;
-  std::int64_t cost;
-};
-
 // The work of one element, in rough scalar operations.
 constexpr std::int64_t cheap = 1;
 constexpr std::int64_t transcendental = 8;
@@ -33,6 +28,8 @@ constexpr std::array ternary_functions{
 #include "tensor/kernels/function_rows.hpp"
 };
 
+}  // namespace
+
 const Known& known(Unary op) {
   return unary_functions[static_cast<std::size_t>(op)];
 }
@@ -41,27 +38,6 @@ const Known& known(Binary op) {
 }
 const Known& known(Ternary op) {
   return ternary_functions[static_cast<std::size_t>(op)];
-}
-
-}  // namespace
-
-const char* name_of(Unary op) {
-  return known(op).name;
-}
-const char* name_of(Binary op) {
-  return known(op).name;
-}
-const char* name_of(Ternary op) {
-  return known(op).name;
-}
-std::int64_t cost(Unary op) {
-  return known(op).cost;
-}
-std::int64_t cost(Binary op) {
-  return known(op).cost;
-}
-std::int64_t cost(Ternary op) {
-  return known(op).cost;
 }
 
 template <class T>

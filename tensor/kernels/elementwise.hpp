@@ -37,15 +37,21 @@ inline constexpr std::size_t ternary_count = 0
 #include "tensor/kernels/function_rows.hpp"
     ;
 
-/// "exp", "add", "where".
-const char* name_of(Unary op);
-const char* name_of(Binary op);
-const char* name_of(Ternary op);
-
-/// The work of one element in scalar operations, as parallel::for_range takes it.
-std::int64_t cost(Unary op);
-std::int64_t cost(Binary op);
-std::int64_t cost(Ternary op);
+struct Known {
+  const char* name;   // "exp", "add", "where"
+  std::int64_t cost;  // the work of one element in scalar operations, as parallel::for_range takes it
+};
+const Known& known(Unary op);
+const Known& known(Binary op);
+const Known& known(Ternary op);
+template <class Op>
+const char* name_of(Op op) {
+  return known(op).name;
+}
+template <class Op>
+std::int64_t cost(Op op) {
+  return known(op).cost;
+}
 
 /// The function that pow with this exponent is, where there is a faster one that is as exact. The kernels of
 /// pow give the bits of these functions for these exponents, so that it makes no difference who asks.

@@ -107,32 +107,16 @@ void run_broadcast(Op op, const Walk<N>& w, const Pointers<T, N>& x, T* y) {
 template <std::size_t N>
 using Operands = std::array<const TensorOperand*, N>;
 
-/// The dtype and the shape that the operands of an op have together.
-struct Common {
-  Dtype dtype = Dtype::f64;  // of numbers alone
-  Shape shape;
-};
-
-/// Throws unless the operands are of one dtype and broadcast; numbers have rank 0 and any dtype.
+/// What the operands have together, and the shape of each; numbers have rank 0 and any dtype.
 template <std::size_t N>
-Common common(const char* name, const Operands<N>& xs, std::array<Shape, N>& shapes) {
-  Common out;
-  const Tensor* first = nullptr;
+detail::Common common(const char* name, const Operands<N>& xs, std::array<Shape, N>& shapes) {
+  std::array<const Tensor*, N> tensors{};
   for (std::size_t k = 0; k < N; ++k) {
     if (xs[k]->is_number()) continue;
-    const Tensor& x = xs[k]->tensor();
-    shapes[k] = x.shape();
-    if (first == nullptr) {
-      first = &x;
-      out = {x.dtype(), shapes[k]};
-    } else if (x.dtype() != out.dtype) {
-      fail<DtypeError>("{}: {} of shape {} and {} of shape {}; convert one with to()", name,
-                       name_of(first->dtype()), first->shape(), name_of(x.dtype()), shapes[k]);
-    } else {
-      out.shape = broadcast_shapes(name, out.shape, shapes[k]);
-    }
+    tensors[k] = &xs[k]->tensor();
+    shapes[k] = tensors[k]->shape();
   }
-  return out;
+  return {name, tensors};
 }
 
 /// Where the operands' values stand. Refers to itself: made in place, not copied.
@@ -256,7 +240,7 @@ template <class Op, std::size_t N>
 template <class Op, std::size_t N>
 [[gnu::noinline]] Tensor combine_broadcast(Op op, const Operands<N>& xs) {
   std::array<Shape, N> shapes;
-  const Common all = common(kernels::name_of(op), xs, shapes);
+  const detail::Common all = common(kernels::name_of(op), xs, shapes);
   return visit_dtype(all.dtype, [&](auto tag) {
     using T = decltype(tag);
     const Sources<T, N> from(xs);
@@ -288,7 +272,7 @@ Tensor& update(const char* name, Binary op, Tensor& x, const TensorOperand& y) {
   const TensorOperand left(x);
   const Operands<2> xs{&left, &y};
   std::array<Shape, 2> shapes;
-  const Common all = common(name, xs, shapes);
+  const detail::Common all = common(name, xs, shapes);
   if (all.shape != shapes[0]) {
     fail<ShapeError>(
         "{}: the left side of shape {} would have to grow to {} for the right side of shape {}; write x = x "
@@ -307,6 +291,23 @@ Tensor& update(const char* name, Binary op, Tensor& x, const TensorOperand& y) {
 }
 
 }  // namespace
+
+detail::Common::Common(const char* op, std::span<const Tensor* const> operands) {
+  const Tensor* first = nullptr;
+  for (const Tensor* x : operands) {
+    if (x == nullptr || !x->defined()) continue;
+    if (first == nullptr) {
+      first = x;
+      shape = x->shape();
+      dtype = x->dtype();
+    } else if (x->dtype() != dtype) {
+      fail<DtypeError>("{}: {} of shape {} and {} of shape {}; convert one with to()", op, name_of(dtype),
+                       first->shape(), name_of(x->dtype()), x->shape());
+    } else if (x->rank() > 0 && !x->has_shape(shape)) {
+      shape = broadcast_shapes(op, shape, x->shape());
+    }
+  }
+}
 
 Tensor operator+(const TensorOperand& a, const TensorOperand& b) {
   return combine(Binary::add, a, b);

@@ -1,5 +1,4 @@
-#include "autograd/anomaly.hpp"
-
+#include "autograd/tape_storage.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/value_summary.hpp"
 
@@ -17,8 +16,8 @@ std::string place_text(const TapeStorage& tape, const Node& node) {
   return Where{node.file, node.line}.text() + (path.empty() ? "" : " in " + path);
 }
 
-}  // namespace
-
+/// "tanh of shape (3,), recorded at model.cpp:31 in LstmLm.head", "a parameter of shape ..., first used by
+/// ...".
 std::string node_text(const TapeStorage& tape, std::uint32_t index) {
   const Node& node = tape.nodes[index];
   if (node.edge_count == 0) {
@@ -26,8 +25,6 @@ std::string node_text(const TapeStorage& tape, std::uint32_t index) {
   }
   return fmt::format("{} of shape {}, recorded at {}", node.name, node.shape, place_text(tape, node));
 }
-
-namespace {
 
 /// " (number 1 of 2)" for an op of several results.
 std::string which(std::size_t result, std::size_t results) {

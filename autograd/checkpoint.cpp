@@ -6,7 +6,7 @@
 
 #include "autograd/ops/movement.hpp"
 #include "autograd/record.hpp"
-#include "autograd/sweep.hpp"
+#include "autograd/tape_storage.hpp"
 
 namespace gradus::detail {
 

@@ -15,19 +15,9 @@
 namespace gradus {
 
 const char* name_of(GradcheckPart part) {
-  switch (part) {
-    case GradcheckPart::backward:
-      return "backward";
-    case GradcheckPart::grad:
-      return "grad";
-    case GradcheckPart::second:
-      return "second";
-    case GradcheckPart::second_by_grad:
-      return "second by grad";
-    case GradcheckPart::jvp:
-      return "jvp";
-  }
-  return "";
+  constexpr std::array<const char*, gradcheck_parts> names{"backward", "grad", "second", "second by grad",
+                                                           "jvp"};
+  return names[static_cast<std::size_t>(part)];
 }
 
 namespace {

@@ -9,10 +9,6 @@ namespace gradus {
 
 namespace {
 
-bool before(const Place& a, const Place& b) {
-  return a.tape() != b.tape() ? a.tape() < b.tape() : a.index() < b.index();
-}
-
 Rows joined(const Rows& a, const Rows& b) {
   std::vector<std::int32_t> ids(a.ids.values().begin(), a.ids.values().end());
   ids.insert(ids.end(), b.ids.values().begin(), b.ids.values().end());
@@ -36,14 +32,11 @@ void add(Gradient& sum, const Gradient& more) {
 }  // namespace
 
 Gradients::Gradients(GradientList entries) : entries_(std::move(entries)) {
-  std::sort(entries_.begin(), entries_.end(),
-            [](const Gradient& a, const Gradient& b) { return before(a.of, b.of); });
+  std::ranges::sort(entries_, {}, &Gradient::of);
 }
 
 const Gradient* Gradients::find(Place place) const {
-  const auto found =
-      std::lower_bound(entries_.begin(), entries_.end(), place,
-                       [](const Gradient& entry, const Place& p) { return before(entry.of, p); });
+  const auto found = std::ranges::lower_bound(entries_, place, {}, &Gradient::of);
   return found != entries_.end() && found->of == place ? &*found : nullptr;
 }
 
@@ -61,8 +54,7 @@ Tensor Gradients::operator[](const Variable& x) const {
 
 Gradients& Gradients::operator+=(const Gradients& more) {
   for (const Gradient& entry : more.entries_) {
-    const auto at = std::lower_bound(entries_.begin(), entries_.end(), entry.of,
-                                     [](const Gradient& e, const Place& p) { return before(e.of, p); });
+    const auto at = std::ranges::lower_bound(entries_, entry.of, {}, &Gradient::of);
     if (at != entries_.end() && at->of == entry.of) {
       add(*at, entry);
     } else {

@@ -33,7 +33,7 @@ concept Module = requires(M& module) {
 namespace detail {
 
 inline std::string path_of_part(const std::string& path, std::string_view name) {
-  return path.empty() ? std::string(name) : fmt::format("{}.{}", path, name);
+  return path.empty() ? std::string(name) : path + "." + std::string(name);
 }
 /// In place of a path, for a walk that must not allocate, as a long path would.
 struct NoPath {};

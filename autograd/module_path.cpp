@@ -2,7 +2,6 @@
 
 #include <string_view>
 
-#include "autograd/scope_table.hpp"
 #include "autograd/tape_storage.hpp"
 
 namespace gradus {

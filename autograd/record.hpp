@@ -3,7 +3,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <new>
 #include <span>
 #include <tuple>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "autograd/tape_head.hpp"
+#include "tensor/support/list.hpp"
 
 /// How an op with a gradient is written:
 ///
@@ -74,18 +74,12 @@ struct Jointly {
 /// std::span<const Variable>, instead of g. One is undefined where nothing depends on that result; not all
 /// are.
 template <class Fused, class Differentiable = std::nullptr_t>
-Jointly<Fused, Differentiable> jointly(std::span<const Variable> inputs, Fused fused,
+Jointly<Fused, Differentiable> jointly(List<Variable> inputs, Fused fused,
                                        Differentiable differentiable = nullptr) {
   static_assert(detail::fused_of_one<Fused> || detail::fused_of_many<Fused>,
                 "jointly needs a closure (const Tensor& g, or std::span<const Tensor> gs, std::span<const "
                 "bool> wanted, std::span<Tensor> out)");
   return {inputs, std::move(fused), std::move(differentiable)};
-}
-template <class Fused, class Differentiable = std::nullptr_t>
-Jointly<Fused, Differentiable> jointly(std::initializer_list<Variable> inputs, Fused fused,
-                                       Differentiable differentiable = nullptr) {
-  return jointly(std::span<const Variable>(inputs.begin(), inputs.size()), std::move(fused),
-                 std::move(differentiable));
 }
 
 /// True when a tape records on this thread; an op whose closures would save much can return early otherwise.

@@ -1,12 +1,10 @@
-#include "autograd/sweep.hpp"
-
 #include <algorithm>
 #include <optional>
 #include <type_traits>
 
-#include "autograd/anomaly.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/reduction.hpp"
+#include "autograd/tape_storage.hpp"
 #include "tensor/ops.hpp"
 
 namespace gradus {
@@ -19,13 +17,6 @@ bool broadcasts_to(const Shape& from, const Shape& to) {
   bool fits = from.rank() <= to.rank();
   for (int i = 1; fits && i <= from.rank(); ++i) fits = from[-i] == to[-i] || from[-i] == 1;
   return fits;
-}
-
-const Tensor& value_of(const Tensor& g) {
-  return g;
-}
-const Tensor& value_of(const Variable& g) {
-  return g.value();
 }
 
 /// One sweep over a tape: from the last node down to the first, each op's closures turn the gradients of its
@@ -45,8 +36,7 @@ class Sweep {
       : Sweep(tape, starts, options, false) {
     scratch_.role.assign(sums_.size(), Role::aside);
     for (const std::uint32_t node : wanted) want(node);
-    std::sort(before_.begin(), before_.end(),
-              [](const Before& a, const Before& b) { return a.node < b.node; });
+    std::ranges::sort(before_, {}, &Before::node);
     for (std::size_t i = 0; i < sums_.size(); ++i) mark(i);
   }
   /// To all leaves.
@@ -149,8 +139,7 @@ class Sweep {
       const std::size_t i = node - begin_;
       return i < sums_.size() && scratch_.role[i] != Role::aside ? &sums_[i] : nullptr;
     }
-    const auto at = std::lower_bound(before_.begin(), before_.end(), node,
-                                     [](const Before& b, std::uint32_t n) { return b.node < n; });
+    const auto at = std::ranges::lower_bound(before_, node, {}, &Before::node);
     return at != before_.end() && at->node == node ? &at->sum : nullptr;
   }
 

@@ -4,7 +4,6 @@
 #include <memory>
 #include <utility>
 
-#include "autograd/sweep.hpp"
 #include "autograd/tape_storage.hpp"
 #include "tensor/ops.hpp"
 
@@ -67,6 +66,12 @@ std::uint32_t next_serial() {
   return serial;
 }
 
+void check_defined(const Op& op, const Tensor& value) {
+  if (value.defined()) return;
+  const InOp here(op);
+  fail<ArgumentError>("{}: the result given to record is undefined", op.name);
+}
+
 [[noreturn]] void fail_other_tape(const Op& op) {
   const InOp here(op);
   fail<TapeError>(
@@ -92,16 +97,6 @@ std::uint32_t resolve_other(TapeHead& tape, const Variable& x, const Op& op) {
   }
   fail_other_tape(op);
 }
-
-namespace {
-
-void check_defined(const Op& op, const Tensor& value) {
-  if (value.defined()) return;
-  const InOp here(op);
-  fail<ArgumentError>("{}: the result given to record is undefined", op.name);
-}
-
-}  // namespace
 
 Variable push_node(TapeHead& head, const Op& op, Tensor value, Edge* edges, std::size_t count) {
   auto& tape = static_cast<TapeStorage&>(head);

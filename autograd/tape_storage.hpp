@@ -1,22 +1,136 @@
 #pragma once
 
-// Internal: what stands behind a Tape.
+// Internal: what stands behind a Tape, and the sweep over it, from results back to what they depend on.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
 
-#include "autograd/scope_table.hpp"
+#include "autograd/module_path.hpp"
 #include "autograd/tape.hpp"
 #include "autograd/tape_head.hpp"
-#include "autograd/tape_memory.hpp"
 
 namespace gradus::detail {
+
+/// A number for each module in whose call something was recorded; 0 is none. Entries hold names, not
+/// modules, since a tape may outlive these.
+class ScopeTable {
+ public:
+  /// The number of the module that is being called on this thread.
+  std::uint32_t current(std::uint32_t tape) {
+    ScopeFrame* const frame = ScopeFrame::innermost();
+    if (frame == nullptr) return 0;
+    return frame->tape == tape ? frame->scope : number_of(*frame, tape);
+  }
+  /// "LstmLm.head", the first `parts` of it, where the first is the type of the outermost module; ""
+  /// for 0.
+  std::string path(std::uint32_t scope, int parts = 1 << 30) const;
+  /// The number of parts of the path.
+  int depth(std::uint32_t scope) const { return scope == 0 ? 0 : entries_[scope - 1].depth; }
+  /// The module around the scope of which the path has `parts` parts, or the scope itself when it has no
+  /// more.
+  std::uint32_t ancestor(std::uint32_t scope, int parts) const;
+
+  /// The scope around it in its path, and the last part of the path.
+  std::uint32_t parent(std::uint32_t scope) const { return entries_[scope - 1].parent; }
+  std::string name(std::uint32_t scope) const;
+
+  /// Forgets all; the entries' memory is kept for the next tape.
+  void clear() noexcept { used_ = last_ = 0; }
+
+ private:
+  struct Entry {
+    const void* module;
+    const ModuleType* type;
+    std::uint32_t called_in;  // the scope around the call
+    std::uint32_t parent;     // the scope whose path comes before the name
+    int depth;
+    std::string name;  // empty for one that is no part of a module around it: the type's name stands for it
+  };
+  std::uint32_t number_of(ScopeFrame& frame, std::uint32_t tape);
+  std::uint32_t add(const ScopeFrame& frame, std::uint32_t called_in, std::uint32_t tape);
+
+  std::vector<Entry> entries_;  // the first used_ are in use; the others keep their strings' memory
+  std::size_t used_ = 0;
+  std::size_t last_ = 0;  // the entry found last: modules are mostly called in the same order
+};
+
+/// Memory for edges and closures: given out in order, taken back all at once, kept for the next step.
+class Arena {
+ public:
+  /// The next chunk with room for that many bytes.
+  std::span<std::byte> grow(std::size_t bytes) {
+    while (used_ < chunks_.size()) {
+      Chunk& chunk = chunks_[used_++];
+      if (chunk.size >= bytes) return {chunk.memory.get(), chunk.size};
+    }
+    const std::size_t size = bytes > chunk_bytes ? bytes : chunk_bytes;
+    chunks_.push_back({std::make_unique_for_overwrite<std::byte[]>(size), size});
+    used_ = chunks_.size();
+    return {chunks_.back().memory.get(), size};
+  }
+  void reset() noexcept { used_ = 0; }
+  /// The bytes of the chunks given out.
+  std::size_t bytes() const {
+    std::size_t sum = 0;
+    for (std::size_t i = 0; i < used_; ++i) sum += chunks_[i].size;
+    return sum;
+  }
+
+ private:
+  static constexpr std::size_t chunk_bytes = 64 << 10;
+  struct Chunk {
+    std::unique_ptr<std::byte[]> memory;
+    std::size_t size;
+  };
+  std::vector<Chunk> chunks_;
+  std::size_t used_ = 0;  // chunks given out
+};
+
+/// Parameter ids to nodes: open addressing, since a hash map's nodes would be heap allocations every step.
+class NodeOfParameter {
+ public:
+  const std::uint32_t* find(std::uint32_t id) const {
+    if (slots_.empty()) return nullptr;
+    for (std::size_t i = start(id);; i = (i + 1) & (slots_.size() - 1)) {
+      if (slots_[i].first == 0) return nullptr;  // ids begin at 1
+      if (slots_[i].first == id) return &slots_[i].second;
+    }
+  }
+  void insert(std::uint32_t id, std::uint32_t node) {
+    if (2 * ++count_ > slots_.size()) grow();
+    place(id, node);
+  }
+  void clear() noexcept {
+    if (count_ != 0) std::fill(slots_.begin(), slots_.end(), Slot{});
+    count_ = 0;
+  }
+
+ private:
+  using Slot = std::pair<std::uint32_t, std::uint32_t>;
+  std::size_t start(std::uint32_t id) const { return (id * 0x9E3779B1u) & (slots_.size() - 1); }
+  void place(std::uint32_t id, std::uint32_t node) {
+    std::size_t i = start(id);
+    while (slots_[i].first != 0) i = (i + 1) & (slots_.size() - 1);
+    slots_[i] = {id, node};
+  }
+  void grow() {
+    const std::vector<Slot> old =
+        std::exchange(slots_, std::vector<Slot>(slots_.empty() ? 64 : 2 * slots_.size()));
+    for (const Slot& slot : old) {
+      if (slot.first != 0) place(slot.first, slot.second);
+    }
+  }
+  std::vector<Slot> slots_;
+  std::size_t count_ = 0;
+};
 
 /// A leaf, or a result of a recorded op. Nodes stand in the order of their making, so inputs always come
 /// before. An op of several results is that many nodes in a row, which share the edges.
@@ -149,5 +263,34 @@ struct SweepFrame : ScopeFrame {
   /// "while differentiating mul, recorded at model.cpp:31 in LstmLm.head: "; empty between two ops.
   std::string text() const;
 };
+
+/// Throws NumericError when the gradient that the op of a node gave one of its inputs holds NaN or infinity,
+/// for TapeOptions::check_finite. `gs` are the gradients of its results, `sum` is what there is for the input
+/// by now.
+void check_gradient_of(const TapeStorage& tape, std::uint32_t node, std::uint32_t input,
+                       std::span<const Variable> gs, const Tensor& sum);
+
+/// A node that a sweep starts from, and the gradient there.
+struct SweepStart {
+  std::uint32_t node;
+  Variable seed;
+};
+struct SweepOptions {
+  /// Nodes before this one are constants, unless wanted.
+  std::uint32_t begin = 0;
+  /// Record the sweep on the tape, so that its results can be differentiated; else fused forms serve.
+  bool record = true;
+  /// Go on below wanted nodes: total derivatives. Else partial ones, as of independent arguments.
+  bool through = false;
+  /// Destroy each op's closures, with what they saved, as the sweep passes.
+  bool consume = false;
+};
+
+/// The gradients at the wanted nodes, along the paths to them only, at a cost proportional to the nodes from
+/// `begin` to the last start. Undefined where no start depends on a node, and for no_node.
+std::vector<Variable> sweep_paths(TapeStorage& tape, std::span<const SweepStart> starts,
+                                  std::span<const std::uint32_t> wanted, SweepOptions options);
+/// The gradients of all leaves, for Tape::backward: nothing is recorded, and gradients by rows stay so.
+GradientList sweep_leaves(TapeStorage& tape, const SweepStart& start, bool consume);
 
 }  // namespace gradus::detail

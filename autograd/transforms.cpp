@@ -5,7 +5,7 @@
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/record.hpp"
-#include "autograd/sweep.hpp"
+#include "autograd/tape_storage.hpp"
 
 namespace gradus {
 
@@ -204,16 +204,19 @@ Variable rows_of(const Variables& parts, const Shape& shape, Dtype dtype) {
   return reshape(stack(parts, 0), shape);
 }
 
-Variables jacobian_by_rows(Call& call) {
+/// For each argument the products that product(e) gives for each element e of the shape `leading`, under that
+/// shape and the argument's.
+template <class Product>
+Variables stacked(const Call& call, const Shape& leading, const Product& product) {
   std::vector<Variables> rows(call.xs().size());
-  for (std::int64_t e = 0; e < call.y().size(); ++e) {
-    Variables gs = call.returned(call.vjp(unit(call.y(), e), call.is_recorded()));
+  for (std::int64_t e = 0; e < leading.size(); ++e) {
+    Variables gs = call.returned(product(e));
     for (std::size_t i = 0; i < gs.size(); ++i) rows[i].push_back(std::move(gs[i]));
   }
   Variables out;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Variable& x = call.xs()[i];
-    out.push_back(call.returned(rows_of(rows[i], joined(call.y().shape(), x.shape()), x.dtype()), x));
+    out.push_back(call.returned(rows_of(rows[i], joined(leading, x.shape()), x.dtype()), x));
   }
   return out;
 }
@@ -264,18 +267,9 @@ std::pair<Variable, Variable> jvp(LentFunction f, Arguments xs, Arguments tangen
 
 Variables vjps(LentFunction f, Arguments xs, const Variable& seeds, Where where) {
   Call call(f, xs, "vjps", where);
-  const std::int64_t k = batch_of(call, one(seeds), one(call.y()), "seeds");
-  std::vector<Variables> products(xs.size());
-  for (std::int64_t t = 0; t < k; ++t) {
-    Variables gs = call.returned(call.vjp(select(seeds, t), call.is_recorded()));
-    for (std::size_t i = 0; i < gs.size(); ++i) products[i].push_back(std::move(gs[i]));
-  }
-  Variables out;
-  for (std::size_t i = 0; i < xs.size(); ++i) {
-    const Variable& x = call.xs()[i];
-    out.push_back(call.returned(rows_of(products[i], x.shape().inserted(0, k), x.dtype()), x));
-  }
-  return out;
+  const std::int64_t k = batch_of(call, list_of(seeds), list_of(call.y()), "seeds");
+  return stacked(call, Shape{k},
+                 [&](std::int64_t t) { return call.vjp(select(seeds, t), call.is_recorded()); });
 }
 
 Variable jvps(LentFunction f, Arguments xs, Arguments tangents, Where where) {
@@ -302,26 +296,22 @@ Variables jacobian(LentFunction f, Arguments xs, JacobianOptions options, Where 
   for (const Variable& x : xs) columns += x.size();
   const bool by_rows =
       options.by == JacobianBy::rows || (options.by == JacobianBy::shape && call.y().size() <= columns);
-  return by_rows ? jacobian_by_rows(call) : jacobian_by_columns(call);
+  if (!by_rows) return jacobian_by_columns(call);
+  return stacked(call, call.y().shape(),
+                 [&](std::int64_t e) { return call.vjp(unit(call.y(), e), call.is_recorded()); });
 }
 
 std::vector<Variables> hessian(LentFunction f, Arguments xs, Where where) {
   Call call(f, xs, "hessian", where);
   call.check_scalar();
   const Variables gs = call.vjp(Variable(ones_like(call.y().value())), true);
-  std::vector<Variables> out(xs.size());
+  std::vector<Variables> out;
   for (std::size_t i = 0; i < xs.size(); ++i) {
     const Variable x = call.xs()[i];
-    std::vector<Variables> rows(xs.size());
-    for (std::int64_t e = 0; e < x.size(); ++e) {
+    out.push_back(stacked(call, x.shape(), [&](std::int64_t e) {
       const Variable seed = unit(x, e);
-      Variables row = call.returned(call.vjp_of({gs[i]}, one(seed)));
-      for (std::size_t j = 0; j < row.size(); ++j) rows[j].push_back(std::move(row[j]));
-    }
-    for (std::size_t j = 0; j < xs.size(); ++j) {
-      out[i].push_back(
-          call.returned(rows_of(rows[j], joined(x.shape(), call.xs()[j].shape()), x.dtype()), x));
-    }
+      return call.vjp_of({gs[i]}, list_of(seed));
+    }));
   }
   return out;
 }

@@ -18,7 +18,7 @@
 ///   const Variable slope = grad([](const Variable& x) { return sum(sin(x)); }, x);
 ///   const Variable curve = grad([](const Variable& x) { return sum(square(grad(f, x))); }, x);
 ///
-/// f takes a Variable, or where a span of arguments is given std::span<const Variable>, or nothing: then it
+/// f takes a Variable, or where a list of arguments is given std::span<const Variable>, or nothing: then it
 /// is differentiated with respect to the listed parameters and Variables that it captured. It returns one
 /// Variable, and is called once.
 ///
@@ -33,60 +33,6 @@
 /// must itself be differentiated and is not written in differentiable ops.
 namespace gradus {
 
-namespace detail {
-template <class F>
-concept NotVariable = !std::derived_from<std::remove_cvref_t<F>, Variable>;
-
-/// f, lent for the length of a call.
-class LentFunction {
- public:
-  template <class F>
-  static LentFunction of_one(F& f) {
-    return make(f, [](void* g, [[maybe_unused]] std::span<const Variable> xs) -> Variable {
-      if constexpr (std::is_invocable_v<F&>) {
-        return (*reinterpret_cast<F*>(g))();
-      } else {
-        static_assert(std::is_invocable_r_v<Variable, F&, const Variable&>,
-                      "f takes a const Variable& (or nothing) and returns a Variable");
-        return (*reinterpret_cast<F*>(g))(xs[0]);
-      }
-    });
-  }
-  template <class F>
-  static LentFunction of_many(F& f) {
-    return make(f, [](void* g, [[maybe_unused]] std::span<const Variable> xs) -> Variable {
-      if constexpr (std::is_invocable_v<F&>) {
-        return (*reinterpret_cast<F*>(g))();
-      } else {
-        static_assert(std::is_invocable_r_v<Variable, F&, std::span<const Variable>>,
-                      "f takes a std::span<const Variable> (or nothing) and returns a Variable");
-        return (*reinterpret_cast<F*>(g))(xs);
-      }
-    });
-  }
-  Variable operator()(std::span<const Variable> xs) const { return call_(f_, xs); }
-  /// True for an f without arguments, which uses the Variables themselves.
-  bool captures() const { return captures_; }
-
- private:
-  using Call = Variable (*)(void*, std::span<const Variable>);
-  LentFunction(void* f, Call call, bool captures) : f_(f), call_(call), captures_(captures) {}
-  template <class F>
-  static LentFunction make(F& f, Call call) {
-    // reinterpret_cast, since f may be a plain function.
-    if constexpr (std::is_function_v<F>) {
-      return {reinterpret_cast<void*>(&f), call, std::is_invocable_v<F&>};
-    } else {
-      return {const_cast<void*>(static_cast<const void*>(std::addressof(f))), call, std::is_invocable_v<F&>};
-    }
-  }
-  void* f_;
-  Call call_;
-  bool captures_;
-};
-using Arguments = std::span<const Variable>;
-}  // namespace detail
-
 /// A result for each argument.
 using Variables = std::vector<Variable>;
 
@@ -98,6 +44,71 @@ struct JacobianOptions {
 };
 
 namespace detail {
+template <class F>
+concept NotVariable = !std::derived_from<std::remove_cvref_t<F>, Variable>;
+
+using Arguments = std::span<const Variable>;
+inline Arguments list_of(const Variable& x) {
+  return {&x, 1};
+}
+inline Arguments list_of(Arguments xs) {
+  return xs;
+}
+/// A Variable, or a list of them; results are of the same kind.
+template <class X>
+concept ArgumentList = requires(const X& x) {
+  list_of(x);
+};
+template <class X>
+constexpr bool is_one = std::derived_from<X, Variable>;
+template <class X>
+auto like(Variables results) {
+  if constexpr (is_one<X>) {
+    return std::move(results.front());
+  } else {
+    return results;
+  }
+}
+
+/// f, lent for the length of a call.
+class LentFunction {
+ public:
+  /// As a function of arguments of type X.
+  template <class X, class F>
+  static LentFunction of(F& f) {
+    const Call call = [](void* g, [[maybe_unused]] Arguments xs) -> Variable {
+      F& function = *reinterpret_cast<F*>(g);
+      if constexpr (std::is_invocable_v<F&>) {
+        return function();
+      } else if constexpr (is_one<X>) {
+        static_assert(std::is_invocable_r_v<Variable, F&, const Variable&>,
+                      "f takes a const Variable& (or nothing) and returns a Variable");
+        return function(xs[0]);
+      } else {
+        static_assert(std::is_invocable_r_v<Variable, F&, Arguments>,
+                      "f takes a std::span<const Variable> (or nothing) and returns a Variable");
+        return function(xs);
+      }
+    };
+    // reinterpret_cast, since f may be a plain function.
+    if constexpr (std::is_function_v<F>) {
+      return {reinterpret_cast<void*>(&f), call, std::is_invocable_v<F&>};
+    } else {
+      return {const_cast<void*>(static_cast<const void*>(std::addressof(f))), call, std::is_invocable_v<F&>};
+    }
+  }
+  Variable operator()(Arguments xs) const { return call_(f_, xs); }
+  /// True for an f without arguments, which uses the Variables themselves.
+  bool captures() const { return captures_; }
+
+ private:
+  using Call = Variable (*)(void*, Arguments);
+  LentFunction(void* f, Call call, bool captures) : f_(f), call_(call), captures_(captures) {}
+  void* f_;
+  Call call_;
+  bool captures_;
+};
+
 std::pair<Variable, Variables> value_and_grad(LentFunction f, Arguments xs, Where where);
 std::pair<Variable, Variables> vjp(LentFunction f, Arguments xs, const Variable& seed, Where where);
 std::pair<Variable, Variable> jvp(LentFunction f, Arguments xs, Arguments tangents, Where where);
@@ -106,109 +117,72 @@ Variable jvps(LentFunction f, Arguments xs, Arguments tangents, Where where);
 Variables hvp(LentFunction f, Arguments xs, Arguments vs, Where where);
 Variables jacobian(LentFunction f, Arguments xs, JacobianOptions options, Where where);
 std::vector<Variables> hessian(LentFunction f, Arguments xs, Where where);
-inline Arguments one(const Variable& x) {
-  return {&x, 1};
-}
 }  // namespace detail
 
+// x is a Variable, and the result for it one too; or x is a list (a span, a vector, an array), and so are the
+// tangents, and there is a result for each.
+
 /// y = f(x), of one element, and its gradient: (X...). Throws ShapeError when y has more elements.
-template <detail::NotVariable F>
-std::pair<Variable, Variable> value_and_grad(F&& f, const Variable& x, Where where = Where::here()) {
-  auto [y, gs] = detail::value_and_grad(detail::LentFunction::of_one(f), detail::one(x), where);
-  return {std::move(y), std::move(gs.front())};
-}
-template <detail::NotVariable F>
-std::pair<Variable, Variables> value_and_grad(F&& f, std::span<const Variable> xs,
-                                              Where where = Where::here()) {
-  return detail::value_and_grad(detail::LentFunction::of_many(f), xs, where);
+template <detail::NotVariable F, detail::ArgumentList X>
+auto value_and_grad(F&& f, const X& x, Where where = Where::here()) {
+  auto [y, gs] = detail::value_and_grad(detail::LentFunction::of<X>(f), detail::list_of(x), where);
+  return std::pair(std::move(y), detail::like<X>(std::move(gs)));
 }
 
 /// The gradient alone. (`grad(y, x)`, of a y already recorded, is in autograd/tape.hpp.)
-template <detail::NotVariable F>
-Variable grad(F&& f, const Variable& x, Where where = Where::here()) {
-  return detail::value_and_grad(detail::LentFunction::of_one(f), detail::one(x), where).second.front();
-}
-template <detail::NotVariable F>
-Variables grad(F&& f, std::span<const Variable> xs, Where where = Where::here()) {
-  return detail::value_and_grad(detail::LentFunction::of_many(f), xs, where).second;
+template <detail::NotVariable F, detail::ArgumentList X>
+auto grad(F&& f, const X& x, Where where = Where::here()) {
+  return value_and_grad(f, x, where).second;
 }
 
 /// y = f(x) and the product of the seed, (Y...), with the jacobian: (X...).
-template <detail::NotVariable F>
-std::pair<Variable, Variable> vjp(F&& f, const Variable& x, const Variable& seed,
-                                  Where where = Where::here()) {
-  auto [y, gs] = detail::vjp(detail::LentFunction::of_one(f), detail::one(x), seed, where);
-  return {std::move(y), std::move(gs.front())};
-}
-template <detail::NotVariable F>
-std::pair<Variable, Variables> vjp(F&& f, std::span<const Variable> xs, const Variable& seed,
-                                   Where where = Where::here()) {
-  return detail::vjp(detail::LentFunction::of_many(f), xs, seed, where);
+template <detail::NotVariable F, detail::ArgumentList X>
+auto vjp(F&& f, const X& x, const Variable& seed, Where where = Where::here()) {
+  auto [y, gs] = detail::vjp(detail::LentFunction::of<X>(f), detail::list_of(x), seed, where);
+  return std::pair(std::move(y), detail::like<X>(std::move(gs)));
 }
 
 /// y = f(x) and the product of the jacobian with the tangent, (X...): (Y...). The vjp is linear in its seed;
 /// its own vjp is this product, so that no op needs a second rule.
-template <detail::NotVariable F>
-std::pair<Variable, Variable> jvp(F&& f, const Variable& x, const Variable& tangent,
-                                  Where where = Where::here()) {
-  return detail::jvp(detail::LentFunction::of_one(f), detail::one(x), detail::one(tangent), where);
-}
-template <detail::NotVariable F>
-std::pair<Variable, Variable> jvp(F&& f, std::span<const Variable> xs, std::span<const Variable> tangents,
-                                  Where where = Where::here()) {
-  return detail::jvp(detail::LentFunction::of_many(f), xs, tangents, where);
+template <detail::NotVariable F, detail::ArgumentList X, detail::ArgumentList T>
+std::pair<Variable, Variable> jvp(F&& f, const X& x, const T& tangents, Where where = Where::here()) {
+  return detail::jvp(detail::LentFunction::of<X>(f), detail::list_of(x), detail::list_of(tangents), where);
 }
 
 /// Several seeds, (k, Y...), or tangents, (k, X...), for one call of f: (k, X...), or (k, Y...).
-template <detail::NotVariable F>
-Variable vjps(F&& f, const Variable& x, const Variable& seeds, Where where = Where::here()) {
-  return detail::vjps(detail::LentFunction::of_one(f), detail::one(x), seeds, where).front();
+template <detail::NotVariable F, detail::ArgumentList X>
+auto vjps(F&& f, const X& x, const Variable& seeds, Where where = Where::here()) {
+  return detail::like<X>(detail::vjps(detail::LentFunction::of<X>(f), detail::list_of(x), seeds, where));
 }
-template <detail::NotVariable F>
-Variables vjps(F&& f, std::span<const Variable> xs, const Variable& seeds, Where where = Where::here()) {
-  return detail::vjps(detail::LentFunction::of_many(f), xs, seeds, where);
-}
-template <detail::NotVariable F>
-Variable jvps(F&& f, const Variable& x, const Variable& tangents, Where where = Where::here()) {
-  return detail::jvps(detail::LentFunction::of_one(f), detail::one(x), detail::one(tangents), where);
-}
-template <detail::NotVariable F>
-Variable jvps(F&& f, std::span<const Variable> xs, std::span<const Variable> tangents,
-              Where where = Where::here()) {
-  return detail::jvps(detail::LentFunction::of_many(f), xs, tangents, where);
+template <detail::NotVariable F, detail::ArgumentList X, detail::ArgumentList T>
+Variable jvps(F&& f, const X& x, const T& tangents, Where where = Where::here()) {
+  return detail::jvps(detail::LentFunction::of<X>(f), detail::list_of(x), detail::list_of(tangents), where);
 }
 
 /// The product of f's hessian with v, (X...): (X...), without the hessian. f gives one element.
-template <detail::NotVariable F>
-Variable hvp(F&& f, const Variable& x, const Variable& v, Where where = Where::here()) {
-  return detail::hvp(detail::LentFunction::of_one(f), detail::one(x), detail::one(v), where).front();
-}
-template <detail::NotVariable F>
-Variables hvp(F&& f, std::span<const Variable> xs, std::span<const Variable> vs,
-              Where where = Where::here()) {
-  return detail::hvp(detail::LentFunction::of_many(f), xs, vs, where);
+template <detail::NotVariable F, detail::ArgumentList X, detail::ArgumentList V>
+auto hvp(F&& f, const X& x, const V& v, Where where = Where::here()) {
+  return detail::like<X>(
+      detail::hvp(detail::LentFunction::of<X>(f), detail::list_of(x), detail::list_of(v), where));
 }
 
 /// All derivatives of y with respect to x: (Y..., X...). f is recorded once and swept once an element.
-template <detail::NotVariable F>
-Variable jacobian(F&& f, const Variable& x, JacobianOptions options = {}, Where where = Where::here()) {
-  return detail::jacobian(detail::LentFunction::of_one(f), detail::one(x), options, where).front();
-}
-template <detail::NotVariable F>
-Variables jacobian(F&& f, std::span<const Variable> xs, JacobianOptions options = {},
-                   Where where = Where::here()) {
-  return detail::jacobian(detail::LentFunction::of_many(f), xs, options, where);
+template <detail::NotVariable F, detail::ArgumentList X>
+auto jacobian(F&& f, const X& x, JacobianOptions options = {}, Where where = Where::here()) {
+  return detail::like<X>(
+      detail::jacobian(detail::LentFunction::of<X>(f), detail::list_of(x), options, where));
 }
 
 /// The second derivatives of an f of one element: (X..., X...); for several arguments block [i][j] is
 /// (X_i..., X_j...). The gradient is recorded once and swept once an element of x.
-template <detail::NotVariable F>
-Variable hessian(F&& f, const Variable& x, Where where = Where::here()) {
-  return detail::hessian(detail::LentFunction::of_one(f), detail::one(x), where).front().front();
-}
-template <detail::NotVariable F>
-std::vector<Variables> hessian(F&& f, std::span<const Variable> xs, Where where = Where::here()) {
-  return detail::hessian(detail::LentFunction::of_many(f), xs, where);
+template <detail::NotVariable F, detail::ArgumentList X>
+auto hessian(F&& f, const X& x, Where where = Where::here()) {
+  std::vector<Variables> blocks = detail::hessian(detail::LentFunction::of<X>(f), detail::list_of(x), where);
+  if constexpr (detail::is_one<X>) {
+    return std::move(blocks.front().front());
+  } else {
+    return blocks;
+  }
 }
 
 /// x as a constant: no gradient flows through it. The same as detach.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <utility>
 
@@ -25,7 +26,7 @@ class Place {
   Place(std::uint32_t tape, std::uint32_t index) : bits_(std::uint64_t{tape} << 32 | index) {}
   std::uint32_t tape() const { return static_cast<std::uint32_t>(bits_ >> 32); }
   std::uint32_t index() const { return static_cast<std::uint32_t>(bits_); }
-  bool operator==(const Place&) const = default;
+  auto operator<=>(const Place&) const = default;
 
  private:
   // One number, as copying two halves by one load would wait for their two stores.
@@ -68,6 +69,16 @@ class Variable {
 inline Tensor& detail::value_inside(Variable& x) noexcept {
   return x.value_;
 }
+
+namespace detail {
+// For code about Tensors and Variables alike.
+inline const Tensor& value_of(const Tensor& x) {
+  return x;
+}
+inline const Tensor& value_of(const Variable& x) {
+  return x.value();
+}
+}  // namespace detail
 
 /// The same value as a constant: no gradient flows through it.
 inline Variable detach(const Variable& x) {

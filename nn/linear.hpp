@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+
 #include "autograd/module_path.hpp"
 #include "autograd/ops/matmul.hpp"
 #include "nn/init.hpp"
@@ -16,7 +18,13 @@ struct Linear {
   Parameter weight;  // (out, in)
   Parameter bias;    // (out); has no value with LinearOptions::bias = false
 
-  Linear(Rng& rng, std::int64_t in, std::int64_t out, LinearOptions options = {});
+  Linear(Rng& rng, std::int64_t in, std::int64_t out, LinearOptions options = {}) {
+    if (in < 1 || out < 1)
+      fail<ArgumentError>("Linear: widths of {} and {}; both must be at least 1", in, out);
+    const double bound = 1 / std::sqrt(static_cast<double>(in));
+    weight = Parameter(uniform(rng, {out, in}, bound));
+    if (options.bias) bias = Parameter(uniform(rng, {out}, bound));
+  }
 
   Variable operator()(const Variable& x, Where where = Where::here()) const {
     const InModule here(*this);

@@ -1,5 +1,9 @@
 #include "optim/optimizer.hpp"
 
+#include <algorithm>
+#include <cmath>
+
+#include "optim/clip.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/value_summary.hpp"
 
@@ -16,9 +20,7 @@ bool has_good_ids(const Rows& rows) {
   const std::span<const std::int32_t> ids = rows.ids.values();
   if (static_cast<std::int64_t>(ids.size()) != rows.values.dim(0)) return false;
   if (ids.empty()) return true;
-  for (std::size_t i = 1; i < ids.size(); ++i) {
-    if (ids[i] <= ids[i - 1]) return false;
-  }
+  if (std::ranges::adjacent_find(ids, std::ranges::greater_equal()) != ids.end()) return false;
   return ids.front() >= 0 && ids.back() < rows.height;
 }
 }  // namespace
@@ -94,3 +96,33 @@ void fail_state(int state) {
 }
 
 }  // namespace gradus::optim::detail
+
+namespace gradus::optim {
+
+double detail::clip_scale(double norm, double limit) {
+  if (!(limit > 0)) fail<ArgumentError>("clip_norm: a limit of {}; it must be above 0", limit);
+  if (!std::isfinite(norm)) {
+    fail<NumericError>(
+        "clip_norm: the gradients' norm is {}; lower the learning rate, or find the op with a Tape of "
+        "{{.check_finite = true}}",
+        norm);
+  }
+  return std::min(limit / (norm + 1e-6), 1.0);
+}
+
+double clip_norm(Gradients& gradients, double limit) {
+  const double before = norm(gradients);
+  const double scale = detail::clip_scale(before, limit);
+  if (scale < 1) gradients *= scale;
+  return before;
+}
+
+void clip_value(Gradients& gradients, double limit) {
+  if (!(limit > 0)) fail<ArgumentError>("clip_value: a limit of {}; it must be above 0", limit);
+  for (Gradient& entry : gradients.entries()) {
+    Tensor& values = entry.is_sparse() ? entry.rows.values : entry.dense;
+    values = minimum(maximum(std::move(values), -limit), limit);
+  }
+}
+
+}  // namespace gradus::optim

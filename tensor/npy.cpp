@@ -114,11 +114,10 @@ Tensor load_npy(const std::filesystem::path& file) {
   if (array.kind != 'f')
     fail<DataError>("{}: holds whole numbers; read it with load_npy_indices", file.string());
   Tensor out = Tensor::uninitialized(array.shape, array.width == 4 ? Dtype::f32 : Dtype::f64);
-  visit_dtype(out.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    T* const to = out.mutable_data<T>();
+  const auto read_numbers = [&]<class T>(T* to) {
     for (std::int64_t i = 0; i < out.size(); ++i) to[i] = number<T>(array, i);
-  });
+  };
+  visit_elements(read_numbers, out);
   return out;
 }
 

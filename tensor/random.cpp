@@ -35,15 +35,14 @@ double unit(std::uint64_t word) {
 template <class F>
 Tensor fill(Rng::State& state, const Shape& shape, Dtype dtype, F&& f) {
   Tensor out = Tensor::uninitialized(shape, dtype);
-  visit_dtype(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    T* const to = out.mutable_data<T>();
+  const auto draw = [&]<class T>(T* to) {
     parallel::for_range(out.size(), 32, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         to[i] = static_cast<T>(f(words_at(state, state.counter + static_cast<std::uint64_t>(i))));
       }
     });
-  });
+  };
+  visit_elements(draw, out);
   state.counter += static_cast<std::uint64_t>(out.size());
   return out;
 }

@@ -157,10 +157,7 @@ void Tensor::throw_dtype(Dtype wanted) const {
 
 Tensor full(const Shape& shape, double value, Dtype dtype) {
   Tensor out = Tensor::uninitialized(shape, dtype);
-  visit_dtype(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    kernels::fill(static_cast<T>(value), out.mutable_data<T>(), out.size());
-  });
+  visit_elements([&]<class T>(T* to) { kernels::fill(static_cast<T>(value), to, out.size()); }, out);
   return out;
 }
 Tensor zeros(const Shape& shape, Dtype dtype) {

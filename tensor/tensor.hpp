@@ -160,5 +160,14 @@ template <class F>
 decltype(auto) visit_dtype(Dtype dtype, F&& f) {
   return dtype == Dtype::f32 ? f(float{}) : f(double{});
 }
+/// Calls f with the elements of tensors of one dtype, those of the first to be written, of the others to be
+/// read: `visit_elements([&]<class T>(T* to, const T* from) { ... }, out, x)`.
+template <class F, class... Xs>
+decltype(auto) visit_elements(F&& f, Tensor& to, const Xs&... from) {
+  return visit_dtype(to.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    return f(to.mutable_data<T>(), from.template data<T>()...);
+  });
+}
 
 }  // namespace gradus

@@ -1,6 +1,5 @@
-#include "autograd/elementwise/differentiate.hpp"
-
 #include "autograd/elementwise/derivatives.hpp"
+#include "autograd/elementwise/graph.hpp"
 #include "autograd/elementwise/symbol.hpp"
 
 namespace gradus::detail {

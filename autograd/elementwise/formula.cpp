@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "autograd/elementwise/differentiate.hpp"
-
 namespace gradus::detail {
 
 namespace {

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "autograd/elementwise/evaluation.hpp"
+#include "autograd/elementwise/program.hpp"
 #include "autograd/variable.hpp"
 
 namespace gradus::detail {

@@ -1,10 +1,8 @@
-#include "autograd/elementwise/fused_vjp.hpp"
-
 #include <array>
 #include <vector>
 
 #include "autograd/elementwise/derivatives.hpp"
-#include "autograd/elementwise/evaluation.hpp"
+#include "autograd/elementwise/program.hpp"
 #include "autograd/elementwise/symbol.hpp"
 #include "tensor/ops.hpp"
 

@@ -2,7 +2,7 @@
 
 #include "autograd/elementwise.hpp"
 #include "autograd/elementwise/derivatives.hpp"
-#include "autograd/elementwise/fused_vjp.hpp"
+#include "autograd/ops/elementwise.hpp"
 #include "autograd/record.hpp"
 
 namespace gradus {
@@ -14,6 +14,7 @@ using detail::local_vjp;
 using detail::Reads;
 using kernels::Binary;
 using kernels::Ternary;
+using kernels::Unary;
 
 /// The operand as a tensor op takes it. Only what nobody records may give its buffer away: a closure keeps
 /// the operand after the op has run.
@@ -28,6 +29,28 @@ Tensor tensor_of(const Variable& x, const Tensor&) {
 }
 Tensor tensor_of(double x, const Tensor& like) {
   return Tensor::scalar(x, like.dtype());
+}
+
+/// The closure's product with g: in one pass when nothing is recorded, else in ops.
+template <Unary op>
+Variable recorded_vjp(const Variable& g, const Variable& v) {
+  if (recording()) return local_vjp(op, g, v);
+  return Variable(fused_vjp(op, g.value(), v.value()));
+}
+
+template <Unary op>
+Variable record_unary(const char* name, const Variable& x, Where where) {
+  const InOp at(name, where);
+  Tensor value = apply(op, x.value());
+  if constexpr (!detail::has_derivative(op)) {
+    return Variable(std::move(value));
+  } else if constexpr (detail::reads(op) == Reads::nothing) {
+    return record(at, std::move(value), wrt(x, [](const Variable& g) { return local_vjp(op, g, g); }));
+  } else if constexpr (detail::reads(op) == Reads::y) {
+    return record(at, std::move(value), wrt(x, recorded_vjp<op>));
+  } else {
+    return record(at, std::move(value), wrt(x, [x](const Variable& g) { return recorded_vjp<op>(g, x); }));
+  }
 }
 
 /// The closure of an operand, which saves what its derivative reads: in one pass when nothing is recorded,
@@ -117,6 +140,16 @@ Variable operator>(const VariableOperand& a, const VariableOperand& b) {
 }
 Variable operator>=(const VariableOperand& a, const VariableOperand& b) {
   return record_binary<Binary::greater_equal>("greater_equal", a, b, a.where);
+}
+
+Variable apply(Unary op, const Variable& x, Where where) {
+  switch (op) {
+#define GRADUS_UNARY(name, ...) \
+  case Unary::name:             \
+    return record_unary<Unary::name>(#name, x, where);
+#include "tensor/kernels/function_rows.hpp"
+  }
+  return {};
 }
 
 Variable apply(Binary op, const VariableOperand& a, const VariableOperand& b, Where where) {

@@ -1,5 +1,7 @@
 #include "autograd/ops/cumulative.hpp"
 
+#include <algorithm>
+
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/record.hpp"
@@ -9,8 +11,7 @@ namespace gradus {
 
 Variable cumsum(const Variable& x, int axis, CumsumOptions options, Where where) {
   const InOp op("cumsum", where);
-  Tensor value = cumsum(x.value(), axis, options);
-  return record(op, std::move(value), wrt(x, [axis, options](const Variable& g) {
+  return record(op, cumsum(x.value(), axis, options), wrt(x, [axis, options](const Variable& g) {
                   return cumsum(g, axis, {.reverse = !options.reverse});
                 }));
 }
@@ -19,15 +20,13 @@ Variable cumprod(const Variable& x, int axis, Where where) {
   const InOp op("cumprod", where);
   const Tensor value = cumprod(x.value(), axis);
   // dx[i] = (the product of all before i) * s[i], where s[i] = g[i] + x[i+1] s[i+1].
+  const auto gradient = [axis](const auto& y, const auto& factors, const auto& g) {
+    return shift(y, axis, 1) * recurrence(factors, g, axis, Direction::backward);
+  };
   return record(op, value,
                 wrt(
-                    x,
-                    [x, axis](const Variable& g, const Variable& y) {
-                      return shift(y, axis, 1) * recurrence(x, g, axis, Direction::backward);
-                    },
-                    [factors = x.value(), value, axis](const Tensor& g) {
-                      return shift(value, axis, 1) * recurrence(factors, g, axis, Direction::backward);
-                    }));
+                    x, [=](const Variable& g, const Variable& y) { return gradient(y, x, g); },
+                    [=, factors = x.value()](const Tensor& g) { return gradient(value, factors, g); }));
 }
 
 Variable recurrence(const Variable& a, const Variable& b, int axis, Direction direction, Where where) {
@@ -54,6 +53,16 @@ Variable shift(const Variable& x, int axis, double first, Where where) {
   return record(op, std::move(value), wrt(x, [shape, axis, length](const Variable& g) {
                   if (length == 0) return g;
                   return place_slice(slice(g, axis, 1, length), shape, axis, 0);
+                }));
+}
+
+Variable diff(const Variable& x, int axis, Where where) {
+  const InOp op("diff", where);
+  const Tensor v = x.value();
+  const std::int64_t n = v.dim(axis), rest = std::max<std::int64_t>(0, n - 1);
+  return record(op, slice(v, axis, n - rest, n) - slice(v, axis, 0, rest),
+                wrt(x, [shape = v.shape(), axis, begin = n - rest](const Variable& g) {
+                  return place_slice(g, shape, axis, begin) - place_slice(g, shape, axis, 0);
                 }));
 }
 

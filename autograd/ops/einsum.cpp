@@ -42,7 +42,7 @@ Variable pair(const Variable& a, const Labels& a_labels, const Variable& b, cons
 
 }  // namespace
 
-Variable einsum(std::string_view subscripts, std::span<const Variable> operands, Where where) {
+Variable einsum(std::string_view subscripts, List<Variable> operands, Where where) {
   const InOp op("einsum", where);
   return detail::run_einsum(
       detail::plan_einsum(subscripts, detail::einsum_shapes(operands)), operands,

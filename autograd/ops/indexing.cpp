@@ -22,8 +22,14 @@ void check_rows(const Shape& values, const Indices& ids) {
                      ids.shape());
 }
 
-Variable zeros_of(const Shape& shape, Dtype dtype) {
-  return Variable(zeros(shape, dtype));
+/// An op that reads entries of x. add(sum, g) is its adjoint, of Tensors in place and of Variables.
+template <class Add>
+Variable record_reading(const Op& op, const Variable& x, Tensor value, Add add) {
+  const auto added = [shape = x.shape(), add](const Variable& g) {
+    return add(Variable(zeros(shape, g.dtype())), g);
+  };
+  const auto add_in_place = [add](const Tensor& g, Tensor& sum) { add(sum, g); };
+  return record(op, std::move(value), wrt(x, added, add_in_place));
 }
 
 }  // namespace
@@ -32,10 +38,9 @@ Variable gather_rows(const Variable& table, const Indices& ids, Where where) {
   const InOp op("gather_rows", where);
   Tensor value = gather_rows(table.value(), ids);
   const std::int64_t height = table.dim(0);
-  return record(op, std::move(value),
-                wrt(
-                    table, [ids, height](const Variable& g) { return scatter_rows(g, ids, height); },
-                    [ids, height](const Tensor& g) -> Rows { return flat_rows(g, ids, height); }));
+  const auto scattered = [ids, height](const Variable& g) { return scatter_rows(g, ids, height); };
+  const auto rows = [ids, height](const Tensor& g) { return flat_rows(g, ids, height); };
+  return record(op, std::move(value), wrt(table, scattered, rows));
 }
 
 Variable scatter_rows(const Variable& values, const Indices& ids, std::int64_t height, Where where) {
@@ -49,15 +54,8 @@ Variable scatter_rows(const Variable& values, const Indices& ids, std::int64_t h
 
 Variable index_select(const Variable& x, int axis, const Indices& ids, Where where) {
   const InOp op("index_select", where);
-  Tensor value = index_select(x.value(), axis, ids);
-  const Shape shape = x.shape();
-  return record(op, std::move(value),
-                wrt(
-                    x,
-                    [shape, axis, ids](const Variable& g) {
-                      return index_add(zeros_of(shape, g.dtype()), axis, ids, g);
-                    },
-                    [axis, ids](const Tensor& g, Tensor& sum) { index_add(sum, axis, ids, g); }));
+  return record_reading(op, x, index_select(x.value(), axis, ids),
+                        [axis, ids](auto&& sum, const auto& g) { return index_add(sum, axis, ids, g); });
 }
 
 Variable index_add(const Variable& x, int axis, const Indices& ids, const Variable& values, Where where) {
@@ -70,15 +68,8 @@ Variable index_add(const Variable& x, int axis, const Indices& ids, const Variab
 
 Variable gather(const Variable& x, int axis, const Indices& ids, Where where) {
   const InOp op("gather", where);
-  Tensor value = gather(x.value(), axis, ids);
-  const Shape shape = x.shape();
-  return record(op, std::move(value),
-                wrt(
-                    x,
-                    [shape, axis, ids](const Variable& g) {
-                      return scatter_add(zeros_of(shape, g.dtype()), axis, ids, g);
-                    },
-                    [axis, ids](const Tensor& g, Tensor& sum) { scatter_add(sum, axis, ids, g); }));
+  return record_reading(op, x, gather(x.value(), axis, ids),
+                        [axis, ids](auto&& sum, const auto& g) { return scatter_add(sum, axis, ids, g); });
 }
 
 Variable scatter_add(const Variable& x, int axis, const Indices& ids, const Variable& values, Where where) {
@@ -99,17 +90,10 @@ Variable take_along(const Variable& x, int axis, const Indices& ids, Where where
 Variable pick(const Variable& x, int axis, const Indices& ids, Where where) {
   const InOp op("pick", where);
   Tensor value = pick(x.value(), axis, ids);
-  const Shape shape = x.shape();
-  const Indices kept = ids.reshape(shape.with(axis, 1));
-  return record(op, std::move(value),
-                wrt(
-                    x,
-                    [shape, axis, kept](const Variable& g) {
-                      return scatter_add(zeros_of(shape, g.dtype()), axis, kept, reshape(g, kept.shape()));
-                    },
-                    [axis, kept](const Tensor& g, Tensor& sum) {
-                      scatter_add(sum, axis, kept, g.reshape(kept.shape()));
-                    }));
+  const Indices kept = ids.reshape(x.shape().with(axis, 1));
+  return record_reading(op, x, std::move(value), [axis, kept](auto&& sum, const auto& g) {
+    return scatter_add(sum, axis, kept, reshape(g, kept.shape()));
+  });
 }
 
 Variable repeat_interleave(const Variable& x, const Indices& counts, int axis, Where where) {

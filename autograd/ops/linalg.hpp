@@ -9,27 +9,22 @@
 /// mode algorithmic differentiation" (2008); Cholesky's is Murray's (2016).
 namespace gradus {
 
-/// The sum of a * b over the last axis.
 Variable dot(const Variable& a, const Variable& b, Where where = Where::here());
-/// (..., m) and (..., n) to (..., m, n).
 Variable outer(const Variable& a, const Variable& b, Where where = Where::here());
-
-/// The lower triangular L with a = L L^T (or L^T when upper). a is assumed to be symmetric, and so is its
-/// gradient (Murray, "Differentiation of the Cholesky decomposition", 2016, equation 10).
+/// a is assumed to be symmetric, and so is its gradient (Murray, "Differentiation of the Cholesky
+/// decomposition", 2016, equation 10).
 Variable cholesky(const Variable& a, CholeskyOptions options = {}, Where where = Where::here());
-/// x with a x = b for a triangular a. The gradient of the triangle that is not read is 0.
+/// The gradient of the triangle that is not read is 0.
 Variable triangular_solve(const Variable& a, const Variable& b, TriangularOptions options = {},
                           Where where = Where::here());
-/// x with a x = b. a is factored once, for derivatives of every order.
+/// a is factored once, for derivatives of every order.
 Variable solve(const Variable& a, const Variable& b, Where where = Where::here());
-/// The inverse.
 Variable inverse(const Variable& a, Where where = Where::here());
-/// The determinant. The gradient is the matrix of cofactors, also where a is singular; there, and where
+/// The gradient is the matrix of cofactors, also where a is singular; there, and where
 /// a is nearly so, the second derivative is computed from n^2 minors, which takes n^4 elements of memory.
 Variable det(const Variable& a, Where where = Where::here());
-/// The determinant as sign * exp(log_abs). Differentiating at a singular matrix throws NumericError.
+/// Differentiating these two at a singular matrix throws NumericError.
 SignAndLog<Variable> slogdet(const Variable& a, Where where = Where::here());
-/// log(det(a)), NaN for a negative determinant. Differentiating at a singular matrix throws NumericError.
 Variable logdet(const Variable& a, Where where = Where::here());
 
 }  // namespace gradus

@@ -5,7 +5,7 @@
 #include "autograd/ops/indexing.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/record.hpp"
-#include "tensor/named_axis.hpp"
+#include "tensor/axes.hpp"
 #include "tensor/ops.hpp"
 
 namespace gradus {
@@ -23,18 +23,18 @@ struct AxisOrder {
   std::span<const int> span() const { return std::span(list).first(count); }
 };
 
-storage::PoolVector<Tensor> values_of(std::span<const Variable> parts) {
+storage::PoolVector<Tensor> values_of(List<Variable> parts) {
   storage::PoolVector<Tensor> out;
   out.reserve(parts.size());
   for (const Variable& part : parts) out.push_back(part.value());
   return out;
 }
 
-const Tensor& value_of(const Tensor& x) {
-  return x;
-}
-const Tensor& value_of(const Variable& x) {
-  return x.value();
+/// A result with the elements of x, in order, under another shape.
+Variable record_reshape(const Variable& x, Tensor value, Where where) {
+  if (value.same_shape(x.value())) return x;
+  return record({"reshape", where}, std::move(value),
+                wrt(x, [from = x.shape()](const Variable& g) { return reshape(g, from); }));
 }
 
 /// The gradient of x that was taken apart: the parts' gradients joined, zeros for what nothing depends on.
@@ -48,7 +48,7 @@ struct JoinedGradient {
   T joined(std::span<const T> gs) const {
     std::vector<T> all(gs.begin(), gs.end());
     for (std::size_t i = 0; i < all.size(); ++i) {
-      if (!value_of(all[i]).defined()) all[i] = T(zeros(shapes[i], dtype));
+      if (!detail::value_of(all[i]).defined()) all[i] = T(zeros(shapes[i], dtype));
     }
     return join(std::span<const T>(all));
   }
@@ -63,6 +63,16 @@ std::vector<Variable> record_parts(const Op& op, const Variable& x, std::vector<
   for (const Tensor& part : parts) gradient.shapes.push_back(part.shape());
   return record(op, std::move(parts), jointly({x}, std::move(gradient)));
 }
+std::vector<Variable> record_split(const Variable& x, std::vector<Tensor> parts, int axis, Where where) {
+  return record_parts({"split", where}, x, std::move(parts), [axis](auto gs) { return concat(gs, axis); });
+}
+
+/// The sum of the `count` copies of a run of `length` entries that stand along the axis.
+Variable sum_repeated(const Variable& x, int axis, std::int64_t count, std::int64_t length) {
+  if (count == 1) return x;
+  const Runs r = runs_at(x.shape(), axis);
+  return reshape(sum(reshape(x, Shape{r.outer, count, length * r.inner}), 1), x.shape().with(axis, length));
+}
 
 }  // namespace
 
@@ -73,31 +83,29 @@ Variable identity(const Variable& x, Where where) {
 
 Variable reshape(const Variable& x, const Shape& shape, Where where) {
   const InOp op("reshape", where);
-  const Shape from = x.shape();
-  if (from == shape) return x;
-  return record(op, x.value().reshape(shape), wrt(x, [from](const Variable& g) { return reshape(g, from); }));
+  return record_reshape(x, x.value().reshape(shape), where);
 }
 Variable reshape(const Variable& x, std::initializer_list<std::int64_t> dims, Where where) {
   const InOp op("reshape", where);
-  return reshape(x, x.value().reshape(dims).shape(), where);
+  return record_reshape(x, x.value().reshape(dims), where);
 }
 Variable flatten(const Variable& x, int first, int last, Where where) {
   const InOp op("flatten", where);
-  return reshape(x, detail::flattened(x.shape(), first, last), where);
+  return record_reshape(x, flatten(x.value(), first, last), where);
 }
 Variable squeeze(const Variable& x, int axis, Where where) {
   const InOp op("squeeze", where);
-  return reshape(x, squeeze(x.value(), axis).shape(), where);
+  return record_reshape(x, squeeze(x.value(), axis), where);
 }
 Variable squeeze(const Variable& x, Where where) {
-  return reshape(x, detail::squeezed(x.shape()), where);
+  return record_reshape(x, squeeze(x.value()), where);
 }
 Variable unsqueeze(const Variable& x, int axis, Where where) {
   const InOp op("unsqueeze", where);
-  return reshape(x, detail::unsqueezed(x.shape(), axis), where);
+  return record_reshape(x, unsqueeze(x.value(), axis), where);
 }
 
-Variable permute(const Variable& x, std::span<const int> axes, Where where) {
+Variable permute(const Variable& x, List<int> axes, Where where) {
   const InOp op("permute", where);
   Tensor value = permute(x.value(), axes);
   AxisOrder back(axes);
@@ -113,10 +121,9 @@ Variable transpose(const Variable& x, int a, int b, Where where) {
                 wrt(x, [a, b](const Variable& g) { return transpose(g, a, b); }));
 }
 
-Variable flip(const Variable& x, std::span<const int> axes, Where where) {
+Variable flip(const Variable& x, List<int> axes, Where where) {
   const InOp op("flip", where);
-  Tensor value = flip(x.value(), axes);
-  return record(op, std::move(value),
+  return record(op, flip(x.value(), axes),
                 wrt(x, [kept = AxisOrder(axes)](const Variable& g) { return flip(g, kept.span()); }));
 }
 
@@ -126,7 +133,7 @@ Variable roll(const Variable& x, std::int64_t shift, int axis, Where where) {
                 wrt(x, [shift, axis](const Variable& g) { return roll(g, -shift, axis); }));
 }
 
-Variable concat(std::span<const Variable> parts, int axis, Where where) {
+Variable concat(List<Variable> parts, int axis, Where where) {
   const InOp op("concat", where);
   Tensor value = concat(values_of(parts), axis);
   std::vector<std::int64_t> lengths;
@@ -141,7 +148,7 @@ Variable concat(std::span<const Variable> parts, int axis, Where where) {
   return record(op, std::move(value), jointly(parts, fused, differentiable));
 }
 
-Variable stack(std::span<const Variable> parts, int axis, Where where) {
+Variable stack(List<Variable> parts, int axis, Where where) {
   const InOp op("stack", where);
   Tensor value = stack(values_of(parts), axis);
   const auto differentiable = [axis](const Variable& g) { return unstack(g, axis); };
@@ -153,23 +160,21 @@ Variable stack(std::span<const Variable> parts, int axis, Where where) {
   return record(op, std::move(value), jointly(parts, fused, differentiable));
 }
 
-std::vector<Variable> split(const Variable& x, std::span<const std::int64_t> lengths, int axis, Where where) {
+std::vector<Variable> split(const Variable& x, List<std::int64_t> lengths, int axis, Where where) {
   const InOp op("split", where);
-  std::vector<Tensor> parts = split(x.value(), lengths, axis);
-  return record_parts(op, x, std::move(parts), [axis](auto gs) { return concat(gs, axis); });
+  return record_split(x, split(x.value(), lengths, axis), axis, where);
 }
 std::vector<Variable> split(const Variable& x, std::int64_t parts, int axis, Where where) {
   const InOp op("split", where);
-  return split(x, detail::equal_lengths(x.shape(), parts, axis), axis, where);
+  return record_split(x, split(x.value(), parts, axis), axis, where);
 }
 std::vector<Variable> chunk(const Variable& x, std::int64_t parts, int axis, Where where) {
   const InOp op("chunk", where);
-  return split(x, detail::chunk_lengths(x.shape(), parts, axis), axis, where);
+  return record_split(x, chunk(x.value(), parts, axis), axis, where);
 }
 std::vector<Variable> unstack(const Variable& x, int axis, Where where) {
   const InOp op("unstack", where);
-  std::vector<Tensor> parts = unstack(x.value(), axis);
-  return record_parts(op, x, std::move(parts), [axis](auto gs) { return stack(gs, axis); });
+  return record_parts(op, x, unstack(x.value(), axis), [axis](auto gs) { return stack(gs, axis); });
 }
 
 Variable slice(const Variable& x, int axis, std::int64_t begin, std::int64_t end, Where where) {
@@ -194,14 +199,12 @@ Variable slice(const Variable& x, int axis, const Slice& which, Where where) {
   return slice(x, std::span<const Slice>(slices).first(static_cast<std::size_t>(normal) + 1), where);
 }
 
-Variable slice(const Variable& x, std::span<const Slice> which, Where where) {
+Variable slice(const Variable& x, List<Slice> which, Where where) {
   const InOp op("slice", where);
-  Tensor value = slice(x.value(), which);
-  const Shape shape = x.shape();
   const std::vector<Slice> kept(which.begin(), which.end());
-  return record(op, std::move(value),
+  return record(op, slice(x.value(), which),
                 wrt(
-                    x, [shape, kept](const Variable& g) { return place_slice(g, shape, kept); },
+                    x, [shape = x.shape(), kept](const Variable& g) { return place_slice(g, shape, kept); },
                     [kept](const Tensor& g, Tensor& sum) { add_to_slice(sum, g, kept); }));
 }
 
@@ -229,7 +232,7 @@ Variable add_slice(Variable sum, const Variable& x, int axis, std::int64_t begin
                 wrt(x, [axis, first, end](const Variable& g) { return slice(g, axis, first, end); }));
 }
 
-Variable place_slice(const Variable& x, const Shape& shape, std::span<const Slice> which, Where where) {
+Variable place_slice(const Variable& x, const Shape& shape, List<Slice> which, Where where) {
   const InOp op("place_slice", where);
   Tensor value = zeros(shape, x.dtype());
   add_to_slice(value, x.value(), which);
@@ -261,7 +264,7 @@ Variable select(const Variable& x, int axis, std::int64_t i, Where where) {
                     }));
 }
 
-Variable pad(const Variable& x, std::span<const Padding> widths, PadOptions options, Where where) {
+Variable pad(const Variable& x, List<Padding> widths, PadOptions options, Where where) {
   const InOp op("pad", where);
   if (options.mode == PadMode::constant) {
     Tensor value = pad(x.value(), widths, options);
@@ -281,39 +284,36 @@ Variable pad(const Variable& x, std::span<const Padding> widths, PadOptions opti
   return out;
 }
 
-Variable repeat(const Variable& x, std::span<const std::int64_t> counts, Where where) {
+Variable repeat(const Variable& x, List<std::int64_t> counts, Where where) {
   const InOp op("repeat", where);
-  detail::check_counts(x.shape(), counts);
-  Shape shape = x.shape();
-  while (shape.rank() < static_cast<int>(counts.size())) shape = shape.inserted(0, 1);
-  Variable out = reshape(x, shape, where);
-  for (int axis = shape.rank(); axis-- > 0;) {
-    const std::int64_t count = counts[static_cast<std::size_t>(axis)];
-    if (count == 1) continue;
-    const Runs r = runs_at(out.shape(), axis);
-    const Shape repeated = out.shape().with(axis, r.length * count);
-    const Variable apart = reshape(out, Shape{r.outer, 1, r.length * r.inner}, where);
-    out = reshape(broadcast_to(apart, {r.outer, count, r.length * r.inner}, where), repeated, where);
-  }
-  return out;
+  const std::vector<std::int64_t> kept(counts.begin(), counts.end());
+  return record(op, repeat(x.value(), counts), wrt(x, [shape = x.shape(), kept](const Variable& g) {
+                  Variable out = g;
+                  for (int axis = 0; axis < g.rank(); ++axis) {
+                    const int of_x = axis - g.rank() + shape.rank();
+                    const std::int64_t length = of_x < 0 ? 1 : shape[of_x];
+                    out = sum_repeated(out, axis, kept[static_cast<std::size_t>(axis)], length);
+                  }
+                  return reshape(out, shape);
+                }));
 }
 
 Variable repeat_interleave(const Variable& x, std::int64_t count, int axis, Where where) {
   const InOp op("repeat_interleave", where);
-  const Shape repeated = detail::interleaved(x.shape(), count, axis);
-  const Runs r = runs_at(x.shape(), x.shape().normalize_axis(axis));
-  const Variable apart = reshape(x, Shape{r.outer * r.length, 1, r.inner}, where);
-  return reshape(broadcast_to(apart, {r.outer * r.length, count, r.inner}, where), repeated, where);
+  return record(op, repeat_interleave(x.value(), count, axis),
+                wrt(x, [shape = x.shape(), count, axis](const Variable& g) {
+                  const Runs r = runs_at(shape, shape.normalize_axis(axis));
+                  return reshape(sum(reshape(g, Shape{r.outer * r.length, count, r.inner}), 1), shape);
+                }));
 }
 
 Variable diagonal(const Variable& x, DiagonalOptions options, Where where) {
   const InOp op("diagonal", where);
-  Tensor value = diagonal(x.value(), options);
-  const Shape shape = x.shape();
-  return record(op, std::move(value),
-                wrt(
-                    x, [shape, options](const Variable& g) { return place_diagonal(g, shape, options); },
-                    [options](const Tensor& g, Tensor& sum) { add_to_diagonal(sum, g, options); }));
+  const auto place = [shape = x.shape(), options](const Variable& g) {
+    return place_diagonal(g, shape, options);
+  };
+  const auto add = [options](const Tensor& g, Tensor& sum) { add_to_diagonal(sum, g, options); };
+  return record(op, diagonal(x.value(), options), wrt(x, place, add));
 }
 
 Variable place_diagonal(const Variable& x, const Shape& shape, DiagonalOptions options, Where where) {
@@ -326,8 +326,8 @@ Variable place_diagonal(const Variable& x, const Shape& shape, DiagonalOptions o
 Variable diag(const Variable& x, int offset, Where where) {
   const InOp op("diag", where);
   if (x.rank() == 2) return diagonal(x, {.offset = offset}, where);
-  const Shape shape = detail::diag_matrix(x.shape(), offset);
-  return place_diagonal(x, shape, {.offset = offset}, where);
+  return record({"place_diagonal", where}, diag(x.value(), offset),
+                wrt(x, [offset](const Variable& g) { return diag(g, offset); }));
 }
 
 Variable tril(const Variable& x, int offset, Where where) {

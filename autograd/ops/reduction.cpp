@@ -67,6 +67,17 @@ Variable norm_gradient(const Variable& g, const Variable& x, const Variable& y, 
   return power_of_abs(x, p - 1, true) * (g / power_of_abs(y, p - 1, false));
 }
 
+/// The product of each row of x (rows, n). dx[i] = g (the product of all before i) (of all behind i).
+Variable prod_rows(const Variable& x, Where where) {
+  const InOp op("prod", where);
+  return record(op, prod(x.value(), 1), wrt(x, [x](const Variable& g) {
+                  const std::int64_t n = x.dim(1);
+                  if (n == 0) return x;
+                  const Variable at_last = place_slice(reshape(g, {g.size(), 1}), x.shape(), 1, n - 1);
+                  return shift(cumprod(x, 1), 1, 1) * recurrence(x, at_last, 1, Direction::backward);
+                }));
+}
+
 }  // namespace
 
 Variable sum(const Variable& x, const Axes& axes, bool keepdims, Where where) {
@@ -95,21 +106,6 @@ Variable min(const Variable& x, const Axes& axes, bool keepdims, Where where) {
   const InOp op("min", where);
   return extreme(op, Extreme::min, x, axes, keepdims);
 }
-
-namespace {
-
-/// The product of each row of x (rows, n). dx[i] = g (the product of all before i) (of all behind i).
-Variable prod_rows(const Variable& x, Where where) {
-  const InOp op("prod", where);
-  return record(op, prod(x.value(), 1), wrt(x, [x](const Variable& g) {
-                  const std::int64_t n = x.dim(1);
-                  if (n == 0) return x;
-                  const Variable at_last = place_slice(reshape(g, {g.size(), 1}), x.shape(), 1, n - 1);
-                  return shift(cumprod(x, 1), 1, 1) * recurrence(x, at_last, 1, Direction::backward);
-                }));
-}
-
-}  // namespace
 
 Variable prod(const Variable& x, const Axes& axes, bool keepdims, Where where) {
   const InOp op("prod", where);
@@ -197,36 +193,26 @@ Variable all(const Variable& x, const Axes& axes, bool keepdims, Where where) {
   const InOp op("all", where);
   return Variable(all(x.value(), axes, keepdims));
 }
-Indices argmax(const Variable& x, int axis, bool keepdims, Where where) {
+Indices argmax(const Variable& x, std::optional<int> axis, bool keepdims, Where where) {
   const InOp op("argmax", where);
   return argmax(x.value(), axis, keepdims);
 }
-Indices argmax(const Variable& x, Where where) {
-  const InOp op("argmax", where);
-  return argmax(x.value());
-}
-Indices argmin(const Variable& x, int axis, bool keepdims, Where where) {
+Indices argmin(const Variable& x, std::optional<int> axis, bool keepdims, Where where) {
   const InOp op("argmin", where);
   return argmin(x.value(), axis, keepdims);
-}
-Indices argmin(const Variable& x, Where where) {
-  const InOp op("argmin", where);
-  return argmin(x.value());
 }
 
 Variable sum_to(const Variable& x, const Shape& shape, Where where) {
   if (x.shape() == shape) return x;
   const InOp op("sum_to", where);
-  const Shape from = x.shape();
-  Tensor value = sum_to(x.value(), shape);
-  return record(op, std::move(value), wrt(x, [from](const Variable& g) { return broadcast_to(g, from); }));
+  return record(op, sum_to(x.value(), shape),
+                wrt(x, [from = x.shape()](const Variable& g) { return broadcast_to(g, from); }));
 }
 
 Variable broadcast_to(const Variable& x, const Shape& shape, Where where) {
   if (x.shape() == shape) return x;
   const InOp op("broadcast_to", where);
-  Tensor value = broadcast_to(x.value(), shape);
-  return record(op, std::move(value), wrt(x, [](const Variable& g) { return g; }));
+  return record(op, broadcast_to(x.value(), shape), wrt(x, [](const Variable& g) { return g; }));
 }
 
 }  // namespace gradus

@@ -319,6 +319,35 @@ void split(std::int64_t m, std::int64_t n, std::int64_t k, Part&& part) {
   });
 }
 
+template <class T>
+void check_packed(const PackedMatrix<T>& b) {
+  if (b.tile_cols() != selected<T>().tiles().cols)
+    fail<ArgumentError>("gemm_packed: packed for another instruction set");
+}
+
+/// Rows of A packed in tiles, in this thread's scratch.
+template <class T>
+struct PackedRows {
+  const T* data;
+  std::int64_t rows, height;
+
+  PackedRows(const T* a, std::int64_t lda, std::int64_t count, std::int64_t k)
+      : rows(count), height(balanced(count, selected<T>().tiles().rows)) {
+    T* const left = left_scratch<T>().get(rows * k);
+    pack_left(selected<T>(), source(a, lda, false), std::int64_t{0}, std::int64_t{0}, rows, k, height, left);
+    data = left;
+  }
+};
+
+/// Some columns of C = A B + beta C + bias; the first is the first of a panel.
+template <class T>
+void multiply_packed(const PackedRows<T>& a, const PackedMatrix<T>& b, std::int64_t col, std::int64_t cols,
+                     T* c, std::int64_t ldc, T beta, const T* bias) {
+  multiply_block(selected<T>().tiles(), a.rows, cols, b.k(), Left<T>{a.data, a.height},
+                 Right<T>{b.data() + col * b.k()}, c + col, ldc, T{1}, beta,
+                 bias == nullptr ? nullptr : bias + col);
+}
+
 }  // namespace
 
 template <class T>
@@ -357,39 +386,6 @@ PackedMatrix<T>::PackedMatrix(const T* b, std::int64_t ldb, bool transposed, std
 }
 template class PackedMatrix<float>;
 template class PackedMatrix<double>;
-
-namespace {
-
-template <class T>
-void check_packed(const PackedMatrix<T>& b) {
-  if (b.tile_cols() != selected<T>().tiles().cols)
-    fail<ArgumentError>("gemm_packed: packed for another instruction set");
-}
-
-/// Rows of A packed in tiles, in this thread's scratch.
-template <class T>
-struct PackedRows {
-  const T* data;
-  std::int64_t rows, height;
-
-  PackedRows(const T* a, std::int64_t lda, std::int64_t count, std::int64_t k)
-      : rows(count), height(balanced(count, selected<T>().tiles().rows)) {
-    T* const left = left_scratch<T>().get(rows * k);
-    pack_left(selected<T>(), source(a, lda, false), std::int64_t{0}, std::int64_t{0}, rows, k, height, left);
-    data = left;
-  }
-};
-
-/// Some columns of C = A B + beta C + bias; the first is the first of a panel.
-template <class T>
-void multiply_packed(const PackedRows<T>& a, const PackedMatrix<T>& b, std::int64_t col, std::int64_t cols,
-                     T* c, std::int64_t ldc, T beta, const T* bias) {
-  multiply_block(selected<T>().tiles(), a.rows, cols, b.k(), Left<T>{a.data, a.height},
-                 Right<T>{b.data() + col * b.k()}, c + col, ldc, T{1}, beta,
-                 bias == nullptr ? nullptr : bias + col);
-}
-
-}  // namespace
 
 template <class T>
 void gemm_packed(std::int64_t m, const T* a, std::int64_t lda, const PackedMatrix<T>& b, T* c,

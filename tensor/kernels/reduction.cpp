@@ -22,17 +22,9 @@ constexpr std::int64_t narrow = 16;
 constexpr std::int64_t chunk_elements = 1 << 16, most_chunks = 32;
 
 double start_of(Fold op) {
-  switch (op) {
-    case Fold::sum:
-      return 0;
-    case Fold::prod:
-      return 1;
-    case Fold::max:
-      return -std::numeric_limits<double>::infinity();
-    case Fold::min:
-      return std::numeric_limits<double>::infinity();
-  }
-  return 0;
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  constexpr std::array starts{0.0, 1.0, -infinity, infinity};
+  return starts[static_cast<std::size_t>(op)];
 }
 
 /// to[i] = to[i] op x[i]
@@ -129,6 +121,77 @@ void fold_chunks(Fold op, const T* x, std::int64_t outer, std::int64_t length, s
   }
 }
 
+/// The first position of the extreme of a run. The block that holds it is found first, by vector
+/// instructions.
+template <class T>
+std::int32_t find_in_run(bool largest, const T* x, std::int64_t n) {
+  const Fold op = largest ? Fold::max : Fold::min;
+  std::int64_t best_begin = 0;
+  double best = start_of(op);
+  for (std::int64_t begin = 0; begin < n && best == best; begin += block) {
+    const double here = selected<T>().fold(op, x + begin, std::min(block, n - begin));
+    if (here != here || (largest ? here > best : here < best)) {
+      best = here;
+      best_begin = begin;
+    }
+  }
+  for (std::int64_t i = best_begin; i < n; ++i) {
+    if (best != best ? x[i] != x[i] : static_cast<double>(x[i]) == best) return static_cast<std::int32_t>(i);
+  }
+  return 0;
+}
+
+/// The same for each of up to `tile` columns.
+template <class T>
+void find_in_columns(bool largest, const T* x, std::int64_t stride, std::int64_t rows, std::int64_t cols,
+                     std::int32_t* y) {
+  std::array<T, tile> best;
+  std::copy_n(x, cols, best.data());
+  std::fill(y, y + cols, 0);
+  for (std::int64_t r = 1; r < rows; ++r) {
+    for (std::int64_t c = 0; c < cols; ++c) {
+      const T v = x[r * stride + c];
+      T& held = best[static_cast<std::size_t>(c)];
+      const bool better = (largest ? v > held : v < held) || (v != v && held == held);
+      held = better ? v : held;
+      y[c] = better ? static_cast<std::int32_t>(r) : y[c];
+    }
+  }
+}
+
+/// The sums of blocks, added up in their order.
+template <class T, class F>
+double sum_blocks(const T* x, std::int64_t n, F&& sum_block) {
+  if (n <= block) return sum_block(x, n);
+  const std::int64_t blocks = (n + block - 1) / block;
+  storage::PoolVector<double> sums(static_cast<std::size_t>(blocks));
+  parallel::for_range(blocks, block, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      sums[static_cast<std::size_t>(i)] = sum_block(x + i * block, std::min(block, n - i * block));
+    }
+  });
+  double total = 0;
+  for (const double part : sums) total += part;
+  return total;
+}
+
+/// In double, with eight independent sums.
+template <class T>
+double sum_squares_wide(const T* x, std::int64_t n) {
+  double sums[8] = {};
+  std::int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    for (int j = 0; j < 8; ++j) {
+      const double v = static_cast<double>(x[i + j]);
+      sums[j] += v * v;
+    }
+  }
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  for (; i < n; ++i) total += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  return total;
+}
+
 }  // namespace
 
 template <class T>
@@ -194,48 +257,6 @@ void fold_columns(Fold op, const T* x, std::int64_t outer, std::int64_t length, 
       });
 }
 
-namespace {
-
-/// The first position of the extreme of a run. The block that holds it is found first, by vector
-/// instructions.
-template <class T>
-std::int32_t find_in_run(bool largest, const T* x, std::int64_t n) {
-  const Fold op = largest ? Fold::max : Fold::min;
-  std::int64_t best_begin = 0;
-  double best = start_of(op);
-  for (std::int64_t begin = 0; begin < n && best == best; begin += block) {
-    const double here = selected<T>().fold(op, x + begin, std::min(block, n - begin));
-    if (here != here || (largest ? here > best : here < best)) {
-      best = here;
-      best_begin = begin;
-    }
-  }
-  for (std::int64_t i = best_begin; i < n; ++i) {
-    if (best != best ? x[i] != x[i] : static_cast<double>(x[i]) == best) return static_cast<std::int32_t>(i);
-  }
-  return 0;
-}
-
-/// The same for each of up to `tile` columns.
-template <class T>
-void find_in_columns(bool largest, const T* x, std::int64_t stride, std::int64_t rows, std::int64_t cols,
-                     std::int32_t* y) {
-  std::array<T, tile> best;
-  std::copy_n(x, cols, best.data());
-  std::fill(y, y + cols, 0);
-  for (std::int64_t r = 1; r < rows; ++r) {
-    for (std::int64_t c = 0; c < cols; ++c) {
-      const T v = x[r * stride + c];
-      T& held = best[static_cast<std::size_t>(c)];
-      const bool better = (largest ? v > held : v < held) || (v != v && held == held);
-      held = better ? v : held;
-      y[c] = better ? static_cast<std::int32_t>(r) : y[c];
-    }
-  }
-}
-
-}  // namespace
-
 template <class T>
 void find_extreme(bool largest, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner,
                   std::int32_t* y) {
@@ -253,43 +274,6 @@ void find_extreme(bool largest, const T* x, std::int64_t outer, std::int64_t len
         }
       });
 }
-
-namespace {
-
-/// The sums of blocks, added up in their order.
-template <class T, class F>
-double sum_blocks(const T* x, std::int64_t n, F&& sum_block) {
-  if (n <= block) return sum_block(x, n);
-  const std::int64_t blocks = (n + block - 1) / block;
-  storage::PoolVector<double> sums(static_cast<std::size_t>(blocks));
-  parallel::for_range(blocks, block, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      sums[static_cast<std::size_t>(i)] = sum_block(x + i * block, std::min(block, n - i * block));
-    }
-  });
-  double total = 0;
-  for (const double part : sums) total += part;
-  return total;
-}
-
-/// In double, with eight independent sums.
-template <class T>
-double sum_squares_wide(const T* x, std::int64_t n) {
-  double sums[8] = {};
-  std::int64_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    for (int j = 0; j < 8; ++j) {
-      const double v = static_cast<double>(x[i + j]);
-      sums[j] += v * v;
-    }
-  }
-  double total = 0;
-  for (const double sum : sums) total += sum;
-  for (; i < n; ++i) total += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-  return total;
-}
-
-}  // namespace
 
 template <class T>
 double sum_squares(const T* x, std::int64_t n) {

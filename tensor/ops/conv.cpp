@@ -39,6 +39,14 @@ void check_range(const char* op, const char* option, std::int64_t value, std::in
   if (value < least) fail<ArgumentError>("{}: {} is {}; it must be at least {}", op, option, value, least);
 }
 
+/// What both convolutions ask of their options.
+void check_options(const char* op, const auto& options) {
+  check_range(op, "stride", options.stride, 1);
+  check_range(op, "dilation", options.dilation, 1);
+  check_range(op, "groups", options.groups, 1);
+  check_range(op, "padding", options.padding, 0);
+}
+
 /// The number of steps in a block, such that its columns fit into the second-level cache.
 std::int64_t block_of(const ConvLengths& c) {
   const std::int64_t rows = c.channels / c.groups * c.width;
@@ -143,10 +151,7 @@ void add_weight(const ConvLengths& c, const Part& part, const T* x, const T* y, 
 
 ConvLengths conv_lengths(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv1dOptions& o) {
   check_operands("conv1d", x, weight, bias, weight.rank() == 3 ? weight.dim(0) : 0);
-  check_range("conv1d", "stride", o.stride, 1);
-  check_range("conv1d", "dilation", o.dilation, 1);
-  check_range("conv1d", "groups", o.groups, 1);
-  check_range("conv1d", "padding", o.padding, 0);
+  check_options("conv1d", o);
   if (o.causal && o.padding != 0) {
     fail<ArgumentError>("conv1d: padding is {} with causal, which pads by itself; leave padding at 0",
                         o.padding);
@@ -180,10 +185,7 @@ ConvLengths conv_lengths(const Tensor& x, const Tensor& weight, const Tensor& bi
 ConvLengths conv_lengths(const Tensor& y, const Tensor& weight, const Tensor& bias,
                          const ConvTranspose1dOptions& o) {
   check_operands("conv_transpose1d", y, weight, bias, weight.rank() == 3 ? weight.dim(1) * o.groups : 0);
-  check_range("conv_transpose1d", "stride", o.stride, 1);
-  check_range("conv_transpose1d", "dilation", o.dilation, 1);
-  check_range("conv_transpose1d", "groups", o.groups, 1);
-  check_range("conv_transpose1d", "padding", o.padding, 0);
+  check_options("conv_transpose1d", o);
   check_range("conv_transpose1d", "output_padding", o.output_padding, 0);
   if (o.output_padding >= std::max(o.stride, o.dilation)) {
     fail<ArgumentError>(
@@ -220,9 +222,7 @@ Tensor conv_forward(const ConvLengths& c, const Tensor& x, const Tensor& weight,
   if (bias.defined()) fill_with_bias(out, bias);
   if (out.size() == 0) return out;
   const std::int64_t block = block_of(c), blocks = (c.steps + block - 1) / block;
-  visit_dtype(x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    T* const to = out.mutable_data<T>();
+  const auto compute = [&]<class T>(T* to, const T* from, const T* weights) {
     const auto range = [&](std::int64_t first, std::int64_t last) {
       const bool plain = is_plain(c);
       Tensor scratch;  // (channels / groups * width, block)
@@ -231,13 +231,13 @@ Tensor conv_forward(const ConvLengths& c, const Tensor& x, const Tensor& weight,
       for (std::int64_t i = first; i < last; ++i) {
         const Part part(c, i / blocks / c.groups, i / blocks % c.groups);
         const std::int64_t begin = i % blocks * block, end = std::min(begin + block, c.steps);
-        if (!plain) lay_out(c, x.data<T>() + part.x, begin, end, columns);
+        if (!plain) lay_out(c, from + part.x, begin, end, columns);
         kernels::gemm(kernels::Gemm<T>{.m = part.outs,
                                        .n = end - begin,
                                        .k = part.rows,
-                                       .a = weight.data<T>() + part.weight,
+                                       .a = weights + part.weight,
                                        .lda = part.rows,
-                                       .b = plain ? x.data<T>() + part.x + begin : columns,
+                                       .b = plain ? from + part.x + begin : columns,
                                        .ldb = plain ? c.length : end - begin,
                                        .c = to + part.y + begin,
                                        .ldc = c.steps,
@@ -245,7 +245,8 @@ Tensor conv_forward(const ConvLengths& c, const Tensor& x, const Tensor& weight,
       }
     };
     parallel::for_range(c.batch * c.groups * blocks, work_of(c) / blocks + 1, range);
-  });
+  };
+  visit_elements(compute, out, x, weight);
   return out;
 }
 
@@ -254,9 +255,7 @@ Tensor conv_to_input(const ConvLengths& c, const Tensor& y, const Tensor& weight
   if (bias.defined()) fill_with_bias(out, bias);
   if (out.size() == 0 || c.steps == 0) return out;
   const std::int64_t block = block_of(c);
-  visit_dtype(y.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    T* const to = out.mutable_data<T>();
+  const auto compute = [&]<class T>(T* to, const T* from, const T* weights) {
     const auto range = [&](std::int64_t first, std::int64_t last) {
       Tensor scratch = Tensor::uninitialized({c.channels / c.groups * c.width, block}, y.dtype());
       T* const columns = scratch.mutable_data<T>();
@@ -268,10 +267,10 @@ Tensor conv_to_input(const ConvLengths& c, const Tensor& y, const Tensor& weight
           kernels::gemm(kernels::Gemm<T>{.m = part.rows,
                                          .n = end - begin,
                                          .k = part.outs,
-                                         .a = weight.data<T>() + part.weight,
+                                         .a = weights + part.weight,
                                          .lda = part.rows,
                                          .a_transposed = true,
-                                         .b = y.data<T>() + part.y + begin,
+                                         .b = from + part.y + begin,
                                          .ldb = c.steps,
                                          .c = columns,
                                          .ldc = end - begin});
@@ -280,7 +279,8 @@ Tensor conv_to_input(const ConvLengths& c, const Tensor& y, const Tensor& weight
       }
     };
     parallel::for_range(c.batch * c.groups, work_of(c), range);
-  });
+  };
+  visit_elements(compute, out, y, weight);
   return out;
 }
 
@@ -290,21 +290,20 @@ Tensor conv_to_weight(const ConvLengths& c, const Tensor& x, const Tensor& y) {
   const std::int64_t runs = work_of(c) < (std::int64_t{1} << 20) ? std::min<std::int64_t>(c.batch, 8)
                                                                  : std::min<std::int64_t>(c.batch, 1);
   Tensor sums = zeros(c.weight_shape().inserted(0, std::max<std::int64_t>(runs, 1)), x.dtype());
-  visit_dtype(x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    T* const to = sums.mutable_data<T>();
+  const auto compute = [&]<class T>(T* to, const T* xs, const T* ys) {
     const std::int64_t weight_size = c.weight_shape().size();
     const auto run = [&](std::int64_t index) {
       Tensor scratch = Tensor::uninitialized({c.channels / c.groups * c.width, block_of(c)}, x.dtype());
       T* const columns = scratch.mutable_data<T>();
       for (std::int64_t entry = c.batch * index / runs; entry < c.batch * (index + 1) / runs; ++entry) {
         for (std::int64_t group = 0; group < c.groups; ++group) {
-          add_weight(c, Part(c, entry, group), x.data<T>(), y.data<T>(), to + index * weight_size, columns);
+          add_weight(c, Part(c, entry, group), xs, ys, to + index * weight_size, columns);
         }
       }
     };
     parallel::for_chunks(runs, run);
-  });
+  };
+  visit_elements(compute, sums, x, y);
   return runs <= 1 ? sums.reshape(c.weight_shape()) : sum(sums, 0);
 }
 

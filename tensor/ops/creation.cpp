@@ -13,11 +13,10 @@ namespace {
 template <class F>
 Tensor tabulated(std::int64_t count, Dtype dtype, F value) {
   Tensor out = Tensor::uninitialized({count}, dtype);
-  visit_dtype(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    T* const to = out.mutable_data<T>();
+  const auto tabulate = [&]<class T>(T* to) {
     for (std::int64_t i = 0; i < count; ++i) to[i] = static_cast<T>(value(static_cast<double>(i)));
-  });
+  };
+  visit_elements(tabulate, out);
   return out;
 }
 
@@ -29,11 +28,10 @@ Tensor eye(std::int64_t rows, Dtype dtype) {
 
 Tensor eye(std::int64_t rows, std::int64_t cols, Dtype dtype) {
   Tensor out = zeros({rows, cols}, dtype);
-  visit_dtype(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    T* const to = out.mutable_data<T>();
+  const auto set_ones = [&](auto* to) {
     for (std::int64_t i = 0; i < std::min(rows, cols); ++i) to[i * (cols + 1)] = 1;
-  });
+  };
+  visit_elements(set_ones, out);
   return out;
 }
 
@@ -62,14 +60,13 @@ Tensor linspace(double begin, double end, std::int64_t count, Dtype dtype) {
 Tensor one_hot(const Indices& ids, std::int64_t classes, Dtype dtype) {
   check_ids("one_hot", ids, classes);
   Tensor out = zeros(ids.shape().inserted(ids.rank(), classes), dtype);
-  visit_dtype(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    T* to = out.mutable_data<T>();
+  const auto set_ones = [&](auto* to) {
     for (const std::int32_t id : ids.values()) {
       to[id] = 1;
       to += classes;
     }
-  });
+  };
+  visit_elements(set_ones, out);
   return out;
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "tensor/named_axis.hpp"
+#include "tensor/axes.hpp"
 #include "tensor/support/parallel.hpp"
 
 namespace gradus {
@@ -37,17 +37,15 @@ void walk(const char* name, const Shape& shape, int axis, bool backward, double 
 template <class F>
 Tensor scan(const char* name, const Tensor& x, int axis, bool backward, double start, F next) {
   Tensor out = Tensor::uninitialized_like(x);
-  visit_dtype(x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* const from = x.data<T>();
-    T* const to = out.mutable_data<T>();
+  const auto run = [&]<class T>(T* to, const T* from) {
     walk(name, x.shape(), axis, backward, start, [=](std::int64_t at, double* state, std::int64_t cols) {
       for (std::int64_t c = 0; c < cols; ++c) {
         state[c] = next(state[c], static_cast<double>(from[at + c]));
         to[at + c] = static_cast<T>(state[c]);
       }
     });
-  });
+  };
+  visit_elements(run, out, x);
   return out;
 }
 
@@ -69,10 +67,7 @@ Tensor recurrence(const Tensor& a, const Tensor& b, int axis, Direction directio
     fail<DtypeError>("recurrence: factors of {} and terms of {}; convert one with to()", name_of(a.dtype()),
                      name_of(b.dtype()));
   Tensor out = Tensor::uninitialized_like(b);
-  visit_dtype(b.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T *const factor = a.data<T>(), *const term = b.data<T>();
-    T* const to = out.mutable_data<T>();
+  const auto run = [&]<class T>(T* to, const T* factor, const T* term) {
     const bool backward = direction == Direction::backward;
     // The state is what is added to the next term: a[i] y[i] backward; forward y, which is first multiplied.
     walk("recurrence", b.shape(), axis, backward, 0, [=](std::int64_t at, double* state, std::int64_t cols) {
@@ -83,23 +78,22 @@ Tensor recurrence(const Tensor& a, const Tensor& b, int axis, Direction directio
         to[at + c] = static_cast<T>(y);
       }
     });
-  });
+  };
+  visit_elements(run, out, a, b);
   return out;
 }
 
 Tensor shift(const Tensor& x, int axis, double first) {
   Tensor out = Tensor::uninitialized_like(x);
-  visit_dtype(x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* const from = x.data<T>();
-    T* const to = out.mutable_data<T>();
+  const auto run = [&]<class T>(T* to, const T* from) {
     walk("shift", x.shape(), axis, false, first, [=](std::int64_t at, double* state, std::int64_t cols) {
       for (std::int64_t c = 0; c < cols; ++c) {
         to[at + c] = static_cast<T>(state[c]);
         state[c] = static_cast<double>(from[at + c]);
       }
     });
-  });
+  };
+  visit_elements(run, out, x);
   return out;
 }
 

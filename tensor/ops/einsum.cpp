@@ -1,6 +1,5 @@
 #include "tensor/ops/einsum.hpp"
 
-#include <algorithm>
 #include <array>
 
 #include "tensor/ops.hpp"
@@ -12,9 +11,6 @@ namespace detail {
 
 namespace {
 
-bool contains(const Labels& labels, int label) {
-  return std::find(labels.begin(), labels.end(), label) != labels.end();
-}
 int place_of(const Labels& labels, int label) {
   return static_cast<int>(std::find(labels.begin(), labels.end(), label) - labels.begin());
 }
@@ -73,24 +69,20 @@ struct Diagonal {
 Tensor take_diagonal(const Tensor& x, const Labels& from) {
   const Diagonal diagonal(x.shape(), from);
   Tensor out = Tensor::uninitialized(diagonal.shape, x.dtype());
-  visit_dtype(x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* const source = x.data<T>();
-    T* const to = out.mutable_data<T>();
+  const auto take = [&](auto* to, const auto* source) {
     diagonal.for_each([&](std::int64_t i, std::int64_t place) { to[i] = source[place]; });
-  });
+  };
+  visit_elements(take, out, x);
   return out;
 }
 
 Tensor put_diagonal(const Tensor& x, const Labels& to, const Shape& shape) {
   Tensor out = zeros(shape, x.dtype());
   const Diagonal diagonal(shape, to);
-  visit_dtype(x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* const source = x.data<T>();
-    T* const target = out.mutable_data<T>();
+  const auto put = [&](auto* target, const auto* source) {
     diagonal.for_each([&](std::int64_t i, std::int64_t place) { target[place] = source[i]; });
-  });
+  };
+  visit_elements(put, out, x);
   return out;
 }
 
@@ -218,7 +210,7 @@ Tensor einsum_pair(const Tensor& a, const Labels& a_labels, const Tensor& b, con
 
 }  // namespace detail
 
-Tensor einsum(std::string_view subscripts, std::span<const Tensor> operands) {
+Tensor einsum(std::string_view subscripts, List<Tensor> operands) {
   return detail::run_einsum(detail::plan_einsum(subscripts, detail::einsum_shapes(operands)), operands,
                             detail::einsum_reduce, detail::einsum_pair);
 }

@@ -1,9 +1,8 @@
 #pragma once
 
-#include <initializer_list>
-#include <span>
 #include <string_view>
 
+#include "tensor/support/list.hpp"
 #include "tensor/tensor.hpp"
 
 /// Sums of products in Einstein's notation.
@@ -23,9 +22,6 @@ namespace gradus {
 /// number of operands is contracted in pairs, each pair as one batched matrix product. Throws ArgumentError,
 /// naming the position, for malformed subscripts, ShapeError for shapes that do not fit them, and DtypeError
 /// for different dtypes.
-Tensor einsum(std::string_view subscripts, std::span<const Tensor> operands);
-inline Tensor einsum(std::string_view subscripts, std::initializer_list<Tensor> operands) {
-  return einsum(subscripts, std::span<const Tensor>(operands.begin(), operands.size()));
-}
+Tensor einsum(std::string_view subscripts, List<Tensor> operands);
 
 }  // namespace gradus

@@ -14,9 +14,6 @@ namespace {
 constexpr int first_ellipsis = 128;
 constexpr std::size_t labels_count = 128 + Shape::max_rank;
 
-bool contains(const Labels& labels, int label) {
-  return std::find(labels.begin(), labels.end(), label) != labels.end();
-}
 std::string name_of_label(int label) {
   return label < first_ellipsis ? fmt::format("'{}'", static_cast<char>(label))
                                 : fmt::format("axis {} of '...'", first_ellipsis - label - 1);

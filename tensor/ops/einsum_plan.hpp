@@ -2,11 +2,13 @@
 
 // Internal: not part of the public interface.
 
+#include <algorithm>
 #include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "tensor/support/list.hpp"
 #include "tensor/tensor.hpp"
 
 /// How an einsum is computed: shared by the einsum of Tensors and that of Variables.
@@ -15,6 +17,9 @@ namespace gradus::detail {
 /// A label for each axis, outermost first: a letter, or 128 + i for the i-th axis, counted from the last, of
 /// those that `...` stands for.
 using Labels = std::vector<int>;
+inline bool contains(const Labels& labels, int label) {
+  return std::find(labels.begin(), labels.end(), label) != labels.end();
+}
 
 /// One step. Its operands are numbered: first those of the einsum, then the results of the steps before.
 struct EinsumStep {
@@ -31,7 +36,7 @@ std::vector<EinsumStep> plan_einsum(std::string_view subscripts, std::span<const
 
 /// The shapes of Tensors or Variables. Throws DtypeError unless they have one dtype.
 template <class X>
-std::vector<Shape> einsum_shapes(std::span<const X> operands) {
+std::vector<Shape> einsum_shapes(List<X> operands) {
   std::vector<Shape> shapes;
   for (const X& x : operands) {
     if (x.dtype() != operands.front().dtype()) {
@@ -57,8 +62,7 @@ Tensor einsum_pair(const Tensor& a, const Labels& a_labels, const Tensor& b, con
 /// Computes the steps of a plan: reduce(x, from, to) for those with one operand, and pair(a, a_labels, b,
 /// b_labels, out_labels) for those with two. Operands are released once used.
 template <class X, class Reduce, class Pair>
-X run_einsum(const std::vector<EinsumStep>& steps, std::span<const X> operands, Reduce&& reduce,
-             Pair&& pair) {
+X run_einsum(const std::vector<EinsumStep>& steps, List<X> operands, Reduce&& reduce, Pair&& pair) {
   std::vector<X> values(operands.begin(), operands.end());
   values.reserve(operands.size() + steps.size());
   for (const EinsumStep& step : steps) {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "tensor/axes.hpp"
 #include "tensor/kernels/strided.hpp"
-#include "tensor/named_axis.hpp"
 #include "tensor/ops.hpp"
 
 namespace gradus {
@@ -49,16 +49,14 @@ Tensor gather_lanes(const Tensor& x, int axis, const Indices& ids, const Strided
   Tensor out = Tensor::uninitialized(ids.shape(), x.dtype());
   const std::int64_t step = runs_at(x.shape(), axis).inner;
   const std::int32_t* const id = ids.data();
-  visit_dtype(x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* const from = x.data<T>();
-    T* const to = out.mutable_data<T>();
+  const auto take = [&](auto* to, const auto* from) {
     kernels::for_pieces(view, true,
                         [=](std::int64_t at, std::int64_t place, std::int64_t count, std::int64_t stride) {
                           for (std::int64_t i = 0; i < count; ++i)
                             to[at + i] = from[place + i * stride + id[at + i] * step];
                         });
-  });
+  };
+  visit_elements(take, out, x);
   return out;
 }
 
@@ -90,10 +88,7 @@ Tensor index_select(const Tensor& x, int axis, const Indices& ids) {
   if (out.size() == 0) return out;
   const Runs r = runs_at(x.shape(), axis);
   const std::int64_t count = ids.size();
-  visit_dtype(x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* const from = x.data<T>();
-    T* const to = out.mutable_data<T>();
+  const auto take = [&]<class T>(T* to, const T* from) {
     parallel::for_range(r.outer * count, r.inner, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const T* const entry = from + (i / count * r.length + ids.data()[i % count]) * r.inner;
@@ -104,7 +99,8 @@ Tensor index_select(const Tensor& x, int axis, const Indices& ids) {
         }
       }
     });
-  });
+  };
+  visit_elements(take, out, x);
   return out;
 }
 
@@ -119,10 +115,7 @@ void index_add(Tensor& sum, int axis, const Indices& ids, const Tensor& x) {
   if (x.size() == 0) return;
   const Runs r = runs_at(sum.shape(), axis);
   const std::int64_t count = ids.size();
-  visit_dtype(sum.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    T* const to = sum.mutable_data<T>();
-    const T* const from = x.data<T>();
+  const auto add = [&]<class T>(T* to, const T* from) {
     // Each column of each block is summed by one thread, in the order of the ids.
     const auto add_columns = [&](std::int64_t block, std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = 0; i < count; ++i) {
@@ -143,7 +136,8 @@ void index_add(Tensor& sum, int axis, const Indices& ids, const Tensor& x) {
         for (std::int64_t block = begin; block < end; ++block) add_columns(block, 0, r.inner);
       });
     }
-  });
+  };
+  visit_elements(add, sum, x);
 }
 
 Tensor gather_rows(const Tensor& table, const Indices& ids) {
@@ -179,17 +173,15 @@ void scatter_add(Tensor& sum, int axis, const Indices& ids, const Tensor& x) {
     fail<ShapeError>("scatter_add: values of shape {} for ids of shape {}", x.shape(), ids.shape());
   const std::int64_t step = runs_at(sum.shape(), axis).inner;
   const std::int32_t* const id = ids.data();
-  visit_dtype(sum.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    T* const to = sum.mutable_data<T>();
-    const T* const from = x.data<T>();
+  const auto add = [&](auto* to, const auto* from) {
     // On one thread, in the order of the ids, so that the values of equal ids are always added in one order.
     kernels::for_pieces(view, false,
                         [=](std::int64_t at, std::int64_t place, std::int64_t count, std::int64_t stride) {
                           for (std::int64_t i = 0; i < count; ++i)
                             to[place + i * stride + id[at + i] * step] += from[at + i];
                         });
-  });
+  };
+  visit_elements(add, sum, x);
 }
 
 Shape detail::taken_along(const Shape& shape, int axis, const Indices& ids) {
@@ -245,19 +237,16 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {
     fail<ShapeError>("masked_fill: a mask of shape {} for a tensor of shape {}", mask.shape(), x.shape());
   const Tensor wide = broadcast_to(mask, x.shape());
   Tensor out = Tensor::uninitialized_like(x);
-  visit_dtype(x.dtype(), [&](auto x_tag) {
-    using T = decltype(x_tag);
-    visit_dtype(mask.dtype(), [&](auto mask_tag) {
-      using M = decltype(mask_tag);
-      const T* const from = x.data<T>();
+  const auto mask_by = [&]<class T>(T* to, const T* from) {
+    visit_dtype(mask.dtype(), [&]<class M>(M) {
       const M* const masked = wide.data<M>();
-      T* const to = out.mutable_data<T>();
       const T filled = static_cast<T>(value);
       parallel::for_range(x.size(), 1, [=](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) to[i] = masked[i] != M{0} ? filled : from[i];
       });
     });
-  });
+  };
+  visit_elements(mask_by, out, x);
   return out;
 }
 

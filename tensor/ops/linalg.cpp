@@ -146,9 +146,7 @@ LuFactors factor(const Tensor& a) {
   const std::int64_t n = a.dim(-1), batches = count_of(a);
   LuFactors out{a, {}};
   std::vector<std::int32_t> order(static_cast<std::size_t>(batches * n));
-  visit_dtype(a.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    T* const data = out.lu.mutable_data<T>();
+  const auto factorize = [&]<class T>(T* data) {
     if (n == 0) return;
     for_matrices(batches, n, [&](std::int64_t i) {
       View<T> view(data + i * n * n, n, n);
@@ -157,7 +155,8 @@ LuFactors factor(const Tensor& a) {
         order[static_cast<std::size_t>(i * n + lu.permutationP().indices()[row])] =
             static_cast<std::int32_t>(row);
     });
-  });
+  };
+  visit_elements(factorize, out.lu);
   out.row_order = Indices(std::move(order), a.shape().erased(-1));
   return out;
 }
@@ -209,20 +208,18 @@ Tensor cholesky(const Tensor& a, CholeskyOptions options) {
   const std::int64_t n = a.dim(-1), batches = count_of(a);
   Tensor out = a;
   std::vector<std::int64_t> bad_minor(static_cast<std::size_t>(batches), 0);
-  visit_dtype(a.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    T* const data = out.mutable_data<T>();
+  const auto factorize = [&]<class T>(T* data, const T* given) {
     if (n == 0) return;
     for_matrices(batches, n, [&](std::int64_t i) {
       View<T> view(data + i * n * n, n, n);
       const Eigen::LLT<Eigen::Ref<Matrix<T>>> llt(view);
       if (llt.info() != Eigen::Success) {
-        bad_minor[static_cast<std::size_t>(i)] =
-            first_bad_minor<T>(ConstView<T>(a.data<T>() + i * n * n, n, n));
+        bad_minor[static_cast<std::size_t>(i)] = first_bad_minor<T>(ConstView<T>(given + i * n * n, n, n));
       }
       view.template triangularView<Eigen::StrictlyUpper>().setZero();
     });
-  });
+  };
+  visit_elements(factorize, out, a);
   for (std::int64_t i = 0; i < batches; ++i) {
     const std::int64_t minor = bad_minor[static_cast<std::size_t>(i)];
     if (minor == 0) continue;
@@ -250,14 +247,13 @@ Tensor triangular_solve(const Tensor& a, const Tensor& b, TriangularOptions opti
   const Shape batches = broadcast_shapes("triangular_solve", left_batches, right_batches);
   Tensor out = broadcast_to(right, with_matrix(batches, n, k));
   if (out.size() == 0) return as_given(out, b);
-  visit_dtype(a.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    T* const data = out.mutable_data<T>();
+  const auto solve_all = [&]<class T>(T* data, const T* triangles) {
     for_matrices(batches.size(), n, [&](std::int64_t i) {
-      solve_triangle<T>(ConstView<T>(a.data<T>() + batch_place(i, batches, left_batches) * n * n, n, n),
+      solve_triangle<T>(ConstView<T>(triangles + batch_place(i, batches, left_batches) * n * n, n, n),
                         View<T>(data + i * n * k, n, k), options);
     });
-  });
+  };
+  visit_elements(solve_all, out, a);
   return as_given(out, b);
 }
 
@@ -284,14 +280,12 @@ Tensor lu_solve(const LuFactors& factors, const Tensor& b, bool transpose) {
   const Shape batches = broadcast_shapes("solve", left_batches, right_batches);
   check_regular("solve", factors);
   Tensor out = Tensor::uninitialized(with_matrix(batches, n, k), lu.dtype());
-  visit_dtype(lu.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    T* const data = out.mutable_data<T>();
+  const auto solve_all = [&]<class T>(T* data, const T* lus, const T* rights) {
     if (out.size() == 0) return;
     for_matrices(batches.size(), n, [&](std::int64_t i) {
       const std::int64_t place = batch_place(i, batches, left_batches);
-      const ConstView<T> a(lu.data<T>() + place * n * n, n, n);
-      const ConstView<T> from(right.data<T>() + batch_place(i, batches, right_batches) * n * k, n, k);
+      const ConstView<T> a(lus + place * n * n, n, n);
+      const ConstView<T> from(rights + batch_place(i, batches, right_batches) * n * k, n, k);
       const std::int32_t* const order = factors.row_order.data() + place * n;
       View<T> x(data + i * n * k, n, k);
       if (!transpose) {  // L U x = P b
@@ -305,7 +299,8 @@ Tensor lu_solve(const LuFactors& factors, const Tensor& b, bool transpose) {
         for (std::int64_t row = 0; row < n; ++row) x.row(order[row]) = y.row(row);
       }
     });
-  });
+  };
+  visit_elements(solve_all, out, lu, right);
   return as_given(out, b);
 }
 
@@ -326,14 +321,13 @@ Tensor det(const Tensor& a) {
   const LuFactors factors = factor(a);
   const std::int64_t n = a.dim(-1);
   Tensor out = Tensor::uninitialized(leading(a.shape()), a.dtype());
-  visit_dtype(a.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    T* const to = out.mutable_data<T>();
+  const auto multiply = [&]<class T>(T* to) {
     for_pivots<T>(factors, [&](std::int64_t i, double product, const T* lu) {
       for (std::int64_t row = 0; row < n; ++row) product *= static_cast<double>(lu[row * (n + 1)]);
       to[i] = static_cast<T>(product);
     });
-  });
+  };
+  visit_elements(multiply, out);
   return out;
 }
 
@@ -343,10 +337,8 @@ SignAndLog<Tensor> slogdet(const Tensor& a) {
   const std::int64_t n = a.dim(-1);
   SignAndLog<Tensor> out{Tensor::uninitialized(leading(a.shape()), a.dtype()),
                          Tensor::uninitialized(leading(a.shape()), a.dtype())};
-  visit_dtype(a.dtype(), [&](auto tag) {
-    using T = decltype(tag);
+  const auto add_logs = [&]<class T>(T* logs) {
     T* const signs = out.sign.mutable_data<T>();
-    T* const logs = out.log_abs.mutable_data<T>();
     for_pivots<T>(factors, [&](std::int64_t i, double sign, const T* lu) {
       double log_abs = 0;
       for (std::int64_t row = 0; row < n; ++row) {
@@ -357,20 +349,20 @@ SignAndLog<Tensor> slogdet(const Tensor& a) {
       signs[i] = static_cast<T>(sign);
       logs[i] = static_cast<T>(log_abs);
     });
-  });
+  };
+  visit_elements(add_logs, out.log_abs);
   return out;
 }
 
 Tensor logdet(const Tensor& a) {
   check_square("logdet", a);  // so that the error names logdet
   SignAndLog<Tensor> parts = slogdet(a);
-  visit_dtype(a.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    T* const logs = parts.log_abs.mutable_data<T>();
+  const auto mark = [&]<class T>(T* logs, const T* signs) {
     for (std::int64_t i = 0; i < parts.sign.size(); ++i) {
-      if (parts.sign.data<T>()[i] < 0) logs[i] = std::numeric_limits<T>::quiet_NaN();
+      if (signs[i] < 0) logs[i] = std::numeric_limits<T>::quiet_NaN();
     }
-  });
+  };
+  visit_elements(mark, parts.log_abs, parts.sign);
   return std::move(parts.log_abs);
 }
 
@@ -378,15 +370,13 @@ Tensor cofactors(const Tensor& a) {
   const LuFactors factors = lu_factor(a, "cofactors");
   const std::int64_t n = a.dim(-1);
   Tensor out = Tensor::uninitialized_like(a);
-  visit_dtype(a.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    T* const data = out.mutable_data<T>();
+  const auto compute = [&]<class T>(T* data, const T* lus, const T* given) {
     if (n == 0) return;
     for_matrices(count_of(a), n, [&](std::int64_t i) {
-      const ConstView<T> lu(factors.lu.data<T>() + i * n * n, n, n);
+      const ConstView<T> lu(lus + i * n * n, n, n);
       View<T> to(data + i * n * n, n, n);
       if ((lu.diagonal().array() == T{0}).any()) {
-        to = cofactors_by_svd<T>(ConstView<T>(a.data<T>() + i * n * n, n, n));
+        to = cofactors_by_svd<T>(ConstView<T>(given + i * n * n, n, n));
         return;
       }
       // With P a = L U: a^-T = P^T L^-T U^-T, row by row.
@@ -398,7 +388,8 @@ Tensor cofactors(const Tensor& a) {
       const T determinant = sign * lu.diagonal().prod();
       for (std::int64_t row = 0; row < n; ++row) to.row(order[row]) = determinant * y.row(row);
     });
-  });
+  };
+  visit_elements(compute, out, factors.lu, a);
   return out;
 }
 

@@ -50,11 +50,7 @@ constexpr std::int64_t split_from = std::int64_t{1} << 20;
 /// out = beta * out + a b over broadcast batches.
 void multiply_batches(const Tensor& a, const Tensor& b, Tensor& out, MatmulOptions t, bool add) {
   Lengths s = lengths_of(a.shape(), b.shape(), t);
-  visit_dtype(out.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* const p = a.data<T>();
-    const T* const q = b.data<T>();
-    T* const to = out.mutable_data<T>();
+  const auto run = [&]<class T>(T* to, const T* p, const T* q) {
     const T beta = add ? T{1} : T{0};
     const Shape batches = leading(out.shape()), left = leading(a.shape()), right = leading(b.shape());
     if (right.size() == 1 && left == batches && !t.transpose_a) {  // one product with all rows of a
@@ -70,7 +66,8 @@ void multiply_batches(const Tensor& a, const Tensor& b, Tensor& out, MatmulOptio
     const std::int64_t work = s.m * s.n * s.k;
     if (work >= split_from) return range(0, batches.size());
     parallel::for_range(batches.size(), work + 1, range);
-  });
+  };
+  visit_elements(run, out, a, b);
 }
 
 void check_operands(const Tensor& a, const Tensor& b) {

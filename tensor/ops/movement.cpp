@@ -4,8 +4,8 @@
 #include <array>
 #include <numeric>
 
+#include "tensor/axes.hpp"
 #include "tensor/kernels/strided.hpp"
-#include "tensor/named_axis.hpp"
 #include "tensor/ops.hpp"
 
 namespace gradus {
@@ -21,10 +21,7 @@ std::size_t index(int axis) {
 /// The view's elements as a tensor of the view's shape.
 Tensor read(const Tensor& x, const Strided& view) {
   Tensor out = Tensor::uninitialized(view.shape(), x.dtype());
-  visit_dtype(x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels::read_strided<T>(x.data<T>(), view, out.mutable_data<T>());
-  });
+  visit_elements([&](auto* to, const auto* from) { kernels::read_strided(from, view, to); }, out, x);
   return out;
 }
 
@@ -36,10 +33,7 @@ void add(const char* op, Tensor& sum, const Tensor& x, const Strided& view) {
   if (x.dtype() != sum.dtype()) {
     fail<DtypeError>("{}: {} into {}; convert one with to()", op, name_of(x.dtype()), name_of(sum.dtype()));
   }
-  visit_dtype(sum.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels::add_strided<T>(x.data<T>(), sum.mutable_data<T>(), view);
-  });
+  visit_elements([&](auto* to, const auto* from) { kernels::add_strided(from, to, view); }, sum, x);
 }
 
 /// Narrows the view to the slice of one of its axes.
@@ -70,7 +64,7 @@ void cut(Strided& view, const Shape& shape, int axis, const Slice& which) {
   view.stride[a] *= which.step;
 }
 
-Strided cut_all(const Shape& shape, std::span<const Slice> which) {
+Strided cut_all(const Shape& shape, List<Slice> which) {
   if (static_cast<int>(which.size()) > shape.rank()) {
     fail<ShapeError>("slice: {} slices for a tensor of shape {}", which.size(), shape);
   }
@@ -115,10 +109,7 @@ Tensor triangle(const char* op, const Tensor& x, Keep keep) {
   const std::int64_t rows = x.dim(-2), cols = x.dim(-1);
   Tensor out = Tensor::uninitialized_like(x);
   if (out.size() == 0) return out;
-  visit_dtype(x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* const from = x.data<T>();
-    T* const to = out.mutable_data<T>();
+  const auto keep_rows = [&]<class T>(T* to, const T* from) {
     parallel::for_range(x.size() / cols, cols, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t row = first; row < last; ++row) {
         const auto [begin, end] = keep(row % rows);
@@ -128,8 +119,19 @@ Tensor triangle(const char* op, const Tensor& x, Keep keep) {
         std::fill(y + end, y + cols, T{0});
       }
     });
-  });
+  };
+  visit_elements(keep_rows, out, x);
   return out;
+}
+
+/// The shape with an axis of length 1 put in; a negative one counts from the result's end.
+Shape unsqueezed(const Shape& shape, int axis) {
+  const int rank = shape.rank(), at = axis < 0 ? axis + rank + 1 : axis;
+  if (at < 0 || at > rank) {
+    fail<ShapeError>("unsqueeze: a new axis {} for a tensor of shape {}: it may go from {} to {}", axis,
+                     shape, -rank - 1, rank);
+  }
+  return shape.inserted(at, 1);
 }
 
 }  // namespace
@@ -141,7 +143,19 @@ Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> dims) {
   return x.reshape(dims);
 }
 Tensor flatten(const Tensor& x, int first, int last) {
-  return x.reshape(detail::flattened(x.shape(), first, last));
+  const Shape shape = x.shape();
+  if (shape.rank() == 0) return x.reshape({1});
+  const int a = named_axis("flatten", shape, first), b = named_axis("flatten", shape, last);
+  if (b < a)
+    fail<ShapeError>("flatten: axes {} to {} of shape {}: the first lies behind the last", first, last,
+                     shape);
+  std::int64_t merged = 1;
+  Shape out = shape;
+  for (int axis = b; axis >= a; --axis) {
+    merged *= shape[axis];
+    out = out.erased(axis);
+  }
+  return x.reshape(out.inserted(a, merged));
 }
 Tensor squeeze(const Tensor& x, int axis) {
   if (x.shape()[named_axis("squeeze", x.shape(), axis)] != 1)
@@ -149,23 +163,25 @@ Tensor squeeze(const Tensor& x, int axis) {
   return x.reshape(x.shape().erased(axis));
 }
 Tensor squeeze(const Tensor& x) {
-  return x.reshape(detail::squeezed(x.shape()));
+  Shape out = x.shape();
+  for (int axis = out.rank(); axis-- > 0;) {
+    if (out[axis] == 1) out = out.erased(axis);
+  }
+  return x.reshape(out);
 }
 Tensor unsqueeze(const Tensor& x, int axis) {
-  return x.reshape(detail::unsqueezed(x.shape(), axis));
+  return x.reshape(unsqueezed(x.shape(), axis));
 }
 
-Tensor permute(const Tensor& x, std::span<const int> axes) {
+Tensor permute(const Tensor& x, List<int> axes) {
   const Shape shape = x.shape();
   if (static_cast<int>(axes.size()) != shape.rank())
     fail<ShapeError>("permute: {} axes for a tensor of shape {}", axes.size(), shape);
+  Axes(axes).of("permute", shape);  // checks that each is named once
   const Strided all(shape);
   Strided view;
-  std::array<bool, Shape::max_rank> used{};
   for (const int axis : axes) {
-    const std::size_t from = index(named_axis("permute", shape, axis));
-    if (used[from]) fail<ShapeError>("permute: axis {} of shape {} is named twice", axis, shape);
-    used[from] = true;
+    const std::size_t from = index(shape.normalize_axis(axis));
     view.push_axis(all.length[from], all.stride[from]);
   }
   return read_or_share(x, view);
@@ -179,14 +195,12 @@ Tensor transpose(const Tensor& x, int a, int b) {
   return permute(x, std::span<const int>(axes).first(index(shape.rank())));
 }
 
-Tensor flip(const Tensor& x, std::span<const int> axes) {
+Tensor flip(const Tensor& x, List<int> axes) {
   const Shape shape = x.shape();
+  Axes(axes).of("flip", shape);  // checks that each is named once
   Strided view(shape);
-  std::array<bool, Shape::max_rank> used{};
   for (const int axis : axes) {
-    const std::size_t a = index(named_axis("flip", shape, axis));
-    if (used[a]) fail<ShapeError>("flip: axis {} of shape {} is named twice", axis, shape);
-    used[a] = true;
+    const std::size_t a = index(shape.normalize_axis(axis));
     if (view.length[a] > 0) view.offset += (view.length[a] - 1) * view.stride[a];
     view.stride[a] = -view.stride[a];
   }
@@ -201,7 +215,7 @@ Tensor roll(const Tensor& x, std::int64_t shift, int axis) {
   return concat({slice(x, axis, first, length), slice(x, axis, 0, first)}, axis);
 }
 
-Tensor concat(std::span<const Tensor> parts, int axis) {
+Tensor concat(List<Tensor> parts, int axis) {
   if (parts.empty()) fail<ShapeError>("concat: no parts");
   const Shape first = parts.front().shape();
   axis = named_axis("concat", first, axis);
@@ -224,10 +238,8 @@ Tensor concat(std::span<const Tensor> parts, int axis) {
   Tensor out = Tensor::uninitialized(first.with(axis, length), parts.front().dtype());
   const Runs all = runs_at(out.shape(), axis);
   if (out.size() == 0) return out;
-  visit_dtype(out.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    T* const to = out.mutable_data<T>();
-    const auto copy = [&](std::int64_t begin, std::int64_t end) {
+  const auto join = [&]<class T>(T* to) {
+    parallel::for_range(all.outer, all.length * all.inner, [&](std::int64_t begin, std::int64_t end) {
       std::int64_t at = 0;  // of the part, along a block of the output
       for (const Tensor& part : parts) {
         const std::int64_t run = part.dim(axis) * all.inner;
@@ -236,16 +248,16 @@ Tensor concat(std::span<const Tensor> parts, int axis) {
           std::copy_n(from + i * run, run, to + i * all.length * all.inner + at);
         at += run;
       }
-    };
-    parallel::for_range(all.outer, all.length * all.inner, copy);
-  });
+    });
+  };
+  visit_elements(join, out);
   return out;
 }
 
-Tensor stack(std::span<const Tensor> parts, int axis) {
+Tensor stack(List<Tensor> parts, int axis) {
   if (parts.empty()) fail<ShapeError>("stack: no parts");
   const Shape first = parts.front().shape();
-  const Shape wider = detail::unsqueezed(first, axis);
+  const Shape wider = unsqueezed(first, axis);
   storage::PoolVector<Tensor> expanded;
   expanded.reserve(parts.size());
   for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -258,8 +270,15 @@ Tensor stack(std::span<const Tensor> parts, int axis) {
   return concat(expanded, axis);
 }
 
-std::vector<Tensor> split(const Tensor& x, std::span<const std::int64_t> lengths, int axis) {
-  detail::check_lengths(x.shape(), lengths, axis);
+std::vector<Tensor> split(const Tensor& x, List<std::int64_t> lengths, int axis) {
+  const Shape shape = x.shape();
+  std::int64_t sum = 0;
+  for (const std::int64_t length : lengths) {
+    if (length < 0) fail<ShapeError>("split: a length of {} along axis {} of shape {}", length, axis, shape);
+    sum += length;
+  }
+  if (sum != shape[named_axis("split", shape, axis)])
+    fail<ShapeError>("split: lengths of {} in all for axis {} of shape {}", sum, axis, shape);
   std::vector<Tensor> out;
   std::int64_t begin = 0;
   for (const std::int64_t length : lengths) {
@@ -269,10 +288,23 @@ std::vector<Tensor> split(const Tensor& x, std::span<const std::int64_t> lengths
   return out;
 }
 std::vector<Tensor> split(const Tensor& x, std::int64_t parts, int axis) {
-  return split(x, detail::equal_lengths(x.shape(), parts, axis), axis);
+  const std::int64_t length = x.shape()[named_axis("split", x.shape(), axis)];
+  if (parts < 1 || length % parts != 0) {
+    fail<ShapeError>("split: {} equal parts of axis {} of shape {}; chunk allows a shorter last one", parts,
+                     axis, x.shape());
+  }
+  return split(x, std::vector<std::int64_t>(static_cast<std::size_t>(parts), length / parts), axis);
 }
 std::vector<Tensor> chunk(const Tensor& x, std::int64_t parts, int axis) {
-  return split(x, detail::chunk_lengths(x.shape(), parts, axis), axis);
+  const Shape shape = x.shape();
+  if (parts < 1) fail<ShapeError>("chunk: {} parts of axis {} of shape {}", parts, axis, shape);
+  const std::int64_t length = shape[named_axis("chunk", shape, axis)];
+  const std::int64_t each = std::max<std::int64_t>(1, (length + parts - 1) / parts);
+  std::vector<std::int64_t> lengths;
+  for (std::int64_t begin = 0; begin < length; begin += each)
+    lengths.push_back(std::min(each, length - begin));
+  if (lengths.empty()) lengths.push_back(0);
+  return split(x, lengths, axis);
 }
 
 Tensor slice(const Tensor& x, int axis, std::int64_t begin, std::int64_t end) {
@@ -286,7 +318,7 @@ Tensor slice(const Tensor& x, int axis, const Slice& which) {
   return read_or_share(x, view);
 }
 
-Tensor slice(const Tensor& x, std::span<const Slice> which) {
+Tensor slice(const Tensor& x, List<Slice> which) {
   return read_or_share(x, cut_all(x.shape(), which));
 }
 
@@ -303,7 +335,7 @@ void add_to_slice(Tensor& sum, const Tensor& x, int axis, std::int64_t begin) {
   add("add_to_slice", sum, x, view);
 }
 
-void add_to_slice(Tensor& sum, const Tensor& x, std::span<const Slice> which) {
+void add_to_slice(Tensor& sum, const Tensor& x, List<Slice> which) {
   add("add_to_slice", sum, x, cut_all(sum.shape(), which));
 }
 
@@ -324,7 +356,7 @@ std::vector<Tensor> unstack(const Tensor& x, int axis) {
   return out;
 }
 
-Tensor pad(const Tensor& x, std::span<const Padding> widths, PadOptions options) {
+Tensor pad(const Tensor& x, List<Padding> widths, PadOptions options) {
   const Shape shape = x.shape();
   detail::check_padding(shape, widths);
   if (options.mode != PadMode::constant) {
@@ -347,15 +379,17 @@ Tensor pad(const Tensor& x, std::span<const Padding> widths, PadOptions options)
     view.offset += widths[index(axis)].before * view.stride[index(axis)];
     view.length[index(axis)] = shape[axis];
   }
-  visit_dtype(x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels::write_strided<T>(x.data<T>(), out.mutable_data<T>(), view);
-  });
+  visit_elements([&](auto* to, const auto* from) { kernels::write_strided(from, to, view); }, out, x);
   return out;
 }
 
-Tensor repeat(const Tensor& x, std::span<const std::int64_t> counts) {
-  detail::check_counts(x.shape(), counts);
+Tensor repeat(const Tensor& x, List<std::int64_t> counts) {
+  if (static_cast<int>(counts.size()) < x.rank())
+    fail<ShapeError>("repeat: {} counts for a tensor of shape {}; give one an axis", counts.size(),
+                     x.shape());
+  for (const std::int64_t count : counts) {
+    if (count < 0) fail<ShapeError>("repeat: a count of {}", count);
+  }
   Shape shape = x.shape();
   while (shape.rank() < static_cast<int>(counts.size())) shape = shape.inserted(0, 1);
   Tensor out = x.reshape(shape);
@@ -372,8 +406,9 @@ Tensor repeat(const Tensor& x, std::span<const std::int64_t> counts) {
 }
 
 Tensor repeat_interleave(const Tensor& x, std::int64_t count, int axis) {
+  if (count < 0) fail<ShapeError>("repeat_interleave: a count of {}", count);
   axis = named_axis("repeat_interleave", x.shape(), axis);
-  const Shape repeated = detail::interleaved(x.shape(), count, axis);
+  const Shape repeated = x.shape().with(axis, x.dim(axis) * count);
   const Runs r = runs_at(x.shape(), axis);
   return broadcast_to(x.reshape({r.outer * r.length, 1, r.inner}), {r.outer * r.length, count, r.inner})
       .reshape(repeated);
@@ -389,7 +424,9 @@ void add_to_diagonal(Tensor& sum, const Tensor& x, DiagonalOptions options) {
 
 Tensor diag(const Tensor& x, int offset) {
   if (x.rank() == 2) return diagonal(x, {.offset = offset});
-  Tensor out = zeros(detail::diag_matrix(x.shape(), offset), x.dtype());
+  if (x.rank() != 1) fail<ShapeError>("diag: a tensor of shape {}; give a vector or a matrix", x.shape());
+  const std::int64_t rows = x.dim(0) + std::abs(offset);
+  Tensor out = zeros({rows, rows}, x.dtype());
   add_to_diagonal(out, x, {.offset = offset});
   return out;
 }
@@ -408,67 +445,6 @@ Tensor triu(const Tensor& x, int offset) {
 
 namespace detail {
 
-Shape flattened(const Shape& shape, int first, int last) {
-  if (shape.rank() == 0) return {1};
-  const int a = named_axis("flatten", shape, first), b = named_axis("flatten", shape, last);
-  if (b < a)
-    fail<ShapeError>("flatten: axes {} to {} of shape {}: the first lies behind the last", first, last,
-                     shape);
-  std::int64_t merged = 1;
-  Shape out = shape;
-  for (int axis = b; axis >= a; --axis) {
-    merged *= shape[axis];
-    out = out.erased(axis);
-  }
-  return out.inserted(a, merged);
-}
-
-Shape unsqueezed(const Shape& shape, int axis) {
-  const int rank = shape.rank(), at = axis < 0 ? axis + rank + 1 : axis;
-  if (at < 0 || at > rank) {
-    fail<ShapeError>("unsqueeze: a new axis {} for a tensor of shape {}: it may go from {} to {}", axis,
-                     shape, -rank - 1, rank);
-  }
-  return shape.inserted(at, 1);
-}
-
-Shape squeezed(const Shape& shape) {
-  Shape out = shape;
-  for (int axis = shape.rank(); axis-- > 0;) {
-    if (shape[axis] == 1) out = out.erased(axis);
-  }
-  return out;
-}
-
-void check_lengths(const Shape& shape, std::span<const std::int64_t> lengths, int axis) {
-  std::int64_t sum = 0;
-  for (const std::int64_t length : lengths) {
-    if (length < 0) fail<ShapeError>("split: a length of {} along axis {} of shape {}", length, axis, shape);
-    sum += length;
-  }
-  if (sum != shape[named_axis("split", shape, axis)])
-    fail<ShapeError>("split: lengths of {} in all for axis {} of shape {}", sum, axis, shape);
-}
-
-std::vector<std::int64_t> equal_lengths(const Shape& shape, std::int64_t parts, int axis) {
-  const std::int64_t length = shape[named_axis("split", shape, axis)];
-  if (parts < 1 || length % parts != 0) {
-    fail<ShapeError>("split: {} equal parts of axis {} of shape {}; chunk allows a shorter last one", parts,
-                     axis, shape);
-  }
-  return std::vector<std::int64_t>(static_cast<std::size_t>(parts), length / parts);
-}
-
-std::vector<std::int64_t> chunk_lengths(const Shape& shape, std::int64_t parts, int axis) {
-  if (parts < 1) fail<ShapeError>("chunk: {} parts of axis {} of shape {}", parts, axis, shape);
-  const std::int64_t length = shape[named_axis("chunk", shape, axis)];
-  const std::int64_t each = std::max<std::int64_t>(1, (length + parts - 1) / parts);
-  std::vector<std::int64_t> out;
-  for (std::int64_t begin = 0; begin < length; begin += each) out.push_back(std::min(each, length - begin));
-  if (out.empty()) out.push_back(0);
-  return out;
-}
-
 std::vector<std::int32_t> padded_sources(PadMode mode, std::int64_t length, Padding width) {
   const bool reflect = mode == PadMode::reflect;
   const std::int64_t most = reflect ? length - 1 : length > 0 ? width.before + width.after : -1;
@@ -485,33 +461,13 @@ std::vector<std::int32_t> padded_sources(PadMode mode, std::int64_t length, Padd
   return out;
 }
 
-void check_padding(const Shape& shape, std::span<const Padding> widths) {
+void check_padding(const Shape& shape, List<Padding> widths) {
   if (static_cast<int>(widths.size()) != shape.rank())
     fail<ShapeError>("pad: {} paddings for a tensor of shape {}; give one an axis", widths.size(), shape);
   for (const Padding& width : widths) {
     if (width.before < 0 || width.after < 0)
       fail<ShapeError>("pad: {} and {} entries around an axis; slice takes some away", width.before,
                        width.after);
-  }
-}
-
-Shape interleaved(const Shape& shape, std::int64_t count, int axis) {
-  if (count < 0) fail<ShapeError>("repeat_interleave: a count of {}", count);
-  axis = named_axis("repeat_interleave", shape, axis);
-  return shape.with(axis, shape[axis] * count);
-}
-
-Shape diag_matrix(const Shape& shape, int offset) {
-  if (shape.rank() != 1) fail<ShapeError>("diag: a tensor of shape {}; give a vector or a matrix", shape);
-  const std::int64_t rows = shape[0] + std::abs(offset);
-  return {rows, rows};
-}
-
-void check_counts(const Shape& shape, std::span<const std::int64_t> counts) {
-  if (static_cast<int>(counts.size()) < shape.rank())
-    fail<ShapeError>("repeat: {} counts for a tensor of shape {}; give one an axis", counts.size(), shape);
-  for (const std::int64_t count : counts) {
-    if (count < 0) fail<ShapeError>("repeat: a count of {}", count);
   }
 }
 

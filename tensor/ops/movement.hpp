@@ -3,9 +3,9 @@
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
-#include <span>
 #include <vector>
 
+#include "tensor/support/list.hpp"
 #include "tensor/tensor.hpp"
 
 /// Ops that move elements without computing on them. Negative axes count from the end; for an axis out of
@@ -33,36 +33,24 @@ Tensor squeeze(const Tensor& x);
 Tensor unsqueeze(const Tensor& x, int axis);
 
 /// Reorders the axes: out.dim(i) = x.dim(axes[i]). Throws ShapeError unless each axis is listed once.
-Tensor permute(const Tensor& x, std::span<const int> axes);
-inline Tensor permute(const Tensor& x, std::initializer_list<int> axes) {
-  return permute(x, std::span(axes.begin(), axes.size()));
-}
+Tensor permute(const Tensor& x, List<int> axes);
 /// Swaps two axes, by default the last two.
 Tensor transpose(const Tensor& x, int a = -2, int b = -1);
 /// Reverses the order of the entries along the listed axes.
-Tensor flip(const Tensor& x, std::span<const int> axes);
-inline Tensor flip(const Tensor& x, std::initializer_list<int> axes) {
-  return flip(x, std::span(axes.begin(), axes.size()));
-}
+Tensor flip(const Tensor& x, List<int> axes);
 /// Moves entry i along the axis to i + shift, modulo the axis's length, as NumPy's roll.
 Tensor roll(const Tensor& x, std::int64_t shift, int axis);
 
 /// Joins tensors along an existing axis; their other lengths must be equal. Throws ShapeError when they are
 /// not or when there are no tensors, DtypeError for different dtypes.
-Tensor concat(std::span<const Tensor> parts, int axis);
-inline Tensor concat(std::initializer_list<Tensor> parts, int axis) {
-  return concat(std::span(parts.begin(), parts.size()), axis);
-}
+Tensor concat(List<Tensor> parts, int axis);
 /// Joins tensors of equal shapes along a new axis. Throws as concat does.
-Tensor stack(std::span<const Tensor> parts, int axis = 0);
-inline Tensor stack(std::initializer_list<Tensor> parts, int axis = 0) {
-  return stack(std::span(parts.begin(), parts.size()), axis);
-}
+Tensor stack(List<Tensor> parts, int axis = 0);
 /// Splits along an axis into pieces of the given lengths, or into `parts` equal pieces. Throws ShapeError
 /// unless the pieces fill the axis exactly. Pieces along the first axis share storage with x.
-std::vector<Tensor> split(const Tensor& x, std::span<const std::int64_t> lengths, int axis = 0);
+std::vector<Tensor> split(const Tensor& x, List<std::int64_t> lengths, int axis = 0);
 inline std::vector<Tensor> split(const Tensor& x, std::initializer_list<std::int64_t> lengths, int axis = 0) {
-  return split(x, std::span(lengths.begin(), lengths.size()), axis);
+  return split(x, List<std::int64_t>(lengths), axis);  // {2} is a list, not a number of parts
 }
 std::vector<Tensor> split(const Tensor& x, std::int64_t parts, int axis = 0);
 /// Splits along an axis into at most `parts` pieces of equal length, the last maybe shorter (PyTorch's
@@ -73,14 +61,11 @@ std::vector<Tensor> chunk(const Tensor& x, std::int64_t parts, int axis = 0);
 Tensor slice(const Tensor& x, int axis, std::int64_t begin, std::int64_t end);
 Tensor slice(const Tensor& x, int axis, const Slice& which);
 /// which[i] along axis i, for the first which.size() axes.
-Tensor slice(const Tensor& x, std::span<const Slice> which);
-inline Tensor slice(const Tensor& x, std::initializer_list<Slice> which) {
-  return slice(x, std::span(which.begin(), which.size()));
-}
+Tensor slice(const Tensor& x, List<Slice> which);
 /// sum[.., begin + i, ..] += x[.., i, ..]: the adjoint of slice.
 void add_to_slice(Tensor& sum, const Tensor& x, int axis, std::int64_t begin);
 /// The same for slices along the first axes.
-void add_to_slice(Tensor& sum, const Tensor& x, std::span<const Slice> which);
+void add_to_slice(Tensor& sum, const Tensor& x, List<Slice> which);
 /// Entry i along the axis, which the result lacks. A negative i counts from the end. Throws ShapeError when
 /// it is out of range.
 Tensor select(const Tensor& x, int axis, std::int64_t i);
@@ -102,18 +87,12 @@ struct PadOptions {
 };
 /// Adds entries at both ends of each axis; `widths` has one Padding for each axis. Throws ShapeError when it
 /// has not, for a negative width, and for a width that the mode does not allow.
-Tensor pad(const Tensor& x, std::span<const Padding> widths, PadOptions options = {});
-inline Tensor pad(const Tensor& x, std::initializer_list<Padding> widths, PadOptions options = {}) {
-  return pad(x, std::span(widths.begin(), widths.size()), options);
-}
+Tensor pad(const Tensor& x, List<Padding> widths, PadOptions options = {});
 
 /// Repeats the whole tensor counts[i] times along axis i, as NumPy's tile and PyTorch's repeat. If there are
 /// more counts than axes, axes of length 1 are added in front. Throws ShapeError for fewer, and for negative
 /// ones.
-Tensor repeat(const Tensor& x, std::span<const std::int64_t> counts);
-inline Tensor repeat(const Tensor& x, std::initializer_list<std::int64_t> counts) {
-  return repeat(x, std::span(counts.begin(), counts.size()));
-}
+Tensor repeat(const Tensor& x, List<std::int64_t> counts);
 /// Repeats each entry along the axis `count` times in succession.
 Tensor repeat_interleave(const Tensor& x, std::int64_t count, int axis);
 
@@ -136,22 +115,9 @@ Tensor tril(const Tensor& x, int offset = 0);
 Tensor triu(const Tensor& x, int offset = 0);
 
 namespace detail {
-/// The shapes of the results of flatten, of unsqueeze (for a possibly negative axis) and of squeeze.
-Shape flattened(const Shape& shape, int first, int last);
-Shape unsqueezed(const Shape& shape, int axis);
-Shape squeezed(const Shape& shape);
-/// Throws ShapeError unless the lengths fill the axis.
-void check_lengths(const Shape& shape, std::span<const std::int64_t> lengths, int axis);
-/// The lengths of `parts` equal pieces of an axis, and of the pieces of chunk.
-std::vector<std::int64_t> equal_lengths(const Shape& shape, std::int64_t parts, int axis);
-std::vector<std::int64_t> chunk_lengths(const Shape& shape, std::int64_t parts, int axis);
 /// The index in the original axis of each entry of a padded axis, for reflect and replicate.
 std::vector<std::int32_t> padded_sources(PadMode mode, std::int64_t length, Padding width);
-void check_padding(const Shape& shape, std::span<const Padding> widths);
-/// The shapes of the results of repeat_interleave and of diag of a vector.
-Shape interleaved(const Shape& shape, std::int64_t count, int axis);
-Shape diag_matrix(const Shape& shape, int offset);
-void check_counts(const Shape& shape, std::span<const std::int64_t> counts);
+void check_padding(const Shape& shape, List<Padding> widths);
 }  // namespace detail
 
 }  // namespace gradus

@@ -5,8 +5,10 @@
 #include <cmath>
 #include <limits>
 
+#include "tensor/axes.hpp"
 #include "tensor/kernels/elementwise.hpp"
 #include "tensor/kernels/reduction.hpp"
+#include "tensor/kernels/softmax.hpp"
 #include "tensor/kernels/strided.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/support/parallel.hpp"
@@ -17,56 +19,61 @@ namespace {
 
 using kernels::Fold;
 
-/// Folds the axes first..last-1, which are neighbours, to length 1.
-Tensor fold_neighbours(Fold op, const Tensor& x, int first, int last) {
-  Shape shape = x.shape();
-  std::int64_t outer = 1, length = 1, inner = 1;
-  for (int i = 0; i < shape.rank(); ++i) (i < first ? outer : i < last ? length : inner) *= shape[i];
-  AxisSet folded;
-  for (int i = first; i < last; ++i) folded.add(i);
-  Tensor out = Tensor::uninitialized(folded.kept(shape), x.dtype());
-  visit_dtype(x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels::fold_columns(op, x.data<T>(), outer, length, inner, out.mutable_data<T>());
-  });
-  return out;
-}
-
-/// Folds the axes to length 1. Neighbouring axes are folded together, the innermost first; axes of length 1
-/// count as neighbours of either side.
-Tensor fold_axes(Fold op, const Tensor& x, const AxisSet& axes) {
-  const Shape shape = x.shape();
+/// Folds the axes to length 1 by kernel(from, outer, length, inner, to). Neighbouring axes are folded
+/// together, the innermost first; axes of length 1 count as neighbours of either side.
+template <class Kernel>
+Tensor fold_axes(const Tensor& x, const AxisSet& axes, const Kernel& kernel) {
   Tensor out = x;
-  const auto joins = [&](int axis) { return axes.contains(axis) || shape[axis] == 1; };
-  for (int last = shape.rank(); last > 0;) {
+  for (int last = x.rank(); last > 0;) {
+    const Shape shape = out.shape();
     int first = last;
     bool needed = false;
-    while (first > 0 && joins(first - 1)) needed |= shape[--first] != 1;
-    if (needed) out = fold_neighbours(op, out, first, last);
+    while (first > 0 && (axes.contains(first - 1) || shape[first - 1] == 1)) needed |= shape[--first] != 1;
+    if (needed) {
+      Runs r;
+      AxisSet folded;
+      for (int i = 0; i < shape.rank(); ++i)
+        (i < first ? r.outer : i < last ? r.length : r.inner) *= shape[i];
+      for (int i = first; i < last; ++i) folded.add(i);
+      const Tensor from = std::exchange(out, Tensor::uninitialized(folded.kept(shape), x.dtype()));
+      visit_elements([&](auto* y, const auto* v) { kernel(v, r.outer, r.length, r.inner, y); }, out, from);
+    }
     last = std::min(first, last - 1);
   }
   return out;
 }
+Tensor sum_axes(const Tensor& x, const AxisSet& axes) {
+  return fold_axes(x, axes, [](auto... args) { kernels::fold_columns(Fold::sum, args...); });
+}
 
-Tensor fold(const char* name, Fold op, const Tensor& x, const Axes& axes, bool keepdims) {
+/// The same for an op's arguments. of_nothing: the value of no elements, if there is one.
+template <class Kernel>
+Tensor fold(const char* name, const Tensor& x, const Axes& axes, bool keepdims,
+            std::optional<double> of_nothing, const Kernel& kernel) {
   const Shape shape = x.shape();
   const AxisSet reduced = axes.of(name, shape);
   const Shape result = reduced.result(shape, keepdims);
   if (x.size() == 0 && result.size() > 0) {
-    if (op == Fold::max || op == Fold::min) {
+    if (!of_nothing)
       fail<ShapeError>("{}: nothing to choose from in shape {}; reduce axes that are not empty", name, shape);
-    }
-    return full(result, op == Fold::prod ? 1 : 0, x.dtype());
+    return full(result, *of_nothing, x.dtype());
   }
   if (result.size() == 0) return Tensor::uninitialized(result, x.dtype());
-  return fold_axes(op, x, reduced).reshape(result);
+  return fold_axes(x, reduced, kernel).reshape(result);
+}
+Tensor fold(const char* name, Fold op, const Tensor& x, const Axes& axes, bool keepdims) {
+  const std::optional<double> of_nothing = op == Fold::sum    ? std::optional(0.0)
+                                           : op == Fold::prod ? std::optional(1.0)
+                                                              : std::nullopt;
+  return fold(name, x, axes, keepdims, of_nothing,
+              [op](auto... args) { kernels::fold_columns(op, args...); });
 }
 
-Indices find(const char* name, bool largest, const Tensor& x, int axis, bool keepdims) {
-  const Shape shape = x.shape();
-  AxisSet reduced = Axes(axis).of(name, shape);
-  axis = shape.normalize_axis(axis);
-  const Shape result = reduced.result(shape, keepdims);
+Indices find(const char* name, bool largest, const Tensor& x, std::optional<int> wanted, bool keepdims) {
+  if (!wanted && x.size() == 0) fail<ShapeError>("{}: a tensor of shape {} has no elements", name, x.shape());
+  const Shape shape = wanted ? x.shape() : Shape{x.size()};
+  const int axis = named_axis(name, shape, wanted.value_or(0));
+  const Shape result = Axes(axis).of(name, shape).result(shape, keepdims);
   if (shape[axis] == 0 && result.size() > 0)
     fail<ShapeError>("{}: axis {} of shape {} is empty", name, axis, shape);
   std::vector<std::int32_t> places(static_cast<std::size_t>(result.size()));
@@ -75,11 +82,6 @@ Indices find(const char* name, bool largest, const Tensor& x, int axis, bool kee
     kernels::find_extreme(largest, x.data<decltype(tag)>(), r.outer, r.length, r.inner, places.data());
   });
   return Indices(std::move(places), result);
-}
-
-Indices find(const char* name, bool largest, const Tensor& x) {
-  if (x.size() == 0) fail<ShapeError>("{}: a tensor of shape {} has no elements", name, x.shape());
-  return find(name, largest, x.reshape(Shape{x.size()}), 0, false);
 }
 
 }  // namespace
@@ -132,17 +134,16 @@ Tensor all(const Tensor& x, const Axes& axes, bool keepdims) {
   return equal(fold("all", Fold::sum, equal(x, 0), axes, keepdims), 0);
 }
 
-Indices argmax(const Tensor& x, int axis, bool keepdims) {
+Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdims) {
+  return fold("logsumexp", x, axes, keepdims, -std::numeric_limits<double>::infinity(),
+              [](auto... args) { kernels::log_sum_exp(args...); });
+}
+
+Indices argmax(const Tensor& x, std::optional<int> axis, bool keepdims) {
   return find("argmax", true, x, axis, keepdims);
 }
-Indices argmax(const Tensor& x) {
-  return find("argmax", true, x);
-}
-Indices argmin(const Tensor& x, int axis, bool keepdims) {
+Indices argmin(const Tensor& x, std::optional<int> axis, bool keepdims) {
   return find("argmin", false, x, axis, keepdims);
-}
-Indices argmin(const Tensor& x) {
-  return find("argmin", false, x);
 }
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {
@@ -156,7 +157,7 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
     if (i < extra || shape[i - extra] != from[i]) stretched.add(i);
   }
   if (x.size() == 0) return zeros(shape, x.dtype());
-  return fold_axes(Fold::sum, x, stretched).reshape(shape);
+  return sum_axes(x, stretched).reshape(shape);
 }
 
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {
@@ -165,13 +166,11 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
     fail<ShapeError>("broadcast_to: {} does not broadcast to {}", x.shape(), shape);
   }
   Tensor out = Tensor::uninitialized(shape, x.dtype());
-  visit_dtype(x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* const from = x.data<T>();
-    T* const to = out.mutable_data<T>();
+  const auto spread = [&](auto* to, const auto* from) {
     if (x.size() == 1) return kernels::fill(*from, to, out.size());
-    kernels::read_strided<T>(from, kernels::broadcast_view(x.shape(), shape), to);
-  });
+    kernels::read_strided(from, kernels::broadcast_view(x.shape(), shape), to);
+  };
+  visit_elements(spread, out, x);
   return out;
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "tensor/axes.hpp"
 #include "tensor/indices.hpp"
 #include "tensor/tensor.hpp"
@@ -41,16 +43,17 @@ struct NormOptions {
 /// The vector norm over the axes. Throws ShapeError for an infinite p when there are no elements.
 Tensor norm(const Tensor& x, const Axes& axes = {}, NormOptions options = {});
 
+/// log(sum(exp(x))), shifted so that nothing overflows; -infinity of no elements, or if all are -infinity.
+Tensor logsumexp(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
+
 /// 1 if any (every) element is not 0, else 0. NaN is not 0. Of no elements, any is 0 and all is 1.
 Tensor any(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 Tensor all(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 
 /// The position of the first largest (smallest) element along an axis; NaN counts as larger (smaller) than
 /// all others. Without an axis, the position in row-major order, of rank 0. Throw ShapeError if it is empty.
-Indices argmax(const Tensor& x, int axis, bool keepdims = false);
-Indices argmax(const Tensor& x);
-Indices argmin(const Tensor& x, int axis, bool keepdims = false);
-Indices argmin(const Tensor& x);
+Indices argmax(const Tensor& x, std::optional<int> axis = {}, bool keepdims = false);
+Indices argmin(const Tensor& x, std::optional<int> axis = {}, bool keepdims = false);
 
 /// Sums x over the axes that `shape` lacks or has at length 1: the adjoint of broadcast_to.
 Tensor sum_to(const Tensor& x, const Shape& shape);

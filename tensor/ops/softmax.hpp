@@ -1,6 +1,5 @@
 #pragma once
 
-#include "tensor/axes.hpp"
 #include "tensor/tensor.hpp"
 
 /// Softmax and related functions. The largest element is subtracted first, so that nothing overflows.
@@ -11,8 +10,6 @@ namespace gradus {
 /// has axis 0.
 Tensor softmax(const Tensor& x, int axis = -1);
 Tensor log_softmax(const Tensor& x, int axis = -1);
-/// log(sum(exp(x))) over all axes, one, or several; -infinity of no elements, or if all are -infinity.
-Tensor logsumexp(const Tensor& x, const Axes& axes = {}, bool keepdims = false);
 
 /// The gradients with respect to x, for a gradient g of y: y (g - sum(g y)) for y = softmax(x), and g -
 /// exp(y) sum(g) for y = log_softmax(x).

@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "tensor/named_axis.hpp"
+#include "tensor/axes.hpp"
 #include "tensor/ops/indexing.hpp"
 #include "tensor/support/parallel.hpp"
 

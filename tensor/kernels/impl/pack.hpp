@@ -1,8 +1,14 @@
 // Packs matrices into the layout that the register tile reads. Part of impl.hpp.
 
 /// Transposes a square of 8 by 8 elements: y[j * ldy + i] = x[i * ldx + j]
-#if defined(__AVX2__)
 constexpr std::int64_t square_side = 8;
+template <class T>
+void transpose_square(const T* x, std::int64_t ldx, T* y, std::int64_t ldy) {
+  for (std::int64_t i = 0; i < square_side; ++i) {
+    for (std::int64_t j = 0; j < square_side; ++j) y[j * ldy + i] = x[i * ldx + j];
+  }
+}
+#if defined(__AVX2__)
 inline void transpose_square(const float* x, std::int64_t ldx, float* y, std::int64_t ldy) {
   __m256 r[8], pairs[8], quads[8];
 #pragma GCC unroll 8
@@ -25,19 +31,7 @@ inline void transpose_square(const float* x, std::int64_t ldx, float* y, std::in
     _mm256_storeu_ps(y + (i + 4) * ldy, _mm256_permute2f128_ps(quads[i], quads[i + 4], 0x31));
   }
 }
-#else
-constexpr std::int64_t square_side = 8;
-inline void transpose_square(const float* x, std::int64_t ldx, float* y, std::int64_t ldy) {
-  for (std::int64_t i = 0; i < square_side; ++i) {
-    for (std::int64_t j = 0; j < square_side; ++j) y[j * ldy + i] = x[i * ldx + j];
-  }
-}
 #endif
-inline void transpose_square(const double* x, std::int64_t ldx, double* y, std::int64_t ldy) {
-  for (std::int64_t i = 0; i < square_side; ++i) {
-    for (std::int64_t j = 0; j < square_side; ++j) y[j * ldy + i] = x[i * ldx + j];
-  }
-}
 
 /// A group whose entries lie side by side across. Its rows are too far apart for the processor to prefetch
 /// the next one by itself.

@@ -12,8 +12,6 @@ namespace gradus::detail {
 
 namespace {
 
-using Variables = std::vector<Variable>;
-
 /// What one checkpoint saves.
 struct Saved {
   CheckpointFunction f;
@@ -36,8 +34,7 @@ struct Saved {
     if (ys.size() != shapes.size()) {
       fail<ShapeError>(
           "checkpoint: f gave {} results when it was first called, and {} when it was computed again; it "
-          "must "
-          "give the same for the same inputs",
+          "must give the same for the same inputs",
           shapes.size(), ys.size());
     }
     std::vector<SweepStart> out;
@@ -45,8 +42,7 @@ struct Saved {
       if (ys[k].shape() != shapes[k]) {
         fail<ShapeError>(
             "checkpoint: f gave a result of shape {} when it was first called, and of {} when it was "
-            "computed "
-            "again; it must give the same for the same inputs",
+            "computed again; it must give the same for the same inputs",
             shapes[k], ys[k].shape());
       }
       const std::uint32_t node = resolve(tape, ys[k], op);
@@ -61,8 +57,7 @@ struct Saved {
   fail<TapeError>(
       "checkpoint: when computed again, f used a parameter or Variable of shape {} that it did not use at "
       "first; it must do the same each time, and capture layers by reference, as a copied parameter is "
-      "another "
-      "one: checkpoint([&](const Variable& x) {{ return layer(x); }}, x)",
+      "another one: checkpoint([&](const Variable& x) {{ return layer(x); }}, x)",
       shape);
 }
 

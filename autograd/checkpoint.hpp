@@ -1,15 +1,12 @@
 #pragma once
 
-#include <concepts>
 #include <cstdint>
 #include <functional>
-#include <span>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "autograd/members.hpp"
-#include "autograd/variable.hpp"
+#include "autograd/tape.hpp"
 
 /// Trades time for memory: what a function saves for its gradient is dropped, and computed again when
 /// backward gets there (Chen, Xu, Zhang and Guestrin, "Training deep nets with sublinear memory cost", 2016).
@@ -35,25 +32,25 @@ auto lent_or_copied(const F& f) {
     return std::decay_t<F>(f);
   }
 }
-using CheckpointFunction = std::function<std::vector<Variable>(std::span<const Variable>)>;
-std::vector<Variable> checkpoint(const CheckpointFunction& f, std::span<const Variable> inputs, Where where);
-using CheckpointStep = std::function<std::vector<Variable>(std::span<const Variable>, std::int64_t)>;
-std::vector<Variable> checkpoint_steps(const CheckpointStep& step, std::vector<Variable> state,
-                                       std::int64_t steps, std::int64_t segment, Where where);
+using CheckpointFunction = std::function<Variables(Arguments)>;
+Variables checkpoint(const CheckpointFunction& f, Arguments inputs, Where where);
+using CheckpointStep = std::function<Variables(Arguments, std::int64_t)>;
+Variables checkpoint_steps(const CheckpointStep& step, Variables state, std::int64_t steps,
+                           std::int64_t segment, Where where);
 }  // namespace detail
 
-/// f(x), recorded as one node that saves x alone.
-template <class F>
-Variable checkpoint(const F& f, const Variable& x, Where where = Where::here()) {
-  const auto of_many = [f = detail::lent_or_copied(f)](std::span<const Variable> in) mutable {
-    return std::vector<Variable>{std::invoke(f, in[0])};
+/// f(x), recorded as one node that saves x alone. Of several inputs, std::span<const Variable>, f gives
+/// several results, std::vector<Variable>.
+template <class F, detail::ArgumentList X>
+auto checkpoint(const F& f, const X& x, Where where = Where::here()) {
+  const auto of_many = [f = detail::lent_or_copied(f)](detail::Arguments in) mutable {
+    if constexpr (detail::is_one<X>) {
+      return Variables{std::invoke(f, in[0])};
+    } else {
+      return Variables(std::invoke(f, in));
+    }
   };
-  return std::move(detail::checkpoint(of_many, {&x, 1}, where).front());
-}
-/// f(xs), of several inputs and results, std::vector<Variable>.
-template <class F>
-std::vector<Variable> checkpoint(const F& f, std::span<const Variable> xs, Where where = Where::here()) {
-  return detail::checkpoint(detail::lent_or_copied(f), xs, where);
+  return detail::like<X>(detail::checkpoint(of_many, detail::list_of(x), where));
 }
 
 struct CheckpointOptions {
@@ -61,27 +58,24 @@ struct CheckpointOptions {
   std::int64_t segment = 0;
 };
 
-/// A recurrence: state = step(state, t) for t in 0..steps-1, and the last state. It keeps the states between
-/// segments, and the ops of one segment at a time: O(sqrt(steps)) memory, for one more forward pass. A sum
-/// over time, such as a loss, travels as a part of the state. Each segment calls a copy of step as it was
-/// given, so random numbers must follow from t (`rng.fork(t)`). Throws ArgumentError for negative numbers.
-template <class Step>
-Variable checkpoint_sequence(const Step& step, const Variable& state, std::int64_t steps,
-                             CheckpointOptions options = {}, Where where = Where::here()) {
-  const auto of_many = [step = detail::lent_or_copied(step)](std::span<const Variable> in,
-                                                             std::int64_t t) mutable {
-    return std::vector<Variable>{std::invoke(step, in[0], t)};
+/// A recurrence: state = step(state, t) for t in 0..steps-1, and the last state, which may be several
+/// Variables. It keeps the states between segments, and the ops of one segment at a time: O(sqrt(steps))
+/// memory, for one more forward pass. A sum over time, such as a loss, travels as a part of the state. Each
+/// segment calls a copy of step as it was given, so random numbers must follow from t (`rng.fork(t)`). Throws
+/// ArgumentError for negative numbers.
+template <class Step, detail::ArgumentList X>
+auto checkpoint_sequence(const Step& step, const X& state, std::int64_t steps, CheckpointOptions options = {},
+                         Where where = Where::here()) {
+  const auto of_many = [step = detail::lent_or_copied(step)](detail::Arguments in, std::int64_t t) mutable {
+    if constexpr (detail::is_one<X>) {
+      return Variables{std::invoke(step, in[0], t)};
+    } else {
+      return Variables(std::invoke(step, in, t));
+    }
   };
-  return std::move(detail::checkpoint_steps(of_many, {state}, steps, options.segment, where).front());
-}
-/// The same for a state of several Variables: step is (std::span<const Variable>, t) to
-/// std::vector<Variable>.
-template <class Step>
-std::vector<Variable> checkpoint_sequence(const Step& step, std::span<const Variable> state,
-                                          std::int64_t steps, CheckpointOptions options = {},
-                                          Where where = Where::here()) {
-  return detail::checkpoint_steps(detail::lent_or_copied(step), {state.begin(), state.end()}, steps,
-                                  options.segment, where);
+  const detail::Arguments first = detail::list_of(state);
+  return detail::like<X>(
+      detail::checkpoint_steps(of_many, {first.begin(), first.end()}, steps, options.segment, where));
 }
 
 }  // namespace gradus

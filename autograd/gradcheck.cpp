@@ -45,13 +45,6 @@ Tensors values(Variables gs, const Tensors& inputs) {
   return out;
 }
 
-std::vector<std::int64_t> index_of(std::int64_t element, const Shape& shape) {
-  std::vector<std::int64_t> out(static_cast<std::size_t>(shape.rank()));
-  for (int axis = shape.rank(); axis-- > 0; element /= shape[axis])
-    out[static_cast<std::size_t>(axis)] = element % shape[axis];
-  return out;
-}
-
 /// A tape with the inputs as arguments, and the planted error in its sweeps.
 class CheckedTape {
  public:
@@ -155,7 +148,7 @@ class Gradcheck {
       for (const double n : numeric[input]) largest = std::max(largest, std::abs(n));
       const double floor = std::max(1e-3 * largest, 1e-6);
       for (std::int64_t i = 0; i < inputs_[input].size(); ++i) {
-        compare_one({part, input, index_of(i, inputs_[input].shape()), analytic[input].at(i),
+        compare_one({part, input, inputs_[input].shape().index_of(i), analytic[input].at(i),
                      numeric[input][static_cast<std::size_t>(i)]},
                     floor);
       }

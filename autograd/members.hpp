@@ -42,20 +42,6 @@ inline NoPath path_of_part(NoPath, std::string_view) {
 }
 
 template <class Path, class Part, class Visit>
-void visit_part(const Path& path, Part& part, Visit& visit);
-
-template <class Path, class T, class Visit>
-void visit_parts(const Path& path, std::vector<T>& parts, Visit& visit) {
-  for (std::size_t i = 0; i < parts.size(); ++i)
-    visit_part(path_of_part(path, std::to_string(i)), parts[i], visit);
-}
-template <class Path, class T, class Visit>
-void visit_parts(const Path& path, const std::vector<T>& parts, Visit& visit) {
-  for (std::size_t i = 0; i < parts.size(); ++i)
-    visit_part(path_of_part(path, std::to_string(i)), parts[i], visit);
-}
-
-template <class Path, class Part, class Visit>
 void visit_part(const Path& path, Part& part, Visit& visit) {
   if constexpr (std::is_same_v<std::remove_const_t<Part>, Parameter>) {
     visit(path, part);
@@ -63,8 +49,9 @@ void visit_part(const Path& path, Part& part, Visit& visit) {
     std::remove_const_t<Part>::members(part, [&](std::string_view name, auto& inner) {
       visit_part(path_of_part(path, name), inner, visit);
     });
-  } else {
-    visit_parts(path, part, visit);
+  } else {  // a std::vector of parts
+    for (std::size_t i = 0; i < part.size(); ++i)
+      visit_part(path_of_part(path, std::to_string(i)), part[i], visit);
   }
 }
 

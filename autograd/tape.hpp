@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -11,7 +12,33 @@
 
 namespace gradus {
 
+/// A result for each argument.
+using Variables = std::vector<Variable>;
+
 namespace detail {
+using Arguments = std::span<const Variable>;
+inline Arguments list_of(const Variable& x) {
+  return {&x, 1};
+}
+inline Arguments list_of(Arguments xs) {
+  return xs;
+}
+/// A Variable, or a list of them; results are of the same kind.
+template <class X>
+concept ArgumentList = requires(const X& x) {
+  list_of(x);
+};
+template <class X>
+constexpr bool is_one = std::derived_from<X, Variable>;
+template <class X>
+auto like(Variables results) {
+  if constexpr (is_one<X>) {
+    return std::move(results.front());
+  } else {
+    return results;
+  }
+}
+
 struct TapeHead;
 struct TapeStorage;
 /// Whether a thread records is decided by a tape or a pause: the latest of those that still live.

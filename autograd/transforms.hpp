@@ -1,7 +1,6 @@
 #pragma once
 
 #include <concepts>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -33,9 +32,6 @@
 /// must itself be differentiated and is not written in differentiable ops.
 namespace gradus {
 
-/// A result for each argument.
-using Variables = std::vector<Variable>;
-
 /// How a jacobian is computed: a product with the transposed jacobian for each element of y, or a product
 /// with it for each element of x; by_shape takes what is fewer.
 enum class JacobianBy { shape, rows, columns };
@@ -46,29 +42,6 @@ struct JacobianOptions {
 namespace detail {
 template <class F>
 concept NotVariable = !std::derived_from<std::remove_cvref_t<F>, Variable>;
-
-using Arguments = std::span<const Variable>;
-inline Arguments list_of(const Variable& x) {
-  return {&x, 1};
-}
-inline Arguments list_of(Arguments xs) {
-  return xs;
-}
-/// A Variable, or a list of them; results are of the same kind.
-template <class X>
-concept ArgumentList = requires(const X& x) {
-  list_of(x);
-};
-template <class X>
-constexpr bool is_one = std::derived_from<X, Variable>;
-template <class X>
-auto like(Variables results) {
-  if constexpr (is_one<X>) {
-    return std::move(results.front());
-  } else {
-    return results;
-  }
-}
 
 /// f, lent for the length of a call.
 class LentFunction {

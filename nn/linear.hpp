@@ -1,7 +1,5 @@
 #pragma once
 
-#include <cmath>
-
 #include "autograd/module_path.hpp"
 #include "autograd/ops/matmul.hpp"
 #include "nn/init.hpp"

@@ -65,8 +65,7 @@ void check_finite(const std::string& path, const Gradient& gradient) {
 void fail_changed(const std::string& path, const Parameter& parameter, const Tensor& state) {
   fail<ShapeError>(
       "the optimizer's step: parameter {} is {} of shape {}, but was {} of shape {} at an earlier step; "
-      "begin "
-      "with a new optimizer",
+      "begin with a new optimizer",
       path, name_of(parameter.dtype()), parameter.shape(), name_of(state.dtype()), state.shape());
 }
 
@@ -90,8 +89,7 @@ void fail_listed_twice(const std::vector<std::string>& paths) {
 void fail_state(int state) {
   fail<ArgumentError>(
       "Optimizer: the rule's `state` asks for {} values of each element, but none of its `update` functions "
-      "takes so "
-      "many after p and g; at most {} are possible",
+      "takes so many after p and g; at most {} are possible",
       state, most_state);
 }
 

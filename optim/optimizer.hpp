@@ -98,9 +98,8 @@ void for_each_run(const Gradient& gradient, const Run<T>& all, std::int64_t cost
   const std::int64_t rows = gradient.rows.ids.size();
   const std::int64_t width = rows == 0 ? 0 : gradient.rows.values.size() / rows;
   const std::int32_t* const ids = gradient.rows.ids.data();
-  parallel::for_range(rows, cost * width, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) visit(part(all, ids[i] * width, i * width, width));
-  });
+  parallel::for_each(rows, cost * width,
+                     [&](std::int64_t i) { visit(part(all, ids[i] * width, i * width, width)); });
 }
 
 /// True when the gradient can be the parameter's: its shape and dtype, and a sparse one's rows.

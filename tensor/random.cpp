@@ -36,10 +36,8 @@ template <class F>
 Tensor fill(Rng::State& state, const Shape& shape, Dtype dtype, F&& f) {
   Tensor out = Tensor::uninitialized(shape, dtype);
   const auto draw = [&]<class T>(T* to) {
-    parallel::for_range(out.size(), 32, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        to[i] = static_cast<T>(f(words_at(state, state.counter + static_cast<std::uint64_t>(i))));
-      }
+    parallel::for_each(out.size(), 32, [&](std::int64_t i) {
+      to[i] = static_cast<T>(f(words_at(state, state.counter + static_cast<std::uint64_t>(i))));
     });
   };
   visit_elements(draw, out);

@@ -53,6 +53,12 @@ Shape Shape::erased(int axis) const {
   return out;
 }
 
+std::vector<std::int64_t> Shape::index_of(std::int64_t position) const {
+  std::vector<std::int64_t> out(static_cast<std::size_t>(rank_));
+  for (auto axis = out.size(); axis-- > 0; position /= dims_[axis]) out[axis] = position % dims_[axis];
+  return out;
+}
+
 std::string Shape::text() const {
   std::string out = "(";
   for (int i = 0; i < rank_; ++i) {

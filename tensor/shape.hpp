@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "tensor/support/error.hpp"
 
@@ -54,6 +55,9 @@ class Shape {
   Shape with(int axis, std::int64_t length) const;
   Shape inserted(int axis, std::int64_t length) const;
   Shape erased(int axis) const;
+
+  /// Where the element at a row-major position stands: its index along each axis.
+  std::vector<std::int64_t> index_of(std::int64_t position) const;
 
   bool operator==(const Shape& other) const {
     if (rank_ != other.rank_) return false;

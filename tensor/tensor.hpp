@@ -4,7 +4,6 @@
 #include <cstring>
 #include <initializer_list>
 #include <span>
-#include <type_traits>
 #include <utility>
 #include <vector>
 

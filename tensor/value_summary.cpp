@@ -8,16 +8,6 @@ namespace gradus {
 
 namespace {
 
-/// "(0, 2)" for a flat, row-major position.
-std::string position_text(const Shape& shape, std::int64_t position) {
-  std::vector<std::int64_t> at(static_cast<std::size_t>(shape.rank()));
-  for (int axis = shape.rank(); axis-- > 0;) {
-    at[static_cast<std::size_t>(axis)] = position % shape[axis];
-    position /= shape[axis];
-  }
-  return Shape(at).text();
-}
-
 struct Values {
   std::int64_t nans = 0, infinities = 0;
   double least = std::numeric_limits<double>::infinity(), most = -least;
@@ -39,7 +29,7 @@ Values look_at(const Tensor& x) {
       }
       if (out.nans + out.infinities < shown) {
         out.first += fmt::format("{}{} at {}", out.first.empty() ? "" : ", ", value,
-                                 position_text(shape, static_cast<std::int64_t>(i)));
+                                 Shape(shape.index_of(static_cast<std::int64_t>(i))).text());
       }
       ++(std::isnan(value) ? out.nans : out.infinities);
     }

@@ -1,6 +1,5 @@
 #include "autograd/elementwise/formula.hpp"
 
-#include <algorithm>
 #include <array>
 
 namespace gradus::detail {

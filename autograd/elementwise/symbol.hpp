@@ -27,6 +27,12 @@ class TraceScope {
 };
 }  // namespace detail
 
+class Symbol;
+/// The elementwise functions of tensor/ops/elementwise.hpp, by their numbers.
+Symbol apply(kernels::Unary op, const Symbol& x, Where where = {});
+Symbol apply(kernels::Binary op, const Symbol& a, const Symbol& b, Where where = {});
+Symbol apply(kernels::Ternary op, const Symbol& a, const Symbol& b, const Symbol& c, Where where = {});
+
 /// What stands for one element while a function given to `elementwise` is traced: an expression, or a number.
 /// Operators and functions on symbols write the expression down; the functions have the names they have on
 /// Variables. A symbol has no value, so it converts to no number and cannot steer a branch.
@@ -55,6 +61,12 @@ class Symbol {
     }
   }
 
+  friend Symbol operator-(const Symbol& x) { return apply(kernels::Unary::neg, x); }
+  Symbol& operator+=(const Symbol& b) { return *this = apply(kernels::Binary::add, *this, b); }
+  Symbol& operator-=(const Symbol& b) { return *this = apply(kernels::Binary::sub, *this, b); }
+  Symbol& operator*=(const Symbol& b) { return *this = apply(kernels::Binary::mul, *this, b); }
+  Symbol& operator/=(const Symbol& b) { return *this = apply(kernels::Binary::div, *this, b); }
+
   /// Null for a number.
   detail::Graph* graph() const { return graph_; }
   std::int32_t id() const { return id_; }
@@ -73,11 +85,6 @@ class Symbol {
 template <class... Ts>
 concept SymbolOperands = (std::is_same_v<Ts, Symbol> || ...) &&
                          ((std::is_same_v<Ts, Symbol> || std::is_arithmetic_v<Ts>)&&...);
-
-/// The elementwise functions of tensor/ops/elementwise.hpp, by their numbers.
-Symbol apply(kernels::Unary op, const Symbol& x, Where where = {});
-Symbol apply(kernels::Binary op, const Symbol& a, const Symbol& b, Where where = {});
-Symbol apply(kernels::Ternary op, const Symbol& a, const Symbol& b, const Symbol& c, Where where = {});
 
 // Arithmetic and comparisons; these give 1 or 0. Templates, so that no built-in operator is as good a match.
 template <class A, class B>
@@ -119,21 +126,6 @@ requires SymbolOperands<A, B> Symbol operator==(const A& a, const B& b) {
 template <class A, class B>
 requires SymbolOperands<A, B> Symbol operator!=(const A& a, const B& b) {
   return apply(kernels::Binary::not_equal, a, b);
-}
-inline Symbol operator-(const Symbol& x) {
-  return apply(kernels::Unary::neg, x);
-}
-inline Symbol& operator+=(Symbol& a, const Symbol& b) {
-  return a = apply(kernels::Binary::add, a, b);
-}
-inline Symbol& operator-=(Symbol& a, const Symbol& b) {
-  return a = apply(kernels::Binary::sub, a, b);
-}
-inline Symbol& operator*=(Symbol& a, const Symbol& b) {
-  return a = apply(kernels::Binary::mul, a, b);
-}
-inline Symbol& operator/=(Symbol& a, const Symbol& b) {
-  return a = apply(kernels::Binary::div, a, b);
 }
 
 /// What one writes for maximum and minimum in a formula.

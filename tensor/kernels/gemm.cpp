@@ -339,13 +339,12 @@ struct PackedRows {
   }
 };
 
-/// Some columns of C = A B + beta C + bias; the first is the first of a panel.
+/// Some columns of C = A B + beta C; the first is the first of a panel.
 template <class T>
 void multiply_packed(const PackedRows<T>& a, const PackedMatrix<T>& b, std::int64_t col, std::int64_t cols,
-                     T* c, std::int64_t ldc, T beta, const T* bias) {
+                     T* c, std::int64_t ldc, T beta) {
   multiply_block(selected<T>().tiles(), a.rows, cols, b.k(), Left<T>{a.data, a.height},
-                 Right<T>{b.data() + col * b.k()}, c + col, ldc, T{1}, beta,
-                 bias == nullptr ? nullptr : bias + col);
+                 Right<T>{b.data() + col * b.k()}, c + col, ldc, T{1}, beta, static_cast<const T*>(nullptr));
 }
 
 }  // namespace
@@ -389,14 +388,13 @@ template class PackedMatrix<double>;
 
 template <class T>
 void gemm_packed(std::int64_t m, const T* a, std::int64_t lda, const PackedMatrix<T>& b, T* c,
-                 std::int64_t ldc, T beta, const T* bias) {
+                 std::int64_t ldc, T beta) {
   check_packed(b);
   if (m == 0 || b.n() == 0) return;
-  if (b.k() == 0)
-    return scale_only(Gemm<T>{.m = m, .n = b.n(), .c = c, .ldc = ldc, .beta = beta, .bias = bias});
+  if (b.k() == 0) return scale_only(Gemm<T>{.m = m, .n = b.n(), .c = c, .ldc = ldc, .beta = beta});
   split<T>(m, b.n(), b.k(), [&](std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
     const PackedRows<T> left(a + row * lda, lda, rows, b.k());
-    multiply_packed(left, b, col, cols, c + row * ldc, ldc, beta, bias);
+    multiply_packed(left, b, col, cols, c + row * ldc, ldc, beta);
   });
 }
 
@@ -409,7 +407,7 @@ void gemm_packed(std::int64_t m, const T* a, std::int64_t lda, std::span<const P
     const PackedRows<T> left(a, lda, m, k);
     T* to = c;
     for (const PackedMatrix<T>& b : bs) {
-      multiply_packed(left, b, begin, end - begin, to, ldc, beta, static_cast<const T*>(nullptr));
+      multiply_packed(left, b, begin, end - begin, to, ldc, beta);
       to += n;
     }
     done(begin, end);
@@ -426,8 +424,8 @@ template void gemm_packed(std::int64_t, const float*, std::int64_t, std::span<co
 template void gemm_packed(std::int64_t, const double*, std::int64_t, std::span<const PackedMatrix<double>>,
                           double*, std::int64_t, double, FunctionRef<void(std::int64_t, std::int64_t)>);
 template void gemm_packed(std::int64_t, const float*, std::int64_t, const PackedMatrix<float>&, float*,
-                          std::int64_t, float, const float*);
+                          std::int64_t, float);
 template void gemm_packed(std::int64_t, const double*, std::int64_t, const PackedMatrix<double>&, double*,
-                          std::int64_t, double, const double*);
+                          std::int64_t, double);
 
 }  // namespace gradus::kernels

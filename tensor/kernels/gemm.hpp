@@ -47,11 +47,11 @@ class PackedMatrix {
   std::int64_t k_ = 0, n_ = 0, tile_cols_ = 0;
   Tensor data_;  // from the pool: packing in every training step takes nothing from the heap
 };
-/// C = A B + beta C (+ bias), with A (m, k) row-major and B packed. Throws ArgumentError when the instruction
+/// C = A B + beta C, with A (m, k) row-major and B packed. Throws ArgumentError when the instruction
 /// set has changed since.
 template <class T>
 void gemm_packed(std::int64_t m, const T* a, std::int64_t lda, const PackedMatrix<T>& b, T* c,
-                 std::int64_t ldc, T beta, const T* bias = nullptr);
+                 std::int64_t ldc, T beta);
 /// The same by several matrices of one size, whose results stand side by side in C, each n wide. Then calls
 /// done(begin, end) for columns that are ready in all of the results, on the thread that made them.
 template <class T>

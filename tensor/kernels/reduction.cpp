@@ -102,18 +102,13 @@ void fold_chunks(Fold op, const T* x, std::int64_t outer, std::int64_t length, s
                  std::int64_t chunks, T* y) {
   Tensor partial = scratch(outer * chunks * inner);
   double* const parts = partial.mutable_data<double>();
-  const std::int64_t tiles = (inner + tile - 1) / tile;
   const std::int64_t height = (length + chunks - 1) / chunks;
-  parallel::for_range(outer * chunks * tiles, height * inner / tiles,
-                      [&](std::int64_t begin, std::int64_t end) {
-                        for (std::int64_t i = begin; i < end; ++i) {
-                          const std::int64_t at = i / tiles, c = i % tiles * tile;
-                          const std::int64_t o = at / chunks, r = at % chunks * height;
-                          fold_chunk(op, x + (o * length + r) * inner + c, inner,
-                                     std::clamp(length - r, std::int64_t{0}, height),
-                                     std::min(tile, inner - c), parts + at * inner + c);
-                        }
-                      });
+  parallel::for_tiles(
+      outer * chunks, inner, tile, height, [&](std::int64_t at, std::int64_t c, std::int64_t cols) {
+        const std::int64_t o = at / chunks, r = at % chunks * height;
+        fold_chunk(op, x + (o * length + r) * inner + c, inner,
+                   std::clamp(length - r, std::int64_t{0}, height), cols, parts + at * inner + c);
+      });
   for (std::int64_t o = 0; o < outer; ++o) {
     double* const first = parts + o * chunks * inner;
     for (std::int64_t chunk = 1; chunk < chunks; ++chunk) combine(op, first, first + chunk * inner, inner);
@@ -165,10 +160,8 @@ double sum_blocks(const T* x, std::int64_t n, F&& sum_block) {
   if (n <= block) return sum_block(x, n);
   const std::int64_t blocks = (n + block - 1) / block;
   storage::PoolVector<double> sums(static_cast<std::size_t>(blocks));
-  parallel::for_range(blocks, block, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      sums[static_cast<std::size_t>(i)] = sum_block(x + i * block, std::min(block, n - i * block));
-    }
+  parallel::for_each(blocks, block, [&](std::int64_t i) {
+    sums[static_cast<std::size_t>(i)] = sum_block(x + i * block, std::min(block, n - i * block));
   });
   double total = 0;
   for (const double part : sums) total += part;
@@ -192,45 +185,27 @@ double sum_squares_wide(const T* x, std::int64_t n) {
   return total;
 }
 
-}  // namespace
-
-template <class T>
-double fold(Fold op, const T* x, std::int64_t n) {
-  if (n == 0) return start_of(op);
-  if (n <= block) return selected<T>().fold(op, x, n);
-  const std::int64_t blocks = (n + block - 1) / block;
-  Tensor partial = scratch(blocks);
-  double* const parts = partial.mutable_data<double>();
-  parallel::for_range(blocks, block, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      parts[i] = selected<T>().fold(op, x + i * block, std::min(block, n - i * block));
-    }
-  });
-  return combined(op, parts, blocks);
-}
-
+/// y[r] = the fold over c of x[r, c], x being (rows, cols)
 template <class T>
 void fold_rows(Fold op, const T* x, std::int64_t rows, std::int64_t cols, T* y) {
   const std::int64_t blocks = (cols + block - 1) / block;
   if (blocks > 1) {
     Tensor partial = scratch(rows * blocks);
     double* const parts = partial.mutable_data<double>();
-    parallel::for_range(rows * blocks, block, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        const std::int64_t r = i / blocks, c = i % blocks * block;
-        parts[i] = selected<T>().fold(op, x + r * cols + c, std::min(block, cols - c));
-      }
+    parallel::for_each(rows * blocks, block, [&](std::int64_t i) {
+      const std::int64_t r = i / blocks, c = i % blocks * block;
+      parts[i] = selected<T>().fold(op, x + r * cols + c, std::min(block, cols - c));
     });
     for (std::int64_t r = 0; r < rows; ++r) y[r] = static_cast<T>(combined(op, parts + r * blocks, blocks));
     return;
   }
-  parallel::for_range(rows, cols, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) {
-      const T* const row = x + r * cols;
-      y[r] = static_cast<T>(cols < 4 ? combined(op, row, cols) : selected<T>().fold(op, row, cols));
-    }
+  parallel::for_each(rows, cols, [&](std::int64_t r) {
+    const T* const row = x + r * cols;
+    y[r] = static_cast<T>(cols < 4 ? combined(op, row, cols) : selected<T>().fold(op, row, cols));
   });
 }
+
+}  // namespace
 
 template <class T>
 void fold_columns(Fold op, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner, T* y) {
@@ -238,41 +213,27 @@ void fold_columns(Fold op, const T* x, std::int64_t outer, std::int64_t length, 
   const std::int64_t chunks = std::clamp(length * inner / chunk_elements, std::int64_t{1},
                                          std::min(most_chunks, std::max(std::int64_t{1}, length / strip)));
   if (chunks > 1) return fold_chunks(op, x, outer, length, inner, chunks, y);
-  const std::int64_t tiles = (inner + tile - 1) / tile;
-  parallel::for_range(
-      outer * tiles, length * std::min(tile, inner), [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) {
-          const std::int64_t o = i / tiles, c = i % tiles * tile, cols = std::min(tile, inner - c);
-          const T* const from = x + o * length * inner + c;
-          T* const to = y + o * inner + c;
-          if (length <= strip_of(op)) {
-            selected<T>().fold_rows(op, from, inner, length, cols, to);
-          } else {
-            std::array<double, tile> totals;
-            fold_chunk(op, from, inner, length, cols, totals.data());
-            for (std::int64_t k = 0; k < cols; ++k)
-              to[k] = static_cast<T>(totals[static_cast<std::size_t>(k)]);
-          }
-        }
-      });
+  parallel::for_tiles(outer, inner, tile, length, [&](std::int64_t o, std::int64_t c, std::int64_t cols) {
+    const T* const from = x + o * length * inner + c;
+    T* const to = y + o * inner + c;
+    if (length <= strip_of(op)) return selected<T>().fold_rows(op, from, inner, length, cols, to);
+    std::array<double, tile> totals;
+    fold_chunk(op, from, inner, length, cols, totals.data());
+    for (std::int64_t k = 0; k < cols; ++k) to[k] = static_cast<T>(totals[static_cast<std::size_t>(k)]);
+  });
 }
 
 template <class T>
 void find_extreme(bool largest, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner,
                   std::int32_t* y) {
-  const std::int64_t tiles = (inner + tile - 1) / tile;
-  parallel::for_range(
-      outer * tiles, length * std::min(tile, inner), [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) {
-          const std::int64_t o = i / tiles, c = i % tiles * tile;
-          const T* const from = x + o * length * inner + c;
-          if (inner == 1) {
-            y[o] = find_in_run(largest, from, length);
-          } else {
-            find_in_columns(largest, from, inner, length, std::min(tile, inner - c), y + o * inner + c);
-          }
-        }
-      });
+  parallel::for_tiles(outer, inner, tile, length, [&](std::int64_t o, std::int64_t c, std::int64_t cols) {
+    const T* const from = x + o * length * inner + c;
+    if (inner == 1) {
+      y[o] = find_in_run(largest, from, length);
+    } else {
+      find_in_columns(largest, from, inner, length, cols, y + o * inner + c);
+    }
+  });
 }
 
 template <class T>
@@ -297,8 +258,8 @@ bool all_finite(const T* x, std::int64_t n) {
 
 template <class T>
 struct InstantiateReduction {
-  [[maybe_unused]] static constexpr auto all = std::tuple(&fold<T>, &fold_rows<T>, &fold_columns<T>,
-                                                          &find_extreme<T>, &sum_squares<T>, &all_finite<T>);
+  [[maybe_unused]] static constexpr auto all =
+      std::tuple(&fold_columns<T>, &find_extreme<T>, &sum_squares<T>, &all_finite<T>);
 };
 template struct InstantiateReduction<float>;
 template struct InstantiateReduction<double>;

@@ -10,13 +10,8 @@ namespace gradus::kernels {
 /// NaN wins in max and min.
 enum class Fold { sum, prod, max, min };
 
-/// The fold of n elements. Without elements it is 0 (sum), 1 (prod), -inf (max) or inf (min).
-template <class T>
-double fold(Fold op, const T* x, std::int64_t n);
-/// y[r] = the fold over c of x[r, c], x being (rows, cols)
-template <class T>
-void fold_rows(Fold op, const T* x, std::int64_t rows, std::int64_t cols, T* y);
-/// y[o, i] = the fold over l of x[o, l, i], x being (outer, length, inner)
+/// y[o, i] = the fold over l of x[o, l, i], x being (outer, length, inner). Without elements it is 0 (sum), 1
+/// (prod), -inf (max) or inf (min).
 template <class T>
 void fold_columns(Fold op, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner, T* y);
 

@@ -17,15 +17,11 @@ constexpr std::int64_t tile = 64;           // columns of one call
 
 /// Calls body(place of the first element, columns, place of the first result) for each tile of columns.
 template <class Body>
-void for_tiles(std::int64_t outer, std::int64_t length, std::int64_t inner, Body body) {
-  const std::int64_t tiles = (inner + tile - 1) / tile;
-  const std::int64_t cost = length * std::min(tile, inner) * transcendental;
-  parallel::for_range(outer * tiles, cost, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t o = i / tiles, c = i % tiles * tile;
-      body(o * length * inner + c, std::min(tile, inner - c), o * inner + c);
-    }
-  });
+void for_columns(std::int64_t outer, std::int64_t length, std::int64_t inner, Body body) {
+  parallel::for_tiles(outer, inner, tile, length * transcendental,
+                      [&](std::int64_t o, std::int64_t c, std::int64_t cols) {
+                        body(o * length * inner + c, cols, o * inner + c);
+                      });
 }
 
 }  // namespace
@@ -39,7 +35,7 @@ void softmax(Softmax kind, const T* x, std::int64_t outer, std::int64_t length, 
       kernel.softmax(kind, x + begin * length, y + begin * length, end - begin, length, past);
     });
   }
-  for_tiles(outer, length, inner, [&](std::int64_t at, std::int64_t cols, std::int64_t) {
+  for_columns(outer, length, inner, [&](std::int64_t at, std::int64_t cols, std::int64_t) {
     kernel.softmax_columns(kind, x + at, y + at, inner, length, cols);
   });
 }
@@ -47,7 +43,7 @@ template <class T>
 void softmax_backward(Softmax kind, const T* g, const T* y, std::int64_t outer, std::int64_t length,
                       std::int64_t inner, T* dx) {
   const auto& kernel = selected<T>();
-  for_tiles(outer, length, inner, [&](std::int64_t at, std::int64_t cols, std::int64_t) {
+  for_columns(outer, length, inner, [&](std::int64_t at, std::int64_t cols, std::int64_t) {
     if (inner == 1) return kernel.softmax_backward(kind, g + at, y + at, dx + at, length);
     kernel.softmax_backward_columns(kind, g + at, y + at, dx + at, inner, length, cols);
   });
@@ -55,7 +51,7 @@ void softmax_backward(Softmax kind, const T* g, const T* y, std::int64_t outer, 
 template <class T>
 void log_sum_exp(const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner, T* y) {
   const auto& kernel = selected<T>();
-  for_tiles(outer, length, inner, [&](std::int64_t at, std::int64_t cols, std::int64_t to) {
+  for_columns(outer, length, inner, [&](std::int64_t at, std::int64_t cols, std::int64_t to) {
     if (inner > 1) return kernel.log_sum_exp_columns(x + at, y + to, inner, length, cols);
     const LogSum<T> sum = kernel.log_sum_exp(x + at, length);
     y[to] = static_cast<T>(static_cast<double>(sum.shift) + sum.log_total);
@@ -65,51 +61,45 @@ void log_sum_exp(const T* x, std::int64_t outer, std::int64_t length, std::int64
 template <class T>
 void cross_entropy(const T* x, const std::int32_t* targets, std::int64_t rows, std::int64_t cols, T* losses,
                    T* log_totals) {
-  parallel::for_range(rows, cols * transcendental, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) {
-      if (targets[r] < 0) {
-        losses[r] = 0;
-        if (log_totals != nullptr) log_totals[r] = 0;
-        continue;
-      }
-      const LogSum<T> sum = selected<T>().log_sum_exp(x + r * cols, cols);
-      if (log_totals != nullptr) log_totals[r] = static_cast<T>(sum.log_total);
-      const double below = static_cast<double>(sum.shift) - static_cast<double>(x[r * cols + targets[r]]);
-      losses[r] = static_cast<T>(below + sum.log_total);
+  parallel::for_each(rows, cols * transcendental, [&](std::int64_t r) {
+    if (targets[r] < 0) {
+      losses[r] = 0;
+      if (log_totals != nullptr) log_totals[r] = 0;
+      return;
     }
+    const LogSum<T> sum = selected<T>().log_sum_exp(x + r * cols, cols);
+    if (log_totals != nullptr) log_totals[r] = static_cast<T>(sum.log_total);
+    const double below = static_cast<double>(sum.shift) - static_cast<double>(x[r * cols + targets[r]]);
+    losses[r] = static_cast<T>(below + sum.log_total);
   });
 }
 template <class T>
 void cross_entropy_in_place(T* x, const std::int32_t* targets, std::int64_t rows, std::int64_t cols, T g,
                             T* losses) {
-  parallel::for_range(rows, cols * transcendental, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) {
-      T* const row = x + r * cols;
-      if (targets[r] < 0) {
-        losses[r] = 0;
-        std::fill_n(row, cols, T{0});
-        continue;
-      }
-      const auto logit = static_cast<double>(row[targets[r]]);
-      const LogSum<T> sum = selected<T>().exp_shifted(row, row, cols);
-      losses[r] = static_cast<T>(static_cast<double>(sum.shift) - logit + sum.log_total);
-      selected<T>().scale(static_cast<T>(static_cast<double>(g) * std::exp(-sum.log_total)), row, cols);
-      row[targets[r]] -= g;
+  parallel::for_each(rows, cols * transcendental, [&](std::int64_t r) {
+    T* const row = x + r * cols;
+    if (targets[r] < 0) {
+      losses[r] = 0;
+      std::fill_n(row, cols, T{0});
+      return;
     }
+    const auto logit = static_cast<double>(row[targets[r]]);
+    const LogSum<T> sum = selected<T>().exp_shifted(row, row, cols);
+    losses[r] = static_cast<T>(static_cast<double>(sum.shift) - logit + sum.log_total);
+    selected<T>().scale(static_cast<T>(static_cast<double>(g) * std::exp(-sum.log_total)), row, cols);
+    row[targets[r]] -= g;
   });
 }
 template <class T>
 void cross_entropy_backward(const T* x, const std::int32_t* targets, const T* log_totals, const T* g,
                             std::int64_t rows, std::int64_t cols, T* dx) {
-  parallel::for_range(rows, cols * transcendental, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) {
-      if (targets[r] < 0) {
-        std::fill_n(dx + r * cols, cols, T{0});
-        continue;
-      }
-      selected<T>().softmax_scaled(x + r * cols, log_totals[r], g[r], dx + r * cols, cols);
-      dx[r * cols + targets[r]] -= g[r];
+  parallel::for_each(rows, cols * transcendental, [&](std::int64_t r) {
+    if (targets[r] < 0) {
+      std::fill_n(dx + r * cols, cols, T{0});
+      return;
     }
+    selected<T>().softmax_scaled(x + r * cols, log_totals[r], g[r], dx + r * cols, cols);
+    dx[r * cols + targets[r]] -= g[r];
   });
 }
 

@@ -96,17 +96,12 @@ void for_pieces(const Strided& view, bool threaded, Run&& run) {
   const std::int64_t pieces = (row + longest - 1) / longest, rows = v.size() / row;
   Strided heads = v;
   heads.rank = v.rank - 1;
-  const auto body = [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t item = begin; item < end; ++item) {
-      const std::int64_t r = item / pieces, from = item % pieces * longest;
-      run(r * row + from, heads.place(r) + from * step, std::min(longest, row - from), step);
-    }
+  const auto piece = [&](std::int64_t item) {
+    const std::int64_t r = item / pieces, from = item % pieces * longest;
+    run(r * row + from, heads.place(r) + from * step, std::min(longest, row - from), step);
   };
-  if (threaded) {
-    parallel::for_range(rows * pieces, std::min(row, longest), body);
-  } else {
-    body(0, rows * pieces);
-  }
+  if (threaded) return parallel::for_each(rows * pieces, std::min(row, longest), piece);
+  for (std::int64_t item = 0; item < rows * pieces; ++item) piece(item);
 }
 
 /// What to do with each pair of an element of the view and its dense counterpart.
@@ -150,18 +145,15 @@ bool walk_tiles(Seen* seen, Dense* dense, const Strided& v, Each each) {
     outer_dense.stride[i] = dense_step;
   }
   outer.length[other] = outer.length[last] = outer_dense.length[other] = outer_dense.length[last] = 1;
-  parallel::for_range(outer.size() * down * across, tile * tile, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t item = begin; item < end; ++item) {
-      const std::int64_t plane = item / (down * across), place = item % (down * across);
-      const std::int64_t r0 = place / across * tile, c0 = place % across * tile;
-      Seen* const s = seen + outer.place(plane) + r0 * v.stride[other] + c0 * v.stride[last];
-      Dense* const d = dense + outer_dense.place(plane) + r0 * dense_down + c0;
-      const std::int64_t rows = std::min(tile, height - r0), cols = std::min(tile, width - c0);
-      for (std::int64_t r = 0; r < rows; ++r) {
-        for (std::int64_t c = 0; c < cols; ++c) {
-          each(s[r * v.stride[other] + c * v.stride[last]], d[r * dense_down + c]);
-        }
-      }
+  parallel::for_each(outer.size() * down * across, tile * tile, [&](std::int64_t item) {
+    const std::int64_t plane = item / (down * across), place = item % (down * across);
+    const std::int64_t r0 = place / across * tile, c0 = place % across * tile;
+    Seen* const s = seen + outer.place(plane) + r0 * v.stride[other] + c0 * v.stride[last];
+    Dense* const d = dense + outer_dense.place(plane) + r0 * dense_down + c0;
+    const std::int64_t rows = std::min(tile, height - r0), cols = std::min(tile, width - c0);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      for (std::int64_t c = 0; c < cols; ++c)
+        each(s[r * v.stride[other] + c * v.stride[last]], d[r * dense_down + c]);
     }
   });
   return true;

@@ -19,18 +19,13 @@ template <class Body>
 void walk(const char* name, const Shape& shape, int axis, bool backward, double start, const Body& body) {
   const Runs r = runs_along(name, shape, axis);
   if (shape.size() == 0) return;
-  const std::int64_t tiles = (r.inner + tile - 1) / tile;
-  parallel::for_range(r.outer * tiles, r.length * std::min(tile, r.inner),
-                      [&](std::int64_t begin, std::int64_t end) {
-                        for (std::int64_t i = begin; i < end; ++i) {
-                          const std::int64_t c = i % tiles * tile, cols = std::min(tile, r.inner - c);
-                          const std::int64_t first = i / tiles * r.length * r.inner + c;
-                          std::array<double, tile> state;
-                          state.fill(start);
-                          for (std::int64_t l = 0; l < r.length; ++l) {
-                            body(first + (backward ? r.length - 1 - l : l) * r.inner, state.data(), cols);
-                          }
-                        }
+  parallel::for_tiles(r.outer, r.inner, tile, r.length,
+                      [&](std::int64_t o, std::int64_t c, std::int64_t cols) {
+                        const std::int64_t first = o * r.length * r.inner + c;
+                        std::array<double, tile> state;
+                        state.fill(start);
+                        for (std::int64_t l = 0; l < r.length; ++l)
+                          body(first + (backward ? r.length - 1 - l : l) * r.inner, state.data(), cols);
                       });
 }
 

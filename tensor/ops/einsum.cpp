@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "tensor/kernels/strided.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/ops/einsum_plan.hpp"
 
@@ -35,54 +36,34 @@ Tensor ordered(const Tensor& x, const Labels& from, const Labels& to) {
   return permute(x, std::span<const int>(axes).first(to.size()));
 }
 
-/// The diagonals of a tensor in which labels occur several times: where each of their elements lies in it.
-struct Diagonal {
-  Shape shape;  // one axis for each distinct label
-  std::array<std::int64_t, Shape::max_rank> strides{};
-
-  Diagonal(const Shape& x, const Labels& from) {
-    const Labels to = distinct(from);
-    std::array<std::int64_t, Shape::max_rank> lengths{};
-    std::int64_t stride = 1;
-    for (int axis = x.rank(); axis-- > 0; stride *= x[axis]) {
-      const auto at = static_cast<std::size_t>(place_of(to, from[static_cast<std::size_t>(axis)]));
-      strides[at] += stride;
-      lengths[at] = x[axis];
+/// The diagonals of a tensor in which labels occur several times, with one axis for each distinct label.
+kernels::Strided diagonals(const Shape& shape, const Labels& labels) {
+  const kernels::Strided all(shape);
+  kernels::Strided view;
+  for (const int label : distinct(labels)) {
+    std::int64_t length = 0, stride = 0;
+    for (std::size_t axis = 0; axis < labels.size(); ++axis) {
+      if (labels[axis] != label) continue;
+      length = all.length[axis];
+      stride += all.stride[axis];
     }
-    shape = Shape(std::span<const std::int64_t>(lengths.data(), to.size()));
+    view.push_axis(length, stride);
   }
-
-  /// Calls use(i, place in x) for element i of the diagonals.
-  template <class Use>
-  void for_each(Use&& use) const {
-    for (std::int64_t i = 0; i < shape.size(); ++i) {
-      std::int64_t rest = i, place = 0;
-      for (int axis = shape.rank(); axis-- > 0;) {
-        place += rest % shape[axis] * strides[static_cast<std::size_t>(axis)];
-        rest /= shape[axis];
-      }
-      use(i, place);
-    }
-  }
-};
+  return view;
+}
 
 Tensor take_diagonal(const Tensor& x, const Labels& from) {
-  const Diagonal diagonal(x.shape(), from);
-  Tensor out = Tensor::uninitialized(diagonal.shape, x.dtype());
-  const auto take = [&](auto* to, const auto* source) {
-    diagonal.for_each([&](std::int64_t i, std::int64_t place) { to[i] = source[place]; });
-  };
-  visit_elements(take, out, x);
+  const kernels::Strided view = diagonals(x.shape(), from);
+  Tensor out = Tensor::uninitialized(view.shape(), x.dtype());
+  visit_elements([&](auto* to, const auto* source) { kernels::read_strided(source, view, to); }, out, x);
   return out;
 }
 
 Tensor put_diagonal(const Tensor& x, const Labels& to, const Shape& shape) {
+  const kernels::Strided view = diagonals(shape, to);
   Tensor out = zeros(shape, x.dtype());
-  const Diagonal diagonal(shape, to);
-  const auto put = [&](auto* target, const auto* source) {
-    diagonal.for_each([&](std::int64_t i, std::int64_t place) { target[place] = source[i]; });
-  };
-  visit_elements(put, out, x);
+  visit_elements([&](auto* target, const auto* source) { kernels::write_strided(source, target, view); }, out,
+                 x);
   return out;
 }
 
@@ -178,7 +159,7 @@ Tensor einsum_spread(const Tensor& x, const Labels& from, const Labels& to, cons
     if (contains(from, label)) present.push_back(label);
   }
   Tensor out = ordered(x, from, present);
-  const Shape full = single.size() == to.size() ? shape : Diagonal(shape, to).shape;
+  const Shape full = single.size() == to.size() ? shape : diagonals(shape, to).shape();
   Shape kept = full;
   for (std::size_t i = 0; i < single.size(); ++i) {
     if (!contains(from, single[i])) kept = kept.with(static_cast<int>(i), 1);

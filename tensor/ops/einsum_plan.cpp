@@ -1,6 +1,5 @@
 #include "tensor/ops/einsum_plan.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cctype>
 #include <limits>

@@ -377,16 +377,11 @@ void add_to(Tensor& sum, const Tensor& x) {
     return;
   }
   if (sum.dtype() == x.dtype() && sum.same_shape(x)) {
-    visit_dtype(sum.dtype(), [&](auto tag) {
-      using T = decltype(tag);
-      T* const to = sum.mutable_data<T>();
-      if (sum.rank() == 0) {
-        *to += *x.data<T>();
-        return;
-      }
-      kernels::add_scaled<T>(T{1}, x.data<T>(), to, sum.size());
-    });
-    return;
+    const auto add = [&]<class T>(T* to, const T* from) {
+      if (sum.rank() > 0) return kernels::add_scaled(T{1}, from, to, sum.size());
+      *to += *from;
+    };
+    return visit_elements(add, sum, x);
   }
   const Shape shape = sum.shape();
   if (broadcast_shapes("add_to", shape, x.shape()) != shape) {

@@ -89,14 +89,12 @@ Tensor index_select(const Tensor& x, int axis, const Indices& ids) {
   const Runs r = runs_at(x.shape(), axis);
   const std::int64_t count = ids.size();
   const auto take = [&]<class T>(T* to, const T* from) {
-    parallel::for_range(r.outer * count, r.inner, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        const T* const entry = from + (i / count * r.length + ids.data()[i % count]) * r.inner;
-        if (r.inner == 1) {
-          to[i] = *entry;
-        } else {
-          std::copy_n(entry, r.inner, to + i * r.inner);
-        }
+    parallel::for_each(r.outer * count, r.inner, [&](std::int64_t i) {
+      const T* const entry = from + (i / count * r.length + ids.data()[i % count]) * r.inner;
+      if (r.inner == 1) {
+        to[i] = *entry;
+      } else {
+        std::copy_n(entry, r.inner, to + i * r.inner);
       }
     });
   };
@@ -132,9 +130,8 @@ void index_add(Tensor& sum, int axis, const Indices& ids, const Tensor& x) {
       parallel::for_range(
           r.inner, count, [&](std::int64_t begin, std::int64_t end) { add_columns(0, begin, end); }, 16);
     } else {
-      parallel::for_range(r.outer, count * r.inner, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t block = begin; block < end; ++block) add_columns(block, 0, r.inner);
-      });
+      parallel::for_each(r.outer, count * r.inner,
+                         [&](std::int64_t block) { add_columns(block, 0, r.inner); });
     }
   };
   visit_elements(add, sum, x);
@@ -241,9 +238,7 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {
     visit_dtype(mask.dtype(), [&]<class M>(M) {
       const M* const masked = wide.data<M>();
       const T filled = static_cast<T>(value);
-      parallel::for_range(x.size(), 1, [=](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) to[i] = masked[i] != M{0} ? filled : from[i];
-      });
+      parallel::for_each(x.size(), 1, [=](std::int64_t i) { to[i] = masked[i] != M{0} ? filled : from[i]; });
     });
   };
   visit_elements(mask_by, out, x);

@@ -4,10 +4,10 @@
 #include <Eigen/LU>
 #include <Eigen/SVD>
 
-#include <algorithm>
+#include <fmt/ranges.h>
+
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "tensor/ops.hpp"
 #include "tensor/ops/batches.hpp"
@@ -31,11 +31,7 @@ using ConstView = Eigen::Map<const Matrix<T>>;
 /// "the matrix", or "the matrix of batch (2, 0)".
 std::string matrix_name(const Shape& batches, std::int64_t batch) {
   if (batches.rank() == 0) return "the matrix";
-  std::string place;
-  for (int axis = batches.rank(); axis-- > 0; batch /= batches[axis]) {
-    place = std::to_string(batch % batches[axis]) + (place.empty() ? "" : ", ") + place;
-  }
-  return fmt::format("the matrix of batch ({})", place);
+  return fmt::format("the matrix of batch ({})", fmt::join(batches.index_of(batch), ", "));
 }
 
 void check_square(const char* op, const Tensor& a) {
@@ -57,9 +53,7 @@ std::int64_t count_of(const Tensor& a) {
 /// Runs body(i) for each matrix of a batch, in parallel; each costs about n^3 operations.
 template <class Body>
 void for_matrices(std::int64_t batches, std::int64_t n, Body&& body) {
-  parallel::for_range(batches, n * n * n + 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) body(i);
-  });
+  parallel::for_each(batches, n * n * n + 1, body);
 }
 
 /// Throws NumericError for the first matrix with a NaN or an infinity that `reads(row, col)`.

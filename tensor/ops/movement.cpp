@@ -110,14 +110,12 @@ Tensor triangle(const char* op, const Tensor& x, Keep keep) {
   Tensor out = Tensor::uninitialized_like(x);
   if (out.size() == 0) return out;
   const auto keep_rows = [&]<class T>(T* to, const T* from) {
-    parallel::for_range(x.size() / cols, cols, [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t row = first; row < last; ++row) {
-        const auto [begin, end] = keep(row % rows);
-        T* const y = to + row * cols;
-        std::fill(y, y + begin, T{0});
-        std::copy(from + row * cols + begin, from + row * cols + end, y + begin);
-        std::fill(y + end, y + cols, T{0});
-      }
+    parallel::for_each(x.size() / cols, cols, [&](std::int64_t row) {
+      const auto [begin, end] = keep(row % rows);
+      T* const y = to + row * cols;
+      std::fill(y, y + begin, T{0});
+      std::copy(from + row * cols + begin, from + row * cols + end, y + begin);
+      std::fill(y + end, y + cols, T{0});
     });
   };
   visit_elements(keep_rows, out, x);

@@ -1,7 +1,6 @@
 #include "tensor/ops/reduction.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 

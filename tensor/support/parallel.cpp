@@ -78,20 +78,20 @@ int threads() {
   return pool().count.load(std::memory_order_relaxed);
 }
 
-void parallel::detail::run(std::int64_t chunks, void (*body)(void*, std::int64_t), void* context) {
+void parallel::detail::run(std::int64_t chunks, FunctionRef<void(std::int64_t)> body) {
   const std::shared_ptr<tbb::task_arena> arena = pool().current();
   const auto ordered_body = [&](std::int64_t chunk) {
-    happens_after(context);
-    body(context, chunk);
-    happens_before(context);
+    happens_after(&body);
+    body(chunk);
+    happens_before(&body);
   };
-  happens_before(context);
+  happens_before(&body);
   arena->execute([&] {
     // Isolated, since a task stolen from another caller would otherwise record on this thread's tape.
     tbb::this_task_arena::isolate(
         [&] { tbb::parallel_for(std::int64_t{0}, chunks, ordered_body, tbb::static_partitioner()); });
   });
-  happens_after(context);
+  happens_after(&body);
 }
 
 }  // namespace gradus

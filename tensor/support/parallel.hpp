@@ -1,8 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <type_traits>
-#include <utility>
+
+#include "tensor/support/function_ref.hpp"
 
 namespace gradus {
 
@@ -18,7 +18,7 @@ namespace parallel {
 inline constexpr std::int64_t grain = 1 << 15;
 
 namespace detail {
-void run(std::int64_t chunks, void (*body)(void* context, std::int64_t chunk), void* context);
+void run(std::int64_t chunks, FunctionRef<void(std::int64_t)> body);
 }
 
 /// Runs body(chunk) for each chunk in 0..chunks-1 on the library's threads. What a chunk computes must not
@@ -26,14 +26,11 @@ void run(std::int64_t chunks, void (*body)(void* context, std::int64_t chunk), v
 /// the calling thread, and so do all chunks when the library uses one thread.
 template <class Body>
 void for_chunks(std::int64_t chunks, Body&& body) {
-  using Plain = std::remove_reference_t<Body>;
   if (chunks <= 1 || threads() == 1) {
     for (std::int64_t chunk = 0; chunk < chunks; ++chunk) body(chunk);
     return;
   }
-  detail::run(
-      chunks, [](void* context, std::int64_t chunk) { (*static_cast<Plain*>(context))(chunk); },
-      const_cast<void*>(static_cast<const void*>(&body)));
+  detail::run(chunks, body);
 }
 
 /// Splits 0..n-1 into ranges, at multiples of `align`, and runs body(begin, end) on each. `cost` is the work
@@ -56,6 +53,25 @@ void for_range(std::int64_t n, std::int64_t cost, Body&& body, std::int64_t alig
     const std::int64_t begin = units * chunk / chunks * align;
     const std::int64_t end = units * (chunk + 1) / chunks * align;
     if (begin < n && begin < end) body(begin, end < n ? end : n);
+  });
+}
+
+/// Runs body(i) for each i in 0..n-1, split like that.
+template <class Body>
+void for_each(std::int64_t n, std::int64_t cost, Body&& body) {
+  for_range(n, cost, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) body(i);
+  });
+}
+
+/// Splits each of `outer` blocks, `inner` columns wide, in tiles of up to `tile` columns, and runs
+/// body(block, column, columns) for each tile; `column` is its first one. `cost` is the work of a column.
+template <class Body>
+void for_tiles(std::int64_t outer, std::int64_t inner, std::int64_t tile, std::int64_t cost, Body&& body) {
+  const std::int64_t tiles = (inner + tile - 1) / tile;
+  for_each(outer * tiles, cost * (tile < inner ? tile : inner), [&](std::int64_t i) {
+    const std::int64_t column = i % tiles * tile, left = inner - column;
+    body(i / tiles, column, left < tile ? left : tile);
   });
 }
 

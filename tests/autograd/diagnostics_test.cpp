@@ -361,6 +361,20 @@ TEST_CASE("anomalies of joint gradients, of rows that a leaf is given, and of su
                tape.backward(sum(rows * large * 1e-200 * 1e-200) * 1e250 * 1e250);
              }),
              Contains("backward: the gradient of"));
+  // Rows that are not finite; those of an earlier op are.
+  CHECK_THAT(error_of([&] {
+               const Variable rows = gather_rows(table, Indices({3, 1}));
+               const Variable y_of_rows =
+                   record("planted_rows", rows.value(), wrt(table, [](const Tensor& g) {
+                            return Rows{Indices({2, 0}), g * vector({1, infinity}), 4};
+                          }));
+               tape.backward(sum(rows) + sum(y_of_rows));
+             }),
+             Contains("the gradient of planted_rows, recorded at diagnostics_test.cpp:") &&
+                 Contains("with respect to its input, a parameter of shape (4, 2)") &&
+                 Contains("0 NaN and 2 infinite of 4 elements, first inf at (0, 1)"));
+  CHECK(tape.backward(sum(gather_rows(table, Indices({3, 1}))))[table].text() ==
+        "[[0, 0], [1, 1], [0, 0], [1, 1]]");
   // Two finite parts may have no finite sum.
   CHECK_THAT(error_of([&] {
                const Variable a = tape.watch(vector({1e-300}));

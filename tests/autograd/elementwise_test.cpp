@@ -480,6 +480,8 @@ TEST_CASE("programs share terms, fold constants, fuse multiply-adds and drop wha
   CHECK(count([](auto x, auto y) { return x * x + y * y; }) == 3);  // symmetry before speed
   CHECK(count([](auto x, auto) { return pow(x, 2) + x / 4; }) == 3);
   CHECK(count([](auto x, auto) { return where(Symbol(1) > 0, x, exp(x)); }) == 0);
+  CHECK(count([](auto x, auto) { return x * fma(Symbol(2), 3, -5); }) == 0);
+  CHECK(count([](auto x, auto) { return fma(Symbol(2), 3, x); }) == 1);
   // x + 0 is not x, for -0; x * 0 is not 0, for NaN.
   CHECK(count([](auto x, auto) { return x + 0; }) == 1);
   CHECK(count([](auto x, auto) { return x * 0; }) == 1);

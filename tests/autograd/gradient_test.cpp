@@ -21,6 +21,7 @@
 #include "tests/support/paths.hpp"
 
 using namespace gradus;
+using Catch::Contains;
 using namespace gradus::test;
 
 namespace {
@@ -305,4 +306,41 @@ TEST_CASE("gradcheck tells a wrong fused form from a wrong differentiable one, b
   CHECK(gradcheck(op(1, 1.0001), {x}, {.second_order = false}).passed);
   const GradcheckResult differentiable = gradcheck(op(1, 1.0001), {x});
   CHECK(differentiable.mismatches == 7);  // grad, second and the jvp
+}
+
+TEST_CASE("the message of gradcheck begins with the part that is off", "[gradient]") {
+  const Tensor x = Tensor::of({0.5, -1.2, 2.0}, Dtype::f64);
+  const auto wrong = [](std::span<const Variable> in) {
+    const Variable& v = in[0];
+    return record("wrong", sin(v.value()), wrt(v, [v](const Variable& g) { return g * sin(v); }));
+  };
+  const std::pair<GradcheckPart, const char*> starts[] = {
+      {GradcheckPart::backward, "backward derivative of input 0 (shape (3,)), element ("},
+      {GradcheckPart::grad, "grad derivative of input 0 "},
+      {GradcheckPart::second, "second derivative of input 0 "},
+      {GradcheckPart::second_by_grad, "second by grad derivative of input 0 "},
+      {GradcheckPart::jvp, "jvp along a random direction: "}};
+  for (const auto& [part, start] : starts) {
+    // The second derivative of what is wrong from the first on is compared with differences of the wrong
+    // gradient, so there the closure hides what it depends on.
+    const auto hides = [](std::span<const Variable> in) {
+      const Variable& v = in[0];
+      return record("wrong", sin(v.value()),
+                    wrt(v, [v](const Variable& g) { return g * Variable(cos(v.value())); }));
+    };
+    const bool second = part == GradcheckPart::second || part == GradcheckPart::second_by_grad;
+    const GradcheckOptions options{.parts = {part}};
+    const GradcheckResult result = second ? gradcheck(hides, {x}, options) : gradcheck(wrong, {x}, options);
+    CHECK_FALSE(result.passed);
+    INFO(result.message);
+    CHECK(result.message.rfind(start, 0) == 0);
+    CHECK(result.mismatches_in[static_cast<std::size_t>(part)] == result.mismatches);
+  }
+}
+
+TEST_CASE("gradcheck refuses inputs that are not f64", "[gradient]") {
+  const auto f = [](std::span<const Variable> in) { return in[0] * in[1]; };
+  CHECK_THROWS_WITH(gradcheck(f, {ones({2}, Dtype::f64), ones({2})}),
+                    Contains("gradcheck") && Contains("f32") && Contains("must be f64"));
+  CHECK_THROWS_AS(gradcheck(f, {ones({2}), ones({2})}), DtypeError);
 }

@@ -179,6 +179,16 @@ TEST_CASE("a function that is not the same when computed again is named", "[chec
   CHECK_THROWS_WITH(
       tape.backward(y),
       Contains("differentiating checkpoint, recorded at recompute_test.cpp:") && Contains("same"));
+  // Another number of results.
+  int rounds = 0;
+  const auto fewer = [&](std::span<const Variable> in) {
+    return ++rounds == 1 ? std::vector<Variable>{in[0] * 2, in[0]} : std::vector<Variable>{in[0] * 2};
+  };
+  const Variable again = tape.watch(vector({1, 2}));
+  const Variable z = sum(checkpoint(fewer, std::array{again}).front());
+  CHECK_THROWS_WITH(tape.backward(z),
+                    Contains("differentiating checkpoint, recorded at recompute_test.cpp:") &&
+                        Contains("gave 2 results when it was first called, and 1 when") && Contains("same"));
   CHECK_THROWS_AS(checkpoint_sequence([](const Variable& h, std::int64_t) { return h; }, x, -1),
                   ArgumentError);
 }

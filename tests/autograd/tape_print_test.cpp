@@ -110,8 +110,11 @@ TEST_CASE("long tapes are drawn by what repeats, others are cut", "[diagnostics]
   CHECK(lines(cut) == 2 + 3 + 1 + 1 + 1);
   CHECK_THAT(cut, Contains(" more\n"));
 
+  CHECK_THAT(tape.dot({.lines = 3}), Contains("more [shape=plaintext, label=\"6 more\"];"));
+
   const std::string dot = tape.dot();
   INFO(dot);
+  CHECK(dot.find("plaintext") == dot.npos);
   CHECK_THAT(dot, Contains("100000 times"));
   CHECK(count(dot, "[label=") == 2 + 3 + 1 + 1);
   CHECK(drawn_nodes(dot) != 0);

@@ -53,6 +53,32 @@ TEST_CASE("gradients are found by parameter, and only of what the loss depends o
   CHECK(grads.entries().size() == 1);
 }
 
+TEST_CASE("a tape finds each of many parameters, and of those whose ids lie a power of two apart", "[tape]") {
+  std::vector<Parameter> all;
+  for (int i = 0; i < 1000; ++i) all.emplace_back(number(i));
+  for (const std::size_t step : {1u, 64u, 128u}) {
+    std::int64_t nodes = 0, wrong = 0;
+    // On a thread of its own, whose tape has no table of an earlier, larger one.
+    std::thread([&] {
+      Tape tape;
+      Variable loss(number(0));
+      for (int round = 0; round < 2; ++round) {
+        for (std::size_t i = 0; i < all.size(); i += step) loss = loss + all[i] * static_cast<double>(i + 1);
+      }
+      nodes = tape.size();
+      const Gradients gradients = tape.backward(loss);
+      for (std::size_t i = 0; i < all.size(); ++i) {
+        const bool used = i % step == 0;
+        wrong += gradients.contains(all[i]) != used;
+        if (used) wrong += gradients[all[i]].item() != 2 * static_cast<double>(i + 1);
+      }
+    }).join();
+    const auto leaves = static_cast<std::int64_t>((all.size() + step - 1) / step);
+    CHECK(nodes == leaves + 4 * leaves);  // a leaf for each, and two ops for each use
+    CHECK(wrong == 0);
+  }
+}
+
 TEST_CASE("a moved parameter keeps its identity, a copy is another", "[tape]") {
   Parameter a(number(2));
   const std::uint32_t id = a.id();
@@ -100,6 +126,9 @@ TEST_CASE("a loss must be one number on this tape", "[tape]") {
   const Variable x = tape.watch(Tensor::of({1, 2}, Dtype::f64));
   CHECK_THROWS_WITH(tape.backward(x * x), Contains("(2,)") && Contains("sum"));
   CHECK_THROWS_WITH(tape.backward(Variable(number(1))), Contains("no parameter"));
+  CHECK_THROWS_WITH(grad(x * x, x), Contains("at tape_test.cpp:") && Contains(": grad: y has shape (2,)") &&
+                                        Contains("sum or mean"));
+  CHECK(grad(sum(x * x), x).value().text() == "[2, 4]");
 }
 
 TEST_CASE("a Variable of a finished tape throws under a new one, and says detach", "[tape]") {

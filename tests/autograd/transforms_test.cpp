@@ -177,6 +177,15 @@ TEST_CASE("an f without arguments is differentiated with respect to what it capt
   CHECK_THROWS_WITH(grad(loss, x), Contains("constant") && Contains("transforms_test.cpp"));
 }
 
+TEST_CASE("a captured parameter that is listed twice has its gradient twice", "[transforms]") {
+  const Parameter p(Tensor::of({1, 2}, Dtype::f64)), q(Tensor::of({3, 4}, Dtype::f64));
+  const std::array listed{Variable(p), Variable(q), Variable(p)};
+  const Variables gs = grad([&] { return sum(p * p * q); }, listed);
+  CHECK(gs[0].value().text() == "[6, 16]");  // 2 p q
+  CHECK(gs[1].value().text() == "[1, 4]");
+  CHECK(gs[2].value().text() == "[6, 16]");
+}
+
 TEST_CASE("vjp and jvp are products with one jacobian", "[transforms]") {
   Rng rng(2);
   const Variable x = normal(rng, {3}), seed = normal(rng, {4}), tangent = normal(rng, {3});
@@ -412,6 +421,13 @@ TEST_CASE("errors of transforms name the place, both shapes and the remedy", "[t
   CHECK_THROWS_WITH(jvp(f, x, vector({1, 2})), Contains("at transforms_test.cpp:") && Contains(": jvp: ") &&
                                                    Contains("(2,)") && Contains("(3,)"));
   CHECK_THROWS_AS(jvp(f, x, Variable(ones({3}))), DtypeError);
+  // So many tangents as arguments.
+  const auto product = [](std::span<const Variable> in) { return sum(in[0] * in[1]); };
+  const Variables two(2, x), three(3, x);
+  CHECK_THROWS_WITH(jvp(product, two, three),
+                    Contains("at transforms_test.cpp:") && Contains(": jvp: 3 tangents for 2 arguments"));
+  CHECK_THROWS_WITH(hvp(product, two, std::array{x}), Contains(": hvp: 1 vectors for 2 arguments"));
+  CHECK_THROWS_WITH(jvps(product, two, three), Contains(": jvps: 3 tangents for 2 arguments"));
   CHECK_THROWS_AS(grad([](const Variable&) { return Variable(); }, x), ArgumentError);
   const auto once = [](const Variable& in) {
     return record("only_once", in.value() * 2, wrt(in, [](const Tensor& g) { return g * 2; }));

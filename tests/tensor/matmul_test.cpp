@@ -232,6 +232,11 @@ TEST_CASE("a packed product equals an unpacked one", "[matmul]") {
       }
     }
   }
+  // Of no depth: beta C.
+  const kernels::PackedMatrix<double> shallow(nullptr, 2, false, 0, 2);
+  Tensor scaled = Tensor::of({1, 2, 3, 4}, Dtype::f64).reshape({2, 2});
+  kernels::gemm_packed<double>(2, nullptr, 0, shallow, scaled.mutable_data<double>(), 2, 3.0);
+  CHECK(scaled.text() == "[[3, 6], [9, 12]]");
   kernels::use_instruction_set(kernels::available_instruction_sets().front());
   const Tensor b = ones({3, 3}, Dtype::f64);
   const kernels::PackedMatrix<double> packed(b.data<double>(), 3, false, 3, 3);
@@ -311,4 +316,19 @@ TEST_CASE("errors of products of Variables name the user's place", "[matmul]") {
   CHECK_THROWS_WITH(matmul(a, Variable(zeros({}))), Contains("at matmul_test.cpp:"));
   CHECK_THROWS_WITH(linear(a, a, Variable()) + linear(a, Variable(zeros({4, 2})), Variable()),
                     Contains("at matmul_test.cpp:") && Contains("linear: x (2, 3), weight (4, 2)"));
+}
+
+TEST_CASE("a product is added to a sum of its shape and dtype alone", "[matmul]") {
+  const Tensor a = Tensor::of({1, 2, 3, 4}).reshape({2, 2}), b = Tensor::of({1, 0, 1, 1}).reshape({2, 2});
+  Tensor sum = full({2, 2}, 100);
+  add_matmul(sum, a, b);
+  CHECK(sum.text() == "[[103, 102], [107, 104]]");
+  CHECK_THROWS_WITH(add_matmul(sum, a, ones({2})),
+                    Contains("add_matmul: (2, 2) by (2,): matrices are needed"));
+  CHECK_THROWS_WITH(add_matmul(sum, ones({2}), a), Contains("add_matmul: (2,) by (2, 2)"));
+  CHECK_THROWS_WITH(add_matmul(sum, a, ones({2, 3})),
+                    Contains("add_matmul: a product of shape (2, 3) into a sum of shape (2, 2)"));
+  CHECK_THROWS_AS(add_matmul(sum, ones({5, 2, 2}), a), ShapeError);
+  CHECK_THROWS_AS(add_matmul(sum, a.to(Dtype::f64), b), DtypeError);
+  CHECK(sum.text() == "[[103, 102], [107, 104]]");
 }

@@ -73,6 +73,7 @@ TEST_CASE("what is no whole .npy file of numbers is refused, with its name", "[n
   refused(npy("{'descr': '<f4', 'fortran_order': False, }", numbers), "shape");
   refused(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (x,), }", numbers), "shape");
   refused(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (-2,), }", numbers), "shape");
+  refused(npy("{'descr': '<f4', 'fortran_order': False, 'shape': [2, ), }", numbers), "shape is '[2, )'");
   std::string wrong_version = npy("{}", "");
   wrong_version[6] = 9;
   refused(wrong_version, "version 9");

@@ -185,6 +185,56 @@ TEST_CASE("rows are gathered and scattered by ids", "[ops]") {
   CHECK(pick(table, -1, Indices({1, 0, 1})).text() == "[1, 10, 21]");
 }
 
+TEST_CASE("what adds in place takes broadcasting values, and says what does not fit", "[ops]") {
+  Tensor sum;
+  add_to(sum, ones({2, 3}));
+  add_to(sum, Tensor::of({1, 2, 3}));
+  add_to(sum, Tensor::scalar(10));
+  CHECK(sum.text() == "[[12, 13, 14], [12, 13, 14]]");
+  const Tensor kept = sum;
+  CHECK_THROWS_WITH(add_to(sum, ones({4, 2, 3})),
+                    Contains("add_to: a sum of shape (2, 3) cannot take (4, 2, 3)"));
+  CHECK_THROWS_WITH(add_to(sum, ones({2})), Contains("add_to") && Contains("(2, 3)") && Contains("(2,)"));
+  CHECK_THROWS_AS(add_to(sum, ones({2, 3}, Dtype::f64)), DtypeError);
+  CHECK_THROWS_WITH(
+      scatter_add_rows(sum, Indices({1, 0}), ones({3, 3})),
+      Contains("scatter_add_rows: values of shape (3, 3) for 2 rows of a table of shape (2, 3)"));
+  CHECK_THROWS_WITH(scatter_add_rows(sum, Indices({1, 2}), ones({2, 3})),
+                    Contains("scatter_add_rows: id 2 at position 1 is not in 0..1"));
+  CHECK_THROWS_AS(scatter_add_rows(sum, Indices({1}), ones({1, 3}, Dtype::f64)), DtypeError);
+  Tensor scalar = Tensor::scalar(1);
+  CHECK_THROWS_WITH(scatter_add_rows(scalar, Indices({0}), scalar), Contains("scatter_add_rows: a scalar"));
+  CHECK_THROWS_WITH(add_to_slice(sum, ones({1, 2}), 0, 1),
+                    Contains("add_to_slice: (1, 2) does not fit into the part (1, 3) of (2, 3)"));
+  CHECK_THROWS_WITH(add_to_slice(sum, ones({2, 3}), 0, 1), Contains("add_to_slice: (2, 3) from 1 of axis 0"));
+  CHECK_THROWS_WITH(add_to_slice(sum, ones({3}), 0, 1), Contains("add_to_slice: (3,)"));
+  CHECK_THROWS_WITH(add_to_slice(sum, ones({1, 3}, Dtype::f64), 0, 1),
+                    Contains("add_to_slice: f64 into f32") && Contains("to()"));
+  CHECK_THROWS_WITH(add_to_diagonal(sum, ones({3})),
+                    Contains("add_to_diagonal: (3,) does not fit into the part (2,) of (2, 3)"));
+  CHECK_THROWS_WITH(sum_to(sum, Shape{4, 2, 3}), Contains("sum_to: (4, 2, 3)") && Contains("(2, 3)"));
+  CHECK_THROWS_WITH(sum_to(sum, Shape{2}), Contains("sum_to") && Contains("(2, 3)") && Contains("(2,)"));
+  const Indices ids({0, 1, 1, 0}, {2, 2});
+  CHECK_THROWS_WITH(broadcast_to(ids, Shape{2}),
+                    Contains("broadcast_to: ids of shape (2, 2)") && Contains("(2,)"));
+  CHECK(identical(sum, kept));
+}
+
+TEST_CASE("sums over more axes than a tensor can have are refused", "[ops]") {
+  CHECK_THROWS_WITH(sum(ones({2, 3}), std::vector<int>(9, 0)),
+                    Contains("9 axes are named; a tensor has at most 8"));
+  CHECK_THROWS_WITH(sum(ones({2, 3}), std::vector<int>(8, 1)),
+                    Contains("axis 1 of shape (2, 3)") && Contains("twice"));
+}
+
+TEST_CASE("a tensor is reshaped by a member or by a function", "[ops]") {
+  const Tensor x = Tensor::of({0, 1, 2, 3, 4, 5});
+  const Shape shape{2, 3};
+  CHECK(reshape(x, shape).text() == "[[0, 1, 2], [3, 4, 5]]");
+  CHECK(reshape(x, {3, -1}).text() == "[[0, 1], [2, 3], [4, 5]]");
+  CHECK_THROWS_WITH(reshape(x, Shape{4}), Contains("(6,)") && Contains("(4,)"));
+}
+
 TEST_CASE("log_softmax is shifted, so that huge and tiny values neither overflow nor vanish", "[ops]") {
   for_every_instruction_set([] {
     const Tensor y = log_softmax(Tensor::from(std::vector<float>{1000, 1000, -1000, 0, 0, 0}, {2, 3}));

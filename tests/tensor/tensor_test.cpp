@@ -1,11 +1,14 @@
 #include "tensor/tensor.hpp"
 
+#include <barrier>
 #include <limits>
+#include <set>
 #include <thread>
 
 #include "tensor/indices.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/rows.hpp"
+#include "tensor/support/parallel.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace gradus;
@@ -147,6 +150,70 @@ TEST_CASE("tensors made on one thread are freed on another", "[tensor][threads]"
   // What a producing and a consuming thread pass on is used again: about one round's worth is held, not
   // fifty.
   CHECK(storage::statistics().heap_bytes_held - before < 4 * 200 * 64 * 64 * 4);
+}
+
+TEST_CASE("two threads may drop the last references to a tensor at once", "[tensor][threads]") {
+  constexpr int rounds = 3000;
+  const std::int64_t before = storage::statistics().heap_bytes_held;
+  std::barrier meet(2);
+  Tensor handed;
+  std::thread other([&] {
+    for (int i = 0; i < rounds; ++i) {
+      meet.arrive_and_wait();
+      Tensor mine = handed;
+      meet.arrive_and_wait();
+      mine = Tensor();
+    }
+  });
+  for (int i = 0; i < rounds; ++i) {
+    Tensor mine = full({256}, i);
+    handed = mine;
+    meet.arrive_and_wait();
+    meet.arrive_and_wait();
+    handed = Tensor();
+    mine = Tensor();
+  }
+  other.join();
+  // All of the memory is free again, once: so many tensors find room in it, each its own.
+  std::vector<Tensor> made;
+  std::set<const float*> places;
+  for (int i = 0; i < rounds; ++i) {
+    made.push_back(Tensor::uninitialized({256}, Dtype::f32));
+    places.insert(made.back().data<float>());
+  }
+  CHECK(places.size() == rounds);
+  CHECK(storage::statistics().heap_bytes_held - before <= std::int64_t{rounds} * 1280);
+}
+
+TEST_CASE("free memory that threads share has a bound, beyond which it goes back", "[tensor]") {
+  const auto held = [] { return storage::statistics().heap_bytes_held; };
+  { const Tensor first = Tensor::uninitialized({1000}, Dtype::f32); }
+  const std::int64_t start = held();
+  { const Tensor second = Tensor::uninitialized({1000}, Dtype::f32); }
+  {
+    const std::int64_t allocations = storage::statistics().heap_allocations;
+    const Tensor third = Tensor::uninitialized({1000}, Dtype::f32);
+    if (storage::statistics().heap_allocations != allocations) return;  // no pool, under a sanitizer
+  }
+  // Larger than what a thread keeps for itself, and two of them more than the 2 GiB that all keep together.
+  // Nobody writes to them, so they take addresses and hardly any memory.
+  constexpr std::int64_t block = std::int64_t{5} << 28;
+  const auto large = [] { return Tensor::uninitialized({(block - 64) / 4}, Dtype::f32); };
+  Tensor one = large(), two = large();
+  CHECK(held() - start == 2 * block);
+  one = Tensor();
+  CHECK(held() - start == 2 * block);  // kept
+  two = Tensor();
+  CHECK(held() - start == block);  // given back
+  for (int round = 0; round < 3; ++round) large();
+  CHECK(held() - start == block);  // the same one again and again
+}
+
+TEST_CASE("a number of threads below 0 is refused", "[tensor][threads]") {
+  const int before = threads();
+  CHECK_THROWS_WITH(set_threads(-1), Contains("set_threads(-1)") && Contains("0 for one a core"));
+  CHECK_THROWS_AS(set_threads(-1), ArgumentError);
+  CHECK(threads() == before);
 }
 
 TEST_CASE("Indices are 32-bit ids that share storage", "[tensor]") {

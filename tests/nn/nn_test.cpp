@@ -19,6 +19,19 @@ using namespace gradus;
 using gradus::test::difference;
 using gradus::test::fixture;
 
+namespace {
+
+/// Two parameters under one path.
+struct Twice {
+  Parameter a{zeros({2})}, b{zeros({2})};
+  static void members(auto& self, auto&& visit) {
+    visit("a", self.a);
+    visit("a", self.b);
+  }
+};
+
+}  // namespace
+
 TEST_CASE("cross_entropy and its gradient are PyTorch's", "[nn]") {
   const Indices targets =
       load_npy_indices(gradus::test::source_dir() + "/tests/fixtures/cross_entropy/targets.npy");
@@ -135,11 +148,20 @@ TEST_CASE("the parameters of a module are counted and described", "[nn]") {
   Rng rng(1);
   CHECK(count_parameters(nn::Linear(rng, 4, 3, {.bias = false})) == 12);
   CHECK(describe(nn::Linear(rng, 4, 3)) == "weight (3, 4)\nbias (3,)\n15 parameters\n");
+  CHECK(describe(nn::LayerNorm(5)) == "weight (5,)\nbias (5,)\n10 parameters\n");
+  const nn::Lstm lstm(rng, 3, 7, {.layers = 2, .bidirectional = true});
+  CHECK(lstm.input_width() == 3);
+  CHECK(lstm.width() == 7);
 }
 
 TEST_CASE("layers refuse what does not fit, and say which", "[nn]") {
   Rng rng(1);
   CHECK_THROWS_AS(nn::Linear(rng, 3, 0), ArgumentError);
+  for (const auto& [count, width] : {std::pair<std::int64_t, std::int64_t>{0, 2}, {4, 0}, {-1, 2}}) {
+    CHECK_THROWS_WITH(nn::Embedding(rng, count, width),
+                      Catch::Contains(fmt::format("Embedding: {} vectors of width {}", count, width)) &&
+                          Catch::Contains("at least 1"));
+  }
   CHECK_THROWS_WITH(nn::Embedding(rng, 4, 2)(Indices({0, 4})), Catch::Contains("id 4"));
   CHECK_THROWS_WITH(nn::Linear(rng, 3, 2)(Variable(zeros({2, 4}))), Catch::Contains("linear"));
 }
@@ -171,4 +193,13 @@ TEST_CASE("a module's weights go out to a safetensors file and come back, all or
   CHECK_THROWS_WITH(nn::load_weights(file, wide), Catch::Contains("(20, 3)") && Catch::Contains("(24, 3)"));
   CHECK_THROWS_WITH(nn::load_weights(file, deep), Catch::Contains("weight_ih_l2 is missing"));
   CHECK_THROWS_AS(nn::load_weights(folder.path() / "none", deep), DataError);
+}
+
+TEST_CASE("weights are refused by a module that lists two parameters under one path", "[nn]") {
+  Twice module;
+  Safetensors content;
+  content.tensors.emplace("a", ones({2}));
+  CHECK_THROWS_WITH(nn::set_weights(module, content, "w.safetensors"),
+                    Catch::Contains("w.safetensors: the model lists a parameter twice"));
+  CHECK(module.a.value().text() == "[0, 0]");
 }

@@ -460,3 +460,25 @@ TEST_CASE("a step refuses rows that threads could not share, and a parameter tha
                     Catch::Contains("table is f64") && Catch::Contains("new optimizer"));
   CHECK(identical(model.matrix.value(), before));
 }
+
+TEST_CASE("a step refuses a gradient of another shape or dtype, with both, and changes nothing", "[optim]") {
+  for_every_rule([](const auto& fresh) {
+    Model model, untouched;
+    auto optimizer = fresh;
+    const auto refused = [&](const Gradient& gradient, const std::string& text) {
+      CHECK_THROWS_WITH(optimizer.step(model, Gradients({gradient, dense(model.bias, 1)})),
+                        Catch::Contains("the optimizer's step: parameter " + text));
+    };
+    refused({model.matrix.place(), zeros({299, 301}), {}},
+            "matrix is f32 of shape (301, 299), its gradient f32 of shape (299, 301)");
+    refused({model.matrix.place(), zeros({301, 299}, Dtype::f64), {}},
+            "matrix is f32 of shape (301, 299), its gradient f64 of shape (301, 299)");
+    refused({model.table.place(), {}, Rows{Indices({1, 2}), zeros({2, width + 1}), height}},
+            "table is f32 of shape (2300, 67), its gradient f32 of shape (2300, 68)");
+    refused({model.table.place(), {}, Rows{Indices({1, 2}), zeros({2, width}, Dtype::f64), height}},
+            "table is f32 of shape (2300, 67), its gradient f64 of shape (2300, 67)");
+    refused({model.table.place(), {}, Rows{Indices({1, 2}), zeros({2, width}), height + 1}},
+            "table is f32 of shape (2300, 67), its gradient f32 of shape (2301, 67)");
+    CHECK(same(model, untouched));
+  });
+}

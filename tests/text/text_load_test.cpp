@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 
@@ -122,4 +124,26 @@ TEST_CASE("a text with one word or one symbol is refused", "[text]") {
   CHECK_THROWS_WITH(make_corpus("aaaa", {.unit = Unit::character}, "t.txt"),
                     Contains("only one symbol, 'a'"));
   CHECK_THROWS_WITH(make_corpus("a\nb\xFF\n", {}, "t.txt"), Contains("line 2, byte 2"));
+}
+
+TEST_CASE("a file that cannot be opened or read to its end is named with the cause", "[text]") {
+  const Folder folder;
+  fs::create_symlink(folder.path() / "loop", folder.path() / "loop");
+  CHECK_THROWS_WITH(load_text(folder.path() / "loop"),
+                    Contains("loop cannot be opened (") && Contains("check that it exists"));
+  // A file of the system whose first byte cannot be read.
+  if (fs::exists("/proc/self/mem")) {
+    CHECK_THROWS_WITH(
+        load_text("/proc/self/mem"),
+        Contains("/proc/self/mem could not be read (Input/output error)") && Contains("check the disk"));
+  }
+  // Who may read everything, as root may, reads this one too.
+  folder.write("inner.txt", "text\n");
+  fs::create_directories(folder.path() / "closed");
+  fs::permissions(folder.path() / "closed", fs::perms::none);
+  if (::access((folder.path() / "closed").c_str(), R_OK) != 0) {
+    CHECK_THROWS_WITH(load_text(folder.path() / "closed"),
+                      Contains("closed cannot be read (Permission denied); check that you may"));
+  }
+  fs::permissions(folder.path() / "closed", fs::perms::owner_all);
 }

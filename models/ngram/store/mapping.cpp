@@ -80,8 +80,6 @@ Mapping Mapping::scratch(const std::filesystem::path& beside) {
 
 void Mapping::fail_resizing(int error) const {
   if (replaced_ != nullptr) replaced_->fail_writing(error);
-  if (descriptor_ < 0)
-    fail<DataError>("an n-gram model of {} bytes in memory: {}", size_, std::strerror(error));
   fail<DataError>("{}: the temporary file beside it cannot be written: {}{}", path_.string(),
                   std::strerror(error), error == ENOSPC ? "; free some space" : "");
 }
@@ -121,7 +119,10 @@ void Mapping::map(std::size_t reserve) {
   } else {
     data = ::mremap(data_, reserved_, reserve, MREMAP_MAYMOVE);
   }
-  if (data == MAP_FAILED) fail_resizing(errno);
+  if (data == MAP_FAILED) {
+    if (descriptor_ >= 0) fail_resizing(errno);
+    fail<DataError>("an n-gram model of {} bytes in memory: {}", reserve, std::strerror(errno));
+  }
   data_ = static_cast<std::byte*>(data);
   reserved_ = reserve;
   if (descriptor_ < 0) ::madvise(data_, reserved_, MADV_HUGEPAGE);

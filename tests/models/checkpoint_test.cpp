@@ -202,6 +202,48 @@ TEST_CASE("a header that asks for more than the file holds is refused before mem
   CHECK_THROWS_AS(load_model(with("\"dtype\":\"F32\"", "\"dtype\":\"F16\"")), DataError);
 }
 
+TEST_CASE("weights without what a model needs beside them are refused, with what is missing",
+          "[checkpoint]") {
+  const Folder folder;
+  const Vocabulary vocabulary = Vocabulary::build(Unit::word, text);
+  const LstmNetwork network = small_lstm(vocabulary.size());
+  nn::save_weights(folder.path() / "weights", network);
+  CHECK_THROWS_WITH(load_model(folder.path() / "weights"),
+                    Contains("weights: its header does not name the vocabulary") && Contains("gradus train"));
+  const auto file = folder.path() / "model";
+  save_network(file, network, vocabulary);
+  for (const char* key : {"vocabulary", "network", "kind"}) {
+    Safetensors content = load_safetensors(file);
+    REQUIRE(content.metadata.erase(key) == 1);
+    save_safetensors(folder.path() / "without", content);
+    CHECK_THROWS_WITH(load_model(folder.path() / "without"),
+                      Contains("without: its header does not name the " + std::string(key)));
+  }
+  Safetensors content = load_safetensors(file);
+  for (const char* sizes : {R"({"vocab":3})", R"({"vocab":"three"})", "no JSON", "[]"}) {
+    content.metadata["network"] = sizes;
+    save_safetensors(folder.path() / "sizes", content);
+    CHECK_THROWS_WITH(load_model(folder.path() / "sizes"),
+                      Contains("sizes: its header lacks what a gradus model needs ("));
+  }
+}
+
+TEST_CASE("a model is asked for by its own type", "[checkpoint]") {
+  const ErasedModel model(NgramModel(std::vector<std::int32_t>{0, 1, 0}, 2, {.order = 1}));
+  CHECK(model.get<NgramModel>().vocab_size() == 2);
+  CHECK(model.get_if<NeuralModel<LstmNetwork>>() == nullptr);
+  CHECK_THROWS_WITH(model.get<NeuralModel<LstmNetwork>>(),
+                    Contains("of another kind than the one asked for"));
+}
+
+TEST_CASE("a network of a vocabulary of one symbol is refused", "[checkpoint]") {
+  Rng rng(1);
+  for (const NetworkKind& kind : network_kinds()) {
+    CHECK_THROWS_WITH(kind.make(rng, {.vocab = 1, .embedding = 2, .width = 2, .order = 3}),
+                      Contains("a vocabulary of 1: at least 2 symbols"));
+  }
+}
+
 TEST_CASE("what is no model at all is refused", "[checkpoint]") {
   const Folder folder;
   CHECK_THROWS_WITH(load_model(folder.path() / "none"), Contains("none"));

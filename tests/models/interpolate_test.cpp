@@ -217,6 +217,17 @@ TEST_CASE("an interpolation refuses what does not fit", "[interpolate]") {
   CHECK_THROWS_AS(fit_weights(uneven), ArgumentError);
   CHECK_THROWS_AS(fit_weights(nan), ArgumentError);
   CHECK_THROWS_WITH(fit_weights(none), Contains("token 2 of the held-out text is impossible"));
+  const std::vector<double> halves{0.5, 0.5};
+  CHECK_THROWS_WITH(mix_log_probs(uneven, halves),
+                    Contains("an interpolation of 2 tokens by one model and 1 by another"));
+  CHECK_THROWS_WITH(mix_log_probs(nan, halves), Contains("1 models with 2 weights"));
+  CHECK_THROWS_WITH(mix_log_probs({}, {}), Contains("no models"));
+  const std::vector<std::int32_t> tokens{0, 1, 2};
+  CHECK_THROWS_WITH(fit_log_linear(two, std::span(tokens).first(1), {}),
+                    Contains("a text of 1 tokens: at least 2 are needed"));
+  CHECK_THROWS_WITH(fit_log_linear(two, tokens, {.epochs = 0}), Contains("in 0 epochs with"));
+  CHECK_THROWS_WITH(fit_log_linear(two, tokens, {.epochs = 2, .chunk = 0}),
+                    Contains("in 2 epochs with 0 tokens per update: both must be at least 1"));
 
   const Vocabulary a = Vocabulary::build(Unit::word, "x y z\n"), b = Vocabulary::build(Unit::word, "x z y\n"),
                    c = Vocabulary::build(Unit::character, "x y z\n"),

@@ -1,6 +1,7 @@
 #include "models/ngram/estimate/estimate.hpp"
 
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -45,6 +46,24 @@ Built build_ids(const Ids& tokens, std::int32_t vocab, std::int32_t end, const N
   CHECK(out.model.finished);
   return out;
 }
+
+/// The numbers of n-grams, and a hash of them all.
+struct Digest : NgramSink {
+  std::vector<std::int64_t> counts;
+  std::uint64_t hash = 0;
+
+  void describe(const NgramDescription&) override {}
+  void begin_order(int, std::int64_t count) override { counts.push_back(count); }
+  void add(std::span<const std::int32_t> ngram, float log_prob, float backoff) override {
+    for (const std::int32_t id : ngram) mix(static_cast<std::uint32_t>(id));
+    mix(std::bit_cast<std::uint32_t>(log_prob));
+    mix(std::bit_cast<std::uint32_t>(backoff));
+  }
+  void finish() override {}
+
+ private:
+  void mix(std::uint32_t x) { hash = (std::rotl(hash, 7) ^ x) * 0x9E3779B97F4A7C15u; }
+};
 
 /// Words distributed somewhat as in language: a few frequent ones, many rare ones, some that never occur.
 Ids random_ids(std::size_t count, std::int32_t vocab, std::int32_t end, unsigned seed) {
@@ -466,6 +485,32 @@ TEST_CASE("the model is the same for any bound of memory and number of threads",
   set_threads(before);
 }
 
+TEST_CASE("a model of more words than 17 bits number is the same for any bound of memory",
+          "[ngram][estimate]") {
+  // The keys of four words do not fit in one word of the machine, and with little memory there are more
+  // n-grams than the sample by which they are divided holds.
+  const std::int32_t vocab = 200'000;
+  Ids tokens;
+  std::mt19937 random(3);
+  for (int i = 0; i < 150'000; ++i) {
+    const auto drawn = static_cast<std::int32_t>(random() % static_cast<unsigned>(vocab));
+    tokens.push_back(i % 3 == 2 ? tokens[static_cast<std::size_t>(i - 2)] / 2 : drawn);
+  }
+  const auto digest_of = [&](std::int64_t memory) {
+    Digest out;
+    ngram::IdSource source(tokens, vocab, -1);
+    const NgramSummary summary = ngram::estimate(source, {.order = 4}, {.memory = memory}, out);
+    CHECK((summary.temporary_bytes > 0) == (memory < 1 << 30));
+    return out;
+  };
+  const Digest plenty = digest_of(std::int64_t{1} << 40), little = digest_of(std::int64_t{1} << 20);
+  REQUIRE(plenty.counts.size() == 4);
+  CHECK(plenty.counts[0] == vocab + 1);
+  CHECK(plenty.counts[3] > 100'000);
+  CHECK(little.counts == plenty.counts);
+  CHECK(little.hash == plenty.hash);
+}
+
 TEST_CASE("small and odd texts have models", "[ngram][estimate]") {
   const std::vector<std::pair<Ids, std::int32_t>> texts{
       {{0}, 1}, {{0, 0, 0, 0}, 1}, {{1}, 2}, {{0, 1}, 2}, {{1, 1, 1, 1}, 2}, {{0, 1, 1, 0}, 2}, {{2, 1}, 3}};
@@ -503,6 +548,11 @@ TEST_CASE("an estimate refuses what it cannot be made of", "[ngram][estimate]") 
   CHECK_THROWS_AS(build_ids(tokens, 4, -1, {.order = 2}, {.prune = {0, 2, 1}}), ArgumentError);
   CHECK_THROWS_WITH(build_ids(tokens, 4, -1, {.order = 2}, {.prune = {1, 1}}),
                     Catch::Contains("cut the vocabulary"));
+  for (const double backoff : {0.0, -0.4, 1.5, std::nan("")}) {
+    CHECK_THROWS_WITH(
+        build_ids(tokens, 4, -1, {.order = 2, .method = Method::stupid_backoff, .backoff = backoff}),
+        Catch::Contains(fmt::format("stupid backoff by {}: give a number above 0", backoff)));
+  }
   CHECK_THROWS_WITH(ngram_method_named("kn"), Catch::Contains("kneser-ney"));
   CHECK(ngram_method_names().size() == methods.size());
   for (const Method method : methods) CHECK(ngram_method_named(name_of(method)) == method);

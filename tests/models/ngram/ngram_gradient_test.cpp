@@ -196,3 +196,24 @@ TEST_CASE("discounts tuned on a held-out text improve on the counts of counts", 
   CHECK(evaluate(tuned, words.test, 1).perplexity() < evaluate(counted, words.test, 1).perplexity());
   test::language_model_battery("tuned", tuned, {words.test.begin(), words.test.begin() + 60}, 1e-5);
 }
+
+TEST_CASE("discounts to be tuned are refused where there are none, or of another number of orders",
+          "[ngram-gradient]") {
+  const std::vector<TunableKneserNey::Amounts> two(2, {0.5, 1, 1.5});
+  const std::vector<std::int32_t> tokens{0, 1, 0, 1, 2};
+  const auto refused = [&](const NgramOptions& options, const char* text) {
+    CHECK_THROWS_WITH(TunableKneserNey(tokens, 3, options, two), Catch::Contains(text));
+  };
+  refused({.order = 2, .method = NgramMethod::katz},
+          "the discounts of katz cannot be tuned, only Kneser-Ney's");
+  refused({.order = 3}, "Kneser-Ney of order 3 with the discounts of 2 orders to begin from");
+  refused({.order = 0}, "Kneser-Ney of order 0 with the discounts of 2 orders");
+  const TunableKneserNey tunable(tokens, 3, {.order = 2}, two);
+  for (const std::int32_t token : {-1, 3}) {
+    CHECK_THROWS_WITH(tunable.held_out(std::vector<std::int32_t>{0, token}),
+                      Catch::Contains("token " + std::to_string(token) + " is not in 0..2"));
+  }
+  const std::vector<Variable> raw(1, tunable.raw[0]);
+  CHECK_THROWS_WITH(TunableKneserNey::log_probs(raw, tunable.held_out(tokens)),
+                    Catch::Contains("the discounts of 1 orders for counts of 2"));
+}

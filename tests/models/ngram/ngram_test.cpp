@@ -2,12 +2,17 @@
 
 #include <array>
 #include <cmath>
+#include <cstring>
+#include <filesystem>
 #include <map>
 #include <sstream>
 
+#include "models/checkpoint.hpp"
 #include "models/evaluate.hpp"
 #include "models/ngram/arpa/arpa.hpp"
+#include "tests/models/ngram/ngram_hostile.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/folder.hpp"
 #include "tests/support/shared_text.hpp"
 #include "text/tokenizer.hpp"
 #include "text/vocabulary.hpp"
@@ -245,4 +250,48 @@ TEST_CASE("an n-gram model comes back from ARPA text as it was", "[ngram]") {
   for (std::size_t length = 0; length + 2 < arpa.size(); length += 7) {
     CHECK_THROWS_AS(from_arpa(arpa.substr(0, length), "m"), DataError);
   }
+}
+
+TEST_CASE("a binary model is mapped or copied, and is refused when it is none", "[ngram]") {
+  const test::Folder folder;
+  const std::vector<std::int32_t> tokens{1, 2, 1, 2, 3, 1, 3, 3, 2, 1};
+  const Vocabulary words = Vocabulary::build(Unit::word, "a\nb\na\nb\na\nc\n");
+  REQUIRE(words.size() == 5);
+  const auto file = folder.path() / "m.ngram";
+  save_ngram(file, NgramModel(tokens, 5, {.order = 3}), words, {});
+  const NgramModel mapped = NgramModel::open(file), copied = NgramModel::open(file, NgramAccess::copied);
+  CHECK(score(copied, tokens) == score(mapped, tokens));
+  CHECK(copied.vocabulary() == words);
+  copied.verify();
+  // A copy does not depend on the file.
+  const std::vector<double> scores = score(mapped, tokens);
+  std::string bytes = test::read_bytes(file);
+  std::filesystem::resize_file(file, 0);
+  CHECK(score(copied, tokens) == scores);
+
+  CHECK_THROWS_WITH(NgramModel::open(folder.path() / "none"),
+                    Catch::Contains("none: cannot be read: No such file or directory"));
+  CHECK_THROWS_WITH(NgramModel::open(folder.path()),
+                    Catch::Contains(folder.path().string() + ": cannot be read: Is a directory"));
+  for (const char* content : {"", "GRAD", "\\data\\\nngram 1=2\n"}) {
+    CHECK_THROWS_WITH(NgramModel::open(folder.write("text", content)),
+                      Catch::Contains("text: not a binary n-gram model"));
+  }
+  // A vocabulary of one symbol less.
+  ngram::Header header;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  auto& part = header.part(ngram::Part::vocabulary);
+  std::string text = bytes.substr(part.offset, part.size);
+  const std::size_t last = text.rfind('\n', text.size() - 2) + 1, size = text.find(" 5\n");
+  REQUIRE(size != text.npos);
+  bytes[part.offset + size + 1] = '4';
+  part.size = last;
+  std::memcpy(bytes.data(), &header, sizeof header);
+  test::reseal(bytes);
+  const NgramModel fewer = NgramModel::open(folder.write("fewer", bytes));
+  CHECK_THROWS_WITH(fewer.vocabulary(),
+                    Catch::Contains("fewer: its vocabulary has 4 symbols, its n-grams 5"));
+  // In memory, a model may have none.
+  CHECK_THROWS_WITH(NgramModel(tokens, 5, {.order = 1}).vocabulary(),
+                    Catch::Contains("without its vocabulary"));
 }

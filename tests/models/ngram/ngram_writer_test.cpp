@@ -221,3 +221,35 @@ TEST_CASE("an ARPA file begins with its counts, and appears whole or not at all"
   CHECK_THROWS_AS(ArpaWriter(file, words).describe(other), ArgumentError);
   CHECK(folder.files() == 0);
 }
+
+TEST_CASE("a writer refuses what is no description of a model", "[ngram]") {
+  const test::Folder folder;
+  const Vocabulary words = Vocabulary::build(Unit::word, "a b\n");  // <unk>, a, b, </s>
+  const NgramDescription about{.order = 2, .vocab = 4, .sentence_end = words.line_end(), .method = "made up"};
+  REQUIRE(words.size() == 4);
+  const auto refused = [&](const auto& change, const std::string& text) {
+    NgramDescription other = about;
+    change(other);
+    CHECK_THROWS_WITH(NgramWriter(folder.path() / "m", words, {}).describe(other), Catch::Contains(text));
+    CHECK_THROWS_AS(NgramWriter(folder.path() / "m", words, {}).describe(other), ArgumentError);
+  };
+  const std::string limits = ": orders are 1 to ";
+  refused([](NgramDescription& d) { d.order = 0; }, "an n-gram model of order 0 over 4 words");
+  refused([](NgramDescription& d) { d.order = 21; }, limits);
+  refused([](NgramDescription& d) { d.vocab = 0; }, limits);
+  refused([](NgramDescription& d) { d.sentence_end = 4; }, "with the sentence end 4" + limits);
+  refused([](NgramDescription& d) { d.sentence_end = -2; }, "with the sentence end -2" + limits);
+  refused([](NgramDescription& d) { d.discounts.resize(3); },
+          "an n-gram model of order 2 with the discounts of 3 orders, each of at most 255");
+  refused([](NgramDescription& d) { d.discounts = {{std::vector<double>(256, 0.5)}}; },
+          "with the discounts of 1 orders, each of at most 255");
+  for (const std::int32_t word : {-2, 4}) {
+    refused([&](NgramDescription& d) { d.options = NgramOptions{.order = 2, .impossible = word}; },
+            fmt::format("the unknown word {} is not in 0..3", word));
+  }
+  refused([](NgramDescription& d) { d.vocab = 5; },
+          "an n-gram model over 5 words to be written with a vocabulary of 4");
+  CHECK(folder.files() == 0);
+  NgramWriter(folder.path() / "m", words, {}).describe(about);
+  CHECK(folder.files() == 0);  // nothing is left of one that was not finished
+}

@@ -179,6 +179,65 @@ TEST_CASE("models of every kind are trained, evaluated, scored and drawn from", 
   CHECK_THAT(usage.error, Contains("--top-p"));
 }
 
+TEST_CASE("what generate drew is JSON where that is asked for, with the seed that draws it again", "[cli]") {
+  const Folder folder;
+  folder.write("text.txt", gradus::synthetic_corpus(1, 2000).text);
+  REQUIRE(gradus_command(folder, "train text.txt --kind ngram --out model").code == 0);
+  const std::string draw = "generate --model model --tokens 3 --prompt 'the queen' --seed 5";
+  const Result plain = gradus_command(folder, draw), result = gradus_command(folder, draw + " --json");
+  INFO(result.error);
+  REQUIRE(result.code == 0);
+  const auto json = nlohmann::json::parse(result.out);
+  CHECK(json.at("prompt") == "the queen");
+  CHECK(json.at("seed") == 5);
+  CHECK(json.at("tokens") == 3);
+  std::string text = json.at("text");
+  if (!text.ends_with('\n')) text += '\n';
+  CHECK(plain.out == "the queen " + text);
+}
+
+TEST_CASE("a byte order mark before the first line is no part of what is scored", "[cli]") {
+  const Folder folder;
+  folder.write("text.txt", gradus::synthetic_corpus(1, 2000).text);
+  const std::string line = "the queen has a crown .\n", marked = "\xEF\xBB\xBF" + line;
+  folder.write("marked.txt", marked);
+  for (const std::string unit : {"word", "character"}) {
+    REQUIRE(gradus_command(folder, "train text.txt --kind ngram --out model --unit " + unit).code == 0);
+    const Result plain = gradus_command(folder, "score --model model", line);
+    REQUIRE(plain.code == 0);
+    CHECK(gradus_command(folder, "score --model model", marked).out == plain.out);
+    CHECK(gradus_command(folder, "score --model model marked.txt").out == plain.out);
+    // On a later line it is a symbol, which the model does not know.
+    CHECK(gradus_command(folder, "score --model model", line + marked).out != plain.out + plain.out);
+  }
+  REQUIRE(gradus_command(folder, "train text.txt --kind ngram --out model --unit byte").code == 0);
+  CHECK(gradus_command(folder, "score --model model", marked).out !=
+        gradus_command(folder, "score --model model", line).out);
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool sanitized = true;  // which needs more addresses than a limit would leave
+#elif defined(__has_feature)
+constexpr bool sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+constexpr bool sanitized = false;
+#endif
+
+TEST_CASE("a model that does not fit into memory is refused, with what to do", "[cli]") {
+  if (sanitized) return;
+  const Folder folder;
+  folder.write("text.txt", gradus::synthetic_corpus(1, 2000).text);
+  const std::string command = "cd '" + folder.path().string() + "' && ulimit -v 4000000 && '" +
+                              gradus::test::bin_dir() +
+                              "/gradus' train text.txt --kind rnn --width 65536 --out model >out 2>error";
+  const int status = std::system(command.c_str());
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 1);
+  CHECK(read_bytes(folder.path() / "error") ==
+        "gradus: not enough memory for this text and model; try a smaller one\n");
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "model"));
+}
+
 TEST_CASE("the demo compares all models on a text, the same each time", "[cli]") {
   const Folder folder;
   const auto run = [&](const std::string& more) {

@@ -420,6 +420,48 @@ TEST_CASE("ngram interpolate weighs models by a held-out text", "[cli][ngram]") 
   misused(folder, both + "--epochs 3 --held-out test.txt", "--log-linear");
   misused(folder, both + "--log-linear --unknown srilm --held-out test.txt", "--unknown kenlm");
   misused(folder, "ngram interpolate one.ngram --held-out test.txt", "--cache");
+  misused(folder, both + "--log-linear --cache 20 --held-out test.txt",
+          "--cache gives most words a probability of 0");
+  misused(folder, both + "--held-out - --test -", "--held-out or --test, not both");
+
+  // Fixed exponents, the model alone, with no weight below 0 refused.
+  const auto raised = [&](const std::string& weights) {
+    const Result given = gradus_command(
+        folder,
+        "ngram interpolate --json --log-linear one.ngram three.ngram --test test.txt --weights=" + weights);
+    INFO(given.error);
+    REQUIRE(given.code == 0);
+    return nlohmann::json::parse(given.out)["perplexity"].get<double>();
+  };
+  CHECK(raised("0,1") == Approx(three).epsilon(1e-5));
+  CHECK(raised("1,0") == Approx(one).epsilon(1e-5));
+  CHECK(raised("-0.1,1.2") > 1);
+  misused(folder, both + "--log-linear --weights 0,inf --test test.txt", "inf is not a weight");
+}
+
+TEST_CASE("models are weighed by the known words where unknown ones are left out", "[cli][ngram]") {
+  const Folder folder;
+  folder.write("train.txt", sample(200));
+  folder.write("held.txt", "the zebra sees the king\nzebra has a bone .\n");
+  folder.write("strange.txt", "zebra\n");
+  for (const std::string order : {"1", "3"})
+    REQUIRE(gradus_command(folder, "ngram build --order " + order + " train.txt --out " + order + ".ngram")
+                .code == 0);
+  const std::string command = "ngram interpolate --json 1.ngram 3.ngram --unknown srilm --held-out ";
+  const Result result = gradus_command(folder, command + "held.txt");
+  INFO(result.error);
+  REQUIRE(result.code == 0);
+  const auto report = nlohmann::json::parse(result.out);
+  for (const std::size_t i : {0u, 1u}) {
+    // As `eval --unknown srilm` says of each: after an unknown word nothing is known of the context.
+    const auto alone =
+        nlohmann::json::parse(gradus_command(folder, "eval --json --unknown srilm held.txt --model " +
+                                                         std::string(i == 0 ? "1" : "3") + ".ngram")
+                                  .out);
+    CHECK(alone["unknown"] == 2);
+    CHECK(report["models"][i]["perplexity"].get<double>() ==
+          Approx(alone["perplexity"].get<double>()).epsilon(1e-6));
+  }
 }
 
 TEST_CASE("models of different vocabularies share what is unknown to one of them", "[cli][ngram]") {
@@ -521,4 +563,8 @@ TEST_CASE("ngram commands refuse what they cannot use, and leave nothing behind"
   refused(folder, "ngram build train.txt --out none/m.ngram", {"none"});
   refused(folder, "ngram info junk.ngram", {"junk.ngram"});
   refused(folder, "ngram export junk.ngram --out m.arpa", {"junk.ngram"});
+  REQUIRE(gradus_command(folder, "train train.txt --kind rnn --unit character --width 4 --epochs 1 --out rnn")
+              .code == 0);
+  for (const std::string command : {"info rnn", "export rnn --out m.arpa"})
+    refused(folder, "ngram " + command, {"rnn holds a neural model of the kind rnn, not an n-gram model"});
 }

@@ -221,10 +221,7 @@ void SyntheticGrammar::read_grammar() {
 
 SyntheticGrammar::Token SyntheticGrammar::add(std::string_view word, std::uint32_t weight, Person person) {
   const Token id = static_cast<Token>(words_.size());
-  if (!ids_.emplace(word, id).second) {
-    fail<ArgumentError>(
-        "synthetic grammar: the word '{}' is listed twice; a word may stand for one thing only", word);
-  }
+  ids_.emplace(word, id);
   words_.emplace_back(word);
   weights_.push_back(weight);
   persons_.push_back(person);

@@ -27,6 +27,15 @@ TEST_CASE("functions of numbers alone are numbers", "[elementwise]") {
         "[8, 2]");
 }
 
+TEST_CASE("what turns out to be a constant while a function is traced is computed once", "[elementwise]") {
+  const Tensor x = Tensor::of({1, -2}, Dtype::f64);
+  // pow(v, 0) is the constant 1
+  CHECK(elementwise([](auto v) { return v * (exp(pow(v, 0) - 1) + 1); }, x).text() == "[2, -4]");
+  CHECK(elementwise([](auto v) { return v * clamp(pow(v, 0), pow(v, 0) + 1, pow(v, 0) + 4); }, x).text() ==
+        "[2, -4]");
+  CHECK(elementwise([](auto v) { return -(-v) * sqrt(pow(v, 0)); }, x).text() == "[1, -2]");
+}
+
 TEST_CASE("a traced function may have more constants than stay on the stack", "[elementwise]") {
   for (const int constants : {31, 32, 33, 100}) {
     const auto f = [constants](auto x) {

@@ -308,9 +308,6 @@ void Reader::place_unigrams() {
                       spelled(out_.vocabulary.symbol(static_cast<std::int32_t>(i))));
     }
   }
-  if (static_cast<std::int64_t>(listed.size()) != out_.vocabulary.size() + 1)
-    fail<DataError>("{}, line {}: {} unigrams from here on, and a vocabulary of {}", lines_.name(),
-                    listed.first_line, listed.size() - 1, out_.vocabulary.size());
 }
 
 }  // namespace

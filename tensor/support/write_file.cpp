@@ -9,14 +9,15 @@
 #include <cstdlib>
 #include <cstring>
 
+#include <fmt/format.h>
+
 #include "tensor/support/error.hpp"
 
 namespace gradus {
 
 namespace {
 
-constexpr std::string_view temporary_mark = ".part";
-constexpr std::size_t random_length = 6;  // mkstemp's XXXXXX
+constexpr int most_writers = 100;  // of one file at a time
 
 [[noreturn]] void fail_writing_to(const std::filesystem::path& path, int error) {
   const char* remedy = error == ENOSPC   ? "free some space"
@@ -32,19 +33,26 @@ std::filesystem::path resolved(const std::filesystem::path& path) {
   return error ? path : target;
 }
 
-/// Removes temporary files of killed processes: a process that still writes one holds a lock on it.
-void remove_stale(const std::filesystem::path& target) {
-  std::error_code error;
-  const std::filesystem::path folder = target.has_parent_path() ? target.parent_path() : ".";
-  const std::string start = target.filename().string() + std::string(temporary_mark);
-  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    if (!name.starts_with(start) || name.size() != start.size() + random_length) continue;
-    const int descriptor = ::open(it->path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (descriptor < 0) continue;
-    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) ::unlink(it->path().c_str());
-    ::close(descriptor);
-  }
+/// Locks a file for this process until its descriptor is closed. False when another process holds the lock;
+/// true as well where the file system knows no locks.
+bool lock(int descriptor) {
+  return ::flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
+
+/// Removes the temporary file of a killed process. False when a process that lives holds it, or when it is
+/// nothing that this process may open.
+bool remove_stale(const std::string& temporary) {
+  const int descriptor = ::open(temporary.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (descriptor < 0) return errno == ENOENT;
+  // What was opened may have been renamed by now, and the name be another process's.
+  struct stat opened {
+  }, named{};
+  const bool stale = ::flock(descriptor, LOCK_EX | LOCK_NB) == 0 && ::fstat(descriptor, &opened) == 0 &&
+                     ::lstat(temporary.c_str(), &named) == 0 && opened.st_ino == named.st_ino &&
+                     opened.st_dev == named.st_dev;
+  const bool removed = stale && ::unlink(temporary.c_str()) == 0;
+  ::close(descriptor);
+  return removed;
 }
 
 void write_all(const std::filesystem::path& path, int descriptor, std::string_view bytes) {
@@ -63,20 +71,31 @@ bool is_special(const std::filesystem::path& path) {
   return std::filesystem::is_other(path, error);
 }
 
+// Known names, rather than random ones, show what killed processes left without a search through the folder.
 FileReplacement::FileReplacement(const std::filesystem::path& path) : path_(path), target_(resolved(path)) {
   if (std::filesystem::is_directory(target_)) fail_writing(EISDIR);
-  remove_stale(target_);
-  for (;;) {
-    temporary_ = target_.string() + std::string(temporary_mark) + std::string(random_length, 'X');
-    descriptor_ = ::mkostemp(temporary_.data(), O_CLOEXEC);
-    if (descriptor_ < 0) fail_writing(errno);
-    const bool locked = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0;
-    if (!locked && errno != EWOULDBLOCK) return;  // a file system without locks
+  for (int i = 0; i < most_writers;) {
+    temporary_ = fmt::format("{}.part{}", target_.string(), i);
+    descriptor_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) {
+      if (errno != EEXIST) fail_writing(errno);
+      if (!remove_stale(temporary_)) ++i;
+      continue;
+    }
     // Before it was locked, another process may have removed it as stale; then it has no name any more.
-    struct stat status {};
-    if (locked && ::fstat(descriptor_, &status) == 0 && status.st_nlink > 0) return;
+    struct stat made {};
+    if (lock(descriptor_) && ::fstat(descriptor_, &made) == 0 && made.st_nlink > 0) {
+      keep_mode();
+      return;
+    }
     ::close(descriptor_);
   }
+  fail_writing(EEXIST);
+}
+
+void FileReplacement::keep_mode() {
+  struct stat old {};
+  if (::stat(target_.c_str(), &old) == 0) ::fchmod(descriptor_, old.st_mode & 0777);
 }
 
 FileReplacement::~FileReplacement() {
@@ -89,7 +108,7 @@ void FileReplacement::fail_writing(int error) const {
 }
 
 void FileReplacement::commit() {
-  if (::fchmod(descriptor_, 0644) != 0 || ::fsync(descriptor_) != 0) fail_writing(errno);
+  if (::fsync(descriptor_) != 0) fail_writing(errno);
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail_writing(errno);
   committed_ = true;
 }

@@ -32,17 +32,19 @@ double unit(std::uint64_t word) {
 }
 
 /// Fills a tensor in parallel: each element is f(the words at the element's own position).
-template <class F>
-Tensor fill(Rng::State& state, const Shape& shape, Dtype dtype, F&& f) {
-  Tensor out = Tensor::uninitialized(shape, dtype);
-  const auto draw = [&]<class T>(T* to) {
-    parallel::for_each(out.size(), 32, [&](std::int64_t i) {
-      to[i] = static_cast<T>(f(words_at(state, state.counter + static_cast<std::uint64_t>(i))));
-    });
-  };
-  visit_elements(draw, out);
+template <class T, class F>
+Tensor fill(Rng::State& state, const Shape& shape, const F& f) {
+  Tensor out = Tensor::uninitialized(shape, dtype_of<T>());
+  T* const to = out.mutable_data<T>();
+  parallel::for_each(out.size(), 32, [&](std::int64_t i) {
+    to[i] = static_cast<T>(f(words_at(state, state.counter + static_cast<std::uint64_t>(i))));
+  });
   state.counter += static_cast<std::uint64_t>(out.size());
   return out;
+}
+template <class F>
+Tensor fill(Rng::State& state, const Shape& shape, Dtype dtype, const F& f) {
+  return visit_dtype(dtype, [&](auto tag) { return fill<decltype(tag)>(state, shape, f); });
 }
 
 }  // namespace
@@ -72,10 +74,28 @@ std::uint64_t Rng::below(std::uint64_t n) {
 }
 
 Tensor Rng::uniform(const Shape& shape, double low, double high, Dtype dtype) {
-  return fill(state_, shape, dtype, [=](Words words) { return low + (high - low) * unit(words.first); });
+  if (!std::isfinite(low) || !std::isfinite(high) || low > high) {
+    fail<ArgumentError>("Rng::uniform: from {} to {}; both must be finite, the first not above the second",
+                        low, high);
+  }
+  // Where high - low overflows, half of it does not.
+  const double scale = std::isfinite(high - low) ? 1 : 0.5;
+  const double start = low * scale, length = high * scale - start;
+  return visit_dtype(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    // Rounding may reach `high`, which is not to be returned.
+    const auto first = static_cast<T>(low), last = std::nextafter(static_cast<T>(high), first);
+    return fill<T>(state_, shape, [=](Words words) {
+      return std::min(static_cast<T>((start + length * unit(words.first)) / scale), last);
+    });
+  });
 }
 
 Tensor Rng::normal(const Shape& shape, double mean, double deviation, Dtype dtype) {
+  if (!std::isfinite(mean) || !std::isfinite(deviation) || deviation < 0) {
+    fail<ArgumentError>("Rng::normal: mean {}, deviation {}; both must be finite, the deviation 0 or more",
+                        mean, deviation);
+  }
   return fill(state_, shape, dtype, [=](Words words) {
     const double radius = std::sqrt(-2 * std::log(1 - unit(words.first)));
     return mean + deviation * radius * std::cos(2 * std::numbers::pi * unit(words.second));
@@ -83,6 +103,8 @@ Tensor Rng::normal(const Shape& shape, double mean, double deviation, Dtype dtyp
 }
 
 Tensor Rng::bernoulli(const Shape& shape, double keep, double scale, Dtype dtype) {
+  if (!(keep >= 0 && keep <= 1))
+    fail<ArgumentError>("Rng::bernoulli: a probability of {}; it must be 0 to 1", keep);
   return fill(state_, shape, dtype, [=](Words words) { return unit(words.first) < keep ? scale : 0.0; });
 }
 

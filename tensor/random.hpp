@@ -33,11 +33,14 @@ class Rng {
   /// Uniform among 0..n-1, without bias. Throws ArgumentError for n = 0.
   std::uint64_t below(std::uint64_t n);
 
-  /// Elements uniform in [low, high).
+  /// Elements uniform in [low, high), both rounded to the dtype; `low` alone if that is empty. Throws
+  /// ArgumentError unless both are finite and low <= high.
   Tensor uniform(const Shape& shape, double low, double high, Dtype dtype = Dtype::f32);
-  /// Elements normal with this mean and standard deviation, by the Box-Muller transform.
+  /// Elements normal with this mean and standard deviation, by the Box-Muller transform. Throws ArgumentError
+  /// unless both are finite and the deviation is 0 or more.
   Tensor normal(const Shape& shape, double mean = 0, double deviation = 1, Dtype dtype = Dtype::f32);
-  /// Elements that are `scale` with probability `keep` and else 0: a dropout mask.
+  /// Elements that are `scale` with probability `keep` and else 0: a dropout mask. Throws ArgumentError
+  /// unless 0 <= keep <= 1.
   Tensor bernoulli(const Shape& shape, double keep, double scale = 1, Dtype dtype = Dtype::f32);
 
  private:

@@ -62,3 +62,30 @@ TEST_CASE("random tensors have the same bits for any number of threads", "[rando
   }
   set_threads(0);
 }
+
+TEST_CASE("uniform numbers stay below the upper bound and above the lower one, in both dtypes", "[random]") {
+  for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
+    for (const auto& [low, high] :
+         {std::pair{0.0, 1.0}, {1000.0, 1001.0}, {1.0, 1.0 + 0x1p-20}, {-1e308, 1e308}}) {
+      if (dtype == Dtype::f32 && high > 1e38) continue;
+      const Tensor x = Rng(7).uniform({1 << 20}, low, high, dtype);
+      INFO(name_of(dtype) << " " << low << " " << high);
+      CHECK(max(x).item() < high);
+      CHECK(min(x).item() >= low);
+      CHECK(max(x).item() > min(x).item());
+    }
+  }
+  CHECK(identical(Rng(7).uniform({3}, 2, 2), full({3}, 2)));
+}
+
+TEST_CASE("distributions refuse parameters out of range", "[random]") {
+  Rng rng(1);
+  CHECK_THROWS_WITH(rng.uniform({2}, 1, 0), Catch::Contains("from 1 to 0"));
+  CHECK_THROWS_AS(rng.uniform({2}, NAN, 1), ArgumentError);
+  CHECK_THROWS_AS(rng.uniform({2}, 0, INFINITY), ArgumentError);
+  CHECK_THROWS_WITH(rng.normal({2}, 0, -1), Catch::Contains("deviation -1"));
+  CHECK_THROWS_AS(rng.normal({2}, NAN, 1), ArgumentError);
+  CHECK_THROWS_WITH(rng.bernoulli({2}, 2), Catch::Contains("probability of 2"));
+  CHECK_THROWS_AS(rng.bernoulli({2}, NAN), ArgumentError);
+  CHECK(rng.state() == Rng(1).state());
+}

@@ -5,12 +5,16 @@
 #include <cstdint>
 #include <numbers>
 
+#include "tensor/support/error.hpp"
+
 namespace gradus::optim {
 
 /// Learning rates as functions of the step, 0 being the first:
 ///
 ///   const CosineSchedule schedule{.lr = 2e-3, .steps = 1000};
 ///   opt.set_lr(schedule(i));
+///
+/// All throw ArgumentError for a step below 0 and for settings out of range.
 
 /// lr * gamma^(step / every): falls by gamma at each multiple of `every` steps.
 struct StepSchedule {
@@ -19,6 +23,9 @@ struct StepSchedule {
   double gamma = 0.1;
 
   double operator()(std::int64_t step) const {
+    if (step < 0 || every < 1)
+      fail<ArgumentError>("StepSchedule: step {}, every {}; the step must be 0 or more, every at least 1",
+                          step, every);
     const std::int64_t drops = step / every;
     return lr * std::pow(gamma, static_cast<double>(drops));
   }
@@ -33,6 +40,9 @@ struct CosineSchedule {
   std::int64_t warmup = 0;
 
   double operator()(std::int64_t step) const {
+    if (step < 0 || steps < 0 || warmup < 0)
+      fail<ArgumentError>("CosineSchedule: step {}, steps {}, warmup {}; each must be 0 or more", step, steps,
+                          warmup);
     if (step < warmup) return lr * static_cast<double>(step + 1) / static_cast<double>(warmup);
     const auto passed = static_cast<double>(step - warmup),
                all = static_cast<double>(std::max<std::int64_t>(steps - warmup, 1));

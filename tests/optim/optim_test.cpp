@@ -121,6 +121,61 @@ TEST_CASE("schedules are PyTorch's", "[optim]") {
   }
 }
 
+TEST_CASE("schedules refuse steps and settings out of range", "[optim]") {
+  CHECK_THROWS_WITH(StepSchedule{.every = 0}(1), Catch::Contains("every 0"));
+  CHECK_THROWS_AS(StepSchedule{}(-1), ArgumentError);
+  CHECK_THROWS_WITH(CosineSchedule{}(-5), Catch::Contains("step -5"));
+  CHECK_THROWS_WITH(CosineSchedule{.steps = -1}(0), Catch::Contains("steps -1"));
+  CHECK_THROWS_WITH(CosineSchedule{.warmup = -1}(0), Catch::Contains("warmup -1"));
+  CHECK(CosineSchedule{.lr = 0.5, .steps = 0, .minimum = 0.1}(7) == Approx(0.1));
+}
+
+TEST_CASE("a gradient of 0 does not move a parameter, whatever the smallest eps", "[optim]") {
+  test::for_every_library_rule([](const char* name, auto fresh) {
+    INFO(name);
+    using O = decltype(fresh);
+    typename O::Options options = fresh.options();
+    if constexpr (requires { options.eps; }) {
+      for (const double too_small : {0.0, 1e-40}) {
+        options.eps = too_small;
+        CHECK_THROWS_WITH(O(options), Catch::Contains("eps") && Catch::Contains("0 be divided by 0"));
+      }
+      options.eps = 1.2e-38;
+      options.weight_decay = 0;
+      Two model{Parameter(ones({3})), Parameter(Tensor())};
+      O(options).step(model, Gradients({{model.a.place(), zeros({3}), {}}}));
+      CHECK(identical(model.a.value(), ones({3})));
+    }
+  });
+}
+
+TEST_CASE("after a copy is assigned to the model the optimizer goes on with its moments", "[optim]") {
+  Two model{Parameter(ones({2})), Parameter(ones({2}))}, same{Parameter(ones({2})), Parameter(ones({2}))};
+  const auto gradients_of = [](const Two& m, double g) {
+    return Gradients({{m.a.place(), full({2}, g), {}}, {m.b.place(), full({2}, -g), {}}});
+  };
+  Adam adam({.lr = 0.1}), other({.lr = 0.1});
+  adam.step(model, gradients_of(model, 1));
+  other.step(same, gradients_of(same, 1));
+  const Two best = model;
+  adam.step(model, gradients_of(model, 3));
+  other.step(same, gradients_of(same, 3));
+  model = best;
+  same.a.mutable_value() = best.a.value();
+  same.b.mutable_value() = best.b.value();
+  adam.step(model, gradients_of(model, -2));
+  other.step(same, gradients_of(same, -2));
+  CHECK(identical(model.a.value(), same.a.value()));
+  CHECK(identical(model.b.value(), same.b.value()));
+
+  Two moved{Parameter(ones({2})), Parameter(ones({2}))};
+  moved = std::move(model);
+  adam.step(moved, gradients_of(moved, 1));  // a move takes the parameters along
+  Two fresh{Parameter(ones({2})), Parameter(ones({2}))};
+  CHECK_THROWS_WITH(adam.step(fresh, gradients_of(fresh, 1)), Catch::Contains("model = best"));
+  CHECK(identical(fresh.a.value(), ones({2})));
+}
+
 TEST_CASE("a row-sparse gradient changes only its rows, as the dense one would", "[optim]") {
   const Tensor table = Rng(1).uniform({6, 3}, -1, 1);
   Two model{Parameter(table), Parameter(Tensor())};

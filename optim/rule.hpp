@@ -187,6 +187,10 @@ struct Range {
 };
 inline constexpr Range not_negative{0, std::numeric_limits<double>::infinity(), "a finite number, 0 or more"};
 inline constexpr Range fraction{0, 1, "at least 0 and below 1"};
+/// For what is added to a root that may be 0: also in f32 it must not be 0, or 0 / 0 would give NaN.
+inline constexpr Range keeps_from_zero{std::numeric_limits<float>::min(),
+                                       std::numeric_limits<double>::infinity(),
+                                       "a finite number of at least 1.2e-38, lest 0 be divided by 0"};
 
 struct Option {
   const char* name;

@@ -65,7 +65,7 @@ struct AdamRule {
     check_options(decoupled ? "AdamW" : "Adam", {{"lr", o.lr, not_negative},
                                                  {"beta1", o.beta1, fraction},
                                                  {"beta2", o.beta2, fraction},
-                                                 {"eps", o.eps, not_negative},
+                                                 {"eps", o.eps, keeps_from_zero},
                                                  {"weight_decay", o.weight_decay, not_negative}});
   }
 
@@ -104,7 +104,7 @@ struct AdagradRule {
                               {"lr_decay", o.lr_decay, not_negative},
                               {"weight_decay", o.weight_decay, not_negative},
                               {"initial_accumulator_value", o.initial_accumulator_value, not_negative},
-                              {"eps", o.eps, not_negative}});
+                              {"eps", o.eps, keeps_from_zero}});
   }
 
   Options options;
@@ -138,7 +138,7 @@ struct RmspropRule {
   static void check(const Options& o) {
     check_options("Rmsprop", {{"lr", o.lr, not_negative},
                               {"alpha", o.alpha, fraction},
-                              {"eps", o.eps, not_negative},
+                              {"eps", o.eps, keeps_from_zero},
                               {"weight_decay", o.weight_decay, not_negative},
                               {"momentum", o.momentum, fraction}});
   }

@@ -79,13 +79,19 @@ TEST_CASE("a tape finds each of many parameters, and of those whose ids lie a po
   }
 }
 
-TEST_CASE("a moved parameter keeps its identity, a copy is another", "[tape]") {
+TEST_CASE("a moved parameter keeps its identity, so does one that is assigned to, and a copy is another",
+          "[tape]") {
   Parameter a(number(2));
   const std::uint32_t id = a.id();
   const Parameter copy = a;
   const Parameter moved = std::move(a);
   CHECK(moved.id() == id);
   CHECK(copy.id() != id);
+  Parameter assigned(number(5));
+  const std::uint32_t own = assigned.id();
+  assigned = moved;
+  CHECK(assigned.id() == own);
+  CHECK(assigned.item() == 2);
 }
 
 TEST_CASE("constants are not recorded, nor is anything without a tape", "[tape]") {

@@ -55,6 +55,7 @@ void for_every_option(const Check& check) {
   using namespace optim;
   const char* const any = "a finite number, 0 or more";
   const char* const share = "at least 0 and below 1";
+  const char* const divisor = "lest 0 be divided by 0";
   const auto row = [&]<class O>(const char* name, const O& optimizer,
                                 std::initializer_list<OptionCase<O>> options) {
     for (const OptionCase<O>& option : options) check(name, optimizer, option);
@@ -67,7 +68,7 @@ void for_every_option(const Check& check) {
       {{"lr", &Adam::Options::lr, any},
        {"beta1", &Adam::Options::beta1, share},
        {"beta2", &Adam::Options::beta2, share},
-       {"eps", &Adam::Options::eps, any},
+       {"eps", &Adam::Options::eps, divisor},
        {"weight_decay", &Adam::Options::weight_decay, any}});
   row("AdamW", AdamW(), {{"lr", &AdamW::Options::lr, any}});
   row("Adagrad", Adagrad(),
@@ -75,11 +76,11 @@ void for_every_option(const Check& check) {
        {"lr_decay", &Adagrad::Options::lr_decay, any},
        {"weight_decay", &Adagrad::Options::weight_decay, any},
        {"initial_accumulator_value", &Adagrad::Options::initial_accumulator_value, any},
-       {"eps", &Adagrad::Options::eps, any}});
+       {"eps", &Adagrad::Options::eps, divisor}});
   row("Rmsprop", Rmsprop(),
       {{"lr", &Rmsprop::Options::lr, any},
        {"alpha", &Rmsprop::Options::alpha, share},
-       {"eps", &Rmsprop::Options::eps, any},
+       {"eps", &Rmsprop::Options::eps, divisor},
        {"weight_decay", &Rmsprop::Options::weight_decay, any},
        {"momentum", &Rmsprop::Options::momentum, share}});
 }

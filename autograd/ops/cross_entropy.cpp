@@ -95,7 +95,10 @@ Variable cross_entropies(const Variable& logits, const Indices& targets, Where w
   });
   const auto differentiable = [logits, targets](const Variable& g) {
     const Dtype dtype = logits.dtype();
-    const Variable off = softmax(logits) - Variable(one_hot_targets(targets, logits.shape(), dtype));
+    // p, and p - 1 at the targets, also where p rounds to 1.
+    const Variable log_p = log_softmax(logits);
+    const Variable at_target(one_hot_targets(targets, logits.shape(), dtype));
+    const Variable off = gradus::where(at_target, expm1(log_p), exp(log_p));
     const Variable counts(weights_of(targets, Tensor(), dtype));
     return off * reshape(g * counts, g.shape().inserted(g.rank(), 1));
   };

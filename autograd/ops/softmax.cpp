@@ -16,7 +16,10 @@ Variable log_softmax(const Variable& x, int axis, Where where) {
   return record(
       op, value,
       wrt(
-          x, [axis](const Variable& g, const Variable& y) { return g - exp(y) * sum(g, axis, true); },
+          x,
+          [axis](const Variable& g, const Variable& y) {  // g - p sum(g), also where p = exp(y) rounds to 1
+            return -(g * expm1(y)) - exp(y) * (sum(g, axis, true) - g);
+          },
           [value, axis](const Tensor& g) { return log_softmax_backward(g, value, axis); }));
 }
 

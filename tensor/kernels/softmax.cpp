@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <tuple>
 
 #include "tensor/kernels/copy.hpp"
@@ -22,6 +23,18 @@ void for_columns(std::int64_t outer, std::int64_t length, std::int64_t inner, Bo
                       [&](std::int64_t o, std::int64_t c, std::int64_t cols) {
                         body(o * length * inner + c, cols, o * inner + c);
                       });
+}
+
+/// An infinite x gives an infinite total: what follows from it shall be NaN.
+template <class T>
+LogSum<T> finite_or_nan(const LogSum<T>& sum) {
+  const bool finite = sum.log_total < std::numeric_limits<double>::infinity();
+  return {sum.shift, finite ? sum.log_total : std::numeric_limits<double>::quiet_NaN()};
+}
+/// p - 1 for the probability p = exp(x - shift - log_total), also where p rounds to 1.
+template <class T>
+double below_certainty(T x, T shift, double log_total) {
+  return std::expm1(static_cast<double>(x) - static_cast<double>(shift) - log_total);
 }
 
 }  // namespace
@@ -67,7 +80,7 @@ void cross_entropy(const T* x, const std::int32_t* targets, std::int64_t rows, s
       if (log_totals != nullptr) log_totals[r] = 0;
       return;
     }
-    const LogSum<T> sum = selected<T>().log_sum_exp(x + r * cols, cols);
+    const LogSum<T> sum = finite_or_nan(selected<T>().log_sum_exp(x + r * cols, cols));
     if (log_totals != nullptr) log_totals[r] = static_cast<T>(sum.log_total);
     const double below = static_cast<double>(sum.shift) - static_cast<double>(x[r * cols + targets[r]]);
     losses[r] = static_cast<T>(below + sum.log_total);
@@ -83,11 +96,11 @@ void cross_entropy_in_place(T* x, const std::int32_t* targets, std::int64_t rows
       std::fill_n(row, cols, T{0});
       return;
     }
-    const auto logit = static_cast<double>(row[targets[r]]);
-    const LogSum<T> sum = selected<T>().exp_shifted(row, row, cols);
-    losses[r] = static_cast<T>(static_cast<double>(sum.shift) - logit + sum.log_total);
+    const T logit = row[targets[r]];
+    const LogSum<T> sum = finite_or_nan(selected<T>().exp_shifted(row, row, cols));
+    losses[r] = static_cast<T>(static_cast<double>(sum.shift) - static_cast<double>(logit) + sum.log_total);
     selected<T>().scale(static_cast<T>(static_cast<double>(g) * std::exp(-sum.log_total)), row, cols);
-    row[targets[r]] -= g;
+    row[targets[r]] = static_cast<T>(static_cast<double>(g) * below_certainty(logit, sum.shift, sum.log_total));
   });
 }
 template <class T>
@@ -98,8 +111,10 @@ void cross_entropy_backward(const T* x, const std::int32_t* targets, const T* lo
       std::fill_n(dx + r * cols, cols, T{0});
       return;
     }
-    selected<T>().softmax_scaled(x + r * cols, log_totals[r], g[r], dx + r * cols, cols);
-    dx[r * cols + targets[r]] -= g[r];
+    const T* const row = x + r * cols;
+    const T shift = selected<T>().softmax_scaled(row, log_totals[r], g[r], dx + r * cols, cols);
+    const double off = below_certainty(row[targets[r]], shift, static_cast<double>(log_totals[r]));
+    dx[r * cols + targets[r]] = static_cast<T>(static_cast<double>(g[r]) * off);
   });
 }
 

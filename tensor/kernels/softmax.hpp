@@ -20,6 +20,8 @@ void softmax_backward(Softmax kind, const T* g, const T* y, std::int64_t outer, 
 template <class T>
 void log_sum_exp(const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner, T* y);
 
+/// A row that holds NaN or +inf has NaN as its loss and throughout its gradient, as in log_softmax.
+///
 /// Per row: losses[r] = logsumexp(x[r]) - x[r, targets[r]] and log_totals[r] = logsumexp(x[r] - max(x[r])),
 /// for the gradient, unless null. Targets are in range (checked by the caller), or negative: then the loss
 /// and its gradient are 0.
@@ -56,8 +58,8 @@ struct SoftmaxKernels {
   virtual LogSum<T> exp_shifted(const T* x, T* y, std::int64_t cols) const = 0;
   /// x = factor * x
   virtual void scale(T factor, T* x, std::int64_t n) const = 0;
-  /// y = factor * exp(x - shift - log_total)
-  virtual void softmax_scaled(const T* x, T log_total, T factor, T* y, std::int64_t cols) const = 0;
+  /// y = factor * exp(x - shift - log_total); returns the shift.
+  virtual T softmax_scaled(const T* x, T log_total, T factor, T* y, std::int64_t cols) const = 0;
   /// Down each of `cols` columns of `rows` elements, `stride` apart.
   virtual void softmax_columns(Softmax kind, const T* x, T* y, std::int64_t stride, std::int64_t rows,
                                std::int64_t cols) const = 0;

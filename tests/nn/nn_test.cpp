@@ -1,8 +1,11 @@
 #include <algorithm>
 
 #include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/movement.hpp"
+#include "autograd/ops/softmax.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/tape.hpp"
+#include "autograd/transforms.hpp"
 #include "nn/dropout.hpp"
 #include "nn/embedding.hpp"
 #include "nn/layer_norm.hpp"
@@ -101,6 +104,47 @@ TEST_CASE("linear_cross_entropy says what does not fit", "[nn]") {
   CHECK_THROWS_AS(nn::linear_cross_entropy(x, weight, none, targets, {.chunk_bytes = 0}), ArgumentError);
   CHECK_THROWS_WITH(nn::linear_cross_entropy(x, weight, none, Indices({-100, -100})),
                     Catch::Contains("none counts"));
+}
+
+TEST_CASE("a loss near 0 and its gradient keep their digits", "[nn]") {
+  // log(1 + exp(-17)) and 1 / (1 + exp(17)), from 50 digits
+  const double loss = 4.1399376330897474e-8, off = 4.1399375473943306e-8;
+  for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
+    const double tolerance = dtype == Dtype::f32 ? 1e-6 : 1e-14;
+    for (const int width : {2, 40}) {  // the others are so small that they add nothing
+      Tensor x = full({1, width}, -1000, dtype);
+      x = concat({Tensor::of({17, 0}, dtype).reshape({1, 2}), slice(x, 1, 2, width)}, 1);
+      const Indices target({0});
+      const Parameter weight(eye(width, dtype));
+      Tape tape;
+      const Variable logits = tape.watch(x);
+      const Variable whole = nn::cross_entropy(logits, target);
+      const Variable chunked = nn::linear_cross_entropy(logits, weight, Variable(), target);
+      const Variable by_log_softmax = -select(select(log_softmax(logits), 0, 0), 0, 0);
+      for (const Variable& y : {whole, chunked, by_log_softmax}) {
+        CHECK(y.item() == Approx(loss).epsilon(tolerance));
+        const Tensor slope = tape.backward(y, {.keep = true})[logits];
+        CHECK(slope.at(0) == Approx(-off).epsilon(tolerance));
+        CHECK(slope.at(1) == Approx(off).epsilon(tolerance));
+        const Tensor recorded = grad(y, logits).value();
+        CHECK(recorded.at(0) == Approx(-off).epsilon(tolerance));
+        CHECK(recorded.at(1) == Approx(off).epsilon(tolerance));
+      }
+    }
+  }
+}
+
+TEST_CASE("an infinite logit makes its loss and its gradient NaN, in every form", "[nn]") {
+  const Tensor x = Tensor::of({INFINITY, 0, 1}).reshape({1, 3});
+  const Indices target({1});
+  const Parameter weight(eye(3));
+  Tape tape;
+  const Variable logits = tape.watch(x);
+  for (const Variable& y : {nn::cross_entropy(logits, target), -select(select(log_softmax(logits), 0, 0), 0, 1)}) {
+    CHECK(std::isnan(y.item()));
+    const Tensor slope = tape.backward(y, {.keep = true})[logits];
+    for (std::int64_t i = 0; i < 3; ++i) CHECK(std::isnan(slope.at(i)));
+  }
 }
 
 TEST_CASE("cross_entropy of huge logits does not overflow, and names a bad target", "[nn]") {

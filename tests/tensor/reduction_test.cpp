@@ -436,6 +436,16 @@ TEST_CASE("the gradient of softmax is refused when its shape is not the result's
   CHECK_THROWS_AS(log_softmax_backward(ones({3, 2}), ones({2, 3})), ShapeError);
 }
 
+TEST_CASE("log_softmax keeps the digits of a logarithm near 0, along any axis", "[reduction]") {
+  const Tensor row = Tensor::of({37.4, 0}, Dtype::f64);
+  const double exact = -5.719872877313073e-17;  // -log(1 + exp(-37.4)), from 50 digits
+  CHECK(log_softmax(row, 0).at(0) == Approx(exact).epsilon(1e-12));
+  CHECK(log_softmax(row.reshape({2, 1}), 0).at(0) == Approx(exact).epsilon(1e-12));
+  const Tensor columns = concat({row.reshape({2, 1}), row.reshape({2, 1})}, 1);  // (2, 2)
+  for (std::int64_t c = 0; c < 2; ++c) CHECK(log_softmax(columns, 0).at(c) == Approx(exact).epsilon(1e-12));
+  CHECK(log_softmax(Tensor::of({17, 0, -1000}), 0).at(0) == Approx(-4.139937633e-8).epsilon(1e-6));
+}
+
 TEST_CASE("softmax along any axis adds up to 1, and shifts", "[reduction]") {
   for_every_instruction_set([] {
     Rng rng(11);

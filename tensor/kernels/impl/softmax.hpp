@@ -45,9 +45,42 @@ constexpr std::uintptr_t ahead = 8192;
 /// So many elements are summed in T before the sum goes on in double.
 template <class T>
 constexpr std::int64_t softmax_block = 64 * lanes<T>;
-/// The shift and the logarithm of the total of exp(x - shift); keep(i, batch) is given each batch of them.
+/// A term of a sum of exponentials without the shares of the largest x: 0 where x - shift is 0.
+template <class T>
+[[gnu::always_inline]] inline Batch<T> below_largest(const Batch<T>& shifted) {
+  return xsimd::select(shifted == Batch<T>(0), Batch<T>(0), math::exp<T>(shifted));
+}
+/// The logarithm of a total of exponentials. One little above 1, the share of the largest x, has lost most digits
+/// of what the others add to it, so these are added up again without it, as term(batch of v) gives them. There is
+/// one largest then: two would make the total 2.
+template <class T, class Term>
+[[gnu::noinline]] double log_of_total(const T* v, std::int64_t cols, double total, Term term) {
+  using B = Batch<T>;
+  if (!(total >= 1 && total < 1.5)) return std::log(total);
+  double others = 0;
+  std::int64_t i = 0;
+  while (i + lanes<T> <= cols) {
+    const std::int64_t end = i + softmax_block<T> < cols ? i + softmax_block<T> : cols;
+    B part(0);
+    for (; i + lanes<T> <= end; i += lanes<T>) part = part + term(B::load_unaligned(v + i));
+    others += static_cast<double>(lane_sum<T>(part));
+  }
+  if (i < cols) others += sum_of_first<T>(term(load_part<T>(v + i, cols - i)), cols - i);
+  return std::log1p(others);
+}
+/// The same for a total of exp(x - shift).
+template <class T>
+double log_of_shifted(const T* x, std::int64_t cols, T shift, double total) {
+  return log_of_total<T>(x, cols, total, [s = Batch<T>(shift)](const Batch<T>& v) { return below_largest<T>(v - s); });
+}
+template <class T>
+struct ShiftedSum {
+  T shift;
+  double total;
+};
+/// The shift and the total of exp(x - shift); keep(i, batch) is given each batch of them.
 template <class T, class Keep>
-[[gnu::always_inline]] inline LogSum<T> shifted_exponents(const T* x, std::int64_t cols, Keep keep) {
+[[gnu::always_inline]] inline ShiftedSum<T> shifted_exponents(const T* x, std::int64_t cols, Keep keep) {
   using B = Batch<T>;
   const T shift = shift_of<T>(x, cols);
   const B s(shift);
@@ -69,7 +102,7 @@ template <class T, class Keep>
     keep(i, e);
     total += sum_of_first<T>(e, cols - i);
   }
-  return {shift, std::log(total)};
+  return {shift, total};
 }
 /// A sum of exponentials in f32 whose shift is the largest x so far.
 struct RunningSum {
@@ -90,15 +123,20 @@ struct RunningSum {
     shift = most;
   }
 };
-/// As shifted_exponents, when only the total is wanted; beside(i) is called once for each batch, for other
-/// work.
+/// log(sum(exp(x))) of any x; beside(i) is called once for each batch, for other work.
+template <class T, class Beside>
+[[gnu::always_inline]] inline LogSum<T> log_sum_of_any(const T* x, std::int64_t cols, Beside beside) {
+  const ShiftedSum<T> sum = shifted_exponents<T>(x, cols, [&](std::int64_t i, const Batch<T>&) { beside(i); });
+  return {sum.shift, log_of_shifted<T>(x, cols, sum.shift, sum.total)};
+}
+/// The same, faster where the largest x is finite.
 template <class Beside>
 [[gnu::always_inline]] inline LogSum<float> log_sum(const float* x, std::int64_t cols, Beside beside) {
   using B = Batch<float>;
   constexpr std::int64_t block = softmax_block<float>, step = lanes<float>;
   RunningSum sum{largest<float>(x, cols < block ? cols : block)};
   if (sum.shift - sum.shift != 0)
-    return shifted_exponents<float>(x, cols, [&](std::int64_t i, const B&) { beside(i); });
+    return log_sum_of_any<float>(x, cols, beside);
   std::int64_t i = 0;
   // The largest x of the next block is found in the same loop: the exponentials leave execution units free.
   for (std::int64_t end = block; end + block <= cols; end += block) {
@@ -124,12 +162,12 @@ template <class Beside>
     const B last = load_part<float>(x + i, cols - i) - B(sum.shift);
     sum.total += sum_of_first<float>(math::add_exp(B(0), last), cols - i);
   }
-  if (sum.shift == infinity<float>) return shifted_exponents<float>(x, cols, [](std::int64_t, const B&) {});
-  return {sum.shift, std::log(sum.total)};
+  if (sum.shift == infinity<float>) return log_sum_of_any<float>(x, cols, [](std::int64_t) {});
+  return {sum.shift, log_of_shifted<float>(x, cols, sum.shift, sum.total)};
 }
 template <class Beside>
 [[gnu::always_inline]] inline LogSum<double> log_sum(const double* x, std::int64_t cols, Beside beside) {
-  return shifted_exponents<double>(x, cols, [&](std::int64_t i, const Batch<double>&) { beside(i); });
+  return log_sum_of_any<double>(x, cols, beside);
 }
 /// An infinite total comes from an infinite x, which makes the whole row of the softmax NaN.
 template <class T>
@@ -189,9 +227,9 @@ void log_softmax(const T* x, T* y, std::int64_t rows, std::int64_t cols, bool pa
 
 template <class T>
 struct ColumnSum {
-  Batch<T> shift, total;
+  Batch<T> shift, total, log_total;
 };
-/// The shift, and the total of exp(x - shift), over the rows of one batch of columns.
+/// The shift, the total of exp(x - shift) and its logarithm, over the rows of one batch of columns.
 template <class T, class Load>
 [[gnu::always_inline]] inline ColumnSum<T> column_sum(const T* x, std::int64_t stride, std::int64_t rows,
                                                       Load load) {
@@ -199,14 +237,27 @@ template <class T, class Load>
   B most = load(x);
   for (std::int64_t r = 1; r < rows; ++r) most = extreme_of<true, T>(most, load(x + r * stride));
   const B shift = xsimd::select(most - most == B(0), most, B(0));
-  B total(0);
+  B below(0), count(0);  // the largest apart, as in log_of_total
   for (std::int64_t begin = 0; begin < rows; begin += 64) {  // in blocks, so that rounding errors stay small
     const std::int64_t end = begin + 64 < rows ? begin + 64 : rows;
     B part(0);
-    for (std::int64_t r = begin; r < end; ++r) part = part + math::exp<T>(load(x + r * stride) - shift);
-    total = total + part;
+    for (std::int64_t r = begin; r < end; ++r) {
+      const B shifted = load(x + r * stride) - shift;
+      part = part + below_largest<T>(shifted);
+      count = count + xsimd::select(shifted == B(0), B(1), B(0));
+    }
+    below = below + part;
   }
-  return {shift, total};
+  return {shift, below + count, math::log1p<T>(below + (count - B(1)))};
+}
+/// g - exp(y) total, y being a logarithm of a probability; where that is nearly 1, its distance from 1 counts.
+template <class T>
+[[gnu::always_inline]] inline Batch<T> log_softmax_slope(const Batch<T>& g, const Batch<T>& y,
+                                                         const Batch<T>& total) {
+  const Batch<T> p = math::exp<T>(y), slope = g - p * total;
+  const auto large = p > Batch<T>(T{0.5});
+  if (!xsimd::any(large)) return slope;  // as for all elements of a row but one
+  return xsimd::select(large, -(g * math::expm1<T>(y)) - p * (total - g), slope);
 }
 template <class T, class Rest>
 struct WithSoftmax : Rest {
@@ -214,10 +265,13 @@ struct WithSoftmax : Rest {
     return log_sum(x, cols, [](std::int64_t) {});
   }
   LogSum<T> exp_shifted(const T* x, T* y, std::int64_t cols) const override {
-    return shifted_exponents<T>(x, cols, [y, cols](std::int64_t i, Batch<T> e) {
+    using B = Batch<T>;
+    const ShiftedSum<T> sum = shifted_exponents<T>(x, cols, [y, cols](std::int64_t i, B e) {
       if (i + lanes<T> <= cols) return e.store_unaligned(y + i);
       store_part<T>(e, y + i, cols - i);
     });
+    const auto below_one = [](const B& e) { return xsimd::select(e == B(1), B(0), e); };  // x may be gone
+    return {sum.shift, log_of_total<T>(y, cols, sum.total, below_one)};
   }
   void scale(T factor, T* x, std::int64_t n) const override {
     const Batch<T> f(factor);
@@ -236,24 +290,27 @@ struct WithSoftmax : Rest {
     if (kind == Softmax::log_probability) {
       const B total(static_cast<T>(sum<T>(g, cols)));
       return map(
-          cols, dx, [total](B gv, B yv) { return gv - math::exp<T>(yv) * total; }, g, y);
+          cols, dx, [total](B gv, B yv) { return log_softmax_slope<T>(gv, yv, total); }, g, y);
     }
     const B total(dot<T>(g, y, cols));
     map(
         cols, dx, [total](B gv, B yv) { return yv * (gv - total); }, g, y);
   }
-  void softmax_scaled(const T* x, T log_total, T factor, T* y, std::int64_t cols) const override {
-    const Batch<T> shift(shift_of<T>(x, cols)), all(log_total), s(factor);
+  T softmax_scaled(const T* x, T log_total, T factor, T* y, std::int64_t cols) const override {
+    const T most = shift_of<T>(x, cols);
+    const Batch<T> shift(most), all(log_total), s(factor);
     map(
         cols, y, [shift, all, s](Batch<T> v) { return s * math::exp<T>(v - shift - all); }, x);
+    return most;
   }
   void softmax_columns(Softmax kind, const T* x, T* y, std::int64_t stride, std::int64_t rows,
                        std::int64_t cols) const override {
     using B = Batch<T>;
     for_batches<T>(cols, [=](std::int64_t c, auto load, auto store) {
       const ColumnSum<T> sum = column_sum<T>(x + c, stride, rows, load);
-      const B total = xsimd::select(sum.total < B(infinity<T>), sum.total, B(not_a_number<T>));
-      const B factor = kind == Softmax::log_probability ? math::log<T>(total) : B(1) / total;
+      const auto finite = sum.total < B(infinity<T>);
+      const B value = kind == Softmax::log_probability ? sum.log_total : B(1) / sum.total;
+      const B factor = xsimd::select(finite, value, B(not_a_number<T>));
       for (std::int64_t r = 0; r < rows; ++r) {
         const B v = load(x + c + r * stride) - sum.shift;
         store(kind == Softmax::log_probability ? v - factor : math::exp<T>(v) * factor, y + c + r * stride);
@@ -264,7 +321,7 @@ struct WithSoftmax : Rest {
                            std::int64_t cols) const override {
     for_batches<T>(cols, [=](std::int64_t c, auto load, auto store) {
       const ColumnSum<T> sum = column_sum<T>(x + c, stride, rows, load);
-      store(sum.shift + math::log<T>(sum.total), y + c);
+      store(sum.shift + sum.log_total, y + c);
     });
   }
   void softmax_backward_columns(Softmax kind, const T* g, const T* y, T* dx, std::int64_t stride,
@@ -279,7 +336,7 @@ struct WithSoftmax : Rest {
       }
       for (std::int64_t r = 0; r < rows; ++r) {
         const B gv = load(g + c + r * stride), yv = load(y + c + r * stride);
-        store(logarithm ? gv - math::exp<T>(yv) * total : yv * (gv - total), dx + c + r * stride);
+        store(logarithm ? log_softmax_slope<T>(gv, yv, total) : yv * (gv - total), dx + c + r * stride);
       }
     });
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "tensor/ops.hpp"
 
@@ -65,18 +66,26 @@ Gradients& Gradients::operator+=(const Gradients& more) {
 
 Gradients& Gradients::operator*=(double factor) {
   for (Gradient& entry : entries_) {
-    Tensor& values = entry.is_sparse() ? entry.rows.values : entry.dense;
+    Tensor& values = entry.values();
     values = std::move(values) * factor;
   }
   return *this;
 }
 
 double norm(const Gradients& gradients) {
-  double squares = 0;
+  double squares = 0, largest = 0;
+  for (const Gradient& entry : gradients.entries()) squares += sum_squares(entry.values());
+  if (squares >= std::numeric_limits<double>::min() / std::numeric_limits<double>::epsilon() && std::isfinite(squares)) return std::sqrt(squares);
+  // The squares of f64 may overflow or vanish where their root does not.
   for (const Gradient& entry : gradients.entries()) {
-    squares += sum_squares(entry.is_sparse() ? entry.rows.values : entry.dense);
+    if (entry.values().size() > 0) largest = std::max(largest, max(abs(entry.values())).item());
   }
-  return std::sqrt(squares);
+  if (!(largest > 0) || !std::isfinite(largest)) return std::sqrt(squares);
+  const double scale = std::ldexp(1.0, std::ilogb(largest));
+  squares = 0;
+  for (const Gradient& entry : gradients.entries())
+    squares += sum_squares(entry.values().to(Dtype::f64) / scale);
+  return std::sqrt(squares) * scale;
 }
 
 }  // namespace gradus

@@ -18,6 +18,9 @@ struct Gradient {
   Where used_at = {};
 
   bool is_sparse() const { return !dense.defined(); }
+  /// The elements that it has: of the whole, or of the rows.
+  const Tensor& values() const { return is_sparse() ? rows.values : dense; }
+  Tensor& values() { return is_sparse() ? rows.values : dense; }
   /// The gradient as a dense tensor.
   Tensor tensor() const { return is_sparse() ? rows.dense() : dense; }
 };

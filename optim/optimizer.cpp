@@ -11,7 +11,7 @@ namespace gradus::optim::detail {
 
 namespace {
 Shape shape_of(const Gradient& gradient) {
-  const Shape shape = values_of(gradient).shape();
+  const Shape shape = gradient.values().shape();
   return gradient.is_sparse() ? shape.with(0, gradient.rows.height) : shape;
 }
 
@@ -26,7 +26,7 @@ bool has_good_ids(const Rows& rows) {
 }  // namespace
 
 bool fits(const Parameter& parameter, const Gradient& gradient) {
-  const Tensor& values = values_of(gradient);
+  const Tensor& values = gradient.values();
   if (values.dtype() != parameter.dtype()) return false;
   if (!gradient.is_sparse()) return values.same_shape(parameter.value());
   return shape_of(gradient) == parameter.shape() && has_good_ids(gradient.rows);
@@ -43,23 +43,23 @@ bool prepare(State& state, int count, const Parameter& parameter) {
 }
 
 void fail_unfit(const std::string& path, const Parameter& parameter, const Gradient& gradient) {
-  if (shape_of(gradient) == parameter.shape() && values_of(gradient).dtype() == parameter.dtype()) {
+  if (shape_of(gradient) == parameter.shape() && gradient.values().dtype() == parameter.dtype()) {
     fail<ShapeError>(
         "the optimizer's step: the rows of the gradient of parameter {} must be ascending, each once, and "
         "below {}, with one id each; Rows::merged makes them so",
         path, gradient.rows.height);
   }
   fail<ShapeError>("the optimizer's step: parameter {} is {} of shape {}, its gradient {} of shape {}", path,
-                   name_of(parameter.dtype()), parameter.shape(), name_of(values_of(gradient).dtype()),
+                   name_of(parameter.dtype()), parameter.shape(), name_of(gradient.values().dtype()),
                    shape_of(gradient));
 }
 
 void check_finite(const std::string& path, const Gradient& gradient) {
-  if (all_finite(values_of(gradient))) return;
+  if (all_finite(gradient.values())) return;
   fail<NumericError>(
       "the optimizer's step: the gradient of parameter {} is not finite: {}; nothing was changed. A Tape of "
       "{{.check_finite = true}} finds the op that made it",
-      path, gradus::value_summary(values_of(gradient)));
+      path, gradus::value_summary(gradient.values()));
 }
 
 void fail_changed(const std::string& path, const Parameter& parameter, const Tensor& state) {

@@ -46,10 +46,6 @@ struct Work {
   State* state = nullptr;
 };
 
-inline const Tensor& values_of(const Gradient& gradient) {
-  return gradient.is_sparse() ? gradient.rows.values : gradient.dense;
-}
-
 /// True for the library's rules, which are compiled for each instruction set.
 template <class Rule>
 inline constexpr bool is_vectorized = false;
@@ -222,7 +218,7 @@ class Optimizer {
       using T = decltype(tag);
       detail::Run<T> all{work.parameter->size(),
                          work.parameter->mutable_value().template mutable_data<T>(),
-                         detail::values_of(gradient).template data<T>(),
+                         gradient.values().template data<T>(),
                          static_cast<T>(scale),
                          {}};
       for (std::size_t k = 0; k < static_cast<std::size_t>(arrays_); ++k)

@@ -50,6 +50,15 @@ Variable extreme(const Op& op, Extreme which, const Variable& x, const Axes& axe
                 }));
 }
 
+/// The shares of the elements in logsumexp, as they are where y is finite; where it is infinity, those of the
+/// infinite elements.
+template <class Shares>
+Shares infinite_shares(Shares finite, const Tensor& x, const Tensor& y, const Axes& axes) {
+  const Tensor infinite = equal(y, std::numeric_limits<double>::infinity());
+  if (!any(infinite).item()) return finite;
+  return where(Shares(broadcast_to(infinite, x.shape())), Shares(shares(x, y, axes)), std::move(finite));
+}
+
 /// |x|^p, or sign(x) |x|^p: the derivative of each is p times the other with p - 1. Those at 0 are 0.
 Variable power_of_abs(const Variable& x, double p, bool with_sign) {
   const Tensor& v = x.value();
@@ -60,11 +69,17 @@ Variable power_of_abs(const Variable& x, double p, bool with_sign) {
                 }));
 }
 
-/// The gradient of a norm y of finite order p, where y is not 0.
+/// The gradient of a norm y of finite order p, where y is not 0. No power of x / y overflows.
 Variable norm_gradient(const Variable& g, const Variable& x, const Variable& y, double p) {
   if (p == 1) return g * Variable(sign(x.value()));
-  if (p == 2) return x * (g / y);
-  return power_of_abs(x, p - 1, true) * (g / power_of_abs(y, p - 1, false));
+  if (p == 2) return x / y * g;
+  return power_of_abs(x / y, p - 1, true) * g;
+}
+
+/// x without its mean along the axes, as the variance takes it.
+Variable centered(const Variable& x, const Axes& axes) {
+  const Variable rough = x - mean(x, axes, true);
+  return rough - mean(rough, axes, true);
 }
 
 /// The product of each row of x (rows, n). dx[i] = g (the product of all before i) (of all behind i).
@@ -133,7 +148,7 @@ Variable var(const Variable& x, const Axes& axes, VarOptions options, Where wher
   const double left = std::max(0.0, static_cast<double>(shapes.count) - options.correction);
   return record(op, var(x.value(), axes, options),
                 wrt(x, [x, axes, left, kept = shapes.kept](const Variable& g) {
-                  return (x - mean(x, axes, true)) * reshape(g * (2 / left), kept);
+                  return centered(x, axes) * reshape(g * (2 / left), kept);
                 }));
 }
 
@@ -143,7 +158,7 @@ Variable stddev(const Variable& x, const Axes& axes, VarOptions options, Where w
   const double left = std::max(0.0, static_cast<double>(shapes.count) - options.correction);
   return record(op, stddev(x.value(), axes, options),
                 wrt(x, [x, axes, left, kept = shapes.kept](const Variable& g, const Variable& y) {
-                  return (x - mean(x, axes, true)) * reshape(g / (not_zero(y) * left), kept);
+                  return centered(x, axes) / reshape(not_zero(y), kept) * reshape(g / left, kept);
                 }));
 }
 
@@ -170,18 +185,21 @@ Variable logsumexp(const Variable& x, const Axes& axes, bool keepdims, Where whe
   const InOp op("logsumexp", where);
   const Reduced shapes(op, x, axes);
   const Tensor value = logsumexp(x.value(), axes, keepdims);
-  // The softmax. Where all are -infinity its exponents are taken from a finite number instead, and it is 0.
+  // The softmax. Where all are -infinity its exponents are taken from a finite number instead, and it is 0; where
+  // some are infinity, it is these elements' alone.
   const double lowest =
       x.dtype() == Dtype::f32 ? std::numeric_limits<float>::lowest() : std::numeric_limits<double>::lowest();
   return record(op, value,
                 wrt(
                     x,
-                    [x, lowest, kept = shapes.kept](const Variable& g, const Variable& y) {
-                      return reshape(g, kept) * exp(x - maximum(reshape(y, kept), lowest));
+                    [x, lowest, axes, kept = shapes.kept](const Variable& g, const Variable& y) {
+                      const Variable bound = reshape(y, kept), share = exp(x - maximum(bound, lowest));
+                      return reshape(g, kept) * infinite_shares(share, x.value(), bound.value(), axes);
                     },
-                    [v = x.value(), value, lowest, kept = shapes.kept](const Tensor& g) {
-                      Tensor softmax = exp(v - maximum(value.reshape(kept), lowest));
-                      return std::move(softmax) * g.reshape(kept);
+                    [v = x.value(), value, lowest, axes, kept = shapes.kept](const Tensor& g) {
+                      const Tensor bound = value.reshape(kept);
+                      Tensor share = exp(v - maximum(bound, lowest));
+                      return infinite_shares(std::move(share), v, bound, axes) * g.reshape(kept);
                     }));
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include "tensor/axes.hpp"
 #include "tensor/kernels/elementwise.hpp"
@@ -83,6 +84,58 @@ Indices find(const char* name, bool largest, const Tensor& x, std::optional<int>
   return Indices(std::move(places), result);
 }
 
+/// Whether every element is in a range; not if one is NaN.
+bool all_within(const Tensor& x, double least, double most) {
+  return visit_dtype(x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const T low = static_cast<T>(least), high = static_cast<T>(most);
+    const std::span<const T> values(x.data<T>(), static_cast<std::size_t>(x.size()));
+    return std::ranges::all_of(values, [=](T v) { return v >= low && v <= high; });
+  });
+}
+/// The power of two at or below the largest |x| along the axes, which keep length 1; 1 where that is 0 or not
+/// finite. Dividing by it changes no digit, and afterwards no power of a large element overflows.
+Tensor magnitude(const Tensor& x, const Axes& axes) {
+  Tensor out = max(abs(x), axes, true);
+  visit_elements(
+      [&]<class T>(T* most) {
+        for (std::int64_t i = 0; i < out.size(); ++i)
+          most[i] = most[i] > 0 && std::isfinite(most[i]) ? std::ldexp(T{1}, std::ilogb(most[i])) : T{1};
+      },
+      out);
+  return out;
+}
+
+/// (sum over the axes of |x|^p / divisor)^(1/p), for a finite p that is not 0, without overflow and underflow on
+/// the way.
+Tensor root_of_powers(const Tensor& x, const Axes& axes, bool keepdims, double p, double divisor = 1) {
+  const Shape result = axes.of("norm", x.shape()).result(x.shape(), keepdims);
+  const auto sum_of_powers = [&](const Tensor& of) {
+    if (p == 2 && result.size() == 1 && x.size() > 0) return full(result, sum_squares(of) / divisor, x.dtype());
+    return sum(p == 2 ? square(of) : pow(abs(of), p), axes, keepdims) / divisor;
+  };
+  const auto root = [p](const Tensor& y) { return p == 2 ? sqrt(y) : pow(y, 1 / p); };
+  const Tensor direct = sum_of_powers(x);
+  const auto [least, most] = visit_dtype(x.dtype(), [](auto tag) {
+    using Limits = std::numeric_limits<decltype(tag)>;
+    return std::pair<double, double>(Limits::min() / Limits::epsilon(), Limits::max());
+  });
+  if (x.size() == 0 || p < 0 || all_within(direct, least, most)) return root(direct);
+  const Tensor scale = magnitude(x, axes);
+  const Tensor scaled = root(sum_of_powers(x / scale)) * scale.reshape(result);
+  return where(greater_equal(direct, least) * less_equal(direct, most), root(direct), scaled);
+}
+
+/// x without its mean along the axes. It is taken away twice, as the first is rounded to x's size: of equal
+/// numbers nothing is left.
+Tensor centered(const Tensor& x, const Axes& axes) {
+  const Tensor rough = x - mean(x, axes, true);
+  return rough - mean(rough, axes, true);
+}
+double degrees_of_freedom(const char* name, const Tensor& x, const Axes& axes, const VarOptions& options) {
+  return std::max(0.0, static_cast<double>(axes.of(name, x.shape()).count(x.shape())) - options.correction);
+}
+
 }  // namespace
 
 Tensor sum(const Tensor& x, const Axes& axes, bool keepdims) {
@@ -90,7 +143,12 @@ Tensor sum(const Tensor& x, const Axes& axes, bool keepdims) {
 }
 Tensor mean(const Tensor& x, const Axes& axes, bool keepdims) {
   const std::int64_t count = axes.of("mean", x.shape()).count(x.shape());
-  return fold("mean", Fold::sum, x, axes, keepdims) / static_cast<double>(count);
+  const auto n = static_cast<double>(count);
+  Tensor out = fold("mean", Fold::sum, x, axes, keepdims) / n;
+  if (count == 0 || all_finite(out)) return out;
+  // A sum that overflows may have a mean that does not.
+  return where(less(abs(out), std::numeric_limits<double>::infinity()), out,
+               fold("mean", Fold::sum, x / n, axes, keepdims));
 }
 Tensor prod(const Tensor& x, const Axes& axes, bool keepdims) {
   return fold("prod", Fold::prod, x, axes, keepdims);
@@ -103,27 +161,24 @@ Tensor min(const Tensor& x, const Axes& axes, bool keepdims) {
 }
 
 Tensor var(const Tensor& x, const Axes& axes, VarOptions options) {
-  const std::int64_t count = axes.of("var", x.shape()).count(x.shape());
-  const double left = std::max(0.0, static_cast<double>(count) - options.correction);
-  return sum(square(x - mean(x, axes, true)), axes, options.keepdims) / left;
+  const double left = degrees_of_freedom("var", x, axes, options);
+  return sum(square(centered(x, axes)), axes, options.keepdims) / left;
 }
 Tensor stddev(const Tensor& x, const Axes& axes, VarOptions options) {
-  axes.of("stddev", x.shape());
-  return sqrt(var(x, axes, options));
+  const double left = degrees_of_freedom("stddev", x, axes, options);
+  return root_of_powers(centered(x, axes), axes, options.keepdims, 2, left);
 }
 
 Tensor norm(const Tensor& x, const Axes& axes, NormOptions options) {
   const bool keepdims = options.keepdims;
   const double p = options.p;
   const Shape result = axes.of("norm", x.shape()).result(x.shape(), keepdims);
-  if (p == 2) {
-    if (result.size() != 1 || x.size() == 0) return sqrt(sum(square(x), axes, keepdims));
+  if (p == 2 && result.size() == 1 && x.dtype() == Dtype::f32)
     return full(result, std::sqrt(sum_squares(x)), x.dtype());  // summed in double: no square overflows
-  }
   if (p == 1) return sum(abs(x), axes, keepdims);
   if (p == 0) return sum(not_equal(x, 0), axes, keepdims);
   if (std::isinf(p)) return fold("norm", p > 0 ? Fold::max : Fold::min, abs(x), axes, keepdims);
-  return pow(sum(pow(abs(x), p), axes, keepdims), 1 / p);
+  return root_of_powers(x, axes, keepdims, p);
 }
 
 Tensor any(const Tensor& x, const Axes& axes, bool keepdims) {

@@ -1,12 +1,15 @@
 #include "autograd/ops/reduction.hpp"
 
+#include <cmath>
 #include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "autograd/gradients.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/tape.hpp"
+#include "autograd/transforms.hpp"
 #include "tensor/ops.hpp"
 #include "tests/support/catch.hpp"
 
@@ -50,4 +53,50 @@ TEST_CASE("any, all and the places of extremes of a Variable are those of its va
   const Variable none = tape.watch(zeros({0}));
   CHECK_THROWS_WITH(argmax(none), Contains("at reduction_test.cpp:") && Contains(": argmax: "));
   CHECK_THROWS_WITH(argmin(none), Contains("at reduction_test.cpp:") && Contains(": argmin: "));
+}
+
+TEST_CASE("gradients of norms, deviations and logsumexp are right where powers are out of range",
+          "[reduction]") {
+  const auto slope = [](const Tensor& x, const auto& f) {
+    Tape tape;
+    const Variable v = tape.watch(x);
+    return tape.backward(f(v))[v];
+  };
+  for (const double size : {1e20, 1e-24, 1e-38}) {
+    INFO(size);
+    const Tensor x = Tensor::of({3 * size, 4 * size});
+    const Tensor by_two = slope(x, [](const Variable& v) { return norm(v, 0); });
+    CHECK(by_two.at(0) == Approx(0.6).epsilon(1e-6));
+    CHECK(by_two.at(1) == Approx(0.8).epsilon(1e-6));
+    const Tensor by_three = slope(x, [](const Variable& v) { return norm(v, 0, {.p = 3}); });
+    CHECK(by_three.at(1) == Approx(16 / std::pow(91, 2.0 / 3)).epsilon(1e-5));
+    const Tensor of_deviation = slope(x, [](const Variable& v) { return stddev(v); });
+    CHECK(of_deviation.at(0) == Approx(-std::sqrt(0.5)).epsilon(1e-6));
+    CHECK(of_deviation.at(1) == Approx(std::sqrt(0.5)).epsilon(1e-6));
+  }
+  const Tensor of_var = slope(Tensor::of({1e7, 1e7 + 1}), [](const Variable& v) { return var(v); });
+  CHECK(of_var.text() == "[-1, 1]");
+
+  const auto total = [](const Variable& v) { return logsumexp(v); };
+  CHECK(slope(Tensor::of({1, INFINITY}), total).text() == "[0, 1]");
+  CHECK(slope(Tensor::of({INFINITY, 0, INFINITY}), total).text() == "[0.5, 0, 0.5]");
+  CHECK(slope(Tensor::of({-INFINITY, -INFINITY}), total).text() == "[0, 0]");
+  const Tensor columns = Tensor::of({INFINITY, 1, 0, 1}).reshape({2, 2});
+  const Tensor by_column = slope(columns, [](const Variable& v) { return sum(logsumexp(v, 0)); });
+  CHECK(by_column.text() == "[[1, 0.5], [0, 0.5]]");
+  const Parameter p(Tensor::of({1, INFINITY}));
+  Tape tape;
+  CHECK(grad(logsumexp(p), p).value().text() == "[0, 1]");  // recorded
+}
+
+TEST_CASE("the norm of gradients of f64 is right where their squares are not", "[reduction]") {
+  const Parameter p(zeros({2}, Dtype::f64)), q(zeros({2}));
+  for (const double size : {1e200, 1e-200}) {
+    const Gradients gradients({{p.place(), Tensor::of({3 * size, 4 * size}, Dtype::f64), {}}});
+    CHECK(norm(gradients) == Approx(5 * size).epsilon(1e-14).margin(0));
+  }
+  CHECK(norm(Gradients({{p.place(), full({2}, 1e200, Dtype::f64), {}}, {q.place(), ones({2}), {}}})) ==
+        Approx(std::sqrt(2) * 1e200).epsilon(1e-14));
+  CHECK(norm(Gradients({{p.place(), zeros({2}, Dtype::f64), {}}})) == 0);
+  CHECK(std::isnan(norm(Gradients({{p.place(), Tensor::of({NAN, 1e200}, Dtype::f64), {}}}))));
 }

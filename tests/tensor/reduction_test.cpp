@@ -266,7 +266,7 @@ TEST_CASE("NaN and infinities go through reductions as through PyTorch's", "[red
   CHECK(all(Tensor::of({1, 0, 2})).item() == 0);
 }
 
-TEST_CASE("gradients at the edges are PyTorch's, but for a row of -infinity in logsumexp", "[reduction]") {
+TEST_CASE("gradients at the edges are PyTorch's, but for infinities in logsumexp", "[reduction]") {
   const auto edges = [](std::vector<double> in, const std::function<Variable(const Variable&)>& f,
                         const std::vector<double>& value, const std::vector<double>& gradient) {
     const auto n = static_cast<std::int64_t>(in.size()) / 2;
@@ -275,7 +275,7 @@ TEST_CASE("gradients at the edges are PyTorch's, but for a row of -infinity in l
     check_close(g, gradient, 1e-14);
   };
   edges({-infinity, -infinity, infinity, 0, -infinity, 1}, [](const Variable& x) { return logsumexp(x, 1); },
-        {-infinity, infinity, 1}, {0, 0, not_a_number, 0, 0, 1});
+        {-infinity, infinity, 1}, {0, 0, 1, 0, 0, 1});
   const auto norm_of = [](double p) { return [p](const Variable& x) { return norm(x, 1, {.p = p}); }; };
   edges({0, 0, 3, -4, 0, 2}, norm_of(2), {0, 5, 2}, {0, 0, 0.6, -0.8, 0, 1});
   edges({0, 0, 3, -4, 0, 2}, norm_of(1), {0, 7, 2}, {0, 0, 1, -1, 0, 1});
@@ -434,6 +434,43 @@ TEST_CASE("cumulative ops equal plain loops", "[reduction]") {
 TEST_CASE("the gradient of softmax is refused when its shape is not the result's", "[reduction]") {
   CHECK_THROWS_WITH(softmax_backward(ones({2}), ones({2, 3})), Contains("(2,)") && Contains("(2, 3)"));
   CHECK_THROWS_AS(log_softmax_backward(ones({3, 2}), ones({2, 3})), ShapeError);
+}
+
+TEST_CASE("norms, means and deviations are right where powers and sums on the way are out of range",
+          "[reduction]") {
+  const auto pair = [](double a, double b, Dtype dtype = Dtype::f32) {
+    return Tensor::of({a, b, 3, 4}, dtype).reshape({2, 2});  // beside a row of harmless numbers
+  };
+  for (const double size : {1e20, 1e-24, 1e37, 1e-38}) {
+    INFO(size);
+    const Tensor lengths = norm(pair(3 * size, 4 * size), 1);
+    CHECK(lengths.at(0) == Approx(5 * size).epsilon(1e-6).margin(0));
+    CHECK(lengths.at(1) == 5);
+  }
+  for (const double size : {1e200, 1e-200}) {
+    CHECK(norm(pair(3 * size, 4 * size, Dtype::f64), 1).at(0) == Approx(5 * size).epsilon(1e-14).margin(0));
+    CHECK(norm(Tensor::of({3 * size, 4 * size}, Dtype::f64)).item() ==
+          Approx(5 * size).epsilon(1e-14).margin(0));
+  }
+  CHECK(norm(pair(1e-23, 0), 1, {.p = 3}).at(0) == Approx(1e-23).epsilon(1e-6).margin(0));
+  CHECK(norm(pair(1e5, 1e5), 1, {.p = 10}).at(0) == Approx(1e5 * std::pow(2, 0.1)).epsilon(1e-6));
+  CHECK(norm(zeros({2, 2}), 1, {.p = 3}).text() == "[0, 0]");
+  CHECK(std::isinf(norm(Tensor::of({INFINITY, 1}), 0).item()));
+  CHECK(std::isnan(norm(Tensor::of({NAN, 1}).reshape({1, 2}), 1).item()));
+
+  CHECK(stddev(pair(1e30, 2e30), 1).at(0) == Approx(std::sqrt(0.5) * 1e30).epsilon(1e-6));
+  CHECK(stddev(pair(1e-30, 2e-30), 1).at(0) == Approx(std::sqrt(0.5) * 1e-30).epsilon(1e-6).margin(0));
+  CHECK(var(Tensor::of({1e7, 1e7 + 1})).item() == 0.5);
+  CHECK(var(Tensor::of({1e7, 1e7 + 1}), 0, {.correction = 0}).item() == 0.25);
+  for (const double x : {0.1, 1e7 + 1, 3e38, 1e-40}) {
+    INFO(x);
+    CHECK(stddev(full({1000}, x)).item() == 0);
+    CHECK(stddev(full({7, 333}, x), 1).text() == zeros({7}).text());
+  }
+  CHECK(mean(full({2}, 3e38)).item() == full({}, 3e38).item());
+  CHECK(mean(full({3, 5}, -3e38), 0).at(4) == full({}, -3e38).item());
+  CHECK(std::isinf(mean(Tensor::of({INFINITY, 1})).item()));
+  CHECK(std::isnan(mean(zeros({0})).item()));
 }
 
 TEST_CASE("log_softmax keeps the digits of a logarithm near 0, along any axis", "[reduction]") {

@@ -1,5 +1,6 @@
 #include "autograd/transforms.hpp"
 
+#include <algorithm>
 #include <optional>
 
 #include "autograd/ops/arithmetic.hpp"
@@ -318,6 +319,32 @@ std::vector<Variables> hessian(LentFunction f, Arguments xs, Where where) {
 
 }  // namespace detail
 
+namespace {
+
+/// f(inputs) as constants. Throws when f used a parameter or a recorded Variable that is none of its inputs:
+/// no gradient would reach it, and nobody would hear of it.
+Variables run_without_captures(const Op& op, const std::function<Variables(std::span<const Variable>)>& f,
+                               const Variables& inputs) {
+  const Tape probe(detail::active_tape()->options);
+  detail::TapeStorage& tape = *detail::active_tape();
+  tape.others = detail::Others::captured;
+  Variables ys = f(inputs);
+  for (const detail::Captured& used : tape.captured) {
+    const bool given =
+        std::ranges::any_of(inputs, [&](const Variable& x) { return x.place() == used.x.place(); });
+    if (!given) {
+      fail<TapeError>(
+          "{}: f uses a parameter or Variable of shape {} that is none of its arguments, so it would get no "
+          "gradient; make it an argument, or detach it",
+          op.name, used.x.shape());
+    }
+  }
+  for (Variable& y : ys) y = detach(y);
+  return ys;
+}
+
+}  // namespace
+
 Variables custom_vjp(const std::function<Variables(std::span<const Variable>)>& f, CustomGradients gradient,
                      std::span<const Variable> xs, Where where) {
   const InOp op("custom_vjp", where);
@@ -325,10 +352,7 @@ Variables custom_vjp(const std::function<Variables(std::span<const Variable>)>& 
   // The results as Variables are known only once they are recorded.
   const auto ys = std::make_shared<Variables>();
   std::vector<Tensor> values;
-  {
-    const PauseRecording pause;
-    *ys = f(inputs);
-  }
+  *ys = recording() ? run_without_captures(op, f, inputs) : f(inputs);
   for (const Variable& y : *ys) values.push_back(y.value());
   const auto by_ops = [gradient = std::move(gradient), inputs, ys](std::span<const Variable> gs) {
     Variables out = gradient(gs, *ys, inputs);

@@ -409,6 +409,30 @@ TEST_CASE("custom_vjp gives a function another gradient, of every order", "[tran
   CHECK_THROWS_WITH(grad(wrong, number(1)), Contains("custom_vjp") && Contains("0 Variables for 1"));
 }
 
+TEST_CASE("custom_vjp says which of what its function uses would get no gradient", "[transforms]") {
+  const Parameter scale(Tensor::of({2, 3}));
+  const auto identity = [](const Variable& g, const Variable&, std::span<const Variable>) {
+    return Variables{g};
+  };
+  const auto scaled_by = [&](const Variable& s) {
+    return [&](std::span<const Variable> v) { return v[0] * s; };
+  };
+  Tape tape;
+  const Variable x = tape.watch(Tensor::of({5, 7})), other = x * 2;
+  CHECK_THROWS_WITH(custom_vjp(scaled_by(scale), identity, std::array{x}),
+                    Contains("custom_vjp") && Contains("shape (2,)") && Contains("make it an argument"));
+  CHECK_THROWS_AS(custom_vjp(scaled_by(other), identity, std::array{x}), TapeError);
+  const Variable detached = detach(scale);
+  CHECK(tape.backward(sum(custom_vjp(scaled_by(detached), identity, std::array{x})))[x].text() == "[1, 1]");
+  const Tape fresh;
+  const Variable both = custom_vjp([](std::span<const Variable> v) { return v[0] * v[1]; },
+                                   [](const Variable& g, const Variable&, std::span<const Variable> v) {
+                                     return Variables{g * v[1], g * v[0]};
+                                   },
+                                   std::array<Variable, 2>{Variable(Tensor::of({5, 7})), scale});
+  CHECK(both.value().text() == "[10, 21]");
+}
+
 TEST_CASE("errors of transforms name the place, both shapes and the remedy", "[transforms]") {
   const Variable x = vector({1, 2, 3});
   const auto f = [](const Variable& in) { return in * in; };

@@ -9,7 +9,8 @@ namespace gradus {
 
 namespace {
 constexpr std::int64_t max_elements = std::int64_t{1} << 48;
-}
+constexpr std::int64_t max_length = std::numeric_limits<std::int32_t>::max();
+}  // namespace
 
 Shape::Shape(std::span<const std::int64_t> dims) {
   if (dims.size() > static_cast<std::size_t>(max_rank)) {
@@ -18,7 +19,7 @@ Shape::Shape(std::span<const std::int64_t> dims) {
   }
   std::int64_t elements = 1;
   for (const std::int64_t length : dims) {
-    if (length < 0 || length > std::numeric_limits<std::int32_t>::max()) {
+    if (length < 0 || length > max_length) {
       fail<ShapeError>("an axis of length {}: lengths go from 0 to 2^31-1", length);
     }
     // Up to 2^17 elements, no further axis can exceed the limit, and the slow division is not needed: shapes
@@ -70,6 +71,11 @@ std::string Shape::text() const {
 
 void Shape::throw_axis(int axis) const {
   fail<ShapeError>("axis {} of a tensor of shape {}: axes go from {} to {}", axis, text(), -rank_, rank_ - 1);
+}
+
+void check_length(const char* op, const char* what, std::int64_t value) {
+  if (value < 0 || value > max_length)
+    fail<ShapeError>("{}: {} of {}; it must be 0 to 2^31-1", op, what, value);
 }
 
 Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {

@@ -76,6 +76,10 @@ class Shape {
   std::int32_t rank_ = 0;
 };
 
+/// Throws ShapeError unless a length, a distance or a number of entries is from 0 to 2^31-1, as lengths of
+/// axes are; products of two of them, and sums of a few, do not overflow then.
+void check_length(const char* op, const char* what, std::int64_t value);
+
 /// The shape that two shapes broadcast to by NumPy's rule: trailing axes are aligned, and a length of 1
 /// stretches to the other's. Throws ShapeError, naming `op` and both shapes, when they do not broadcast.
 Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b);

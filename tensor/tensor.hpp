@@ -96,6 +96,9 @@ class Tensor {
   Tensor operator[](std::int64_t i) const;
   /// Entries begin..end-1 along the first axis, sharing storage.
   Tensor rows(std::int64_t begin, std::int64_t end) const;
+  /// The elements from position `offset` on, in row-major order, as a tensor of this shape, sharing storage.
+  /// For ops; the elements must be there.
+  Tensor part(std::int64_t offset, const Shape& shape) const { return view(shape, offset); }
   /// The same elements in another shape, sharing storage. One length may be -1, to be inferred.
   Tensor reshape(std::initializer_list<std::int64_t> dims) const;
   Tensor reshape(const Shape& shape) const;

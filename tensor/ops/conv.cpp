@@ -37,6 +37,7 @@ void check_operands(const char* op, const Tensor& x, const Tensor& weight, const
 
 void check_range(const char* op, const char* option, std::int64_t value, std::int64_t least) {
   if (value < least) fail<ArgumentError>("{}: {} is {}; it must be at least {}", op, option, value, least);
+  check_length(op, option, value);
 }
 
 /// What both convolutions ask of their options.
@@ -184,8 +185,8 @@ ConvLengths conv_lengths(const Tensor& x, const Tensor& weight, const Tensor& bi
 
 ConvLengths conv_lengths(const Tensor& y, const Tensor& weight, const Tensor& bias,
                          const ConvTranspose1dOptions& o) {
-  check_operands("conv_transpose1d", y, weight, bias, weight.rank() == 3 ? weight.dim(1) * o.groups : 0);
   check_options("conv_transpose1d", o);
+  check_operands("conv_transpose1d", y, weight, bias, weight.rank() == 3 ? weight.dim(1) * o.groups : 0);
   check_range("conv_transpose1d", "output_padding", o.output_padding, 0);
   if (o.output_padding >= std::max(o.stride, o.dilation)) {
     fail<ArgumentError>(

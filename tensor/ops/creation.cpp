@@ -53,7 +53,10 @@ Tensor linspace(double begin, double end, std::int64_t count, Dtype dtype) {
   // From the nearer end, so that both ends are exact and the numbers are symmetric.
   return tabulated(count, dtype, [=](double i) {
     if (count == 1) return begin;
-    return i < last - i ? begin + (end - begin) * (i / last) : end - (end - begin) * ((last - i) / last);
+    const double share = i < last - i ? i / last : (last - i) / last;
+    const double from = i < last - i ? begin : end, to = i < last - i ? end : begin;
+    // A distance that overflows is taken in two parts.
+    return std::isfinite(to - from) ? from + (to - from) * share : from * (1 - share) + to * share;
   });
 }
 

@@ -58,10 +58,11 @@ void cut(Strided& view, const Shape& shape, int axis, const Slice& which) {
     fail<ShapeError>("slice: {}..{} by {} of axis {} of shape {}: begin lies behind end", begin, end,
                      which.step, axis, shape);
   }
-  const std::int64_t size = forward ? which.step : -which.step;
+  // Steps beyond the axis lead to one entry, however far they go.
+  const std::int64_t step = std::clamp(which.step, -length - 1, length + 1), size = std::abs(step);
   view.length[a] = ((forward ? end - begin : begin - end) + size - 1) / size;
   if (view.length[a] > 0) view.offset += begin * view.stride[a];
-  view.stride[a] *= which.step;
+  view.stride[a] *= step;
 }
 
 Strided cut_all(const Shape& shape, List<Slice> which) {
@@ -82,7 +83,7 @@ bool is_contiguous(const Strided& view) {
 
 Tensor read_or_share(const Tensor& x, const Strided& view) {
   if (!is_contiguous(view)) return read(x, view);
-  return x.reshape(Shape{x.size()}).rows(view.offset, view.offset + view.size()).reshape(view.shape());
+  return x.part(view.offset, view.shape());
 }
 
 Strided diagonal_view(const char* op, const Shape& shape, const DiagonalOptions& options) {
@@ -91,7 +92,8 @@ Strided diagonal_view(const char* op, const Shape& shape, const DiagonalOptions&
   if (a == b)
     fail<ShapeError>("{}: axes {} and {} of shape {} are the same", op, options.axis1, options.axis2, shape);
   const Strided all(shape);
-  const std::int64_t down = std::max(0, -options.offset), right = std::max(0, options.offset);
+  const std::int64_t offset = options.offset;  // whose negative exists
+  const std::int64_t down = std::max<std::int64_t>(0, -offset), right = std::max<std::int64_t>(0, offset);
   const std::int64_t length = std::max<std::int64_t>(0, std::min(shape[a] - down, shape[b] - right));
   Strided view;
   if (length > 0) view.offset = down * all.stride[index(a)] + right * all.stride[index(b)];
@@ -272,7 +274,7 @@ std::vector<Tensor> split(const Tensor& x, List<std::int64_t> lengths, int axis)
   const Shape shape = x.shape();
   std::int64_t sum = 0;
   for (const std::int64_t length : lengths) {
-    if (length < 0) fail<ShapeError>("split: a length of {} along axis {} of shape {}", length, axis, shape);
+    check_length("split", "a part", length);
     sum += length;
   }
   if (sum != shape[named_axis("split", shape, axis)])
@@ -287,6 +289,7 @@ std::vector<Tensor> split(const Tensor& x, List<std::int64_t> lengths, int axis)
 }
 std::vector<Tensor> split(const Tensor& x, std::int64_t parts, int axis) {
   const std::int64_t length = x.shape()[named_axis("split", x.shape(), axis)];
+  check_length("split", "a number of parts", parts);
   if (parts < 1 || length % parts != 0) {
     fail<ShapeError>("split: {} equal parts of axis {} of shape {}; chunk allows a shorter last one", parts,
                      axis, x.shape());
@@ -297,7 +300,7 @@ std::vector<Tensor> chunk(const Tensor& x, std::int64_t parts, int axis) {
   const Shape shape = x.shape();
   if (parts < 1) fail<ShapeError>("chunk: {} parts of axis {} of shape {}", parts, axis, shape);
   const std::int64_t length = shape[named_axis("chunk", shape, axis)];
-  const std::int64_t each = std::max<std::int64_t>(1, (length + parts - 1) / parts);
+  const std::int64_t each = std::max<std::int64_t>(1, length / parts + (length % parts > 0 ? 1 : 0));
   std::vector<std::int64_t> lengths;
   for (std::int64_t begin = 0; begin < length; begin += each)
     lengths.push_back(std::min(each, length - begin));
@@ -323,8 +326,9 @@ Tensor slice(const Tensor& x, List<Slice> which) {
 void add_to_slice(Tensor& sum, const Tensor& x, int axis, std::int64_t begin) {
   const Shape shape = sum.shape();
   if (x.rank() != shape.rank()) fail<ShapeError>("add_to_slice: {} does not fit into {}", x.shape(), shape);
-  const std::int64_t first = begin < 0 ? begin + shape[axis] : begin, end = first + x.dim(axis);
-  if (first < 0 || end > shape[axis]) {
+  const std::int64_t length = shape[axis], first = begin < 0 ? begin + length : begin;
+  const std::int64_t end = std::min(first, length) + x.dim(axis);
+  if (first < 0 || end > length) {
     fail<ShapeError>("add_to_slice: {} from {} of axis {} does not fit into {}", x.shape(), begin, axis,
                      shape);
   }
@@ -386,7 +390,7 @@ Tensor repeat(const Tensor& x, List<std::int64_t> counts) {
     fail<ShapeError>("repeat: {} counts for a tensor of shape {}; give one an axis", counts.size(),
                      x.shape());
   for (const std::int64_t count : counts) {
-    if (count < 0) fail<ShapeError>("repeat: a count of {}", count);
+    check_length("repeat", "a count", count);
   }
   Shape shape = x.shape();
   while (shape.rank() < static_cast<int>(counts.size())) shape = shape.inserted(0, 1);
@@ -404,7 +408,7 @@ Tensor repeat(const Tensor& x, List<std::int64_t> counts) {
 }
 
 Tensor repeat_interleave(const Tensor& x, std::int64_t count, int axis) {
-  if (count < 0) fail<ShapeError>("repeat_interleave: a count of {}", count);
+  check_length("repeat_interleave", "a count", count);
   axis = named_axis("repeat_interleave", x.shape(), axis);
   const Shape repeated = x.shape().with(axis, x.dim(axis) * count);
   const Runs r = runs_at(x.shape(), axis);
@@ -423,7 +427,7 @@ void add_to_diagonal(Tensor& sum, const Tensor& x, DiagonalOptions options) {
 Tensor diag(const Tensor& x, int offset) {
   if (x.rank() == 2) return diagonal(x, {.offset = offset});
   if (x.rank() != 1) fail<ShapeError>("diag: a tensor of shape {}; give a vector or a matrix", x.shape());
-  const std::int64_t rows = x.dim(0) + std::abs(offset);
+  const std::int64_t rows = x.dim(0) + std::abs(std::int64_t{offset});
   Tensor out = zeros({rows, rows}, x.dtype());
   add_to_diagonal(out, x, {.offset = offset});
   return out;
@@ -466,6 +470,8 @@ void check_padding(const Shape& shape, List<Padding> widths) {
     if (width.before < 0 || width.after < 0)
       fail<ShapeError>("pad: {} and {} entries around an axis; slice takes some away", width.before,
                        width.after);
+    check_length("pad", "a width", width.before);
+    check_length("pad", "a width", width.after);
   }
 }
 

@@ -232,17 +232,7 @@ Indices detail::interleaved_ids(const Indices& counts, std::int64_t length) {
 Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {
   if (broadcast_shapes("masked_fill", x.shape(), mask.shape()) != x.shape())
     fail<ShapeError>("masked_fill: a mask of shape {} for a tensor of shape {}", mask.shape(), x.shape());
-  const Tensor wide = broadcast_to(mask, x.shape());
-  Tensor out = Tensor::uninitialized_like(x);
-  const auto mask_by = [&]<class T>(T* to, const T* from) {
-    visit_dtype(mask.dtype(), [&]<class M>(M) {
-      const M* const masked = wide.data<M>();
-      const T filled = static_cast<T>(value);
-      parallel::for_each(x.size(), 1, [=](std::int64_t i) { to[i] = masked[i] != M{0} ? filled : from[i]; });
-    });
-  };
-  visit_elements(mask_by, out, x);
-  return out;
+  return where(mask.dtype() == x.dtype() ? mask : not_equal(mask, 0).to(x.dtype()), value, x);
 }
 
 Tensor Rows::dense() const {

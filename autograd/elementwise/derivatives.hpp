@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include "autograd/elementwise/symbol.hpp"
@@ -89,8 +90,54 @@ T rsqrt(T x) {
   return 1 / std::sqrt(x);
 }
 template <Number T>
+T of_kernel(kernels::Unary op, T x) {
+  T y{};
+  kernels::unary<T>(op, &x, &y, 1);
+  return y;
+}
+template <Number T>
+T cube(T x) {
+  return x * x * x;
+}
+template <Number T>
+T reciprocal(T x) {
+  return 1 / x;
+}
+template <Number T>
+T round(T x) {
+  return std::nearbyint(x);
+}
+template <Number A, Number B>
+std::common_type_t<A, B> where(bool condition, A a, B b) {
+  return condition ? a : b;
+}
+template <Number T>
 T sigmoid(T x) {
-  return 1 / (1 + std::exp(-x));
+  return of_kernel(kernels::Unary::sigmoid, x);
+}
+template <Number T>
+T sigmoid_slope(T x) {
+  return of_kernel(kernels::Unary::sigmoid_slope, x);
+}
+template <Number T>
+T tanh_slope(T x) {
+  return of_kernel(kernels::Unary::tanh_slope, x);
+}
+template <Number T>
+T gaussian(T x) {
+  return of_kernel(kernels::Unary::gaussian, x);
+}
+template <Number T>
+T gelu_gate_slope(T x) {
+  return of_kernel(kernels::Unary::gelu_gate_slope, x);
+}
+template <Number T>
+T erfinv(T x) {
+  return of_kernel(kernels::Unary::erfinv, x);
+}
+template <Number T>
+T erfinv_slope(T x) {
+  return of_kernel(kernels::Unary::erfinv_slope, x);
 }
 template <Number A, Number B>
 bool equal(A a, B b) {
@@ -128,13 +175,94 @@ V derivative_of_order(kernels::Binary op, const N& n, const V& x) {
   }
 }
 
+// Parts of derivatives that would overflow, or lose digits where terms cancel, in their shortest form. What a
+// branch that is not taken would compute of numbers that it is not made for is kept from it.
+
+/// 1 - x^2, whose own derivative is exact near 0.
+template <class V>
+V one_minus_square(const V& x) {
+  using std::abs;
+  return where(abs(x) < 0.5, 1 - square(x), (1 - x) * (1 + x));
+}
+/// From here on x^2 + 1 is x^2 to the nearest number of any dtype; before it x^2 does not overflow.
+inline constexpr double far_out = 0x1p28;
+/// 1 / sqrt(1 + x^2)
+template <class V>
+V asinh_slope(const V& x) {
+  using std::abs;
+  const auto near = abs(x) < far_out;
+  return where(near, rsqrt(1 + square(where(near, x, 0.0))), reciprocal(where(near, far_out, abs(x))));
+}
+/// 1 / sqrt(x^2 - 1)
+template <class V>
+V acosh_slope(const V& x) {
+  const auto near = x < far_out;
+  const auto inside = where(near, x, 2.0);
+  return where(near, rsqrt((inside - 1) * (inside + 1)), reciprocal(where(near, far_out, x)));
+}
+/// 1 / (1 + x^2), by way of 1 / x where x is large.
+template <class V>
+V atan_slope(const V& x) {
+  using std::abs;
+  const auto small = abs(x) <= 1;
+  const auto inside = where(small, x, reciprocal(where(small, 1.0, x)));
+  const auto slope = reciprocal(1 + square(inside));
+  return where(small, slope, square(inside) * slope);
+}
+/// a / y for y = sqrt(a^2 + b^2). Where a is the larger, the derivative by a is small, and would cancel.
+template <class A, class B, class Y>
+auto cosine(const A& a, const B& b, const Y& y) {
+  using std::abs;
+  const auto larger = abs(b) < abs(a);
+  const auto ratio = where(larger, b, 0.0) / where(larger, a, 1.0);
+  return where(larger, sign(a) * rsqrt(1 + square(ratio)), a / y);
+}
+/// a^(b - 1), with what rounding took from b - 1.
+template <class A, class B>
+auto pow_one_less(const A& a, const B& b) {
+  using std::abs, std::pow, std::log;
+  const auto less = b - 1, back = less - b;
+  const auto lost = (b - (less - back)) + (-1 - back);
+  const auto kept = where(abs(lost) < 1, lost, 0.0);  // of infinities it would be NaN
+  return pow(a, less) * (1 + zero_where(equal(kept, 0), kept * log(a)));
+}
+/// sigmoid(a - b), with what rounding took from a - b, which counts as much as the difference is large. Of
+/// two infinities of one sign it is 1/2, as it is of two equal numbers.
+template <class A, class B>
+auto sigmoid_of_difference(const A& a, const B& b) {
+  using std::abs;
+  const auto apart = a - b, back = a - apart, lost = (a - (apart + back)) + (back - b);
+  const auto y = sigmoid(zero_where(both(equal(a, b), equal(equal(apart, apart), 0)), apart));
+  return y + y * ((1 - y) * where(abs(lost) < 1, lost, 0.0));
+}
+/// The argument of gelu_gate and its derivative, for |x| up to where the gate is 0 or 1.
+inline constexpr double gelu_one = 1.595769121605730711760, gelu_three = 0.044715 * gelu_one;
+template <class V>
+V half_gelu_argument(const V& x) {
+  using std::abs;
+  const auto near = where(abs(x) < 32, x, 0.0);
+  return near * (0.5 * gelu_one + 0.5 * gelu_three * square(near));
+}
+template <class V>
+V gelu_argument_slope(const V& x) {
+  using std::abs;
+  const auto near = abs(x) < 32;
+  return where(near, gelu_one + 3 * gelu_three * square(where(near, x, 0.0)), 0.0);
+}
+/// 1, and NaN where one of the three is.
+template <class A, class B, class C>
+auto one_unless_nan(const A& a, const B& b, const C& c) {
+  return where(both(both(equal(a, a), equal(b, b)), equal(c, c)), 1.0,
+               std::numeric_limits<double>::quiet_NaN());
+}
+
 inline constexpr double ln2 = 0.693147180559945309417, two_over_sqrt_pi = 1.12837916709551257390;
 
 /// g times the derivative of op. v is the operand or the result, as reads(op) says.
 template <class G, class V>
 G local_vjp(kernels::Unary op, const G& g, const V& v) {
   using kernels::Binary, kernels::Unary;
-  using std::cos, std::sin, std::cosh, std::sinh, std::exp;
+  using std::cos, std::sin, std::cosh, std::sinh, std::exp, std::tanh;
   switch (op) {
 #define GRADUS_UNARY(name, cost, reads, derivative) \
   case Unary::name: {                               \
@@ -152,7 +280,7 @@ template <int operand, class G, class A, class B, class Y>
 [[gnu::always_inline]] inline G local_vjp(kernels::Binary op, const G& g, [[maybe_unused]] const A& a,
                                           [[maybe_unused]] const B& b, [[maybe_unused]] const Y& y) {
   using kernels::Binary;
-  using std::pow, std::log;
+  using std::log, std::hypot;
   switch (op) {
 #define GRADUS_BINARY(name, cost, reads_a, by_a, reads_b, by_b) \
   case Binary::name:                                            \

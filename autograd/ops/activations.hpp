@@ -13,7 +13,7 @@ namespace gradus {
 /// log(1 / (1 + exp(-x)))
 auto log_sigmoid(const ElementwiseOperand auto& x, Where at = Where::here()) {
   return formula(
-      "log_sigmoid", at, [](auto v) { return where(v < 0, v - log1p(exp(v)), -log1p(exp(-v))); }, x);
+      "log_sigmoid", at, [](auto v) { return -log1p_exp(-v); }, x);
 }
 
 /// log(x / (1 - x)), the inverse of sigmoid.
@@ -29,7 +29,7 @@ struct SoftplusOptions {
 /// log(1 + exp(beta x)) / beta
 auto softplus(const ElementwiseOperand auto& x, SoftplusOptions options = {}, Where at = Where::here()) {
   const auto f = [](auto v, auto beta, auto threshold) {
-    return where(v * beta > threshold, v, log1p(exp(v * beta)) / beta);
+    return where(v * beta > threshold, v, log1p_exp(v * beta) / beta);
   };
   return formula("softplus", at, f, x, options.beta, options.threshold);
 }
@@ -43,7 +43,7 @@ auto leaky_relu(const ElementwiseOperand auto& x, double slope = 0.01, Where at 
 /// x for x > 0, else alpha (exp(x) - 1): Clevert, Unterthiner and Hochreiter, 2015.
 auto elu(const ElementwiseOperand auto& x, double alpha = 1, Where at = Where::here()) {
   return formula(
-      "elu", at, [](auto v, auto a) { return where(v <= 0, a * expm1(v), v); }, x, alpha);
+      "elu", at, [](auto v, auto a) { return where(v <= 0, a * expm1(where(v <= 0, v, 0)), v); }, x, alpha);
 }
 
 /// A scaled elu that keeps mean 0 and variance 1: Klambauer and others, 2017.
@@ -58,14 +58,8 @@ enum class GeluForm {
 };
 /// Hendrycks and Gimpel, 2016.
 auto gelu(const ElementwiseOperand auto& x, GeluForm form = GeluForm::exact, Where at = Where::here()) {
-  const auto exact = [](auto v) {
-    constexpr double sqrt_half = 0.707106781186547524401;
-    return 0.5 * v * erfc(-sqrt_half * v);
-  };
-  const auto with_tanh = [](auto v) {
-    constexpr double sqrt_two_over_pi = 0.797884560802865355880;
-    return 0.5 * v * (1 + tanh(sqrt_two_over_pi * (v + 0.044715 * (v * v * v))));
-  };
+  const auto exact = [](auto v) { return v * normal_cdf(v); };
+  const auto with_tanh = [](auto v) { return v * gelu_gate(v); };
   return form == GeluForm::exact ? formula("gelu", at, exact, x) : formula("gelu", at, with_tanh, x);
 }
 
@@ -78,12 +72,20 @@ auto silu(const ElementwiseOperand auto& x, Where at = Where::here()) {
 /// x tanh(log(1 + exp(x))): Misra, 2019.
 auto mish(const ElementwiseOperand auto& x, Where at = Where::here()) {
   return formula(
-      "mish", at, [](auto v) { return v * tanh(softplus(v)); }, x);
+      "mish", at,
+      [](auto v) {
+        // tanh(log(1 + w)) = n / (n + 2) with n = w (w + 2), from the w = e^v or e^-v that is at most 1.
+        // From 1000 on it is 1, and the derivative is kept from multiplying v with what is 0.
+        const auto u = where(v >= 1000, 1000, v), w = exp(where(u < 0, u, -u)), square = w * w,
+                   n = square + 2 * w;
+        return v * where(u < 0, n / (n + 2), 1 - 2 * square / (1 + 2 * (w + square)));
+      },
+      x);
 }
 
 /// x between the bounds; at and beyond them the gradient is 0.
 auto hardtanh(const ElementwiseOperand auto& x, double low = -1, double high = 1, Where at = Where::here()) {
-  const auto f = [](auto v, auto l, auto h) { return where(v <= l, l, where(v >= h, h, v)); };
+  const auto f = [](auto v, auto l, auto h) { return apply(kernels::Ternary::clamp_flat, v, l, h); };
   return formula("hardtanh", at, f, x, low, high);
 }
 

@@ -29,32 +29,41 @@ GRADUS_UNARY(sign,       cheap,          flat,    g)
 GRADUS_UNARY(square,     cheap,          x,       g * (2 * x))
 GRADUS_UNARY(cube,       cheap,          x,       g * (3 * square(x)))
 GRADUS_UNARY(sqrt,       cheap,          y,       g / (2 * y))
-GRADUS_UNARY(rsqrt,      cheap,          y,       g * (-0.5 * (square(y) * y)))
+GRADUS_UNARY(rsqrt,      cheap,          y,       g * (-0.5 * cube(y)))
 GRADUS_UNARY(reciprocal, cheap,          y,       g * -square(y))
 GRADUS_UNARY(exp,        transcendental, y,       g * y)
 GRADUS_UNARY(exp2,       transcendental, y,       g * (y * ln2))
-GRADUS_UNARY(expm1,      transcendental, y,       g * (y + 1))
+GRADUS_UNARY(expm1,      transcendental, x,       g * exp(x))
 GRADUS_UNARY(log,        transcendental, x,       g / x)
 GRADUS_UNARY(log1p,      transcendental, x,       g / (x + 1))
-GRADUS_UNARY(log2,       transcendental, x,       g / (x * ln2))
-GRADUS_UNARY(log10,      library_call,   x,       g / (x * 2.30258509299404568402))
+GRADUS_UNARY(log2,       transcendental, x,       g * 1.44269504088896340736 / x)
+GRADUS_UNARY(log10,      transcendental, x,       g * 0.434294481903251827651 / x)
 GRADUS_UNARY(sin,        transcendental, x,       g * cos(x))
 GRADUS_UNARY(cos,        transcendental, x,       g * -sin(x))
 GRADUS_UNARY(tan,        transcendental, y,       g * (1 + square(y)))
-GRADUS_UNARY(asin,       transcendental, x,       g * rsqrt((1 - x) * (1 + x)))
-GRADUS_UNARY(acos,       transcendental, x,       g * -rsqrt((1 - x) * (1 + x)))
-GRADUS_UNARY(atan,       transcendental, x,       g / (1 + square(x)))
+GRADUS_UNARY(asin,       transcendental, x,       g * rsqrt(one_minus_square(x)))
+GRADUS_UNARY(acos,       transcendental, x,       g * -rsqrt(one_minus_square(x)))
+GRADUS_UNARY(atan,       transcendental, x,       g * atan_slope(x))
 GRADUS_UNARY(sinh,       transcendental, x,       g * cosh(x))
 GRADUS_UNARY(cosh,       transcendental, x,       g * sinh(x))
-GRADUS_UNARY(tanh,       transcendental, y,       g * (1 - square(y)))
-GRADUS_UNARY(asinh,      transcendental, x,       g * rsqrt(1 + square(x)))
-GRADUS_UNARY(acosh,      transcendental, x,       g * rsqrt((x - 1) * (x + 1)))
-GRADUS_UNARY(atanh,      transcendental, x,       g / ((1 - x) * (1 + x)))
-GRADUS_UNARY(erf,        transcendental, x,       g * (two_over_sqrt_pi * exp(-square(x))))
-GRADUS_UNARY(erfc,       library_call,   x,       g * (-two_over_sqrt_pi * exp(-square(x))))
-GRADUS_UNARY(erfinv,     2 * library_call, y,       g * (exp(square(y)) / two_over_sqrt_pi))
+GRADUS_UNARY(tanh,       transcendental, x,       g * tanh_slope(x))
+GRADUS_UNARY(tanh_slope, transcendental, x,       g * (-2 * (tanh(x) * tanh_slope(x))))
+GRADUS_UNARY(asinh,      transcendental, x,       g * asinh_slope(x))
+GRADUS_UNARY(acosh,      transcendental, x,       g * acosh_slope(x))
+GRADUS_UNARY(atanh,      transcendental, x,       g / one_minus_square(x))
+GRADUS_UNARY(erf,        transcendental, x,       g * (two_over_sqrt_pi * square(gaussian(x))))
+GRADUS_UNARY(erfc,       transcendental, x,       g * (-two_over_sqrt_pi * square(gaussian(x))))
+GRADUS_UNARY(erfinv,     2 * library_call, x,     g * erfinv_slope(x))
+GRADUS_UNARY(erfinv_slope, 3 * library_call, x,   g * (2 * erfinv(x) * square(erfinv_slope(x))))
+GRADUS_UNARY(gaussian,   transcendental, x,       g * (-x * gaussian(x)))  // exp(-x^2 / 2)
+GRADUS_UNARY(normal_cdf, 2 * transcendental, x,   g * (0.398942280401432677940 * gaussian(x)))
 GRADUS_UNARY(lgamma,     library_call,   x,       g * derivative_of_order(Binary::polygamma, 0, x))
-GRADUS_UNARY(sigmoid,    transcendental, y,       g * (y * (1 - y)))
+GRADUS_UNARY(sigmoid,    transcendental, x,       g * sigmoid_slope(x))
+GRADUS_UNARY(sigmoid_slope, transcendental, x,    g * (-sigmoid_slope(x) * tanh(0.5 * x)))
+GRADUS_UNARY(log1p_exp,  2 * transcendental, x,   g * sigmoid(x))  // log(1 + exp(x))
+// sigmoid(u) with u = 2 sqrt(2/pi) (x + 0.044715 x^3), the gate of gelu's tanh form, and sigmoid_slope(u).
+GRADUS_UNARY(gelu_gate,  2 * transcendental, x,   g * (gelu_gate_slope(x) * gelu_argument_slope(x)))
+GRADUS_UNARY(gelu_gate_slope, 2 * transcendental, x, g * (-gelu_gate_slope(x) * tanh(half_gelu_argument(x)) * gelu_argument_slope(x)))
 GRADUS_UNARY(relu,       cheap,          x,       zero_where(x <= 0, g))  // NaN passes g on, as in PyTorch
 GRADUS_UNARY(floor,      cheap,          flat,    g)
 GRADUS_UNARY(ceil,       cheap,          flat,    g)
@@ -74,19 +83,19 @@ GRADUS_BINARY(maximum,       cheap,           ab,      zero_where(a < b, g * (1 
                                               ab,      zero_where(b < a, g * (1 - 0.5 * equal(a, b))))
 GRADUS_BINARY(minimum,       cheap,           ab,      zero_where(b < a, g * (1 - 0.5 * equal(a, b))),
                                               ab,      zero_where(a < b, g * (1 - 0.5 * equal(a, b))))
-GRADUS_BINARY(pow,           library_call,    ab,      zero_where(equal(b, 0), g * (b * pow(a, b - 1))),
+GRADUS_BINARY(pow,           library_call,    ab,      zero_where(equal(b, 0), g * (b * pow_one_less(a, b))),
                                               // 0^b is 0 for every b > 0
                                               aby,     zero_where(both(equal(a, 0), 0 <= b), g * (y * log(a))))
-GRADUS_BINARY(atan2,         library_call,    ab,      g * (b / (square(a) + square(b))),
-                                              ab,      g * (-a / (square(a) + square(b))))
+GRADUS_BINARY(atan2,         library_call,    ab,      g * (b / hypot(a, b) / hypot(a, b)),
+                                              ab,      g * (-a / hypot(a, b) / hypot(a, b)))
 GRADUS_BINARY(fmod,          library_call,    nothing, g,
-                                              aby,     g * ((y - a) / b))
-GRADUS_BINARY(hypot,         library_call,    aby,     zero_where(equal(y, 0), g * (a / y)),
-                                              aby,     zero_where(equal(y, 0), g * (b / y)))
+                                              aby,     g * round((y - a) / b))
+GRADUS_BINARY(hypot,         library_call,    aby,     zero_where(equal(y, 0), g * cosine(a, b, y)),
+                                              aby,     zero_where(equal(y, 0), g * cosine(b, a, y)))
 // Of two infinities of one sign, whose difference is NaN, the gradient is halved, as it is of two equal numbers.
 GRADUS_BINARY(logaddexp,     2 * transcendental,
-                                              ab,      g * sigmoid(zero_where(both(equal(a, b), equal(equal(a - b, a - b), 0)), a - b)),
-                                              ab,      g * sigmoid(zero_where(both(equal(a, b), equal(equal(a - b, a - b), 0)), b - a)))
+                                              ab,      g * sigmoid_of_difference(a, b),
+                                              ab,      g * sigmoid_of_difference(b, a))
 // a log b, and 0 where a is 0, whatever b is.
 GRADUS_BINARY(xlogy,         transcendental,  ab,      zero_where(both(equal(a, 0), b <= 0), g * log(b)),
                                               ab,      zero_where(both(equal(a, 0), equal(b, 0)), g * (a / b)))
@@ -119,10 +128,15 @@ GRADUS_TERNARY(fma,   cheap, b,       g * b,
 GRADUS_TERNARY(where, cheap, flat,    g,
                              a,       zero_unless(a, g),
                              a,       zero_where(a, g))
-// minimum(maximum(a, b), c); at the bounds the gradient goes to a
-GRADUS_TERNARY(clamp, cheap, abc,     zero_where(a < b, zero_where(c < a, g)),
-                             abc,     zero_unless(a < b, zero_where(c < b, g)),
+// minimum(maximum(a, b), c); at the bounds the gradient goes to a. Where one of the three is NaN, as the result
+// then is, so is the gradient.
+GRADUS_TERNARY(clamp, cheap, abc,     zero_where(a < b, zero_where(c < a, g * one_unless_nan(a, b, c))),
+                             abc,     zero_unless(a < b, zero_where(c < b, g * one_unless_nan(a, b, c))),
                              abc,     zero_unless(c < maximum(a, b), g))
+// The same with a gradient of 0 at the bounds and beyond, and none for them.
+GRADUS_TERNARY(clamp_flat, cheap, abc, zero_where(a <= b, zero_where(c <= a, g * one_unless_nan(a, b, c))),
+                             flat,    g,
+                             flat,    g)
 
 // clang-format on
 

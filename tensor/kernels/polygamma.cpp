@@ -38,7 +38,10 @@ double digamma(double x) {
   if (x == std::floor(x)) return not_a_number;  // -infinity too
   // psi(x) = psi(1 - x) - pi / tan(pi x), with x taken to the nearest integer, where tan is exact.
   const double near = x - std::nearbyint(x);
-  const double circular = std::abs(near) == 0.5 ? 0 : std::numbers::pi / std::tan(std::numbers::pi * near);
+  // Beside the zeros of 1 / tan, tan of the exact distance from them.
+  const double from_half = std::copysign(0.5 - std::abs(near), near);
+  const double circular = std::numbers::pi * (std::abs(near) > 0.25 ? std::tan(std::numbers::pi * from_half)
+                                                                    : 1 / std::tan(std::numbers::pi * near));
   return digamma_positive(1 - x) - circular;
 }
 

@@ -32,30 +32,48 @@ T cube(T x) {
   return std::isfinite(added) && y != 0 ? y - added : y;
 }
 
+constexpr double slope = 1.12837916709551257390;  // 2 / sqrt(pi), of erf at 0
+
+/// How far y is above the inverse of erf at a size between 0 and 1, over the derivative of that inverse.
+double above_inverse(double y, double size) {
+  return size < 0.5 ? std::erf(y) - size : (1 - size) - std::erfc(y);
+}
 /// The inverse of erf: Winitzki's approximation (2008, "A handy approximation for the error function and its
-/// inverse"), good to 2e-3, and three of Halley's steps, each of which triples the digits. Near 1 they look
-/// at erfc, as 1 - |x| is exact there.
+/// inverse"), good to 2e-3, and Halley's steps, each of which triples the digits: one gives those of f32, two
+/// those of f64, and near 1, where the approximation is worse, one more. There they look at erfc, as 1 - |x|
+/// is exact.
+template <class T>
 double erfinv(double x) {
-  constexpr double slope = 1.12837916709551257390;  // 2 / sqrt(pi), of erf at 0
   const double size = std::abs(x);
   if (!(size < 1)) return size == 1 ? std::copysign(infinity, x) : not_a_number;
   if (size < 1e-8) return x / slope;
   const double l = std::log((1 - size) * (1 + size)), a = 0.147, half = 2 / (std::numbers::pi * a) + l / 2;
   double y = size < 0.01 ? size / slope : std::sqrt(std::sqrt(half * half - l / a) - half);
-  for (int step = 0; step < 3; ++step) {
-    const double off = size < 0.5 ? std::erf(y) - size : (1 - size) - std::erfc(y);
-    const double newton = off / (slope * std::exp(-y * y));
+  const int steps = (sizeof(T) == 4 ? 1 : 2) + (size > 0.9 ? 1 : 0);
+  for (int step = 0; step < steps; ++step) {
+    const double newton = above_inverse(y, size) / (slope * std::exp(-y * y));
     y -= newton / (1 + y * newton);
   }
   return std::copysign(y, x);
 }
 
-/// sin(pi (x + n / 2)) for a whole n: x is taken to the nearest half, which is exact.
+/// The derivative of erfinv, exp(y^2) / slope at y = erfinv(x). What rounding took from y and from its square
+/// counts y^2 times as much here, so both are put back.
+double erfinv_slope(double x) {
+  const double size = std::abs(x);
+  if (!(size < 1)) return size == 1 ? infinity : not_a_number;
+  const double y = erfinv<double>(size), square = y * y, lost = std::fma(y, y, -square);
+  const double power = std::exp(square), off = above_inverse(y, size) * power / slope;
+  return power / slope * (1 + (lost - 2 * y * off));
+}
+
+/// sin(pi (x + n / 2)) for a whole n up to some hundreds: x less whole turns and quarters of one, which is
+/// exact.
 double sin_pi(double x, double n) {
-  x = std::fmod(x, 2);
+  x -= 2 * std::nearbyint(x / 2);
   const double quarter_turns = std::nearbyint(2 * x);
   const double angle = std::numbers::pi * (x - quarter_turns / 2);
-  switch (static_cast<int>(std::fmod(quarter_turns, 4) + std::fmod(n, 4) + 4) % 4) {
+  switch ((static_cast<int>(quarter_turns) + static_cast<int>(n) + 4) % 4) {
     case 0:
       return std::sin(angle);
     case 1:
@@ -90,9 +108,28 @@ double sinc(double n, double x) {
     }
   } else {
     f = sin_pi(x, 0) / u;
-    for (double order = 1; order <= n; order += 1) f = (sin_pi(x, order) - order * f) / u;
+    // u itself may overflow.
+    for (double order = 1; order <= n; order += 1) f = (sin_pi(x, order) - order * f) / std::numbers::pi / x;
   }
   return std::pow(std::numbers::pi, n) * f;
+}
+
+/// sqrt(a^2 + b^2); of f32 in f64, whose squares neither overflow nor lose digits.
+template <class T>
+T hypot(T a, T b) {
+  if constexpr (sizeof(T) == 8) return std::hypot(a, b);
+  if (std::isinf(a) || std::isinf(b)) return static_cast<T>(infinity);
+  const double x = static_cast<double>(a), y = static_cast<double>(b);
+  return static_cast<T>(std::sqrt(x * x + y * y));
+}
+/// a - n b; of f32 in f64, which holds n b exactly where n is not large.
+template <class T>
+T fmod(T a, T b) {
+  if constexpr (sizeof(T) == 8) return std::fmod(a, b);
+  const double x = std::abs(static_cast<double>(a)), y = std::abs(static_cast<double>(b));
+  if (!(x < y * 0x1p28) || std::isinf(b)) return std::fmod(a, b);
+  const double rest = x - std::trunc(x / y) * y;  // below 0 where the quotient was rounded up to n
+  return std::copysign(static_cast<T>(rest < 0 ? rest + y : rest), a);
 }
 
 /// As exact as the standard library's, and with the bits of the functions that power_function names.
@@ -114,14 +151,10 @@ void unary(Unary op, const T* x, T* y, std::int64_t n) {
   switch (op) {
     case Unary::cube:
       return run([](T v) { return cube(v); });
-    case Unary::log10:
-      return run([](T v) { return std::log10(v); });
     case Unary::erfinv:
-      return run([](T v) { return static_cast<T>(erfinv(static_cast<double>(v))); });
-    case Unary::erf:
-      return run([](T v) { return std::erf(v); });
-    case Unary::erfc:
-      return run([](T v) { return std::erfc(v); });
+      return run([](T v) { return static_cast<T>(erfinv<T>(static_cast<double>(v))); });
+    case Unary::erfinv_slope:
+      return run([](T v) { return static_cast<T>(erfinv_slope(static_cast<double>(v))); });
     case Unary::lgamma:
       return run([](T v) { return log_gamma(v); });
     default:
@@ -142,9 +175,9 @@ void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* 
     case Binary::atan2:
       return run([](T l, T r) { return std::atan2(l, r); });
     case Binary::fmod:
-      return run([](T l, T r) { return std::fmod(l, r); });
+      return run([](T l, T r) { return fmod(l, r); });
     case Binary::hypot:
-      return run([](T l, T r) { return std::hypot(l, r); });
+      return run([](T l, T r) { return hypot(l, r); });
     case Binary::sinc:
       return run(
           [](T l, T r) { return static_cast<T>(sinc(static_cast<double>(l), static_cast<double>(r))); });

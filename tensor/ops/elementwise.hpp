@@ -124,8 +124,13 @@ concept ElementwiseOperands = (ElementwiseOperand<Xs> || ...) &&
 //   erf                        2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x
 //   erfc                       1 - erf(x), accurate where erf is near 1
 //   erfinv                     the inverse of erf; infinite at 1 and -1, NaN beyond
+//   erfinv_slope               the derivative of erfinv
+//   gaussian, normal_cdf       exp(-x^2 / 2); the normal distribution function, erfc(-x / sqrt(2)) / 2
 //   lgamma                     log |Gamma(x)|; infinity at the poles 0, -1, -2, ...
 //   sigmoid                    1 / (1 + exp(-x))
+//   sigmoid_slope, tanh_slope  the derivatives of sigmoid, sigmoid(x) sigmoid(-x), and of tanh, 1 - tanh(x)^2
+//   log1p_exp                  log(1 + exp(x)), without overflow
+//   gelu_gate, gelu_gate_slope sigmoid(u) and sigmoid_slope(u) of u = 2 sqrt(2/pi) (x + 0.044715 x^3)
 //   relu                       max(x, 0), with the derivative 0 at 0; NaN stays NaN
 //   floor, ceil, round, trunc  to whole numbers: down, up, to the nearest (halves to the even one), towards
 //                              0; the derivative is 0 everywhere
@@ -178,6 +183,7 @@ auto sinc(ElementwiseOperand auto&& x, Where where = Where::here()) {
 //          there does not spread, and its gradient is 0. No gradient goes to a
 //   clamp  minimum(maximum(a, b), c): where the bounds cross, c wins, and a NaN among the three gives NaN. At
 //          the bounds the gradient goes to a, beyond them to the bound
+//   clamp_flat  the same with a gradient of 0 at the bounds and beyond, and none for them
 #define GRADUS_TERNARY(name, ...)                                                                            \
   template <class A, class B, class C>                                                                       \
   requires ElementwiseOperands<A, B, C>                                                                      \

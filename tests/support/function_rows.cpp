@@ -47,14 +47,23 @@ Real inverse_erf(Real x) {
   return std::copysign(y, x);
 }
 
+Real logistic(Real x) {
+  return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x));
+}
+Real gelu_argument(Real x) {
+  return 1.595769121605730711760L * (x + 0.044715L * x * x * x);
+}
+
 }  // namespace
 
 FunctionRow::FunctionRow(const char* of, Real (*value)(Real), Accuracy bounds, Range from)
     : name(of), exact([value](Real x, Real) { return value(x); }), accuracy(bounds), range(from) {
   const auto op = named<Unary>(of, kernels::unary_count);
   flat = !detail::has_derivative(op);
+  is_composed = op == Unary::gelu_gate || op == Unary::gelu_gate_slope;
   on_tensors = [op](auto x) { return apply(op, x[0]); };
   on_variables = [op](auto x) { return apply(op, x[0]); };
+  traced = [op](auto x) { return elementwise([op](auto v) { return apply(op, v); }, x[0]); };
 }
 FunctionRow::FunctionRow(const char* of, Real (*value)(Real, Real), Accuracy bounds, Range from)
     : name(of), operands(2), exact(value), accuracy(bounds), range(from) {
@@ -62,6 +71,7 @@ FunctionRow::FunctionRow(const char* of, Real (*value)(Real, Real), Accuracy bou
   flat = !detail::has_derivative(op, 0) && !detail::has_derivative(op, 1);
   on_tensors = [op](auto x) { return apply(op, x[0], x[1]); };
   on_variables = [op](auto x) { return apply(op, x[0], x[1]); };
+  traced = [op](auto x) { return elementwise([op](auto v, auto w) { return apply(op, v, w); }, x[0], x[1]); };
 }
 
 const std::vector<FunctionRow>& function_rows() {
@@ -100,9 +110,38 @@ const std::vector<FunctionRow>& function_rows() {
       {"erfc", [](Real x) { return std::erfc(x); }, {4, 8}},
       {"erfinv", inverse_erf, {0.6, 3}, inside_one},
       {"lgamma", [](Real x) { return std::lgamma(x); }, {4, 8}, positive},
-      {"sigmoid",
-       [](Real x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); },
+      {"sigmoid", logistic, {2, 4}},
+      {"sigmoid_slope",
+       [](Real x) {
+         const Real e = std::exp(-std::abs(x));
+         return e / ((1 + e) * (1 + e));
+       },
+       {4, 4}},
+      {"tanh_slope",
+       [](Real x) {
+         const Real e = std::exp(-2 * std::abs(x));
+         return 4 * e / ((1 + e) * (1 + e));
+       },
+       {4, 4}},
+      {"log1p_exp",
+       [](Real x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); },
        {2, 4}},
+      {"gelu_gate", [](Real x) { return logistic(gelu_argument(x)); }, {4, 4}},
+      {"gelu_gate_slope",
+       [](Real x) {
+         const Real y = logistic(gelu_argument(x)), rest = logistic(-gelu_argument(x));
+         return y * rest;
+       },
+       {8, 8}},
+      {"gaussian", [](Real x) { return std::exp(-x * x / 2); }, {4, 4}},
+      {"normal_cdf", [](Real x) { return std::erfc(-x / std::numbers::sqrt2_v<Real>) / 2; }, {6, 6}},
+      {"erfinv_slope",
+       [](Real x) {
+         const Real y = inverse_erf(x);
+         return std::isnan(y) ? y : std::exp(y * y) * std::sqrt(std::numbers::pi_v<Real>) / 2;
+       },
+       {0.6, 8},
+       inside_one},
       {"relu", [](Real x) { return x <= 0 ? 0 : x; }, rounded, no_kink},
       {"floor", [](Real x) { return std::floor(x); }, rounded},
       {"ceil", [](Real x) { return std::ceil(x); }, rounded},
@@ -156,6 +195,11 @@ const std::vector<FunctionRow>& function_rows() {
        {.low = 0.1, .high = 0.9}},
       {"softplus", [](const auto& x) { return softplus(x); },
        [](Real x) { return x > 20 ? x : std::log1p(std::exp(x)); }, to_one},
+      {"softplus_200", [](const auto& x) { return softplus(x, {.threshold = 200}); },
+       [](Real x) { return x > 200 ? x
+                           : x > 0 ? x + std::log1p(std::exp(-x))
+                                   : std::log1p(std::exp(x)); },
+       to_one},
       {"leaky_relu", [](const auto& x) { return leaky_relu(x, 0.25); },
        [](Real x) { return x > 0 ? x : x / 4; }, rounded, no_kink},
       {"elu",
@@ -172,6 +216,8 @@ const std::vector<FunctionRow>& function_rows() {
        no_kink},
       {"gelu", [](const auto& x) { return gelu(x); },
        [](Real x) { return 0.5L * x * std::erfc(-x / std::numbers::sqrt2_v<Real>); }, to_one},
+      {"gelu_tanh", [](const auto& x) { return gelu(x, GeluForm::tanh); },
+       [](Real x) { return x * logistic(gelu_argument(x)); }, to_one},
       {"silu", [](const auto& x) { return silu(x); }, [](Real x) { return x / (1 + std::exp(-x)); }, to_one},
       {"mish", [](const auto& x) { return mish(x); },
        [](Real x) { return x * std::tanh(std::log1p(std::exp(x))); }, to_one},

@@ -38,6 +38,8 @@ struct FunctionRow {
   int operands = 1;
   std::function<Tensor(std::span<const Tensor>)> on_tensors;
   std::function<Variable(std::span<const Variable>)> on_variables;
+  std::function<Variable(std::span<const Variable>)> traced;  // the same through `elementwise`
+  bool is_composed = false;                                   // of other functions
   std::function<Real(Real, Real)> exact;
   Accuracy accuracy;
   Range range;
@@ -51,6 +53,8 @@ struct FunctionRow {
       : name(of),
         on_tensors([f](auto x) { return f(x[0]); }),
         on_variables([f](auto x) { return f(x[0]); }),
+        traced([f](auto x) { return elementwise(f, x[0]); }),
+        is_composed(true),
         exact([value](Real x, Real) { return value(x); }),
         accuracy(bounds),
         range(from) {}

@@ -66,6 +66,26 @@ Batch<T> load_part(const T* x, std::int64_t n) {
   return Batch<T>::load_aligned(buffer);
 #endif
 }
+/// The same with the first element after them, where functions are to meet no number that was not given: that
+/// of 0 may raise a floating-point exception, which users may trap.
+template <class T>
+Batch<T> load_repeated(const T* x, std::int64_t n) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) return _mm512_mask_loadu_ps(_mm512_set1_ps(*x), first_lanes(n), x);
+  if constexpr (sizeof(T) == 8)
+    return _mm512_mask_loadu_pd(_mm512_set1_pd(*x), static_cast<__mmask8>(first_lanes(n)), x);
+#elif defined(__AVX2__)
+  const __m256i given = first_lanes<T>(n);
+  if constexpr (sizeof(T) == 4)
+    return _mm256_blendv_ps(_mm256_set1_ps(*x), _mm256_maskload_ps(x, given), _mm256_castsi256_ps(given));
+  if constexpr (sizeof(T) == 8)
+    return _mm256_blendv_pd(_mm256_set1_pd(*x), _mm256_maskload_pd(x, given), _mm256_castsi256_pd(given));
+#else
+  alignas(64) T buffer[lanes<T>];
+  for (std::int64_t i = 0; i < lanes<T>; ++i) buffer[i] = x[i < n ? i : 0];
+  return Batch<T>::load_aligned(buffer);
+#endif
+}
 template <class T>
 void store_part(const Batch<T>& x, T* y, std::int64_t n) {
 #if defined(__AVX512F__)
@@ -128,13 +148,13 @@ template <class T, class F, class... Xs>
   if (n - i == 1) {  // a broadcast: a wider load of an element stored just before would wait for it
     y[i] = f(Batch<T>(xs[i])...).get(0);
   } else if (i < n) {
-    store_part<T>(f(load_part<T>(xs + i, n - i)...), y + i, n - i);
+    store_part<T>(f(load_repeated<T>(xs + i, n - i)...), y + i, n - i);
   }
 }
 
 /// Calls f(offset, load, store) for each batch of n elements. In the last one, load and store leave out what
-/// is beyond n.
-template <class T, class F>
+/// is beyond n: there are zeros, or with `repeated` the first of the elements.
+template <class T, bool repeated = false, class F>
 [[gnu::flatten]] void for_batches(std::int64_t n, F f) {
   std::int64_t i = 0;
   for (; i + lanes<T> <= n; i += lanes<T>) {
@@ -144,7 +164,11 @@ template <class T, class F>
   }
   if (i < n) {
     f(
-        i, [left = n - i](const T* x) { return load_part<T>(x, left); },
+        i,
+        [left = n - i](const T* x) {
+          if constexpr (repeated) return load_repeated<T>(x, left);
+          return load_part<T>(x, left);
+        },
         [left = n - i](const Batch<T>& v, T* y) { store_part<T>(v, y, left); });
   }
 }

@@ -18,7 +18,7 @@ void map_three(F f, const T* a, bool a_scalar, const T* b, bool b_scalar, const 
   with_operand(a, a_scalar, [&](auto left) {
     with_operand(b, b_scalar, [&](auto middle) {
       with_operand(c, c_scalar, [&](auto right) {
-        for_batches<T>(n, [&](std::int64_t i, auto load, auto store) {
+        for_batches<T, true>(n, [&](std::int64_t i, auto load, auto store) {
           store(f(left(i, load), middle(i, load), right(i, load)), y + i);
         });
       });
@@ -60,6 +60,8 @@ struct WithElementwise : Rest {
         return run([](B v) { return math::log<T>(v); });
       case Unary::log1p:
         return run([](B v) { return math::log1p<T>(v); });
+      case Unary::log10:
+        return run([](B v) { return math::log10<T>(v); });
       case Unary::log2:
         return run([](B v) { return math::log2<T>(v); });
       case Unary::sin:
@@ -67,13 +69,13 @@ struct WithElementwise : Rest {
       case Unary::cos:
         return run([](B v) { return xsimd::cos(v); });
       case Unary::tan:
-        return run([](B v) { return xsimd::tan(v); });
+        return run([](B v) { return math::or_argument<T>(xsimd::tan(math::away_from_zero<T>(v)), v); });
       case Unary::asin:
         return run([](B v) { return xsimd::asin(v); });
       case Unary::acos:
         return run([](B v) { return xsimd::acos(v); });
       case Unary::atan:
-        return run([](B v) { return xsimd::atan(v); });
+        return run([](B v) { return math::or_argument<T>(xsimd::atan(math::away_from_zero<T>(v)), v); });
       case Unary::sinh:
         return run([](B v) { return xsimd::sinh(v); });
       case Unary::cosh:
@@ -99,11 +101,23 @@ struct WithElementwise : Rest {
       case Unary::trunc:
         return run([](B v) { return math::rounded<T>(v, [](B w) { return xsimd::trunc(w); }); });
       case Unary::erf:
-        if constexpr (sizeof(T) == 4) {
-          return run([](B v) { return math::erf(v); });
-        } else {
-          return scalar::unary(op, x, y, n);
-        }
+        return run([](B v) { return math::erf(v); });
+      case Unary::erfc:
+        return run([](B v) { return math::erfc<T>(v); });
+      case Unary::sigmoid_slope:
+        return run([](B v) { return math::sigmoid_slope<T>(v); });
+      case Unary::tanh_slope:
+        return run([](B v) { return math::tanh_slope<T>(v); });
+      case Unary::log1p_exp:
+        return run([](B v) { return math::log1p_exp<T>(v); });
+      case Unary::gaussian:
+        return run([](B v) { return math::gaussian<T>(v); });
+      case Unary::normal_cdf:
+        return run([](B v) { return math::normal_cdf<T>(v); });
+      case Unary::gelu_gate:
+        return run([](B v) { return math::gelu_gate<T>(v); });
+      case Unary::gelu_gate_slope:
+        return run([](B v) { return math::gelu_gate_slope<T>(v); });
       default:
         return scalar::unary(op, x, y, n);
     }
@@ -116,7 +130,7 @@ struct WithElementwise : Rest {
     const auto run = [&](auto f) {
       with_operand(a, a_scalar, [&](auto left) {
         with_operand(b, b_scalar, [&](auto right) {
-          for_batches<T>(n, [&](std::int64_t i, auto load, auto store) {
+          for_batches<T, true>(n, [&](std::int64_t i, auto load, auto store) {
             store(f(left(i, load), right(i, load)), y + i);
           });
         });
@@ -138,7 +152,7 @@ struct WithElementwise : Rest {
       case Binary::logaddexp:
         return run([](B l, B r) {
           const B apart = xsimd::select(l == r, B(0), l - r);
-          return math::larger<T>(l, r) + math::log1p<T>(math::exp<T>(-xsimd::abs(apart)));
+          return math::larger<T>(l, r) + math::log1p_exp_below<T>(-xsimd::abs(apart));
         });
       case Binary::xlogy:
         return run([](B l, B r) { return xsimd::select((l == B(0)) & (r == r), B(0), l * math::log<T>(r)); });
@@ -169,6 +183,7 @@ struct WithElementwise : Rest {
       case Ternary::where:
         return run([](B u, B v, B w) { return xsimd::select(u == B(0), w, v); });
       case Ternary::clamp:
+      case Ternary::clamp_flat:
         return run([](B u, B v, B w) { return math::smaller<T>(math::larger<T>(u, v), w); });
     }
   }

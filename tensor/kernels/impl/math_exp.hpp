@@ -2,19 +2,32 @@
 
 namespace math {
 
-/// x = n ln 2 + r with a whole n and |r| <= ln 2 / 2; the lowest bits of n_bits hold n + offset.
+/// The nearest whole number of a number below 2^22, whatever way results are rounded where the processor can.
+template <class T>
+[[gnu::always_inline]] inline Batch<T> nearest(const Batch<T>& x) {
+#if defined(__AVX2__) || defined(__aarch64__)
+  return xsimd::nearbyint(x);
+#else
+  const Batch<T> shift(rounder<T>);
+  return (x + shift) - shift;
+#endif
+}
+
+/// x = n ln 2 + r with a whole n and |r| <= ln 2 / 2
 template <class T>
 struct Reduced {
-  Batch<T> r;
-  Bits<T> n_bits;
+  Batch<T> r, n;
 };
 template <class T>
-[[gnu::always_inline]] inline Reduced<T> reduce(const Batch<T>& x, int offset) {
-  const Batch<T> shift(rounder<T> + static_cast<T>(offset));
-  const Batch<T> rounded = mul_add(x, Batch<T>(log2_e<T>), shift);
-  const Batch<T> n = rounded - shift;
+[[gnu::always_inline]] inline Reduced<T> reduce(const Batch<T>& x) {
+  const Batch<T> n = nearest<T>(x * Batch<T>(log2_e<T>));
   const Batch<T> r = sub_product(n, Batch<T>(ln2_high<T>), x);
-  return {sub_product(n, Batch<T>(ln2_low<T>), r), bits_of<T>(rounded)};
+  return {sub_product(n, Batch<T>(ln2_low<T>), r), n};
+}
+/// n + offset in the lowest bits, for a whole number n.
+template <class T>
+[[gnu::always_inline]] inline Bits<T> whole_bits(const Batch<T>& n, int offset) {
+  return bits_of<T>(n + Batch<T>(rounder<T> + static_cast<T>(offset)));
 }
 /// The power of two whose biased exponent is in the lowest bits.
 template <class T>
@@ -40,10 +53,11 @@ template <class T>
 
 /// e^x in f32, to 1.2 ulp, for an x whose result is a normal number: for small terms of a sum.
 [[gnu::always_inline]] inline Batch<float> exp_rough(const Batch<float>& x) {
-  const auto [r, n] = reduce<float>(x, Format<float>::bias);
+  const auto [r, n] = reduce<float>(x);
   const auto q =
       polynomial<float>(r, {0x1p-1F, 0x1.5554dcp-3F, 0x1.5554e8p-5F, 0x1.120c6cp-7F, 0x1.6d4e94p-10F});
-  return (Batch<float>(1) + mul_add(r * r, q, r)) * power_of_two<float>(n);
+  return (Batch<float>(1) + mul_add(r * r, q, r)) *
+         power_of_two<float>(whole_bits<float>(n, Format<float>::bias));
 }
 
 /// total + e^x in f32 for a sum whose largest term is 1, so for x <= 0. A term is right to 2e-7 of itself
@@ -61,53 +75,88 @@ template <class T>
   return mul_add(q, power_of_two<float>(bits_of<float>(rounded)), total);
 }
 
-/// Where exp is 0 and infinity to the nearest number of T.
+/// Where exp is 0 and infinity to the nearest number of T, and from where on it surely is a normal number.
 template <class T>
 constexpr T exp_least = sizeof(T) == 4 ? T(-104) : T(-746);
 template <class T>
 constexpr T exp_most = sizeof(T) == 4 ? T(89) : T(710);
+template <class T>
+constexpr T exp_floor = sizeof(T) == 4 ? T(-87) : T(-708);
+
+/// y 2^n for y between 1/2 and 2 and a whole n that reaches beyond the numbers of T on either side.
+template <class T>
+[[gnu::always_inline]] inline Batch<T> scaled_normal(const Batch<T>& y, const Batch<T>& n) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) return _mm512_scalef_ps(y, n);
+#endif
+  // 2^n as two factors: a single one does not reach infinity.
+  const Bits<T> bits = whole_bits<T>(n, 2 * Format<T>::bias), half = bits >> 1;
+  return y * power_of_two<T>(half) * power_of_two<T>(bits - half);
+}
+/// The same, where the lanes of `low` may be subnormal numbers or 0. Arithmetic on such numbers takes a
+/// processor tens of times longer, so these are made as whole multiples of the smallest one: the lowest bits
+/// of a sum.
+template <class T>
+[[gnu::always_inline]] inline Batch<T> scaled(const Batch<T>& y, const Batch<T>& n,
+                                              const xsimd::batch_bool<T, Arch>& low) {
+  using B = Batch<T>;
+  if (!xsimd::any(low)) return scaled_normal<T>(y, n);
+  constexpr int up = Format<T>::bias - 1 + Format<T>::fraction_bits;
+  const Bits<T> biased = whole_bits<T>(xsimd::select(low, n, B(T(-up))), Format<T>::bias + up);
+  const B multiple = y * power_of_two<T>(biased);
+  const B whole(static_cast<T>(std::uint64_t{1} << Format<T>::fraction_bits));
+  const B small = from_bits<T>(bits_of<T>(multiple + whole) - bits_of<T>(whole));
+  const auto subnormal = low & (multiple < whole);
+  return xsimd::select(subnormal, small, scaled_normal<T>(y, xsimd::select(subnormal, B(0), n)));
+}
 
 /// exp for x up to exp_most.
 template <class T>
 [[gnu::always_inline]] inline Batch<T> exp_below(const Batch<T>& x) {
   // NaN, as the second operand, passes such bounds.
   const Batch<T> bounded = xsimd::max(Batch<T>(exp_least<T>), x);
-#if defined(__AVX512F__)
-  if constexpr (sizeof(T) == 4) {
-    const Batch<T> shift(rounder<T>);
-    const Batch<T> n = mul_add(bounded, Batch<T>(log2_e<T>), shift) - shift;
-    const Batch<T> r = sub_product(n, Batch<T>(ln2_low<T>), sub_product(n, Batch<T>(ln2_high<T>), bounded));
-    return _mm512_scalef_ps(Batch<T>(1) + expm1_reduced<T>(r), n);
-  }
-#endif
-  const auto [r, n] = reduce<T>(bounded, 2 * Format<T>::bias);
-  // 2^n as two factors: a single one reaches neither infinity nor the subnormal numbers.
-  const Bits<T> half = n >> 1;
-  return (Batch<T>(1) + expm1_reduced<T>(r)) * power_of_two<T>(half) * power_of_two<T>(n - half);
+  const auto [r, n] = reduce<T>(bounded);
+  return scaled<T>(Batch<T>(1) + expm1_reduced<T>(r), n, bounded < Batch<T>(exp_floor<T>));
 }
 template <class T>
 [[gnu::always_inline]] inline Batch<T> exp(const Batch<T>& x) {
   return exp_below<T>(xsimd::min(Batch<T>(exp_most<T>), x));
+}
+/// factor * e^(x + low) for x from exp_least to 0, a low that is small beside 1, and a factor up to 1.
+template <class T>
+[[gnu::always_inline]] inline Batch<T> exp_times(const Batch<T>& x, const Batch<T>& low,
+                                                 const Batch<T>& factor) {
+  const auto [r, n] = reduce<T>(x);
+  return scaled<T>((Batch<T>(1) + expm1_reduced<T>(r + low)) * factor, n, x < Batch<T>(exp_floor<T>));
+}
+/// e^x for x from exp_floor to 0.
+template <class T>
+[[gnu::always_inline]] inline Batch<T> exp_unscaled(const Batch<T>& x) {
+  const auto [r, n] = reduce<T>(x);
+  const Batch<T> y = Batch<T>(1) + expm1_reduced<T>(r);
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) return _mm512_scalef_ps(y, n);
+#endif
+  return y * power_of_two<T>(whole_bits<T>(n, Format<T>::bias));
 }
 
 /// 2^x = 2^n e^((x - n) ln 2) for the whole number n next to x.
 template <class T>
 [[gnu::always_inline]] inline Batch<T> exp2(const Batch<T>& x) {
   constexpr T least = sizeof(T) == 4 ? T(-151) : T(-1076), most = sizeof(T) == 4 ? T(129) : T(1025);
+  constexpr T normal = sizeof(T) == 4 ? T(-126) : T(-1022);
   // NaN, as the second operand, passes the bounds.
   const Batch<T> bounded = xsimd::min(Batch<T>(most), xsimd::max(Batch<T>(least), x));
-  const Batch<T> shift(rounder<T> + static_cast<T>(2 * Format<T>::bias));
-  const Batch<T> rounded = bounded + shift, r = bounded - (rounded - shift);
-  const Bits<T> n = bits_of<T>(rounded), half = n >> 1;
-  const Batch<T> y = Batch<T>(1) + expm1_reduced<T>(r * Batch<T>(ln2_high<T> + ln2_low<T>));
-  return y * power_of_two<T>(half) * power_of_two<T>(n - half);
+  const Batch<T> n = nearest<T>(bounded);
+  const Batch<T> y = Batch<T>(1) + expm1_reduced<T>((bounded - n) * Batch<T>(ln2_high<T> + ln2_low<T>));
+  return scaled<T>(y, n, bounded < Batch<T>(normal));
 }
 
 /// expm1 for x >= exp_least / 4, but without the sign of zero and the last bit of subnormal numbers.
 template <class T>
 [[gnu::always_inline]] inline Batch<T> expm1_above(const Batch<T>& x) {
-  const auto [r, n] = reduce<T>(xsimd::min(Batch<T>(exp_most<T>), x), Format<T>::bias - 1);
-  const Batch<T> half_scale = power_of_two<T>(n);
+  const auto [r, n] = reduce<T>(xsimd::min(Batch<T>(exp_most<T>), x));
+  const Batch<T> half_scale = power_of_two<T>(whole_bits<T>(n, Format<T>::bias - 1));
   const Batch<T> half = mul_add(half_scale, expm1_reduced<T>(r), half_scale - Batch<T>(T(0.5)));
   return half + half;
 }
@@ -118,13 +167,41 @@ template <class T>
   return xsimd::select(xsimd::abs(x) < Batch<T>(tiny), x, y);
 }
 
+/// y, and e^(x + low) itself below exp_floor: for a function of e^x that is e^x far below 0.
 template <class T>
-[[gnu::always_inline]] inline Batch<T> sigmoid(const Batch<T>& x) {
+[[gnu::always_inline]] inline Batch<T> exp_where_tiny(const Batch<T>& x, const Batch<T>& low,
+                                                      const Batch<T>& y) {
+  const auto tiny = x < Batch<T>(exp_floor<T>);
+  if (!xsimd::any(tiny)) return y;
+  Batch<T> e(0);
+  if (xsimd::any(tiny & (x > Batch<T>(exp_least<T>)))) {
+    const Batch<T> bounded = xsimd::min(Batch<T>(0), xsimd::max(Batch<T>(exp_least<T>), x));
+    e = exp_times<T>(bounded, low, Batch<T>(1));
+  }
+  return xsimd::select(tiny, e, y);
+}
+
+/// sigmoid(x + low) for a low that is small beside 1.
+template <class T, bool with_low = false>
+[[gnu::always_inline]] inline Batch<T> sigmoid(const Batch<T>& x, const Batch<T>& low = Batch<T>(0)) {
   // e^-|x| does not overflow, and keeps the small results exact.
-  const Batch<T> one(1), e = exp_below<T>(-xsimd::abs(x));
+  const Batch<T> one(1), down = xsimd::max(Batch<T>(exp_floor<T>), -xsimd::abs(x));
+  Batch<T> e = exp_unscaled<T>(down);
+  if constexpr (with_low) e = mul_add(e, xsimd::select(x < Batch<T>(0), low, -low), e);
   const Batch<T> y = xsimd::select(x < Batch<T>(0), e, one) / (one + e);
   // Far below 0, the rounding of 1 + e counts less in e - e y than in e / (1 + e).
-  return xsimd::select(x < Batch<T>(T(-0.7)), sub_product(e, y, e), y);
+  return exp_where_tiny<T>(x, low, xsimd::select(x < Batch<T>(T(-0.7)), sub_product(e, y, e), y));
+}
+/// The derivative of sigmoid, e / (1 + e)^2 with e = e^-|x|: through the result it would be 0 where that is 1
+/// to the nearest number.
+template <class T, bool with_low = false>
+[[gnu::always_inline]] inline Batch<T> sigmoid_slope(const Batch<T>& x, const Batch<T>& low = Batch<T>(0)) {
+  const Batch<T> down = -xsimd::abs(x);
+  Batch<T> e = exp_unscaled<T>(xsimd::max(Batch<T>(exp_floor<T>), down));
+  const Batch<T> down_low = xsimd::select(x < Batch<T>(0), low, -low);
+  if constexpr (with_low) e = mul_add(e, down_low, e);
+  const Batch<T> above = Batch<T>(1) + e;
+  return exp_where_tiny<T>(down, down_low, e / (above * above));
 }
 
 template <class T>
@@ -143,6 +220,12 @@ template <class T>
     const Batch<T> small = mul_add(a * s, p, a);
     return xsimd::copysign(xsimd::select(magnitude < Batch<T>(T(0.625)), small, large), x);
   }
+}
+
+/// The derivative of tanh, 4 e / (1 + e)^2 with e = e^-2|x|.
+template <class T>
+[[gnu::always_inline]] inline Batch<T> tanh_slope(const Batch<T>& x) {
+  return Batch<T>(4) * sigmoid_slope<T>(x + x);
 }
 
 }  // namespace math

@@ -52,6 +52,16 @@ template <class T>
   return mul_add(x.f + log1p_rest<T>(x.f, Batch<T>(0)), Batch<T>(log2_e<T>), x.e);
 }
 
+/// log10(2) in two parts, the first of few bits, and log10(e).
+template <class T>
+[[gnu::always_inline]] inline Batch<T> log10_of(const Decomposed<T>& x) {
+  constexpr T high = sizeof(T) == 4 ? T(0x1.344p-2) : T(0x1.34413509f7p-2);
+  constexpr T low = static_cast<T>(0.301029995663981195213738894724493L - static_cast<long double>(high));
+  constexpr T log10_e = T(0.434294481903251827651L);
+  const Batch<T> y = (x.f + log1p_rest<T>(x.f, Batch<T>(0))) * Batch<T>(log10_e);
+  return mul_add(x.e, Batch<T>(high), mul_add(x.e, Batch<T>(low), y));
+}
+
 /// f(decomposed x) where x > 0, with the values of a logarithm elsewhere.
 template <class T, class F>
 [[gnu::always_inline]] inline Batch<T> logarithm(const Batch<T>& x, F f) {
@@ -81,16 +91,37 @@ template <class T>
 }
 
 template <class T>
+[[gnu::always_inline]] inline Batch<T> log10(const Batch<T>& x) {
+  return logarithm<T>(x, [](const Decomposed<T>& parts) { return log10_of<T>(parts); });
+}
+
+template <class T>
 [[gnu::always_inline]] inline Batch<T> log1p(const Batch<T>& x) {
   using B = Batch<T>;
-  const B one(1), u = one + x;
+  const auto small = xsimd::abs(x) < B(std::numeric_limits<T>::epsilon() / 4);
+  B added = x;  // in the division below, which would be slow of subnormal numbers
+  if (xsimd::any(small)) added = xsimd::select(small, B(0), x);
+  const B one(1), u = one + added;
   // What u lost of x (Knuth's exact sum of two).
-  const B taken = u - one, lost = (one - (u - taken)) + (x - taken);
-  const B y = log_of<T>(decompose<T>(u), lost / u);
-  const B inside = xsimd::select(xsimd::abs(x) < B(std::numeric_limits<T>::epsilon() / 4), x, y);
+  const B taken = u - one, lost = (one - (u - taken)) + (added - taken);
+  const B inside = xsimd::select(small, x, log_of<T>(decompose<T>(u), lost / u));
   if (xsimd::all((x > -one) & (x < B(infinity<T>)))) return inside;
   const B below = xsimd::select(x == -one, B(-infinity<T>), B(not_a_number<T>));
   return xsimd::select(x > -one, xsimd::select(x < B(infinity<T>), inside, x), below);
+}
+
+/// log(1 + e^x) for x <= 0; NaN gives any number.
+template <class T>
+[[gnu::always_inline]] inline Batch<T> log1p_exp_below(const Batch<T>& x) {
+  using B = Batch<T>;
+  const B one(1), e = exp_unscaled<T>(xsimd::max(B(exp_floor<T>), x)), u = one + e;
+  const B y = log_of<T>(decompose<T>(u), (e - (u - one)) / u);  // and what u lost of e
+  return exp_where_tiny<T>(x, B(0), xsimd::select(e < B(std::numeric_limits<T>::epsilon() / 4), e, y));
+}
+template <class T>
+[[gnu::always_inline]] inline Batch<T> log1p_exp(const Batch<T>& x) {
+  const Batch<T> zero(0), y = xsimd::select(x > zero, x, zero) + log1p_exp_below<T>(-xsimd::abs(x));
+  return xsimd::select(x == x, y, x);
 }
 
 }  // namespace math

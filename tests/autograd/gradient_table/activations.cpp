@@ -34,6 +34,10 @@ std::vector<GradientRow> activation_rows() {
        [](Inputs x) { return clamp(x[0] * x[1], -9 - x[1], x[2] * x[2] - 9); },
        three_inputs,
        {.low = 0.1, .high = 0.9}},
+      {"clamp_flat",
+       [](Inputs x) { return clamp_flat(x[0], -1, 1) * x[0]; },
+       one_input,
+       {.low = -0.9, .high = 0.9}},
       {"fma", [](Inputs x) { return fma(x[0], x[1], x[2]); }, three_inputs},
       {"elementwise",
        [](Inputs x) {

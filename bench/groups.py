@@ -135,6 +135,26 @@ def elementwise(run):
     yield ["elementwise.multiply_add_bandwidth"], partial(traced_bandwidth, run)
 
 
+FUNCTIONS = """neg abs sign square cube sqrt rsqrt reciprocal exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan
+sinh cosh tanh asinh acosh atanh erf erfc erfinv normal_cdf lgamma sigmoid relu floor ceil round trunc
+add sub mul div maximum minimum pow atan2 fmod hypot logaddexp xlogy digamma sinc
+log_sigmoid logit softplus leaky_relu elu selu gelu gelu_tanh silu mish hardtanh clamp where masked_fill""".split()
+INPUTS = ["normal", "subnormal", "infinite", "nan", "underflow"]
+
+
+def function_over(run, benchmark):
+    """Nanoseconds per element on one core, in the cache."""
+    seconds, name = run.seconds(0.05), "functions." + benchmark
+    return [against_torch(run, name, "ns", lambda: 1e9 / CACHED * ours("functions", benchmark, seconds, 1), name,
+                          seconds, 1, lambda s: 1e9 / CACHED * s)]
+
+
+def functions(run):
+    for name in FUNCTIONS:
+        for kind in INPUTS:
+            yield [f"functions.{name}_{kind}"], partial(function_over, run, f"{name}_{kind}")
+
+
 def reduction(run):
     for name in ["sum", "max", "sum_rows", "sum_columns"]:
         yield ["reduction." + name], partial(bandwidth, run, "reduction", name, 1)
@@ -366,7 +386,8 @@ def profile(run):
         yield names, partial(profile_rows, run, size + "-lstm")
 
 
-GROUPS = {"peak": peak, "tape": tape, "elementwise": elementwise, "reduction": reduction, "softmax": softmax,
+GROUPS = {"peak": peak, "tape": tape, "elementwise": elementwise, "functions": functions,
+          "reduction": reduction, "softmax": softmax,
           "gemm": gemm, "layers": layers, "transforms": transforms, "optimizer": optimizer, "train": train,
           "scaling": scaling, "memory": memory, "generate": generate, "cost": cost, "profile": profile,
           "ngram": ngram}

@@ -1,4 +1,4 @@
-"""The PyTorch counterparts of bench/tensor_ops.cpp, bench/layers.cpp and bench/optimizer.cpp: functions of a benchmark's
+"""The PyTorch counterparts of bench/tensor_ops.cpp, bench/functions.cpp, bench/layers.cpp and bench/optimizer.cpp: functions of a benchmark's
 name that return the function to time. Where PyTorch has several ways, the fastest is taken."""
 import time
 
@@ -43,6 +43,31 @@ def tensor_ops(name):
         return reductions[name]
     function = getattr(torch, name.replace("_past_cache", ""))
     return lambda: function(x, out=y)
+
+
+def functions(name):
+    """FUNCTION_INPUT, as in bench/functions.cpp; what has another name or form in PyTorch stands in `more`."""
+    name, _, kind = name.rpartition("_")
+    normal, other = torch.randn(16_384), torch.randn(16_384)
+    x = {"normal": normal, "subnormal": normal * 1e-40, "infinite": torch.full_like(normal, float("inf")),
+         "nan": torch.full_like(normal, float("nan")), "underflow": normal - 1e4}[kind]
+    nn, mask = torch.nn.functional, other > 0
+    more = {"gelu_tanh": lambda v: nn.gelu(v, approximate="tanh"), "log_sigmoid": nn.logsigmoid,
+            "log1p_exp": lambda v: nn.softplus(v), "normal_cdf": torch.special.ndtr, "clamp": lambda v: v.clamp(-1, 1),
+            "where": lambda v: torch.where(mask, v, other), "masked_fill": lambda v: v.masked_fill(mask, 0),
+            "cube": lambda v: v ** 3, "round": torch.round, "fmod": lambda v: torch.fmod(v, other)}
+    if name in more:
+        return lambda: more[name](x)
+    if name in ("softplus", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "hardtanh"):
+        function = getattr(nn, name)
+        return lambda: function(x)
+    function = getattr(torch, {"equal": "eq"}.get(name, name))
+    if name in TWO_OPERANDS:
+        return lambda: function(x, other)
+    return lambda: function(x)
+
+
+TWO_OPERANDS = ("add", "sub", "mul", "div", "maximum", "minimum", "pow", "atan2", "fmod", "hypot", "logaddexp", "xlogy")
 
 
 def layers(name):
@@ -95,4 +120,4 @@ def optimizer(name):
     return fastest([stepping(False), stepping(True)])
 
 
-PREPARE = {"tensor_ops": tensor_ops, "layers": layers, "optimizer": optimizer}
+PREPARE = {"tensor_ops": tensor_ops, "functions": functions, "layers": layers, "optimizer": optimizer}

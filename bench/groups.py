@@ -135,8 +135,8 @@ def elementwise(run):
     yield ["elementwise.multiply_add_bandwidth"], partial(traced_bandwidth, run)
 
 
-FUNCTIONS = """neg abs sign square cube sqrt rsqrt reciprocal exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan
-sinh cosh tanh asinh acosh atanh erf erfc erfinv normal_cdf lgamma sigmoid relu floor ceil round trunc
+FUNCTIONS = """neg abs sign square cube sqrt rsqrt reciprocal exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos
+atan sinh cosh tanh asinh acosh atanh erf erfc erfinv normal_cdf lgamma sigmoid relu floor ceil round trunc
 add sub mul div maximum minimum pow atan2 fmod hypot logaddexp xlogy digamma sinc
 log_sigmoid logit softplus leaky_relu elu selu gelu gelu_tanh silu mish hardtanh clamp where masked_fill""".split()
 INPUTS = ["normal", "subnormal", "infinite", "nan", "underflow"]

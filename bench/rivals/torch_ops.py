@@ -1,5 +1,5 @@
-"""The PyTorch counterparts of bench/tensor_ops.cpp, bench/functions.cpp, bench/layers.cpp and bench/optimizer.cpp: functions of a benchmark's
-name that return the function to time. Where PyTorch has several ways, the fastest is taken."""
+"""The PyTorch counterparts of bench/tensor_ops.cpp, bench/functions.cpp, bench/layers.cpp and
+bench/optimizer.cpp: functions of a benchmark's name that return the function to time. Where PyTorch has several ways, the fastest is taken."""
 import time
 
 import torch

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tensor/support/read_file.hpp"
+#include "tensor/support/standard_output.hpp"
 #include "tensor/support/write_file.hpp"
 
 namespace gradus {
@@ -67,11 +68,20 @@ void save_safetensors(const std::filesystem::path& file, const Safetensors& cont
     header[name] = {
         {"dtype", dtype_name(value.dtype())}, {"shape", dims}, {"data_offsets", {begin, numbers.size()}}};
   }
-  std::string text = header.is_null() ? "{}" : header.dump();
+  std::string text = "{}";
+  try {
+    if (!header.is_null()) text = header.dump();
+  } catch (const json::exception& error) {
+    fail<ArgumentError>(
+        "{}: a tensor's name or the metadata are no UTF-8, as a safetensors header must be ({})",
+        file.string(), error.what());
+  }
   text.append((8 - text.size() % 8) % 8, ' ');  // so that the numbers are aligned
   std::string bytes;
   for (std::size_t i = 0; i < 8; ++i) bytes += static_cast<char>(text.size() >> (8 * i) & 255);
-  write_file(file, bytes + text + numbers);
+  bytes += text + numbers;
+  if (is_standard_output(file)) return write_standard_output(bytes);
+  write_file(file, bytes);
 }
 
 Safetensors load_safetensors(const std::filesystem::path& file) {

@@ -9,7 +9,9 @@
 
 #include "models/ngram/arpa/arpa.hpp"
 #include "models/ngram/arpa/lines.hpp"
+#include "tensor/support/standard_output.hpp"
 #include "tensor/support/write_file.hpp"
+#include "text/text_check.hpp"
 
 namespace gradus::models {
 
@@ -129,6 +131,10 @@ void ArpaWriter::describe(const NgramDescription& about) {
   for (std::int32_t id = 0; id < about.vocab; ++id) p.words.push_back(spelled(p.vocabulary.symbol(id)));
   p.words.emplace_back("<s>");
   if (p.file.empty()) return;
+  if (is_standard_output(p.file)) {
+    p.out.emplace("the standard output", ::dup(STDOUT_FILENO));
+    return;
+  }
   if (!is_special(p.file)) p.replacement.emplace(p.file);
   p.out.emplace(p.file, p.replacement ? ::dup(p.replacement->descriptor())
                                       : ::open(p.file.c_str(), O_WRONLY | O_CLOEXEC));

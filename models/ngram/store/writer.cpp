@@ -7,6 +7,7 @@
 #include "models/ngram/store/fast_builder.hpp"
 #include "models/ngram/store/image.hpp"
 #include "tensor/support/error.hpp"
+#include "tensor/support/standard_output.hpp"
 #include "tensor/support/write_file.hpp"
 
 namespace gradus::models {
@@ -48,7 +49,7 @@ NgramWriter::NgramWriter(const std::filesystem::path& file, const Vocabulary& vo
                          NgramStorage storage)
     : NgramWriter(storage) {
   parts_->file = file;
-  parts_->whole_file = is_special(file);
+  parts_->whole_file = is_special(file) || is_standard_output(file);
   parts_->vocabulary = vocabulary.serialize();
   parts_->vocabulary_size = vocabulary.size();
 }
@@ -104,7 +105,12 @@ void NgramWriter::finish() {
   }
   if (parts_->whole_file) {
     const auto bytes = mapping.bytes();
-    write_file(parts_->file, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    const std::string_view whole(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    if (is_standard_output(parts_->file)) {
+      write_standard_output(whole);
+    } else {
+      write_file(parts_->file, whole);
+    }
   }
   if (parts_->replacement) parts_->replacement->commit();
   parts_->written.emplace(std::move(mapping),

@@ -10,6 +10,7 @@ namespace gradus::models {
 /// Stores the n-grams that it receives as an NgramModel, in memory or in a file, which appears complete or
 /// not at all. Writing a file takes bounded memory. A file of the compact layout also needs room for a
 /// temporary file of the fast layout beside it.
+/// The file "-" is the standard output.
 ///
 /// Throws ArgumentError for n-grams that violate the order that NgramSink describes, DataError when the file
 /// cannot be written.

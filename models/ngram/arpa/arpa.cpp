@@ -76,7 +76,7 @@ class Reader {
   void read_counts();
   void read_section(std::size_t n);
   void read_unigrams();
-  void make_vocabulary(const std::vector<std::string>& words);
+  void make_vocabulary(std::vector<std::string> words);
   void place_unigrams();
   template <class Word>
   Fields read_ngram(std::string_view line, std::size_t order, Word&& word);
@@ -214,6 +214,7 @@ void Reader::read_section(std::size_t n) {
   section.first_line = lines_.number() + 1;
   if (n == 0) return read_unigrams();
   std::vector<std::int32_t> ngram(n + 1);
+  bool left_out = false;
   for (std::int64_t i = 0; i < claimed_[n]; ++i) {
     const std::string_view line = lines_.need("an n-gram");
     if (trimmed(line).empty() || line.front() == '\\')
@@ -221,10 +222,17 @@ void Reader::read_section(std::size_t n) {
     const Fields fields = read_ngram(line, n + 1, [&](std::size_t at, std::string_view text) {
       ngram[at] = ids_.find(text);
       if (ngram[at] < 0) lines_.wrong("the word '{}', which has no unigram", shown(text));
-      if (at > 0 && ngram[at] == begin_symbol()) lines_.wrong("<s> after another word");
     });
+    // Such as "</s> <s>". No sentence has <s> behind a word, so nothing is ever scored by it.
+    if (std::find(ngram.begin() + 1, ngram.end(), begin_symbol()) != ngram.end()) {
+      for (std::size_t k = 0; !left_out && k < section.size(); ++k)
+        section.lines.push_back(static_cast<std::uint32_t>(k));
+      left_out = true;
+      continue;
+    }
     if (fields.log_prob > 0) lines_.wrong("a log10 of a probability above 0");
     section.add(ngram, fields.log_prob, fields.backoff);
+    if (left_out) section.lines.push_back(static_cast<std::uint32_t>(i));
   }
 }
 
@@ -259,17 +267,26 @@ void Reader::read_unigrams() {
     section.add({&id, 1}, begins ? impossible : fields.log_prob, fields.backoff);
     if (i + 1 >= std::numeric_limits<std::int32_t>::max() - 2) lines_.wrong("too many words");
   }
-  if (!ours_) make_vocabulary(words);
+  if (!ours_) make_vocabulary(std::move(words));
 }
 
 /// The vocabulary of a file that is not ours, and the ids in the unigrams that go with it.
-void Reader::make_vocabulary(const std::vector<std::string>& words) {
+void Reader::make_vocabulary(std::vector<std::string> words) {
   const std::string_view unknown = ids_.find("<unk>") >= 0 ? "<unk>" : "<UNK>";
+  ArpaSection& section = out_.sections.front();
+  if (options_.add_sentence_end && ids_.find(Vocabulary::line_end_text) < 0) {
+    const std::int32_t like = ids_.find(unknown), id = static_cast<std::int32_t>(words.size());
+    section.add({&id, 1},
+                like >= 0 ? section.log_prob[static_cast<std::size_t>(like)]
+                          : static_cast<float>(options_.missing_unknown * ln10),
+                0);
+    words.emplace_back(Vocabulary::line_end_text);
+  }
   const std::size_t others = words.size() - (ids_.find("<s>") >= 0) - (ids_.find(unknown) >= 0);
   std::string text = fmt::format("gradus vocabulary 1 word {}\n0\t<unk>\n", others + 1);
   ids_ = {};
   for (std::size_t i = 0; i < words.size(); ++i) {
-    std::int32_t& id = out_.sections.front().ids[i];
+    std::int32_t& id = section.ids[i];
     if (words[i] == "<s>") {
       id = static_cast<std::int32_t>(others) + 1;
     } else if (words[i] == unknown) {
@@ -287,8 +304,12 @@ void Reader::make_vocabulary(const std::vector<std::string>& words) {
   out_.vocabulary = Vocabulary::parse(
       text, fmt::format("{}, the words from line {} on", lines_.name(), out_.sections.front().first_line));
   out_.sentence_end = out_.vocabulary.line_end();
-  if (out_.sentence_end < 0)
-    lines_.wrong("no unigram </s>: without it no line could be scored, and it is no model of sentences");
+  if (out_.sentence_end < 0) {
+    lines_.wrong(
+        "no unigram </s>, without which no line could be scored; `gradus ngram export --add-sentence-end` "
+        "adds "
+        "one with the probability of <unk>");
+  }
 }
 
 /// Inserts missing unigrams of <s> and <unk>, and checks that every id and the begin symbol has one.
@@ -357,6 +378,8 @@ void ArpaFile::write_to(NgramSink& sink) const {
 }
 
 bool looks_like_arpa(std::string_view first_bytes) {
+  if (first_bytes.starts_with(byte_order_mark)) first_bytes.remove_prefix(byte_order_mark.size());
+  if (first_bytes.starts_with("\x28\xB5\x2F\xFD")) return true;
   if (first_bytes.starts_with("\x1f\x8b") || first_bytes.starts_with(arpa_head)) return true;
   while (!first_bytes.empty()) {
     std::string_view line = take(first_bytes, '\n');

@@ -26,6 +26,9 @@ inline constexpr std::string_view arpa_head = "# gradus n-gram model";
 struct ArpaOptions {
   /// log10 p(<unk>) for a file without <unk>: -100 as in KenLM, or -infinity as in SRILM.
   double missing_unknown = -100;
+  /// Whether a file of another toolkit without </s>, which is refused otherwise, gets one, with the
+  /// probability of <unk> (as KenLM scores it where the missing mark is allowed).
+  bool add_sentence_end = false;
 };
 
 /// The n-grams of an ARPA file, plain or compressed by gzip, from any toolkit:
@@ -33,6 +36,7 @@ struct ArpaOptions {
 ///   - n-grams may come in any order, and backoff weights of 0 may be missing;
 ///   - <s> may have any probability, as it is never predicted, or be missing if no n-gram begins with it;
 ///   - the unknown word is <unk> or, as in KenLM, <UNK>;
+///   - n-grams with <s> behind another word, such as "</s> <s>", are left out, as no sentence uses them;
 ///   - the log10 probabilities -99 and "-inf" mean the probability 0 (SRILM).
 ///
 /// A file of another toolkit is a model of words. Its vocabulary has <unk> first and then the other unigrams
@@ -70,9 +74,10 @@ bool looks_like_arpa(std::string_view first_bytes);
 
 /// Writes the n-grams that it receives as an ARPA file, which appears complete or not at all. n-grams are
 /// written as they come; only the words are held in memory. The file is compressed by gzip when its name ends
-/// in ".gz". Every number is read back as it was, up to one rounding. Throws ArgumentError for methods
-/// without a backoff form (add-k and maximum likelihood), for a vocabulary of another size, and when expect()
-/// was not called, as the counts come first in the file; DataError when the file cannot be written.
+/// in ".gz"; "-" is the standard output. Every number is read back as it was, up to one rounding. Throws
+/// ArgumentError for methods without a backoff form (add-k and maximum likelihood), for a vocabulary of
+/// another size, and when expect() was not called, as the counts come first in the file; DataError when the
+/// file cannot be written.
 class ArpaWriter : public NgramSink {
  public:
   /// The vocabulary must outlive the writer.

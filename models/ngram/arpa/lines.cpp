@@ -1,11 +1,15 @@
 #include "models/ngram/arpa/lines.hpp"
 
+#include <algorithm>
 #include <cstring>
+
+#include "text/text_check.hpp"
 
 namespace gradus::models::ngram {
 
 ArpaLines::ArpaLines(const std::filesystem::path& file) : name_(file.string()) {
-  if (std::filesystem::is_directory(file)) fail<DataError>("{} is a folder; give a file", name_);
+  std::error_code unseen;  // what is wrong otherwise, opening it says
+  if (std::filesystem::is_directory(file, unseen)) fail<DataError>("{} is a folder; give a file", name_);
   file_.emplace(file);
 }
 
@@ -14,15 +18,16 @@ bool ArpaLines::refill() {
   if (!file_) return false;
   const std::size_t kept = rest_.size();
   if (kept > 0) std::memmove(buffer_.data(), rest_.data(), kept);
-  buffer_.resize(kept + block);
-  const std::size_t count = file_->read({buffer_.data() + kept, block});
+  const std::size_t room = std::max(kept, block);  // so that a long line is not moved again and again
+  buffer_.resize(kept + room);
+  const std::size_t count = file_->read({buffer_.data() + kept, room});
   rest_ = {buffer_.data(), kept + count};
   return count > 0;
 }
 
 bool ArpaLines::next(std::string_view& line) {
   std::size_t searched = 0, end = 0;
-  while ((end = rest_.find('\n', searched)) == rest_.npos && rest_.size() <= longest_line) {
+  while ((end = rest_.find('\n', searched)) == rest_.npos) {
     searched = rest_.size();
     if (!refill()) break;
   }
@@ -30,7 +35,7 @@ bool ArpaLines::next(std::string_view& line) {
   line = rest_.substr(0, end);
   rest_.remove_prefix(end == rest_.npos ? rest_.size() : end + 1);
   ++number_;
-  if (line.size() > longest_line) wrong("longer than {} bytes; is this an ARPA file?", longest_line);
+  if (number_ == 1 && line.starts_with(byte_order_mark)) line.remove_prefix(byte_order_mark.size());
   if (line.find('\0') != line.npos) wrong("a zero byte; this is a binary file and no ARPA text");
   if (line.ends_with('\r')) line.remove_suffix(1);
   return true;

@@ -17,7 +17,7 @@
 namespace gradus::models::ngram {
 
 /// The lines of a file, plain or compressed by gzip, or of a text in memory, numbered from 1 for the errors.
-/// A "\r" before the end of a line is dropped.
+/// A byte order mark at the start and a "\r" before the end of a line are dropped.
 class ArpaLines {
  public:
   /// Throws DataError naming the file when it cannot be opened.
@@ -26,7 +26,7 @@ class ArpaLines {
   ArpaLines(std::string_view text, std::string_view name) : name_(name), rest_(text) {}
 
   /// Gives the next line, which is valid until the next call, or returns false at the end. Throws DataError
-  /// for what cannot be read or decompressed, for a zero byte, and for a line of more than a megabyte.
+  /// for what cannot be read or decompressed, and for a zero byte.
   bool next(std::string_view& line);
   /// The next line, which should be `what`. Throws DataError when the file ends before it.
   std::string_view need(std::string_view what);
@@ -41,7 +41,7 @@ class ArpaLines {
   }
 
  private:
-  static constexpr std::size_t block = std::size_t{1} << 18, longest_line = std::size_t{1} << 20;
+  static constexpr std::size_t block = std::size_t{1} << 18;
   bool refill();
 
   std::string name_;
@@ -74,8 +74,9 @@ class WordIds {
   std::unordered_map<std::string, std::int32_t, Hash, std::equal_to<>> ids_;
 };
 
-/// How our own files spell a symbol: characters that would separate words or lines are written \xHH, and so
-/// is the first character of the word <s>, which in the file is the begin symbol.
+/// How our own files spell a symbol: as it is, so that other toolkits know it. Only characters that separate
+/// words or lines are written \xHH, and the first character of the word <s>, which in the file is the begin
+/// symbol, and a backslash that would begin such an escape.
 std::string spelled(const std::string& symbol);
 /// The spelled symbols of a vocabulary and <s>, which has the next id.
 WordIds own_words(const Vocabulary& vocabulary);

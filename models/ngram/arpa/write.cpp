@@ -19,8 +19,22 @@ using namespace ngram;
 
 namespace ngram {
 
-std::string spelled(const std::string& symbol) {
-  if (symbol == "<s>") return "\\x3cs>";
+namespace {
+
+/// What separates words and lines in an ARPA file, for KenLM too, and the zero byte.
+bool separates(unsigned char byte) {
+  return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r' || byte == 0;
+}
+
+/// Whether a text begins as an escape does, so that it must be escaped itself.
+bool begins_as_escape(std::string_view text) {
+  unsigned byte = 0;
+  if (!text.starts_with("\\x") || text.size() < 4 || !to_number(text.substr(2, 2), byte, 16)) return false;
+  return byte <= ' ' || byte == '<' || byte == '\\' || byte == 127;
+}
+
+/// How files were spelled that older versions wrote: every backslash and every control character escaped.
+std::string spelled_before(const std::string& symbol) {
   std::string out;
   for (const char c : symbol) {
     const auto byte = static_cast<unsigned char>(c);
@@ -33,11 +47,31 @@ std::string spelled(const std::string& symbol) {
   return out;
 }
 
+}  // namespace
+
+std::string spelled(const std::string& symbol) {
+  if (symbol == "<s>") return "\\x3cs>";
+  std::string out;
+  for (std::size_t at = 0; at < symbol.size(); ++at) {
+    const auto byte = static_cast<unsigned char>(symbol[at]);
+    if (separates(byte) || begins_as_escape(std::string_view(symbol).substr(at))) {
+      out += fmt::format("\\x{:02x}", byte);
+    } else {
+      out += symbol[at];
+    }
+  }
+  return out;
+}
+
 WordIds own_words(const Vocabulary& vocabulary) {
   WordIds out;
   const auto size = static_cast<std::int32_t>(vocabulary.size());
   for (std::int32_t id = 0; id < size; ++id) out.add(spelled(vocabulary.symbol(id)), id);
   out.add("<s>", size);
+  // Where the two differ, the earlier spelling is that of no other symbol.
+  for (std::int32_t id = 0; id < size; ++id) {
+    if (vocabulary.symbol(id) != "<s>") out.add(spelled_before(vocabulary.symbol(id)), id);
+  }
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include "models/ngram/store/writer.hpp"
 #include "tensor/support/read_file.hpp"
 #include "tensor/support/write_file.hpp"
+#include "text/byte_source.hpp"
 
 namespace gradus::models {
 
@@ -87,34 +88,61 @@ void save_ngram(const std::filesystem::path& file, const NgramModel& model, cons
   model.write_to(writer);
 }
 
-TrainedModel load_model(const std::filesystem::path& file) {
-  if (is_special(file))
-    fail<DataError>(
-        "{}: a model is read more than once, which a pipe or a device cannot be; copy it to a file",
-        file.string());
-  std::string first(1 << 14, '\0');
-  std::ifstream in(file, std::ios::binary);
-  in.read(first.data(), static_cast<std::streamsize>(first.size()));
-  first.resize(static_cast<std::size_t>(in.gcount()));
-  if (NgramModel::is_binary(first)) {
-    const NgramModel model = NgramModel::open(file);
-    return {model.vocabulary(), ErasedModel(model), "ngram"};
+namespace {
+
+/// The bytes of a pipe or a device, decompressed, which can be read only once.
+std::string read_stream(const std::filesystem::path& file) {
+  ByteSource source(file);
+  std::string bytes;
+  for (std::size_t room = std::size_t{1} << 20;; room = bytes.size()) {
+    const std::size_t start = bytes.size();
+    bytes.resize(start + room);
+    const std::size_t got = source.read({bytes.data() + start, room});
+    bytes.resize(start + got);
+    if (got < room) return bytes;
   }
-  if (looks_like_arpa(first)) {
-    const ArpaFile read(file);
-    NgramWriter writer;
-    read.write_to(writer);
-    return {read.vocabulary(), ErasedModel(writer.model()), "ngram"};
-  }
-  const std::string bytes = read_file(file);
+}
+
+TrainedModel model_of(const ArpaFile& read) {
+  NgramWriter writer;
+  read.write_to(writer);
+  return {read.vocabulary(), ErasedModel(writer.model()), "ngram", true};
+}
+
+TrainedModel model_of(const NgramModel& model) {
+  return {model.vocabulary(), ErasedModel(model), "ngram"};
+}
+
+TrainedModel network_of(std::string_view bytes, const std::string& file) {
   // A safetensors file begins with eight bytes of length and the brace of its head.
   if (bytes.size() < 9 || bytes[8] != '{') {
     fail<DataError>(
         "{}: {} bytes, but no model: they begin neither as an n-gram model nor as ARPA text or a checkpoint "
         "(safetensors)",
-        file.string(), bytes.size());
+        file, bytes.size());
   }
-  return read_model(file.string(), bytes);
+  return read_model(file, bytes);
+}
+
+}  // namespace
+
+TrainedModel load_model(const std::filesystem::path& file, const ArpaOptions& options) {
+  constexpr std::size_t head = std::size_t{1} << 14;
+  const bool standard = is_standard_input(file);
+  if (standard || is_special(file)) {
+    const std::string bytes = read_stream(file), name = standard ? "standard input" : file.string();
+    if (NgramModel::is_binary(bytes)) return model_of(NgramModel::from_bytes(bytes, name));
+    if (looks_like_arpa(std::string_view(bytes).substr(0, head)))
+      return model_of(ArpaFile(bytes, name, options));
+    return network_of(bytes, name);
+  }
+  std::string first(head, '\0');
+  std::ifstream in(file, std::ios::binary);
+  in.read(first.data(), static_cast<std::streamsize>(first.size()));
+  first.resize(static_cast<std::size_t>(in.gcount()));
+  if (NgramModel::is_binary(first)) return model_of(NgramModel::open(file));
+  if (looks_like_arpa(first)) return model_of(ArpaFile(file, options));
+  return network_of(read_file(file), file.string());
 }
 
 }  // namespace gradus::models

@@ -6,6 +6,7 @@
 #include "models/erased_model.hpp"
 #include "models/kinds.hpp"
 #include "models/neural.hpp"
+#include "models/ngram/arpa/arpa.hpp"
 #include "models/ngram/ngram.hpp"
 #include "nn/weights.hpp"
 #include "text/vocabulary.hpp"
@@ -17,6 +18,7 @@ struct TrainedModel {
   Vocabulary vocabulary;
   ErasedModel model;  // an NgramModel, or a NeuralModel of one of the networks of kinds.hpp
   std::string kind;   // "ngram", or the name of the network's kind
+  bool arpa = false;  // whether the file is ARPA text
 };
 
 /// Networks are kept in the safetensors format: 8 bytes of length, a JSON header with each tensor's dtype,
@@ -25,7 +27,8 @@ struct TrainedModel {
 /// unit and counts in lines before \\data\\, which other readers skip; or in a binary form in this machine's
 /// byte order, which is mapped into memory and ready at once.
 
-/// Writes a network of one of the kinds, whole or not at all. Throws DataError naming the file.
+/// Writes a network of one of the kinds, whole or not at all; the file "-" is the standard output, here and
+/// below. Throws DataError naming the file.
 void save_network(const std::filesystem::path& file, const ErasedNetwork& network,
                   const Vocabulary& vocabulary);
 void save_network(const std::filesystem::path& file, const NetworkKind& kind, const NetworkOptions& options,
@@ -44,8 +47,9 @@ void save_ngram(const std::filesystem::path& file, const NgramModel& model, cons
 void save_ngram(const std::filesystem::path& file, const NgramModel& model, const Vocabulary& vocabulary,
                 NgramStorage storage);
 
-/// Reads any of these. Throws DataError naming the file, and the place in it, when something is missing, cut
-/// short or inconsistent.
-TrainedModel load_model(const std::filesystem::path& file);
+/// Reads any of these, once, from a file, a pipe or "-", the standard input. `options`: of ARPA
+/// files. Throws DataError naming the
+/// file, and the place in it, when something is missing, cut short or inconsistent.
+TrainedModel load_model(const std::filesystem::path& file, const ArpaOptions& options = {});
 
 }  // namespace gradus::models

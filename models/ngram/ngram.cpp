@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 #include <variant>
 
@@ -90,6 +91,13 @@ NgramModel NgramModel::open(const std::filesystem::path& file, NgramAccess acces
     mapping = std::move(copy);
   }
   return NgramModel(Image(std::move(mapping), file.string()));
+}
+
+NgramModel NgramModel::from_bytes(std::string_view bytes, const std::string& name) {
+  Mapping copy = Mapping::memory();
+  copy.resize(bytes.size());
+  std::memcpy(copy.bytes().data(), bytes.data(), bytes.size());
+  return NgramModel(Image(std::move(copy), name));
 }
 
 bool NgramModel::is_binary(std::string_view first_bytes) {

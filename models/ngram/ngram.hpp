@@ -54,6 +54,8 @@ class NgramModel {
   /// DataError naming the file or gives a wrong answer, but does nothing worse. The file may be replaced (by
   /// rename) while the model is in use, which then keeps the old file; it must not be modified in place.
   static NgramModel open(const std::filesystem::path& file, NgramAccess access = NgramAccess::mapped);
+  /// The same of a file's bytes, which are copied; errors call it `name`.
+  static NgramModel from_bytes(std::string_view bytes, const std::string& name);
   /// Whether the first bytes are those of such a file.
   static bool is_binary(std::string_view first_bytes);
   /// Reads the whole model and throws DataError for anything that is damaged or inconsistent.

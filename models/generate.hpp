@@ -16,7 +16,8 @@ struct GenerateOptions {
   double top_p = 1;        // draws from the fewest tokens that together reach p (Holtzman et al. 2020)
   std::uint64_t seed = 1;
   std::vector<std::int32_t> banned = {};  // never drawn, such as "<unk>"
-  std::int32_t stop = -1;                 // ends the text when it has been drawn `stop_count` times
+  std::int32_t stop = -1;  // ends the text when it has been drawn `stop_count` times, each behind
+                           // another token: blank lines are not counted
   std::int64_t stop_count = 1;
 
   bool bans(std::int32_t token) const;
@@ -62,9 +63,10 @@ std::vector<std::int32_t> generate(const M& model, std::span<const std::int32_t>
   std::vector<std::int32_t> out;
   auto state = model.start();
   for (const std::int32_t token : prompt) state = model.advance(state, token);
-  for (std::int64_t stops = 0; std::ssize(out) < options.max_tokens;) {
+  std::int32_t before = prompt.back();
+  for (std::int64_t stops = 0; std::ssize(out) < options.max_tokens; before = out.back()) {
     out.push_back(draw(model, state, options, rng));
-    if (out.back() == options.stop && ++stops >= options.stop_count) break;
+    if (out.back() == options.stop && before != options.stop && ++stops >= options.stop_count) break;
     if (std::ssize(out) < options.max_tokens) state = model.advance(state, out.back());
   }
   return out;

@@ -295,6 +295,18 @@ TEST_CASE("generation stops at the line end, and needs a prompt", "[models]") {
   CHECK(std::count(drawn.begin(), drawn.end(), end) == 3);
   CHECK(drawn.back() == end);
   CHECK_THROWS_AS(generate(model, {}, {}), ArgumentError);
+  // Blank lines are not counted.
+  const std::vector<std::int32_t> blank{0, 1, 1, 1, 0, 1, 1, 0, 1};
+  const NgramModel blanks(blank, 2, {.order = 2});
+  const auto lines =
+      generate(blanks, std::vector<std::int32_t>{1}, {.max_tokens = 1000, .stop = 1, .stop_count = 20});
+  std::int64_t filled = 0, ends = 0;
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    ends += lines[i] == 1;
+    filled += lines[i] == 1 && i > 0 && lines[i - 1] == 0;
+  }
+  CHECK(filled == 20);
+  CHECK(ends > 20);
 }
 
 TEST_CASE("evaluation needs something to predict", "[models]") {

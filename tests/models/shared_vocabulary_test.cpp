@@ -78,6 +78,16 @@ TEST_CASE("models of different vocabularies are mixed in every way", "[interpola
   test::language_model_battery("log-linear over different vocabularies",
                                LogLinearInterpolation(models, {0.4, 0.6}), text, 1e-5);
   CHECK(fit_log_linear(models, text, {.epochs = 2}).weights.size() == 2);
+  // Both generate, behind one type too.
+  const std::span<const std::int32_t> prompt = std::span(text).first(2);
+  const GenerateOptions how{.max_tokens = 20, .temperature = 0.8, .top_k = 4};
+  const LinearInterpolation sum(models, {0.4, 0.6});
+  const LogLinearInterpolation product(models, {0.4, 0.6});
+  CHECK(generate(sum, prompt, how).size() == 20);
+  CHECK(generate(product, prompt, how).size() == 20);
+  CHECK(generate(ErasedModel(sum), prompt, how) == generate(sum, prompt, how));
+  CHECK(generate(ErasedModel(product), prompt, how) == generate(product, prompt, how));
+  CHECK(generate(wide_few, prompt, how).size() == 20);
   // A mixture of mixtures.
   const ErasedModel inner(LinearInterpolation(models, {0.4, 0.6}));
   test::language_model_battery("nested", LinearInterpolation(ModelSet({inner, wide_few}), {0.5, 0.5}), text,

@@ -39,7 +39,8 @@ NetworkKind kind(std::string_view name, std::string_view about, const NetworkDef
           [](Rng& rng, const NetworkOptions& options) -> std::unique_ptr<ErasedNetwork> {
             return std::make_unique<NetworkOf<Network>>(rng, options);
           },
-          [](const NetworkOptions& options) { return Network::fewest_parameters(options); }};
+          [](const NetworkOptions& options) { return Network::fewest_parameters(options); },
+          std::is_same_v<typename Network::State, Window>};
 }
 
 }  // namespace

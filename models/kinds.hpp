@@ -52,6 +52,7 @@ struct NetworkKind {
   std::unique_ptr<ErasedNetwork> (*make)(Rng& rng, const NetworkOptions& options);
   /// No network of these options has fewer parameters: to be asked before memory is taken for one.
   double (*fewest_parameters)(const NetworkOptions& options);
+  bool has_order;  // sees the last order - 1 tokens only
 };
 
 const std::vector<NetworkKind>& network_kinds();

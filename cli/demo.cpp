@@ -8,6 +8,7 @@
 #include "cli/commands.hpp"
 #include "cli/progress.hpp"
 #include "cli/recipe.hpp"
+#include "cli/text_blocks.hpp"
 #include "cli/usage.hpp"
 #include "models/evaluate.hpp"
 #include "models/generate.hpp"
@@ -31,7 +32,8 @@ struct DemoOptions {
   std::int64_t tokens = 1'000'000, epochs = 0;
   int threads = 0;
   int sample = 40;
-  bool json = false;
+  bool skip_marks = false, json = false;
+  CLI::Option* tokens_given = nullptr;
 };
 
 /// One row of the final table.
@@ -72,6 +74,11 @@ Unit sensible_unit(const std::string& text) {
 Demo prepare(const DemoOptions& options) {
   Demo demo;
   demo.options = options;
+  demo.options.json |= is_standard_output(options.out);
+  if (given(options.tokens_given) && !options.text.empty())
+    misuse("--tokens is the size of the synthetic corpus, and a text is given");
+  if (options.skip_marks && options.text.empty()) misuse("--skip-marks is of a text, and none is given");
+  if (options.unit != "auto") require_marks_of_words(options.skip_marks, unit_named(options.unit));
   std::string text, name = "the synthetic corpus";
   SyntheticText synthetic;
   if (options.text.empty()) {
@@ -79,8 +86,9 @@ Demo prepare(const DemoOptions& options) {
     text = std::move(synthetic.text);
     if (options.unit == "auto") demo.options.unit = "word";
   } else {
-    name = options.text;
-    text = load_text(options.text, {.unit = options.unit == "byte" ? Unit::byte : Unit::character});
+    name = text_name(options.text);
+    text = load_text(options.text, {.unit = options.unit == "byte" ? Unit::byte : Unit::character,
+                                    .skip_marks = options.skip_marks});
   }
   const Unit unit = demo.options.unit == "auto" ? sensible_unit(text) : unit_named(demo.options.unit);
   demo.corpus =
@@ -169,6 +177,10 @@ void print_table(const Demo& demo) {
       "\nTest part: {} tokens predicted, {}{} of them unknown; {}.\n", any.tokens,
       words ? "line ends counted, " : "", any.unknown,
       words ? "n-grams begin anew at each line, networks carry their state" : "state carried throughout");
+  const Vocabulary& v = demo.corpus.vocabulary;
+  if (any.unknown > 0 && v.count(v.unknown()) == 0)
+    demo.say(
+        "No model saw <unk> in training: n-grams give it a share, and what networks say of it is chance.\n");
   const auto best = std::min_element(demo.rows.begin(), demo.rows.end(), [](const Row& a, const Row& b) {
     return a.result.perplexity() < b.result.perplexity();
   });
@@ -204,10 +216,13 @@ nlohmann::json results(const Demo& demo) {
 void run(const DemoOptions& options) {
   set_threads(options.threads);
   Demo demo = prepare(options);
+  const bool to_stdout = is_standard_output(options.out);
   const std::filesystem::path file = std::filesystem::path(options.out) / "results.json";
-  std::error_code ignored;  // require_writable says what is wrong
-  std::filesystem::create_directories(options.out, ignored);
-  require_writable(file);
+  if (!to_stdout) {
+    std::error_code ignored;  // require_writable says what is wrong
+    std::filesystem::create_directories(options.out, ignored);
+    require_writable(file);
+  }
 
   demo.say(
       "Counting. Maximum likelihood gives a probability of 0 to every n-gram that it has not seen, and most "
@@ -226,10 +241,12 @@ void run(const DemoOptions& options) {
   print_table(demo);
   for (const Row& row : demo.rows) demo.say("\n--- {}\n{}\n", row.model, row.sample);
 
-  const std::string text = results(demo).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  write_file(file, text);
-  demo.say("\nWritten: {}\n", file.string());
-  if (options.json) fmt::print("{}", text);
+  const std::string text = json_text(results(demo)) + "\n";
+  if (!to_stdout) {
+    write_file(file, text);
+    demo.say("\nWritten: {}\n", file.string());
+  }
+  if (demo.options.json) fmt::print("{}", text);
 }
 
 }  // namespace
@@ -238,15 +255,19 @@ void add_demo(CLI::App& app) {
   const auto [c, options] = subcommand<DemoOptions>(
       app, "demo", &run, "Train n-gram models and a network of each kind on a text, and compare them",
       "Examples:\n  gradus demo\n  gradus demo shakespeare.txt --unit character --out run1");
-  c->add_option("text", options->text, "A file or folder of text in UTF-8; without it, a synthetic corpus");
+  c->add_option(
+      "text", options->text,
+      "A file (plain, .gz or .zst), a folder, or - for standard input; without it, a synthetic corpus");
   c->add_option("--unit", options->unit, "What a token is: word, character, byte, or auto")
       ->check(CLI::IsMember({"auto", "word", "character", "byte"}));
-  c->add_option("--out", options->out, "The folder that results.json is written to");
+  c->add_option("--out", options->out,
+                "The folder that results.json is written to; - writes it to standard output, as --json does");
   c->add_option("--seed", options->seed, "Seed of the synthetic corpus, the weights and the samples");
-  c->add_option("--tokens", options->tokens, "Size of the synthetic corpus")
-      ->check(CLI::Range(2000, 100'000'000));
+  options->tokens_given = c->add_option("--tokens", options->tokens, "Size of the synthetic corpus")
+                              ->check(CLI::Range(2000, 100'000'000));
   c->add_option("--epochs", options->epochs, "Times each network reads the text; 0: chosen by its size")
       ->check(CLI::Range(0, 100000));
+  add_skip_marks(c, options->skip_marks);
   add_threads(c, options->threads);
   c->add_flag("--json", options->json, "Print results.json on stdout, the rest on stderr");
 }

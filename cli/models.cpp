@@ -18,6 +18,7 @@
 #include "tensor/support/parallel.hpp"
 #include "tensor/support/write_file.hpp"
 #include "text/load.hpp"
+#include "text/text_check.hpp"
 #include "text/tokenizer.hpp"
 
 // The commands that make a model and use it: train, eval, generate, score.
@@ -34,12 +35,48 @@ struct TrainCommand {
   std::int64_t epochs = 0, min_count = 1, width = 0;
   double lr = 0;
   std::uint64_t seed = 1;
-  CLI::Option* order_given = nullptr;
+  bool skip_marks = false, json = false;
+  CLI::Option *order_given = nullptr, *epochs_given = nullptr, *width_given = nullptr, *lr_given = nullptr,
+              *seed_given = nullptr, *min_count_given = nullptr;
 
   void run() const;
+  void check() const;
   void train_network(const models::NetworkKind& chosen, const Corpus& corpus) const;
   void train_ngram(const Corpus& corpus) const;
+  nlohmann::json report(const Corpus& corpus, double seconds) const;
 };
+
+/// Before the work: an option that does not apply to the kind or the unit is an error.
+void TrainCommand::check() const {
+  const models::NetworkKind* const network = models::find_network_kind(kind);
+  if (network == nullptr) {
+    for (const CLI::Option* const option : {epochs_given, width_given, lr_given, seed_given}) {
+      if (given(option)) misuse("{} is of networks, and --kind is {}", option->get_name(), kind);
+    }
+    Place place;
+    place.file = out;
+    place.check(text);
+  } else if (given(order_given) && !network->has_order) {
+    misuse(
+        "--order is of n-grams and of networks that see the last few tokens only; a model of --kind {} reads "
+        "all of them",
+        kind);
+  }
+  if (given(min_count_given) && unit == "byte") misuse("--min-count: no byte is unknown among bytes");
+  require_marks_of_words(skip_marks, unit_named(unit));
+}
+
+/// What the reports on all kinds have in common.
+nlohmann::json TrainCommand::report(const Corpus& corpus, double seconds) const {
+  const std::optional<std::uint64_t> size = file_bytes(out);
+  return {{"kind", kind},
+          {"unit", unit},
+          {"vocabulary", corpus.vocabulary.size()},
+          {"train_tokens", corpus.train.tokens.size()},
+          {"unknown", corpus.train.unknown},
+          {"seconds", seconds},
+          {"bytes", size ? nlohmann::json(*size) : nlohmann::json()}};
+}
 
 void TrainCommand::train_network(const models::NetworkKind& chosen, const Corpus& corpus) const {
   Recipe made = recipe(chosen, corpus);
@@ -54,51 +91,87 @@ void TrainCommand::train_network(const models::NetworkKind& chosen, const Corpus
   const models::TrainProgress done =
       network->train(corpus.train.tokens, made.train, training_reporter(progress));
   models::save_network(out, *network, corpus.vocabulary);
-  fmt::print("{}: {} parameters, {} tokens in {:.1f} s, training perplexity {:.4f}\n", kind,
-             network->parameters(), done.tokens, progress.seconds(), std::exp(done.loss));
+  std::FILE* const to = report_stream(out);
+  const double smoothed = std::exp(done.loss);
+  if (json) {
+    nlohmann::json all = report(corpus, progress.seconds());
+    all.update({{"parameters", network->parameters()},
+                {"epochs", made.train.epochs},
+                {"updates", done.steps},
+                {"tokens", done.tokens},
+                {"smoothed_training_perplexity", smoothed}});
+    fmt::print(to, "{}\n", json_text(all));
+    return;
+  }
+  fmt::print(to,
+             "{}: {} parameters, {} tokens in {:.1f} s; perplexity while it learned {:.4f}, the mean of {}\n",
+             kind, network->parameters(), done.tokens, progress.seconds(), smoothed,
+             done.steps <= 100 ? fmt::format("all {} updates", done.steps)
+                               : std::string("about the last 100 updates"));
 }
 
 void TrainCommand::train_ngram(const Corpus& corpus) const {
   const Vocabulary& v = corpus.vocabulary;
+  const Progress progress(kind);
   const models::NgramModel model(
       corpus.train.tokens, static_cast<std::int32_t>(v.size()),
       {.order = order, .sentence_end = v.unit() == Unit::word ? v.line_end() : -1});
-  models::save_ngram(out, model, v);
+  Place place;
+  place.file = out;
+  PlaceWriter writer(place, v);
+  model.write_to(writer.sink());
+  std::FILE* const to = report_stream(out);
   const std::vector<std::int64_t> counts = model.counts();
+  nlohmann::json orders = nlohmann::json::array();
   for (std::size_t n = 0; n < counts.size(); ++n) {
-    fmt::print("order {}: {} n-grams, discounts {}\n", n + 1, counts[n],
-               discounts_text(model.discounts()[n]));
+    const models::Discounts& discounts = model.discounts()[n];
+    orders.push_back({{"order", n + 1},
+                      {"ngrams", counts[n]},
+                      {"discounts", discounts.amount},
+                      {"fallback", discounts.fallback}});
+    if (!json)
+      fmt::print(to, "order {}: {} n-grams, discounts {}\n", n + 1, counts[n], discounts_text(discounts));
   }
+  if (!json) return;
+  nlohmann::json all = report(corpus, progress.seconds());
+  all["orders"] = orders;
+  fmt::print(to, "{}\n", json_text(all));
 }
 
 void TrainCommand::run() const {
+  check();
   set_threads(threads);
-  require_writable(out);
+  require_writable_out(out);
   std::error_code missing;
   if (std::filesystem::equivalent(text, out, missing))
-    fail<ArgumentError>("--out {} is the text itself, which the model would replace; name another file", out);
+    fail<ArgumentError>("--out {} is the file that is read, which the model would replace; name another file",
+                        out);
   const Unit chosen = unit_named(unit);
-  const std::string loaded = load_text(text, {.unit = chosen, .unpack = true});
+  const std::string name = text_name(text);
+  const std::string loaded = load_text(text, {.unit = chosen, .skip_marks = skip_marks});
   Corpus corpus;
-  corpus.vocabulary = Vocabulary::build(chosen, loaded, {.min_count = min_count}, text);
-  corpus.train = encode_part(corpus.vocabulary, loaded, text);
-  require_choice(corpus.vocabulary, text);
+  corpus.vocabulary = Vocabulary::build(chosen, loaded, {.min_count = min_count}, name);
+  corpus.train = encode_part(corpus.vocabulary, loaded, name);
+  require_choice(corpus.vocabulary, name);
   const models::NetworkKind* const network = models::find_network_kind(kind);
   if (network == nullptr) return train_ngram(corpus);
-  require_batch(corpus, text);
+  require_batch(corpus, name);
   train_network(*network, corpus);
 }
 
 struct UseCommand {
   std::string model, text, prompt;
   models::GenerateOptions how;
-  std::int64_t lines = 5;
+  std::int64_t lines = 0;
+  CLI::Option *lines_given = nullptr, *tokens_given = nullptr;
   UnknownOption unknown;
-  bool json = false, allow_unknown = false;
+  bool json = false, allow_unknown = false, skip_marks = false;
 
   void evaluate() const;
   void generate();
   void score() const;
+  void check_input() const;
+  std::vector<std::int32_t> prompt_ids(const Vocabulary& v) const;
   models::Evaluation evaluation(const TrainedModel& trained, TextBlocks& blocks) const;
   void print_score(const Vocabulary& v, const ErasedModel& asked, std::span<const std::int32_t> line) const;
 };
@@ -125,11 +198,19 @@ models::Evaluation UseCommand::evaluation(const TrainedModel& trained, TextBlock
   return out;
 }
 
+/// What is read from the standard input can be the model or the text.
+void UseCommand::check_input() const {
+  if (is_standard_input(model) && (text.empty() || is_standard_input(text)))
+    misuse("standard input can be the model or the text, not both");
+}
+
 void UseCommand::evaluate() const {
+  check_input();
   const TrainedModel trained = models::load_model(model);
   const Vocabulary& v = trained.vocabulary;
-  TextBlocks blocks(text, v);
+  TextBlocks blocks(text, v, skip_marks);
   const models::Evaluation e = evaluation(trained, blocks);
+  if (!unknown.skipped() && e.unknown > 0) warn_of_untrained_unknown(trained, model);
   const Perplexities p(e, unknown.skipped());
   const auto* const ngrams = trained.model.get_if<models::NgramModel>();
   const bool scores = ngrams != nullptr && gives_scores(ngrams->description());
@@ -144,10 +225,11 @@ void UseCommand::evaluate() const {
                        {"tokens", e.tokens},
                        {"unknown", e.unknown},
                        {"unknown_words", unknown.convention},
+                       {"unknown_trained", !unknown_is_untrained(trained)},
                        {"probabilities", !scores},
                        {"log_prob", log_prob}};
     out.update(p.json());
-    fmt::print("{}\n", out.dump(2));
+    fmt::print("{}\n", json_text(out));
     return;
   }
   if (scores) {
@@ -166,27 +248,50 @@ void UseCommand::evaluate() const {
                                                          : "state carried throughout");
 }
 
+/// The ids of the prompt, without a line end that it does not have. Warns of unknown words.
+std::vector<std::int32_t> UseCommand::prompt_ids(const Vocabulary& v) const {
+  std::string read = prompt;
+  require_marks_of_words(skip_marks, v.unit());
+  if (skip_marks) blank_sentence_marks(read);
+  std::vector<std::int32_t> ids;
+  if (read.empty()) return ids;
+  std::vector<std::string> missing;
+  for_tokens(v.unit(), read, "the prompt", [&](std::string_view symbol) {
+    ids.push_back(v.id(symbol));
+    const std::string quoted = fmt::format("'{}'", symbol);
+    if (v.unit() != Unit::byte && !v.contains(symbol) &&
+        std::find(missing.begin(), missing.end(), quoted) == missing.end())
+      missing.push_back(quoted);
+  });
+  if (!missing.empty())
+    warn("the model does not know {} of the prompt and reads <unk> instead", fmt::join(missing, ", "));
+  if (v.unit() == Unit::word && !read.ends_with('\n')) ids.pop_back();  // the prompt's line goes on
+  return ids;
+}
+
 void UseCommand::generate() {
   const TrainedModel trained = models::load_model(model);
   const Vocabulary& v = trained.vocabulary;
   if (!allow_unknown && v.unknown() >= 0) how.banned = {v.unknown()};
-  how.stop = v.line_end();
-  how.stop_count = lines;
-  std::vector<std::int32_t> start = with_context(v, {});
-  if (!prompt.empty()) {
-    std::vector<std::int32_t> ids = encode(v, prompt, "the prompt");
-    if (v.unit() == Unit::word) ids.pop_back();  // the prompt's line goes on
-    start.insert(start.end(), ids.begin(), ids.end());
+  // What is given is the limit; otherwise there are both.
+  constexpr std::int64_t usual_lines = 5, usual_tokens = 100, tokens_a_line = 1000;
+  if (!given(lines_given) && !given(tokens_given)) lines = usual_lines;
+  if (!given(tokens_given)) how.max_tokens = given(lines_given) ? lines * tokens_a_line : usual_tokens;
+  if (lines > 0) {
+    how.stop = v.line_end();
+    how.stop_count = lines;
   }
+  std::vector<std::int32_t> start = with_context(v, {});
+  const std::vector<std::int32_t> ids = prompt_ids(v);
+  start.insert(start.end(), ids.begin(), ids.end());
   const std::vector<std::int32_t> tokens = models::generate(trained.model, start, how);
   const std::string out = decode(v, tokens);
   if (json) {
-    fmt::print(
-        "{}\n",
-        nlohmann::json{{"prompt", prompt}, {"text", out}, {"tokens", tokens.size()}, {"seed", how.seed}}.dump(
-            2, ' ', false, nlohmann::json::error_handler_t::replace));
+    fmt::print("{}\n",
+               json_text({{"prompt", prompt}, {"text", out}, {"tokens", tokens.size()}, {"seed", how.seed}}));
   } else {
-    fmt::print("{}{}{}{}", prompt, prompt.empty() || v.unit() != Unit::word ? "" : " ", out,
+    const bool goes_on = v.unit() == Unit::word && !prompt.empty() && !prompt.ends_with('\n');
+    fmt::print("{}{}{}{}", prompt, goes_on && !out.starts_with('\n') ? " " : "", out,
                out.ends_with('\n') ? "" : "\n");
   }
 }
@@ -202,40 +307,41 @@ void UseCommand::print_score(const Vocabulary& v, const ErasedModel& asked,
     nlohmann::json out = Perplexities(e, unknown.skipped()).json();
     out.update(
         {{"log10", all}, {"log10_without_unknown", known}, {"tokens", e.tokens}, {"unknown", e.unknown}});
-    fmt::print("{}\n", out.dump());
+    fmt::print("{}\n", json_text(out, -1));
   } else {
     fmt::print("{:.6f}\t{}\t{}\t{:.6f}\n", all, e.tokens, e.unknown, known);
   }
 }
 
 void UseCommand::score() const {
+  check_input();
   const TrainedModel trained = models::load_model(model);
   const Vocabulary& v = trained.vocabulary;
   const ErasedModel asked = unknown.applied_to(trained);
   const std::string path = text.empty() ? "-" : text;
-  const std::string name = path == "-" ? "standard input" : path;
-  // Finds a bad line before any score is printed; a pipe can be read only once.
-  if (path != "-") {
-    std::vector<std::int32_t> ids;
-    for (TextBlocks blocks(path, v); blocks.next(ids);) {
-    }
-  }
-  std::string line;
-  std::int64_t number = 0;
-  const auto print = [&](const std::string& file) {
-    for (LineReader reader(file, v.unit() != Unit::byte); reader.next(line);) {
-      if (number == 0 && line.starts_with(byte_order_mark) && v.unit() != Unit::byte)
-        line.erase(0, byte_order_mark.size());
-      print_score(v, asked, with_context(v, encode(v, line + "\n", name, ++number)));
-      if (path == "-") std::fflush(stdout);
-    }
+  TextLines reader(path, v, skip_marks);
+  std::vector<std::int32_t> ids;
+  bool warned = unknown.skipped();
+  const auto note_unknown = [&](std::span<const std::int32_t> line) {
+    if (warned || v.unknown() < 0 || std::find(line.begin(), line.end(), v.unknown()) == line.end()) return;
+    warn_of_untrained_unknown(trained, model);
+    warned = true;
   };
-  if (path == "-") {
-    print(path);
-  } else {
-    for (const std::filesystem::path& file : text_files(path)) print(file.string());
+  if (is_stream(path)) {  // each line is answered at once
+    while (reader.next(ids)) {
+      note_unknown(ids);
+      print_score(v, asked, with_context(v, std::move(ids)));
+      std::fflush(stdout);
+    }
+    return;
   }
-  if (number == 0) fail<DataError>("{} is empty; give lines of text, or a file's name", name);
+  // So that a bad line is found before any score is printed, and nothing is read twice.
+  LineSpool spool;
+  while (reader.next(ids)) spool.add(ids);
+  while (spool.next(ids)) {
+    note_unknown(ids);
+    print_score(v, asked, with_context(v, std::move(ids)));
+  }
 }
 
 void add_model(CLI::App* command, UseCommand& options) {
@@ -254,7 +360,10 @@ void add_train(CLI::App& app) {
                                "Examples:\n  gradus train book.txt --kind ngram --order 5 --out book.arpa\n"
                                "  gradus train book.txt --kind lstm --unit character --out book.safetensors");
   add_text(c, options->text);
-  c->add_option("--out", options->out, "The model's file")->required();
+  c->add_option(
+       "--out", options->out,
+       "The model's file; of n-grams ARPA text for .arpa and .gz, else binary; - for standard output")
+      ->required();
   std::vector<std::string> kinds{"ngram"};
   for (const models::NetworkKind& kind : models::network_kinds()) kinds.emplace_back(kind.name);
   c->add_option("--kind", options->kind, "The kind of model")->check(CLI::IsMember(kinds));
@@ -264,16 +373,20 @@ void add_train(CLI::App& app) {
            "--order", options->order,
            "Tokens of an n-gram; for a network that sees only the last few tokens, those and the next")
           ->check(CLI::Range(1, 20));
-  c->add_option("--epochs", options->epochs, "How often a network reads the text; 0: chosen by its size")
-      ->check(CLI::Range(0, 100000));
-  c->add_option("--width", options->width, "Hidden units; 0: chosen by the kind")
-      ->check(CLI::Range(0, 65536));
-  c->add_option("--lr", options->lr, "Learning rate at the start; 0: chosen by the kind")
-      ->check(zero_or_more());
-  c->add_option("--min-count", options->min_count, "Words seen less often become <unk>")
-      ->check(CLI::Range(1, 1 << 30));
-  c->add_option("--seed", options->seed, "Seed of the initial weights and of dropout");
+  options->epochs_given =
+      c->add_option("--epochs", options->epochs, "How often a network reads the text; 0: chosen by its size")
+          ->check(CLI::Range(0, 100000));
+  options->width_given = c->add_option("--width", options->width, "Hidden units; 0: chosen by the kind")
+                             ->check(CLI::Range(0, 65536));
+  options->lr_given = c->add_option("--lr", options->lr, "Learning rate at the start; 0: chosen by the kind")
+                          ->check(zero_or_more());
+  options->min_count_given =
+      c->add_option("--min-count", options->min_count, "Words seen less often become <unk>")
+          ->check(CLI::Range(1, 1 << 30));
+  options->seed_given = c->add_option("--seed", options->seed, "Seed of the initial weights and of dropout");
+  add_skip_marks(c, options->skip_marks);
   add_threads(c, options->threads);
+  add_json(c, options->json);
 }
 
 void add_eval(CLI::App& app) {
@@ -284,6 +397,7 @@ void add_eval(CLI::App& app) {
   add_text(c, options->text);
   add_model(c, *options);
   options->unknown.add_to(c);
+  add_skip_marks(c, options->skip_marks);
 }
 
 void add_generate(CLI::App& app) {
@@ -292,10 +406,17 @@ void add_generate(CLI::App& app) {
       "Example:\n  gradus generate --model book.safetensors --prompt 'Once upon' --temperature 0.8");
   add_model(c, *options);
   c->add_option("--prompt", options->prompt, "The text to continue");
-  c->add_option("--tokens", options->how.max_tokens, "The largest number of tokens to draw")
-      ->check(CLI::Range(1, 1 << 30));
-  c->add_option("--lines", options->lines, "The number of lines to stop after")
-      ->check(CLI::Range(1, 1 << 30));
+  options->tokens_given =
+      c->add_option("--tokens", options->how.max_tokens,
+                    "The largest number of tokens to draw; 100 when neither this nor --lines is given")
+          ->check(CLI::Range(1, 1 << 30))
+          ->default_str("");
+  options->lines_given =
+      c->add_option("--lines", options->lines,
+                    "The number of lines to stop after, blank ones not counted; 5 when neither this nor "
+                    "--tokens is given")
+          ->check(CLI::Range(1, 1 << 20))
+          ->default_str("");
   c->add_option("--temperature", options->how.temperature,
                 "Divides the log-probabilities: below 1 favours likely tokens, above 1 unlikely ones; 0 "
                 "always takes the likeliest")
@@ -307,6 +428,7 @@ void add_generate(CLI::App& app) {
       ->check(CLI::Range(1e-9, 1.0));
   c->add_option("--seed", options->how.seed, "The same seed gives the same text");
   c->add_flag("--allow-unknown", options->allow_unknown, "Allow <unk> to be drawn");
+  add_skip_marks(c, options->skip_marks);
 }
 
 void add_score(CLI::App& app) {
@@ -318,6 +440,7 @@ void add_score(CLI::App& app) {
                 "A file, plain or compressed; without it, or with -, lines of standard input");
   add_model(c, *options);
   options->unknown.add_to(c);
+  add_skip_marks(c, options->skip_marks);
 }
 
 }  // namespace gradus::cli

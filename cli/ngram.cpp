@@ -6,6 +6,7 @@
 #include "cli/ngram_commands.hpp"
 #include "cli/usage.hpp"
 #include "models/checkpoint.hpp"
+#include "tensor/support/standard_output.hpp"
 #include "tensor/support/write_file.hpp"
 
 namespace gradus::cli {
@@ -17,17 +18,23 @@ bool is_arpa(const std::string& file) {
 
 std::optional<std::uint64_t> file_bytes(const std::string& file) {
   std::error_code error;
-  if (!std::filesystem::is_regular_file(file, error)) return std::nullopt;
-  return static_cast<std::uint64_t>(std::filesystem::file_size(file));
+  if (is_standard_output(file) || !std::filesystem::is_regular_file(file, error)) return std::nullopt;
+  const std::uintmax_t size = std::filesystem::file_size(file, error);
+  return error ? std::nullopt : std::optional<std::uint64_t>(size);
 }
 
 void Place::add_to(CLI::App* command) {
-  command->add_option("--out", file, "The model's file: ARPA text for .arpa and .gz, else binary")
+  command
+      ->add_option("--out", file,
+                   "The model's file: ARPA text for .arpa and .gz, else binary; - for standard output")
       ->required();
-  layout_given_ = command
-                      ->add_option("--layout", layout,
-                                   "The layout of a binary file: fast, for the fastest queries, or compact")
-                      ->check(CLI::IsMember({"fast", "compact"}));
+  layout_given_ =
+      command
+          ->add_option(
+              "--layout", layout,
+              "The layout of a binary file: fast, for the fastest queries, or compact; arpa: ARPA text "
+              "whatever the name")
+          ->check(CLI::IsMember({"fast", "compact", "arpa"}));
   quantize_given_ =
       command
           ->add_option("--quantize", quantize,
@@ -36,7 +43,7 @@ void Place::add_to(CLI::App* command) {
 }
 
 PlaceWriter::PlaceWriter(const Place& place, const Vocabulary& vocabulary) {
-  if (is_arpa(place.file)) {
+  if (place.arpa()) {
     arpa_.emplace(place.file, vocabulary);
   } else {
     const auto layout = place.layout == "fast" ? models::NgramLayout::fast : models::NgramLayout::compact;
@@ -54,18 +61,17 @@ std::vector<std::uint64_t> PlaceWriter::order_bytes() {
 }
 
 void Place::check(const std::string& source) const {
-  if (is_arpa(file) && (given(layout_given_) || given(quantize_given_)))
+  if (arpa() && ((layout_given_ != nullptr && given(layout_given_) && layout != "arpa") || quantize > 0))
     misuse("--layout and --quantize apply to binary files, and --out {} is ARPA text", file);
   if (file.empty()) misuse("--out is empty; name the file of the model");
-  if (file == "-") misuse("--out -: name a file, or /dev/stdout to write into a pipe");
   if (file.ends_with(".zst")) misuse("--out {}: models are compressed by gzip alone, as .arpa.gz", file);
   if (file.ends_with(".ARPA") || file.ends_with(".GZ"))
     misuse("--out {}: write .arpa or .gz in small letters", file);
   if (quantize == 1) misuse("--quantize 1: give 2 to 16 bits, or 0 for exact numbers");
-  if (quantize > 0 && layout == "fast") misuse("--quantize {} goes with --layout compact", quantize);
-  require_writable(file);
+  if (quantize > 0 && layout != "compact") misuse("--quantize {} goes with --layout compact", quantize);
+  require_writable_out(file);
   std::error_code missing;
-  if (!is_special(file) && std::filesystem::equivalent(source, file, missing))
+  if (!is_standard_output(file) && !is_special(file) && std::filesystem::equivalent(source, file, missing))
     fail<ArgumentError>("--out {} is the file that is read, which the model would replace; name another file",
                         file);
 }
@@ -82,12 +88,12 @@ std::string discounts_text(const models::Discounts& discounts) {
                      discounts.fallback ? " (fixed ones: too few counts of counts)" : "");
 }
 
-std::pair<models::NgramModel, Vocabulary> load_ngram(const std::string& file) {
-  models::TrainedModel trained = models::load_model(file);
+LoadedNgram load_ngram(const std::string& file, const models::ArpaOptions& options) {
+  models::TrainedModel trained = models::load_model(file, options);
   const auto* const ngrams = trained.model.get_if<models::NgramModel>();
   if (ngrams == nullptr)
     fail<DataError>("{} holds a neural model of the kind {}, not an n-gram model", file, trained.kind);
-  return {*ngrams, std::move(trained.vocabulary)};
+  return {*ngrams, std::move(trained.vocabulary), trained.arpa};
 }
 
 void add_ngram(CLI::App& app) {

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -8,6 +9,7 @@
 #include <unordered_set>
 
 #include "cli/ngram_commands.hpp"
+#include "cli/text_blocks.hpp"
 #include "cli/usage.hpp"
 #include "models/checkpoint.hpp"
 #include "models/ngram/estimate/estimate.hpp"
@@ -25,7 +27,7 @@ namespace ngram = models::ngram;
 
 /// The words of a file, one a line. The marks of sentences and of unknown words are there anyway.
 Vocabulary listed_words(const std::string& file) {
-  const std::string text = load_text(file, {.unpack = true});
+  const std::string text = load_text(file);
   std::unordered_set<std::string_view> seen{Vocabulary::line_end_text, Vocabulary::unknown_text, "<s>"};
   std::vector<std::string_view> words;
   std::int64_t number = 0;
@@ -44,6 +46,22 @@ Vocabulary listed_words(const std::string& file) {
   return Vocabulary::from_counts(Unit::word, words, std::vector<std::int64_t>(words.size(), 1));
 }
 
+/// Makes bytes of "512M" and of "50%", a share of the machine's memory.
+CLI::Validator memory_size() {
+  return {[](std::string& text) {
+            if (!text.ends_with('%')) return CLI::AsSizeValue(false)(text);
+            double share = 0;
+            if (!to_number(std::string_view(text).substr(0, text.size() - 1), share) ||
+                !(share > 0 && share <= 100))
+              return fmt::format("{}: give a share above 0%, at most 100%", text);
+            const double bytes = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) *
+                                 static_cast<double>(::sysconf(_SC_PAGESIZE)) * share / 100;
+            text = std::to_string(static_cast<std::uint64_t>(bytes));
+            return std::string();
+          },
+          "SIZE"};
+}
+
 struct BuildCommand {
   std::string text, unit = "word", method = "kneser-ney", prune, words, unknown = "kenlm";
   Place place;
@@ -53,7 +71,7 @@ struct BuildCommand {
   std::size_t memory = std::size_t{1} << 30;
   std::string temporary;
   int threads = 0;
-  bool closed = false, json = false;
+  bool closed = false, skip_marks = false, json = false;
   CLI::Option *k_given = nullptr, *cutoff_given = nullptr, *backoff_given = nullptr, *unknown_given = nullptr,
               *prune_given = nullptr;
 
@@ -73,13 +91,16 @@ void BuildCommand::check() {
     misuse("--backoff goes with --method stupid-backoff, not {}", method);
   if (!(options.backoff > 0 && options.backoff <= 1))
     misuse("--backoff {}: give a number above 0, at most 1", options.backoff);
-  if (is_arpa(place.file) && (method == "add-k" || method == "maximum-likelihood"))
+  if (place.arpa() && (method == "add-k" || method == "maximum-likelihood"))
     misuse("--method {} does not back off, which is all that ARPA text such as {} holds", method, place.file);
   if (vocabulary.max_size == 1) misuse("--max-vocabulary 1: <unk> and </s> alone are 2; 0 is no limit");
-  if (memory == 0 || memory > std::size_t{1} << 50) misuse("--memory: give a size such as 512M");
+  if (memory == 0 || memory > std::size_t{1} << 50) misuse("--memory: give a size such as 512M or 50%");
   if (closed && given(unknown_given) && unknown == "kenlm")
     misuse("--closed leaves <unk> without a probability, --unknown kenlm gives it one");
   closed |= unknown == "srilm";
+  require_marks_of_words(skip_marks, unit_named(unit));
+  if (is_standard_input(text) && is_standard_input(words))
+    misuse("standard input can be the text or the --vocabulary, not both");
   if (unit != "word" && !words.empty()) misuse("--vocabulary lists words, not {}s", unit);
   if (unit == "byte" && closed) misuse("no byte is unknown among bytes: leave out --closed and --unknown");
   if (closed && (vocabulary.min_count > 1 || vocabulary.max_size > 0)) {
@@ -92,7 +113,8 @@ void BuildCommand::check() {
     if (!std::is_sorted(build.prune.begin(), build.prune.end()))
       misuse("--prune {}: a higher order's count must not be less", prune);
   }
-  if (!temporary.empty() && !std::filesystem::is_directory(temporary))
+  std::error_code missing;
+  if (!temporary.empty() && !std::filesystem::is_directory(temporary, missing))
     fail<DataError>("--temporary {}: there is no such folder", temporary);
   place.check(text);
 }
@@ -104,7 +126,7 @@ void BuildCommand::run() {
   if (closed) options.impossible = 0;
   build.memory = static_cast<std::int64_t>(memory);
   build.temporary = temporary;
-  ngram::TextOptions reading{.unit = unit_named(unit), .vocabulary = vocabulary};
+  ngram::TextOptions reading{.unit = unit_named(unit), .vocabulary = vocabulary, .skip_marks = skip_marks};
   // Reading takes some ten times a block, which is to be a small part of the whole.
   reading.block = std::clamp(build.memory / 128, std::int64_t{1} << 16, reading.block);
   if (!words.empty()) {
@@ -125,6 +147,7 @@ void BuildCommand::run() {
 void BuildCommand::print(const models::NgramSummary& summary, const std::vector<std::uint64_t>& bytes,
                          double seconds) const {
   const std::optional<std::uint64_t> size = file_bytes(place.file);
+  std::FILE* const to = report_stream(place.file);
   if (json) {
     nlohmann::json orders = nlohmann::json::array();
     for (std::size_t n = 0; n < summary.counts.size(); ++n) {
@@ -135,38 +158,39 @@ void BuildCommand::print(const models::NgramSummary& summary, const std::vector<
                         {"discounts", summary.discounts[n].amount},
                         {"fallback", summary.discounts[n].fallback}});
     }
-    fmt::print("{}\n", nlohmann::json{{"method", method},
-                                      {"description", summary.method},
-                                      {"unknown_words", closed ? "impossible" : "predicted"},
-                                      {"tokens", summary.tokens},
-                                      {"sentences", summary.sentences},
-                                      {"vocabulary", summary.vocab},
-                                      {"temporary_bytes", summary.temporary_bytes},
-                                      {"bytes", size ? nlohmann::json(*size) : nlohmann::json()},
-                                      {"seconds", seconds},
-                                      {"orders", orders}}
-                           .dump(2));
+    fmt::print(to, "{}\n",
+               json_text({{"method", method},
+                          {"description", summary.method},
+                          {"unknown_words", closed ? "impossible" : "predicted"},
+                          {"tokens", summary.tokens},
+                          {"sentences", summary.sentences},
+                          {"vocabulary", summary.vocab},
+                          {"temporary_bytes", summary.temporary_bytes},
+                          {"bytes", size ? nlohmann::json(*size) : nlohmann::json()},
+                          {"seconds", seconds},
+                          {"orders", orders}}));
     return;
   }
-  fmt::print("{} tokens in {} sentences, {} symbols{}, {}\n{:>5} {:>12} {:>12} {:>14}  discounts\n",
+  fmt::print(to, "{} tokens in {} sentences, {} symbols{}, {}\n{:>5} {:>12} {:>12} {:>14}  discounts\n",
              summary.tokens, summary.sentences, summary.vocab, closed ? " (<unk> impossible)" : "",
              summary.method, "order", "n-grams", "distinct", "bytes");
   std::int64_t all = 0;
   for (std::size_t n = 0; n < summary.counts.size(); ++n) {
-    fmt::print("{:>5} {:>12} {:>12} {:>14}  {}\n", n + 1, summary.counts[n], summary.distinct[n],
+    fmt::print(to, "{:>5} {:>12} {:>12} {:>14}  {}\n", n + 1, summary.counts[n], summary.distinct[n],
                bytes.empty() ? "" : fmt::to_string(bytes[n]), discounts_text(summary.discounts[n]));
     all += summary.counts[n];
   }
   if (size) {
-    fmt::print("{}: {} bytes, {:.2f} an n-gram, in {:.1f} s\n", place.file, *size,
+    fmt::print(to, "{}: {} bytes, {:.2f} an n-gram, in {:.1f} s\n", place.file, *size,
                static_cast<double>(*size) / static_cast<double>(all), seconds);
   } else {
-    fmt::print("{}: written in {:.1f} s\n", place.file, seconds);
+    fmt::print(to, "{}: written in {:.1f} s\n", place.file, seconds);
   }
 }
 
 void add_vocabulary_options(CLI::App* c, BuildCommand& o) {
   add_unit(c, o.unit);
+  add_skip_marks(c, o.skip_marks);
   CLI::Option* words =
       c->add_option("--vocabulary", o.words,
                     "A file that lists the words of the vocabulary, one per line; other words become <unk>");
@@ -205,15 +229,17 @@ void add_ngram_build(CLI::App& ngram_command) {
                         ->check(CLI::Range(1, 20));
   o->backoff_given = c->add_option("--backoff", o->options.backoff,
                                    "With stupid-backoff: the factor for each step to a shorter context");
-  c->add_option("--memory", o->memory,
-                "Memory for counting and sorting, such as 512M; more data goes to temporary files")
-      ->transform(CLI::AsSizeValue(false))
+  c->add_option(
+       "--memory", o->memory,
+       "Memory for counting and sorting, such as 512M or 50%, a share of the machine's; more data goes "
+       "to temporary files")
+      ->transform(memory_size())
       ->default_str("1G");
   c->add_option("--temporary", o->temporary, "The folder for temporary files");
   o->prune_given =
       c->add_option("--prune", o->prune,
-                    "For each order, the count up to which n-grams are left out, such as 0,0,1; the last one "
-                    "holds for the orders above");
+                    "For each order, the count up to which n-grams are left out, such as 0,0,1 or 0 0 1; the "
+                    "last one holds for the orders above");
   add_vocabulary_options(c, *o);
   add_threads(c, o->threads);
   add_json(c, o->json);

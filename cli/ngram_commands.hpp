@@ -30,10 +30,11 @@ std::optional<std::uint64_t> file_bytes(const std::string& file);
 
 /// Where a model is to be stored, and how.
 struct Place {
-  std::string file, layout = "fast";
+  std::string file, layout = "fast";  // a layout of a binary file, or "arpa"
   int quantize = 0;
 
   void add_to(CLI::App* command);
+  bool arpa() const { return layout == "arpa" || is_arpa(file); }
   /// Before the work: that the options go together, and that the place can be written to. `source`: what is
   /// read.
   void check(const std::string& source) const;
@@ -63,7 +64,12 @@ models::NgramProgress shown_by(Progress& progress);
 /// For people: the discounts of one order, and whether they are the fixed ones.
 std::string discounts_text(const models::Discounts& discounts);
 
+struct LoadedNgram {
+  models::NgramModel model;
+  Vocabulary vocabulary;
+  bool arpa;  // whether the file is ARPA text
+};
 /// An n-gram model of a file, with its vocabulary. Throws DataError for a file of another kind.
-std::pair<models::NgramModel, Vocabulary> load_ngram(const std::string& file);
+LoadedNgram load_ngram(const std::string& file, const models::ArpaOptions& options = {});
 
 }  // namespace gradus::cli

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "cli/ngram_commands.hpp"
@@ -14,14 +13,6 @@ namespace {
 
 using models::NgramModel;
 
-/// Whether the file holds a binary n-gram model, by its first bytes.
-bool is_binary(const std::string& file) {
-  std::string first(64, '\0');
-  std::ifstream in(file, std::ios::binary);
-  in.read(first.data(), static_cast<std::streamsize>(first.size()));
-  return NgramModel::is_binary(std::string_view(first).substr(0, static_cast<std::size_t>(in.gcount())));
-}
-
 struct InfoCommand {
   std::string model;
   bool verify = false, json = false;
@@ -30,12 +21,11 @@ struct InfoCommand {
 };
 
 void InfoCommand::run() const {
-  const auto [loaded, vocabulary] = load_ngram(model);
+  const auto [loaded, vocabulary, arpa] = load_ngram(model);  // in ARPA text orders are not kept apart
   if (verify) loaded.verify();
   const models::NgramDescription d = loaded.description();
   const std::vector<std::int64_t> counts = loaded.counts();
   const std::vector<std::uint64_t> bytes = loaded.order_bytes();
-  const bool arpa = !is_binary(model);  // where the bytes of an order are not kept apart
   const std::string_view layout = arpa                                           ? "ARPA"
                                   : loaded.layout() == models::NgramLayout::fast ? "fast"
                                                                                  : "compact";
@@ -53,15 +43,14 @@ void InfoCommand::run() const {
       }
       orders.push_back(std::move(order));
     }
-    fmt::print("{}\n", nlohmann::json{{"order", d.order},
-                                      {"method", d.method},
-                                      {"vocabulary", d.vocab},
-                                      {"unit", name_of(vocabulary.unit())},
-                                      {"layout", layout},
-                                      {"ngrams", counts},
-                                      {"orders", orders},
-                                      {"bytes", size ? nlohmann::json(*size) : nlohmann::json()}}
-                           .dump(2));
+    fmt::print("{}\n", json_text({{"order", d.order},
+                                  {"method", d.method},
+                                  {"vocabulary", d.vocab},
+                                  {"unit", name_of(vocabulary.unit())},
+                                  {"layout", layout},
+                                  {"ngrams", counts},
+                                  {"orders", orders},
+                                  {"bytes", size ? nlohmann::json(*size) : nlohmann::json()}}));
     return;
   }
   fmt::print("{}: {}, order {}, {} {}s, {} {}{}\n", model, d.method, d.order, d.vocab,
@@ -77,10 +66,11 @@ void InfoCommand::run() const {
 struct ExportCommand {
   std::string model;
   Place place;
+  bool add_sentence_end = false;
 
   void run() const {
     place.check(model);
-    const auto [loaded, vocabulary] = load_ngram(model);
+    const auto [loaded, vocabulary, arpa] = load_ngram(model, {.add_sentence_end = add_sentence_end});
     Progress progress("exporting");
     PlaceWriter writer(place, vocabulary);
     loaded.write_to(writer.sink(), shown_by(progress));
@@ -91,16 +81,27 @@ struct PruneCommand {
   std::string model;
   double threshold = 1e-8;
   Place place;
+  bool json = false;
 
   void run() const {
     place.check(model);
-    const auto [loaded, vocabulary] = load_ngram(model);
+    const auto [loaded, vocabulary, arpa] = load_ngram(model);
     Progress progress("pruning");
     PlaceWriter writer(place, vocabulary);
     const models::PruneSummary summary = models::prune(loaded, threshold, writer.sink(), shown_by(progress));
+    std::FILE* const to = report_stream(place.file);
+    nlohmann::json orders = nlohmann::json::array();
     for (std::size_t n = 0; n < summary.before.size(); ++n) {
-      fmt::print("order {}: {} of {} n-grams kept\n", n + 1, summary.after[n], summary.before[n]);
+      orders.push_back({{"order", n + 1}, {"before", summary.before[n]}, {"ngrams", summary.after[n]}});
+      if (!json)
+        fmt::print(to, "order {}: {} of {} n-grams kept\n", n + 1, summary.after[n], summary.before[n]);
     }
+    if (!json) return;
+    const std::optional<std::uint64_t> size = file_bytes(place.file);
+    fmt::print(to, "{}\n",
+               json_text({{"threshold", threshold},
+                          {"orders", orders},
+                          {"bytes", size ? nlohmann::json(*size) : nlohmann::json()}}));
   }
 };
 
@@ -121,6 +122,8 @@ void add_ngram_export(CLI::App& ngram) {
                                 "Write a model in another form: ARPA text, or binary in another layout",
                                 "Example:\n  gradus ngram export book.ngram --out book.arpa");
   c->add_option("model", o->model, "An n-gram model")->required();
+  c->add_flag("--add-sentence-end", o->add_sentence_end,
+              "Give a model without </s>, which is refused otherwise, one with the probability of <unk>");
   o->place.add_to(c);
 }
 
@@ -134,6 +137,7 @@ void add_ngram_prune(CLI::App& ngram) {
                 "Remove each n-gram whose removal raises the perplexity by less than this fraction")
       ->check(zero_or_more());
   o->place.add_to(c);
+  add_json(c, o->json);
 }
 
 }  // namespace gradus::cli

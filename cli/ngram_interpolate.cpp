@@ -25,6 +25,7 @@ using models::TrainedModel;
 /// The models of one interpolation, over the words that any of them lists.
 struct Parts {
   std::vector<std::string> names;
+  std::vector<bool> untrained;         // of each model: whether it never saw <unk>
   std::vector<std::int64_t> unlisted;  // of each model: words that others list and it does not
   Vocabulary vocabulary;
   std::optional<ModelSet> set;
@@ -36,7 +37,7 @@ struct InterpolateCommand {
   UnknownOption unknown;
   std::int64_t cache = 0;
   int epochs = 10;
-  bool log_linear = false, json = false;
+  bool log_linear = false, skip_marks = false, json = false;
   CLI::Option* epochs_given = nullptr;
 
   void check() const;
@@ -56,6 +57,8 @@ struct InterpolateCommand {
   std::vector<std::vector<double>> scores(const Parts& parts, std::span<const std::int32_t> tokens,
                                           const char* what) const;
   void print(const Parts& parts, const Result& result) const;
+  /// Whether another text is scored than the weights were fitted to.
+  bool test_differs() const { return !test.empty() && test != held_out; }
   const std::string& judged() const { return test.empty() ? held_out : test; }
 };
 
@@ -64,10 +67,12 @@ void InterpolateCommand::check() const {
     misuse("give --held-out, the text that weights are fitted to, or --weights");
   if (!weights.empty() && !held_out.empty()) misuse("--weights are fixed: nothing is fitted to --held-out");
   if (!weights.empty() && test.empty()) misuse("with --weights give --test, the text that is scored");
-  if (held_out == "-" && test == "-") misuse("standard input can be --held-out or --test, not both");
+  if (is_standard_input(held_out) && is_standard_input(test))
+    misuse("standard input can be --held-out or --test, not both");
   if (models.size() + (cache > 0 ? 1 : 0) < 2)
     misuse("one model alone cannot be interpolated: name another, or add --cache");
-  if (given(epochs_given) && !log_linear) misuse("--epochs goes with --log-linear");
+  if (given(epochs_given) && (!log_linear || !weights.empty()))
+    misuse("--epochs goes with --log-linear and --held-out, whose weights are fitted");
   if (log_linear && unknown.skipped())
     misuse("--log-linear sums over the vocabulary, <unk> included: it goes with --unknown kenlm");
   if (log_linear && cache > 0)
@@ -93,6 +98,7 @@ Parts InterpolateCommand::load() const {
       fail<DataError>("{}: stupid backoff gives scores, not probabilities, which cannot be mixed", file);
     each.push_back(unknown.applied_to(trained));
     out.names.push_back(file);
+    out.untrained.push_back(unknown_is_untrained(trained));
     vocabularies.push_back(std::move(trained.vocabulary));
   }
   out.unlisted.assign(each.size(), 0);
@@ -121,6 +127,9 @@ std::vector<double> InterpolateCommand::fixed_weights(const Parts& parts) const 
   for (const double weight : out) {
     if (!std::isfinite(weight) || (!log_linear && weight < 0))
       misuse("--weights {}: {} is not a weight of a model", weights, weight);
+    if (log_linear && std::abs(weight) > 1e6)
+      misuse("--weights {}: {:g} is too large a power of a probability; give numbers of up to 1e6", weights,
+             weight);
   }
   if (!log_linear && !(std::abs(sum - 1) <= 1e-6))
     misuse("--weights {} add up to {}, not to 1", weights, sum);
@@ -148,7 +157,7 @@ InterpolateCommand::Result InterpolateCommand::linear(const Parts& parts) const 
   std::vector<std::int32_t> tokens;
   std::vector<std::vector<double>> scored;
   if (weights.empty()) {
-    tokens = read_tokens(held_out, parts.vocabulary);
+    tokens = read_tokens(held_out, parts.vocabulary, skip_marks);
     scored = scores(parts, tokens, "scoring the held-out text");
     std::vector<std::vector<double>> counted(scored.size());
     for (std::size_t i = 0; i < scored.size(); ++i) {
@@ -164,8 +173,8 @@ InterpolateCommand::Result InterpolateCommand::linear(const Parts& parts) const 
   } else {
     out.weights = fixed_weights(parts);
   }
-  if (!test.empty()) {
-    tokens = read_tokens(test, parts.vocabulary);
+  if (test_differs()) {
+    tokens = read_tokens(test, parts.vocabulary, skip_marks);
     scored = scores(parts, tokens, "scoring the test text");
   }
   for (const std::vector<double>& log_probs : scored) out.each.push_back(evaluated(log_probs, tokens, unk));
@@ -176,8 +185,9 @@ InterpolateCommand::Result InterpolateCommand::linear(const Parts& parts) const 
 InterpolateCommand::Result InterpolateCommand::log_linear_fit(const Parts& parts) const {
   Result out;
   const std::int32_t unk = parts.vocabulary.unknown();
+  std::vector<std::int32_t> tokens;
   if (weights.empty()) {
-    const std::vector<std::int32_t> tokens = read_tokens(held_out, parts.vocabulary);
+    tokens = read_tokens(held_out, parts.vocabulary, skip_marks);
     Progress progress("fitting the weights");
     out.weights = gradus::models::fit_log_linear(
                       *parts.set, tokens,
@@ -188,7 +198,7 @@ InterpolateCommand::Result InterpolateCommand::log_linear_fit(const Parts& parts
   } else {
     out.weights = fixed_weights(parts);
   }
-  const std::vector<std::int32_t> tokens = read_tokens(judged(), parts.vocabulary);
+  if (test_differs()) tokens = read_tokens(test, parts.vocabulary, skip_marks);
   for (const std::vector<double>& log_probs : scores(parts, tokens, "scoring the text by each model"))
     out.each.push_back(evaluated(log_probs, tokens, unk));
   Progress progress("scoring the text");
@@ -199,6 +209,14 @@ InterpolateCommand::Result InterpolateCommand::log_linear_fit(const Parts& parts
 }
 
 void InterpolateCommand::print(const Parts& parts, const Result& result) const {
+  for (std::size_t i = 0; i < parts.untrained.size(); ++i) {
+    if (parts.untrained[i] && !unknown.skipped() && result.together.unknown + parts.unlisted[i] > 0)
+      warn(
+          "{} never saw <unk> in training, so what it says of words that it does not list is chance; train "
+          "it "
+          "with --min-count 2, which makes the rare ones <unk>",
+          parts.names[i]);
+  }
   const Perplexities together(result.together, unknown.skipped());
   if (json) {
     nlohmann::json rows = nlohmann::json::array();
@@ -220,7 +238,7 @@ void InterpolateCommand::print(const Parts& parts, const Result& result) const {
                        {"models", rows}};
     out.update(together.json());
     if (result.iterations) out["iterations"] = *result.iterations;
-    fmt::print("{}\n", out.dump(2));
+    fmt::print("{}\n", json_text(out));
     return;
   }
   for (std::size_t i = 0; i < parts.names.size(); ++i) {
@@ -239,9 +257,8 @@ void InterpolateCommand::print(const Parts& parts, const Result& result) const {
     row(fmt::format("{:.6f}", result.weights[i]), Perplexities(result.each[i], unknown.skipped()),
         parts.names[i]);
   row("", together,
-      fmt::format("together, over {} tokens of {}, {} unknown{}", result.together.tokens,
-                  judged() == "-" ? "standard input" : judged(), result.together.unknown,
-                  unknown.skipped() ? " and left out" : ""));
+      fmt::format("together, over {} tokens of {}, {} unknown{}", result.together.tokens, text_name(judged()),
+                  result.together.unknown, unknown.skipped() ? " and left out" : ""));
 }
 
 void InterpolateCommand::run() const {
@@ -283,6 +300,7 @@ void add_ngram_interpolate(CLI::App& ngram) {
       c->add_option("--epochs", o->epochs, "With --log-linear: how often the held-out text is read")
           ->check(CLI::Range(1, 1000));
   o->unknown.add_to(c);
+  add_skip_marks(c, o->skip_marks);
   add_json(c, o->json);
 }
 

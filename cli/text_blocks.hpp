@@ -1,6 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,8 +26,8 @@ inline std::vector<std::int32_t> with_context(const Vocabulary& vocabulary,
 /// compressed by gzip or zstd. The text is checked as by load_text and encode.
 class TextBlocks {
  public:
-  /// The vocabulary must outlive it.
-  TextBlocks(const std::string& path, const Vocabulary& vocabulary);
+  /// The vocabulary must outlive it. `skip_marks`: as of load_text.
+  TextBlocks(const std::string& path, const Vocabulary& vocabulary, bool skip_marks = false);
 
   /// Replaces the ids by the next ones; false at the end.
   bool next(std::vector<std::int32_t>& ids);
@@ -41,17 +44,54 @@ class TextBlocks {
 };
 
 /// All ids of a text, preceded by the one that serves as the first one's context.
-std::vector<std::int32_t> read_tokens(const std::string& path, const Vocabulary& vocabulary);
+std::vector<std::int32_t> read_tokens(const std::string& path, const Vocabulary& vocabulary,
+                                      bool skip_marks = false);
 
-/// Reads line by line, so that one can be answered before the next arrives.
-class LineReader {
+/// The ids of a text line by line, each with its line end if the text has it. A pipe's line is given before
+/// the next arrives.
+class TextLines {
  public:
-  explicit LineReader(const std::string& path, bool unpack) : source_(path, unpack) {}
-  /// The next line without its end; false when there is none.
-  bool next(std::string& line);
+  /// The vocabulary must outlive it.
+  TextLines(const std::string& path, const Vocabulary& vocabulary, bool skip_marks);
+
+  /// Replaces the ids by those of the next line; false at the end.
+  bool next(std::vector<std::int32_t>& ids);
 
  private:
-  ByteSource source_;
+  const Vocabulary& vocabulary_;
+  BlockReader blocks_;
+  BlockReader::Block block_;
+  std::size_t at_ = 0;       // what of the block has been read
+  std::int64_t number_ = 1;  // of the line at that place
 };
+
+/// Ids of lines, kept in a temporary file until they are wanted.
+class LineSpool {
+ public:
+  /// Throws DataError when there is no room for temporary files.
+  LineSpool();
+  void add(std::span<const std::int32_t> ids);
+  /// After the last add: the lines, one after the other; false at the end.
+  bool next(std::vector<std::int32_t>& ids);
+
+ private:
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  [[noreturn]] static void failed();
+
+  std::unique_ptr<std::FILE, Close> file_;
+  bool reading_ = false;
+};
+
+/// Ends the command as wrong usage where --skip-marks does not apply: the marks are words.
+void require_marks_of_words(bool skip_marks, Unit unit);
+
+/// What messages call a text.
+inline std::string text_name(const std::string& path) {
+  return is_standard_input(path) ? "standard input" : path;
+}
+/// Whether a text can be read only once, as from a pipe or a device.
+bool is_stream(const std::string& path);
 
 }  // namespace gradus::cli

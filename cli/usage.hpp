@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cmath>
+#include <cstdio>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -15,6 +16,8 @@
 
 #include "models/checkpoint.hpp"
 #include "models/evaluate.hpp"
+#include "tensor/support/standard_output.hpp"
+#include "tensor/support/write_file.hpp"
 #include "text/text_check.hpp"
 
 namespace gradus::cli {
@@ -34,6 +37,39 @@ inline CLI::Validator zero_or_more() {
                        : fmt::format("{}: give a number of 0 or more", text);
           },
           "0 OR MORE"};
+}
+
+/// Where the report of a command that writes to `out` goes: to stderr when the output is there already.
+inline std::FILE* report_stream(const std::string& out) {
+  return is_standard_output(out) ? stderr : stdout;
+}
+/// Throws DataError, before the work, when `out` could not be written.
+inline void require_writable_out(const std::string& out) {
+  if (!is_standard_output(out)) require_writable(out);
+}
+/// JSON as text. What is no UTF-8, such as a file's name may hold, is replaced by U+FFFD.
+inline std::string json_text(const nlohmann::json& json, int indent = 2) {
+  return json.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+/// A warning, on stderr.
+template <class... Args>
+void warn(fmt::format_string<Args...> format, Args&&... args) {
+  fmt::print(stderr, "gradus: warning: {}\n", fmt::format(format, std::forward<Args>(args)...));
+}
+
+/// Whether a network never saw <unk> in training, so that its probability of it is what chance left there. An
+/// n-gram model gives <unk> a share on purpose.
+inline bool unknown_is_untrained(const models::TrainedModel& trained) {
+  const Vocabulary& v = trained.vocabulary;
+  return trained.kind != "ngram" && v.unknown() >= 0 && v.count(v.unknown()) == 0;
+}
+inline void warn_of_untrained_unknown(const models::TrainedModel& trained, const std::string& model) {
+  if (!unknown_is_untrained(trained)) return;
+  warn(
+      "{} never saw <unk> in training, so what it says of unknown {}s is chance: look at the numbers without "
+      "them, or train with --min-count 2, which makes the rare ones <unk>",
+      model, name_of(trained.vocabulary.unit()));
 }
 
 inline bool given(const CLI::Option* option) {
@@ -75,6 +111,10 @@ inline void add_text(CLI::App* command, std::string& text) {
 }
 inline void add_unit(CLI::App* command, std::string& unit) {
   command->add_option("--unit", unit, "What a token is")->check(CLI::IsMember({"word", "character", "byte"}));
+}
+inline void add_skip_marks(CLI::App* command, bool& skip) {
+  command->add_flag("--skip-marks", skip,
+                    "Read the words <s> and </s> in a text as spaces; without it they are refused");
 }
 inline void add_threads(CLI::App* command, int& threads) {
   command->add_option("--threads", threads, "Threads to use; 0: one for each core")

@@ -27,15 +27,26 @@ class BlockReader {
     std::int64_t first_line = 1;  // of next_checked: the number of the line in its file that it begins with
   };
 
-  /// `path`: a file, a folder, or "-" for the standard input. A line longer than `max_line` bytes (0: no
-  /// limit) is not read to its end. `unpack`: whether gzip and zstd archives of text are decompressed and not
-  /// refused. Throws DataError as text_files does.
-  BlockReader(const std::filesystem::path& path, Unit unit, std::int64_t block, std::int64_t max_line,
-              bool unpack = true);
+  struct Options {
+    Unit unit = Unit::word;
+    std::int64_t block = std::int64_t{1} << 20;  // bytes
+    /// A line longer than this many bytes is not read to its end; 0: no limit.
+    std::int64_t max_line = 0;
+    /// Whether the words <s> and </s> are read as spaces.
+    bool skip_marks = false;
+    /// Whether a block ends with the last line that has arrived, so that a pipe is answered line by line.
+    bool eager = false;
+  };
 
-  /// The next block, or nothing at the end. A byte order mark at the start of a file is dropped, and a
-  /// missing line end between two files is added. Throws DataError for files that cannot be read, for
-  /// archives other than gzip and zstd, and for empty files.
+  /// `path`: a file, a folder, or "-" for the standard input; gzip and zstd archives are decompressed. Throws
+  /// DataError as text_files does.
+  BlockReader(const std::filesystem::path& path, const Options& options);
+
+  /// The next block, or nothing at the end. Unless the unit is bytes, which are taken as they are: a byte
+  /// order mark at the start of a file is dropped, a missing line end between two files is added, and in a
+  /// file whose lines end with "\r" alone (its first 64 KB have "\r" but no "\n") each "\r" becomes "\n".
+  /// Throws DataError for files that cannot be read, for archives other than gzip and zstd, and for empty
+  /// files.
   std::optional<Block> next();
   /// The same, checked by a TextCheck unless the unit is bytes.
   std::optional<Block> next_checked();
@@ -44,22 +55,26 @@ class BlockReader {
   std::int64_t total() const { return total_; }
 
  private:
+  enum class LineEnds { unknown, line_feed, carriage_return };
+
   std::optional<Block> read();
+  /// Reads up to `room` bytes behind the text; false at the end of the file.
+  bool extend(std::string& text, std::size_t room);
+  void settle_line_ends(std::string& text, std::size_t fresh_from, bool ended);
 
   std::vector<std::filesystem::path> files_;
   std::vector<std::string> names_;
-  Unit unit_;
-  std::size_t block_ = 0;
-  std::int64_t max_line_ = 0;
+  Options options_;
   std::int64_t total_ = 0;
-  bool unpack_ = true, ahead_ = true;
+  bool ahead_ = true;
   std::optional<TextCheck> check_;
 
   // Used by the thread that reads.
   std::size_t file_ = 0;
   bool fresh_ = true;        // nothing of the file has been read
   std::int64_t before_ = 0;  // bytes of the files before this one
-  std::string rest_;         // what has been read beyond the end of the last block
+  LineEnds line_ends_ = LineEnds::unknown;
+  std::string rest_;  // what has been read beyond the end of the last block
   std::optional<ByteSource> source_;
 
   // Last, so that it is destroyed before the members that it uses.

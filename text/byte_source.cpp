@@ -5,6 +5,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
@@ -96,6 +98,11 @@ class ZstdUnpacker : public Unpacker {
 
 }  // namespace
 
+bool is_standard_input(const std::filesystem::path& path) {
+  constexpr std::array names{"-"sv, "/dev/stdin"sv, "/dev/fd/0"sv, "/proc/self/fd/0"sv};
+  return std::find(names.begin(), names.end(), path.native()) != names.end();
+}
+
 struct ByteSource::File {
   ~File() {
     if (descriptor > 0) ::close(descriptor);
@@ -129,8 +136,10 @@ struct ByteSource::File {
 
 ByteSource::ByteSource(const std::filesystem::path& path, bool unpack) : file_(std::make_unique<File>()) {
   File& file = *file_;
-  file.name = path == "-" ? "standard input" : path.string();
-  file.descriptor = path == "-" ? 0 : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Opened anew, a named pipe would wait for another writer.
+  const bool standard = is_standard_input(path);
+  file.name = standard ? "standard input" : path.string();
+  file.descriptor = standard ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file.descriptor < 0) {
     fail<DataError>("{} cannot be opened ({}); check that it exists and that you may read it", file.name,
                     std::strerror(errno));
@@ -153,30 +162,35 @@ std::int64_t ByteSource::taken() const {
 }
 
 std::size_t ByteSource::read(std::span<char> to) {
-  File& file = *file_;
   std::size_t made = 0;
   while (made < to.size()) {
+    const std::size_t count = read_some(to.subspan(made));
+    if (count == 0) break;
+    made += count;
+  }
+  return made;
+}
+
+std::size_t ByteSource::read_some(std::span<char> to) {
+  File& file = *file_;
+  for (;;) {
     if (file.begin == file.end) file.refill();
     const std::span<const char> in = file.left();
-    const std::span<char> room = to.subspan(made);
     if (!file.unpacker) {
-      if (in.empty()) break;
-      const std::size_t count = std::min(in.size(), room.size());
-      std::memcpy(room.data(), in.data(), count);
+      const std::size_t count = std::min(in.size(), to.size());
+      if (count > 0) std::memcpy(to.data(), in.data(), count);
       file.begin += count;
-      made += count;
-      continue;
+      return count;
     }
-    if (in.empty() && file.unpacker->complete()) break;
-    const Unpacker::Progress progress = file.unpacker->run(in, room);
+    if (in.empty() && file.unpacker->complete()) return 0;
+    const Unpacker::Progress progress = file.unpacker->run(in, to);
     if (in.empty() && progress.made == 0) {
       fail<DataError>("{}: its compressed data ends too early; the file was cut short, get it again",
                       file.name);
     }
     file.begin += progress.taken;
-    made += progress.made;
+    if (progress.made > 0) return progress.made;
   }
-  return made;
 }
 
 }  // namespace gradus

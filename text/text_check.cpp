@@ -16,23 +16,34 @@ struct Kind {
   std::string_view start;
   std::string_view what;
   std::string_view remedy;
-  bool unpackable = false;
 };
 constexpr std::array kinds = {
-    Kind{"\x1F\x8B"sv, "a gzip archive", "unpack it with gunzip", true},
     Kind{"PK\x03\x04"sv, "a zip archive", "unpack it with unzip"},
     Kind{"BZh"sv, "a bzip2 archive", "unpack it with bunzip2"},
     Kind{"\xFD"
          "7zXZ"sv,
          "an xz archive", "unpack it with unxz"},
-    Kind{"\x28\xB5\x2F\xFD"sv, "a zstd archive", "unpack it with unzstd", true},
     Kind{"%PDF-"sv, "a PDF document", "export its text first"},
+    Kind{"\xFF\xFE\0\0"sv, "UTF-32 text", "convert it with iconv -f utf-32 -t utf-8"},
+    Kind{"\0\0\xFE\xFF"sv, "UTF-32 text", "convert it with iconv -f utf-32 -t utf-8"},
     Kind{"\xFF\xFE"sv, "UTF-16 text", "convert it with iconv -f utf-16 -t utf-8"},
     Kind{"\xFE\xFF"sv, "UTF-16 text", "convert it with iconv -f utf-16 -t utf-8"},
 };
 
 // A text with an occasional control character is not refused.
 constexpr std::int64_t too_many_controls = 32;
+
+/// UTF-16 without a byte order mark, recognised by the zero byte of most letters: its name for iconv, or
+/// nothing.
+std::string_view utf16_without_mark(std::string_view start) {
+  start = start.substr(0, 256);
+  std::size_t zeros[2] = {0, 0};  // at even and at odd places
+  for (std::size_t i = 0; i < start.size(); ++i) zeros[i % 2] += start[i] == '\0';
+  const std::size_t enough = std::max<std::size_t>(start.size() / 4, 2);
+  if (zeros[0] == 0 && zeros[1] >= enough) return "utf-16le";
+  if (zeros[1] == 0 && zeros[0] >= enough) return "utf-16be";
+  return {};
+}
 
 }  // namespace
 
@@ -66,10 +77,27 @@ void TextCheck::look(std::string_view part) {
   }
 }
 
-void require_plain_text(std::string_view start, std::string_view name, bool unpacked) {
+void require_plain_text(std::string_view start, std::string_view name) {
   for (const Kind& kind : kinds) {
-    if (start.starts_with(kind.start) && !(unpacked && kind.unpackable))
-      fail<DataError>("{} is {}, not plain text; {}", name, kind.what, kind.remedy);
+    if (start.starts_with(kind.start))
+      fail<DataError>("{} is {}, not plain text in UTF-8; {}", name, kind.what, kind.remedy);
+  }
+  const std::string_view utf16 = utf16_without_mark(start);
+  if (!utf16.empty()) {
+    fail<DataError>("{} is UTF-16 text, not plain text in UTF-8; convert it with iconv -f {} -t utf-8", name,
+                    utf16);
+  }
+}
+
+void blank_sentence_marks(std::string& text) {
+  constexpr std::string_view borders = " \t\r\n";
+  for (const std::string_view mark : {"<s>"sv, "</s>"sv}) {
+    for (std::size_t at = 0; (at = text.find(mark, at)) != text.npos; at += mark.size()) {
+      const std::size_t end = at + mark.size();
+      const bool alone = (at == 0 || borders.find(text[at - 1]) != borders.npos) &&
+                         (end == text.size() || borders.find(text[end]) != borders.npos);
+      if (alone) text.replace(at, mark.size(), mark.size(), ' ');
+    }
   }
 }
 

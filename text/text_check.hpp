@@ -38,8 +38,11 @@ class TextCheck {
 };
 
 /// Throws DataError, which says what to do, when the first bytes of a file are those of an archive, a PDF
-/// document or UTF-16. `unpacked`: gzip and zstd archives are accepted, as the reader decompresses them.
-void require_plain_text(std::string_view start, std::string_view name, bool unpacked = false);
+/// document, UTF-16 (with a byte order mark or without one) or UTF-32.
+void require_plain_text(std::string_view start, std::string_view name);
+
+/// Replaces the words <s> and </s> by spaces. The text must begin and end with a line.
+void blank_sentence_marks(std::string& text);
 
 /// Removes the text before the next separator, and the separator, and returns the text.
 inline std::string_view take(std::string_view& text, char separator) {

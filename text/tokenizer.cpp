@@ -46,6 +46,8 @@ bool eight_ascii(std::string_view text, std::size_t at) {
   return (bytes & 0x8080808080808080U) == 0;
 }
 
+constexpr std::string_view line_begin_text = "<s>";
+
 bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\r';
 }
@@ -60,11 +62,12 @@ void visit_words(std::string_view text, std::string_view name, std::int64_t line
       while (at < end && !is_space(text[at])) ++at;
       if (word == at) break;
       const std::string_view found = text.substr(word, at - word);
-      if (found == Vocabulary::line_end_text) {
+      if (found == Vocabulary::line_end_text || found == line_begin_text) {
         fail<DataError>(
-            "{}, line {}: the word '</s>' stands in the text, but it is the mark for the end of a line; "
-            "rename it",
-            name, line_number);
+            "{}, line {}: the word '{}' stands in the text, but it marks the {} of a sentence, which each "
+            "line "
+            "is without it; read such marks as spaces (--skip-marks), or take them out of the text",
+            name, line_number, found, found == line_begin_text ? "begin" : "end");
       }
       visit(found);
     }

@@ -14,8 +14,8 @@ namespace gradus {
 /// The ids of a text. For words: those of each line, then "</s>". A blank line is just "</s>". A last line
 /// without "\n" is a line like the others, and no line follows the last "\n" (KenLM's convention). Symbols
 /// that the vocabulary does not list become "<unk>". Throws DataError, which names `name`, the line and the
-/// byte, for invalid UTF-8, and for the word "</s>" in the text; `first_line` is the number of the first line
-/// in errors.
+/// byte, for invalid UTF-8, and for the words "<s>" and "</s>" in the text; `first_line` is the number of the
+/// first line in errors.
 std::vector<std::int32_t> encode(const Vocabulary& vocabulary, std::string_view text,
                                  std::string_view name = "the text", std::int64_t first_line = 1);
 

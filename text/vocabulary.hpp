@@ -43,7 +43,7 @@ class Vocabulary {
   /// A vocabulary without symbols.
   Vocabulary() = default;
   /// The vocabulary of a text, which errors call `name`. Throws DataError for invalid UTF-8, for an empty
-  /// text and for the word "</s>" in the text; ArgumentError for options out of range.
+  /// text and for the words "<s>" and "</s>" in it; ArgumentError for options out of range.
   static Vocabulary build(Unit unit, std::string_view text, const VocabularyOptions& options = {},
                           std::string_view name = "the text");
   /// The same from the different symbols of a text, in the order of their first appearance, and their counts.

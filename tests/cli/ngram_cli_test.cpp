@@ -173,7 +173,6 @@ TEST_CASE("options of ngram build are judged before the work", "[cli][ngram]") {
   misused(folder, build + "--prune ''", "'' is not a number");
   misused(folder, build + "--memory -5", "--memory");
   misused(folder, "ngram build train.txt --out ''", "--out is empty");
-  misused(folder, "ngram build train.txt --out -", "/dev/stdout");
   misused(folder, "ngram build train.txt --out m.arpa.zst", "gzip alone");
   misused(folder, "ngram build train.txt --out m.ARPA", "small letters");
   for (const std::string bad : {"-1", "nan", "inf", "1e-7x"})
@@ -227,13 +226,11 @@ TEST_CASE("sizes of the orders are those of the file but for what all of them sh
   CHECK(info["orders"][1]["bytes"].is_null());
 }
 
-TEST_CASE("a model that is a pipe, or no model, is refused with what it is", "[cli][ngram]") {
+TEST_CASE("what is no model is refused with what it is", "[cli][ngram]") {
   const Folder folder;
   folder.write("text.txt", sample(3));
   folder.write("empty", "");
-  REQUIRE(std::system(("mkfifo '" + (folder.path() / "pipe").string() + "'").c_str()) == 0);
-  refused(folder, "ngram info pipe", {"pipe: ", "copy it to a file"});
-  refused(folder, "eval --model pipe text.txt", {"pipe: ", "copy it to a file"});
+  refused(folder, "ngram info - <text.txt", {"standard input: ", "no model"});
   refused(folder, "ngram info text.txt", {"text.txt: ", "no model"});
   refused(folder, "ngram info empty", {"empty: 0 bytes", "no model"});
   refused(folder, "ngram build '' --out m.ngram", {"''"});
@@ -542,7 +539,8 @@ TEST_CASE("small and strange texts are built from, or it is said why not", "[cli
     if (command.starts_with("eval")) {
       REQUIRE(gradus_command(folder, "ngram build line.txt --out none").code == 0);
     }
-    refused(folder, command + "endless.txt", {"endless.txt, line 1", "longer"});
+    CHECK(gradus_command(folder, command + "endless.txt").code == 0);
+    std::filesystem::remove(folder.path() / "m.ngram");
     refused(folder, command + "zero.txt", {"zero.txt, line 2, byte 2", "zero byte"});
     refused(folder, command + "binary", {"binary, line 1, byte 4", "zero byte"});
     refused(folder, command + "latin.txt", {"latin.txt, line 2, byte 5", "UTF-8"});

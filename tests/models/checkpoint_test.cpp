@@ -130,9 +130,10 @@ TEST_CASE("a model cut short anywhere is refused, and names the file", "[checkpo
 
 TEST_CASE("an n-gram model of a text with the words <s> and <unk> comes back", "[checkpoint]") {
   const Folder folder;
-  const std::string marks = "a <s> b\n<unk> \\x3cs> <s>\n";
-  const Vocabulary vocabulary = Vocabulary::build(Unit::word, marks);
-  const std::vector<std::int32_t> tokens = encode(vocabulary, marks);
+  // Such words are refused in a text, but a vocabulary may list them.
+  const Vocabulary vocabulary =
+      Vocabulary::parse("gradus vocabulary 1 word 6\n1\t<unk>\n2\t<s>\n2\t</s>\n1\ta\n1\tb\n1\t\\\\x3cs>\n");
+  const std::vector<std::int32_t> tokens{3, 1, 4, 2, 0, 5, 1, 2};
   const NgramModel model(tokens, static_cast<std::int32_t>(vocabulary.size()),
                          {.order = 2, .sentence_end = vocabulary.line_end()});
   save_ngram(folder.path() / "ngram", model, vocabulary);
@@ -242,6 +243,23 @@ TEST_CASE("a network of a vocabulary of one symbol is refused", "[checkpoint]") 
     CHECK_THROWS_WITH(kind.make(rng, {.vocab = 1, .embedding = 2, .width = 2, .order = 3}),
                       Contains("a vocabulary of 1: at least 2 symbols"));
   }
+}
+
+TEST_CASE("every error of a model's file is ours", "[checkpoint]") {
+  const Folder folder;
+  Safetensors content;
+  content.tensors.emplace("caf\xE9", Tensor::of({1, 2}));
+  CHECK_THROWS_AS(save_safetensors(folder.path() / "m", content), ArgumentError);
+  CHECK_THROWS_WITH(save_safetensors(folder.path() / "m", content), Contains("no UTF-8"));
+  content.tensors.clear();
+  content.metadata["note"] = "caf\xE9";
+  CHECK_THROWS_AS(save_safetensors(folder.path() / "m", content), ArgumentError);
+  CHECK(folder.files() == 0);
+  // A name that no file can have, and one that is no UTF-8.
+  CHECK_THROWS_AS(load_model(folder.path() / std::string(5000, 'x')), DataError);
+  CHECK_THROWS_AS(load_model(folder.path() / "caf\xE9"), DataError);
+  CHECK_THROWS_AS(load_model(folder.write("caf\xE9", std::string("\5\0\0\0\0\0\0\0{\xE9}  ", 13))),
+                  DataError);
 }
 
 TEST_CASE("what is no model at all is refused", "[checkpoint]") {

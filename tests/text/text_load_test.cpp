@@ -25,6 +25,32 @@ TEST_CASE("a file is loaded as it is, without a byte order mark", "[text]") {
   CHECK(load_text(folder.write("e", big)) == big);
 }
 
+TEST_CASE("lines may end with carriage returns alone", "[text]") {
+  const Folder folder;
+  CHECK(load_text(folder.write("a.txt", "one\rtwo\r")) == "one\ntwo\n");
+  CHECK(load_text(folder.write("b.txt", "one\r\ntwo\rtoo\n")) == "one\r\ntwo\rtoo\n");
+  CHECK(load_text(folder.write("c.txt", "one\rtwo\r"), {.unit = Unit::byte}) == "one\rtwo\r");
+  // Longer than what decides it and than a block, with a return at the border of two.
+  std::string returns(3 << 20, 'x'), feeds = returns;
+  for (const std::size_t at : {100, 70'000, (1 << 20) - 1, 1 << 20, (3 << 20) - 1}) {
+    returns[at] = '\r';
+    feeds[at] = '\n';
+  }
+  CHECK(load_text(folder.write("d.txt", returns)) == feeds);
+  // Each file by itself.
+  std::filesystem::create_directory(folder.path() / "inner");
+  folder.write("inner/a", "one\rtwo\r");
+  folder.write("inner/b", "one\rtwo\n");
+  CHECK(load_text(folder.path() / "inner") == "one\ntwo\none\rtwo\n");
+}
+
+TEST_CASE("the words <s> and </s> are read as spaces where they are skipped", "[text]") {
+  const Folder folder;
+  const fs::path file = folder.write("a.txt", "<s> a <s>b </s>\n</s>\tx</s>\r\n<s>");
+  CHECK(load_text(file, {.skip_marks = true}) == "    a <s>b     \n    \tx</s>\r\n   ");
+  CHECK(load_text(file) == "<s> a <s>b </s>\n</s>\tx</s>\r\n<s>");
+}
+
 TEST_CASE("a folder is its files in the order of their names", "[text]") {
   const Folder folder;
   folder.write("b.txt", "second\n");
@@ -53,8 +79,12 @@ TEST_CASE("input that is not text is refused, with the place", "[text]") {
   refused("\xEF\xBB\xBF", "is empty");
   refused(std::string("one\ntw\0o", 8), "line 2, byte 3: a zero byte");
   refused("one\n" + std::string(40, '\x01'), "line 2, byte 32: 32 control characters so far");
-  refused("\x1F\x8B\x08zip", "gunzip");
-  refused("\xFF\xFEo", "UTF-16");
+  refused("\x1F\x8B\x08zip", "its gzip data is damaged");
+  refused("PK\x03\x04zip", "unzip");
+  refused("\xFF\xFEo", "is UTF-16 text");
+  refused(std::string("\xFF\xFE\0\0o\0\0\0", 8), "is UTF-32 text");
+  refused(std::string("o\0n\0e\0\n\0", 8), "utf-16le");
+  refused(std::string("\0o\0n\0e\0\n", 8), "utf-16be");
   refused("one\ntwo\nth\xE9re\n", "line 3, byte 3: not valid UTF-8 (0xE9");
 }
 

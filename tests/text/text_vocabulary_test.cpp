@@ -61,6 +61,7 @@ TEST_CASE("lines of words end with </s>, blank ones hold only it", "[text]") {
   CHECK(decode(v, Ids{v.unknown(), a}) == "<unk> a");
   CHECK_THROWS_AS(decode(v, Ids{99}), ArgumentError);
   CHECK_THROWS_WITH(encode(v, "a\nb </s>\n", "my.txt"), Contains("my.txt, line 2") && Contains("'</s>'"));
+  CHECK_THROWS_WITH(encode(v, "a\n<s> b\n", "my.txt"), Contains("my.txt, line 2") && Contains("'<s>'"));
 }
 
 TEST_CASE("characters are code points and the line end is one of them", "[text]") {

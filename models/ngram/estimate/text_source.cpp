@@ -143,7 +143,11 @@ std::size_t cut_pieces(std::string_view text, Unit unit, std::vector<Piece>& pie
 
 struct TextSource::Parts {
   Parts(const std::filesystem::path& path, TextOptions chosen)
-      : options(std::move(chosen)), blocks(path, options.unit, options.block, options.max_line) {}
+      : options(std::move(chosen)),
+        blocks(path, {.unit = options.unit,
+                      .block = options.block,
+                      .max_line = options.max_line,
+                      .skip_marks = options.skip_marks}) {}
 
   TextOptions options;
   BlockReader blocks;
@@ -169,18 +173,8 @@ struct TextSource::Parts {
   void look_again(const Piece& piece, const std::string& name) {
     const std::int64_t first_line = check->line();
     check->read(piece.text);
-    std::int64_t line = first_line;
     for_tokens(
-        options.unit, piece.text, name,
-        [&](std::string_view symbol) {
-          line += symbol == Vocabulary::line_end_text;
-          if (symbol != "<s>" || options.unit != Unit::word) return;
-          fail<DataError>(
-              "{}, line {}: the word '<s>' stands in the text, but it is the mark for the begin of a "
-              "sentence; rename it",
-              name, line);
-        },
-        first_line);
+        options.unit, piece.text, name, [](std::string_view) {}, first_line);
   }
 
   [[noreturn]] void fail_unlisted(const Piece& piece, std::string_view symbol, const std::string& name,

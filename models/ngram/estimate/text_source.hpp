@@ -20,7 +20,9 @@ struct TextOptions {
   /// With a given vocabulary: a symbol that it does not list is an error.
   bool closed = false;
   /// The limit on the length of a line in bytes; 0: none.
-  std::int64_t max_line = std::int64_t{16} << 20;
+  std::int64_t max_line = 0;
+  /// Whether the words <s> and </s> are read as spaces.
+  bool skip_marks = false;
   /// Bytes read at a time; the source takes about ten times as much memory. The tokens do not depend on it.
   std::int64_t block = std::int64_t{4} << 20;
 };
@@ -30,8 +32,7 @@ struct TextOptions {
 /// that load_text, Vocabulary::build and encode (text/) give. A line of words is a sentence that ends with
 /// the token "</s>"; a text of characters or bytes is one sentence.
 ///
-/// read() throws DataError, naming the file and the line, for what load_text and encode refuse, and for the
-/// word "<s>".
+/// read() throws DataError, naming the file and the line, for what load_text and encode refuse.
 class TextSource : public TokenSource {
  public:
   explicit TextSource(const std::filesystem::path& path, TextOptions options = {});

@@ -65,7 +65,8 @@ void require_choice(const Vocabulary& vocabulary, std::string_view name) {
   if (seen == 0) fail<DataError>("{} holds no words, only line ends; give a text with words in it", name);
   const bool is_line_end = last == vocabulary.line_end();
   fail<DataError>("{} holds only one {}, '{}', so there is nothing to learn; give a text with at least two",
-                  name, words ? "word" : "symbol", is_line_end ? "\\n" : vocabulary.symbol(last).substr(0, 60));
+                  name, words ? "word" : "symbol",
+                  is_line_end ? "\\n" : vocabulary.symbol(last).substr(0, 60));
 }
 
 CorpusPart encode_part(const Vocabulary& vocabulary, std::string_view text, std::string_view name) {

@@ -10,7 +10,8 @@ namespace gradus {
 
 std::string read_file(const std::filesystem::path& file) {
   std::error_code unseen;  // what is wrong otherwise, opening it says
-  if (std::filesystem::is_directory(file, unseen)) fail<DataError>("{} is a folder; give a file", file.string());
+  if (std::filesystem::is_directory(file, unseen))
+    fail<DataError>("{} is a folder; give a file", file.string());
   errno = 0;
   std::ifstream in(file, std::ios::binary);
   if (!in) {

@@ -73,7 +73,8 @@ bool is_special(const std::filesystem::path& path) {
 
 // Known names, rather than random ones, show what killed processes left without a search through the folder.
 FileReplacement::FileReplacement(const std::filesystem::path& path) : path_(path), target_(resolved(path)) {
-  if (std::filesystem::is_directory(target_)) fail_writing(EISDIR);
+  std::error_code unknown;  // what is wrong with the name, opening the file says
+  if (std::filesystem::is_directory(target_, unknown)) fail_writing(EISDIR);
   for (int i = 0; i < most_writers;) {
     temporary_ = fmt::format("{}.part{}", target_.string(), i);
     descriptor_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);

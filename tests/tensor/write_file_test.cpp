@@ -99,3 +99,9 @@ TEST_CASE("two replacements of one file do not disturb each other", "[files]") {
   CHECK(read_bytes(file) == "first");
   CHECK(folder.files() == 1);
 }
+
+TEST_CASE("a name that is too long is an error of writing", "[files]") {
+  const Folder folder;
+  CHECK_THROWS_AS(write_file(folder.path() / std::string(300, 'x'), "content"), DataError);
+  CHECK(folder.files() == 0);
+}

@@ -85,22 +85,27 @@ inline Variable detach(const Variable& x) {
   return Variable(x.value());
 }
 
-/// A trainable tensor of a model. Its identity is an id, not an address: a move takes it along, and a copy is
-/// another parameter with an id of its own. A parameter to which a copy is assigned stays itself and takes
-/// the value alone, so after `model = best` an optimizer still knows the model's parameters. Only
-/// `mutable_value` (optimizers, loading) and assignment write to it, so several threads may use one model at
-/// once.
+/// A trainable tensor of a model. Its identity is an id, not an address. A parameter that is made by a move
+/// takes the id along, and one that is made by a copy has an id of its own. One that is assigned to stays
+/// itself and takes the value alone, so after `model = best` an optimizer still knows the model's parameters.
+/// Only `mutable_value` (optimizers, loading) and assignment write to it, so several threads may use one
+/// model at once.
 class Parameter : public Variable {
  public:
   Parameter() : Parameter(Tensor()) {}
   explicit Parameter(Tensor value) : Variable(std::move(value), {Place::parameter, next_id()}) {}
   Parameter(const Parameter& other) : Parameter(other.value_) {}
-  Parameter(Parameter&& other) noexcept = default;
+  Parameter(Parameter&& other) noexcept : Variable(std::move(other.value_), other.place_) {
+    other.place_ = {Place::parameter, next_id()};  // it may be assigned to, and be another parameter then
+  }
   Parameter& operator=(const Parameter& other) {
     value_ = other.value_;
     return *this;
   }
-  Parameter& operator=(Parameter&& other) noexcept = default;
+  Parameter& operator=(Parameter&& other) noexcept {
+    value_ = std::move(other.value_);
+    return *this;
+  }
   ~Parameter() = default;
 
   std::uint32_t id() const { return place_.index(); }

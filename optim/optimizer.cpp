@@ -86,15 +86,6 @@ void fail_listed_twice(const std::vector<std::string>& paths) {
       paths.at(0), paths.at(1));
 }
 
-void fail_other_model() {
-  fail<TapeError>(
-      "the optimizer's step: none of the model's parameters is one that this optimizer has changed before, "
-      "so "
-      "what it keeps of them would be lost; give each model an optimizer of its own, and put other values "
-      "into a "
-      "model by assigning a copy (model = best), which keeps its parameters, not by moving one into it");
-}
-
 void fail_state(int state) {
   fail<ArgumentError>(
       "Optimizer: the rule's `state` asks for {} values of each element, but none of its `update` functions "

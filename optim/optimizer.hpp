@@ -112,7 +112,6 @@ double clip_scale(double norm, double limit);
 [[noreturn]] void fail_changed(const std::string& path, const Parameter& parameter, const Tensor& state);
 [[noreturn]] void fail_unlisted(const Gradient& gradient);
 [[noreturn]] void fail_listed_twice(const std::vector<std::string>& paths);
-[[noreturn]] void fail_other_model();
 [[noreturn]] void fail_state(int state);
 
 }  // namespace detail
@@ -142,8 +141,7 @@ class Optimizer {
   /// One step; returns the Euclidean norm of all gradients taken as one vector, from before clipping.
   /// Parameters without a gradient stay as they are (`unreached` names them). Throws, before anything
   /// changes: TapeError when the gradients hold a parameter that the model does not list (forgotten in
-  /// `members`, or a copy's) or lists twice or when the model has none of the parameters of the steps before,
-  /// ShapeError for a gradient of another shape or dtype or a
+  /// `members`, or a copy's) or lists twice, ShapeError for a gradient of another shape or dtype or a
   /// parameter that changed them since the last step, NumericError for a gradient that holds NaN or infinity
   /// or, when clipping, a norm too large for a double, ArgumentError unless clip_norm > 0.
   template <class M>
@@ -181,26 +179,11 @@ class Optimizer {
       if (!detail::fits(parameter, *gradient))
         detail::fail_unfit(paths_of(model, parameter).front(), parameter, *gradient);
     });
-    check_same_model(model, work);
     for (std::size_t i = 0; i < entries.size(); ++i) {
       if (work[i].parameter == nullptr && entries[i].of.tape() == Place::parameter)
         detail::fail_unlisted(entries[i]);
     }
     return work;
-  }
-
-  /// Throws if what is known of earlier steps is of other parameters only. A model that another was moved to
-  /// would otherwise go on without its moments, and nobody would hear of it.
-  template <class M>
-  void check_same_model(M& model, std::span<const detail::Work> work) const {
-    const auto is_known = [this](const Parameter& p) { return states_.contains(p.id()); };
-    const auto has_known = [&](const detail::Work& one) {
-      return one.parameter != nullptr && is_known(*one.parameter);
-    };
-    if (states_.empty() || std::ranges::any_of(work, has_known)) return;
-    bool any = false;  // of those without a gradient in this step
-    for_each_unnamed_parameter(model, [&](const Parameter& p) { any = any || is_known(p); });
-    if (!any) detail::fail_other_model();
   }
 
   /// Throws for the first parameter whose gradient is not finite.

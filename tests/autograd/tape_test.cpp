@@ -2,7 +2,10 @@
 
 #include <limits>
 #include <optional>
+#include <set>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/elementwise.hpp"
@@ -92,6 +95,28 @@ TEST_CASE("a moved parameter keeps its identity, so does one that is assigned to
   assigned = moved;
   CHECK(assigned.id() == own);
   CHECK(assigned.item() == 2);
+  Parameter other(number(7));
+  assigned = std::move(other);
+  CHECK(assigned.id() == own);
+  CHECK(assigned.item() == 7);
+}
+
+TEST_CASE("no two parameters have one id, however they were moved and assigned", "[tape]") {
+  Parameter model(number(1)), fresh(number(2));
+  const Parameter old = std::exchange(model, fresh);
+  CHECK(old.id() != model.id());
+  CHECK(old.item() == 1);
+  CHECK(model.item() == 2);
+  std::vector<Parameter> all;
+  for (int i = 0; i < 4; ++i) all.emplace_back(number(i));
+  const std::vector<Parameter> more{Parameter(number(8)), Parameter(number(9))};
+  all.reserve(8);
+  all.insert(all.begin(), more.begin(), more.end());
+  all.push_back(std::move(all[1]));
+  all[1] = all[0];
+  std::set<std::uint32_t> ids;
+  for (const Parameter& p : all) ids.insert(p.id());
+  CHECK(ids.size() == all.size());
 }
 
 TEST_CASE("constants are not recorded, nor is anything without a tape", "[tape]") {

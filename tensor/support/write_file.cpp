@@ -72,11 +72,13 @@ bool is_special(const std::filesystem::path& path) {
 }
 
 // Known names, rather than random ones, show what killed processes left without a search through the folder.
+// Nobody else gives a file such a name.
 FileReplacement::FileReplacement(const std::filesystem::path& path) : path_(path), target_(resolved(path)) {
   std::error_code unknown;  // what is wrong with the name, opening the file says
   if (std::filesystem::is_directory(target_, unknown)) fail_writing(EISDIR);
   for (int i = 0; i < most_writers;) {
-    temporary_ = fmt::format("{}.part{}", target_.string(), i);
+    temporary_ =
+        (target_.parent_path() / fmt::format(".{}.gradus-part{}", target_.filename().string(), i)).string();
     descriptor_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor_ < 0) {
       if (errno != EEXIST) fail_writing(errno);

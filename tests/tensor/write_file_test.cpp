@@ -64,7 +64,7 @@ TEST_CASE("a file that is not committed leaves nothing, and the old one as it wa
 
 TEST_CASE("what a killed process left is removed, what a living one writes is not", "[files]") {
   const Folder folder;
-  const fs::path file = folder.path() / "model", left = folder.write("model.part0", "half");
+  const fs::path file = folder.path() / "model", left = folder.write(".model.gradus-part0", "half");
   SECTION("killed") {
     write_file(file, "whole");
     CHECK_FALSE(fs::exists(left));
@@ -85,6 +85,15 @@ TEST_CASE("what a killed process left is removed, what a living one writes is no
     CHECK(read_bytes(victim) == "precious");
   }
   CHECK(read_bytes(file) == "whole");
+}
+
+TEST_CASE("files of others with similar names stay", "[files]") {
+  const Folder folder;
+  for (const char* name : {"model.part0", "model.partabcdef", ".model.part0", ".model.gradus-part"})
+    folder.write(name, name);
+  write_file(folder.path() / "model", "whole");
+  CHECK(folder.files() == 5);
+  CHECK(read_bytes(folder.path() / "model.part0") == "model.part0");
 }
 
 TEST_CASE("two replacements of one file do not disturb each other", "[files]") {

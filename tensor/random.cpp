@@ -85,6 +85,8 @@ Tensor Rng::uniform(const Shape& shape, double low, double high, Dtype dtype) {
     using T = decltype(tag);
     // Rounding may reach `high`, which is not to be returned.
     const auto first = static_cast<T>(low), last = std::nextafter(static_cast<T>(high), first);
+    if (!std::isfinite(first) || !std::isfinite(static_cast<T>(high)))
+      fail<ArgumentError>("Rng::uniform: from {} to {}; {} has no such numbers", low, high, name_of(dtype));
     return fill<T>(state_, shape, [=](Words words) {
       return std::min(static_cast<T>((start + length * unit(words.first)) / scale), last);
     });

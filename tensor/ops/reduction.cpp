@@ -93,10 +93,11 @@ bool all_within(const Tensor& x, double least, double most) {
     return std::ranges::all_of(values, [=](T v) { return v >= low && v <= high; });
   });
 }
-/// The power of two at or below the largest |x| along the axes, which keep length 1; 1 where that is 0 or not
-/// finite. Dividing by it changes no digit, and afterwards no power of a large element overflows.
-Tensor magnitude(const Tensor& x, const Axes& axes) {
-  Tensor out = max(abs(x), axes, true);
+/// The power of two at or below the largest |x| along the axes, or for p < 0 the smallest, which counts most
+/// there; 1 where that is 0 or not finite. The axes keep length 1. Dividing by it changes no digit, and
+/// afterwards no p-th power of a large element overflows.
+Tensor magnitude(const Tensor& x, const Axes& axes, double p) {
+  Tensor out = p > 0 ? max(abs(x), axes, true) : min(abs(x), axes, true);
   visit_elements(
       [&]<class T>(T* most) {
         for (std::int64_t i = 0; i < out.size(); ++i)
@@ -106,12 +107,13 @@ Tensor magnitude(const Tensor& x, const Axes& axes) {
   return out;
 }
 
-/// (sum over the axes of |x|^p / divisor)^(1/p), for a finite p that is not 0, without overflow and underflow on
-/// the way.
+/// (sum over the axes of |x|^p / divisor)^(1/p), for a finite p that is not 0, without overflow and underflow
+/// on the way.
 Tensor root_of_powers(const Tensor& x, const Axes& axes, bool keepdims, double p, double divisor = 1) {
   const Shape result = axes.of("norm", x.shape()).result(x.shape(), keepdims);
   const auto sum_of_powers = [&](const Tensor& of) {
-    if (p == 2 && result.size() == 1 && x.size() > 0) return full(result, sum_squares(of) / divisor, x.dtype());
+    if (p == 2 && result.size() == 1 && x.size() > 0)
+      return full(result, sum_squares(of) / divisor, x.dtype());
     return sum(p == 2 ? square(of) : pow(abs(of), p), axes, keepdims) / divisor;
   };
   const auto root = [p](const Tensor& y) { return p == 2 ? sqrt(y) : pow(y, 1 / p); };
@@ -120,8 +122,8 @@ Tensor root_of_powers(const Tensor& x, const Axes& axes, bool keepdims, double p
     using Limits = std::numeric_limits<decltype(tag)>;
     return std::pair<double, double>(Limits::min() / Limits::epsilon(), Limits::max());
   });
-  if (x.size() == 0 || p < 0 || all_within(direct, least, most)) return root(direct);
-  const Tensor scale = magnitude(x, axes);
+  if (x.size() == 0 || all_within(direct, least, most)) return root(direct);
+  const Tensor scale = magnitude(x, axes, p);
   const Tensor scaled = root(sum_of_powers(x / scale)) * scale.reshape(result);
   return where(greater_equal(direct, least) * less_equal(direct, most), root(direct), scaled);
 }
@@ -129,7 +131,8 @@ Tensor root_of_powers(const Tensor& x, const Axes& axes, bool keepdims, double p
 /// x without its mean along the axes. It is taken away twice, as the first is rounded to x's size: of equal
 /// numbers nothing is left.
 Tensor centered(const Tensor& x, const Axes& axes) {
-  const Tensor rough = x - mean(x, axes, true);
+  Tensor rough = x - mean(x, axes, true);
+  if (!all_finite(rough)) return rough;  // infinite: the mean of these would be NaN
   return rough - mean(rough, axes, true);
 }
 double degrees_of_freedom(const char* name, const Tensor& x, const Axes& axes, const VarOptions& options) {
@@ -166,7 +169,11 @@ Tensor var(const Tensor& x, const Axes& axes, VarOptions options) {
 }
 Tensor stddev(const Tensor& x, const Axes& axes, VarOptions options) {
   const double left = degrees_of_freedom("stddev", x, axes, options);
-  return root_of_powers(centered(x, axes), axes, options.keepdims, 2, left);
+  const Tensor deviations = centered(x, axes);
+  if (all_finite(deviations) || !all_finite(x))
+    return root_of_powers(deviations, axes, options.keepdims, 2, left);
+  return 4 * root_of_powers(centered(x / 4, axes), axes, options.keepdims, 2,
+                            left);  // too far apart for the dtype
 }
 
 Tensor norm(const Tensor& x, const Axes& axes, NormOptions options) {

@@ -28,9 +28,9 @@ struct VarOptions {
   double correction = 1;
   bool keepdims = false;
 };
-/// The variance, from the deviations from the mean, of which what rounding left of the mean is taken away again, so
-/// that nothing cancels; 0 of equal numbers. For n <= c it is
-/// infinite, or NaN where the elements are equal, as in PyTorch.
+/// The variance, from the deviations from the mean, of which what rounding left of the mean is taken away
+/// again, so that nothing cancels; 0 of equal numbers. For n <= c it is infinite, or NaN where the elements
+/// are equal, as in PyTorch.
 Tensor var(const Tensor& x, const Axes& axes = {}, VarOptions options = {});
 /// The standard deviation (torch.std): the square root of var, also where that overflows or underflows.
 Tensor stddev(const Tensor& x, const Axes& axes = {}, VarOptions options = {});
@@ -41,7 +41,8 @@ struct NormOptions {
   double p = 2;
   bool keepdims = false;
 };
-/// The vector norm over the axes, also where a power on the way overflows or underflows. Throws ShapeError for an infinite p when there are no elements.
+/// The vector norm over the axes, also where a power on the way overflows or underflows. Throws ShapeError
+/// for an infinite p when there are no elements.
 Tensor norm(const Tensor& x, const Axes& axes = {}, NormOptions options = {});
 
 /// log(sum(exp(x))), shifted so that nothing overflows; -infinity of no elements, or if all are -infinity.

@@ -450,6 +450,13 @@ TEST_CASE("norms, means and deviations are right where powers and sums on the wa
   CHECK(norm(pair(1e-23, 0), 1, {.p = 3}).at(0) == Approx(1e-23).epsilon(1e-6).margin(0));
   CHECK(norm(pair(1e5, 1e5), 1, {.p = 10}).at(0) == Approx(1e5 * std::pow(2, 0.1)).epsilon(1e-6));
   CHECK(norm(zeros({2, 2}), 1, {.p = 3}).text() == "[0, 0]");
+  CHECK(norm(pair(1e-30, 1e-30), 1, {.p = -2}).at(0) ==
+        Approx(std::sqrt(0.5) * 1e-30).epsilon(1e-6).margin(0));
+  CHECK(norm(pair(1e30, 1e30), 1, {.p = -2}).at(0) == Approx(std::sqrt(0.5) * 1e30).epsilon(1e-6));
+  CHECK(norm(pair(0, 5), 1, {.p = -2}).at(0) == 0);
+  const Tensor apart = Tensor::of({3e38, 3e38, -3e38, 3e38});
+  CHECK(stddev(apart).item() == Approx(3e38).epsilon(1e-6));
+  CHECK(std::isinf(var(apart).item()));
   CHECK(std::isinf(norm(Tensor::of({INFINITY, 1}), 0).item()));
   CHECK(std::isnan(norm(Tensor::of({NAN, 1}).reshape({1, 2}), 1).item()));
 

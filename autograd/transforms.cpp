@@ -329,6 +329,8 @@ Variables run_without_captures(const Op& op, const std::function<Variables(std::
   detail::TapeStorage& tape = *detail::active_tape();
   tape.others = detail::Others::captured;
   Variables ys = f(inputs);
+  for (const Variable& y : ys)
+    detail::resolve(tape, y, op);  // one that was captured may be the result itself
   for (const detail::Captured& used : tape.captured) {
     const bool given =
         std::ranges::any_of(inputs, [&](const Variable& x) { return x.place() == used.x.place(); });

@@ -422,6 +422,9 @@ TEST_CASE("custom_vjp says which of what its function uses would get no gradient
   CHECK_THROWS_WITH(custom_vjp(scaled_by(scale), identity, std::array{x}),
                     Contains("custom_vjp") && Contains("shape (2,)") && Contains("make it an argument"));
   CHECK_THROWS_AS(custom_vjp(scaled_by(other), identity, std::array{x}), TapeError);
+  CHECK_THROWS_AS(
+      custom_vjp([&](std::span<const Variable>) -> Variable { return scale; }, identity, std::array{x}),
+      TapeError);
   const Variable detached = detach(scale);
   CHECK(tape.backward(sum(custom_vjp(scaled_by(detached), identity, std::array{x})))[x].text() == "[1, 1]");
   const Tape fresh;

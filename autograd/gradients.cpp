@@ -75,7 +75,9 @@ Gradients& Gradients::operator*=(double factor) {
 double norm(const Gradients& gradients) {
   double squares = 0, largest = 0;
   for (const Gradient& entry : gradients.entries()) squares += sum_squares(entry.values());
-  if (squares >= std::numeric_limits<double>::min() / std::numeric_limits<double>::epsilon() && std::isfinite(squares)) return std::sqrt(squares);
+  if (squares >= std::numeric_limits<double>::min() / std::numeric_limits<double>::epsilon() &&
+      std::isfinite(squares))
+    return std::sqrt(squares);
   // The squares of f64 may overflow or vanish where their root does not.
   for (const Gradient& entry : gradients.entries()) {
     if (entry.values().size() > 0) largest = std::max(largest, max(abs(entry.values())).item());

@@ -185,8 +185,8 @@ Variable logsumexp(const Variable& x, const Axes& axes, bool keepdims, Where whe
   const InOp op("logsumexp", where);
   const Reduced shapes(op, x, axes);
   const Tensor value = logsumexp(x.value(), axes, keepdims);
-  // The softmax. Where all are -infinity its exponents are taken from a finite number instead, and it is 0; where
-  // some are infinity, it is these elements' alone.
+  // The softmax. Where all are -infinity its exponents are taken from a finite number instead, and it is 0;
+  // where some are infinity, it is these elements' alone.
   const double lowest =
       x.dtype() == Dtype::f32 ? std::numeric_limits<float>::lowest() : std::numeric_limits<double>::lowest();
   return record(op, value,

@@ -100,7 +100,8 @@ void cross_entropy_in_place(T* x, const std::int32_t* targets, std::int64_t rows
     const LogSum<T> sum = finite_or_nan(selected<T>().exp_shifted(row, row, cols));
     losses[r] = static_cast<T>(static_cast<double>(sum.shift) - static_cast<double>(logit) + sum.log_total);
     selected<T>().scale(static_cast<T>(static_cast<double>(g) * std::exp(-sum.log_total)), row, cols);
-    row[targets[r]] = static_cast<T>(static_cast<double>(g) * below_certainty(logit, sum.shift, sum.log_total));
+    row[targets[r]] =
+        static_cast<T>(static_cast<double>(g) * below_certainty(logit, sum.shift, sum.log_total));
   });
 }
 template <class T>

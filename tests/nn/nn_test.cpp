@@ -2,8 +2,8 @@
 
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/movement.hpp"
-#include "autograd/ops/softmax.hpp"
 #include "autograd/ops/reduction.hpp"
+#include "autograd/ops/softmax.hpp"
 #include "autograd/tape.hpp"
 #include "autograd/transforms.hpp"
 #include "nn/dropout.hpp"
@@ -140,7 +140,8 @@ TEST_CASE("an infinite logit makes its loss and its gradient NaN, in every form"
   const Parameter weight(eye(3));
   Tape tape;
   const Variable logits = tape.watch(x);
-  for (const Variable& y : {nn::cross_entropy(logits, target), -select(select(log_softmax(logits), 0, 0), 0, 1)}) {
+  for (const Variable& y :
+       {nn::cross_entropy(logits, target), -select(select(log_softmax(logits), 0, 0), 0, 1)}) {
     CHECK(std::isnan(y.item()));
     const Tensor slope = tape.backward(y, {.keep = true})[logits];
     for (std::int64_t i = 0; i < 3; ++i) CHECK(std::isnan(slope.at(i)));

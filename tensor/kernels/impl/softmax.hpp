@@ -50,9 +50,9 @@ template <class T>
 [[gnu::always_inline]] inline Batch<T> below_largest(const Batch<T>& shifted) {
   return xsimd::select(shifted == Batch<T>(0), Batch<T>(0), math::exp<T>(shifted));
 }
-/// The logarithm of a total of exponentials. One little above 1, the share of the largest x, has lost most digits
-/// of what the others add to it, so these are added up again without it, as term(batch of v) gives them. There is
-/// one largest then: two would make the total 2.
+/// The logarithm of a total of exponentials. One little above 1, the share of the largest x, has lost most
+/// digits of what the others add to it, so these are added up again without it, as term(batch of v) gives
+/// them. There is one largest then: two would make the total 2.
 template <class T, class Term>
 [[gnu::noinline]] double log_of_total(const T* v, std::int64_t cols, double total, Term term) {
   using B = Batch<T>;
@@ -71,7 +71,8 @@ template <class T, class Term>
 /// The same for a total of exp(x - shift).
 template <class T>
 double log_of_shifted(const T* x, std::int64_t cols, T shift, double total) {
-  return log_of_total<T>(x, cols, total, [s = Batch<T>(shift)](const Batch<T>& v) { return below_largest<T>(v - s); });
+  return log_of_total<T>(x, cols, total,
+                         [s = Batch<T>(shift)](const Batch<T>& v) { return below_largest<T>(v - s); });
 }
 template <class T>
 struct ShiftedSum {
@@ -126,7 +127,8 @@ struct RunningSum {
 /// log(sum(exp(x))) of any x; beside(i) is called once for each batch, for other work.
 template <class T, class Beside>
 [[gnu::always_inline]] inline LogSum<T> log_sum_of_any(const T* x, std::int64_t cols, Beside beside) {
-  const ShiftedSum<T> sum = shifted_exponents<T>(x, cols, [&](std::int64_t i, const Batch<T>&) { beside(i); });
+  const ShiftedSum<T> sum =
+      shifted_exponents<T>(x, cols, [&](std::int64_t i, const Batch<T>&) { beside(i); });
   return {sum.shift, log_of_shifted<T>(x, cols, sum.shift, sum.total)};
 }
 /// The same, faster where the largest x is finite.
@@ -135,8 +137,7 @@ template <class Beside>
   using B = Batch<float>;
   constexpr std::int64_t block = softmax_block<float>, step = lanes<float>;
   RunningSum sum{largest<float>(x, cols < block ? cols : block)};
-  if (sum.shift - sum.shift != 0)
-    return log_sum_of_any<float>(x, cols, beside);
+  if (sum.shift - sum.shift != 0) return log_sum_of_any<float>(x, cols, beside);
   std::int64_t i = 0;
   // The largest x of the next block is found in the same loop: the exponentials leave execution units free.
   for (std::int64_t end = block; end + block <= cols; end += block) {
@@ -237,7 +238,7 @@ template <class T, class Load>
   B most = load(x);
   for (std::int64_t r = 1; r < rows; ++r) most = extreme_of<true, T>(most, load(x + r * stride));
   const B shift = xsimd::select(most - most == B(0), most, B(0));
-  B below(0), count(0);  // the largest apart, as in log_of_total
+  B below(0), count(0);                                      // the largest apart, as in log_of_total
   for (std::int64_t begin = 0; begin < rows; begin += 64) {  // in blocks, so that rounding errors stay small
     const std::int64_t end = begin + 64 < rows ? begin + 64 : rows;
     B part(0);
@@ -250,7 +251,8 @@ template <class T, class Load>
   }
   return {shift, below + count, math::log1p<T>(below + (count - B(1)))};
 }
-/// g - exp(y) total, y being a logarithm of a probability; where that is nearly 1, its distance from 1 counts.
+/// g - exp(y) total, y being a logarithm of a probability; where that is nearly 1, its distance from 1
+/// counts.
 template <class T>
 [[gnu::always_inline]] inline Batch<T> log_softmax_slope(const Batch<T>& g, const Batch<T>& y,
                                                          const Batch<T>& total) {

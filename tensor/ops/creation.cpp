@@ -61,6 +61,7 @@ Tensor linspace(double begin, double end, std::int64_t count, Dtype dtype) {
 }
 
 Tensor one_hot(const Indices& ids, std::int64_t classes, Dtype dtype) {
+  check_length("one_hot", "a number of classes", classes);
   check_ids("one_hot", ids, classes);
   Tensor out = zeros(ids.shape().inserted(ids.rank(), classes), dtype);
   const auto set_ones = [&](auto* to) {

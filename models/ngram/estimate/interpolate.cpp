@@ -1,63 +1,10 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <string>
-#include <utility>
 
 #include "models/ngram/estimate/passes.hpp"
 
 namespace gradus::models::ngram {
-
-/// p(w | h) = own part + weight(h) p(w | h'), the own part being (c(h w) - D) / c(h) for Kneser-Ney. Both the
-/// own part and the weight need the counts of all words after h.
-void Passes::normalise() {
-  if (order_ == 1) return;
-  by_suffix_ = make_stores(2, order_, *by_end_, suffix_values());
-  weights_ = make_stores(2, order_ - 1, *by_end_);
-  std::vector<Worker> workers = make_workers(&by_suffix_, &weights_);
-  const std::size_t ranges = by_end_->ranges();
-  run("normalising", ranges * by_context_.size(), workers, [&](Worker& worker, std::size_t i) {
-    const int order = static_cast<int>(i / ranges) + 2;
-    normalise_range(worker, order, i % ranges);
-    // At once, so that the weights of a range stay in order.
-    if (order > 2) worker.weights[at(order - 1)].flush(i % ranges);
-  });
-  flush(workers);
-  by_context_.clear();
-  if (traits_.katz) weigh_katz();
-}
-
-void Passes::normalise_range(Worker& worker, int order, std::size_t range) {
-  const Smoothing& smoothing = smoothing_[static_cast<std::size_t>(order - 1)];
-  const std::span<const std::uint64_t> records =
-      take_sorted(by_context_[at(order)], range, worker.records, worker.spare);
-  RecordWriter& writer = worker.writers[at(order)];
-  const std::size_t step = width(order), words = step - 1;
-  Words ids, suffix;  // in context and in suffix order
-  for (std::size_t begin = 0, end = 0; begin < records.size(); begin = end) {
-    end = end_of_context(records, begin, order);
-    const Smoothing::Context context = smoothing.context(&records[begin + words], (end - begin) / step, step);
-    layout_.unpack(&records[begin], order, ids.data());
-    if (order > 2) {
-      std::uint64_t* const to = worker.weights[at(order - 1)].add(range);
-      layout_.truncate(&records[begin], order - 1, to);
-      to[width(order - 1) - 1] = one_double(context.weight);
-    } else {
-      unigram_weights_[ids[0]] = context.weight;
-    }
-    std::copy_n(ids.begin(), order - 1, suffix.begin() + 1);
-    for (std::size_t i = begin; i < end; i += step) {
-      const std::uint64_t count = records[i + words];
-      if (is_pruned(count)) continue;
-      if (i != begin) layout_.unpack(&records[i], order, ids.data());
-      suffix[0] = ids[static_cast<std::size_t>(order - 1)];
-      std::uint64_t* const to = writer.add(by_end_->range(suffix[0], suffix[1]));
-      layout_.pack(suffix.data(), order, to);
-      to[words] = one_double(smoothing.own_part(context, count_of(count)));
-      if (traits_.interpolated) to[words + 1] = one_double(context.weight);
-    }
-  }
-}
 
 /// Goes through the n-grams in suffix order, in each range from the shortest order to the longest, so that
 /// the probability p(w | h') after the shorter context is that of an n-gram just visited. For each order of a
@@ -189,64 +136,6 @@ void Passes::interpolate() {
   weights_.clear();
   // There is less to hold from here on, and the sink needs memory too.
   pool_.trim();
-}
-
-void Passes::emit(NgramSink& sink, NgramSummary& summary) {
-  summary.counts = {std::int64_t{begin_} + 1};
-  for (const RecordStore& store : by_prefix_) summary.counts.push_back(store.size());
-  sink.expect(summary.counts);
-  sink.begin_order(1, std::int64_t{begin_} + 1);
-  for (std::uint32_t w = 0; w <= begin_; ++w) {
-    const auto id = static_cast<std::int32_t>(w);
-    const double p = w == begin_ ? 0 : unigram_probs_[w];
-    sink.add({&id, 1}, static_cast<float>(std::log(p)), static_cast<float>(std::log(unigram_weights_[w])));
-  }
-  // One window of ranges goes to the sink while the next one is sorted.
-  struct Range {
-    WordBuffer buffer;
-    std::span<const std::uint64_t> records;
-  };
-  std::vector<WordBuffer> spare(static_cast<std::size_t>(threads()));
-  const std::size_t window = 2 * spare.size();
-  std::vector<Range> coming(window), ready(window);
-  for (int n = 2; n <= order_; ++n) {
-    RecordStore& store = by_prefix_[at(n)];
-    sink.begin_order(n, store.size());
-    Words ids;
-    std::array<std::int32_t, longest> ngram;
-    const std::size_t step = width(n);
-    const auto hand_over = [&] {
-      for (Range& range : ready) {
-        for (std::size_t i = 0; i < range.records.size(); i += step) {
-          layout_.unpack(&range.records[i], n, ids.data());
-          std::copy_n(ids.begin(), n, ngram.begin());
-          const auto values = std::bit_cast<PrefixValues>(range.records[i + step - 1]);
-          sink.add({ngram.data(), static_cast<std::size_t>(n)}, values.log_prob, values.backoff);
-        }
-        range = {};  // ranges differ in size: buffers that were kept would all grow to the largest
-      }
-    };
-    for (std::size_t begin = 0; begin < store.buckets() + window; begin += window) {
-      if (build_.progress) {
-        build_.progress("writing order " + std::to_string(n), static_cast<std::int64_t>(begin),
-                        static_cast<std::int64_t>(store.buckets()));
-      }
-      std::atomic<std::size_t> next{begin};
-      const std::size_t end = std::min(begin + window, store.buckets());
-      parallel::for_chunks(std::ssize(spare), [&](std::int64_t t) {
-        if (t == 0) hand_over();
-        for (std::size_t i = next++; i < end; i = next++) {
-          Range& range = coming[i - begin];
-          range.records = take_sorted(store, i, range.buffer, spare[static_cast<std::size_t>(t)]);
-        }
-      });
-      std::swap(coming, ready);
-    }
-  }
-  by_prefix_.clear();
-  pool_.clear();
-  for (const CountsOfCounts& counts : counts_of_counts_) summary.distinct.push_back(counts[0]);
-  summary.vocab = ids_.vocab;
 }
 
 }  // namespace gradus::models::ngram

@@ -26,7 +26,7 @@ class Place {
   Place(std::uint32_t tape, std::uint32_t index) : bits_(std::uint64_t{tape} << 32 | index) {}
   std::uint32_t tape() const { return static_cast<std::uint32_t>(bits_ >> 32); }
   std::uint32_t index() const { return static_cast<std::uint32_t>(bits_); }
-  auto operator<=>(const Place&) const = default;
+  auto operator<=>(const Place&) const = default;  // NOLINT(modernize-use-nullptr): there is no pointer
 
  private:
   // One number, as copying two halves by one load would wait for their two stores.

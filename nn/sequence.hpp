@@ -180,8 +180,8 @@ class FusedSequence {
   void operator()(std::span<const Tensor> g, std::span<const bool> wanted, std::span<Tensor> into) {
     Tensor d_from_h;
     visit_dtype(weight_hh().dtype(), [&](auto tag) { backward<decltype(tag)>(g, into, d_from_h); });
-    into[0] = steps_.without_padding(std::move(into[0]));
-    d_from_h = Cell::separate ? steps_.without_padding(std::move(d_from_h)) : into[0];
+    into[0] = steps_.without_padding(into[0]);
+    d_from_h = Cell::separate ? steps_.without_padding(d_from_h) : into[0];
     if (wanted[1 + parts]) {
       into[1 + parts] = recurrent_weight_gradient(d_from_h, inputs_[1].value(), states_[0], steps_.reverse);
     }

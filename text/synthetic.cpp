@@ -286,7 +286,7 @@ std::vector<SyntheticGrammar::Rule> SyntheticGrammar::rules(const Item& item, co
   if (item.slot == Slot::word) return {{100, item.words, {}}};
   const bool of_hero = item.slot == Slot::arriving || item.slot == Slot::clause;
   const Person who = of_hero ? persons_[static_cast<std::size_t>(state.hero)] : item.who;
-  auto column = static_cast<std::size_t>(std::min(item.depth, deepest));
+  auto column = static_cast<std::size_t>(std::min<int>(item.depth, deepest));
   if (item.slot == Slot::sentence) column = state.sentences >= shortest_body ? 1 : 0;
   if (item.slot == Slot::quote) {
     column = 0;

@@ -32,7 +32,7 @@ TEST_CASE("lines may end with carriage returns alone", "[text]") {
   CHECK(load_text(folder.write("c.txt", "one\rtwo\r"), {.unit = Unit::byte}) == "one\rtwo\r");
   // Longer than what decides it and than a block, with a return at the border of two.
   std::string returns(3 << 20, 'x'), feeds = returns;
-  for (const std::size_t at : {100, 70'000, (1 << 20) - 1, 1 << 20, (3 << 20) - 1}) {
+  for (const std::size_t at : {100u, 70'000u, (1u << 20) - 1, 1u << 20, (3u << 20) - 1}) {
     returns[at] = '\r';
     feeds[at] = '\n';
   }

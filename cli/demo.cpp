@@ -225,9 +225,8 @@ void run(const DemoOptions& options) {
   }
 
   demo.say(
-      "Counting. Maximum likelihood gives a probability of 0 to every n-gram that it has not seen, and most "
-      "of "
-      "those\nto come are unseen (sparse data):\n");
+      "Counting. Maximum likelihood gives a probability of 0 to every n-gram that it has not seen, and "
+      "most of those\nto come are unseen (sparse data):\n");
   add_ngram(demo, "3-gram, max. likelihood", {.order = 3, .method = models::NgramMethod::maximum_likelihood});
   demo.say("Adding to every count mends that, badly; Kneser-Ney smoothing mends it well:\n");
   add_ngram(demo, "3-gram, add 0.1", {.order = 3, .method = models::NgramMethod::add_k, .k = 0.1});

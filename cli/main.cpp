@@ -18,11 +18,8 @@ int finish() {
   return 1;
 }
 
-}  // namespace
-
-/// The arguments, in the order that CLI11 takes them, with "--prune 0 0 1", as other toolkits have it, joined
-/// to
-/// "--prune 0,0,1".
+/// The arguments in the order that CLI11 takes them, the last one first. A list such as "--prune 0 0 1", as
+/// other toolkits have it, is joined to "--prune 0,0,1".
 std::vector<std::string> arguments(int argc, char** argv) {
   const auto is_number = [](const std::string& text) {
     return !text.empty() && text.find_first_not_of("0123456789") == text.npos;
@@ -42,6 +39,8 @@ std::vector<std::string> arguments(int argc, char** argv) {
   std::reverse(out.begin(), out.end());
   return out;
 }
+
+}  // namespace
 
 // Exit codes: 0 done, 1 the text, model or machine does not allow it (the message says why), 2 wrong usage.
 int main(int argc, char** argv) {

@@ -102,7 +102,8 @@ void BuildCommand::check() {
   if (is_standard_input(text) && is_standard_input(words))
     misuse("standard input can be the text or the --vocabulary, not both");
   if (unit != "word" && !words.empty()) misuse("--vocabulary lists words, not {}s", unit);
-  if (unit == "byte" && closed) misuse("no byte is unknown among bytes: leave out --closed and --unknown");
+  if (unit == "byte" && (closed || vocabulary.min_count > 1 || vocabulary.max_size > 0))
+    misuse("no byte is unknown among bytes: leave out --closed, --unknown, --min-count and --max-vocabulary");
   if (closed && (vocabulary.min_count > 1 || vocabulary.max_size > 0)) {
     misuse("--min-count and --max-vocabulary make words of the text unknown, which then has none with {}",
            unknown == "srilm" ? "--unknown srilm" : "--closed");

@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -69,6 +70,9 @@ void InterpolateCommand::check() const {
   if (!weights.empty() && test.empty()) misuse("with --weights give --test, the text that is scored");
   if (is_standard_input(held_out) && is_standard_input(test))
     misuse("standard input can be --held-out or --test, not both");
+  const auto piped = std::ranges::count_if(models, [](const std::string& m) { return is_standard_input(m); });
+  if (piped > 1 || (piped == 1 && (is_standard_input(held_out) || is_standard_input(test))))
+    misuse("standard input can be one model or a text, not several of them");
   if (models.size() + (cache > 0 ? 1 : 0) < 2)
     misuse("one model alone cannot be interpolated: name another, or add --cache");
   if (given(epochs_given) && (!log_linear || !weights.empty()))
@@ -211,11 +215,7 @@ InterpolateCommand::Result InterpolateCommand::log_linear_fit(const Parts& parts
 void InterpolateCommand::print(const Parts& parts, const Result& result) const {
   for (std::size_t i = 0; i < parts.untrained.size(); ++i) {
     if (parts.untrained[i] && !unknown.skipped() && result.together.unknown + parts.unlisted[i] > 0)
-      warn(
-          "{} never saw <unk> in training, so what it says of words that it does not list is chance; train "
-          "it "
-          "with --min-count 2, which makes the rare ones <unk>",
-          parts.names[i]);
+      warn_of_chance(parts.names[i], parts.vocabulary.unit());
   }
   const Perplexities together(result.together, unknown.skipped());
   if (json) {

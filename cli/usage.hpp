@@ -64,12 +64,15 @@ inline bool unknown_is_untrained(const models::TrainedModel& trained) {
   const Vocabulary& v = trained.vocabulary;
   return trained.kind != "ngram" && v.unknown() >= 0 && v.count(v.unknown()) == 0;
 }
-inline void warn_of_untrained_unknown(const models::TrainedModel& trained, const std::string& model) {
-  if (!unknown_is_untrained(trained)) return;
+/// Of a model of which that is so.
+inline void warn_of_chance(const std::string& model, Unit unit) {
   warn(
       "{} never saw <unk> in training, so what it says of unknown {}s is chance: look at the numbers without "
       "them, or train with --min-count 2, which makes the rare ones <unk>",
-      model, name_of(trained.vocabulary.unit()));
+      model, name_of(unit));
+}
+inline void warn_of_untrained_unknown(const models::TrainedModel& trained, const std::string& model) {
+  if (unknown_is_untrained(trained)) warn_of_chance(model, trained.vocabulary.unit());
 }
 
 inline bool given(const CLI::Option* option) {

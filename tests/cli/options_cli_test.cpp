@@ -30,6 +30,8 @@ TEST_CASE("an option that does not apply is an error", "[cli][options]") {
   for (const std::string option : {"--epochs 3", "--width 8", "--lr 0.1", "--seed 2"})
     misused(folder, train + "--kind ngram " + option, option.substr(0, option.find(' ')) + " is of networks");
   misused(folder, train + "--unit byte --min-count 2", "--min-count");
+  for (const std::string option : {"--min-count 2", "--max-vocabulary 9", "--closed"})
+    misused(folder, "ngram build text.txt --unit byte --out m " + option, "no byte is unknown");
   misused(folder, "demo text.txt --tokens 3000", "--tokens");
   misused(folder, "ngram interpolate a b --log-linear --weights 1,1 --test text.txt --epochs 2", "--epochs");
   // Where it applies, it is not ignored.

@@ -90,6 +90,8 @@ TEST_CASE("a pipe is read once by every command that reads a text", "[cli][strea
     CHECK(numbers(folder.output_fed(command + "/dev/stdin <pipe", "test.txt", "pipe")) == expected);
   }
   misused(folder, "ngram interpolate m.ngram m.ngram --held-out - --test /dev/stdin", "not both");
+  misused(folder, "ngram interpolate - - --held-out test.txt", "one model or a text");
+  misused(folder, "ngram interpolate m.ngram - --held-out -", "one model or a text");
   misused(folder, "ngram build - --vocabulary - --out x.ngram", "not both");
   misused(folder, "eval --model - -", "not both");
 }

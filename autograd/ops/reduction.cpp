@@ -55,7 +55,7 @@ Variable extreme(const Op& op, Extreme which, const Variable& x, const Axes& axe
 template <class Shares>
 Shares infinite_shares(Shares finite, const Tensor& x, const Tensor& y, const Axes& axes) {
   const Tensor infinite = equal(y, std::numeric_limits<double>::infinity());
-  if (!any(infinite).item()) return finite;
+  if (any(infinite).item() == 0) return finite;
   return where(Shares(broadcast_to(infinite, x.shape())), Shares(shares(x, y, axes)), std::move(finite));
 }
 
@@ -78,7 +78,8 @@ Variable norm_gradient(const Variable& g, const Variable& x, const Variable& y, 
 
 /// x without its mean along the axes, as the variance takes it.
 Variable centered(const Variable& x, const Axes& axes) {
-  const Variable rough = x - mean(x, axes, true);
+  Variable rough = x - mean(x, axes, true);
+  if (!all_finite(rough.value())) return rough;
   return rough - mean(rough, axes, true);
 }
 

@@ -17,6 +17,7 @@
 #include "tensor/support/parallel.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/fixture.hpp"
+#include "tests/support/with_gradients.hpp"
 
 using namespace gradus;
 using namespace gradus::test;
@@ -25,23 +26,6 @@ using Catch::Contains;
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
-
-/// The value and the gradient of the sum, by each input.
-std::vector<Tensor> with_gradients(const std::function<Variable(std::span<const Variable>)>& f,
-                                   const std::vector<Tensor>& inputs) {
-  Tape tape;
-  std::vector<Variable> xs;
-  for (const Tensor& x : inputs) xs.push_back(tape.watch(x));
-  const Variable y = f(xs);
-  std::vector<Tensor> out{y.value()};
-  if (y.is_constant()) {
-    for (const Tensor& x : inputs) out.push_back(zeros_like(x));
-    return out;
-  }
-  const Gradients gradients = tape.backward(sum(y));
-  for (const Variable& x : xs) out.push_back(gradients[x]);
-  return out;
-}
 
 /// Both NaN, the same infinity, or close.
 bool close(double a, double b, double tolerance) {

@@ -76,6 +76,11 @@ TEST_CASE("gradients of norms, deviations and logsumexp are right where powers a
   }
   const Tensor of_var = slope(Tensor::of({1e7, 1e7 + 1}), [](const Variable& v) { return var(v); });
   CHECK(of_var.text() == "[-1, 1]");
+  const Tensor apart =
+      Tensor::of({3e38, 3e38, -3e38, 3e38});  // the third is further from the mean than f32 reaches
+  const Tensor of_extremes = slope(apart, [](const Variable& v) { return var(v); });
+  CHECK(of_extremes.at(0) == Approx(1e38).epsilon(1e-6));
+  CHECK(of_extremes.at(2) == -HUGE_VAL);
 
   const auto total = [](const Variable& v) { return logsumexp(v); };
   CHECK(slope(Tensor::of({1, INFINITY}), total).text() == "[0, 1]");

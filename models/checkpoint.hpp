@@ -47,9 +47,9 @@ void save_ngram(const std::filesystem::path& file, const NgramModel& model, cons
 void save_ngram(const std::filesystem::path& file, const NgramModel& model, const Vocabulary& vocabulary,
                 NgramStorage storage);
 
-/// Reads any of these, once, from a file, a pipe or "-", the standard input. `options`: of ARPA
-/// files. Throws DataError naming the
-/// file, and the place in it, when something is missing, cut short or inconsistent.
+/// Reads any of these, once, from a file, a pipe or "-", the standard input; `options` are those of ARPA
+/// files. Throws DataError naming the file, and the place in it, when something is missing, cut short or
+/// inconsistent.
 TrainedModel load_model(const std::filesystem::path& file, const ArpaOptions& options = {});
 
 }  // namespace gradus::models

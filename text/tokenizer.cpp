@@ -65,8 +65,7 @@ void visit_words(std::string_view text, std::string_view name, std::int64_t line
       if (found == Vocabulary::line_end_text || found == line_begin_text) {
         fail<DataError>(
             "{}, line {}: the word '{}' stands in the text, but it marks the {} of a sentence, which each "
-            "line "
-            "is without it; read such marks as spaces (--skip-marks), or take them out of the text",
+            "line is without it; read such marks as spaces (--skip-marks), or take them out of the text",
             name, line_number, found, found == line_begin_text ? "begin" : "end");
       }
       visit(found);

@@ -23,7 +23,8 @@ struct CrossEntropyOptions {
 };
 
 /// -log_softmax(logits)[target] for each target, in nats. logits: (..., classes); targets: the same shape
-/// without the last axis. Throws ShapeError for shapes that do not fit, for a target out of range, and for
+/// without the last axis. Logits with NaN or +infinity give NaN, as log_softmax does. Throws ShapeError for
+/// shapes that do not fit, for a target out of range, and for
 /// the mean of no targets; ArgumentError for smoothing outside 0..1.
 Variable cross_entropy(const Variable& logits, const Indices& targets, Reduction reduction = Reduction::mean,
                        Where where = Where::here());

@@ -24,7 +24,7 @@ Variable stddev(const Variable& x, const Axes& axes = {}, VarOptions options = {
 Variable norm(const Variable& x, const Axes& axes = {}, NormOptions options = {},
               Where where = Where::here());
 /// Over nothing but -infinity the gradient is 0 (PyTorch's is NaN): a row that is masked entirely does not
-/// affect the others.
+/// affect the others. Elements that are infinity share the whole of it.
 Variable logsumexp(const Variable& x, const Axes& axes = {}, bool keepdims = false,
                    Where where = Where::here());
 

@@ -282,9 +282,8 @@ PruneSummary prune(const NgramModel& model, double threshold, NgramSink& sink,
                         about.method);
   if (gives_scores(about)) {
     fail<ArgumentError>(
-        "an n-gram model of the method {} gives scores and no probabilities, which pruning judges by; prune "
-        "a "
-        "model of another method, or build with --prune",
+        "an n-gram model of the method {} gives scores and no probabilities, which pruning judges by; "
+        "prune a model of another method, or build with --prune",
         about.method);
   }
   const std::vector<std::int64_t> counts = model.counts();

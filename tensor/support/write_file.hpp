@@ -21,7 +21,7 @@ bool is_special(const std::filesystem::path& path);
 
 /// What write_file does, for a file that is written piece by piece: a temporary file in the folder of `path`.
 /// It replaces the file at `path` at commit() and is removed if there is no commit(). Temporary files for the
-/// same path that killed processes left are removed or used again. At most 100 may write one file at a time.
+/// same path that killed processes left are removed. At most 100 processes may write one file at a time.
 class FileReplacement {
  public:
   /// Throws DataError as write_file does.

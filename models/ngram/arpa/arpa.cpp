@@ -306,9 +306,8 @@ void Reader::make_vocabulary(std::vector<std::string> words) {
   out_.sentence_end = out_.vocabulary.line_end();
   if (out_.sentence_end < 0) {
     lines_.wrong(
-        "no unigram </s>, without which no line could be scored; `gradus ngram export --add-sentence-end` "
-        "adds "
-        "one with the probability of <unk>");
+        "no unigram </s>, without which no line could be scored; `gradus ngram export "
+        "--add-sentence-end` adds one with the probability of <unk>");
   }
 }
 

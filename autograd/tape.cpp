@@ -9,9 +9,42 @@
 
 namespace gradus {
 
+namespace {
+
+/// The numbers of parameters, or of tapes. Where a process holds this library twice (a program and a plugin
+/// that were each linked to the static one), each copy counts from elsewhere, since its objects may meet the
+/// other's.
+class Numbers {
+ public:
+  Numbers() noexcept {
+    // The page that this copy lies in is its own; the multiplication (Knuth's) spreads neighbours.
+    const auto page = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(this) >> 12);
+    first_ = ((page * 2654435761U) >> 1) | 1;  // below 2^31, so as many can follow
+    next_ = first_;
+  }
+  std::uint32_t take() { return next_.fetch_add(1, std::memory_order_relaxed); }
+  bool has_given(std::uint32_t number) const {
+    return number - first_ < next_.load(std::memory_order_relaxed) - first_;
+  }
+
+ private:
+  std::uint32_t first_;
+  std::atomic<std::uint32_t> next_;
+};
+
+Numbers& parameter_ids() {
+  static Numbers numbers;
+  return numbers;
+}
+Numbers& tape_serials() {
+  static Numbers numbers;
+  return numbers;
+}
+
+}  // namespace
+
 std::uint32_t Parameter::next_id() {
-  static std::atomic<std::uint32_t> next{1};
-  return next.fetch_add(1, std::memory_order_relaxed);
+  return parameter_ids().take();
 }
 
 namespace detail {
@@ -58,10 +91,9 @@ void keep_spare(std::unique_ptr<TapeStorage> storage) {
 }
 
 std::uint32_t next_serial() {
-  static std::atomic<std::uint32_t> next{1};
   std::uint32_t serial = 0;
   do {
-    serial = next.fetch_add(1, std::memory_order_relaxed);
+    serial = tape_serials().take();
   } while (serial == Place::constant || serial == Place::parameter);
   return serial;
 }
@@ -72,8 +104,15 @@ void check_defined(const Op& op, const Tensor& value) {
   fail<ArgumentError>("{}: the result given to record is undefined", op.name);
 }
 
-[[noreturn]] void fail_other_tape(const Op& op) {
+[[noreturn]] void fail_other_tape(const Op& op, std::uint32_t serial) {
   const InOp here(op);
+  if (!tape_serials().has_given(serial)) {
+    fail<TapeError>(
+        "{}: an operand was recorded by another copy of Gradus in this process, as happens when a program "
+        "and "
+        "a plugin are each linked to the static library; link both to the shared one (BUILD_SHARED_LIBS=ON)",
+        op.name);
+  }
   fail<TapeError>(
       "{}: an operand was recorded on a tape that is not the active one (it has ended, was consumed by "
       "backward, or a newer tape was started), so its gradient would be lost; use detach(x) to go on with "
@@ -95,7 +134,7 @@ std::uint32_t resolve_other(TapeHead& tape, const Variable& x, const Op& op) {
   if (place.tape() == Place::parameter) {
     return static_cast<TapeStorage&>(tape).parameter_node(place.index(), x.value(), op);
   }
-  fail_other_tape(op);
+  fail_other_tape(op, place.tape());
 }
 
 Variable push_node(TapeHead& head, const Op& op, Tensor value, Edge* edges, std::size_t count) {

@@ -425,7 +425,7 @@ void add_generate(CLI::App& app) {
       ->check(zero_or_more());
   c->add_option("--top-p", options->how.top_p,
                 "Draw from the fewest likeliest tokens that together reach probability p; above 0, at most 1")
-      ->check(CLI::Range(1e-9, 1.0));
+      ->check(share_of_one());
   c->add_option("--seed", options->how.seed, "The same seed gives the same text");
   c->add_flag("--allow-unknown", options->allow_unknown, "Allow <unk> to be drawn");
   add_skip_marks(c, options->skip_marks);

@@ -39,6 +39,17 @@ inline CLI::Validator zero_or_more() {
           "0 OR MORE"};
 }
 
+/// Checks that an option is a number above 0 and at most 1.
+inline CLI::Validator share_of_one() {
+  return {[](std::string& text) {
+            double number = 0;
+            return CLI::detail::lexical_cast(text, number) && number > 0 && number <= 1
+                       ? std::string()
+                       : fmt::format("{}: give a number above 0 and at most 1", text);
+          },
+          "ABOVE 0, AT MOST 1"};
+}
+
 /// Where the report of a command that writes to `out` goes: to stderr when the output is there already.
 inline std::FILE* report_stream(const std::string& out) {
   return is_standard_output(out) ? stderr : stdout;

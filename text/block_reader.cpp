@@ -88,8 +88,12 @@ std::optional<BlockReader::Block> BlockReader::read() {
     if (file_ends) break;
     const std::size_t line_end = bytes ? text.size() - 1 : text.rfind('\n');
     if (line_end != text.npos) cut = line_end + 1;
-    // The caller's TextCheck reports a line that is too long.
+    // The caller's TextCheck reports a line that is too long and a zero byte, without which a device such as
+    // /dev/zero would be read until the memory is full.
     if (max_line > 0 && text.size() > max_line + size) break;
+    if (!bytes &&
+        std::string_view(text).substr(text.size() - std::min(text.size(), room)).find('\0') != text.npos)
+      break;
   }
   if (cut != text.npos) {
     rest_.assign(text, cut);

@@ -20,8 +20,10 @@ void write_standard_output(std::string_view bytes) {
   for (std::size_t done = 0; done < bytes.size();) {
     const ssize_t count = ::write(STDOUT_FILENO, bytes.data() + done, bytes.size() - done);
     if (count < 0 && errno == EINTR) continue;
-    if (count <= 0)
-      fail<DataError>("the standard output cannot be written: {}; is the disk full?", std::strerror(errno));
+    if (count <= 0) {
+      fail<DataError>("the standard output cannot be written: {}; {}", std::strerror(errno),
+                      errno == ENOSPC ? "free some space" : "check where it goes");
+    }
     done += static_cast<std::size_t>(count);
   }
 }

@@ -25,11 +25,17 @@ constexpr int most_writers = 100;  // of one file at a time
   fail<DataError>("{}: cannot be written: {}; {}", path.string(), std::strerror(error), remedy);
 }
 
-/// The target of a symbolic link; the path itself when there is no file yet.
+/// Where symbolic links lead, even to a file that does not exist yet; the path itself when it is no link.
 std::filesystem::path resolved(const std::filesystem::path& path) {
+  constexpr int most_links = 40;  // as for the system, which then says ELOOP
+  std::filesystem::path at = path;
   std::error_code error;
-  std::filesystem::path target = std::filesystem::canonical(path, error);
-  return error ? path : target;
+  for (int i = 0; std::filesystem::is_symlink(std::filesystem::symlink_status(at, error)); ++i) {
+    const std::filesystem::path target = std::filesystem::read_symlink(at, error);
+    if (error || i == most_links) return path;
+    at = at.parent_path() / target;  // the target alone when it is absolute
+  }
+  return at;
 }
 
 /// Locks a file for this process until its descriptor is closed. False when another process holds the lock;

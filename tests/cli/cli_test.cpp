@@ -80,14 +80,35 @@ TEST_CASE("output that cannot be written is an error", "[cli]") {
     INFO(command);
     const Result result = gradus_command(folder, command + " >/dev/full");
     CHECK(result.code == 1);
-    CHECK_THAT(result.error, Contains("gradus: "));
+    CHECK_THAT(result.error, Contains("gradus: ") && Contains("output"));
+    const Result closed = gradus_command(folder, command + " >&-");
+    CHECK(closed.code == 1);
+    CHECK_THAT(closed.error, Contains("gradus: ") && Contains("output"));
   }
+}
+
+TEST_CASE("a stream that the caller closed is not confused with a file", "[cli]") {
+  const Folder folder;
+  folder.write("text.txt", gradus::synthetic_corpus(1, 2000).text);
+  REQUIRE(gradus_command(folder, "ngram build text.txt --out a.ngram").code == 0);
+  const Result closed = gradus_command(folder, "ngram build text.txt --out b.ngram <&- >&-");
+  CHECK(closed.code == 1);  // the report was lost
+  CHECK_THAT(closed.error, Contains("output"));
+  CHECK(read_bytes(folder.path() / "b.ngram") == read_bytes(folder.path() / "a.ngram"));
 }
 
 TEST_CASE("wrong usage has exit code 2, help and version 0", "[cli]") {
   const Folder folder;
   CHECK(gradus_command(folder, "").code == 2);
-  CHECK(gradus_command(folder, "paint").code == 2);
+  const Result paint = gradus_command(folder, "paint");
+  CHECK(paint.code == 2);
+  CHECK_THAT(paint.error, Contains("no command 'gradus paint'") && Contains("demo, train, eval"));
+  const Result mix = gradus_command(folder, "ngram mix --json");
+  CHECK(mix.code == 2);
+  CHECK_THAT(mix.error, Contains("no command 'gradus ngram mix'") && Contains("interpolate"));
+  const Result top_p = gradus_command(folder, "generate --model m --top-p 0");
+  CHECK(top_p.code == 2);
+  CHECK_THAT(top_p.error, Contains("--top-p") && Contains("above 0 and at most 1"));
   CHECK(gradus_command(folder, "train").code == 2);
   CHECK(gradus_command(folder, "train a --out b --kind gpt").code == 2);
   CHECK(gradus_command(folder, "demo --threads -1").code == 2);

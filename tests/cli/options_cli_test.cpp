@@ -142,7 +142,7 @@ TEST_CASE("--prune, --memory and --weights take what other toolkits write, or sa
   REQUIRE(gradus_command(folder, build + "text.txt --out a.ngram --prune 0,0,1").code == 0);
   for (const std::string options :
        {"text.txt --prune 0 0 1 --out b.ngram", "--out b.ngram --prune 0 0 1 text.txt",
-        "text.txt --out b.ngram --memory 50% --prune 0 0 1"}) {
+        "text.txt --out b.ngram --memory 50% --prune 0 0 1", "--out b.ngram --prune=0 0 1 text.txt"}) {
     INFO(options);
     REQUIRE(gradus_command(folder, build + options).code == 0);
     CHECK(read_bytes(folder.path() / "b.ngram") == read_bytes(folder.path() / "a.ngram"));

@@ -51,6 +51,21 @@ TEST_CASE("a new file has the mode of the umask, and a replaced one keeps its ow
   CHECK(read_bytes(file) == "second");
 }
 
+TEST_CASE("a symbolic link stays one, and the file that it leads to is written", "[files]") {
+  const Folder folder;
+  const fs::path link = folder.path() / "link";
+  fs::create_symlink("second", link);
+  fs::create_symlink(folder.path() / "there", folder.path() / "second");
+  write_file(link, "new");
+  CHECK(fs::is_symlink(link));
+  CHECK(read_bytes(folder.path() / "there") == "new");
+  write_file(link, "newer");
+  CHECK(read_bytes(folder.path() / "there") == "newer");
+  fs::create_symlink(folder.path() / "none" / "file", folder.path() / "dangling");
+  CHECK_THROWS_WITH(write_file(folder.path() / "dangling", "x"), Catch::Contains("make its folder first"));
+  CHECK(fs::is_symlink(folder.path() / "dangling"));
+}
+
 TEST_CASE("a file that is not committed leaves nothing, and the old one as it was", "[files]") {
   const Folder folder;
   const fs::path file = folder.write("model", "old");

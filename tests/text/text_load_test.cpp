@@ -25,6 +25,11 @@ TEST_CASE("a file is loaded as it is, without a byte order mark", "[text]") {
   CHECK(load_text(folder.write("e", big)) == big);
 }
 
+TEST_CASE("an endless device is refused at its first zero byte", "[text]") {
+  if (!fs::is_character_file("/dev/zero")) return;
+  CHECK_THROWS_WITH(load_text("/dev/zero"), Contains("line 1, byte 1: a zero byte"));
+}
+
 TEST_CASE("lines may end with carriage returns alone", "[text]") {
   const Folder folder;
   CHECK(load_text(folder.write("a.txt", "one\rtwo\r")) == "one\ntwo\n");

@@ -1,4 +1,4 @@
-// A custom optimizer: Lion (Chen et al. 2023, algorithm 2), here fitting a line.
+// A custom optimizer: Signum (Bernstein et al. 2018, algorithm 2), here fitting a line.
 
 #include <gradus.hpp>
 
@@ -8,15 +8,14 @@
 using namespace gradus;
 
 // custom begins
-struct LionRule {
+struct SignumRule {
   struct Options {
-    double lr = 1e-4, beta1 = 0.9, beta2 = 0.99, weight_decay = 0;
+    double lr = 1e-4, beta = 0.9, weight_decay = 0;
   };
   static void check(const Options& o) {
-    optim::check_options("Lion", {{"lr", o.lr, optim::not_negative},
-                                  {"beta1", o.beta1, optim::fraction},
-                                  {"beta2", o.beta2, optim::fraction},
-                                  {"weight_decay", o.weight_decay, optim::not_negative}});
+    optim::check_options("Signum", {{"lr", o.lr, optim::not_negative},
+                                    {"beta", o.beta, optim::fraction},
+                                    {"weight_decay", o.weight_decay, optim::not_negative}});
   }
 
   Options options;
@@ -24,12 +23,12 @@ struct LionRule {
 
   // p: an element of a parameter; g: its gradient; m: what the optimizer keeps of it, 0 at first.
   void update(auto& p, auto g, auto& m) const {
-    const auto& [lr, beta1, beta2, weight_decay] = options;
-    p -= lr * (sign(beta1 * m + (1 - beta1) * g) + weight_decay * p);
-    m = beta2 * m + (1 - beta2) * g;
+    const auto& [lr, beta, weight_decay] = options;
+    m = beta * m + (1 - beta) * g;
+    p -= lr * (sign(m) + weight_decay * p);
   }
 };
-using Lion = optim::Optimizer<LionRule>;
+using Signum = optim::Optimizer<SignumRule>;
 // custom ends
 
 int main() {
@@ -38,7 +37,7 @@ int main() {
   const Variable x(rng.uniform({64, 1}, -1, 1));
   const Variable y = 3 * x - 1;
 
-  Lion opt({.lr = 0.05});
+  Signum opt({.lr = 0.05});
   double last = 0;
   for (int step = 0; step < 600; ++step) {
     Tape tape;

@@ -1,5 +1,8 @@
 #include "optim/optimizer.hpp"
 
+#include <fmt/ranges.h>
+#include <fnmatch.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -91,6 +94,65 @@ void fail_state(int state) {
       "Optimizer: the rule's `state` asks for {} values of each element, but none of its `update` functions "
       "takes so many after p and g; at most {} are possible",
       state, most_state);
+}
+
+bool matches(const std::vector<std::string>& patterns, const std::string& path) {
+  return std::ranges::any_of(
+      patterns, [&](const std::string& pattern) { return ::fnmatch(pattern.c_str(), path.c_str(), 0) == 0; });
+}
+
+void fail_unmatched(const std::vector<std::string>& patterns, const std::vector<std::string>& paths) {
+  fail<ArgumentError>("for_parameters: no parameter matches {}; the model's are {}",
+                      fmt::join(patterns, ", "), fmt::join(paths, ", "));
+}
+
+void put_state(const State& state, const StateNames& names, const std::string& path, Safetensors& out) {
+  for (int k = 0; k < names.count(); ++k)
+    out.tensors.emplace(path + "." + names[k], state.arrays[static_cast<std::size_t>(k)]);
+  // Doubles hold every number of steps and the memory exactly.
+  out.tensors.emplace(path + ".step", Tensor::scalar(static_cast<double>(state.t), Dtype::f64));
+  if (state.memory != 0) out.tensors.emplace(path + ".memory", Tensor::scalar(state.memory, Dtype::f64));
+}
+
+State take_state(const Safetensors& from, const StateNames& names, const std::string& path,
+                 const Parameter& parameter, const std::string& name, std::size_t& taken) {
+  const auto find = [&](const std::string& what) -> const Tensor* {
+    const auto found = from.tensors.find(path + "." + what);
+    if (found == from.tensors.end()) return nullptr;
+    ++taken;
+    return &found->second;
+  };
+  State out;
+  const Tensor* const steps = find("step");
+  if (steps == nullptr) return out;
+  const double t = steps->size() == 1 ? steps->item() : -1;
+  if (!(t >= 1 && t < 0x1p53 && t == std::floor(t)))
+    fail<DataError>("{}: {}.step is not a number of steps", name, path);
+  out.t = static_cast<std::int64_t>(t);
+  for (int k = 0; k < names.count(); ++k) {
+    const Tensor* const array = find(names[k]);
+    if (array == nullptr)
+      fail<DataError>("{}: {}.{} is missing; is it the state of another kind of optimizer?", name, path,
+                      names[k]);
+    if (!array->same_shape(parameter.value())) {
+      fail<DataError>("{}: {}.{} has shape {}, the parameter {}", name, path, names[k], array->shape(),
+                      parameter.shape());
+    }
+    out.arrays[static_cast<std::size_t>(k)] = array->to(parameter.dtype());
+  }
+  const Tensor* const memory = find("memory");
+  if (memory != nullptr) out.memory = memory->size() == 1 ? memory->item() : 0;
+  return out;
+}
+
+void fail_left_over(const Safetensors& from, const std::vector<std::string>& paths, const std::string& name) {
+  for (const auto& [key, tensor] : from.tensors) {
+    const std::string owner = key.substr(0, key.rfind('.'));
+    if (std::ranges::find(paths, owner) == paths.end())
+      fail<DataError>("{}: {} is the state of a parameter that the model does not have", name, key);
+  }
+  fail<DataError>(
+      "{}: it holds more than this optimizer keeps of a parameter; is it the state of another kind?", name);
 }
 
 }  // namespace gradus::optim::detail

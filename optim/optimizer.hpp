@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <concepts>
+#include <functional>
 #include <limits>
 #include <span>
 #include <string>
@@ -12,6 +13,7 @@
 #include "autograd/gradients.hpp"
 #include "autograd/members.hpp"
 #include "optim/rule.hpp"
+#include "tensor/safetensors.hpp"
 #include "tensor/support/parallel.hpp"
 
 namespace gradus::optim {
@@ -37,6 +39,9 @@ namespace detail {
 struct State {
   std::array<Tensor, most_state> arrays;  // of the parameter's shape
   std::int64_t t = 0;                     // the steps so far
+  double memory = 0;                      // what the rule keeps beside the arrays
+  std::size_t groups_seen = 0;            // how many groups of options have been looked at for it
+  std::vector<std::uint32_t> groups;      // those that it belongs to
 };
 
 /// A parameter with its gradient, for the length of a step.
@@ -112,29 +117,55 @@ double clip_scale(double norm, double limit);
 [[noreturn]] void fail_unlisted(const Gradient& gradient);
 [[noreturn]] void fail_listed_twice(const std::vector<std::string>& paths);
 [[noreturn]] void fail_state(int state);
+/// Whether one of the patterns, as the shell's for file names, matches a path.
+bool matches(const std::vector<std::string>& patterns, const std::string& path);
+[[noreturn]] void fail_unmatched(const std::vector<std::string>& patterns,
+                                 const std::vector<std::string>& paths);
+
+/// A parameter's state as tensors: "hidden.weight.exp_avg", and the steps as "hidden.weight.step".
+void put_state(const State& state, const StateNames& names, const std::string& path, Safetensors& out);
+/// Reads it, and counts the tensors that it took. A parameter of which there is none has made no step.
+State take_state(const Safetensors& from, const StateNames& names, const std::string& path,
+                 const Parameter& parameter, const std::string& name, std::size_t& taken);
+/// Throws DataError, naming a tensor of no parameter of these paths.
+[[noreturn]] void fail_left_over(const Safetensors& from, const std::vector<std::string>& paths,
+                                 const std::string& name);
 
 }  // namespace detail
 
 /// Changes a model's parameters by a rule, from the gradients that backward returned, in one pass over each
 /// parameter. A row-sparse gradient changes only its rows, and only their state.
+///
+///   optim::AdamW optimizer({.lr = 3e-4, .weight_decay = 0.1});
+///   optimizer.for_parameters({"*bias", "*norm*"}, [](auto& o) { o.weight_decay = 0; });
+///   for (...) { optimizer.set_lr(schedule(i)); optimizer.step(model, tape.backward(loss), {.clip_norm = 1});
+///   }
 template <UpdateRule Rule>
 class Optimizer {
  public:
   using Options = typename Rule::Options;
 
   /// Throws ArgumentError for options out of range.
-  explicit Optimizer(Options options = {}) : options_(options), arrays_(state_of<Rule>(options)) {
-    Rule::check(options_);
-    if (!detail::with_state<Rule>(arrays_, [](auto) {})) detail::fail_state(arrays_);
-  }
+  explicit Optimizer(Options options = {}) : options_(checked(options)) {}
 
   const Options& options() const { return options_; }
+  /// The options of the steps that follow. Throws ArgumentError for options out of range.
+  void set_options(const Options& options) { options_ = checked(options); }
   /// For schedules: the learning rate of the steps that follow.
   void set_lr(double lr) {
     Options options = options_;
     options.lr = lr;
-    Rule::check(options);
-    options_ = options;
+    set_options(options);
+  }
+
+  /// Changes the options of some parameters: those whose path matches one of the patterns, in which * stands
+  /// for any characters and ? for one. `change` is a function of Options&, called in every step on a copy of
+  /// the optimizer's own, so a rate may be a multiple of the scheduled one: [](auto& o) { o.lr *= 0.1; }.
+  /// Of several groups that a parameter belongs to, the later ones change what the earlier ones left. The
+  /// next step throws ArgumentError when no parameter of its model matches, or for options out of range.
+  Optimizer& for_parameters(std::vector<std::string> patterns, std::function<void(Options&)> change) {
+    groups_.push_back({std::move(patterns), std::move(change)});
+    return *this;
   }
 
   /// One step; returns the Euclidean norm of all gradients taken as one vector, from before clipping.
@@ -151,10 +182,12 @@ class Optimizer {
     const bool clips = step_options.clip_norm != StepOptions{}.clip_norm;
     const double scale = clips ? detail::clip_scale(before, step_options.clip_norm) : 1;
     const std::span<const Gradient> entries = gradients.entries();
+    if (!groups_.empty()) assign_groups(model);
     for (detail::Work& one : work) {
       if (one.parameter == nullptr) continue;
       one.state = &states_[one.parameter->id()];
-      if (!detail::prepare(*one.state, arrays_, *one.parameter))
+      const int arrays = state_of<Rule>(options_for(*one.state)).count();
+      if (!detail::prepare(*one.state, arrays, *one.parameter))
         detail::fail_changed(paths_of(model, *one.parameter).front(), *one.parameter, one.state->arrays[0]);
     }
     for (std::size_t i = 0; i < work.size(); ++i) {
@@ -163,7 +196,88 @@ class Optimizer {
     return before;
   }
 
+  /// What the optimizer keeps of a model's parameters, by the parameter's path and the state's name, such as
+  /// "hidden.weight.exp_avg", with the number of its steps as "hidden.weight.step". With `set_state` and the
+  /// same options, a run goes on to the bit; the names of the state are PyTorch's.
+  template <class M>
+  Safetensors state(const M& model) const {
+    Safetensors out;
+    for_each_parameter(model, [&](const std::string& path, const Parameter& parameter) {
+      const auto found = states_.find(parameter.id());
+      if (found == states_.end() || found->second.t == 0) return;
+      detail::put_state(found->second, state_of<Rule>(options_for(found->second)), path, out);
+    });
+    return out;
+  }
+  /// Takes it back, converted to the parameters' dtype. Throws DataError, which calls it `name`, before
+  /// anything changes: when a tensor is missing, has another shape, or is the state of no parameter.
+  template <class M>
+  void set_state(const M& model, const Safetensors& content,
+                 const std::string& name = "the optimizer's state") {
+    if (!groups_.empty()) assign_groups(model);
+    std::unordered_map<std::uint32_t, detail::State> taken;
+    std::vector<std::string> paths;
+    std::size_t count = 0;
+    for_each_parameter(model, [&](const std::string& path, const Parameter& parameter) {
+      detail::State& old = states_[parameter.id()];
+      detail::State state =
+          detail::take_state(content, state_of<Rule>(options_for(old)), path, parameter, name, count);
+      state.groups = old.groups;
+      state.groups_seen = old.groups_seen;
+      taken.insert_or_assign(parameter.id(), std::move(state));
+      paths.push_back(path);
+    });
+    if (count != content.tensors.size()) detail::fail_left_over(content, paths, name);
+    for (auto& [id, state] : taken) states_[id] = std::move(state);
+  }
+
  private:
+  struct Group {
+    std::vector<std::string> patterns;
+    std::function<void(Options&)> change;
+  };
+
+  static const Options& checked(const Options& options) {
+    Rule::check(options);
+    const int arrays = state_of<Rule>(options).count();
+    if (!detail::with_state<Rule>(arrays, [](auto) {})) detail::fail_state(arrays);
+    return options;
+  }
+
+  Options options_for(const detail::State& state) const {
+    Options out = options_;
+    if (state.groups.empty()) return out;
+    for (const std::uint32_t group : state.groups) groups_[group].change(out);
+    return checked(out);
+  }
+
+  /// Notes the groups that each parameter belongs to, once.
+  template <class M>
+  void assign_groups(const M& model) {
+    bool new_ones = false;
+    for_each_unnamed_parameter(model, [&](const Parameter& parameter) {
+      const auto found = states_.find(parameter.id());
+      new_ones |= found == states_.end() || found->second.groups_seen < groups_.size();
+    });
+    if (!new_ones) return;
+    std::vector<bool> used(groups_.size());
+    std::vector<std::string> paths;
+    for_each_parameter(model, [&](const std::string& path, const Parameter& parameter) {
+      detail::State& state = states_[parameter.id()];
+      state.groups.clear();
+      for (std::size_t i = 0; i < groups_.size(); ++i) {
+        if (!detail::matches(groups_[i].patterns, path)) continue;
+        state.groups.push_back(static_cast<std::uint32_t>(i));
+        used[i] = true;
+      }
+      paths.push_back(path);
+    });
+    for (std::size_t i = 0; i < groups_.size(); ++i)
+      if (!used[i]) detail::fail_unmatched(groups_[i].patterns, paths);
+    for_each_unnamed_parameter(
+        model, [&](const Parameter& parameter) { states_[parameter.id()].groups_seen = groups_.size(); });
+  }
+
   /// The model's parameters, each where its gradient stands.
   template <class M>
   storage::PoolVector<detail::Work> match(M& model, const Gradients& gradients) const {
@@ -194,8 +308,18 @@ class Optimizer {
     });
   }
 
+  static Rule make_rule(const Options& options, detail::State& state) {
+    if constexpr (detail::is_made_of<Rule>) {
+      return Rule{options, ++state.t};
+    } else {
+      return Rule{options, ++state.t, state.memory};
+    }
+  }
+
   void update(const detail::Work& work, const Gradient& gradient, double scale) {
-    const Rule rule{options_, ++work.state->t};
+    const Options options = options_for(*work.state);
+    const int arrays = state_of<Rule>(options).count();
+    const Rule rule = make_rule(options, *work.state);
     gradus::visit_dtype(work.parameter->dtype(), [&](auto tag) {
       using T = decltype(tag);
       detail::Run<T> all{work.parameter->size(),
@@ -203,10 +327,10 @@ class Optimizer {
                          gradient.values().template data<T>(),
                          static_cast<T>(scale),
                          {}};
-      for (std::size_t k = 0; k < static_cast<std::size_t>(arrays_); ++k)
+      for (std::size_t k = 0; k < static_cast<std::size_t>(arrays); ++k)
         all.state[k] = work.state->arrays[k].template mutable_data<T>();
-      detail::for_each_run(gradient, all, 1 + arrays_,
-                           [&](const detail::Run<T>& run) { detail::apply(rule, run, arrays_); });
+      detail::for_each_run(gradient, all, 1 + arrays,
+                           [&](const detail::Run<T>& run) { detail::apply(rule, run, arrays); });
     });
   }
 
@@ -221,7 +345,7 @@ class Optimizer {
   }
 
   Options options_;
-  int arrays_;                                               // of state, for each parameter
+  std::vector<Group> groups_;
   std::unordered_map<std::uint32_t, detail::State> states_;  // by parameter id
 };
 

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
+#include <string>
 #include <utility>
 
 #include "tensor/support/error.hpp"
@@ -88,6 +90,12 @@ inline constexpr bool takes_indices<Rule, std::index_sequence<k...>> =
 template <class Rule, int count>
 inline constexpr bool takes_state = takes_indices<Rule, std::make_index_sequence<count>>;
 
+/// True when a rule is made of options, a step and these.
+template <class R, class... Memory>
+concept is_made_of = requires(const typename R::Options& options, Memory... memory) {
+  R{options, std::int64_t{1}, memory...};
+};
+
 /// The only number of values that update takes; -1 when it takes several or none.
 template <class Rule>
 constexpr int only_state() {
@@ -142,16 +150,38 @@ void update_at(const Rule& rule, const Run<T>& run, std::int64_t i, const Load& 
 
 }  // namespace detail
 
+/// The names of what a rule keeps of an element, or only their number.
+class StateNames {
+ public:
+  StateNames(std::initializer_list<const char*> names = {}) {
+    for (const char* name : names) add(name);
+  }
+  /// Without names.
+  StateNames(int count) : count_(count) {}
+
+  void add(const char* name) { names_[static_cast<std::size_t>(count_++)] = name; }
+  int count() const { return count_; }
+  std::string operator[](int k) const {
+    const char* const name = names_[static_cast<std::size_t>(k)];
+    return name != nullptr ? name : "state_" + std::to_string(k);
+  }
+
+ private:
+  std::array<const char*, most_state> names_{};
+  int count_ = 0;
+};
+
 /// How an optimizer changes a parameter, each element by itself. A rule is made anew for every parameter and
 /// step, by `Rule{options, t}` with t = 1 at the parameter's first step, and is used on several threads.
 ///
 ///   struct MomentumRule {
 ///     struct Options { double lr = 0.01, momentum = 0.9; };  // lr is a must: schedules set it
-///     static void check(const Options&);                     // throws ArgumentError for options out of
-///     range Options options; std::int64_t t;
+///     static void check(const Options&);  // throws ArgumentError for options out of range
+///     Options options;
+///     std::int64_t t;
 ///     // p, the parameter's element; g, its gradient; and what the optimizer keeps of it from step to step,
-///     0 at
-///     // first: one argument for each such value, up to 4. All are Numbers.
+///     0
+///     // at first: one argument for each such value, up to 4. All are Numbers.
 ///     void update(auto& p, auto g, auto& velocity) const {
 ///       velocity = options.momentum * velocity + g;
 ///       p -= options.lr * velocity;
@@ -159,20 +189,24 @@ void update_at(const Rule& rule, const Run<T>& run, std::int64_t i, const Load& 
 ///   };
 ///
 /// A rule whose options decide how much state there is has an `update` for each number of values and a
-/// function `static int state(const Options&)` that says which one is used.
+/// function `static StateNames state(const Options&)` that says which one is used, and how the state is
+/// called in files. A rule made by `Rule(options, t, memory)` keeps a double of each parameter as well, 0 at
+/// first, which it may change there.
 template <class R>
 concept UpdateRule = requires(typename R::Options& options) {
   { options.lr } -> std::same_as<double&>;
   R::check(options);
-  R{options, std::int64_t{1}};
 }
-&&(detail::only_state<R>() >= 0 || requires(const typename R::Options& options) {
-  { R::state(options) } -> std::same_as<int>;
-});
+&&(detail::is_made_of<R> || detail::is_made_of<R, double&>)&&(detail::only_state<R>() >= 0 ||
+                                                              requires(const typename R::Options& options) {
+                                                                {
+                                                                  R::state(options)
+                                                                  } -> std::convertible_to<StateNames>;
+                                                              });
 
-/// How many values the rule keeps of each element.
+/// What the rule keeps of each element.
 template <UpdateRule R>
-int state_of(const typename R::Options& options) {
+StateNames state_of(const typename R::Options& options) {
   if constexpr (requires { R::state(options); }) {
     return R::state(options);
   } else {

@@ -19,6 +19,22 @@ void for_every_library_rule(const Check& check) {
   check("adam", Adam({.lr = 0.1}));
   check("adam_decay", Adam({.lr = 0.1, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-6, .weight_decay = 0.05}));
   check("adamw", AdamW({.lr = 0.1, .weight_decay = 0.05}));
+  check("adam_amsgrad", Adam({.lr = 0.1, .beta2 = 0.9, .weight_decay = 0.05, .amsgrad = true}));
+  check("adamax", Adamax({.lr = 0.1}));
+  check("adamax_all", Adamax({.lr = 0.1, .beta1 = 0.8, .beta2 = 0.7, .eps = 1e-3, .weight_decay = 0.05}));
+  check("nadam", Nadam({.lr = 0.1}));
+  check("nadam_all", Nadam({.lr = 0.1,
+                            .beta1 = 0.8,
+                            .beta2 = 0.95,
+                            .eps = 1e-6,
+                            .weight_decay = 0.05,
+                            .momentum_decay = 0.2}));
+  check("radam", Radam({.lr = 0.1}));
+  check("radam_all", Radam({.lr = 0.1, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-6, .weight_decay = 0.05}));
+  check("asgd", Asgd({.lr = 0.1, .lambd = 0.1, .alpha = 0.6, .t0 = 3, .weight_decay = 0.05}));
+  check("adadelta", Adadelta({.lr = 0.5}));
+  check("adadelta_all", Adadelta({.lr = 0.5, .rho = 0.7, .eps = 1e-3, .weight_decay = 0.05}));
+  check("lion", Lion({.lr = 0.1, .beta1 = 0.8, .beta2 = 0.95, .weight_decay = 0.05}));
   check("adagrad", Adagrad({.lr = 0.1}));
   check(
       "adagrad_all",
@@ -71,6 +87,26 @@ void for_every_option(const Check& check) {
        {"eps", &Adam::Options::eps, divisor},
        {"weight_decay", &Adam::Options::weight_decay, any}});
   row("AdamW", AdamW(), {{"lr", &AdamW::Options::lr, any}});
+  row("Adamax", Adamax(), {{"lr", &Adamax::Options::lr, any}, {"eps", &Adamax::Options::eps, divisor}});
+  row("Nadam", Nadam(),
+      {{"lr", &Nadam::Options::lr, any}, {"momentum_decay", &Nadam::Options::momentum_decay, any}});
+  row("Radam", Radam(), {{"lr", &Radam::Options::lr, any}, {"beta2", &Radam::Options::beta2, share}});
+  row("Asgd", Asgd(),
+      {{"lr", &Asgd::Options::lr, any},
+       {"lambd", &Asgd::Options::lambd, any},
+       {"alpha", &Asgd::Options::alpha, any},
+       {"t0", &Asgd::Options::t0, any},
+       {"weight_decay", &Asgd::Options::weight_decay, any}});
+  row("Adadelta", Adadelta(),
+      {{"lr", &Adadelta::Options::lr, any},
+       {"rho", &Adadelta::Options::rho, share},
+       {"eps", &Adadelta::Options::eps, divisor},
+       {"weight_decay", &Adadelta::Options::weight_decay, any}});
+  row("Lion", Lion(),
+      {{"lr", &Lion::Options::lr, any},
+       {"beta1", &Lion::Options::beta1, share},
+       {"beta2", &Lion::Options::beta2, share},
+       {"weight_decay", &Lion::Options::weight_decay, any}});
   row("Adagrad", Adagrad(),
       {{"lr", &Adagrad::Options::lr, any},
        {"lr_decay", &Adagrad::Options::lr_decay, any},

@@ -84,10 +84,20 @@ void for_every_rule(const Check& check) {
   named("a user's rule", Optimizer<SignRule>({.lr = 0.1}));
 }
 
+/// The rule of a step, with what it may keep beside its state.
+template <class Rule>
+Rule rule_of(const typename Rule::Options& options, std::int64_t step) {
+  double memory = 0.5;
+  if constexpr (optim::detail::is_made_of<Rule>) {
+    return Rule{options, step};
+  } else {
+    return Rule{options, step, memory};
+  }
+}
 /// The same rule as a user's, which is applied to single elements.
 template <class Rule>
 struct UsersOwn : Rule {
-  UsersOwn(const typename Rule::Options& chosen, std::int64_t step) : Rule{chosen, step} {}
+  UsersOwn(const typename Rule::Options& chosen, std::int64_t step) : Rule(rule_of<Rule>(chosen, step)) {}
 };
 /// One step of a rule over arrays of `size` elements, in which `scale` multiplies the gradient.
 template <class T, class Rule>
@@ -221,7 +231,7 @@ void check_registers(const Optimizer<Rule>& optimizer, std::int64_t n) {
   // squares of the others, which may be means of the same gradients.
   std::array<Tensor, most_state> state, state_alone;
   std::vector<Tensor*> used, used_alone;
-  for (int k = 0; k < state_of<Rule>(options); ++k) {
+  for (int k = 0; k < state_of<Rule>(options).count(); ++k) {
     const auto i = static_cast<std::size_t>(k);
     state[i] = Rng(3 + i).uniform({n}, k == 0 ? 1 : 0, k == 0 ? 2 : 0.5, dtype_of<T>());
     state_alone[i] = state[i];
@@ -230,9 +240,9 @@ void check_registers(const Optimizer<Rule>& optimizer, std::int64_t n) {
     optim::detail::Run<T> all{n, parameter.template mutable_data<T>(), g.data<T>(), T(0.37), {}};
     for (std::size_t k = 0; k < most_state; ++k)
       if (values[k].defined()) all.state[k] = values[k].template mutable_data<T>();
-    optim::detail::apply(rule, all, state_of<Rule>(options));
+    optim::detail::apply(rule, all, state_of<Rule>(options).count());
   };
-  run(Rule{options, 3}, p, state);
+  run(rule_of<Rule>(options, 3), p, state);
   run(UsersOwn<Rule>{options, 3}, p_alone, state_alone);
   const double tolerance = sizeof(T) == 4 ? 1e-5 : 1e-13;
   CHECK(test::difference(p, p_alone) < tolerance);

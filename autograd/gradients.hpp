@@ -1,8 +1,10 @@
 #pragma once
 
 #include <span>
+#include <utility>
 #include <vector>
 
+#include "autograd/members.hpp"
 #include "autograd/variable.hpp"
 #include "tensor/rows.hpp"
 
@@ -42,6 +44,17 @@ class Gradients {
   Tensor operator[](const Variable& x) const;
   /// The entry, or null.
   const Gradient* find(Place place) const;
+
+  /// Those of one part of a model, for an optimizer of its own: of(model.encoder).
+  template <class M>
+  Gradients of(const M& module) const {
+    GradientList out;
+    for_each_unnamed_parameter(module, [&](const Parameter& parameter) {
+      const Gradient* const gradient = find(parameter.place());
+      if (gradient != nullptr) out.push_back(*gradient);
+    });
+    return Gradients(std::move(out));
+  }
 
   std::span<const Gradient> entries() const { return entries_; }
   std::span<Gradient> entries() { return entries_; }

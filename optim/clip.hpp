@@ -1,6 +1,7 @@
 #pragma once
 
 #include "autograd/gradients.hpp"
+#include "tensor/random.hpp"
 
 namespace gradus::optim {
 
@@ -12,5 +13,10 @@ double clip_norm(Gradients& gradients, double limit);
 
 /// Clamps every element to [-limit, limit]; NaN stays. Throws ArgumentError unless limit > 0.
 void clip_value(Gradients& gradients, double limit);
+
+/// Adds normal noise to every element (Neelakantan et al. 2015, whose deviation at step t, from 0, is
+/// sqrt(eta / (1 + t)^0.55) for an eta such as 0.3); of a row-sparse gradient to its rows alone. Throws
+/// ArgumentError for a deviation that is negative or not finite.
+void add_noise(Gradients& gradients, Rng& rng, double deviation);
 
 }  // namespace gradus::optim

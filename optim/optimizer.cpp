@@ -177,6 +177,15 @@ double clip_norm(Gradients& gradients, double limit) {
   return before;
 }
 
+void add_noise(Gradients& gradients, Rng& rng, double deviation) {
+  if (!(deviation >= 0 && std::isfinite(deviation)))
+    fail<ArgumentError>("add_noise: a deviation of {}; it must be a finite number, 0 or more", deviation);
+  for (Gradient& entry : gradients.entries()) {
+    Tensor& values = entry.values();
+    add_to(values, rng.normal(values.shape(), 0, deviation, values.dtype()));
+  }
+}
+
 void clip_value(Gradients& gradients, double limit) {
   if (!(limit > 0)) fail<ArgumentError>("clip_value: a limit of {}; it must be above 0", limit);
   for (Gradient& entry : gradients.entries()) {

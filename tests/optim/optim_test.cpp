@@ -8,7 +8,6 @@
 #include "autograd/tape.hpp"
 #include "optim/clip.hpp"
 #include "optim/rules.hpp"
-#include "optim/schedule.hpp"
 #include "tensor/npy.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/random.hpp"
@@ -29,6 +28,14 @@ struct Two {
   static void members(auto& self, auto&& visit) {
     visit("a", self.a);
     visit("b", self.b);
+  }
+};
+
+struct Whole {
+  Two first{Parameter(ones({2})), Parameter(ones({2}))}, second = first;
+  static void members(auto& self, auto&& visit) {
+    visit("first", self.first);
+    visit("second", self.second);
   }
 };
 
@@ -111,23 +118,39 @@ TEST_CASE("clipping by norm and by value is PyTorch's", "[optim]") {
   CHECK_THROWS_AS(clip_norm(untouched, 0), ArgumentError);
 }
 
-TEST_CASE("schedules are PyTorch's", "[optim]") {
-  const Tensor step = fixture("schedule/step"), cosine = fixture("schedule/cosine");
-  const StepSchedule by_step{.lr = 0.2, .every = 6, .gamma = 0.5};
-  const CosineSchedule by_cosine{.lr = 0.2, .steps = 20, .minimum = 0.01};
-  for (std::int64_t i = 0; i < 20; ++i) {
-    CHECK(by_step(i) == Approx(step.at(i)).epsilon(1e-12));
-    CHECK(by_cosine(i) == Approx(cosine.at(i)).epsilon(1e-10));
-  }
+TEST_CASE("noise has the deviation that is asked for, and is the same for the same seed", "[optim]") {
+  const Parameter p(zeros({200, 100})), table(zeros({300, 4}));
+  const auto gradients = [&] {
+    return Gradients(
+        {{p.place(), ones({200, 100}), {}}, {table.place(), {}, Rows{Indices({2, 7}), ones({2, 4}), 300}}});
+  };
+  Gradients noisy = gradients(), again = gradients();
+  Rng rng(1), same(1);
+  add_noise(noisy, rng, 0.25);
+  add_noise(again, same, 0.25);
+  CHECK(identical(noisy[p], again[p]));
+  CHECK(mean(noisy[p]).item() == Approx(1).margin(0.01));
+  CHECK(stddev(noisy[p]).item() == Approx(0.25).margin(0.01));
+  CHECK(noisy.find(table.place())->is_sparse());
+  CHECK_FALSE(identical(noisy[table][7], noisy[table][2]));
+  CHECK(identical(noisy[table][3], zeros({4})));
+  CHECK_THROWS_AS(add_noise(noisy, rng, -1), ArgumentError);
+  CHECK_THROWS_AS(add_noise(noisy, rng, NAN), ArgumentError);
 }
 
-TEST_CASE("schedules refuse steps and settings out of range", "[optim]") {
-  CHECK_THROWS_WITH(StepSchedule{.every = 0}(1), Catch::Contains("every 0"));
-  CHECK_THROWS_AS(StepSchedule{}(-1), ArgumentError);
-  CHECK_THROWS_WITH(CosineSchedule{}(-5), Catch::Contains("step -5"));
-  CHECK_THROWS_WITH(CosineSchedule{.steps = -1}(0), Catch::Contains("steps -1"));
-  CHECK_THROWS_WITH(CosineSchedule{.warmup = -1}(0), Catch::Contains("warmup -1"));
-  CHECK(CosineSchedule{.lr = 0.5, .steps = 0, .minimum = 0.1}(7) == Approx(0.1));
+TEST_CASE("two optimizers may share a model, each with the gradients of a part of it", "[optim]") {
+  Whole model;
+  Tape tape;
+  const Gradients gradients =
+      tape.backward(sum(square(model.first.a) + 3.0 * square(model.second.a) + model.second.b));
+  Sgd slow({.lr = 0.1}), fast({.lr = 0.5});
+  CHECK(gradients.of(model.first).entries().size() == 1);
+  slow.step(model.first, gradients.of(model.first));
+  fast.step(model.second, gradients.of(model.second));
+  CHECK(identical(model.first.a.value(), full({2}, 0.8)));
+  CHECK(identical(model.second.a.value(), full({2}, -2)));
+  CHECK(identical(model.second.b.value(), full({2}, 0.5)));
+  CHECK(gradients.of(model).entries().size() == 3);
 }
 
 TEST_CASE("a gradient of 0 does not move a parameter, whatever the smallest eps", "[optim]") {

@@ -35,14 +35,27 @@ bool fits(const Parameter& parameter, const Gradient& gradient) {
   return shape_of(gradient) == parameter.shape() && has_good_ids(gradient.rows);
 }
 
-bool prepare(State& state, int count, const Parameter& parameter) {
-  const Tensor& value = parameter.value();
-  for (std::size_t k = 0; k < static_cast<std::size_t>(count); ++k) {
-    Tensor& array = state.arrays[k];
-    if (!array.defined()) array = zeros_like(value);
-    if (array.dtype() != value.dtype() || !array.same_shape(value)) return false;
-  }
+bool unchanged(State& state, const Parameter& parameter) {
+  if (state.t > 0) return state.dtype == parameter.dtype() && state.shape == parameter.shape();
+  state.dtype = parameter.dtype();
+  state.shape = parameter.shape();
   return true;
+}
+
+void make_arrays(State& state, int count, const Tensor& like) {
+  for (std::size_t k = 0; k < static_cast<std::size_t>(count); ++k)
+    if (!state.arrays[k].defined()) state.arrays[k] = zeros_like(like);
+}
+
+void make_arrays(State& state, const StateArrays& arrays) {
+  if (arrays.size() > most_state) fail_state(static_cast<int>(arrays.size()));
+  for (std::size_t k = 0; k < arrays.size(); ++k)
+    if (!state.arrays[k].defined()) state.arrays[k] = zeros(arrays[k].shape, state.dtype);
+}
+
+Tensor scaled(const Gradient& gradient, double scale) {
+  Tensor g = gradient.tensor();
+  return scale == 1 ? g : std::move(g) * scale;
 }
 
 void fail_unfit(const std::string& path, const Parameter& parameter, const Gradient& gradient) {
@@ -65,11 +78,11 @@ void check_finite(const std::string& path, const Gradient& gradient) {
       path, gradus::value_summary(gradient.values()));
 }
 
-void fail_changed(const std::string& path, const Parameter& parameter, const Tensor& state) {
+void fail_changed(const std::string& path, const Parameter& parameter, const State& state) {
   fail<ShapeError>(
       "the optimizer's step: parameter {} is {} of shape {}, but was {} of shape {} at an earlier step; "
       "begin with a new optimizer",
-      path, name_of(parameter.dtype()), parameter.shape(), name_of(state.dtype()), state.shape());
+      path, name_of(parameter.dtype()), parameter.shape(), name_of(state.dtype), state.shape);
 }
 
 void fail_unlisted(const Gradient& gradient) {
@@ -92,7 +105,7 @@ void fail_listed_twice(const std::vector<std::string>& paths) {
 void fail_state(int state) {
   fail<ArgumentError>(
       "Optimizer: the rule's `state` asks for {} values of each element, but none of its `update` functions "
-      "takes so many after p and g; at most {} are possible",
+      "takes so many after p and g; at most {} are possible, also of the arrays of a whole rule",
       state, most_state);
 }
 
@@ -106,15 +119,15 @@ void fail_unmatched(const std::vector<std::string>& patterns, const std::vector<
                       fmt::join(patterns, ", "), fmt::join(paths, ", "));
 }
 
-void put_state(const State& state, const StateNames& names, const std::string& path, Safetensors& out) {
-  for (int k = 0; k < names.count(); ++k)
-    out.tensors.emplace(path + "." + names[k], state.arrays[static_cast<std::size_t>(k)]);
+void put_state(const State& state, const StateArrays& arrays, const std::string& path, Safetensors& out) {
+  for (std::size_t k = 0; k < arrays.size(); ++k)
+    out.tensors.emplace(path + "." + arrays[k].name, state.arrays[k]);
   // Doubles hold every number of steps and the memory exactly.
   out.tensors.emplace(path + ".step", Tensor::scalar(static_cast<double>(state.t), Dtype::f64));
   if (state.memory != 0) out.tensors.emplace(path + ".memory", Tensor::scalar(state.memory, Dtype::f64));
 }
 
-State take_state(const Safetensors& from, const StateNames& names, const std::string& path,
+State take_state(const Safetensors& from, const StateArrays& arrays, const std::string& path,
                  const Parameter& parameter, const std::string& name, std::size_t& taken) {
   const auto find = [&](const std::string& what) -> const Tensor* {
     const auto found = from.tensors.find(path + "." + what);
@@ -129,16 +142,18 @@ State take_state(const Safetensors& from, const StateNames& names, const std::st
   if (!(t >= 1 && t < 0x1p53 && t == std::floor(t)))
     fail<DataError>("{}: {}.step is not a number of steps", name, path);
   out.t = static_cast<std::int64_t>(t);
-  for (int k = 0; k < names.count(); ++k) {
-    const Tensor* const array = find(names[k]);
-    if (array == nullptr)
+  out.shape = parameter.shape();
+  out.dtype = parameter.dtype();
+  for (std::size_t k = 0; k < arrays.size(); ++k) {
+    const auto& [what, shape] = arrays[k];
+    const Tensor* const array = find(what);
+    if (array == nullptr) {
       fail<DataError>("{}: {}.{} is missing; is it the state of another kind of optimizer?", name, path,
-                      names[k]);
-    if (!array->same_shape(parameter.value())) {
-      fail<DataError>("{}: {}.{} has shape {}, the parameter {}", name, path, names[k], array->shape(),
-                      parameter.shape());
+                      what);
     }
-    out.arrays[static_cast<std::size_t>(k)] = array->to(parameter.dtype());
+    if (array->shape() != shape)
+      fail<DataError>("{}: {}.{} has shape {}; it must be {}", name, path, what, array->shape(), shape);
+    out.arrays[k] = array->to(parameter.dtype());
   }
   const Tensor* const memory = find("memory");
   if (memory != nullptr) out.memory = memory->size() == 1 ? memory->item() : 0;

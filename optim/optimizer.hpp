@@ -37,11 +37,13 @@ namespace detail {
 
 /// What an optimizer keeps of a parameter from step to step.
 struct State {
-  std::array<Tensor, most_state> arrays;  // of the parameter's shape
-  std::int64_t t = 0;                     // the steps so far
-  double memory = 0;                      // what the rule keeps beside the arrays
-  std::size_t groups_seen = 0;            // how many groups of options have been looked at for it
-  std::vector<std::uint32_t> groups;      // those that it belongs to
+  std::array<Tensor, most_state> arrays;
+  std::int64_t t = 0;  // the steps so far
+  Shape shape;         // the parameter's, and its dtype, once there was a step
+  Dtype dtype = Dtype::f32;
+  double memory = 0;                  // what the rule keeps beside the arrays
+  std::size_t groups_seen = 0;        // how many groups of options have been looked at for it
+  std::vector<std::uint32_t> groups;  // those that it belongs to
 };
 
 /// A parameter with its gradient, for the length of a step.
@@ -105,15 +107,22 @@ void for_each_run(const Gradient& gradient, const Run<T>& all, std::int64_t cost
 
 /// True when the gradient can be the parameter's: its shape and dtype, and a sparse one's rows.
 bool fits(const Parameter& parameter, const Gradient& gradient);
-/// Makes the arrays of a parameter's state. False when they have been made for another shape or dtype.
-bool prepare(State& state, int count, const Parameter& parameter);
+/// Whether a parameter is what it was at the steps before; of one that had none it is noted.
+bool unchanged(State& state, const Parameter& parameter);
+/// Makes those of the first `count` arrays of an elementwise rule that there are not yet.
+void make_arrays(State& state, int count, const Tensor& like);
+/// The same for a whole rule.
+void make_arrays(State& state, const StateArrays& arrays);
 /// Throws NumericError for NaN or infinity.
 void check_finite(const std::string& path, const Gradient& gradient);
 /// What the gradients are multiplied by to have a norm of at most `limit`: 1 or less. Throws as clip_norm.
 double clip_scale(double norm, double limit);
 
+/// The whole gradient, clipped.
+Tensor scaled(const Gradient& gradient, double scale);
+
 [[noreturn]] void fail_unfit(const std::string& path, const Parameter& parameter, const Gradient& gradient);
-[[noreturn]] void fail_changed(const std::string& path, const Parameter& parameter, const Tensor& state);
+[[noreturn]] void fail_changed(const std::string& path, const Parameter& parameter, const State& state);
 [[noreturn]] void fail_unlisted(const Gradient& gradient);
 [[noreturn]] void fail_listed_twice(const std::vector<std::string>& paths);
 [[noreturn]] void fail_state(int state);
@@ -123,9 +132,9 @@ bool matches(const std::vector<std::string>& patterns, const std::string& path);
                                  const std::vector<std::string>& paths);
 
 /// A parameter's state as tensors: "hidden.weight.exp_avg", and the steps as "hidden.weight.step".
-void put_state(const State& state, const StateNames& names, const std::string& path, Safetensors& out);
+void put_state(const State& state, const StateArrays& arrays, const std::string& path, Safetensors& out);
 /// Reads it, and counts the tensors that it took. A parameter of which there is none has made no step.
-State take_state(const Safetensors& from, const StateNames& names, const std::string& path,
+State take_state(const Safetensors& from, const StateArrays& arrays, const std::string& path,
                  const Parameter& parameter, const std::string& name, std::size_t& taken);
 /// Throws DataError, naming a tensor of no parameter of these paths.
 [[noreturn]] void fail_left_over(const Safetensors& from, const std::vector<std::string>& paths,
@@ -140,8 +149,8 @@ State take_state(const Safetensors& from, const StateNames& names, const std::st
 ///   optimizer.for_parameters({"*bias", "*norm*"}, [](auto& o) { o.weight_decay = 0; });
 ///   for (...) { optimizer.set_lr(schedule(i)); optimizer.step(model, tape.backward(loss), {.clip_norm = 1});
 ///   }
-template <UpdateRule Rule>
-class Optimizer {
+template <class Rule>
+requires(UpdateRule<Rule> || WholeRule<Rule>) class Optimizer {
  public:
   using Options = typename Rule::Options;
 
@@ -186,9 +195,14 @@ class Optimizer {
     for (detail::Work& one : work) {
       if (one.parameter == nullptr) continue;
       one.state = &states_[one.parameter->id()];
-      const int arrays = state_of<Rule>(options_for(*one.state)).count();
-      if (!detail::prepare(*one.state, arrays, *one.parameter))
-        detail::fail_changed(paths_of(model, *one.parameter).front(), *one.parameter, one.state->arrays[0]);
+      if (!detail::unchanged(*one.state, *one.parameter))
+        detail::fail_changed(paths_of(model, *one.parameter).front(), *one.parameter, *one.state);
+      const Options options = options_for(*one.state);
+      if constexpr (WholeRule<Rule>) {
+        detail::make_arrays(*one.state, Rule::state(options, one.parameter->shape()));
+      } else {
+        detail::make_arrays(*one.state, state_of<Rule>(options).count(), one.parameter->value());
+      }
     }
     for (std::size_t i = 0; i < work.size(); ++i) {
       if (work[i].parameter != nullptr) update(work[i], entries[i], scale);
@@ -205,7 +219,8 @@ class Optimizer {
     for_each_parameter(model, [&](const std::string& path, const Parameter& parameter) {
       const auto found = states_.find(parameter.id());
       if (found == states_.end() || found->second.t == 0) return;
-      detail::put_state(found->second, state_of<Rule>(options_for(found->second)), path, out);
+      detail::put_state(found->second, arrays_of<Rule>(options_for(found->second), parameter.shape()), path,
+                        out);
     });
     return out;
   }
@@ -220,8 +235,8 @@ class Optimizer {
     std::size_t count = 0;
     for_each_parameter(model, [&](const std::string& path, const Parameter& parameter) {
       detail::State& old = states_[parameter.id()];
-      detail::State state =
-          detail::take_state(content, state_of<Rule>(options_for(old)), path, parameter, name, count);
+      detail::State state = detail::take_state(content, arrays_of<Rule>(options_for(old), parameter.shape()),
+                                               path, parameter, name, count);
       state.groups = old.groups;
       state.groups_seen = old.groups_seen;
       taken.insert_or_assign(parameter.id(), std::move(state));
@@ -239,8 +254,10 @@ class Optimizer {
 
   static const Options& checked(const Options& options) {
     Rule::check(options);
-    const int arrays = state_of<Rule>(options).count();
-    if (!detail::with_state<Rule>(arrays, [](auto) {})) detail::fail_state(arrays);
+    if constexpr (!WholeRule<Rule>) {
+      const int arrays = state_of<Rule>(options).count();
+      if (!detail::with_state<Rule>(arrays, [](auto) {})) detail::fail_state(arrays);
+    }
     return options;
   }
 
@@ -318,8 +335,16 @@ class Optimizer {
 
   void update(const detail::Work& work, const Gradient& gradient, double scale) {
     const Options options = options_for(*work.state);
-    const int arrays = state_of<Rule>(options).count();
     const Rule rule = make_rule(options, *work.state);
+    if constexpr (WholeRule<Rule>) {
+      const std::span<Tensor> state(work.state->arrays);
+      rule.update(work.parameter->mutable_value(), detail::scaled(gradient, scale), state);
+    } else {
+      update_elements(rule, state_of<Rule>(options).count(), work, gradient, scale);
+    }
+  }
+  static void update_elements(const Rule& rule, int arrays, const detail::Work& work,
+                              const Gradient& gradient, double scale) {
     gradus::visit_dtype(work.parameter->dtype(), [&](auto tag) {
       using T = decltype(tag);
       detail::Run<T> all{work.parameter->size(),

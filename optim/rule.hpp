@@ -7,9 +7,10 @@
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
-#include <string>
 #include <utility>
+#include <vector>
 
+#include "tensor/shape.hpp"
 #include "tensor/support/error.hpp"
 
 namespace gradus::optim {
@@ -161,9 +162,10 @@ class StateNames {
 
   void add(const char* name) { names_[static_cast<std::size_t>(count_++)] = name; }
   int count() const { return count_; }
-  std::string operator[](int k) const {
-    const char* const name = names_[static_cast<std::size_t>(k)];
-    return name != nullptr ? name : "state_" + std::to_string(k);
+  const char* operator[](int k) const {
+    constexpr std::array<const char*, most_state> unnamed{"state_0", "state_1", "state_2", "state_3"};
+    const auto i = static_cast<std::size_t>(k);
+    return names_[i] != nullptr ? names_[i] : unnamed[i];
   }
 
  private:
@@ -211,6 +213,49 @@ StateNames state_of(const typename R::Options& options) {
     return R::state(options);
   } else {
     return detail::only_state<R>();
+  }
+}
+
+/// What a whole rule keeps of a parameter: names and shapes, zeros at first.
+struct StateArray {
+  const char* name;
+  Shape shape;
+};
+using StateArrays = std::vector<StateArray>;
+
+/// A rule that needs a parameter as a whole, in tensor ops: a mean over its rows, its singular values.
+///
+///   struct NormalizedRule {  // descends by the gradient's direction
+///     struct Options { double lr = 0.01; };
+///     static void check(const Options&);
+///     static StateArrays state(const Options&, const Shape& parameter) { return {{"sum", parameter}}; }
+///     Options options;
+///     std::int64_t t;
+///     void update(Tensor& p, const Tensor& g, std::span<Tensor> state) const {
+///       state[0] = state[0] + g;
+///       p = p - options.lr / norm(state[0]).item() * state[0];
+///     }
+///   };
+///
+/// It keeps up to 4 arrays of any shape. A row-sparse gradient comes as a dense one.
+template <class R>
+concept WholeRule = requires(typename R::Options& options, const Shape& shape) {
+  { options.lr } -> std::same_as<double&>;
+  R::check(options);
+  { R::state(options, shape) } -> std::same_as<StateArrays>;
+  R{options, std::int64_t{1}};
+};
+
+/// What the rule keeps of a parameter of this shape.
+template <class R>
+StateArrays arrays_of(const typename R::Options& options, const Shape& shape) {
+  if constexpr (WholeRule<R>) {
+    return R::state(options, shape);
+  } else {
+    StateArrays out;
+    const StateNames names = state_of<R>(options);
+    for (int k = 0; k < names.count(); ++k) out.push_back({names[k], shape});
+    return out;
   }
 }
 

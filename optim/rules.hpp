@@ -3,6 +3,7 @@
 #include "optim/adagrad.hpp"
 #include "optim/adam.hpp"
 #include "optim/sgd.hpp"
+#include "optim/whole.hpp"
 
 /// The library's optimizers: each a rule, over Numbers, and a name. They follow PyTorch's definitions and its
 /// names of the state, and differ from it for row-sparse gradients: the rows without a gradient stay as they

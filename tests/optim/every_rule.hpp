@@ -49,6 +49,18 @@ void for_every_library_rule(const Check& check) {
           {.lr = 0.01, .alpha = 0.9, .eps = 1e-6, .weight_decay = 0.05, .momentum = 0.8, .centered = true}));
 }
 
+/// The same for those that take a parameter as a whole.
+template <class Check>
+void for_every_whole_rule(const Check& check) {
+  using namespace optim;
+  check("muon", Muon({.lr = 0.1}));
+  check("muon_plain", Muon({.lr = 0.1, .momentum = 0.8, .nesterov = false, .weight_decay = 0}));
+  check("adafactor", Adafactor({.lr = 0.1}));
+  check("adafactor_all",
+        Adafactor(
+            {.lr = 0.5, .beta2_decay = -0.6, .eps1 = 1e-4, .eps2 = 1e-2, .clip = 1.2, .weight_decay = 0.05}));
+}
+
 /// The same for the fixtures of row-sparse gradients: those of PyTorch's optimizers that take them.
 template <class Check>
 void for_every_sparse_rule(const Check& check) {
@@ -102,6 +114,20 @@ void for_every_option(const Check& check) {
        {"rho", &Adadelta::Options::rho, share},
        {"eps", &Adadelta::Options::eps, divisor},
        {"weight_decay", &Adadelta::Options::weight_decay, any}});
+  row("Muon", Muon(),
+      {{"lr", &Muon::Options::lr, any},
+       {"momentum", &Muon::Options::momentum, share},
+       {"weight_decay", &Muon::Options::weight_decay, any},
+       {"eps", &Muon::Options::eps, divisor},
+       {"adam_rate", &Muon::Options::adam_rate, any},
+       {"beta1", &Muon::Options::beta1, share},
+       {"beta2", &Muon::Options::beta2, share},
+       {"adam_eps", &Muon::Options::adam_eps, divisor}});
+  row("Adafactor", Adafactor(),
+      {{"lr", &Adafactor::Options::lr, any},
+       {"eps2", &Adafactor::Options::eps2, any},
+       {"clip", &Adafactor::Options::clip, divisor},
+       {"weight_decay", &Adafactor::Options::weight_decay, any}});
   row("Lion", Lion(),
       {{"lr", &Lion::Options::lr, any},
        {"beta1", &Lion::Options::beta1, share},

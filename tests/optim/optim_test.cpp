@@ -59,10 +59,12 @@ void check_ten_steps(const std::string& name, const O& fresh, Dtype dtype, doubl
 }  // namespace
 
 TEST_CASE("ten steps of each optimizer are PyTorch's", "[optim]") {
-  test::for_every_library_rule([](const char* name, const auto& optimizer) {
+  const auto check = [](const char* name, const auto& optimizer) {
     check_ten_steps(name, optimizer, Dtype::f64, 1e-12);
     check_ten_steps(name, optimizer, Dtype::f32, 1e-5);
-  });
+  };
+  test::for_every_library_rule(check);
+  test::for_every_whole_rule(check);
 }
 
 TEST_CASE("centered RMSprop of equal gradients takes no root of what rounding left below 0", "[optim]") {
@@ -231,6 +233,30 @@ TEST_CASE("a step with a parameter that the model does not list changes nothing 
   const Gradients gradients({{model.a.place(), ones({2}), {}}, {forgotten.place(), ones({5}), {}}});
   CHECK_THROWS_WITH(sgd.step(model, gradients), Catch::Contains("(5,)") && Catch::Contains("members"));
   CHECK(identical(model.a.value(), ones({2})));
+}
+
+TEST_CASE("Muon's step of a matrix is orthogonal, and only matrices that are asked for have such steps",
+          "[optim]") {
+  Two model{Parameter(zeros({7, 40}, Dtype::f64)), Parameter(zeros({40, 7}, Dtype::f64))};
+  Muon muon({.lr = 1, .weight_decay = 0});
+  const Tensor g = Rng(1).normal({7, 40}, 0, 1, Dtype::f64);
+  muon.step(model, Gradients({{model.a.place(), g, {}}, {model.b.place(), transpose(g), {}}}));
+  const Tensor gram = matmul(model.a.value(), model.a.value(), {.transpose_b = true});
+  for (std::int64_t i = 0; i < 7; ++i) {
+    for (std::int64_t j = 0; j < 7; ++j) {
+      INFO(i << ", " << j);  // squares of singular values, which are brought to about 0.7 to 1.2
+      CHECK(gram[i].at(j) == Approx(i == j ? 1 : 0).margin(i == j ? 0.5 : 0.25));
+    }
+  }
+  CHECK(difference(transpose(model.b.value()), model.a.value() * std::sqrt(40.0 / 7)) < 1e-12);
+
+  Two plain{Parameter(ones({3, 2})), Parameter(ones({3, 2}))};
+  Muon chosen({.lr = 0.1, .weight_decay = 0});
+  chosen.for_parameters({"b"}, [](auto& o) { o.orthogonal = false; });
+  chosen.step(plain, Gradients({{plain.a.place(), ones({3, 2}), {}}, {plain.b.place(), ones({3, 2}), {}}}));
+  CHECK(difference(plain.b.value(), full({3, 2}, 0.9)) < 1e-6);  // Adam's first step
+  CHECK(chosen.state(plain).tensors.contains("a.momentum_buffer"));
+  CHECK(chosen.state(plain).tensors.contains("b.exp_avg_sq"));
 }
 
 TEST_CASE("optimizers refuse options out of range, and say which and what they may be", "[optim]") {

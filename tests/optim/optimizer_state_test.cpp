@@ -67,7 +67,7 @@ TEST_CASE("with its state from a file an optimizer goes on to the bit, of row-sp
           "[optim]") {
   const test::Folder folder;
   for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
-    test::for_every_library_rule([&](const char* name, const auto& fresh) {
+    const auto check = [&](const char* name, const auto& fresh) {
       for (const std::uint64_t stop : {0u, 1u, 3u, 7u}) {
         INFO(name << " in " << name_of(dtype) << ", stopped after " << stop);
         Model whole(dtype), first(dtype);
@@ -84,7 +84,9 @@ TEST_CASE("with its state from a file an optimizer goes on to the bit, of row-sp
         CHECK(same(second, whole));
         CHECK(after.state(second).tensors.size() == unbroken.state(whole).tensors.size());
       }
-    });
+    };
+    test::for_every_library_rule(check);
+    test::for_every_whole_rule(check);
   }
 }
 

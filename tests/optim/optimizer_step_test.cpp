@@ -81,6 +81,7 @@ void for_every_rule(const Check& check) {
     check(optimizer);
   };
   test::for_every_library_rule(named);
+  test::for_every_whole_rule(named);
   named("a user's rule", Optimizer<SignRule>({.lr = 0.1}));
 }
 
@@ -318,7 +319,8 @@ TEST_CASE("an optimizer refuses a rule that asks for more state than its update 
 }
 
 TEST_CASE("a row-sparse gradient leaves the other rows and their state as they are", "[optim]") {
-  for_every_rule([](const auto& fresh) {
+  test::for_every_library_rule([](const char* name, const auto& fresh) {
+    INFO(name);
     // Between two dense steps, one of the odd rows, or of the first row alone: the third step then shows the
     // state of the rows that neither touched.
     const auto run = [&](const Indices& ids) {
@@ -418,7 +420,8 @@ TEST_CASE("a step refuses a limit that is not above 0, and infinity does not cli
 }
 
 TEST_CASE("parameters and row-sparse gradients may be empty", "[optim]") {
-  for_every_rule([](const auto& fresh) {
+  test::for_every_library_rule([](const char* name, const auto& fresh) {
+    INFO(name);
     Empty model;
     auto optimizer = fresh;
     const Gradients gradients(

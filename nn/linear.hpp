@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+
 #include "autograd/module_path.hpp"
 #include "autograd/ops/matmul.hpp"
 #include "nn/init.hpp"

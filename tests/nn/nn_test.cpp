@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/movement.hpp"
@@ -185,8 +186,73 @@ TEST_CASE("initialisers have the bounds and deviations of their papers", "[nn]")
   CHECK(deviation(nn::kaiming_uniform(rng, shape)) == Approx(std::sqrt(2.0 / 500)).epsilon(0.01));
   CHECK(deviation(nn::kaiming_normal(rng, shape)) == Approx(std::sqrt(2.0 / 500)).epsilon(0.01));
   CHECK(deviation(nn::uniform(rng, shape, 0.3)) == Approx(0.3 / std::sqrt(3.0)).epsilon(0.01));
+  // The fans of a convolution's weight, (out, in, kernel).
+  const Shape kernel{300, 50, 10};
+  CHECK(deviation(nn::xavier_uniform(rng, kernel)) == Approx(std::sqrt(2.0 / 3500)).epsilon(0.01));
+  CHECK(deviation(nn::kaiming_normal(rng, kernel)) == Approx(std::sqrt(2.0 / 500)).epsilon(0.01));
+  CHECK(deviation(nn::kaiming_uniform(rng, kernel, {.gain = 3, .fan = nn::Fan::out})) ==
+        Approx(3 / std::sqrt(3000.0)).epsilon(0.01));
+  CHECK(identical(nn::identity(2, 3), Tensor::of({1, 0, 0, 0, 1, 0}).reshape({2, 3})));
+  CHECK_THROWS_WITH(nn::xavier_normal(rng, {5}), Catch::Contains("two axes"));
+  CHECK(nn::kaiming_normal(rng, {0, 0}).size() == 0);
   const nn::Linear linear(rng, 16, 8);
   for (const float w : linear.weight.value().values<float>()) CHECK(std::abs(w) <= 0.25f);
+}
+
+TEST_CASE("gains are PyTorch's", "[nn]") {
+  using nn::Nonlinearity;
+  CHECK(nn::gain(Nonlinearity::linear) == 1);
+  CHECK(nn::gain(Nonlinearity::sigmoid) == 1);
+  CHECK(nn::gain(Nonlinearity::tanh) == Approx(1.6666666666666667));
+  CHECK(nn::gain(Nonlinearity::relu) == Approx(1.4142135623730951));
+  CHECK(nn::gain(Nonlinearity::leaky_relu, 0.2) == Approx(1.3867504905630728));
+  CHECK(nn::gain(Nonlinearity::selu) == 0.75);
+}
+
+TEST_CASE("truncated normal values are those of the normal distribution between the limits", "[nn]") {
+  Rng rng(5);
+  const Tensor x = nn::truncated_normal(rng, {100'000}, 0.5, 1.5);
+  CHECK(max(abs(x)).item() <= 0.75);
+  CHECK(max(x).item() > 0.74);
+  CHECK(mean(x).item() == Approx(0).margin(0.01));
+  // The variance of what is cut off at a: 1 - 2 a density(a) / (the share that is left).
+  const double a = 1.5, left = std::erf(a / std::sqrt(2.0));
+  const double variance = 1 - 2 * a * std::exp(-a * a / 2) / std::sqrt(2 * 3.14159265358979) / left;
+  CHECK(stddev(x).item() == Approx(0.5 * std::sqrt(variance)).epsilon(0.01));
+  CHECK_THROWS_AS(nn::truncated_normal(rng, {3}, 1, 0), ArgumentError);
+  CHECK_THROWS_AS(nn::truncated_normal(rng, {3}, -1), ArgumentError);
+}
+
+TEST_CASE("orthogonal values have orthonormal rows, or columns where these are fewer", "[nn]") {
+  Rng rng(6);
+  for (const Shape& shape : {Shape{7, 7}, Shape{3, 20}, Shape{20, 3}, Shape{4, 3, 5}, Shape{1, 1}}) {
+    INFO(fmt::format("{}", shape));
+    const Tensor x =
+        nn::orthogonal(rng, shape, 2).to(Dtype::f64).reshape({shape[0], shape.size() / shape[0]});
+    const bool wide = x.dim(1) > x.dim(0);
+    const Tensor gram = wide ? matmul(x, x, {.transpose_b = true}) : matmul(x, x, {.transpose_a = true});
+    CHECK(difference(gram, 4.0 * eye(gram.dim(0), Dtype::f64)) < 1e-5);
+  }
+  // No direction is preferred: of many rotations of the plane the mean is 0.
+  Tensor total = zeros({2, 2});
+  for (int i = 0; i < 2000; ++i) total = total + nn::orthogonal(rng, {2, 2});
+  CHECK(max(abs(total)).item() / 2000 < 0.08);
+  CHECK(nn::orthogonal(rng, {0, 3}).size() == 0);
+  CHECK_THROWS_AS(nn::orthogonal(rng, {3}), ShapeError);
+}
+
+TEST_CASE("sparse values leave the same share of each column 0", "[nn]") {
+  Rng rng(7);
+  const Tensor x = nn::sparse(rng, {10, 40}, 0.25, 0.5);
+  for (std::int64_t column = 0; column < 40; ++column) {
+    int zeros = 0;
+    for (std::int64_t row = 0; row < 10; ++row) zeros += x[row].at(column) == 0;
+    CHECK(zeros == 3);
+  }
+  CHECK(std::sqrt(sum_squares(x) / 280) == Approx(0.5).epsilon(0.1));
+  CHECK_FALSE(identical(x[0], x[1]));
+  CHECK_THROWS_AS(nn::sparse(rng, {10, 40}, 1.5), ArgumentError);
+  CHECK_THROWS_AS(nn::sparse(rng, {10}, 0.5), ArgumentError);
 }
 
 TEST_CASE("the parameters of a module are counted and described", "[nn]") {

@@ -39,6 +39,7 @@ std::vector<GradientRow> linalg_rows();
 std::vector<GradientRow> einsum_rows();
 std::vector<GradientRow> conv_rows();
 std::vector<GradientRow> layer_rows();
+std::vector<GradientRow> loss_rows();
 std::vector<GradientRow> transforms_rows();
 
 /// All rows; an op in the sources without one fails a test.

@@ -35,11 +35,12 @@ Indices Indices::from_pool(storage::PoolVector<std::int32_t> values) {
 
 Indices Indices::operator[](std::int64_t i) const {
   if (rank() == 0) fail<ShapeError>("ids[{}]: ids of rank 0 have no axes to index", i);
-  if (i < 0 || i >= dim(0))
-    fail<ShapeError>("ids[{}]: the first axis of shape {} has {} entries", i, shape_, dim(0));
+  const std::int64_t length = dim(0), at = i < 0 ? i + length : i;
+  if (at < 0 || at >= length)
+    fail<ShapeError>("ids[{}]: the first axis of shape {} has {} entries", i, shape_, length);
   Indices out = *this;
   out.shape_ = shape_.erased(0);
-  if (first_) out.first_ = {first_, first_.get() + i * out.shape_.size()};
+  if (first_) out.first_ = {first_, first_.get() + at * out.shape_.size()};
   return out;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <iosfwd>
 #include <memory>
 #include <span>
 #include <vector>
@@ -31,7 +32,8 @@ class Indices {
   const std::int32_t* data() const { return first_.get(); }
   std::span<const std::int32_t> values() const { return {data(), static_cast<std::size_t>(size())}; }
 
-  /// The i-th slice along the first axis, sharing storage. Throws ShapeError when out of range or rank 0.
+  /// The i-th slice along the first axis, sharing storage; a negative i counts from the end. Throws
+  /// ShapeError when out of range or rank 0.
   Indices operator[](std::int64_t i) const;
   Indices reshape(const Shape& shape) const;
 
@@ -40,4 +42,20 @@ class Indices {
   Shape shape_{0};
 };
 
+/// Prints them as a Tensor is printed (tensor/tensor.hpp): "[5, 6, 7] (3,) indices".
+std::ostream& operator<<(std::ostream& to, const Indices& ids);
+
+namespace detail {
+/// For fmt, whose own names the shared library does not show.
+fmt::format_context::iterator print(const fmt::formatter<std::string>& how, const Indices& ids,
+                                    fmt::format_context& context);
+}  // namespace detail
+
 }  // namespace gradus
+
+template <>
+struct fmt::formatter<gradus::Indices> : fmt::formatter<std::string> {
+  fmt::format_context::iterator format(const gradus::Indices& ids, fmt::format_context& context) const {
+    return gradus::detail::print(*this, ids, context);
+  }
+};

@@ -103,8 +103,3 @@ Runs runs_at(const Shape& shape, int axis) {
 }
 
 }  // namespace gradus
-
-fmt::format_context::iterator fmt::formatter<gradus::Shape>::format(const gradus::Shape& shape,
-                                                                    fmt::format_context& context) const {
-  return fmt::formatter<std::string>::format(shape.text(), context);
-}

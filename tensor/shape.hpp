@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
+#include <iosfwd>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,6 +24,9 @@ class Shape {
   /// Throws ShapeError for more than 8 axes, a negative length, or more than 2^48 elements in all.
   Shape(std::initializer_list<std::int64_t> dims) : Shape(std::span(dims.begin(), dims.size())) {}
   explicit Shape(std::span<const std::int64_t> dims);
+  /// Of one axis: `zeros(n)`.
+  template <std::integral Length>
+  requires(!std::same_as<Length, bool>) Shape(Length length) : Shape({static_cast<std::int64_t>(length)}) {}
 
   /// A shape that is known to be valid, such as that of a tensor: nothing is checked. `dims` holds 8 lengths,
   /// with 0 from `rank` on, since a copy of fixed size is several times faster.
@@ -76,6 +81,9 @@ class Shape {
   std::int32_t rank_ = 0;
 };
 
+/// Writes its text.
+std::ostream& operator<<(std::ostream& to, const Shape& shape);
+
 /// Throws ShapeError unless a length, a distance or a number of entries is from 0 to 2^31-1, as lengths of
 /// axes are; products of two of them, and sums of a few, do not overflow then.
 void check_length(const char* op, const char* what, std::int64_t value);
@@ -90,10 +98,18 @@ struct Runs {
 };
 Runs runs_at(const Shape& shape, int axis);
 
+namespace detail {
+/// For fmt, whose own names the shared library does not show.
+fmt::format_context::iterator print(const fmt::formatter<std::string>& how, const Shape& shape,
+                                    fmt::format_context& context);
+}  // namespace detail
+
 }  // namespace gradus
 
-/// Lets error messages print shapes.
+/// Lets fmt print shapes.
 template <>
 struct fmt::formatter<gradus::Shape> : fmt::formatter<std::string> {
-  fmt::format_context::iterator format(const gradus::Shape& shape, fmt::format_context& context) const;
+  fmt::format_context::iterator format(const gradus::Shape& shape, fmt::format_context& context) const {
+    return gradus::detail::print(*this, shape, context);
+  }
 };

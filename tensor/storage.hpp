@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 namespace gradus {
@@ -15,14 +16,12 @@ namespace gradus {
 enum class Dtype : std::uint8_t { f32, f64 };
 
 template <class T>
-constexpr Dtype dtype_of();
-template <>
-constexpr Dtype dtype_of<float>() {
-  return Dtype::f32;
-}
-template <>
-constexpr Dtype dtype_of<double>() {
-  return Dtype::f64;
+constexpr Dtype dtype_of() {
+  static_assert(
+      std::is_same_v<T, float> || std::is_same_v<T, double>,
+      "the elements of a Tensor are of type float or double: convert the numbers first, or keep ids in "
+      "Indices");
+  return std::is_same_v<T, double> ? Dtype::f64 : Dtype::f32;
 }
 constexpr std::size_t bytes_of(Dtype dtype) {
   return dtype == Dtype::f32 ? 4 : 8;

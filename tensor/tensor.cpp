@@ -55,10 +55,11 @@ double Tensor::item() const {
 }
 
 double Tensor::at(std::int64_t position) const {
-  if (position < 0 || position >= size()) {
+  const std::int64_t i = position < 0 ? position + size() : position;
+  if (i < 0 || i >= size()) {
     fail<ShapeError>("at: position {} in a tensor of shape {} with {} elements", position, shape(), size());
   }
-  return visit_dtype(dtype(), [&](auto tag) { return static_cast<double>(data<decltype(tag)>()[position]); });
+  return visit_dtype(dtype(), [&](auto tag) { return static_cast<double>(data<decltype(tag)>()[i]); });
 }
 
 Tensor Tensor::view(const Shape& shape, std::int64_t offset) const {
@@ -69,18 +70,21 @@ Tensor Tensor::view(const Shape& shape, std::int64_t offset) const {
 
 Tensor Tensor::operator[](std::int64_t i) const {
   if (rank() == 0) fail<ShapeError>("x[{}]: a scalar has no axes to index", i);
-  if (i < 0 || i >= dim(0))
-    fail<ShapeError>("x[{}]: the first axis of shape {} has {} entries", i, shape(), dim(0));
+  const std::int64_t length = dim(0), at = i < 0 ? i + length : i;
+  if (at < 0 || at >= length)
+    fail<ShapeError>("x[{}]: the first axis of shape {} has {} entries", i, shape(), length);
   const Shape rest = shape().erased(0);
-  return view(rest, i * rest.size());
+  return view(rest, at * rest.size());
 }
 
 Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
-  if (rank() == 0 || begin < 0 || end < begin || end > dim(0)) {
+  const std::int64_t length = rank() == 0 ? 0 : dim(0);
+  const std::int64_t first = begin < 0 ? begin + length : begin, last = end < 0 ? end + length : end;
+  if (rank() == 0 || first < 0 || last < first || last > length) {
     fail<ShapeError>("rows({}, {}) of a tensor of shape {}", begin, end, shape());
   }
   const std::int64_t row = shape().erased(0).size();
-  return view(shape().with(0, end - begin), begin * row);
+  return view(shape().with(0, last - first), first * row);
 }
 
 Tensor Tensor::reshape(std::initializer_list<std::int64_t> dims) const {

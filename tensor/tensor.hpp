@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
+#include <iosfwd>
 #include <span>
 #include <utility>
 #include <vector>
@@ -90,11 +91,13 @@ class Tensor {
 
   /// The only element. Throws ShapeError unless size() is 1.
   double item() const;
-  /// The element at a flat, row-major position, as a double; for tests and printing.
+  /// The element at a flat, row-major position, as a double; a negative one counts from the end. For tests
+  /// and printing.
   double at(std::int64_t position) const;
-  /// The i-th slice along the first axis, sharing storage. Throws ShapeError when out of range or rank 0.
+  /// The i-th slice along the first axis, sharing storage; a negative i counts from the end. Throws
+  /// ShapeError when out of range or rank 0.
   Tensor operator[](std::int64_t i) const;
-  /// Entries begin..end-1 along the first axis, sharing storage.
+  /// Entries begin..end-1 along the first axis, sharing storage; negative bounds count from the end.
   Tensor rows(std::int64_t begin, std::int64_t end) const;
   /// The elements from position `offset` on, in row-major order, as a tensor of this shape, sharing storage.
   /// For ops; the elements must be there.
@@ -102,9 +105,13 @@ class Tensor {
   /// The same elements in another shape, sharing storage. One length may be -1, to be inferred.
   Tensor reshape(std::initializer_list<std::int64_t> dims) const;
   Tensor reshape(const Shape& shape) const;
+  template <std::integral Length>
+  Tensor reshape(Length length) const {
+    return reshape({static_cast<std::int64_t>(length)});
+  }
   /// The values converted to a dtype; the tensor itself, sharing storage, when it has that dtype already.
   Tensor to(Dtype dtype) const;
-  /// "[[1, 2], [3, 4]]", with "..." after the first 8 entries of an axis.
+  /// "[[1, 2], [3, 4]]", with "..." after the first 8 entries of an axis: one line, for messages.
   std::string text() const;
 
  private:
@@ -146,9 +153,30 @@ Tensor Tensor::from(std::span<const T> values, const Shape& shape) {
   return out;
 }
 
+/// Prints the elements, the shape and the dtype, as `fmt::print("{}", x)` does too, a row a line:
+///
+///   [[1, 2],
+///    [3, 4]] (2, 2) f32
+///
+/// Six significant digits, of f64 eight. Of more than 1000 elements the first and the last three entries of
+/// each axis are printed, with "..." between them; of a scalar the number alone.
+std::ostream& operator<<(std::ostream& to, const Tensor& x);
+
+/// A shape may be a single length: `zeros(n)`.
 Tensor zeros(const Shape& shape, Dtype dtype = Dtype::f32);
 Tensor ones(const Shape& shape, Dtype dtype = Dtype::f32);
 Tensor full(const Shape& shape, double value, Dtype dtype = Dtype::f32);
+// Not possible: they say what to write instead.
+template <std::integral A, std::integral B, class... Rest>
+Tensor zeros(A, B, Rest...) {
+  static_assert(detail::always_false<A, B>, "a shape of several axes stands in braces: zeros({2, 3})");
+  return {};
+}
+template <std::integral A, std::integral B, class... Rest>
+Tensor ones(A, B, Rest...) {
+  static_assert(detail::always_false<A, B>, "a shape of several axes stands in braces: ones({2, 3})");
+  return {};
+}
 inline Tensor zeros_like(const Tensor& x) {
   return zeros(x.shape(), x.dtype());
 }
@@ -172,4 +200,17 @@ decltype(auto) visit_elements(F&& f, Tensor& to, const Xs&... from) {
   });
 }
 
+namespace detail {
+/// For fmt, whose own names the shared library does not show.
+fmt::format_context::iterator print(const fmt::formatter<std::string>& how, const Tensor& x,
+                                    fmt::format_context& context);
+}  // namespace detail
+
 }  // namespace gradus
+
+template <>
+struct fmt::formatter<gradus::Tensor> : fmt::formatter<std::string> {
+  fmt::format_context::iterator format(const gradus::Tensor& x, fmt::format_context& context) const {
+    return gradus::detail::print(*this, x, context);
+  }
+};

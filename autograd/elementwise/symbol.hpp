@@ -10,9 +10,6 @@ namespace gradus {
 
 namespace detail {
 class Graph;
-template <class T>
-constexpr bool always_false = false;
-
 /// The function that this thread traces; inner ones end first.
 class TraceScope {
  public:

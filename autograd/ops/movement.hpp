@@ -16,6 +16,9 @@ Variable identity(const Variable& x, Where where = Where::here());
 
 Variable reshape(const Variable& x, const Shape& shape, Where where = Where::here());
 Variable reshape(const Variable& x, std::initializer_list<std::int64_t> dims, Where where = Where::here());
+Variable reshape(const Variable& x, std::integral auto length, Where where = Where::here()) {
+  return reshape(x, {static_cast<std::int64_t>(length)}, where);
+}
 Variable flatten(const Variable& x, int first = 0, int last = -1, Where where = Where::here());
 Variable squeeze(const Variable& x, int axis, Where where = Where::here());
 Variable squeeze(const Variable& x, Where where = Where::here());

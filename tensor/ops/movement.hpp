@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
@@ -24,6 +25,9 @@ struct Slice {
 /// The same elements in another shape, sharing storage. One length may be -1, to be inferred.
 Tensor reshape(const Tensor& x, const Shape& shape);
 Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> dims);
+Tensor reshape(const Tensor& x, std::integral auto length) {
+  return x.reshape(length);
+}
 /// Merges the axes first..last, by default all, into one. A scalar becomes a tensor of shape (1).
 Tensor flatten(const Tensor& x, int first = 0, int last = -1);
 /// Removes an axis of length 1 (throws ShapeError for another length), or all axes of length 1.

@@ -8,6 +8,12 @@
 
 namespace gradus {
 
+namespace detail {
+/// False, once T is known: for a static_assert that says what to write instead.
+template <class... T>
+constexpr bool always_false = false;
+}  // namespace detail
+
 /// The place in the user's code that called an op. As a defaulted last parameter, `Where where =
 /// Where::here()`, it lets errors name the caller's file and line. (clang 14 lacks std::source_location.)
 struct Where {

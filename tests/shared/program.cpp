@@ -36,6 +36,7 @@ void check_one_copy(void* plugin) {
   const Gradients gradients = tape.backward(*y);
   check(gradients[x].item() == 2, "the gradient of the program's parameter");
   check(gradients[scale].item() == 3, "the gradient of the plugin's parameter");
+  check(fmt::format("{} {} {}", x, x.shape(), Indices({1})) == "3 () [1] (1,) indices", "values are printed");
   try {
     find<decltype(scaled)>(plugin, "scaled")(Variable(ones({2})) * y->value().item() + *y);
     check(false, "a value of a tape that was consumed is refused in the plugin");

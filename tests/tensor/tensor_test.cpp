@@ -7,6 +7,7 @@
 
 #include "tensor/indices.hpp"
 #include "tensor/ops.hpp"
+#include "tensor/random.hpp"
 #include "tensor/rows.hpp"
 #include "tensor/support/parallel.hpp"
 #include "tests/support/catch.hpp"
@@ -101,7 +102,6 @@ TEST_CASE("misuse of a tensor says what was found", "[tensor]") {
   CHECK_THROWS_WITH(x.item(), Contains("(2, 3)") && Contains("6 elements"));
   CHECK_THROWS_WITH(x.data<double>(), Contains("f32") && Contains("f64"));
   CHECK_THROWS_WITH(x[2], Contains("x[2]") && Contains("(2, 3)"));
-  CHECK_THROWS_AS(x[-1], ShapeError);
   CHECK_THROWS_AS(x[0][0][0], ShapeError);
   CHECK_THROWS_WITH(x.dim(2), Contains("axis 2"));
   CHECK(x.dim(-1) == 3);
@@ -236,4 +236,40 @@ TEST_CASE("row-sparse matrices merge equal rows in their order", "[tensor]") {
   CHECK(merged.values.text() == "[[3, 4], [6, 8]]");
   CHECK(rows.dense().text() == "[[3, 4], [0, 0], [6, 8], [0, 0]]");
   CHECK(identical(rows.dense(), merged.dense()));
+}
+
+TEST_CASE("a negative index counts from the end", "[tensor]") {
+  const Tensor x = Tensor::from(std::vector<double>{1, 2, 3, 4, 5, 6}, {3, 2});
+  CHECK(x.at(-1) == 6);
+  CHECK(x.at(-6) == 1);
+  CHECK_THROWS_WITH(x.at(-7), Contains("position -7") && Contains("6 elements"));
+  CHECK_THROWS_AS(zeros(0).at(-1), ShapeError);
+  CHECK(x[-1].text() == "[5, 6]");
+  CHECK(x.rows(-2, -1).text() == "[[3, 4]]");
+  CHECK(x.rows(1, 3).text() == x.rows(-2, 3).text());
+  CHECK_THROWS_AS(x.rows(-1, 1), ShapeError);
+  CHECK_THROWS_AS(x.rows(-4, 1), ShapeError);
+  CHECK(x[-3][-2].item() == 1);
+  CHECK_THROWS_WITH(x[-4], Contains("x[-4]") && Contains("3 entries"));
+  const Indices ids({5, 6, 7, 8}, {2, 2});
+  CHECK(ids[-1].values()[0] == 7);
+  CHECK(ids[-2].data() == ids.data());
+  CHECK_THROWS_WITH(ids[-3], Contains("ids[-3]"));
+}
+
+TEST_CASE("a plain number is a shape of one axis", "[tensor]") {
+  const std::int64_t n = 3;
+  CHECK(zeros(n).shape() == Shape{3});
+  CHECK(ones(std::size_t{2}).text() == "[1, 1]");
+  CHECK(full(2, 7, Dtype::f64).text() == "[7, 7]");
+  CHECK(zeros({}).shape() == Shape{});
+  CHECK(zeros({3}).shape() == Shape{3});
+  CHECK(Tensor::uninitialized(4).shape() == 4);
+  CHECK(Tensor::from(std::vector<float>{1, 2}, 2).text() == "[1, 2]");
+  CHECK(Rng(1).normal(5).shape() == Shape{5});
+  CHECK(broadcast_to(Tensor::scalar(2), n).text() == "[2, 2, 2]");
+  CHECK(zeros({2, 3}).reshape(6).shape() == Shape{6});
+  CHECK(zeros({2, 3}).reshape(-1).shape() == Shape{6});
+  CHECK(reshape(zeros({2, 3}), -1).shape() == Shape{6});
+  CHECK_THROWS_AS(zeros(-1), ShapeError);
 }

@@ -125,6 +125,62 @@ requires SymbolOperands<A, B> Symbol operator!=(const A& a, const B& b) {
   return apply(kernels::Binary::not_equal, a, b);
 }
 
+namespace detail {
+template <class... Rest>
+Symbol refuse_reduction(const Symbol& x) {
+  static_assert(
+      always_false<Rest...>,
+      "an elementwise function sees one element of each operand: reduce before or after it, and pass "
+      "what it needs of the whole as another operand");
+  return x;
+}
+}  // namespace detail
+// Not possible: they say what to write instead.
+template <class... Rest>
+Symbol sum(const Symbol& x, const Rest&...) {
+  return detail::refuse_reduction<Rest...>(x);
+}
+template <class... Rest>
+Symbol mean(const Symbol& x, const Rest&...) {
+  return detail::refuse_reduction<Rest...>(x);
+}
+template <class... Rest>
+Symbol prod(const Symbol& x, const Rest&...) {
+  return detail::refuse_reduction<Rest...>(x);
+}
+template <class... Rest>
+Symbol var(const Symbol& x, const Rest&...) {
+  return detail::refuse_reduction<Rest...>(x);
+}
+template <class... Rest>
+Symbol stddev(const Symbol& x, const Rest&...) {
+  return detail::refuse_reduction<Rest...>(x);
+}
+template <class... Rest>
+Symbol norm(const Symbol& x, const Rest&...) {
+  return detail::refuse_reduction<Rest...>(x);
+}
+template <class... Rest>
+Symbol logsumexp(const Symbol& x, const Rest&...) {
+  return detail::refuse_reduction<Rest...>(x);
+}
+template <class... Rest>
+Symbol any(const Symbol& x, const Rest&...) {
+  return detail::refuse_reduction<Rest...>(x);
+}
+template <class... Rest>
+Symbol all(const Symbol& x, const Rest&...) {
+  return detail::refuse_reduction<Rest...>(x);
+}
+template <class... Rest>
+Symbol argmax(const Symbol& x, const Rest&...) {
+  return detail::refuse_reduction<Rest...>(x);
+}
+template <class... Rest>
+Symbol argmin(const Symbol& x, const Rest&...) {
+  return detail::refuse_reduction<Rest...>(x);
+}
+
 /// What one writes for maximum and minimum in a formula.
 template <class A, class B>
 requires SymbolOperands<A, B> Symbol max(const A& a, const B& b) {

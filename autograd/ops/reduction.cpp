@@ -96,7 +96,7 @@ Variable prod_rows(const Variable& x, Where where) {
 
 }  // namespace
 
-Variable sum(const Variable& x, const Axes& axes, bool keepdims, Where where) {
+Variable sum(const Variable& x, const Axes& axes, Keepdims keepdims, Where where) {
   const InOp op("sum", where);
   const Reduced shapes(op, x, axes);
   return record(op, sum(x.value(), axes, keepdims),
@@ -105,7 +105,7 @@ Variable sum(const Variable& x, const Axes& axes, bool keepdims, Where where) {
                 }));
 }
 
-Variable mean(const Variable& x, const Axes& axes, bool keepdims, Where where) {
+Variable mean(const Variable& x, const Axes& axes, Keepdims keepdims, Where where) {
   const InOp op("mean", where);
   const Reduced shapes(op, x, axes);
   return record(op, mean(x.value(), axes, keepdims), wrt(x, [shapes](const Variable& g) {
@@ -114,16 +114,16 @@ Variable mean(const Variable& x, const Axes& axes, bool keepdims, Where where) {
                 }));
 }
 
-Variable max(const Variable& x, const Axes& axes, bool keepdims, Where where) {
+Variable max(const Variable& x, const Axes& axes, Keepdims keepdims, Where where) {
   const InOp op("max", where);
   return extreme(op, Extreme::max, x, axes, keepdims);
 }
-Variable min(const Variable& x, const Axes& axes, bool keepdims, Where where) {
+Variable min(const Variable& x, const Axes& axes, Keepdims keepdims, Where where) {
   const InOp op("min", where);
   return extreme(op, Extreme::min, x, axes, keepdims);
 }
 
-Variable prod(const Variable& x, const Axes& axes, bool keepdims, Where where) {
+Variable prod(const Variable& x, const Axes& axes, Keepdims keepdims, Where where) {
   const InOp op("prod", where);
   const Shape shape = x.shape();
   const AxisSet reduced = axes.of("prod", shape);
@@ -182,7 +182,7 @@ Variable norm(const Variable& x, const Axes& axes, NormOptions options, Where wh
                 }));
 }
 
-Variable logsumexp(const Variable& x, const Axes& axes, bool keepdims, Where where) {
+Variable logsumexp(const Variable& x, const Axes& axes, Keepdims keepdims, Where where) {
   const InOp op("logsumexp", where);
   const Reduced shapes(op, x, axes);
   const Tensor value = logsumexp(x.value(), axes, keepdims);
@@ -204,19 +204,19 @@ Variable logsumexp(const Variable& x, const Axes& axes, bool keepdims, Where whe
                     }));
 }
 
-Variable any(const Variable& x, const Axes& axes, bool keepdims, Where where) {
+Variable any(const Variable& x, const Axes& axes, Keepdims keepdims, Where where) {
   const InOp op("any", where);
   return Variable(any(x.value(), axes, keepdims));
 }
-Variable all(const Variable& x, const Axes& axes, bool keepdims, Where where) {
+Variable all(const Variable& x, const Axes& axes, Keepdims keepdims, Where where) {
   const InOp op("all", where);
   return Variable(all(x.value(), axes, keepdims));
 }
-Indices argmax(const Variable& x, std::optional<int> axis, bool keepdims, Where where) {
+Indices argmax(const Variable& x, OptionalAxis axis, Keepdims keepdims, Where where) {
   const InOp op("argmax", where);
   return argmax(x.value(), axis, keepdims);
 }
-Indices argmin(const Variable& x, std::optional<int> axis, bool keepdims, Where where) {
+Indices argmin(const Variable& x, OptionalAxis axis, Keepdims keepdims, Where where) {
   const InOp op("argmin", where);
   return argmin(x.value(), axis, keepdims);
 }

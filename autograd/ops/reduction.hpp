@@ -7,13 +7,18 @@
 /// namesake for tensors, in tensor/ops/reduction.hpp; here stands what there is to say of its gradient.
 namespace gradus {
 
-Variable sum(const Variable& x, const Axes& axes = {}, bool keepdims = false, Where where = Where::here());
-Variable mean(const Variable& x, const Axes& axes = {}, bool keepdims = false, Where where = Where::here());
+Variable sum(const Variable& x, const Axes& axes = {}, Keepdims keepdims = false,
+             Where where = Where::here());
+Variable mean(const Variable& x, const Axes& axes = {}, Keepdims keepdims = false,
+              Where where = Where::here());
 /// The gradient does not divide, so it and its derivatives are right for any number of zeros.
-Variable prod(const Variable& x, const Axes& axes = {}, bool keepdims = false, Where where = Where::here());
+Variable prod(const Variable& x, const Axes& axes = {}, Keepdims keepdims = false,
+              Where where = Where::here());
 /// Where several are the largest or the smallest, the gradient is shared evenly (as by torch.amax).
-Variable max(const Variable& x, const Axes& axes = {}, bool keepdims = false, Where where = Where::here());
-Variable min(const Variable& x, const Axes& axes = {}, bool keepdims = false, Where where = Where::here());
+Variable max(const Variable& x, const Axes& axes = {}, Keepdims keepdims = false,
+             Where where = Where::here());
+Variable min(const Variable& x, const Axes& axes = {}, Keepdims keepdims = false,
+             Where where = Where::here());
 
 Variable var(const Variable& x, const Axes& axes = {}, VarOptions options = {}, Where where = Where::here());
 /// The gradient at 0 is 0.
@@ -25,15 +30,17 @@ Variable norm(const Variable& x, const Axes& axes = {}, NormOptions options = {}
               Where where = Where::here());
 /// Over nothing but -infinity the gradient is 0 (PyTorch's is NaN): a row that is masked entirely does not
 /// affect the others. Elements that are infinity share the whole of it.
-Variable logsumexp(const Variable& x, const Axes& axes = {}, bool keepdims = false,
+Variable logsumexp(const Variable& x, const Axes& axes = {}, Keepdims keepdims = false,
                    Where where = Where::here());
 
 /// Constants: no gradient.
-Variable any(const Variable& x, const Axes& axes = {}, bool keepdims = false, Where where = Where::here());
-Variable all(const Variable& x, const Axes& axes = {}, bool keepdims = false, Where where = Where::here());
-Indices argmax(const Variable& x, std::optional<int> axis = {}, bool keepdims = false,
+Variable any(const Variable& x, const Axes& axes = {}, Keepdims keepdims = false,
+             Where where = Where::here());
+Variable all(const Variable& x, const Axes& axes = {}, Keepdims keepdims = false,
+             Where where = Where::here());
+Indices argmax(const Variable& x, OptionalAxis axis = {}, Keepdims keepdims = false,
                Where where = Where::here());
-Indices argmin(const Variable& x, std::optional<int> axis = {}, bool keepdims = false,
+Indices argmin(const Variable& x, OptionalAxis axis = {}, Keepdims keepdims = false,
                Where where = Where::here());
 
 Variable sum_to(const Variable& x, const Shape& shape, Where where = Where::here());

@@ -141,10 +141,10 @@ double degrees_of_freedom(const char* name, const Tensor& x, const Axes& axes, c
 
 }  // namespace
 
-Tensor sum(const Tensor& x, const Axes& axes, bool keepdims) {
+Tensor sum(const Tensor& x, const Axes& axes, Keepdims keepdims) {
   return fold("sum", Fold::sum, x, axes, keepdims);
 }
-Tensor mean(const Tensor& x, const Axes& axes, bool keepdims) {
+Tensor mean(const Tensor& x, const Axes& axes, Keepdims keepdims) {
   const std::int64_t count = axes.of("mean", x.shape()).count(x.shape());
   const auto n = static_cast<double>(count);
   Tensor out = fold("mean", Fold::sum, x, axes, keepdims) / n;
@@ -153,13 +153,13 @@ Tensor mean(const Tensor& x, const Axes& axes, bool keepdims) {
   return where(less(abs(out), std::numeric_limits<double>::infinity()), out,
                fold("mean", Fold::sum, x / n, axes, keepdims));
 }
-Tensor prod(const Tensor& x, const Axes& axes, bool keepdims) {
+Tensor prod(const Tensor& x, const Axes& axes, Keepdims keepdims) {
   return fold("prod", Fold::prod, x, axes, keepdims);
 }
-Tensor max(const Tensor& x, const Axes& axes, bool keepdims) {
+Tensor max(const Tensor& x, const Axes& axes, Keepdims keepdims) {
   return fold("max", Fold::max, x, axes, keepdims);
 }
-Tensor min(const Tensor& x, const Axes& axes, bool keepdims) {
+Tensor min(const Tensor& x, const Axes& axes, Keepdims keepdims) {
   return fold("min", Fold::min, x, axes, keepdims);
 }
 
@@ -188,22 +188,22 @@ Tensor norm(const Tensor& x, const Axes& axes, NormOptions options) {
   return root_of_powers(x, axes, keepdims, p);
 }
 
-Tensor any(const Tensor& x, const Axes& axes, bool keepdims) {
+Tensor any(const Tensor& x, const Axes& axes, Keepdims keepdims) {
   return less(0, fold("any", Fold::sum, not_equal(x, 0), axes, keepdims));
 }
-Tensor all(const Tensor& x, const Axes& axes, bool keepdims) {
+Tensor all(const Tensor& x, const Axes& axes, Keepdims keepdims) {
   return equal(fold("all", Fold::sum, equal(x, 0), axes, keepdims), 0);
 }
 
-Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdims) {
+Tensor logsumexp(const Tensor& x, const Axes& axes, Keepdims keepdims) {
   return fold("logsumexp", x, axes, keepdims, -std::numeric_limits<double>::infinity(),
               [](auto... args) { kernels::log_sum_exp(args...); });
 }
 
-Indices argmax(const Tensor& x, std::optional<int> axis, bool keepdims) {
+Indices argmax(const Tensor& x, OptionalAxis axis, Keepdims keepdims) {
   return find("argmax", true, x, axis, keepdims);
 }
-Indices argmin(const Tensor& x, std::optional<int> axis, bool keepdims) {
+Indices argmin(const Tensor& x, OptionalAxis axis, Keepdims keepdims) {
   return find("argmin", false, x, axis, keepdims);
 }
 

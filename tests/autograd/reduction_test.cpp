@@ -65,10 +65,10 @@ TEST_CASE("gradients of norms, deviations and logsumexp are right where powers a
   for (const double size : {1e20, 1e-24, 1e-38}) {
     INFO(size);
     const Tensor x = Tensor::of({3 * size, 4 * size});
-    const Tensor by_two = slope(x, [](const Variable& v) { return norm(v, 0); });
+    const Tensor by_two = slope(x, [](const Variable& v) { return norm(v, {0}); });
     CHECK(by_two.at(0) == Approx(0.6).epsilon(1e-6));
     CHECK(by_two.at(1) == Approx(0.8).epsilon(1e-6));
-    const Tensor by_three = slope(x, [](const Variable& v) { return norm(v, 0, {.p = 3}); });
+    const Tensor by_three = slope(x, [](const Variable& v) { return norm(v, {0}, {.p = 3}); });
     CHECK(by_three.at(1) == Approx(16 / std::pow(91, 2.0 / 3)).epsilon(1e-5));
     const Tensor of_deviation = slope(x, [](const Variable& v) { return stddev(v); });
     CHECK(of_deviation.at(0) == Approx(-std::sqrt(0.5)).epsilon(1e-6));

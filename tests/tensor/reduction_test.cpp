@@ -204,19 +204,19 @@ TEST_CASE("reductions over nothing are PyTorch's", "[reduction]") {
     check_close(prod(none, 1), {1, 1}, 0);
     check_close(mean(none, 1), {not_a_number, not_a_number}, 0);
     check_close(var(none, 1), {not_a_number, not_a_number}, 0);
-    check_close(norm(none, 1), {0, 0}, 0);
+    check_close(norm(none, {1}), {0, 0}, 0);
     check_close(logsumexp(none, 1), {-infinity, -infinity}, 0);
     check_close(any(none, 1), {0, 0}, 0);
     check_close(all(none, 1), {1, 1}, 0);
     CHECK(prod(none).item() == 1);
     CHECK(sum(none, 0).shape() == Shape{0});
-    CHECK(max(none, 0).shape() == Shape{0});
+    CHECK(max(none, {0}).shape() == Shape{0});
     CHECK(argmax(none, 0).shape() == Shape{0});
     CHECK(softmax(none).shape() == Shape{2, 0});
     CHECK(cumsum(none, 1).shape() == Shape{2, 0});
-    CHECK_THROWS_WITH(max(none, 1), Contains("max") && Contains("(2, 0)"));
+    CHECK_THROWS_WITH(max(none, {1}), Contains("max") && Contains("(2, 0)"));
     CHECK_THROWS_WITH(min(none), Contains("min"));
-    CHECK_THROWS_AS(norm(none, 1, {.p = infinity}), ShapeError);
+    CHECK_THROWS_AS(norm(none, {1}, {.p = infinity}), ShapeError);
     CHECK_THROWS_WITH(argmax(none, 1), Contains("argmax"));
     CHECK_THROWS_AS(argmin(none), ShapeError);
   }
@@ -236,7 +236,7 @@ TEST_CASE("NaN and infinities go through reductions as through PyTorch's", "[red
           x = numbers(values, {rows, cols}, dtype);
           for (const int axis : {0, 1}) {
             for (const Tensor& y :
-                 {max(x, axis), min(x, axis), sum(x, axis), prod(x, axis), logsumexp(x, axis)}) {
+                 {max(x, {axis}), min(x, {axis}), sum(x, axis), prod(x, axis), logsumexp(x, axis)}) {
               const std::int64_t hit = axis == 0 ? at % cols : at / cols;
               for (std::int64_t i = 0; i < y.size(); ++i) CHECK(std::isnan(y.at(i)) == (i == hit));
             }
@@ -276,7 +276,7 @@ TEST_CASE("gradients at the edges are PyTorch's, but for infinities in logsumexp
   };
   edges({-infinity, -infinity, infinity, 0, -infinity, 1}, [](const Variable& x) { return logsumexp(x, 1); },
         {-infinity, infinity, 1}, {0, 0, 1, 0, 0, 1});
-  const auto norm_of = [](double p) { return [p](const Variable& x) { return norm(x, 1, {.p = p}); }; };
+  const auto norm_of = [](double p) { return [p](const Variable& x) { return norm(x, {1}, {.p = p}); }; };
   edges({0, 0, 3, -4, 0, 2}, norm_of(2), {0, 5, 2}, {0, 0, 0.6, -0.8, 0, 1});
   edges({0, 0, 3, -4, 0, 2}, norm_of(1), {0, 7, 2}, {0, 0, 1, -1, 0, 1});
   edges({0, 0, 2, -2, 0, 2}, norm_of(3), {0, 2.5198420997897464, 2},
@@ -287,7 +287,7 @@ TEST_CASE("gradients at the edges are PyTorch's, but for infinities in logsumexp
   edges({0, 0, 3, -4, 2, -2}, norm_of(-infinity), {0, 3, 2}, {0, 0, 1, 0, 0.5, -0.5});
   edges({1, 1, 1, 3}, [](const Variable& x) { return stddev(x, 1); }, {0, std::sqrt(2.0)},
         {0, 0, -std::sqrt(0.5), std::sqrt(0.5)});
-  edges({not_a_number, 3, 3, 2}, [](const Variable& x) { return max(x, 1); }, {not_a_number, 3},
+  edges({not_a_number, 3, 3, 2}, [](const Variable& x) { return max(x, {1}); }, {not_a_number, 3},
         {not_a_number, not_a_number, 1, 0});
 }
 
@@ -299,11 +299,11 @@ TEST_CASE("reductions, softmax and cumulative ops have PyTorch's values and grad
   check("cumprod", [](const Variable& x) { return cumprod(x, 1); });
   check("cumsum", [](const Variable& x) { return cumsum(x, 1); });
   check("amax", [](const Variable& x) { return max(x, {0, 2}); });
-  check("amin", [](const Variable& x) { return min(x, 0, true); });
+  check("amin", [](const Variable& x) { return min(x, {0}, true); });
   check("var", [](const Variable& x) { return var(x, {0, 2}); });
   check("std", [](const Variable& x) { return stddev(x, 1, {.correction = 0, .keepdims = true}); });
-  check("norm", [](const Variable& x) { return norm(x, 1); });
-  check("norm_three_halves", [](const Variable& x) { return norm(x, 0, {.p = 1.5}); });
+  check("norm", [](const Variable& x) { return norm(x, {1}); });
+  check("norm_three_halves", [](const Variable& x) { return norm(x, {0}, {.p = 1.5}); });
   check("norm_inf", [](const Variable& x) { return norm(x, {0, 1}, {.p = infinity}); });
   check("logsumexp", [](const Variable& x) { return logsumexp(x, {0, 2}); });
   check("softmax", [](const Variable& x) { return softmax(x, 1); });
@@ -367,8 +367,9 @@ TEST_CASE("reductions have the same bits for any number of threads", "[reduction
     std::vector<std::vector<Tensor>> results;
     for (const int count : {1, 2, 3}) {
       set_threads(count);
-      results.push_back({sum(x), sum(x, axis), prod(x, axis), max(x, axis), var(x, axis), logsumexp(x, axis),
-                         softmax(x, axis), log_softmax(x, axis), cumsum(x, axis), sum_to(x, Shape{1})});
+      results.push_back({sum(x), sum(x, axis), prod(x, axis), max(x, {axis}), var(x, axis),
+                         logsumexp(x, axis), softmax(x, axis), log_softmax(x, axis), cumsum(x, axis),
+                         sum_to(x, Shape{1})});
     }
     set_threads(0);
     for (std::size_t i = 0; i < results[0].size(); ++i) {
@@ -438,27 +439,27 @@ TEST_CASE("norms, means and deviations are right where powers and sums on the wa
   };
   for (const double size : {1e20, 1e-24, 1e37, 1e-38}) {
     INFO(size);
-    const Tensor lengths = norm(pair(3 * size, 4 * size), 1);
+    const Tensor lengths = norm(pair(3 * size, 4 * size), {1});
     CHECK(lengths.at(0) == Approx(5 * size).epsilon(1e-6).margin(0));
     CHECK(lengths.at(1) == 5);
   }
   for (const double size : {1e200, 1e-200}) {
-    CHECK(norm(pair(3 * size, 4 * size, Dtype::f64), 1).at(0) == Approx(5 * size).epsilon(1e-14).margin(0));
+    CHECK(norm(pair(3 * size, 4 * size, Dtype::f64), {1}).at(0) == Approx(5 * size).epsilon(1e-14).margin(0));
     CHECK(norm(Tensor::of({3 * size, 4 * size}, Dtype::f64)).item() ==
           Approx(5 * size).epsilon(1e-14).margin(0));
   }
-  CHECK(norm(pair(1e-23, 0), 1, {.p = 3}).at(0) == Approx(1e-23).epsilon(1e-6).margin(0));
-  CHECK(norm(pair(1e5, 1e5), 1, {.p = 10}).at(0) == Approx(1e5 * std::pow(2, 0.1)).epsilon(1e-6));
-  CHECK(norm(zeros({2, 2}), 1, {.p = 3}).text() == "[0, 0]");
-  CHECK(norm(pair(1e-30, 1e-30), 1, {.p = -2}).at(0) ==
+  CHECK(norm(pair(1e-23, 0), {1}, {.p = 3}).at(0) == Approx(1e-23).epsilon(1e-6).margin(0));
+  CHECK(norm(pair(1e5, 1e5), {1}, {.p = 10}).at(0) == Approx(1e5 * std::pow(2, 0.1)).epsilon(1e-6));
+  CHECK(norm(zeros({2, 2}), {1}, {.p = 3}).text() == "[0, 0]");
+  CHECK(norm(pair(1e-30, 1e-30), {1}, {.p = -2}).at(0) ==
         Approx(std::sqrt(0.5) * 1e-30).epsilon(1e-6).margin(0));
-  CHECK(norm(pair(1e30, 1e30), 1, {.p = -2}).at(0) == Approx(std::sqrt(0.5) * 1e30).epsilon(1e-6));
-  CHECK(norm(pair(0, 5), 1, {.p = -2}).at(0) == 0);
+  CHECK(norm(pair(1e30, 1e30), {1}, {.p = -2}).at(0) == Approx(std::sqrt(0.5) * 1e30).epsilon(1e-6));
+  CHECK(norm(pair(0, 5), {1}, {.p = -2}).at(0) == 0);
   const Tensor apart = Tensor::of({3e38, 3e38, -3e38, 3e38});
   CHECK(stddev(apart).item() == Approx(3e38).epsilon(1e-6));
   CHECK(std::isinf(var(apart).item()));
-  CHECK(std::isinf(norm(Tensor::of({INFINITY, 1}), 0).item()));
-  CHECK(std::isnan(norm(Tensor::of({NAN, 1}).reshape({1, 2}), 1).item()));
+  CHECK(std::isinf(norm(Tensor::of({INFINITY, 1}), {0}).item()));
+  CHECK(std::isnan(norm(Tensor::of({NAN, 1}).reshape({1, 2}), {1}).item()));
 
   CHECK(stddev(pair(1e30, 2e30), 1).at(0) == Approx(std::sqrt(0.5) * 1e30).epsilon(1e-6));
   CHECK(stddev(pair(1e-30, 2e-30), 1).at(0) == Approx(std::sqrt(0.5) * 1e-30).epsilon(1e-6).margin(0));
@@ -480,7 +481,7 @@ TEST_CASE("errors of reductions name the op and the user's line", "[reduction]")
   const auto here = [](int line) { return Contains("reduction_test.cpp:" + std::to_string(line)); };
   CHECK_THROWS_WITH(sum(x, 2), here(__LINE__) && Contains("sum") && Contains("(2, 3)"));
   CHECK_THROWS_WITH(prod(x, {0, 0}), here(__LINE__) && Contains("named twice"));
-  CHECK_THROWS_WITH(max(x, -3), here(__LINE__) && Contains("max"));
+  CHECK_THROWS_WITH(max(x, {-3}), here(__LINE__) && Contains("max"));
   CHECK_THROWS_WITH(softmax(x, 5), here(__LINE__) && Contains("softmax"));
   CHECK_THROWS_WITH(cumprod(x, 5), here(__LINE__) && Contains("cumprod"));
   CHECK_THROWS_WITH(logsumexp(x, 5), here(__LINE__) && Contains("logsumexp"));

@@ -49,8 +49,8 @@ std::vector<GradientRow> sums() {
 std::vector<GradientRow> extremes() {
   const auto cube = [](const Variable& x) { return x * x * x; };
   return {
-      {"max", [cube](Inputs x) { return max(cube(x[0]), 0); }, matrices, {}, true},
-      {"max", [cube](Inputs x) { return max(cube(x[0]), -1, true); }, matrices, {}, true},
+      {"max", [cube](Inputs x) { return max(cube(x[0]), {0}); }, matrices, {}, true},
+      {"max", [cube](Inputs x) { return max(cube(x[0]), {-1}, true); }, matrices, {}, true},
       {"max",
        [cube](Inputs x) {
          return max(cube(x[0]), {0, 2});
@@ -59,7 +59,7 @@ std::vector<GradientRow> extremes() {
        {},
        true},
       {"max", [cube](Inputs x) { return max(cube(x[0])); }, {{{}}, {{5}}, {{2, 3}}}, {}, true},
-      {"min", [cube](Inputs x) { return min(cube(x[0]), 0); }, matrices, {}, true},
+      {"min", [cube](Inputs x) { return min(cube(x[0]), {0}); }, matrices, {}, true},
       {"min",
        [cube](Inputs x) {
          return min(cube(x[0]), {-3, -1}, true);
@@ -125,11 +125,11 @@ std::vector<GradientRow> norms() {
          return logsumexp(x[0], {-1, 0});
        },
        deep},
-      {"norm", [](Inputs x) { return norm(x[0] * x[0] * x[0], -1, {.p = infinity}); }, matrices, {}, true},
-      {"norm", [](Inputs x) { return norm(x[0] * x[0] * x[0], 0, {.p = -infinity}); }, matrices, {}, true},
+      {"norm", [](Inputs x) { return norm(x[0] * x[0] * x[0], {-1}, {.p = infinity}); }, matrices, {}, true},
+      {"norm", [](Inputs x) { return norm(x[0] * x[0] * x[0], {0}, {.p = -infinity}); }, matrices, {}, true},
   };
   for (const double p : {2.0, 1.0, 3.0, 2.5, 1.5, 0.5, -1.0, 0.0}) {
-    out.push_back({"norm", [p](Inputs x) { return norm(x[0], -1, {.p = p}); }, matrices, {.gap = 0.3}});
+    out.push_back({"norm", [p](Inputs x) { return norm(x[0], {-1}, {.p = p}); }, matrices, {.gap = 0.3}});
     out.push_back(
         {"norm", [p](Inputs x) { return norm(x[0], {}, {.p = p}); }, {{{}}, {{3}}, {{2, 2}}}, {.gap = 0.3}});
     out.push_back({"norm",

@@ -18,9 +18,10 @@
 ///
 /// The function is called once, on symbols, and leaves a short program that the library's SIMD kernels run
 /// block by block, in the first-level cache; its gradient is another such program, of any order. Up to six
-/// operands broadcast as in NumPy, numbers mix in. In the function the ops have the names they have on
-/// Variables, comparisons give 1 or 0, and where(condition, a, b), max(a, b) and min(a, b) choose; it may
-/// call other such functions, and loops whose length is known are unrolled.
+/// operands broadcast as in NumPy; numbers mix in, and beside Variables constant Tensors. On Tensors alone
+/// the result is a Tensor. In the function the ops have the names they have on Variables, comparisons give 1
+/// or 0, and where(condition, a, b), max(a, b) and min(a, b) choose; it may call other such functions, and
+/// loops whose length is known are unrolled.
 ///
 /// A function that captures nothing is traced once in a program's life, one that captures values at each
 /// call; so capture what may change, as a global or static that it reads is read once. Throws ShapeError for
@@ -77,66 +78,58 @@ Variable record_formula(const Op& op, const FormulaPtr& formula,
 Tensor run_formula(const Op& op, const FormulaPtr& formula,
                    std::initializer_list<const TensorOperand*> operands);
 
+/// Runs f, or on Variables records it; on symbols it is f itself, so that formulas are made of formulas.
+template <class F, class... Xs>
+auto run(const char* name, Where where, const F& f, Xs&&... xs) {
+  using Result = ElementwiseResult<Xs...>;
+  if constexpr (std::is_same_v<Result, Symbol>) {
+    return f(Symbol(xs)...);
+  } else if constexpr (std::is_same_v<Result, Tensor>) {
+    return [&](const auto&... operands) {
+      return run_formula({name, where}, formula_of<sizeof...(Xs)>(f), {&operands...});
+    }(TensorOperand(std::forward<Xs>(xs))...);
+  } else {
+    return [&](const auto&... operands) {
+      return record_formula({name, where}, formula_of<sizeof...(Xs)>(f), {&operands...});
+    }(VariableOperand(operand<Variable>(std::forward<Xs>(xs)), where)...);
+  }
+}
+
 }  // namespace detail
 
-template <class F>
-Variable elementwise(const F& f, const VariableOperand& x) {
-  return detail::record_formula({"elementwise", x.where}, detail::formula_of<1>(f), {&x});
+// Up to six operands.
+template <class F, class A>
+requires ElementwiseOperands<A>
+auto elementwise(const F& f, A&& x, Where where = Where::here()) {
+  return detail::run("elementwise", where, f, std::forward<A>(x));
 }
-template <class F>
-Variable elementwise(const F& f, const VariableOperand& x, const VariableOperand& y) {
-  return detail::record_formula({"elementwise", x.where}, detail::formula_of<2>(f), {&x, &y});
+template <class F, class A, class B>
+requires ElementwiseOperands<A, B>
+auto elementwise(const F& f, A&& x, B&& y, Where where = Where::here()) {
+  return detail::run("elementwise", where, f, std::forward<A>(x), std::forward<B>(y));
 }
-template <class F>
-Variable elementwise(const F& f, const VariableOperand& x, const VariableOperand& y,
-                     const VariableOperand& z) {
-  return detail::record_formula({"elementwise", x.where}, detail::formula_of<3>(f), {&x, &y, &z});
+template <class F, class A, class B, class C>
+requires ElementwiseOperands<A, B, C>
+auto elementwise(const F& f, A&& x, B&& y, C&& z, Where where = Where::here()) {
+  return detail::run("elementwise", where, f, std::forward<A>(x), std::forward<B>(y), std::forward<C>(z));
 }
-template <class F>
-Variable elementwise(const F& f, const VariableOperand& x, const VariableOperand& y, const VariableOperand& z,
-                     const VariableOperand& u) {
-  return detail::record_formula({"elementwise", x.where}, detail::formula_of<4>(f), {&x, &y, &z, &u});
+template <class F, class A, class B, class C, class D>
+requires ElementwiseOperands<A, B, C, D>
+auto elementwise(const F& f, A&& x, B&& y, C&& z, D&& u, Where where = Where::here()) {
+  return detail::run("elementwise", where, f, std::forward<A>(x), std::forward<B>(y), std::forward<C>(z),
+                     std::forward<D>(u));
 }
-template <class F>
-Variable elementwise(const F& f, const VariableOperand& x, const VariableOperand& y, const VariableOperand& z,
-                     const VariableOperand& u, const VariableOperand& v) {
-  return detail::record_formula({"elementwise", x.where}, detail::formula_of<5>(f), {&x, &y, &z, &u, &v});
+template <class F, class A, class B, class C, class D, class E>
+requires ElementwiseOperands<A, B, C, D, E>
+auto elementwise(const F& f, A&& x, B&& y, C&& z, D&& u, E&& v, Where where = Where::here()) {
+  return detail::run("elementwise", where, f, std::forward<A>(x), std::forward<B>(y), std::forward<C>(z),
+                     std::forward<D>(u), std::forward<E>(v));
 }
-template <class F>
-Variable elementwise(const F& f, const VariableOperand& x, const VariableOperand& y, const VariableOperand& z,
-                     const VariableOperand& u, const VariableOperand& v, const VariableOperand& w) {
-  return detail::record_formula({"elementwise", x.where}, detail::formula_of<6>(f), {&x, &y, &z, &u, &v, &w});
-}
-
-// The same on tensors, without a gradient. Up to six operands, as above.
-template <class F>
-Tensor elementwise(const F& f, const TensorOperand& x, Where where = Where::here()) {
-  return detail::run_formula({"elementwise", where}, detail::formula_of<1>(f), {&x});
-}
-template <class F>
-Tensor elementwise(const F& f, const TensorOperand& x, const TensorOperand& y, Where where = Where::here()) {
-  return detail::run_formula({"elementwise", where}, detail::formula_of<2>(f), {&x, &y});
-}
-template <class F>
-Tensor elementwise(const F& f, const TensorOperand& x, const TensorOperand& y, const TensorOperand& z,
-                   Where where = Where::here()) {
-  return detail::run_formula({"elementwise", where}, detail::formula_of<3>(f), {&x, &y, &z});
-}
-template <class F>
-Tensor elementwise(const F& f, const TensorOperand& x, const TensorOperand& y, const TensorOperand& z,
-                   const TensorOperand& u, Where where = Where::here()) {
-  return detail::run_formula({"elementwise", where}, detail::formula_of<4>(f), {&x, &y, &z, &u});
-}
-template <class F>
-Tensor elementwise(const F& f, const TensorOperand& x, const TensorOperand& y, const TensorOperand& z,
-                   const TensorOperand& u, const TensorOperand& v, Where where = Where::here()) {
-  return detail::run_formula({"elementwise", where}, detail::formula_of<5>(f), {&x, &y, &z, &u, &v});
-}
-template <class F>
-Tensor elementwise(const F& f, const TensorOperand& x, const TensorOperand& y, const TensorOperand& z,
-                   const TensorOperand& u, const TensorOperand& v, const TensorOperand& w,
-                   Where where = Where::here()) {
-  return detail::run_formula({"elementwise", where}, detail::formula_of<6>(f), {&x, &y, &z, &u, &v, &w});
+template <class F, class A, class B, class C, class D, class E, class G>
+requires ElementwiseOperands<A, B, C, D, E, G>
+auto elementwise(const F& f, A&& x, B&& y, C&& z, D&& u, E&& v, G&& w, Where where = Where::here()) {
+  return detail::run("elementwise", where, f, std::forward<A>(x), std::forward<B>(y), std::forward<C>(z),
+                     std::forward<D>(u), std::forward<E>(v), std::forward<G>(w));
 }
 
 /// A function under a name of its own that is a formula f of others, as mish is; f captures nothing, and its
@@ -144,19 +137,8 @@ Tensor elementwise(const F& f, const TensorOperand& x, const TensorOperand& y, c
 template <class F, class... Xs>
 requires ElementwiseOperands<Xs...>
 auto formula(const char* name, Where where, const F& f, const Xs&... xs) {
-  using Result = detail::ElementwiseResult<Xs...>;
   static_assert(std::is_empty_v<F>, "the function of a formula captures nothing: pass numbers as operands");
-  if constexpr (std::is_same_v<Result, Symbol>) {
-    return f(Symbol(xs)...);
-  } else if constexpr (std::is_same_v<Result, Tensor>) {
-    return [&](const auto&... operands) {
-      return detail::run_formula({name, where}, detail::formula_of<sizeof...(Xs)>(f), {&operands...});
-    }(TensorOperand(xs)...);
-  } else {
-    return [&](const auto&... operands) {
-      return detail::record_formula({name, where}, detail::formula_of<sizeof...(Xs)>(f), {&operands...});
-    }(VariableOperand(xs, where)...);
-  }
+  return detail::run(name, where, f, xs...);
 }
 
 }  // namespace gradus

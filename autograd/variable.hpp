@@ -1,7 +1,10 @@
 #pragma once
 
 #include <compare>
+#include <concepts>
 #include <cstdint>
+#include <iosfwd>
+#include <type_traits>
 #include <utility>
 
 #include "tensor/support/error.hpp"
@@ -33,10 +36,20 @@ class Place {
   std::uint64_t bits_ = 0;
 };
 
+/// What `x[i]` takes for a Variable x: the number of an entry, and the place of the call.
+struct EntryNumber {
+  std::int64_t i;
+  Where where;
+
+  template <std::integral I>
+  requires(!std::same_as<I, bool>) EntryNumber(I number, Where at = Where::here())
+      : i(static_cast<std::int64_t>(number)), where(at) {}
+};
+
 /// A value, and its place on a tape if it has one. Copying is cheap and shares the value. Ops on Variables
 /// compute at once; they are also recorded when a Tape is active on this thread and an operand depends on a
 /// parameter or a watched tensor. A Tensor becomes a Variable only explicitly (it is then a constant), so
-/// that a derivative is never lost by accident.
+/// that a derivative is never lost by accident; beside a Variable, as in `x * tensor`, it need not.
 class Variable {
  public:
   /// What an elementwise function of it gives (tensor/ops/elementwise.hpp).
@@ -45,6 +58,14 @@ class Variable {
   Variable() = default;
   explicit Variable(Tensor value) : value_(std::move(value)) {}
   Variable(Tensor value, Place place) : value_(std::move(value)), place_(place) {}
+  /// Not possible: it says what to write instead.
+  template <std::same_as<Tensor> T>
+  Variable& operator=(const T&) {
+    static_assert(
+        detail::always_false<T>,
+        "a Tensor becomes a Variable, a constant without a gradient, only explicitly: x = Variable(tensor)");
+    return *this;
+  }
 
   const Tensor& value() const { return value_; }
   /// The value of a Variable that is no longer needed.
@@ -59,6 +80,9 @@ class Variable {
   Dtype dtype() const { return value_.dtype(); }
   /// The only element. Throws ShapeError unless size() is 1.
   double item() const { return value_.item(); }
+  /// Entry i along the first axis, with its gradient: `select(x, i)` (autograd/ops/movement.hpp). A negative
+  /// i counts from the end. Throws ShapeError when it is out of range.
+  Variable operator[](const EntryNumber& number) const;
 
  protected:
   friend class VariableOperand;
@@ -77,6 +101,19 @@ inline const Tensor& value_of(const Tensor& x) {
 }
 inline const Tensor& value_of(const Variable& x) {
   return x.value();
+}
+}  // namespace detail
+
+namespace detail {
+/// A Variable and a Tensor, which is a constant beside it.
+template <class A, class B>
+concept VariableAndTensor = (std::derived_from<A, Variable> && std::same_as<B, Tensor>) ||
+                            (std::same_as<A, Tensor> && std::derived_from<B, Variable>);
+inline const Variable& as_variable(const Variable& x) {
+  return x;
+}
+inline Variable as_variable(const Tensor& x) {
+  return Variable(x);
 }
 }  // namespace detail
 
@@ -104,6 +141,15 @@ class Parameter : public Variable {
   }
   Parameter& operator=(Parameter&& other) noexcept {
     value_ = std::move(other.value_);
+    return *this;
+  }
+  /// Not possible: it says what to write instead.
+  template <class T>
+  requires std::same_as<std::remove_cvref_t<T>, Tensor> || std::same_as<std::remove_cvref_t<T>, Variable>
+      Parameter& operator=(T&&) {
+    static_assert(detail::always_false<T>,
+                  "a Parameter is no result of a computation: p.mutable_value() = tensor sets its value, p = "
+                  "Parameter(tensor) too, and Variable y = ... names a result");
     return *this;
   }
   ~Parameter() = default;
@@ -145,4 +191,36 @@ class VariableOperand {
   Variable* dying_ = nullptr;
 };
 
+/// A Variable alone, as an operator takes it beside a Tensor.
+class VariableArgument : public VariableOperand {
+ public:
+  VariableArgument(const Variable& x, Where at = Where::here()) noexcept : VariableOperand(x, at) {}
+  VariableArgument(Variable&& x, Where at = Where::here()) noexcept : VariableOperand(std::move(x), at) {}
+};
+
+namespace detail {
+struct Constant {
+  Variable constant;
+};
+}  // namespace detail
+
+/// A Tensor beside a Variable: a constant.
+class ConstantOperand : detail::Constant, public VariableOperand {
+ public:
+  ConstantOperand(Tensor x, Where at = Where::here()) noexcept
+      : Constant{Variable(std::move(x))}, VariableOperand(std::move(constant), at) {}
+};
+
+/// Prints the value as a Tensor is printed (tensor/tensor.hpp).
+inline std::ostream& operator<<(std::ostream& to, const Variable& x) {
+  return to << x.value();
+}
+
 }  // namespace gradus
+
+template <std::derived_from<gradus::Variable> X>
+struct fmt::formatter<X> : fmt::formatter<gradus::Tensor> {
+  fmt::format_context::iterator format(const gradus::Variable& x, fmt::format_context& context) const {
+    return fmt::formatter<gradus::Tensor>::format(x.value(), context);
+  }
+};

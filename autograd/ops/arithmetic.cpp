@@ -142,6 +142,79 @@ Variable operator>=(const VariableOperand& a, const VariableOperand& b) {
   return record_binary<Binary::greater_equal>("greater_equal", a, b, a.where);
 }
 
+Variable operator+(const VariableArgument& a, const ConstantOperand& b) {
+  return record_binary<Binary::add>("add", a, b, a.where);
+}
+Variable operator+(const ConstantOperand& a, const VariableArgument& b) {
+  return record_binary<Binary::add>("add", a, b, a.where);
+}
+Variable operator-(const VariableArgument& a, const ConstantOperand& b) {
+  return record_binary<Binary::sub>("sub", a, b, a.where);
+}
+Variable operator-(const ConstantOperand& a, const VariableArgument& b) {
+  return record_binary<Binary::sub>("sub", a, b, a.where);
+}
+Variable operator*(const VariableArgument& a, const ConstantOperand& b) {
+  return record_binary<Binary::mul>("mul", a, b, a.where);
+}
+Variable operator*(const ConstantOperand& a, const VariableArgument& b) {
+  return record_binary<Binary::mul>("mul", a, b, a.where);
+}
+Variable operator/(const VariableArgument& a, const ConstantOperand& b) {
+  return record_binary<Binary::div>("div", a, b, a.where);
+}
+Variable operator/(const ConstantOperand& a, const VariableArgument& b) {
+  return record_binary<Binary::div>("div", a, b, a.where);
+}
+Variable operator<(const VariableArgument& a, const ConstantOperand& b) {
+  return record_binary<Binary::less>("less", a, b, a.where);
+}
+Variable operator<(const ConstantOperand& a, const VariableArgument& b) {
+  return record_binary<Binary::less>("less", a, b, a.where);
+}
+Variable operator<=(const VariableArgument& a, const ConstantOperand& b) {
+  return record_binary<Binary::less_equal>("less_equal", a, b, a.where);
+}
+Variable operator<=(const ConstantOperand& a, const VariableArgument& b) {
+  return record_binary<Binary::less_equal>("less_equal", a, b, a.where);
+}
+Variable operator>(const VariableArgument& a, const ConstantOperand& b) {
+  return record_binary<Binary::greater>("greater", a, b, a.where);
+}
+Variable operator>(const ConstantOperand& a, const VariableArgument& b) {
+  return record_binary<Binary::greater>("greater", a, b, a.where);
+}
+Variable operator>=(const VariableArgument& a, const ConstantOperand& b) {
+  return record_binary<Binary::greater_equal>("greater_equal", a, b, a.where);
+}
+Variable operator>=(const ConstantOperand& a, const VariableArgument& b) {
+  return record_binary<Binary::greater_equal>("greater_equal", a, b, a.where);
+}
+Variable& operator+=(Variable& x, const VariableOperand& y) {
+  return x = record_binary<Binary::add>("add", x, y, y.where);
+}
+Variable& operator+=(Variable& x, const ConstantOperand& y) {
+  return x = record_binary<Binary::add>("add", x, y, y.where);
+}
+Variable& operator-=(Variable& x, const VariableOperand& y) {
+  return x = record_binary<Binary::sub>("sub", x, y, y.where);
+}
+Variable& operator-=(Variable& x, const ConstantOperand& y) {
+  return x = record_binary<Binary::sub>("sub", x, y, y.where);
+}
+Variable& operator*=(Variable& x, const VariableOperand& y) {
+  return x = record_binary<Binary::mul>("mul", x, y, y.where);
+}
+Variable& operator*=(Variable& x, const ConstantOperand& y) {
+  return x = record_binary<Binary::mul>("mul", x, y, y.where);
+}
+Variable& operator/=(Variable& x, const VariableOperand& y) {
+  return x = record_binary<Binary::div>("div", x, y, y.where);
+}
+Variable& operator/=(Variable& x, const ConstantOperand& y) {
+  return x = record_binary<Binary::div>("div", x, y, y.where);
+}
+
 Variable apply(Unary op, const Variable& x, Where where) {
   switch (op) {
 #define GRADUS_UNARY(name, ...) \

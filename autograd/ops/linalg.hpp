@@ -19,6 +19,20 @@ Variable triangular_solve(const Variable& a, const Variable& b, TriangularOption
                           Where where = Where::here());
 /// a is factored once, for derivatives of every order.
 Variable solve(const Variable& a, const Variable& b, Where where = Where::here());
+// One of the two may be a Tensor, a constant.
+template <class A, class B>
+requires detail::VariableAndTensor<A, B> Variable dot(const A& a, const B& b, Where where = Where::here()) {
+  return dot(detail::as_variable(a), detail::as_variable(b), where);
+}
+template <class A, class B>
+requires detail::VariableAndTensor<A, B> Variable outer(const A& a, const B& b, Where where = Where::here()) {
+  return outer(detail::as_variable(a), detail::as_variable(b), where);
+}
+template <class A, class B>
+requires detail::VariableAndTensor<A, B> Variable solve(const A& a, const B& b, Where where = Where::here()) {
+  return solve(detail::as_variable(a), detail::as_variable(b), where);
+}
+
 Variable inverse(const Variable& a, Where where = Where::here());
 /// The gradient is the matrix of cofactors, also where a is singular; there, and where
 /// a is nearly so, the second derivative is computed from n^2 minors, which takes n^4 elements of memory.

@@ -240,6 +240,9 @@ Variable place_slice(const Variable& x, const Shape& shape, List<Slice> which, W
   return record(op, std::move(value), wrt(x, [kept](const Variable& g) { return slice(g, kept); }));
 }
 
+Variable Variable::operator[](const EntryNumber& number) const {
+  return select(*this, 0, number.i, number.where);
+}
 Variable select(const Variable& x, std::int64_t i, Where where) {
   return select(x, 0, i, where);
 }

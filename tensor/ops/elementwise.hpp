@@ -14,9 +14,10 @@
 ///   a Symbol:    it is written down, in a function given to `elementwise`
 ///                (autograd/elementwise.hpp).
 ///
-/// Operands broadcast as in NumPy, must be of one dtype (DtypeError), and numbers mix in, rounded to that
-/// dtype. Shapes that do not broadcast throw a ShapeError that names the function and both shapes. Values and
-/// derivatives at NaN, infinities and the edges of domains are PyTorch's, unless said.
+/// A Tensor beside Variables is a constant: no gradient flows to it. Operands broadcast as in NumPy, must be
+/// of one dtype (DtypeError), and numbers mix in, rounded to that dtype. Shapes that do not broadcast throw a
+/// ShapeError that names the function and both shapes. Values and derivatives at NaN, infinities and the
+/// edges of domains are PyTorch's, unless said.
 namespace gradus {
 
 /// What an op of one operand takes, for the length of the call: a Tensor. A temporary that ends with the call
@@ -88,25 +89,44 @@ concept ElementwiseOperand = requires {
 };
 
 namespace detail {
-/// What a function of these operands gives; void for numbers alone.
-template <class... Xs>
+/// What a function of these operands gives: of Tensors a Tensor, else what the first other one gives; void
+/// for numbers alone.
+template <class Found, class... Xs>
 struct ElementwiseResultOf {
-  using Type = void;
+  using Type = Found;
 };
-template <class X, class... Rest>
-struct ElementwiseResultOf<X, Rest...> : ElementwiseResultOf<Rest...> {};
-template <ElementwiseOperand X, class... Rest>
-struct ElementwiseResultOf<X, Rest...> {
-  using Type = typename std::remove_cvref_t<X>::ElementwiseResult;
+template <class Found, class X, class... Rest>
+struct ElementwiseResultOf<Found, X, Rest...> : ElementwiseResultOf<Found, Rest...> {};
+template <class Found, ElementwiseOperand X, class... Rest>
+struct ElementwiseResultOf<Found, X, Rest...>
+    : ElementwiseResultOf<typename std::remove_cvref_t<X>::ElementwiseResult, Rest...> {};
+template <class Found, ElementwiseOperand X, class... Rest>
+requires(!std::is_void_v<Found> &&
+         !std::is_same_v<Found, Tensor>) struct ElementwiseResultOf<Found, X, Rest...> {
+  using Type = Found;
 };
 template <class... Xs>
-using ElementwiseResult = typename ElementwiseResultOf<Xs...>::Type;
+using ElementwiseResult = typename ElementwiseResultOf<void, Xs...>::Type;
+/// A Tensor among operands that can be made of one, such as Variables, is a constant.
 template <class X, class Result>
-constexpr bool is_operand_for =
-    std::is_arithmetic_v<std::remove_cvref_t<X>> || std::is_same_v<ElementwiseResult<X>, Result>;
+constexpr bool is_constant_for =
+    std::is_same_v<std::remove_cvref_t<X>, Tensor> && !std::is_same_v<Result, Tensor> &&
+    std::is_constructible_v<Result, const Tensor&>;
+template <class X, class Result>
+constexpr bool is_operand_for = std::is_arithmetic_v<std::remove_cvref_t<X>> ||
+                                std::is_same_v<ElementwiseResult<X>, Result> || is_constant_for<X, Result>;
+/// The operand as `apply` takes it.
+template <class Result, class X>
+decltype(auto) operand(X&& x) {
+  if constexpr (is_constant_for<X, Result>) {
+    return Result(std::forward<X>(x));
+  } else {
+    return std::forward<X>(x);
+  }
+}
 }  // namespace detail
 
-/// Tensors, or Variables, or symbols, and numbers, not all of them numbers.
+/// Tensors, or Variables and constant Tensors, or symbols, and numbers, not all of them numbers.
 template <class... Xs>
 concept ElementwiseOperands = (ElementwiseOperand<Xs> || ...) &&
                               (detail::is_operand_for<Xs, detail::ElementwiseResult<Xs...>> && ...);
@@ -158,11 +178,13 @@ concept ElementwiseOperands = (ElementwiseOperand<Xs> || ...) &&
 //   polygamma            the a-th derivative of digamma at b, a >= 0 (ArgumentError). At the poles of odd a
 //                        infinity, of even a > 0 -infinity
 //   sinc                 the a-th derivative of sin(pi b) / (pi b), a >= 0
-#define GRADUS_BINARY(name, ...)                                                        \
-  template <class A, class B>                                                           \
-  requires ElementwiseOperands<A, B>                                                    \
-  auto name(A&& a, B&& b, Where where = Where::here()) {                                \
-    return apply(kernels::Binary::name, std::forward<A>(a), std::forward<B>(b), where); \
+#define GRADUS_BINARY(name, ...)                                                     \
+  template <class A, class B>                                                        \
+  requires ElementwiseOperands<A, B>                                                 \
+  auto name(A&& a, B&& b, Where where = Where::here()) {                             \
+    using Result = detail::ElementwiseResult<A, B>;                                  \
+    return apply(kernels::Binary::name, detail::operand<Result>(std::forward<A>(a)), \
+                 detail::operand<Result>(std::forward<B>(b)), where);                \
   }
 #include "tensor/kernels/function_rows.hpp"
 
@@ -184,13 +206,29 @@ auto sinc(ElementwiseOperand auto&& x, Where where = Where::here()) {
 //   clamp  minimum(maximum(a, b), c): where the bounds cross, c wins, and a NaN among the three gives NaN. At
 //          the bounds the gradient goes to a, beyond them to the bound
 //   clamp_flat  the same with a gradient of 0 at the bounds and beyond, and none for them
-#define GRADUS_TERNARY(name, ...)                                                                            \
-  template <class A, class B, class C>                                                                       \
-  requires ElementwiseOperands<A, B, C>                                                                      \
-  auto name(A&& a, B&& b, C&& c, Where where = Where::here()) {                                              \
-    return apply(kernels::Ternary::name, std::forward<A>(a), std::forward<B>(b), std::forward<C>(c), where); \
+#define GRADUS_TERNARY(name, ...)                                                                          \
+  template <class A, class B, class C>                                                                     \
+  requires ElementwiseOperands<A, B, C>                                                                    \
+  auto name(A&& a, B&& b, C&& c, Where where = Where::here()) {                                            \
+    using Result = detail::ElementwiseResult<A, B, C>;                                                     \
+    return apply(kernels::Ternary::name, detail::operand<Result>(std::forward<A>(a)),                      \
+                 detail::operand<Result>(std::forward<B>(b)), detail::operand<Result>(std::forward<C>(c)), \
+                 where);                                                                                   \
   }
 #include "tensor/kernels/function_rows.hpp"
+
+/// Not possible, as it could mean one answer or one an element: it says what to write instead.
+template <class A, class B>
+requires ElementwiseOperands<A, B> && requires(detail::ElementwiseResult<A, B> x) {
+  x.dim(0);
+}
+bool operator==(const A&, const B&) {
+  static_assert(
+      detail::always_false<A, B>,
+      "equal(a, b) and not_equal(a, b) compare element by element, and identical(a, b) whole tensors, of a "
+      "Variable its value()");
+  return false;
+}
 
 namespace detail {
 /// The dtype and the shape that the operands of an op have together. Throws DtypeError unless they are of one

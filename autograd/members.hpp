@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,7 +16,8 @@
 ///     visit("head", self.head);
 ///   }
 ///
-/// A part is a Parameter, another module, or a std::vector of either. Everything here is generic over that.
+/// A part is a Parameter, another module, or a std::vector or std::array of either. Everything here is
+/// generic over that.
 namespace gradus {
 
 namespace detail {
@@ -32,6 +34,60 @@ concept Module = requires(M& module) {
 
 namespace detail {
 
+template <class Part>
+concept TensorLike = std::derived_from<Part, Variable> || std::same_as<std::remove_const_t<Part>, Tensor>;
+/// What stands for several parts.
+template <class Part>
+concept PartList = !TensorLike<Part> && requires(Part & parts) {
+  parts.size();
+  parts[0];
+};
+
+/// For a type that is no part of a module: says what to write instead, before the compiler says what is wrong
+/// inside of the functions that walk over parts. P is not const.
+template <class P>
+constexpr void refuse_part() {
+  constexpr bool member_of_object = requires(P & module) {
+    module.members(module, AnyVisitor{});
+  }
+  || requires(P & module) {
+    module.members(AnyVisitor{});
+  };
+  if constexpr (Module<P>) {
+    static_assert(
+        always_false<P>,
+        "`members` of a module takes its first argument as auto& self, as it serves const modules too: "
+        "static void members(auto& self, auto&& visit)");
+  } else if constexpr (member_of_object) {
+    static_assert(always_false<P>,
+                  "`members` of a module is static: static void members(auto& self, auto&& visit)");
+  } else if constexpr (TensorLike<P>) {
+    static_assert(
+        always_false<P>,
+        "a Tensor or a Variable is no part of a module: a Parameter is, which is trained and saved");
+  } else if constexpr (std::is_arithmetic_v<P> || std::is_enum_v<P>) {
+    static_assert(always_false<P>,
+                  "a number is no part of a module: leave it out of `members`, or make it a Parameter");
+  } else if constexpr (std::is_array_v<P>) {
+    static_assert(always_false<P>, "an array is no part of a module: make it a std::vector or a std::array");
+  } else if constexpr (requires(P & part) { *part; }) {
+    static_assert(always_false<P>,
+                  "a pointer is no part of a module: hold the part itself, or several in a std::vector");
+  } else {
+    static_assert(
+        always_false<P>,
+        "a module is a struct with a public template static void members(auto& self, auto&& visit), which "
+        "calls visit(\"name\", self.part) for each part: a Parameter, a module or a std::vector of either");
+  }
+}
+
+template <class M, class Part>
+constexpr void refuse_const_part() {
+  static_assert(always_false<M, Part>,
+                "`members` of a module takes its first argument as auto& self, so that parts can be changed: "
+                "static void members(auto& self, auto&& visit)");
+}
+
 inline std::string path_of_part(const std::string& path, std::string_view name) {
   return path.empty() ? std::string(name) : path + "." + std::string(name);
 }
@@ -47,11 +103,17 @@ void visit_part(const Path& path, Part& part, Visit& visit) {
     visit(path, part);
   } else if constexpr (Module<Part>) {
     std::remove_const_t<Part>::members(part, [&](std::string_view name, auto& inner) {
-      visit_part(path_of_part(path, name), inner, visit);
+      if constexpr (!std::is_const_v<Part> && std::is_const_v<std::remove_reference_t<decltype(inner)>>) {
+        refuse_const_part<Part, decltype(inner)>();
+      } else {
+        visit_part(path_of_part(path, name), inner, visit);
+      }
     });
-  } else {  // a std::vector of parts
+  } else if constexpr (PartList<Part>) {
     for (std::size_t i = 0; i < part.size(); ++i)
       visit_part(path_of_part(path, std::to_string(i)), part[i], visit);
+  } else {
+    refuse_part<std::remove_const_t<Part>>();  // once for a type
   }
 }
 

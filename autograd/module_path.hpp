@@ -57,6 +57,17 @@ bool find_in_module(const void* module, const void* wanted, const ModuleType* ty
 template <class M>
 inline constexpr ModuleType module_type{&type_name<M>, &find_in_module<M>};
 
+/// The same, or one line that says what is wrong with a type that is no module.
+template <class M>
+constexpr const ModuleType* checked_module_type() {
+  if constexpr (Module<const M>) {
+    return &module_type<M>;
+  } else {
+    refuse_part<M>();
+    return nullptr;
+  }
+}
+
 template <class Part>
 bool find_part(const Part& part, const void* wanted, const ModuleType* type, bool deep, std::string& path) {
   if constexpr (std::is_same_v<Part, Parameter>) {
@@ -65,12 +76,15 @@ bool find_part(const Part& part, const void* wanted, const ModuleType* type, boo
     path.clear();
     if (&part == wanted && module_type<Part>.find == type->find) return true;
     return deep && find_in_module<Part>(&part, wanted, type, path);
-  } else {
+  } else if constexpr (PartList<const Part>) {
     for (std::size_t i = 0; i < part.size(); ++i) {
       if (!find_part(part[i], wanted, type, deep, path)) continue;
       put_before(path, std::to_string(i));
       return true;
     }
+    return false;
+  } else {
+    refuse_part<std::remove_const_t<Part>>();
     return false;
   }
 }
@@ -115,8 +129,9 @@ struct ScopeFrame : Frame {
 /// a few stores.
 class InModule : detail::ScopeFrame {
  public:
-  template <Module M>
-  explicit InModule(const M& called) noexcept : ScopeFrame(Kind::module, &called, &detail::module_type<M>) {}
+  template <class M>
+  explicit InModule(const M& called) noexcept
+      : ScopeFrame(Kind::module, &called, detail::checked_module_type<M>()) {}
   InModule(const InModule&) = delete;
   InModule& operator=(const InModule&) = delete;
   ~InModule() = default;

@@ -34,7 +34,7 @@ void save_network(const std::filesystem::path& file, const ErasedNetwork& networ
 void save_network(const std::filesystem::path& file, const NetworkKind& kind, const NetworkOptions& options,
                   Safetensors weights, const Vocabulary& vocabulary);
 /// The same of a network by its type, such as LstmNetwork. Throws ArgumentError for one that is not listed.
-template <Module Network>
+template <class Network>
 void save_network(const std::filesystem::path& file, const Network& network, const Vocabulary& vocabulary) {
   save_network(file, network_kind_of(typeid(Network)), network.options, nn::weights(network), vocabulary);
 }

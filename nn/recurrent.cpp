@@ -53,6 +53,18 @@ void check_options(const std::string& name, std::int64_t in, std::int64_t width,
   }
 }
 
+namespace {
+/// What to do where the numbers of steps and of sequences look exchanged; else nothing.
+std::string batch_first_hint(bool exchanged, std::int64_t steps, std::int64_t batch) {
+  if (!exchanged || steps == batch) return {};
+  return fmt::format(
+      ". The input has {} steps of {} sequences: sequences are time-major, (time, batch, width), so turn one "
+      "that is "
+      "batch-first with transpose(x, 0, 1)",
+      steps, batch);
+}
+}  // namespace
+
 void check_sequence(const Variable& x, std::int64_t in) {
   if (x.rank() != 3 || x.dim(0) < 1 || x.dim(2) != in) {
     fail<ShapeError>("the input has shape {}; it must be (time, batch, {}) with at least one step", x.shape(),
@@ -69,9 +81,10 @@ void check_tokens(const Embedding& embedding, const Indices& ids, std::int64_t i
   }
 }
 
-void check_state(const Variable& part, const Shape& wanted, Dtype dtype) {
+void check_state(const Variable& part, const Shape& wanted, Dtype dtype, std::int64_t steps) {
   if (part.shape() != wanted) {
-    fail<ShapeError>("a state of shape {}; it must be (layers, batch, width), here {}", part.shape(), wanted);
+    fail<ShapeError>("a state of shape {}; it must be (layers, batch, width), here {}{}", part.shape(),
+                     wanted, batch_first_hint(part.shape() == wanted.with(1, steps), steps, wanted[1]));
   }
   if (part.dtype() != dtype) {
     fail<DtypeError>("a state of {} for weights of {}; start(batch) makes one that fits",
@@ -86,9 +99,9 @@ SortedLengths::SortedLengths(const Indices& lengths, std::int64_t count, std::in
   if (lengths.shape() != Shape{batch} || !std::ranges::all_of(lengths.values(), fits)) {
     fail<ShapeError>(
         "lengths of shape {} from {} to {}; there must be one for each of the {} sequences, "
-        "from 0 to the {} steps",
-        lengths.shape(), std::ranges::min(lengths.values()), std::ranges::max(lengths.values()), batch,
-        count);
+        "from 0 to the {} steps{}",
+        lengths.shape(), std::ranges::min(lengths.values()), std::ranges::max(lengths.values()), batch, count,
+        batch_first_hint(lengths.shape() == Shape{count}, count, batch));
   }
   const auto length = [&](std::int32_t sequence) { return lengths.data()[sequence]; };
   storage::PoolVector<std::int32_t> first(static_cast<std::size_t>(batch)), then(first.size());

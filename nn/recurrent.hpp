@@ -103,7 +103,8 @@ void check_sequence(const Variable& x, std::int64_t in);
 /// The same for ids, (time, batch), and their embeddings.
 void check_tokens(const Embedding& embedding, const Indices& ids, std::int64_t in);
 /// Throws ShapeError or DtypeError unless a part of a state has the shape, and the dtype of the weights.
-void check_state(const Variable& part, const Shape& wanted, Dtype dtype);
+/// `steps` is the input's time, for which its batch may have been taken.
+void check_state(const Variable& part, const Shape& wanted, Dtype dtype, std::int64_t steps);
 
 /// The order in which `Steps` wants the sequences of a batch, longest first.
 struct SortedLengths {
@@ -182,7 +183,7 @@ auto Recurrent<Layer, Cell>::run(SequenceInput input, State state, Rng* rng, con
   Steps steps = order.steps;
   for (Variable* part : State::parts(state)) {
     detail::check_state(*part, {static_cast<std::int64_t>(layers.size()), steps.batch, width()},
-                        layers.front().weight_hh.dtype());
+                        layers.front().weight_hh.dtype(), steps.count);
     *part = order.sorted(*part);
   }
   input = order.sorted(input);

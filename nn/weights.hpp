@@ -6,8 +6,11 @@
 namespace gradus::nn {
 
 namespace detail {
+/// Throws DataError for a parameter without a tensor, and says so where tensors of the same name stand under
+/// another prefix, as those of a whole model do for a part of it.
+[[noreturn]] void fail_missing(const Safetensors& content, const std::string& name, const std::string& path);
 /// Throws DataError naming the first tensor that the module has no parameter for.
-template <Module M>
+template <class M>
 [[noreturn]] void fail_left_over(const M& module, const Safetensors& content, const std::string& name) {
   for (const auto& entry : content.tensors) {
     bool known = false;
@@ -20,7 +23,7 @@ template <Module M>
 }  // namespace detail
 
 /// The values of a module's parameters under their paths, such as "lstm.weight_ih_l0".
-template <Module M>
+template <class M>
 Safetensors weights(const M& module) {
   Safetensors out;
   for_each_parameter(module, [&](const std::string& path, const Parameter& parameter) {
@@ -32,12 +35,12 @@ Safetensors weights(const M& module) {
 /// Sets a module's parameters to the tensors under their paths, converted to the parameters' dtype. When one
 /// is missing, has another shape, or belongs to no parameter, throws DataError, which names it and `name`,
 /// before anything is changed.
-template <Module M>
+template <class M>
 void set_weights(M& module, const Safetensors& content, const std::string& name = "the weights") {
   std::size_t used = 0;
   for_each_parameter(module, [&](const std::string& path, const Parameter& parameter) {
     const auto found = content.tensors.find(path);
-    if (found == content.tensors.end()) fail<DataError>("{}: the parameter {} is missing", name, path);
+    if (found == content.tensors.end()) detail::fail_missing(content, name, path);
     if (found->second.shape() != parameter.shape()) {
       fail<DataError>("{}: the parameter {} has shape {}; the model's is {}", name, path,
                       found->second.shape(), parameter.shape());
@@ -52,13 +55,13 @@ void set_weights(M& module, const Safetensors& content, const std::string& name 
 
 /// Writes a module's parameters to a safetensors file, which PyTorch can read, with the same names. On an
 /// error throws DataError naming the file, and leaves no partial file.
-template <Module M>
+template <class M>
 void save_weights(const std::filesystem::path& file, const M& module) {
   save_safetensors(file, weights(module));
 }
 /// Reads them into a module with the same parameters. Throws what load_safetensors and set_weights throw; the
 /// module is then unchanged.
-template <Module M>
+template <class M>
 void load_weights(const std::filesystem::path& file, M& module) {
   set_weights(module, load_safetensors(file), file.string());
 }

@@ -91,7 +91,9 @@ void fail_unlisted(const Gradient& gradient) {
                                                                   gradient.used_by, gradient.used_at.text());
   fail<TapeError>(
       "the optimizer's step: the loss depends on a parameter of shape {}{} that the model does not list: add "
-      "it to the module's members, or, if the model was copied, step the one that computed the loss",
+      "it to the module's members; if a part of the model is stepped, give it its own gradients, as in "
+      "step(model.head, gradients.of(model.head)); or, if the model was copied, step the one that computed "
+      "the loss",
       shape_of(gradient), use);
 }
 

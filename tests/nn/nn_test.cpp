@@ -25,6 +25,11 @@ using gradus::test::fixture;
 
 namespace {
 
+struct Whole {
+  nn::Linear body;
+  static void members(auto& self, auto&& visit) { visit("body", self.body); }
+};
+
 /// Two parameters under one path.
 struct Twice {
   Parameter a{zeros({2})}, b{zeros({2})};
@@ -304,6 +309,23 @@ TEST_CASE("a module's weights go out to a safetensors file and come back, all or
   CHECK_THROWS_WITH(nn::load_weights(file, wide), Catch::Contains("(20, 3)") && Catch::Contains("(24, 3)"));
   CHECK_THROWS_WITH(nn::load_weights(file, deep), Catch::Contains("weight_ih_l2 is missing"));
   CHECK_THROWS_AS(nn::load_weights(folder.path() / "none", deep), DataError);
+}
+
+TEST_CASE("weights under another prefix are refused with what it is and what to do", "[nn]") {
+  Rng rng(1);
+  Whole model{nn::Linear(rng, 2, 2)};
+  const Safetensors whole = nn::weights(model), part = nn::weights(model.body);
+  CHECK_THROWS_WITH(
+      nn::set_weights(model.body, whole, "w.safetensors"),
+      Catch::Contains("w.safetensors: the parameter weight is missing, but body.weight is there") &&
+          Catch::Contains("part body") && Catch::Contains("take the prefix \"body.\" off"));
+  CHECK_THROWS_WITH(nn::set_weights(model, part, "w.safetensors"),
+                    Catch::Contains("body.weight is missing, but weight is there") &&
+                        Catch::Contains("part body") && Catch::Contains("put the prefix \"body.\" before"));
+  // A name that only ends alike is none.
+  Safetensors other;
+  other.tensors.emplace("overweight", ones({2, 2}));
+  CHECK_THROWS_WITH(nn::set_weights(model.body, other), Catch::EndsWith("the parameter weight is missing"));
 }
 
 TEST_CASE("weights are refused by a module that lists two parameters under one path", "[nn]") {

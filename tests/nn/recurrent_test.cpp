@@ -289,6 +289,15 @@ TEST_CASE("recurrent layers refuse what does not fit, and say which", "[nn]") {
                     Catch::Contains("Lstm") && Catch::Contains("(time, batch, 3)"));
   CHECK_THROWS_WITH(lstm(x, lstm.start(3)), Catch::Contains("Lstm") && Catch::Contains("(1, 4, 5)"));
   CHECK_THROWS_WITH(rnn(Variable(zeros({0, 4, 3})), rnn.start(4)), Catch::Contains("Rnn"));
+  // An input that is batch-first, to a state, or with lengths, for its two sequences.
+  const auto time_major = Catch::Contains(
+      "4 steps of 2 sequences: sequences are time-major, (time, batch, width), so turn one that is "
+      "batch-first with "
+      "transpose(x, 0, 1)");
+  const Variable batch_first(zeros({4, 2, 3}));
+  CHECK_THROWS_WITH(lstm(batch_first, lstm.start(4)), time_major);
+  CHECK_THROWS_WITH(lstm(batch_first, lstm.start(2), nullptr, Indices({2, 2, 1, 1})), time_major);
+  CHECK_THROWS_WITH(lstm(batch_first, lstm.start(3)), !Catch::Contains("time-major"));
   CHECK_THROWS_AS(nn::Lstm(rng, 0, 5), ArgumentError);
   CHECK_THROWS_AS(nn::Lstm(rng, 3, 5, {.layers = 0}), ArgumentError);
   CHECK_THROWS_WITH(nn::Lstm(rng, 3, 5, {.dropout = 1}),

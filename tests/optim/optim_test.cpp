@@ -232,6 +232,8 @@ TEST_CASE("a step with a parameter that the model does not list changes nothing 
   Sgd sgd({.lr = 0.1});
   const Gradients gradients({{model.a.place(), ones({2}), {}}, {forgotten.place(), ones({5}), {}}});
   CHECK_THROWS_WITH(sgd.step(model, gradients), Catch::Contains("(5,)") && Catch::Contains("members"));
+  CHECK_THROWS_WITH(sgd.step(model, gradients),
+                    Catch::Contains("a part of the model is stepped, give it its own gradients"));
   CHECK(identical(model.a.value(), ones({2})));
 }
 

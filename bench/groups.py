@@ -140,6 +140,9 @@ atan sinh cosh tanh asinh acosh atanh erf erfc erfinv normal_cdf lgamma sigmoid 
 add sub mul div maximum minimum pow atan2 fmod hypot logaddexp xlogy digamma sinc
 log_sigmoid logit softplus leaky_relu elu selu gelu gelu_tanh silu mish hardtanh clamp where masked_fill""".split()
 INPUTS = ["normal", "subnormal", "infinite", "nan", "underflow"]
+WITH_GRADIENT = """tanh sigmoid sin log_sigmoid logit softplus leaky_relu elu selu gelu gelu_tanh silu mish hardtanh clamp
+lgamma erfinv digamma sinc""".split()
+MASKED = ["unmasked", "masked_inf", "masked_1e9", "masked_100"]
 
 
 def function_over(run, benchmark):
@@ -151,7 +154,10 @@ def function_over(run, benchmark):
 
 def functions(run):
     for name in FUNCTIONS:
-        for kind in INPUTS:
+        for kind in INPUTS + ["gradient"] * (name in WITH_GRADIENT):
+            yield [f"functions.{name}_{kind}"], partial(function_over, run, f"{name}_{kind}")
+    for name in ["softmax", "log_softmax", "cross_entropy"]:
+        for kind in MASKED:
             yield [f"functions.{name}_{kind}"], partial(function_over, run, f"{name}_{kind}")
 
 

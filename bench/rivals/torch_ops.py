@@ -49,22 +49,39 @@ def functions(name):
     """FUNCTION_INPUT, as in bench/functions.cpp; what has another name or form in PyTorch stands in `more`."""
     name, _, kind = name.rpartition("_")
     normal, other = torch.randn(16_384), torch.randn(16_384)
-    x = {"normal": normal, "subnormal": normal * 1e-40, "infinite": torch.full_like(normal, float("inf")),
+    if kind in ("unmasked", "inf", "1e9", "100"):
+        return masked(name.replace("_masked", ""), normal.view(-1, 512), None if kind == "unmasked" else -float(kind))
+    x = {"gradient": normal.requires_grad_(), "normal": normal, "subnormal": normal * 1e-40, "infinite": torch.full_like(normal, float("inf")),
          "nan": torch.full_like(normal, float("nan")), "underflow": normal - 1e4}[kind]
     nn, mask = torch.nn.functional, other > 0
+
+    def timed(function):
+        if kind != "gradient":
+            return lambda: function(x)
+        return lambda: torch.autograd.grad(function(x).sum(), x)
+
     more = {"gelu_tanh": lambda v: nn.gelu(v, approximate="tanh"), "log_sigmoid": nn.logsigmoid,
             "log1p_exp": lambda v: nn.softplus(v), "normal_cdf": torch.special.ndtr, "clamp": lambda v: v.clamp(-1, 1),
             "where": lambda v: torch.where(mask, v, other), "masked_fill": lambda v: v.masked_fill(mask, 0),
             "cube": lambda v: v ** 3, "round": torch.round, "fmod": lambda v: torch.fmod(v, other)}
     if name in more:
-        return lambda: more[name](x)
+        return timed(more[name])
     if name in ("softplus", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "hardtanh"):
-        function = getattr(nn, name)
-        return lambda: function(x)
+        return timed(getattr(nn, name))
     function = getattr(torch, {"equal": "eq"}.get(name, name))
     if name in TWO_OPERANDS:
         return lambda: function(x, other)
-    return lambda: function(x)
+    return timed(function)
+
+
+def masked(name, x, number):
+    """A softmax of rows, or cross_entropy and its gradient, half of the logits masked with a number."""
+    if number is not None:
+        x = x.masked_fill(torch.rand_like(x) < 0.5, number)
+    if name != "cross_entropy":
+        return lambda: getattr(torch, name)(x, -1)
+    logits, targets = x.requires_grad_(), torch.zeros(len(x), dtype=torch.long)
+    return lambda: torch.autograd.grad(torch.nn.functional.cross_entropy(logits, targets), logits)
 
 
 TWO_OPERANDS = ("add", "sub", "mul", "div", "maximum", "minimum", "pow", "atan2", "fmod", "hypot", "logaddexp", "xlogy")

@@ -31,8 +31,13 @@ struct Operand {
   bool single;
 };
 
+/// Which rows hold one value that serves for all elements, being computed of such values alone; only the
+/// first rows are looked at.
+using SingleRows = std::array<bool, 64>;
+
 template <class T>
-Operand<T> operand(const Arrays<T>& arrays, const T* rows, Slot slot, std::int64_t begin) {
+Operand<T> operand(const Arrays<T>& arrays, const T* rows, const SingleRows& single, Slot slot,
+                   std::int64_t begin) {
   switch (slot.kind) {
     case Slot::Kind::input:
       if (arrays.single[slot.index]) return {arrays.inputs[slot.index], true};
@@ -44,40 +49,44 @@ Operand<T> operand(const Arrays<T>& arrays, const T* rows, Slot slot, std::int64
     case Slot::Kind::row:
       break;
   }
-  return {rows + slot.index * block, false};
+  return {rows + slot.index * block, slot.index < single.size() && single[slot.index]};
 }
 
 template <class T>
 void run_block(std::span<const Instruction> instructions, const Arrays<T>& arrays, T* rows,
-               std::int64_t begin, std::int64_t n) {
+               std::int64_t begin, std::int64_t elements) {
   const kernels::Kernels<T>& simd = kernels::selected<T>();
+  SingleRows single{};
   for (const Instruction& step : instructions) {
-    T* const to = step.result.kind == Slot::Kind::output ? arrays.outputs[step.result.index] + begin
-                                                         : rows + step.result.index * block;
-    const Operand<T> a = operand(arrays, static_cast<const T*>(rows), step.a, begin);
-    if (step.kind == InstructionKind::unary) {
-      const auto op = static_cast<kernels::Unary>(step.function);
-      if (!a.single) {
-        simd.unary(op, a.at, to, n);
-      } else {
-        T value{};
-        simd.unary(op, a.at, &value, 1);
-        simd.fill(value, to, n);
-      }
-      continue;
+    const bool to_row = step.result.kind == Slot::Kind::row;
+    T* const to = to_row ? rows + step.result.index * block : arrays.outputs[step.result.index] + begin;
+    const InstructionKind kind = step.kind;
+    const Operand<T> a = operand(arrays, static_cast<const T*>(rows), single, step.a, begin);
+    Operand<T> b{nullptr, true}, c{nullptr, true};
+    if (kind != InstructionKind::unary)
+      b = operand(arrays, static_cast<const T*>(rows), single, step.b, begin);
+    if (kind == InstructionKind::ternary || kind == InstructionKind::product)
+      c = operand(arrays, static_cast<const T*>(rows), single, step.c, begin);
+    const bool once = a.single && b.single && c.single;
+    const std::int64_t n = once ? 1 : elements;
+    switch (kind) {
+      case InstructionKind::unary:
+        simd.unary(static_cast<kernels::Unary>(step.function), a.at, to, n);
+        break;
+      case InstructionKind::binary:
+        simd.binary(static_cast<kernels::Binary>(step.function), a.at, a.single, b.at, b.single, to, n);
+        break;
+      case InstructionKind::ternary:
+        simd.ternary(static_cast<kernels::Ternary>(step.function), a.at, a.single, b.at, b.single, c.at,
+                     c.single, to, n);
+        break;
+      case InstructionKind::product:
+        simd.product(a.at, a.single, b.at, b.single, c.at, c.single, to, n);
+        break;
     }
-    const Operand<T> b = operand(arrays, static_cast<const T*>(rows), step.b, begin);
-    if (step.kind == InstructionKind::binary) {
-      simd.binary(static_cast<kernels::Binary>(step.function), a.at, a.single, b.at, b.single, to, n);
-      continue;
-    }
-    const Operand<T> c = operand(arrays, static_cast<const T*>(rows), step.c, begin);
-    if (step.kind == InstructionKind::product) {
-      simd.product(a.at, a.single, b.at, b.single, c.at, c.single, to, n);
-      continue;
-    }
-    simd.ternary(static_cast<kernels::Ternary>(step.function), a.at, a.single, b.at, b.single, c.at, c.single,
-                 to, n);
+    const bool kept_single = once && to_row && step.result.index < single.size();
+    if (to_row && step.result.index < single.size()) single[step.result.index] = kept_single;
+    if (once && !kept_single) simd.fill(T{*to}, to, elements);
   }
 }
 

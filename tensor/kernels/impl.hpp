@@ -5,12 +5,16 @@
 
 #include "tensor/kernels/impl/math.hpp"
 
-#include "tensor/kernels/impl/math_circular.hpp"
 #include "tensor/kernels/impl/math_exp.hpp"
 #include "tensor/kernels/impl/math_log.hpp"
-#include "tensor/kernels/impl/math_power.hpp"
+#include "tensor/kernels/impl/math_plane.hpp"
+#include "tensor/kernels/impl/math_wide.hpp"
 
+#include "tensor/kernels/impl/math_circular.hpp"
 #include "tensor/kernels/impl/math_erf.hpp"
+#include "tensor/kernels/impl/math_gamma.hpp"
+#include "tensor/kernels/impl/math_normal.hpp"
+#include "tensor/kernels/impl/math_power.hpp"
 
 #include "tensor/kernels/impl/elementwise.hpp"
 #include "tensor/kernels/impl/pack.hpp"

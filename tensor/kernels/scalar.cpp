@@ -114,14 +114,6 @@ double sinc(double n, double x) {
   return std::pow(std::numbers::pi, n) * f;
 }
 
-/// sqrt(a^2 + b^2); of f32 in f64, whose squares neither overflow nor lose digits.
-template <class T>
-T hypot(T a, T b) {
-  if constexpr (sizeof(T) == 8) return std::hypot(a, b);
-  if (std::isinf(a) || std::isinf(b)) return static_cast<T>(infinity);
-  const double x = static_cast<double>(a), y = static_cast<double>(b);
-  return static_cast<T>(std::sqrt(x * x + y * y));
-}
 /// a - n b; of f32 in f64, which holds n b exactly where n is not large.
 template <class T>
 T fmod(T a, T b) {
@@ -149,6 +141,12 @@ void unary(Unary op, const T* x, T* y, std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) y[i] = f(x[i]);
   };
   switch (op) {
+    case Unary::sin:
+      return run([](T v) { return std::sin(v); });
+    case Unary::cos:
+      return run([](T v) { return std::cos(v); });
+    case Unary::tan:
+      return run([](T v) { return std::tan(v); });
     case Unary::cube:
       return run([](T v) { return cube(v); });
     case Unary::erfinv:
@@ -176,8 +174,6 @@ void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* 
       return run([](T l, T r) { return std::atan2(l, r); });
     case Binary::fmod:
       return run([](T l, T r) { return fmod(l, r); });
-    case Binary::hypot:
-      return run([](T l, T r) { return hypot(l, r); });
     case Binary::sinc:
       return run(
           [](T l, T r) { return static_cast<T>(sinc(static_cast<double>(l), static_cast<double>(r))); });

@@ -5,7 +5,8 @@
 #include "tensor/kernels/elementwise.hpp"
 
 /// Elementwise functions as plain loops over those of the standard library, where SIMD would be no faster or
-/// less exact. Compiled for the baseline, and called by the kernels of all instruction sets.
+/// less exact: most of them in f64, and single elements that a kernel leaves to them. Compiled for the
+/// baseline, and called by the kernels of all instruction sets.
 namespace gradus::kernels::scalar {
 
 /// y[i] = op(x[i]), serial. y may be x.

@@ -309,6 +309,32 @@ TEST_CASE("an element's value depends neither on its place nor on the threads", 
   });
 }
 
+TEST_CASE("an element's value does not depend on its neighbours, however large", "[elementwise]") {
+  const auto check = [](const auto& numbers) {
+    const auto n = static_cast<std::int64_t>(numbers.size());
+    const Tensor all = Tensor::from(numbers, {n});
+    for_every_instruction_set([&] {
+      for (const FunctionRow& f : function_rows()) {
+        INFO(f.name << " in " << name_of(all.dtype()));
+        const auto of = [&](const Tensor& v) { return f.on_tensors(std::array{v, v}); };
+        const Tensor together = of(all);
+        bool same_alone = true;
+        for (std::int64_t i = 0; i < n; i += 7)
+          same_alone =
+              same_alone && same(of(Tensor::scalar(all.at(i), all.dtype())).item(), together.at(i), 0);
+        CHECK(same_alone);
+      }
+    });
+  };
+  std::vector<float> single = probes<float>(2);
+  std::vector<double> numbers = probes<double>(2);
+  numbers.resize(4000);
+  std::shuffle(single.begin(), single.end(), std::mt19937_64(5));
+  std::shuffle(numbers.begin(), numbers.end(), std::mt19937_64(5));
+  check(single);
+  check(numbers);
+}
+
 TEST_CASE("fma rounds once where the processor can, in every kernel", "[elementwise]") {
   for_every_instruction_set([] {
     const std::string set = kernels::instruction_set();

@@ -65,11 +65,11 @@ struct WithElementwise : Rest {
       case Unary::log2:
         return run([](B v) { return math::log2<T>(v); });
       case Unary::sin:
-        return run([](B v) { return xsimd::sin(v); });
+        return run([](B v) { return math::sine<T, 0>(v); });
       case Unary::cos:
-        return run([](B v) { return xsimd::cos(v); });
+        return run([](B v) { return math::sine<T, 1>(v); });
       case Unary::tan:
-        return run([](B v) { return math::or_argument<T>(xsimd::tan(math::away_from_zero<T>(v)), v); });
+        return run([](B v) { return math::or_argument<T>(math::tan<T>(math::away_from_zero<T>(v)), v); });
       case Unary::asin:
         return run([](B v) { return xsimd::asin(v); });
       case Unary::acos:
@@ -113,14 +113,21 @@ struct WithElementwise : Rest {
       case Unary::gaussian:
         return run([](B v) { return math::gaussian<T>(v); });
       case Unary::normal_cdf:
-        return run([](B v) { return math::normal_cdf<T>(v); });
+        return run([](B v) { return math::normal_cdf(v); });
       case Unary::gelu_gate:
         return run([](B v) { return math::gelu_gate<T>(v); });
       case Unary::gelu_gate_slope:
         return run([](B v) { return math::gelu_gate_slope<T>(v); });
       default:
-        return scalar::unary(op, x, y, n);
+        break;
     }
+    if constexpr (sizeof(T) == 4) {
+      if (op == Unary::erfinv) return run([](B v) { return math::inverse_erf<false>(v); });
+      if (op == Unary::erfinv_slope) return run([](B v) { return math::inverse_erf<true>(v); });
+      if (op == Unary::lgamma)
+        return run([](B v) { return math::in_f64([](auto w) { return math::lgamma_wide(w); }, v); });
+    }
+    return scalar::unary(op, x, y, n);
   }
 
   void binary(Binary op, const T* a, bool a_scalar, const T* b, bool b_scalar, T* y,
@@ -168,9 +175,52 @@ struct WithElementwise : Rest {
         return run([](B l, B r) { return xsimd::select(l == r, B(1), B(0)); });
       case Binary::not_equal:
         return run([](B l, B r) { return xsimd::select(l == r, B(0), B(1)); });
+      case Binary::hypot:
+        return run([](B l, B r) { return math::hypot<T>(l, r); });
+      case Binary::fmod:
+        if constexpr (fused_multiply_add) return run([](B l, B r) { return math::fmod<T>(l, r); });
+        break;
+      case Binary::polygamma:
+      case Binary::sinc:
+        for (std::int64_t i = 0, end = 0; i < n; i = end) {  // elements of one order
+          for (end = a_scalar ? n : i + 1; end < n && a[end] == a[i];) ++end;
+          const T* const x = b_scalar ? b : b + i;
+          if (!derivative(op, a_scalar ? *a : a[i], x, b_scalar, y + i, end - i))
+            scalar::binary(op, a_scalar ? a : a + i, a_scalar, x, b_scalar, y + i, end - i);
+        }
+        return;
       default:
-        return scalar::binary(op, a, a_scalar, b, b_scalar, y, n);
+        break;
     }
+    if constexpr (sizeof(T) == 4) {
+      if (op == Binary::atan2) return run([](B l, B r) { return math::atan2(l, r); });
+      if (op == Binary::pow) return run([](B l, B r) { return math::power(l, r); });
+    }
+    scalar::binary(op, a, a_scalar, b, b_scalar, y, n);
+  }
+
+  /// Those of a low order that have a kernel; false for the others.
+  static bool derivative(Binary op, T order, const T* x, bool x_scalar, T* y, std::int64_t n) {
+    using B = Batch<T>;
+    if (order != 0 && order != 1) return false;
+    const auto run = [&](auto f) {
+      with_operand(x, x_scalar, [&](auto at) {
+        for_batches<T, true>(n, [&](std::int64_t i, auto load, auto store) { store(f(at(i, load)), y + i); });
+      });
+    };
+    if (op == Binary::sinc) {
+      if (order == 0) return run([](B v) { return math::sinc<T, 0>(v); }), true;
+      return run([](B v) { return math::sinc<T, 1>(v); }), true;
+    }
+    if constexpr (sizeof(T) == 8) return false;
+    if constexpr (sizeof(T) == 4) {
+      if (order == 0) {
+        run([](B v) { return math::in_f64([](auto w) { return math::digamma_wide(w); }, v); });
+      } else {
+        run([](B v) { return math::in_f64([](auto w) { return math::trigamma_wide(w); }, v); });
+      }
+    }
+    return true;
   }
 
   void ternary(Ternary op, const T* a, bool a_scalar, const T* b, bool b_scalar, const T* c, bool c_scalar,
@@ -184,6 +234,8 @@ struct WithElementwise : Rest {
         return run([](B u, B v, B w) { return xsimd::select(u == B(0), w, v); });
       case Ternary::clamp:
       case Ternary::clamp_flat:
+        if (b_scalar && c_scalar && *b == *b && *c == *c)
+          return run([](B u, B v, B w) { return xsimd::select(u == u, xsimd::min(xsimd::max(u, v), w), u); });
         return run([](B u, B v, B w) { return math::smaller<T>(math::larger<T>(u, v), w); });
     }
   }

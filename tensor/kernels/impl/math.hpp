@@ -44,6 +44,8 @@ constexpr T infinity = std::numeric_limits<T>::infinity();
 template <class T>
 constexpr T not_a_number = std::numeric_limits<T>::quiet_NaN();
 template <class T>
+constexpr T sign_bit = T(-0.0);
+template <class T>
 constexpr T smallest_normal = std::numeric_limits<T>::min();
 /// Adding this rounds a small number to an integer, which then is in the lowest bits of the sum.
 template <class T>
@@ -65,3 +67,38 @@ template <class T, std::size_t N>
   for (std::size_t k = N - 1; k-- > 0;) sum = mul_add(sum, x, Batch<T>(c[k]));
   return sum;
 }
+
+namespace math {
+
+/// A number as the sum of two, the second below the last place of the first.
+template <class T>
+struct TwoParts {
+  Batch<T> high, low;
+};
+/// x in two parts of half as many digits.
+template <class T>
+[[gnu::always_inline]] inline TwoParts<T> halves(const Batch<T>& x) {
+  using Number = typename Format<T>::Bits;
+  const Batch<T> high =
+      from_bits<T>(bits_of<T>(x) & Bits<T>(~((Number(1) << (Format<T>::fraction_bits / 2 + 1)) - 1)));
+  return {high, x - high};
+}
+/// x y, nearly or quite to twice the digits.
+template <class T>
+[[gnu::always_inline]] inline TwoParts<T> exact_product(const Batch<T>& x, const Batch<T>& y) {
+  const Batch<T> product = x * y;
+  if constexpr (fused_multiply_add) return {product, -sub_product(x, y, product)};
+  const auto [x_high, x_low] = halves<T>(x);
+  const auto [y_high, y_low] = halves<T>(y);
+  const Batch<T> left = ((x_high * y_high - product) + x_high * y_low) + x_low * y_high;
+  return {product, left + x_low * y_low};
+}
+
+/// z - x * y, rounded once or nearly, whatever the processor has.
+template <class T>
+[[gnu::always_inline]] inline Batch<T> sub_exactly(const Batch<T>& x, const Batch<T>& y, const Batch<T>& z) {
+  if constexpr (fused_multiply_add) return sub_product(x, y, z);
+  const auto [product, low] = exact_product<T>(x, y);
+  return (z - product) - low;
+}
+}  // namespace math

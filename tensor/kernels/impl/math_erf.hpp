@@ -1,30 +1,6 @@
-// The normal distribution: exp(-x^2 / 2), its integral and the error functions. Part of impl.hpp, after exp.
+// exp(-x^2 / 2) and the error functions. Part of impl.hpp, after exp.
 
 namespace math {
-
-/// A number as the sum of two, the second below the last place of the first.
-template <class T>
-struct TwoParts {
-  Batch<T> high, low;
-};
-/// x in two parts of half as many digits.
-template <class T>
-[[gnu::always_inline]] inline TwoParts<T> halves(const Batch<T>& x) {
-  using Number = typename Format<T>::Bits;
-  const Batch<T> high =
-      from_bits<T>(bits_of<T>(x) & Bits<T>(~((Number(1) << (Format<T>::fraction_bits / 2 + 1)) - 1)));
-  return {high, x - high};
-}
-/// x y, nearly or quite to twice the digits.
-template <class T>
-[[gnu::always_inline]] inline TwoParts<T> exact_product(const Batch<T>& x, const Batch<T>& y) {
-  const Batch<T> product = x * y;
-  if constexpr (fused_multiply_add) return {product, -sub_product(x, y, product)};
-  const auto [x_high, x_low] = halves<T>(x);
-  const auto [y_high, y_low] = halves<T>(y);
-  const Batch<T> left = ((x_high * y_high - product) + x_high * y_low) + x_low * y_high;
-  return {product, left + x_low * y_low};
-}
 
 /// |x| between bounds outside of which functions of x^2 are constant to the nearest number; NaN passes.
 template <class T>
@@ -93,16 +69,6 @@ template <class T>
   const Batch<T> near = Batch<T>(1) - erf_below(x, size * size);
   return xsimd::select(xsimd::abs(x) < Batch<T>(T(0.5)), near, far);
 }
-/// The normal distribution function, erfc(-x / sqrt(2)) / 2.
-template <class T>
-[[gnu::always_inline]] inline Batch<T> normal_cdf(const Batch<T>& x) {
-  constexpr T sqrt_half = T(0.70710678118654752440);
-  const Batch<T> a = bounded_size<T>(x, sizeof(T) == 4 ? T(14.5) : T(38.7)), half(T(0.5));
-  const auto [high, low] = exact_product<T>(a, a);
-  const Batch<T> y = exp_times<T>(-half * high, -half * low, half * scaled_erfc<T>(a * Batch<T>(sqrt_half)));
-  return xsimd::select(x > Batch<T>(0), Batch<T>(1) - y, y);
-}
-
 [[gnu::always_inline]] inline Batch<double> erf(const Batch<double>& x) {
   using B = Batch<double>;
   const B size = bounded_size<double>(x, 6.0);
@@ -118,6 +84,63 @@ template <class T>
                                     0x1.6b413ep-6F, -0x1.8d0b9cp-9F, 0x1.97e7acp-13F});
   const B small = erf_below(a, a * a), large = B(1) - exp_rough(g);
   return xsimd::copysign(xsimd::select(magnitude < B(0.93F), small, large), x);
+}
+
+/// The inverse of erf in f32, and its derivative, as x p(w) and g(w) / (1 - x^2) with w = -log(1 - x^2); p
+/// and g are polynomials of w below 6 and of sqrt(w) above, as in Giles 2010, "Approximating the erfinv
+/// function".
+template <bool slope>
+[[gnu::always_inline]] inline Batch<double> inverse_erf_wide(const Batch<double>& x) {
+  using B = Batch<double>;
+  const B rest = (B(1) - x) * (B(1) + x);
+  const B w = -log_of<double>(decompose<double>(rest), B(0)), u = w - B(3);
+  B y(0);
+  if constexpr (slope) {
+    y = polynomial<double>(
+        u, {0x1.147f154027d27p-1, -0x1.1097c547023b9p-4, 0x1.4cead3b8248bep-7, -0x1.6e9567df4a0a6p-10,
+            0x1.5013f8e55c021p-13, -0x1.e6f9983fd46ecp-17, 0x1.05e6d35279eddp-20, -0x1.8e4d930a165cp-25,
+            0x1.6454d98eb537p-29, -0x1.a2b3a06ba1699p-32, 0x1.2f5b3a5090d92p-35});  // 2^-32
+  } else {
+    y = polynomial<double>(
+        u, {0x1.9fa072ed35fb4p+0, 0x1.eedbeb95909a7p-3, -0x1.780dee27cd7fp-8, -0x1.b665840834782p-11,
+            0x1.9912cc9a35cc3p-13, -0x1.aae7030c230b5p-17, -0x1.d54e45375b13ep-20, 0x1.e5e36e7f6e5d2p-22,
+            -0x1.946a4c42b0c56p-26, -0x1.9affa404cf2a8p-28, 0x1.2941533838372p-30, 0x1.8713e91c4e9eap-36,
+            -0x1.08a73b9e706b6p-36});  // 2^-31
+  }
+  const auto tail = w > B(6);
+  if (xsimd::any(tail)) {
+    const B v = xsimd::sqrt(xsimd::max(B(6), w)) - B(3.25);
+    if constexpr (slope) {
+      y = xsimd::select(
+          tail,
+          polynomial<double>(
+              v, {0x1.3cceb1a3fb405p-2, -0x1.7a153e1f4645bp-4, 0x1.ab06d9d512096p-6, -0x1.be48667dbafe5p-8,
+                  0x1.93ed3b9aa8683p-10, -0x1.c67a89d7db961p-13, -0x1.d6183942a4297p-15,
+                  0x1.2940d3363cb72p-14, -0x1.3038951838db5p-15, 0x1.2008877831c63p-17}),
+          y);  // 2^-30
+    } else {
+      y = xsimd::select(
+          tail,
+          polynomial<double>(
+              v, {0x1.8abcc36ad11a4p+1, 0x1.0158a711cb7cap+0, 0x1.600a0bdf88839p-8, -0x1.ebb5c8db3b9e1p-9,
+                  0x1.4552359223e14p-9, -0x1.ba2dd86ad02eep-10, 0x1.047911a73f46dp-10, -0x1.7a1327840cf6dp-12,
+                  -0x1.8f660ec4ce8e9p-15, 0x1.5129f88b5932cp-14}),
+          y);  // 2^-28
+    }
+  }
+  if constexpr (slope) return y / rest;
+  return y * x;
+}
+template <bool slope>
+[[gnu::always_inline]] inline Batch<float> inverse_erf(const Batch<float>& x) {
+  using B = Batch<float>;
+  const B size = xsimd::abs(x), infinite(infinity<float>);
+  const B edge = slope ? infinite : xsimd::copysign(infinite, x);
+  const auto inside = size < B(1);
+  const B beyond = xsimd::select(size == B(1), edge, B(not_a_number<float>));
+  if (!xsimd::any(inside)) return beyond;
+  const B y = in_f64([](auto v) { return inverse_erf_wide<slope>(v); }, xsimd::select(inside, x, B(0)));
+  return xsimd::select(inside, y, beyond);
 }
 
 /// The argument of the sigmoid in gelu's tanh form, 2 sqrt(2/pi) (x + 0.044715 x^3), in two parts, for |x| up

@@ -93,14 +93,17 @@ template <class T>
   const Bits<T> bits = whole_bits<T>(n, 2 * Format<T>::bias), half = bits >> 1;
   return y * power_of_two<T>(half) * power_of_two<T>(bits - half);
 }
-/// The same, where the lanes of `low` may be subnormal numbers or 0. Arithmetic on such numbers takes a
-/// processor tens of times longer, so these are made as whole multiples of the smallest one: the lowest bits
-/// of a sum.
+/// The same, where the lanes with x < normal may be subnormal numbers or 0, and those with x <= least are 0.
+/// Arithmetic on such numbers takes a processor tens of times longer, so these are made as whole multiples of
+/// the smallest one: the lowest bits of a sum.
 template <class T>
-[[gnu::always_inline]] inline Batch<T> scaled(const Batch<T>& y, const Batch<T>& n,
-                                              const xsimd::batch_bool<T, Arch>& low) {
+[[gnu::always_inline]] inline Batch<T> scaled(const Batch<T>& y, const Batch<T>& n, const Batch<T>& x,
+                                              T normal, T least) {
   using B = Batch<T>;
+  const auto low = x < B(normal);
   if (!xsimd::any(low)) return scaled_normal<T>(y, n);
+  if (!xsimd::any(low & (x > B(least))))
+    return xsimd::select(low, B(0), scaled_normal<T>(y, xsimd::select(low, B(0), n)));
   constexpr int up = Format<T>::bias - 1 + Format<T>::fraction_bits;
   const Bits<T> biased = whole_bits<T>(xsimd::select(low, n, B(T(-up))), Format<T>::bias + up);
   const B multiple = y * power_of_two<T>(biased);
@@ -116,7 +119,7 @@ template <class T>
   // NaN, as the second operand, passes such bounds.
   const Batch<T> bounded = xsimd::max(Batch<T>(exp_least<T>), x);
   const auto [r, n] = reduce<T>(bounded);
-  return scaled<T>(Batch<T>(1) + expm1_reduced<T>(r), n, bounded < Batch<T>(exp_floor<T>));
+  return scaled<T>(Batch<T>(1) + expm1_reduced<T>(r), n, bounded, exp_floor<T>, exp_least<T>);
 }
 template <class T>
 [[gnu::always_inline]] inline Batch<T> exp(const Batch<T>& x) {
@@ -127,7 +130,7 @@ template <class T>
 [[gnu::always_inline]] inline Batch<T> exp_times(const Batch<T>& x, const Batch<T>& low,
                                                  const Batch<T>& factor) {
   const auto [r, n] = reduce<T>(x);
-  return scaled<T>((Batch<T>(1) + expm1_reduced<T>(r + low)) * factor, n, x < Batch<T>(exp_floor<T>));
+  return scaled<T>((Batch<T>(1) + expm1_reduced<T>(r + low)) * factor, n, x, exp_floor<T>, exp_least<T>);
 }
 /// e^x for x from exp_floor to 0.
 template <class T>
@@ -148,8 +151,11 @@ template <class T>
   // NaN, as the second operand, passes the bounds.
   const Batch<T> bounded = xsimd::min(Batch<T>(most), xsimd::max(Batch<T>(least), x));
   const Batch<T> n = nearest<T>(bounded);
-  const Batch<T> y = Batch<T>(1) + expm1_reduced<T>((bounded - n) * Batch<T>(ln2_high<T> + ln2_low<T>));
-  return scaled<T>(y, n, bounded < Batch<T>(normal));
+  // What is added to x near 0 does not count, and keeps subnormal numbers, which are slow, out of the
+  // products.
+  const Batch<T> r = bounded - (n - Batch<T>(T(0x1p-60)));
+  const Batch<T> y = Batch<T>(1) + expm1_reduced<T>(r * Batch<T>(ln2_high<T> + ln2_low<T>));
+  return scaled<T>(y, n, bounded, normal, least);
 }
 
 /// expm1 for x >= exp_least / 4, but without the sign of zero and the last bit of subnormal numbers.
@@ -202,6 +208,32 @@ template <class T, bool with_low = false>
   if constexpr (with_low) e = mul_add(e, down_low, e);
   const Batch<T> above = Batch<T>(1) + e;
   return exp_where_tiny<T>(down, down_low, e / (above * above));
+}
+
+/// tanh(log(1 + e^x)) = (w^2 + 2w) / (w^2 + 2w + 2) with w = e^x, for x > 0 written of 1/w; and its
+/// derivative, 4 w (1 + w) / (w^2 + 2w + 2)^2. Far below 0 both are e^x.
+template <class T>
+struct MishParts {
+  Batch<T> w, over, under;  // e^-|x|, and the two sums, for x > 0 over w^2
+};
+template <class T>
+[[gnu::always_inline]] inline MishParts<T> mish_parts(const Batch<T>& x) {
+  const Batch<T> w = exp_unscaled<T>(xsimd::max(Batch<T>(exp_floor<T>), -xsimd::abs(x))), twice = w + w;
+  const auto below = x < Batch<T>(0);
+  const Batch<T> over = xsimd::select(below, mul_add(w, w, twice), Batch<T>(1) + twice);
+  return {w, over, over + xsimd::select(below, Batch<T>(2), twice * w)};
+}
+template <class T>
+[[gnu::always_inline]] inline Batch<T> mish_gate(const Batch<T>& x) {
+  const auto [w, over, under] = mish_parts<T>(x);
+  return exp_where_tiny<T>(x, Batch<T>(0), over / under);
+}
+template <class T>
+[[gnu::always_inline]] inline Batch<T> mish_gate_slope(const Batch<T>& x) {
+  const auto [w, over, under] = mish_parts<T>(x);
+  // The last factor at the end: the product may be a subnormal number.
+  const Batch<T> y = Batch<T>(4) * (w * (Batch<T>(1) + w)) / (under * under);
+  return exp_where_tiny<T>(x, Batch<T>(0), y * xsimd::select(x < Batch<T>(0), Batch<T>(1), w));
 }
 
 template <class T>

@@ -110,6 +110,17 @@ template <class T>
   return xsimd::select(x > -one, xsimd::select(x < B(infinity<T>), inside, x), below);
 }
 
+/// log(x / (1 - x)), with what rounding took from the quotient u and from 1 - x.
+template <class T>
+[[gnu::always_inline]] inline Batch<T> logit(const Batch<T>& x) {
+  using B = Batch<T>;
+  const B below = B(1) - x, u = x / below;
+  const B lost = sub_exactly<T>(u, below, x) - u * ((B(1) - below) - x);
+  const B known = xsimd::select((x > B(smallest_normal<T>)) & (x < B(1)), lost, B(0));
+  const B correction = known / xsimd::select(x > B(smallest_normal<T>), x, B(1));
+  return logarithm<T>(u, [&](const Decomposed<T>& parts) { return log_of<T>(parts, correction); });
+}
+
 /// log(1 + e^x) for x <= 0; NaN gives any number.
 template <class T>
 [[gnu::always_inline]] inline Batch<T> log1p_exp_below(const Batch<T>& x) {

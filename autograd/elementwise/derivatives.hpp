@@ -132,6 +132,18 @@ T gelu_gate_slope(T x) {
   return of_kernel(kernels::Unary::gelu_gate_slope, x);
 }
 template <Number T>
+T logit_slope(T x) {
+  return of_kernel(kernels::Unary::logit_slope, x);
+}
+template <Number T>
+T mish_gate(T x) {
+  return of_kernel(kernels::Unary::mish_gate, x);
+}
+template <Number T>
+T mish_gate_slope(T x) {
+  return of_kernel(kernels::Unary::mish_gate_slope, x);
+}
+template <Number T>
 T erfinv(T x) {
   return of_kernel(kernels::Unary::erfinv, x);
 }
@@ -280,7 +292,7 @@ template <int operand, class G, class A, class B, class Y>
 [[gnu::always_inline]] inline G local_vjp(kernels::Binary op, const G& g, [[maybe_unused]] const A& a,
                                           [[maybe_unused]] const B& b, [[maybe_unused]] const Y& y) {
   using kernels::Binary;
-  using std::log, std::hypot;
+  using std::log, std::hypot, std::exp, std::expm1;
   switch (op) {
 #define GRADUS_BINARY(name, cost, reads_a, by_a, reads_b, by_b) \
   case Binary::name:                                            \

@@ -16,12 +16,6 @@ auto log_sigmoid(const ElementwiseOperand auto& x, Where at = Where::here()) {
       "log_sigmoid", at, [](auto v) { return -log1p_exp(-v); }, x);
 }
 
-/// log(x / (1 - x)), the inverse of sigmoid.
-auto logit(const ElementwiseOperand auto& x, Where at = Where::here()) {
-  return formula(
-      "logit", at, [](auto v) { return where(v < 0.25, log(v) - log1p(-v), 2 * atanh(2 * v - 1)); }, x);
-}
-
 struct SoftplusOptions {
   double beta = 1;
   double threshold = 20;  // x itself where beta * x is above
@@ -34,16 +28,16 @@ auto softplus(const ElementwiseOperand auto& x, SoftplusOptions options = {}, Wh
   return formula("softplus", at, f, x, options.beta, options.threshold);
 }
 
-/// x for x > 0, else slope * x.
-auto leaky_relu(const ElementwiseOperand auto& x, double slope = 0.01, Where at = Where::here()) {
-  return formula(
-      "leaky_relu", at, [](auto v, auto s) { return where(v > 0, v, v * s); }, x, slope);
+/// x for x > 0, else slope * x. leaky_relu(x, slope) is one of the functions of two operands, so the slope
+/// may be a Variable.
+auto leaky_relu(const ElementwiseOperand auto& x, Where at = Where::here()) {
+  return leaky_relu(x, 0.01, at);
 }
 
-/// x for x > 0, else alpha (exp(x) - 1): Clevert, Unterthiner and Hochreiter, 2015.
-auto elu(const ElementwiseOperand auto& x, double alpha = 1, Where at = Where::here()) {
-  return formula(
-      "elu", at, [](auto v, auto a) { return where(v <= 0, a * expm1(where(v <= 0, v, 0)), v); }, x, alpha);
+/// x for x > 0, else alpha (exp(x) - 1): Clevert, Unterthiner and Hochreiter, 2015. elu(x, alpha) is one of
+/// the functions of two operands.
+auto elu(const ElementwiseOperand auto& x, Where at = Where::here()) {
+  return elu(x, 1.0, at);
 }
 
 /// A scaled elu that keeps mean 0 and variance 1: Klambauer and others, 2017.
@@ -71,16 +65,9 @@ auto silu(const ElementwiseOperand auto& x, Where at = Where::here()) {
 
 /// x tanh(log(1 + exp(x))): Misra, 2019.
 auto mish(const ElementwiseOperand auto& x, Where at = Where::here()) {
+  // The bound keeps the derivative from multiplying an infinite v with a slope of 0.
   return formula(
-      "mish", at,
-      [](auto v) {
-        // tanh(log(1 + w)) = n / (n + 2) with n = w (w + 2), from the w = e^v or e^-v that is at most 1.
-        // From 1000 on it is 1, and the derivative is kept from multiplying v with what is 0.
-        const auto u = where(v >= 1000, 1000, v), w = exp(where(u < 0, u, -u)), square = w * w,
-                   n = square + 2 * w;
-        return v * where(u < 0, n / (n + 2), 1 - 2 * square / (1 + 2 * (w + square)));
-      },
-      x);
+      "mish", at, [](auto v) { return v * mish_gate(where(v >= 1000, 1000, v)); }, x);
 }
 
 /// x between the bounds; at and beyond them the gradient is 0.

@@ -64,6 +64,11 @@ GRADUS_UNARY(log1p_exp,  2 * transcendental, x,   g * sigmoid(x))  // log(1 + ex
 // sigmoid(u) with u = 2 sqrt(2/pi) (x + 0.044715 x^3), the gate of gelu's tanh form, and sigmoid_slope(u).
 GRADUS_UNARY(gelu_gate,  2 * transcendental, x,   g * (gelu_gate_slope(x) * gelu_argument_slope(x)))
 GRADUS_UNARY(gelu_gate_slope, 2 * transcendental, x, g * (-gelu_gate_slope(x) * tanh(half_gelu_argument(x)) * gelu_argument_slope(x)))
+// tanh(log(1 + exp(x))), the gate of mish, and its derivative.
+GRADUS_UNARY(mish_gate,  2 * transcendental, x,   g * mish_gate_slope(x))
+GRADUS_UNARY(mish_gate_slope, 2 * transcendental, x, g * (mish_gate_slope(x) * (sigmoid(-x) - 2 * (mish_gate(x) * sigmoid(x)))))
+GRADUS_UNARY(logit,      2 * transcendental, x,   g * logit_slope(x))  // log(x / (1 - x))
+GRADUS_UNARY(logit_slope, cheap,         x,       g * (square(logit_slope(x)) * (2 * x - 1)))  // 1 / (x (1 - x))
 GRADUS_UNARY(relu,       cheap,          x,       zero_where(x <= 0, g))  // NaN passes g on, as in PyTorch
 GRADUS_UNARY(floor,      cheap,          flat,    g)
 GRADUS_UNARY(ceil,       cheap,          flat,    g)
@@ -96,6 +101,11 @@ GRADUS_BINARY(hypot,         library_call,    aby,     zero_where(equal(y, 0), g
 GRADUS_BINARY(logaddexp,     2 * transcendental,
                                               ab,      g * sigmoid_of_difference(a, b),
                                               ab,      g * sigmoid_of_difference(b, a))
+// a for a > 0, else a b; and with expm1(a) b, the gradient at 0 being that from below.
+GRADUS_BINARY(leaky_relu,    cheap,           ab,      g * where(0 < a, 1.0, b),
+                                              a,       zero_where(0 < a, g * a))
+GRADUS_BINARY(elu,           transcendental,  ab,      g * where(a <= 0, b * exp(where(a <= 0, a, 0.0)), 1.0),
+                                              a,       zero_where(0 < a, g * expm1(where(a <= 0, a, 0.0))))
 // a log b, and 0 where a is 0, whatever b is.
 GRADUS_BINARY(xlogy,         transcendental,  ab,      zero_where(both(equal(a, 0), b <= 0), g * log(b)),
                                               ab,      zero_where(both(equal(a, 0), equal(b, 0)), g * (a / b)))
@@ -130,11 +140,18 @@ GRADUS_TERNARY(where, cheap, flat,    g,
                              a,       zero_where(a, g))
 // minimum(maximum(a, b), c); at the bounds the gradient goes to a. Where one of the three is NaN, as the result
 // then is, so is the gradient.
-GRADUS_TERNARY(clamp, cheap, abc,     zero_where(a < b, zero_where(c < a, g * one_unless_nan(a, b, c))),
+GRADUS_TERNARY(clamp, cheap, abc,     zero_unless(within(a, b, c), g * within(a, b, c)),
                              abc,     zero_unless(a < b, zero_where(c < b, g * one_unless_nan(a, b, c))),
                              abc,     zero_unless(c < maximum(a, b), g))
 // The same with a gradient of 0 at the bounds and beyond, and none for them.
-GRADUS_TERNARY(clamp_flat, cheap, abc, zero_where(a <= b, zero_where(c <= a, g * one_unless_nan(a, b, c))),
+GRADUS_TERNARY(clamp_flat, cheap, abc, zero_unless(inside(a, b, c), g * inside(a, b, c)),
+                             flat,    g,
+                             flat,    g)
+// 1 where b <= a <= c, or b < a < c, else 0; NaN where one of the three is.
+GRADUS_TERNARY(within, cheap, flat,   g,
+                             flat,    g,
+                             flat,    g)
+GRADUS_TERNARY(inside, cheap, flat,   g,
                              flat,    g,
                              flat,    g)
 

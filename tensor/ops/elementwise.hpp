@@ -151,8 +151,10 @@ concept ElementwiseOperands = (ElementwiseOperand<Xs> || ...) &&
 //   sigmoid_slope, tanh_slope  the derivatives of sigmoid, sigmoid(x) sigmoid(-x), and of tanh, 1 - tanh(x)^2
 //   log1p_exp                  log(1 + exp(x)), without overflow
 //   gelu_gate, gelu_gate_slope sigmoid(u) and sigmoid_slope(u) of u = 2 sqrt(2/pi) (x + 0.044715 x^3)
-//   relu                       max(x, 0), with the derivative 0 at 0; NaN stays NaN
-//   floor, ceil, round, trunc  to whole numbers: down, up, to the nearest (halves to the even one), towards
+//   mish_gate, mish_gate_slope tanh(log(1 + exp(x))) and its derivative
+//   logit, logit_slope         log(x / (1 - x)), the inverse of sigmoid, NaN outside of [0, 1]; 1 / (x (1 -
+//   x)) relu                       max(x, 0), with the derivative 0 at 0; NaN stays NaN floor, ceil, round,
+//   trunc  to whole numbers: down, up, to the nearest (halves to the even one), towards
 //                              0; the derivative is 0 everywhere
 #define GRADUS_UNARY(name, ...)                                              \
   auto name(ElementwiseOperand auto&& x, Where where = Where::here()) {      \
@@ -171,6 +173,8 @@ concept ElementwiseOperands = (ElementwiseOperand<Xs> || ...) &&
 //   fmod                 a - n b for the whole number n that leaves a remainder of a's sign, less than |b|
 //   hypot                sqrt(a^2 + b^2) without overflow on the way; the derivatives at (0, 0) are 0
 //   logaddexp            log(exp(a) + exp(b)) without overflow; -infinity of two -infinities
+//   leaky_relu           a where a > 0, else a b
+//   elu                  a where a > 0, else b (exp(a) - 1)
 //   xlogy                a log(b), which is 0 where a is 0, even for b = 0, unless b is NaN; where both are
 //                        0 so are the derivatives
 //   less, less_equal, greater, greater_equal, equal, not_equal
@@ -206,6 +210,7 @@ auto sinc(ElementwiseOperand auto&& x, Where where = Where::here()) {
 //   clamp  minimum(maximum(a, b), c): where the bounds cross, c wins, and a NaN among the three gives NaN. At
 //          the bounds the gradient goes to a, beyond them to the bound
 //   clamp_flat  the same with a gradient of 0 at the bounds and beyond, and none for them
+//   within, inside  1 where b <= a <= c, or where b < a < c, else 0; NaN where one of them is. No gradient
 #define GRADUS_TERNARY(name, ...)                                                                          \
   template <class A, class B, class C>                                                                     \
   requires ElementwiseOperands<A, B, C>                                                                    \

@@ -211,7 +211,7 @@ TEST_CASE("values and derivatives are right to the last places at every exponent
 
 TEST_CASE("functions of three numbers and their derivatives are exact", "[accuracy]") {
   STATIC_REQUIRE(kernels::ternary_count ==
-                 4);  // fma, where, clamp and clamp_flat (hardtanh); another belongs here
+                 6);  // fma, where, clamp, clamp_flat (hardtanh), within, inside; another belongs here
   for_every_instruction_set([] {
     for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
       for (const double scale : {0x1p-100, 0.25, 0x1p100}) {
@@ -231,6 +231,12 @@ TEST_CASE("functions of three numbers and their derivatives are exact", "[accura
               {first * b + (1 - first) * c, none, first, 1 - first});
         check([](auto x) { return clamp(x[0], x[1], x[2]); },
               {low * b + inside * a + high * c, inside, low, high});
+        check([](auto x) { return within(x[0], x[1], x[2]); }, {inside, none, none, none});
+        check([](auto x) { return within(x[0], x[0], x[2]) + within(x[0], x[1], x[0]); },
+              {(a <= c) + (a >= b), none, none, none});
+        check([](auto x) { return gradus::inside(x[0], x[1], x[2]); }, {(a > b) * (a < c), none, none, none});
+        check([](auto x) { return gradus::inside(x[0], x[0], x[2]) + gradus::inside(x[0], x[1], x[0]); },
+              {none, none, none, none});
       }
     }
   });

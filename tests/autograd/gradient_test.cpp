@@ -172,8 +172,11 @@ std::set<std::string> recorded_functions() {
     const auto op = static_cast<kernels::Binary>(i);
     if (detail::has_derivative(op, 0) || detail::has_derivative(op, 1)) names.insert(kernels::name_of(op));
   }
-  for (std::size_t i = 0; i < kernels::ternary_count; ++i)
-    names.insert(kernels::name_of(static_cast<kernels::Ternary>(i)));
+  for (std::size_t i = 0; i < kernels::ternary_count; ++i) {
+    const auto op = static_cast<kernels::Ternary>(i);
+    for (int operand = 0; operand < 3; ++operand)
+      if (detail::has_derivative(op, operand)) names.insert(kernels::name_of(op));
+  }
   return names;
 }
 

@@ -50,6 +50,9 @@ Real inverse_erf(Real x) {
 Real logistic(Real x) {
   return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x));
 }
+Real mish_gate(Real x) {
+  return std::tanh(x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)));
+}
 Real gelu_argument(Real x) {
   return 1.595769121605730711760L * (x + 0.044715L * x * x * x);
 }
@@ -142,6 +145,18 @@ const std::vector<FunctionRow>& function_rows() {
        },
        {0.6, 8},
        inside_one},
+      {"mish_gate", [](Real x) { return mish_gate(x); }, {4, 4}},
+      {"mish_gate_slope",
+       [](Real x) {
+         const Real w = std::exp(-std::abs(x)), under = x < 0 ? w * w + 2 * w + 2 : 1 + 2 * w + 2 * w * w;
+         return 4 * (w + w * w) / (under * under) * (x < 0 ? 1 : w);
+       },
+       {6, 6}},
+      {"logit",
+       [](Real x) { return x < 0.25L ? std::log(x) - std::log1p(-x) : 2 * std::atanh(2 * x - 1); },
+       {4, 4},
+       {.low = 0.1, .high = 0.9}},
+      {"logit_slope", [](Real x) { return 1 / (x * (1 - x)); }, {3, 3}, {.low = 0.1, .high = 0.9}},
       {"relu", [](Real x) { return x <= 0 ? 0 : x; }, rounded, no_kink},
       {"floor", [](Real x) { return std::floor(x); }, rounded},
       {"ceil", [](Real x) { return std::ceil(x); }, rounded},
@@ -167,6 +182,8 @@ const std::vector<FunctionRow>& function_rows() {
        [](Real a, Real b) { return a == 0 && !std::isnan(b) ? 0 : a * std::log(b); },
        {3, 3},
        positive},
+      {"leaky_relu", [](Real a, Real b) { return a > 0 ? a : a * b; }, rounded, no_kink},
+      {"elu", [](Real a, Real b) { return a <= 0 ? b * std::expm1(a) : a; }, {2, 3}, no_kink},
       {"less", [](Real a, Real b) { return Real(a < b); }, rounded},
       {"less_equal", [](Real a, Real b) { return Real(a <= b); }, rounded},
       {"greater", [](Real a, Real b) { return Real(a > b); }, rounded},
@@ -188,11 +205,6 @@ const std::vector<FunctionRow>& function_rows() {
        [](const auto& x) { return log_sigmoid(x); },
        [](Real x) { return x < 0 ? x - std::log1p(std::exp(x)) : -std::log1p(std::exp(-x)); },
        {4, 4}},
-      {"logit",
-       [](const auto& x) { return logit(x); },
-       [](Real x) { return x < 0.25L ? std::log(x) - std::log1p(-x) : 2 * std::atanh(2 * x - 1); },
-       {4, 4},
-       {.low = 0.1, .high = 0.9}},
       {"softplus", [](const auto& x) { return softplus(x); },
        [](Real x) { return x > 20 ? x : std::log1p(std::exp(x)); }, to_one},
       {"softplus_200", [](const auto& x) { return softplus(x, {.threshold = 200}); },
@@ -200,9 +212,9 @@ const std::vector<FunctionRow>& function_rows() {
                            : x > 0 ? x + std::log1p(std::exp(-x))
                                    : std::log1p(std::exp(x)); },
        to_one},
-      {"leaky_relu", [](const auto& x) { return leaky_relu(x, 0.25); },
+      {"leaky_relu_quarter", [](const auto& x) { return leaky_relu(x, 0.25); },
        [](Real x) { return x > 0 ? x : x / 4; }, rounded, no_kink},
-      {"elu",
+      {"elu_1",
        [](const auto& x) { return elu(x); },
        [](Real x) { return x > 0 ? x : std::expm1(x); },
        {2, 4},

@@ -90,6 +90,14 @@ struct WithElementwise : Rest {
         return run([](B v) { return xsimd::atanh(v); });
       case Unary::sigmoid:
         return run([](B v) { return math::sigmoid<T>(v); });
+      case Unary::mish_gate:
+        return run([](B v) { return math::mish_gate<T>(v); });
+      case Unary::mish_gate_slope:
+        return run([](B v) { return math::mish_gate_slope<T>(v); });
+      case Unary::logit:
+        return run([](B v) { return math::logit<T>(v); });
+      case Unary::logit_slope:
+        return run([](B v) { return B(1) / v / (B(1) - v); });
       case Unary::relu:  // NaN stays
         return run([](B v) { return xsimd::select(v <= B(0), B(0), v); });
       case Unary::floor:
@@ -163,6 +171,14 @@ struct WithElementwise : Rest {
         });
       case Binary::xlogy:
         return run([](B l, B r) { return xsimd::select((l == B(0)) & (r == r), B(0), l * math::log<T>(r)); });
+      case Binary::leaky_relu:
+        return run([](B l, B r) { return xsimd::select(l > B(0), l, l * r); });
+      case Binary::elu:
+        return run([](B l, B r) {
+          const auto below = l <= B(0);
+          if (!xsimd::any(below)) return l;
+          return xsimd::select(below, r * math::expm1<T>(xsimd::select(below, l, B(0))), l);
+        });
       case Binary::less:
         return run([](B l, B r) { return xsimd::select(l < r, B(1), B(0)); });
       case Binary::less_equal:
@@ -232,6 +248,22 @@ struct WithElementwise : Rest {
         return run([](B u, B v, B w) { return mul_add(u, v, w); });
       case Ternary::where:
         return run([](B u, B v, B w) { return xsimd::select(u == B(0), w, v); });
+      case Ternary::within:
+        return run([](B u, B v, B w) {
+          const B apart = xsimd::select((u == u) & (v == v) & (w == w), B(0), B(not_a_number<T>));
+          return xsimd::select((v <= u) & (u <= w), B(1), apart);
+        });
+      case Ternary::inside:
+        if (b_scalar && c_scalar && *b == *b && *c == *c) {
+          return run([](B u, B v, B w) {
+            const B apart = xsimd::select(u == u, B(0), B(not_a_number<T>));
+            return xsimd::select((v < u) & (u < w), B(1), apart);
+          });
+        }
+        return run([](B u, B v, B w) {
+          const B apart = xsimd::select((u == u) & (v == v) & (w == w), B(0), B(not_a_number<T>));
+          return xsimd::select((v < u) & (u < w), B(1), apart);
+        });
       case Ternary::clamp:
       case Ternary::clamp_flat:
         if (b_scalar && c_scalar && *b == *b && *c == *c)

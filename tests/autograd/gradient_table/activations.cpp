@@ -21,7 +21,9 @@ std::vector<GradientRow> activation_rows() {
        one_input,
        {.low = 0.7, .high = 2}},
       {"leaky_relu", [](Inputs x) { return leaky_relu(x[0], 0.2) * x[0]; }, one_input, {.gap = 0.1}},
+      {"leaky_relu", [](Inputs x) { return leaky_relu(x[0], x[1]) * x[1]; }, two_inputs, {.gap = 0.1}},
       {"elu", [](Inputs x) { return elu(x[0], 0.7); }, one_input, {.gap = 0.1}},
+      {"elu", [](Inputs x) { return elu(x[0], x[1]); }, two_inputs, {.gap = 0.1}},
       {"gelu", [](Inputs x) { return gelu(x[0], GeluForm::tanh); }, one_input},
       {"hardtanh", [](Inputs x) { return hardtanh(x[0] * x[0], -2, 0.01); }, one_input, {.gap = 0.2}},
       {"hardtanh", [](Inputs x) { return hardtanh(x[0] * x[0], -2, 5); }, one_input},
@@ -38,6 +40,8 @@ std::vector<GradientRow> activation_rows() {
        [](Inputs x) { return clamp_flat(x[0], -1, 1) * x[0]; },
        one_input,
        {.low = -0.9, .high = 0.9}},
+      {"within", [](Inputs x) { return within(x[0], -1, 1) * x[0]; }, one_input, {.low = -0.9, .high = 0.9}},
+      {"inside", [](Inputs x) { return inside(x[0], -1, 1) * x[0]; }, one_input, {.low = -0.9, .high = 0.9}},
       {"fma", [](Inputs x) { return fma(x[0], x[1], x[2]); }, three_inputs},
       {"elementwise",
        [](Inputs x) {

@@ -9,6 +9,10 @@ namespace gradus {
 Variable cumsum(const Variable& x, int axis, CumsumOptions options = {}, Where where = Where::here());
 /// The gradient does not divide, so zeros are no problem.
 Variable cumprod(const Variable& x, int axis, Where where = Where::here());
+Variable cumprod_derivative(const Variable& x, List<Variable> directions, int axis,
+                            Where where = Where::here());
+Variable cumprod_gradient(const Variable& g, const Variable& x, List<Variable> directions, int axis,
+                          Where where = Where::here());
 /// Each direction is the gradient of the other with respect to b.
 Variable recurrence(const Variable& a, const Variable& b, int axis, Direction direction = Direction::forward,
                     Where where = Where::here());

@@ -83,14 +83,14 @@ Variable centered(const Variable& x, const Axes& axes) {
   return rough - mean(rough, axes, true);
 }
 
-/// The product of each row of x (rows, n). dx[i] = g (the product of all before i) (of all behind i).
+/// The product of each row of x (rows, n): the last of the running products.
 Variable prod_rows(const Variable& x, Where where) {
   const InOp op("prod", where);
   return record(op, prod(x.value(), 1), wrt(x, [x](const Variable& g) {
                   const std::int64_t n = x.dim(1);
                   if (n == 0) return x;
                   const Variable at_last = place_slice(reshape(g, {g.size(), 1}), x.shape(), 1, n - 1);
-                  return shift(cumprod(x, 1), 1, 1) * recurrence(x, at_last, 1, Direction::backward);
+                  return cumprod_gradient(at_last, x, {}, 1);
                 }));
 }
 

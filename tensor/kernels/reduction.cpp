@@ -23,7 +23,7 @@ constexpr std::int64_t chunk_elements = 1 << 16, most_chunks = 32;
 
 double start_of(Fold op) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
-  constexpr std::array starts{0.0, 1.0, -infinity, infinity};
+  constexpr std::array starts{0.0, -infinity, infinity};
   return starts[static_cast<std::size_t>(op)];
 }
 
@@ -41,8 +41,6 @@ void combine(Fold op, double* to, const T* x, std::int64_t n) {
   switch (op) {
     case Fold::sum:
       return each([](double a, double b) { return a + b; });
-    case Fold::prod:
-      return each([](double a, double b) { return a * b; });
     case Fold::max:
       return each([](double a, double b) { return b > a || b != b ? b : a; });
     case Fold::min:
@@ -61,20 +59,13 @@ Tensor scratch(std::int64_t n) {
   return Tensor::uninitialized({n}, Dtype::f64);
 }
 
-/// How many rows are folded in the element type before the result goes on in double. A product could
-/// overflow.
-std::int64_t strip_of(Fold op) {
-  return op == Fold::prod ? 1 : strip;
-}
-
 /// The folds of up to `tile` columns, in double.
 template <class T>
 void fold_tile(Fold op, const T* x, std::int64_t stride, std::int64_t rows, std::int64_t cols, double* to) {
   std::fill(to, to + cols, start_of(op));
   std::array<T, tile> part;
-  const std::int64_t height = strip_of(op);
-  for (std::int64_t r = 0; r < rows; r += height) {
-    selected<T>().fold_rows(op, x + r * stride, stride, std::min(height, rows - r), cols, part.data());
+  for (std::int64_t r = 0; r < rows; r += strip) {
+    selected<T>().fold_rows(op, x + r * stride, stride, std::min(strip, rows - r), cols, part.data());
     combine(op, to, part.data(), cols);
   }
 }
@@ -216,7 +207,7 @@ void fold_columns(Fold op, const T* x, std::int64_t outer, std::int64_t length, 
   parallel::for_tiles(outer, inner, tile, length, [&](std::int64_t o, std::int64_t c, std::int64_t cols) {
     const T* const from = x + o * length * inner + c;
     T* const to = y + o * inner + c;
-    if (length <= strip_of(op)) return selected<T>().fold_rows(op, from, inner, length, cols, to);
+    if (length <= strip) return selected<T>().fold_rows(op, from, inner, length, cols, to);
     std::array<double, tile> totals;
     fold_chunk(op, from, inner, length, cols, totals.data());
     for (std::int64_t k = 0; k < cols; ++k) to[k] = static_cast<T>(totals[static_cast<std::size_t>(k)]);
@@ -257,9 +248,19 @@ bool all_finite(const T* x, std::int64_t n) {
 }
 
 template <class T>
+double sum_exponents(const T* x, std::int64_t n) {
+  return selected<T>().sum_exponents(x, n);
+}
+template <class T>
+double total_product(const T* x, std::int64_t n) {
+  return selected<T>().total_product(x, n);
+}
+
+template <class T>
 struct InstantiateReduction {
   [[maybe_unused]] static constexpr auto all =
-      std::tuple(&fold_columns<T>, &find_extreme<T>, &sum_squares<T>, &all_finite<T>);
+      std::tuple(&fold_columns<T>, &find_extreme<T>, &sum_squares<T>, &all_finite<T>, &sum_exponents<T>,
+                 &total_product<T>);
 };
 template struct InstantiateReduction<float>;
 template struct InstantiateReduction<double>;

@@ -8,10 +8,10 @@
 namespace gradus::kernels {
 
 /// NaN wins in max and min.
-enum class Fold { sum, prod, max, min };
+enum class Fold { sum, max, min };
 
-/// y[o, i] = the fold over l of x[o, l, i], x being (outer, length, inner). Without elements it is 0 (sum), 1
-/// (prod), -inf (max) or inf (min).
+/// y[o, i] = the fold over l of x[o, l, i], x being (outer, length, inner). Without elements it is 0 (sum),
+/// -inf (max) or inf (min).
 template <class T>
 void fold_columns(Fold op, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner, T* y);
 
@@ -26,6 +26,13 @@ double sum_squares(const T* x, std::int64_t n);
 /// True when no element is NaN or infinite.
 template <class T>
 bool all_finite(const T* x, std::int64_t n);
+/// An upper bound, by some tenths of n, of the sum of |log2|x||, where 0 and what is not finite count as the
+/// ends of T's range: a product of any of the elements is from 2^-sum to 2^sum. On the caller's thread. n > 0
+template <class T>
+double sum_exponents(const T* x, std::int64_t n);
+/// Their product in double, on the caller's thread. n > 0
+template <class T>
+double total_product(const T* x, std::int64_t n);
 
 /// What each instruction set provides of them, on the caller's thread, for blocks of elements.
 template <class T>
@@ -37,6 +44,8 @@ struct ReductionKernels {
                          T* y) const = 0;
   virtual double sum_squares(const T* x, std::int64_t n) const = 0;
   virtual bool all_finite(const T* x, std::int64_t n) const = 0;
+  virtual double sum_exponents(const T* x, std::int64_t n) const = 0;
+  virtual double total_product(const T* x, std::int64_t n) const = 0;
 };
 
 }  // namespace gradus::kernels

@@ -50,10 +50,6 @@ Tensor cumsum(const Tensor& x, int axis, CumsumOptions options) {
   return scan("cumsum", x, axis, options.reverse, 0, [](double sum, double v) { return sum + v; });
 }
 
-Tensor cumprod(const Tensor& x, int axis) {
-  return scan("cumprod", x, axis, false, 1, [](double product, double v) { return product * v; });
-}
-
 Tensor recurrence(const Tensor& a, const Tensor& b, int axis, Direction direction) {
   if (a.shape() != b.shape())
     fail<ShapeError>("recurrence: factors of shape {} and terms of shape {}; they must be equal", a.shape(),

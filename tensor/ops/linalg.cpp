@@ -12,6 +12,7 @@
 #include "tensor/ops.hpp"
 #include "tensor/ops/batches.hpp"
 #include "tensor/support/parallel.hpp"
+#include "tensor/support/scaled.hpp"
 
 namespace gradus {
 
@@ -165,13 +166,27 @@ void for_pivots(const LuFactors& factors, Use&& use) {
   }
 }
 
+/// The product of the pivots and the row order's sign. It may leave T's range where its parts come back.
+template <class T>
+Scaled determinant(double sign, const T* lu, std::int64_t n) {
+  Scaled product{sign};
+  for (std::int64_t row = 0; row < n; ++row) product = product * static_cast<double>(lu[row * (n + 1)]);
+  return product;
+}
+
 /// The cofactors of a singular matrix, by its singular value decomposition.
 template <class T>
 Matrix<T> cofactors_by_svd(const ConstView<T>& a) {
   const Eigen::JacobiSVD<Matrix<T>> svd(a, Eigen::ComputeFullU | Eigen::ComputeFullV);
   const auto& s = svd.singularValues();
   Eigen::Matrix<T, Eigen::Dynamic, 1> others(s.size());
-  for (Eigen::Index i = 0; i < s.size(); ++i) others[i] = s.head(i).prod() * s.tail(s.size() - i - 1).prod();
+  for (Eigen::Index i = 0; i < s.size(); ++i) {
+    Scaled product;
+    for (Eigen::Index k = 0; k < s.size(); ++k) {
+      if (k != i) product = product * static_cast<double>(s[k]);
+    }
+    others[i] = static_cast<T>(product.value());
+  }
   const T sign = svd.matrixU().determinant() * svd.matrixV().determinant();
   return svd.matrixU() * (sign * others).asDiagonal() * svd.matrixV().transpose();
 }
@@ -316,9 +331,8 @@ Tensor det(const Tensor& a) {
   const std::int64_t n = a.dim(-1);
   Tensor out = Tensor::uninitialized(leading(a.shape()), a.dtype());
   const auto multiply = [&]<class T>(T* to) {
-    for_pivots<T>(factors, [&](std::int64_t i, double product, const T* lu) {
-      for (std::int64_t row = 0; row < n; ++row) product *= static_cast<double>(lu[row * (n + 1)]);
-      to[i] = static_cast<T>(product);
+    for_pivots<T>(factors, [&](std::int64_t i, double sign, const T* lu) {
+      to[i] = static_cast<T>(determinant<T>(sign, lu, n).value());
     });
   };
   visit_elements(multiply, out);
@@ -378,9 +392,12 @@ Tensor cofactors(const Tensor& a) {
       lu.transpose().template triangularView<Eigen::Lower>().solveInPlace(y);
       lu.transpose().template triangularView<Eigen::UnitUpper>().solveInPlace(y);
       const std::int32_t* const order = factors.row_order.data() + i * n;
-      const auto sign = static_cast<T>(parity(std::span(order, static_cast<std::size_t>(n))));
-      const T determinant = sign * lu.diagonal().prod();
-      for (std::int64_t row = 0; row < n; ++row) to.row(order[row]) = determinant * y.row(row);
+      const double sign = parity(std::span(order, static_cast<std::size_t>(n)));
+      const Scaled det = determinant<T>(sign, lu.data(), n);
+      for (std::int64_t row = 0; row < n; ++row) {
+        for (std::int64_t col = 0; col < n; ++col)
+          to(order[row], col) = static_cast<T>((det * static_cast<double>(y(row, col))).value());
+      }
     });
   };
   visit_elements(compute, out, factors.lu, a);

@@ -62,9 +62,7 @@ Tensor fold(const char* name, const Tensor& x, const Axes& axes, bool keepdims,
   return fold_axes(x, reduced, kernel).reshape(result);
 }
 Tensor fold(const char* name, Fold op, const Tensor& x, const Axes& axes, bool keepdims) {
-  const std::optional<double> of_nothing = op == Fold::sum    ? std::optional(0.0)
-                                           : op == Fold::prod ? std::optional(1.0)
-                                                              : std::nullopt;
+  const std::optional<double> of_nothing = op == Fold::sum ? std::optional(0.0) : std::nullopt;
   return fold(name, x, axes, keepdims, of_nothing,
               [op](auto... args) { kernels::fold_columns(op, args...); });
 }
@@ -152,9 +150,6 @@ Tensor mean(const Tensor& x, const Axes& axes, Keepdims keepdims) {
   // A sum that overflows may have a mean that does not.
   return where(less(abs(out), std::numeric_limits<double>::infinity()), out,
                fold("mean", Fold::sum, x / n, axes, keepdims));
-}
-Tensor prod(const Tensor& x, const Axes& axes, Keepdims keepdims) {
-  return fold("prod", Fold::prod, x, axes, keepdims);
 }
 Tensor max(const Tensor& x, const Axes& axes, Keepdims keepdims) {
   return fold("max", Fold::max, x, axes, keepdims);

@@ -105,12 +105,26 @@ struct WithReduction : Rest {
   double sum_squares(const T* x, std::int64_t n) const override {
     return sum_of(x, n, [](Batch<T> v, Batch<T> acc) { return mul_add(v, v, acc); });
   }
+  double sum_exponents(const T* x, std::int64_t n) const override {
+    // The bits of |x| as a number grow with log2|x|, by 2^fraction_bits a power of two, and between
+    // these by less than a tenth of that too little.
+    using Signed = std::make_signed_t<typename Format<T>::Bits>;
+    constexpr int fraction_bits = Format<T>::fraction_bits;
+    constexpr auto one = static_cast<Signed>(Format<T>::bias) << fraction_bits;
+    const double total = sum_of(x, n, [](Batch<T> v, Batch<T> acc) {
+      const auto bits = bits_as<xsimd::batch<Signed, Arch>>(xsimd::abs(v));
+      const Batch<T> off = xsimd::to_float(bits - xsimd::batch<Signed, Arch>(one));
+      return acc + xsimd::abs(off);
+    });
+    const double padding = static_cast<double>((lanes<T> - n % lanes<T>) % lanes<T>);  // lanes of 0
+    return total / static_cast<double>(Signed{1} << fraction_bits) - padding * Format<T>::bias +
+           0.1 * static_cast<double>(n);
+  }
+  double total_product(const T* x, std::int64_t n) const override { return prod(x, n); }
   double fold(Fold op, const T* x, std::int64_t n) const override {
     switch (op) {
       case Fold::sum:
         return sum(x, n);
-      case Fold::prod:
-        return prod(x, n);
       case Fold::max:
         return static_cast<double>(extreme<true>(x, n));
       case Fold::min:
@@ -125,8 +139,6 @@ struct WithReduction : Rest {
     switch (op) {
       case Fold::sum:
         return run([](const B& a, const B& b) { return a + b; });
-      case Fold::prod:
-        return run([](const B& a, const B& b) { return a * b; });
       case Fold::max:
         return run([](const B& a, const B& b) { return extreme_of<true, T>(a, b); });
       case Fold::min:

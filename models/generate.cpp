@@ -26,7 +26,8 @@ bool GenerateOptions::bans(std::int32_t token) const {
 std::vector<Candidate> top_k(const Tensor& log_probs, std::int64_t k) {
   if (k < 0) fail<ArgumentError>("the {} likeliest tokens of a language model", k);
   std::vector<Candidate> out;
-  for (const float log_prob : log_probs.values<float>())
+  const Tensor narrow = log_probs.to(Dtype::f32);
+  for (const float log_prob : narrow.values<float>())
     out.push_back({static_cast<std::int32_t>(out.size()), log_prob});
   const auto count = std::min(k, std::ssize(out));
   std::partial_sort(out.begin(), out.begin() + count, out.end());
@@ -36,7 +37,8 @@ std::vector<Candidate> top_k(const Tensor& log_probs, std::int64_t k) {
 
 std::int32_t sample(const Tensor& log_probs, const GenerateOptions& options, Rng& rng) {
   check(options);
-  const std::span<const float> logs = log_probs.values<float>();
+  const Tensor narrow = log_probs.to(Dtype::f32);
+  const std::span<const float> logs = narrow.values<float>();
   std::vector<Candidate> possible;
   for (std::size_t i = 0; i < logs.size(); ++i) {
     const auto id = static_cast<std::int32_t>(i);

@@ -25,10 +25,10 @@ struct GenerateOptions {
   bool keeps_probabilities() const { return temperature == 1 && top_k == 0 && top_p == 1; }
 };
 
-/// Draws one token from log-probabilities, (vocab) f32. Throws ArgumentError for options out of range or when
+/// Draws one token from log-probabilities, (vocab). Throws ArgumentError for options out of range or when
 /// everything is banned, NumericError for NaN.
 std::int32_t sample(const Tensor& log_probs, const GenerateOptions& options, Rng& rng);
-/// The k likeliest tokens (at most vocab) of log-probabilities, (vocab) f32, the likeliest first, and of
+/// The k likeliest tokens (at most vocab) of log-probabilities, (vocab), the likeliest first, and of
 /// equals those of lower ids. Throws ArgumentError for k < 0.
 std::vector<Candidate> top_k(const Tensor& log_probs, std::int64_t k);
 

@@ -40,7 +40,7 @@ struct NeuralModel {
   Tensor log_probs(const State& state) const {
     const PauseRecording pause;
     if (!state.features.defined()) return full({vocab_size()}, uniform());
-    return log_softmax(logits(Variable(state.features)).value()).reshape({vocab_size()});
+    return log_softmax(logits(Variable(state.features)).value()).reshape({vocab_size()}).to(Dtype::f32);
   }
 
   /// Over chunks of time, so that the product with the head's weights is one of matrices.

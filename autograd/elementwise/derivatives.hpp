@@ -171,12 +171,11 @@ Symbol zero_where(const Symbol& condition, const Symbol& g);
 Symbol zero_unless(const Symbol& condition, const Symbol& g);
 Variable zero_where(bool condition, const Variable& g);
 Variable zero_where(const Variable& condition, const Variable& g);
-/// A function whose first operand counts derivatives of the second, such as polygamma. No order is a
-/// Variable.
+/// A function whose first operand counts derivatives of the second, such as polygamma.
 template <class N, class V>
 V derivative_of_order(kernels::Binary op, const N& n, const V& x) {
-  if constexpr (std::is_same_v<N, Variable>) {
-    return x;
+  if constexpr (Number<V> && std::is_same_v<N, Variable>) {
+    return x;  // not called: a number has no derivative
   } else if constexpr (Number<V>) {
     const V order = static_cast<V>(n);
     V y{};

@@ -105,7 +105,9 @@ Variable record_where(const VariableOperand& condition, const VariableOperand& a
                       Where at) {
   const InOp op("where", at);
   const Variable c =
-      condition.is_number() ? Variable(Tensor::scalar(condition.number())) : condition.variable;
+      condition.is_number()
+          ? Variable(Tensor::scalar(condition.number(), (a.is_number() ? b : a).variable.dtype()))
+          : condition.variable;
   return record(op, apply(Ternary::where, plain(condition), plain(a), plain(b)),
                 wrt(a.variable, [c](const Variable& g) { return where(c, g, 0); }),
                 wrt(b.variable, [c](const Variable& g) { return where(c, 0, g); }));

@@ -115,6 +115,40 @@ TEST_CASE("every neural model passes the battery of all language models", "[mode
   }
 }
 
+TEST_CASE("every neural model samples, generates and scores in f64 as in f32", "[models]") {
+  const auto check = [](const auto& narrow) {
+    auto wide = narrow;
+    for_each_parameter(wide.network, [](const std::string&, Parameter& parameter) {
+      parameter.mutable_value() = parameter.value().to(Dtype::f64);
+    });
+    auto state = wide.start(), state_of_narrow = narrow.start();
+    Rng rng(3);
+    for (const std::int32_t token : {1, 0, 4}) {
+      CHECK(draw(wide, state, {}, rng) < 6);
+      state = wide.advance(state, token);
+      state_of_narrow = narrow.advance(state_of_narrow, token);
+      CHECK(wide.log_probs(state).dtype() == Dtype::f32);
+      CHECK(log_prob(wide, state, 2) == Approx(log_prob(narrow, state_of_narrow, 2)).epsilon(1e-5));
+      CHECK(top_k(wide, state, 2)[1].token == top_k(narrow, state_of_narrow, 2)[1].token);
+    }
+    const std::vector<std::int32_t> prompt{1, 0};
+    CHECK(generate(wide, prompt, {.max_tokens = 9}) == generate(narrow, prompt, {.max_tokens = 9}));
+    CHECK(generate(ErasedModel(wide), prompt, {.max_tokens = 9, .temperature = 0}).size() == 9);
+    CHECK(score(wide, std::vector<std::int32_t>{0, 1, 2, 3}).size() == 3);
+  };
+  Rng rng(8);
+  const NetworkOptions options{.vocab = 6, .embedding = 5, .width = 7, .order = 3};
+  check(FeedForwardModel{FeedForwardNetwork(rng, options)});
+  check(NeuralModel<LogBilinearNetwork>{LogBilinearNetwork(rng, options)});
+  check(RnnModel{RnnNetwork(rng, options)});
+  check(GruModel{GruNetwork(rng, options)});
+  check(LstmModel{LstmNetwork(rng, options)});
+  // What gives log-probabilities of f64 is drawn from too.
+  const Tensor log_probs = log(Tensor::of({0.2, 0.5, 0.3}, Dtype::f64));
+  CHECK(sample(log_probs, {.temperature = 0}, rng) == 1);
+  CHECK(top_k(log_probs, 2)[1].token == 2);
+}
+
 TEST_CASE("a network that is only called is a language model too", "[models]") {
   struct Plain {
     using State = LstmNetwork::State;

@@ -50,7 +50,10 @@ Variable slice(const Variable& x, List<Slice> which, Where where = Where::here()
 /// Along the first axis, or another: x[t] of a (time, ...) sequence.
 Variable select(const Variable& x, std::int64_t i, Where where = Where::here());
 Variable select(const Variable& x, int axis, std::int64_t i, Where where = Where::here());
-/// A tensor of zeros of the shape with x at begin along the axis, or at the slices: the adjoint of slice.
+/// A tensor of zeros of the shape to which x is added at begin along the axis, or at the slices: the adjoint
+/// of slice. So -0 becomes 0, as 0 + -0 is, in the gradient of whatever reads a part of a tensor (slice,
+/// select, diagonal, gather and so on). Where each element is moved once (split, permute, pad) it keeps its
+/// sign.
 Variable place_slice(const Variable& x, const Shape& shape, int axis, std::int64_t begin,
                      Where where = Where::here());
 Variable place_slice(const Variable& x, const Shape& shape, List<Slice> which, Where where = Where::here());

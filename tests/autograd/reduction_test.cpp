@@ -8,6 +8,7 @@
 
 #include "autograd/gradients.hpp"
 #include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/cumulative.hpp"
 #include "autograd/tape.hpp"
 #include "autograd/transforms.hpp"
 #include "tensor/ops.hpp"
@@ -92,6 +93,41 @@ TEST_CASE("gradients of norms, deviations and logsumexp are right where powers a
   const Parameter p(Tensor::of({1, INFINITY}));
   Tape tape;
   CHECK(grad(logsumexp(p), p).value().text() == "[0, 1]");  // recorded
+}
+
+TEST_CASE("an axis of a scalar is an error of every reduction, which says so", "[reduction]") {
+  const Variable x(Tensor::scalar(3));
+  const Tensor& t = x.value();
+  const std::pair<std::string, std::function<void(int)>> calls[] = {
+      {"sum", [&](int axis) { sum(x, axis); }},
+      {"mean", [&](int axis) { mean(x, axis); }},
+      {"prod", [&](int axis) { prod(x, axis); }},
+      {"max", [&](int axis) { max(x, axis); }},
+      {"min", [&](int axis) { min(x, axis); }},
+      {"var", [&](int axis) { var(x, axis); }},
+      {"stddev", [&](int axis) { stddev(x, axis); }},
+      {"norm", [&](int axis) { norm(x, axis); }},
+      {"norm", [&](int axis) { norm(x, axis, {.p = 3}); }},
+      {"norm", [&](int axis) { norm(t, axis, {.p = 0}); }},
+      {"logsumexp", [&](int axis) { logsumexp(x, axis); }},
+      {"any", [&](int axis) { any(x, axis); }},
+      {"all", [&](int axis) { all(x, axis); }},
+      {"argmax", [&](int axis) { argmax(x, axis); }},
+      {"argmin", [&](int axis) { argmin(x, axis); }},
+      {"diff", [&](int axis) { diff(x, axis); }},
+      {"sum", [&](int axis) { sum(t, axis); }},
+      {"prod", [&](int axis) { prod(t, axis); }},
+      {"argmax", [&](int axis) { argmax(t, axis); }},
+  };
+  for (const auto& [name, call] : calls) {
+    for (const int axis : {0, -1}) {
+      CHECK_THROWS_AS(call(axis), ShapeError);
+      CHECK_THROWS_WITH(call(axis),
+                        Contains(name + ": axis " + std::to_string(axis) + " of a scalar, which has none"));
+    }
+  }
+  CHECK(sum(t).item() == 3);
+  CHECK(sum(t, Axes(std::vector<int>{})).item() == 3);
 }
 
 TEST_CASE("the norm of gradients of f64 is right where their squares are not", "[reduction]") {

@@ -77,6 +77,8 @@ struct RecurrentCell {
   // Of the fused form:
   /// How many numbers a unit keeps of a step for its gradient, beside gates and states.
   static constexpr int kept = 0;
+  /// Whether it does; else `kept` below is null.
+  bool keeps() const { return true; }
   /// Whether h is written in the memory of the pre-activations; there is one gate then.
   static constexpr bool in_place = false;
   /// Whether the step uses the h before it otherwise than in from_h.

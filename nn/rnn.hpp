@@ -22,13 +22,16 @@ struct RnnCell : RecurrentCell {
 
   static constexpr const char* op = "rnn";
   static constexpr bool in_place = true;
+  static constexpr int kept = 1;  // tanh's slope
+  bool keeps() const { return activation == Activation::tanh; }
   template <class T>
   void forward(const kernels::Part& units, const FusedStep<T, 1>& at) const {
-    kernels::recurrent<T>().rnn_forward(units, function(), at.after[0]);
+    kernels::recurrent<T>().rnn_forward(units, function(), at.after[0], at.kept);
   }
   template <class T>
   void backward(const kernels::Part& units, const FusedGradient<T, 1>& g) const {
-    kernels::recurrent<T>().rnn_backward(units, function(), g.at.after[0], g.d_state[0], g.d_gates);
+    kernels::recurrent<T>().rnn_backward(units, function(), g.at.after[0], g.at.kept, g.d_state[0],
+                                         g.d_gates);
   }
 
  private:

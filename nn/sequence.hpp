@@ -166,7 +166,8 @@ class FusedSequence {
     for (std::size_t i = 0; i < parts; ++i)
       states_[i] = Cell::in_place && i == 0 ? std::move(gates_) : Tensor::uninitialized(shape, dtype);
     if (Cell::separate) from_h_ = Tensor::uninitialized_like(gates_);
-    if (Cell::kept > 0) kept_ = Tensor::uninitialized(shape.with(2, Cell::kept * shape[2]), dtype);
+    if (Cell::kept > 0 && cell.keeps())
+      kept_ = Tensor::uninitialized(shape.with(2, Cell::kept * shape[2]), dtype);
     visit_dtype(dtype, [&](auto tag) { forward<decltype(tag)>(); });
   }
 

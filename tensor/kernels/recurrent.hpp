@@ -12,10 +12,13 @@ struct Part {
 };
 
 /// The elementwise parts of one step of recurrent layers, on the caller's thread. T is float or double.
+///
+/// What a forward step keeps for the gradient is the activations, in a form of the kernels' own: one that is
+/// 1 to the nearest number is kept as what it lacks to 1, so that its slope is exact.
 template <class T>
 struct RecurrentKernels {
   /// LSTM. gates: (rows, 4 * width), pre-activations i, f, g, o side by side (PyTorch's order), overwritten
-  /// by the activations; c_before, c, h, tanh_c: (rows, width).
+  /// by the activations as they are kept, as is tanh_c; c_before, c, h, tanh_c: (rows, width).
   ///   c = sigmoid(f) * c_before + sigmoid(i) * tanh(g);  tanh_c = tanh(c);  h = sigmoid(o) * tanh_c
   virtual void lstm_forward(const Part& part, T* gates, const T* c_before, T* c, T* tanh_c, T* h) const = 0;
   /// Its gradient. dh, dc: (rows, width), the gradients of h and c; writes d_gates (rows, 4 * width) with
@@ -24,7 +27,8 @@ struct RecurrentKernels {
                              const T* dh, T* dc, T* d_gates) const = 0;
 
   /// Gated recurrent unit. gates: (rows, 3 * width), the inputs' parts of r, z, n side by side (PyTorch's
-  /// order), overwritten by the activations; from_h: the same of h_before; h_before, h: (rows, width).
+  /// order), overwritten by the activations as they are kept; from_h: the same of h_before; h_before, h:
+  /// (rows, width).
   ///   r, z = sigmoid(gates + from_h);  n = tanh(gates + r * from_h);  h = (1 - z) * n + z * h_before
   virtual void gru_forward(const Part& part, T* gates, T* from_h, const T* h_before, T* h) const = 0;
   /// Its gradient: writes d_gates and d_from_h, with respect to the pre-activations, and turns dh, the
@@ -33,9 +37,10 @@ struct RecurrentKernels {
                             T* d_gates, T* d_from_h) const = 0;
 
   /// Simple recurrent layer: h = f(h) in place, f being tanh or relu, and d_pre = dh * f'(pre). All
-  /// (rows, width).
-  virtual void rnn_forward(const Part& part, Unary f, T* h) const = 0;
-  virtual void rnn_backward(const Part& part, Unary f, const T* h, const T* dh, T* d_pre) const = 0;
+  /// (rows, width). slopes, f'(pre), are kept of tanh alone: else null.
+  virtual void rnn_forward(const Part& part, Unary f, T* h, T* slopes) const = 0;
+  virtual void rnn_backward(const Part& part, Unary f, const T* h, const T* slopes, const T* dh,
+                            T* d_pre) const = 0;
 };
 
 /// Those of the instruction set in use.

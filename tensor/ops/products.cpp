@@ -314,7 +314,7 @@ bool gradient_in_double(const Runs& r, const Tensor& g, const Tensor& x, Tensor&
 
 }  // namespace
 
-Tensor prod(const Tensor& x, const Axes& axes, bool keepdims) {
+Tensor prod(const Tensor& x, const Axes& axes, Keepdims keepdims) {
   const Shape shape = x.shape();
   const AxisSet reduced = axes.of("prod", shape);
   const Shape result = reduced.result(shape, keepdims);

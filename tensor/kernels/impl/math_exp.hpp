@@ -236,6 +236,13 @@ template <class T>
   return exp_where_tiny<T>(x, Batch<T>(0), y * xsimd::select(x < Batch<T>(0), Batch<T>(1), w));
 }
 
+/// tanh in f32 of x up to 0.625.
+[[gnu::always_inline]] inline Batch<float> small_tanh(const Batch<float>& x) {
+  const Batch<float> s = x * x;
+  const auto p = polynomial<float>(
+      s, {-0x1.555532p-2F, 0x1.110722p-3F, -0x1.b83bd4p-5F, 0x1.52238cp-6F, -0x1.75d636p-8F});  // 0.07 ulp
+  return mul_add(x * s, p, x);
+}
 template <class T>
 [[gnu::always_inline]] inline Batch<T> tanh(const Batch<T>& x) {
   const Batch<T> one(1), two(2), magnitude = xsimd::abs(x);
@@ -246,11 +253,40 @@ template <class T>
     return xsimd::copysign(t / (t + two), x);
   } else {
     const Batch<T> large = one - two / (exp_rough(two * a) + one);
-    const Batch<T> s = a * a;
-    const auto p = polynomial<T>(
-        s, {-0x1.555532p-2F, 0x1.110722p-3F, -0x1.b83bd4p-5F, 0x1.52238cp-6F, -0x1.75d636p-8F});  // 0.07 ulp
-    const Batch<T> small = mul_add(a * s, p, a);
-    return xsimd::copysign(xsimd::select(magnitude < Batch<T>(T(0.625)), small, large), x);
+    return xsimd::copysign(xsimd::select(magnitude < Batch<T>(T(0.625)), small_tanh(a), large), x);
+  }
+}
+
+/// What a function between two bounds gives, and how far that is from the bound next to it: exact also where
+/// the value is the bound to the nearest number.
+template <class T>
+struct Bounded {
+  Batch<T> value, rest;
+};
+
+/// sigmoid, with the bits of the function above, and the smaller of it and 1 minus it.
+template <class T>
+[[gnu::always_inline]] inline Bounded<T> bounded_sigmoid(const Batch<T>& x) {
+  const Batch<T> one(1), none(0), down = -xsimd::abs(x);
+  const auto negative = x < none;
+  const Batch<T> e = exp_unscaled<T>(xsimd::max(Batch<T>(exp_floor<T>), down));
+  const Batch<T> y = xsimd::select(negative, e, one) / (one + e);
+  const Batch<T> low = xsimd::select(x < Batch<T>(T(-0.7)), sub_product(e, y, e), y);
+  const Batch<T> rest = exp_where_tiny<T>(down, none, xsimd::select(negative, low, e * y));
+  return {xsimd::select(negative, rest, y), rest};
+}
+/// tanh, with the bits of the function above, and 1 minus |tanh|, which is exact from 0.5 on.
+template <class T>
+[[gnu::always_inline]] inline Bounded<T> bounded_tanh(const Batch<T>& x) {
+  const Batch<T> one(1), two(2), none(0), magnitude = xsimd::abs(x), down = -(magnitude + magnitude);
+  const Batch<T> a = xsimd::min(Batch<T>(exp_floor<T> / T(-2)), magnitude);  // NaN passes
+  if constexpr (sizeof(T) == 8) {
+    const Batch<T> t = expm1_above<T>(two * a), half = exp_where_tiny<T>(down, none, one / (t + two));
+    return {xsimd::copysign(t / (t + two), x), half + half};
+  } else {
+    const Batch<T> half = exp_where_tiny<T>(down, none, one / (exp_rough(two * a) + one)), rest = half + half;
+    return {xsimd::copysign(xsimd::select(magnitude < Batch<T>(T(0.625)), small_tanh(a), one - rest), x),
+            rest};
   }
 }
 

@@ -11,40 +11,83 @@ template <class T, std::int64_t gates, class F>
   }
 }
 
+/// A sigmoid as it is kept for its gradient, in one number: the smaller of s and 1 - s, negative where that
+/// is 1 - s. So s, 1 - s and their product, the slope, are exact where s is 1 to the nearest number.
+template <class T>
+[[gnu::always_inline]] inline Batch<T> kept_sigmoid(const math::Bounded<T>& s, const Batch<T>& x) {
+  return xsimd::copysign(s.rest, -x);
+}
+template <class T>
+struct Sigmoid {
+  Batch<T> value, slope;
+
+  [[gnu::always_inline]] explicit Sigmoid(const Batch<T>& kept) {
+    const Batch<T> half(T(0.5)), less = xsimd::abs(kept);
+    value = kept + (half - xsimd::copysign(half, kept));
+    slope = less * (Batch<T>(1) - less);
+  }
+};
+
+/// A tanh as it is kept: t below 0.5; above, 1 - |t| with the bit set that 2 has and numbers below 2 have
+/// not, and t's sign.
+template <class T>
+[[gnu::always_inline]] inline Batch<T> kept_tanh(const math::Bounded<T>& t) {
+  const Batch<T> far = xsimd::copysign(t.rest | Batch<T>(2), t.value);
+  return xsimd::select(xsimd::abs(t.value) >= Batch<T>(T(0.5)), far, t.value);
+}
+/// Its slope, (1 - |t|) (1 + |t|).
+template <class T>
+[[gnu::always_inline]] inline Batch<T> tanh_slope_of(const Batch<T>& rest) {
+  return rest * (Batch<T>(2) - rest);
+}
+template <class T>
+struct Tanh {
+  Batch<T> value, slope;
+
+  [[gnu::always_inline]] explicit Tanh(const Batch<T>& kept) {
+    const Batch<T> one(1), two(2), size = xsimd::abs(kept);
+    const auto far = size >= two;
+    const Batch<T> rest = xsimd::select(far, size ^ two, one - size);
+    value = xsimd::select(far, xsimd::copysign(one - rest, kept), kept);
+    slope = tanh_slope_of<T>(rest);
+  }
+};
+
 template <class T, class Rest>
 struct WithRecurrent : Rest {
   void lstm_forward(const Part& part, T* gates, const T* c_before, T* c, T* tanh_c, T* h) const override {
     for_units<T, 4>(part, [=, width = part.width](std::int64_t j, std::int64_t gate, auto load, auto store) {
       T* const at = gates + gate;
-      const auto i = math::sigmoid<T>(load(at)), f = math::sigmoid<T>(load(at + width));
-      const auto g = math::tanh<T>(load(at + 2 * width)), o = math::sigmoid<T>(load(at + 3 * width));
-      const auto cell = mul_add(f, load(c_before + j), i * g);
-      const auto t = math::tanh<T>(cell);
-      store(i, at);
-      store(f, at + width);
-      store(g, at + 2 * width);
-      store(o, at + 3 * width);
+      const auto of_i = load(at), of_f = load(at + width), of_o = load(at + 3 * width);
+      const auto i = math::bounded_sigmoid<T>(of_i), f = math::bounded_sigmoid<T>(of_f);
+      const auto g = math::bounded_tanh<T>(load(at + 2 * width)), o = math::bounded_sigmoid<T>(of_o);
+      const auto cell = mul_add(f.value, load(c_before + j), i.value * g.value);
+      const auto t = math::bounded_tanh<T>(cell);
+      store(kept_sigmoid<T>(i, of_i), at);
+      store(kept_sigmoid<T>(f, of_f), at + width);
+      store(kept_tanh<T>(g), at + 2 * width);
+      store(kept_sigmoid<T>(o, of_o), at + 3 * width);
       store(cell, c + j);
-      store(t, tanh_c + j);
-      store(o * t, h + j);
+      store(kept_tanh<T>(t), tanh_c + j);
+      store(o.value * t.value, h + j);
     });
   }
 
   void lstm_backward(const Part& part, const T* gates, const T* c_before, const T* tanh_c, const T* dh, T* dc,
                      T* d_gates) const override {
-    const Batch<T> one(1);
     for_units<T, 4>(part, [=, width = part.width](std::int64_t j, std::int64_t gate, auto load, auto store) {
       const T* const at = gates + gate;
-      const auto i = load(at), f = load(at + width), g = load(at + 2 * width), o = load(at + 3 * width);
-      const auto t = load(tanh_c + j), dh_now = load(dh + j);
-      const auto dc_now = load(dc + j) + dh_now * o * (one - t * t);
+      const Sigmoid<T> i(load(at)), f(load(at + width)), o(load(at + 3 * width));
+      const Tanh<T> g(load(at + 2 * width)), t(load(tanh_c + j));
+      const auto dh_now = load(dh + j);
+      const auto dc_now = load(dc + j) + dh_now * o.value * t.slope;
       const auto before = load(c_before + j);
       T* const to = d_gates + gate;
-      store(dc_now * g * i * (one - i), to);
-      store(dc_now * before * f * (one - f), to + width);
-      store(dc_now * i * (one - g * g), to + 2 * width);
-      store(dh_now * t * o * (one - o), to + 3 * width);
-      store(dc_now * f, dc + j);
+      store(dc_now * g.value * i.slope, to);
+      store(dc_now * before * f.slope, to + width);
+      store(dc_now * i.value * g.slope, to + 2 * width);
+      store(dh_now * t.value * o.slope, to + 3 * width);
+      store(dc_now * f.value, dc + j);
     });
   }
 
@@ -52,47 +95,56 @@ struct WithRecurrent : Rest {
     for_units<T, 3>(part, [=, width = part.width](std::int64_t j, std::int64_t gate, auto load, auto store) {
       T* const at = gates + gate;
       T* const other = from_h + gate;
-      const auto r = math::sigmoid<T>(load(at) + load(other));
-      const auto z = math::sigmoid<T>(load(at + width) + load(other + width));
-      const auto n = math::tanh<T>(mul_add(r, load(other + 2 * width), load(at + 2 * width)));
-      store(r, at);
-      store(z, at + width);
-      store(n, at + 2 * width);
-      store(mul_add(z, load(h_before + j) - n, n), h + j);
+      const auto of_r = load(at) + load(other), of_z = load(at + width) + load(other + width);
+      const auto r = math::bounded_sigmoid<T>(of_r), z = math::bounded_sigmoid<T>(of_z);
+      const auto n = math::bounded_tanh<T>(mul_add(r.value, load(other + 2 * width), load(at + 2 * width)));
+      store(kept_sigmoid<T>(r, of_r), at);
+      store(kept_sigmoid<T>(z, of_z), at + width);
+      store(kept_tanh<T>(n), at + 2 * width);
+      store(mul_add(z.value, load(h_before + j) - n.value, n.value), h + j);
     });
   }
 
   void gru_backward(const Part& part, const T* gates, const T* from_h, const T* h_before, T* dh, T* d_gates,
                     T* d_from_h) const override {
-    const Batch<T> one(1);
     for_units<T, 3>(part, [=, width = part.width](std::int64_t j, std::int64_t gate, auto load, auto store) {
       const T* const at = gates + gate;
-      const auto r = load(at), z = load(at + width), n = load(at + 2 * width), g = load(dh + j);
-      const auto d_n = g * (one - z) * (one - n * n);
-      const auto d_r = d_n * load(from_h + 2 * width + gate) * r * (one - r);
-      const auto d_z = g * (load(h_before + j) - n) * z * (one - z);
+      const auto kept_z = load(at + width);
+      const Sigmoid<T> r(load(at)), z(kept_z), without_z(-kept_z);
+      const Tanh<T> n(load(at + 2 * width));
+      const auto g = load(dh + j);
+      const auto d_n = g * without_z.value * n.slope;
+      const auto d_r = d_n * load(from_h + 2 * width + gate) * r.slope;
+      const auto d_z = g * (load(h_before + j) - n.value) * z.slope;
       store(d_r, d_gates + gate);
       store(d_z, d_gates + width + gate);
       store(d_n, d_gates + 2 * width + gate);
       store(d_r, d_from_h + gate);
       store(d_z, d_from_h + width + gate);
-      store(d_n * r, d_from_h + 2 * width + gate);
-      store(g * z, dh + j);
+      store(d_n * r.value, d_from_h + 2 * width + gate);
+      store(g * z.value, dh + j);
     });
   }
 
-  void rnn_forward(const Part& part, Unary f, T* h) const override {
+  void rnn_forward(const Part& part, Unary f, T* h, T* slopes) const override {
+    if (f == Unary::tanh) {
+      return for_units<T, 1>(part, [=](std::int64_t j, std::int64_t, auto load, auto store) {
+        const auto t = math::bounded_tanh<T>(load(h + j));
+        store(t.value, h + j);
+        store(Tanh<T>(kept_tanh<T>(t)).slope, slopes + j);
+      });
+    }
     for (std::int64_t r = 0; r < part.rows; ++r) {
       T* const at = h + r * part.width + part.begin;
       this->unary(f, at, at, part.end - part.begin);
     }
   }
 
-  void rnn_backward(const Part& part, Unary f, const T* h, const T* dh, T* d_pre) const override {
+  void rnn_backward(const Part& part, Unary f, const T* h, const T* slopes, const T* dh,
+                    T* d_pre) const override {
     const Batch<T> zero(0), one(1);
     for_units<T, 1>(part, [=](std::int64_t j, std::int64_t, auto load, auto store) {
-      const auto at = load(h + j);
-      const auto slope = f == Unary::tanh ? one - at * at : xsimd::select(at > zero, one, zero);
+      const auto slope = f == Unary::tanh ? load(slopes + j) : xsimd::select(load(h + j) > zero, one, zero);
       store(load(dh + j) * slope, d_pre + j);
     });
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
 #include <mutex>
 #include <new>
 
@@ -241,6 +242,33 @@ void destroy(Block* block) noexcept {
   Block* const owner = block->owner;
   give_back(block, block->size_class);
   release(owner);
+}
+
+void lend(Block* block) noexcept {
+  // What had one reference has one loan beside it; nobody else can change the count meanwhile.
+  std::int32_t count = block->count.load(std::memory_order_relaxed);
+  if (count > 0) count = lent_bit | reference_bit;
+  block->count.store(count + one_loan, std::memory_order_relaxed);
+}
+void lend_forever(Block* block) noexcept {
+  block->count.fetch_or(forever_bit, std::memory_order_relaxed);
+}
+void take_back(Block* block) noexcept {
+  // The reference may be released by another thread at the same time.
+  std::int32_t left = block->count.fetch_sub(one_loan, std::memory_order_acq_rel) - one_loan;
+  if ((left & ~(lent_bit | reference_bit | forever_bit)) != 0) return;
+  if ((left & reference_bit) == 0) return destroy(block);
+  if ((left & forever_bit) == 0) block->count.compare_exchange_strong(left, 1, std::memory_order_acq_rel);
+}
+void release_lent(Block* block) noexcept {
+  const std::int32_t left = block->count.fetch_sub(reference_bit, std::memory_order_acq_rel) - reference_bit;
+  if ((left & ~(lent_bit | forever_bit)) == 0) destroy(block);
+}
+Block* copied(const Block* block) {
+  Block* const out = allocate(block->dtype, block->rank, block->elements);
+  std::ranges::copy(block->dims, out->dims);
+  std::memcpy(out->data, block->data, static_cast<std::size_t>(block->elements) * bytes_of(block->dtype));
+  return out;
 }
 
 void* allocate_bytes(std::size_t bytes) {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 #include <vector>
 
@@ -41,7 +42,7 @@ namespace gradus::storage {
 /// pool; a scalar's element lies inside the header, so that a scalar is one cache line; a view's elements lie
 /// in another block.
 struct alignas(64) Block {
-  std::atomic<std::int32_t> count;
+  std::atomic<std::int32_t> count;  // of references; below 0 while the elements are lent, see below
   Dtype dtype;
   std::uint8_t rank;
   std::uint8_t size_class;  // the pool's list that it returns to; see storage.cpp
@@ -83,19 +84,52 @@ inline void retain(Block* block) noexcept {
     block->count.fetch_add(1, std::memory_order_relaxed);
   }
 }
+
+/// The elements of a block that has one reference may be lent: somebody outside of tensors writes to them, at
+/// any time. While they are, nobody else comes to share them, as what would share them takes a copy. The
+/// count then is this bit, a bit for the reference as long as it is there, a bit for a loan that is never
+/// given back, and from there on the number of the other loans.
+inline constexpr std::int32_t lent_bit = std::numeric_limits<std::int32_t>::min();
+inline constexpr std::int32_t reference_bit = 1, forever_bit = 2, one_loan = 4;
+
+inline bool lent(const Block* block) noexcept {
+  return block != nullptr && block->count.load(std::memory_order_relaxed) < 0;
+}
+/// One loan more of elements of which there is one reference, and one less. The block lives as long as
+/// either.
+void lend(Block* block) noexcept;
+void take_back(Block* block) noexcept;
+/// The loans become one that is never given back; it does not keep the block.
+void lend_forever(Block* block) noexcept;
+/// A block of the same elements that nobody else has.
+Block* copied(const Block* block);
+void release_lent(Block* block) noexcept;
+
+/// Another reference to a block, or to a copy of one whose elements are lent.
+inline Block* shared(Block* block) {
+  if (lent(block)) [[unlikely]]
+    return copied(block);
+  retain(block);
+  return block;
+}
 inline void release(Block* block) noexcept {
   if (block == nullptr) return;
   // A plain load is enough when this is the only reference, since nobody else can make another one.
   const std::int32_t count = block->count.load(std::memory_order_acquire);
   if (count == 1) return destroy(block);
+  if (count < 0) [[unlikely]]
+    return release_lent(block);
   if (one_thread()) {
     block->count.store(count - 1, std::memory_order_relaxed);
   } else if (block->count.fetch_sub(1, std::memory_order_acq_rel) == 1) {
     destroy(block);
   }
 }
+/// True when no other reference shares the elements; they may be lent.
 inline bool unique(const Block* block) noexcept {
-  return block == nullptr || (block->count.load(std::memory_order_acquire) == 1 && !block->is_view);
+  if (block == nullptr) return true;
+  const std::int32_t count = block->count.load(std::memory_order_acquire);
+  return (count == 1 || count < 0) && !block->is_view;
 }
 
 /// Memory from the same pool for other things of a training step, such as a list of gradients.

@@ -63,6 +63,14 @@ double Tensor::at(std::int64_t position) const {
 }
 
 Tensor Tensor::view(const Shape& shape, std::int64_t offset) const {
+  if (lent()) {
+    Tensor out = uninitialized(shape, dtype());
+    const std::size_t bytes = bytes_of(dtype());
+    kernels::copy_bytes(
+        static_cast<const std::byte*>(block_->data) + static_cast<std::size_t>(offset) * bytes,
+        static_cast<std::byte*>(out.block_->data), static_cast<std::size_t>(shape.size()) * bytes);
+    return out;
+  }
   storage::Block* block = storage::allocate_view(block_, shape.rank(), shape.size(), offset);
   set_dims(block, shape);
   return Tensor(block);

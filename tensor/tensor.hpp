@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "tensor/mutable_values.hpp"
 #include "tensor/shape.hpp"
 #include "tensor/storage.hpp"
 
@@ -18,6 +19,9 @@ namespace gradus {
 /// and reshapes share storage too. A default-constructed Tensor is undefined: it holds nothing, and
 /// everything but assignment, destruction and `defined` throws on it.
 ///
+/// Writing goes through `mutable_values`, which lends the elements: while what it gives lives, copies of the
+/// tensor are copies of its elements, so nothing that was copied or recorded can change.
+///
 /// Several threads may read and copy the same Tensor; to write, a thread needs a copy of its own.
 class Tensor {
  public:
@@ -25,7 +29,7 @@ class Tensor {
   using ElementwiseResult = Tensor;
 
   Tensor() noexcept = default;
-  Tensor(const Tensor& other) noexcept : block_(other.block_) { storage::retain(block_); }
+  Tensor(const Tensor& other) : block_(storage::shared(other.block_)) {}
   Tensor(Tensor&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
   Tensor& operator=(Tensor other) noexcept {
     std::swap(block_, other.block_);
@@ -70,7 +74,9 @@ class Tensor {
     check_dtype(dtype_of<T>());
     return static_cast<const T*>(block_->data);
   }
-  /// The same for writing. Storage that is shared with other tensors is copied first.
+  /// The same for writing. Storage that is shared with other tensors is copied first. The pointer is for ops,
+  /// which use it at once: whoever shares the storage later would be written to as well, so it must not be
+  /// used after the tensor was copied, sliced or recorded. To keep, take `mutable_values`.
   template <class T>
   T* mutable_data() {
     check_dtype(dtype_of<T>());
@@ -81,13 +87,16 @@ class Tensor {
   std::span<const T> values() const {
     return {data<T>(), static_cast<std::size_t>(size())};
   }
+  /// The elements for writing, lent as long as what this gives lives; see MutableValues.
   template <class T>
-  std::span<T> mutable_values() {
+  MutableValues<T> mutable_values() {
     T* first = mutable_data<T>();
-    return {first, static_cast<std::size_t>(size())};
+    return {block_, first, static_cast<std::size_t>(size())};
   }
   /// True when no other Tensor shares this storage, so that writing need not copy it.
   bool unique() const { return storage::unique(block_); }
+  /// True while its elements are lent by `mutable_values`.
+  bool lent() const { return storage::lent(block_); }
 
   /// The only element. Throws ShapeError unless size() is 1.
   double item() const;

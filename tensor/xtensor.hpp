@@ -8,6 +8,8 @@
 #include <xtensor/xarray.hpp>
 #endif
 
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "tensor/tensor.hpp"
@@ -32,11 +34,13 @@ auto view(const Tensor& x) {
 template <class T>
 auto view(Tensor&& x) = delete;
 
-/// The same for writing. Storage that is shared with other tensors is copied first.
+/// The same for writing. Storage that is shared with other tensors is copied first. While the adaptor lives
+/// its elements are lent, as by Tensor::mutable_values: no other tensor comes to share them.
 template <class T>
 auto mutable_view(Tensor& x) {
-  return xt::adapt(x.mutable_data<T>(), static_cast<std::size_t>(x.size()), xt::no_ownership(),
-                   detail::dims_of(x));
+  auto values = std::make_shared<MutableValues<T>>(x.mutable_values<T>());
+  T* const first = values->data();
+  return xt::adapt_smart_ptr(first, detail::dims_of(x), std::move(values));
 }
 
 /// A Tensor with the values of an expression, whose value type must be float or double.

@@ -29,4 +29,24 @@ TEST_CASE("a tensor lends its elements to xtensor, to read and to write", "[xten
   CHECK(x.at(0) == 9);
   CHECK(copy.at(0) == 1);
   CHECK_THROWS_AS(view<double>(x), DtypeError);
+  CHECK_THROWS_AS(mutable_view<double>(x), DtypeError);
+  mutable_view<float>(x) = xt::xarray<float>{{1, 1, 1}, {2, 2, 2}} * 3;
+  CHECK(x.text() == "[[3, 3, 3], [6, 6, 6]]");
+  const xt::xarray<float> doubled = mutable_view<float>(x) + view<float>(x);
+  CHECK(doubled(1, 0) == 12);
+}
+
+TEST_CASE("what is written through a view of xtensor reaches no copy that was made meanwhile", "[xtensor]") {
+  Tensor x = ones({2, 2});
+  {
+    auto elements = mutable_view<float>(x);
+    const Tensor copy = x;
+    elements(1, 1) = 7;
+    CHECK(x.at(3) == 7);
+    CHECK(copy.at(3) == 1);
+    CHECK(x.lent());
+  }
+  CHECK_FALSE(x.lent());
+  const Tensor copy = x;
+  CHECK(copy.data<float>() == x.data<float>());
 }

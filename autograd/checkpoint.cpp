@@ -57,7 +57,7 @@ struct Saved {
   fail<TapeError>(
       "checkpoint: when computed again, f used a parameter or Variable of shape {} that it did not use at "
       "first; it must do the same each time, and capture layers by reference, as a copied parameter is "
-      "another one: checkpoint([&](const Variable& x) {{ return layer(x); }}, x)",
+      "another one: checkpoint([&layer](const Variable& x) {{ return layer(x); }}, x)",
       shape);
 }
 
@@ -140,20 +140,26 @@ Variables checkpoint(const CheckpointFunction& f, std::span<const Variable> inpu
   return record(op, std::move(results), jointly(all, fused, by_ops));
 }
 
-Variables checkpoint_steps(const CheckpointStep& step, Variables state, std::int64_t steps,
-                           std::int64_t segment, Where where) {
+Variables checkpoint_steps(const CheckpointStep& step, Variables state, std::span<const Variable> inputs,
+                           std::int64_t steps, std::int64_t segment, Where where) {
   const InOp op("checkpoint_sequence", where);
   if (steps < 0 || segment < 0) {
     fail<ArgumentError>("checkpoint_sequence: {} steps in segments of {}; neither may be negative", steps,
                         segment);
   }
   if (segment == 0) segment = std::max<std::int64_t>(1, std::llround(std::sqrt(static_cast<double>(steps))));
+  const std::size_t parts = state.size();
   for (std::int64_t begin = 0; begin < steps; begin += segment) {
     const std::int64_t end = std::min(steps, begin + segment);
+    state.insert(state.end(), inputs.begin(), inputs.end());
     state = checkpoint(
-        [step, begin, end](std::span<const Variable> from) {
+        [step, begin, end, parts](std::span<const Variable> from) {
           Variables now(from.begin(), from.end());
-          for (std::int64_t t = begin; t < end; ++t) now = step(now, t);
+          for (std::int64_t t = begin; t < end; ++t) {
+            now = step(now, t);
+            if (t + 1 < end)
+              now.insert(now.end(), from.begin() + static_cast<std::ptrdiff_t>(parts), from.end());
+          }
           return now;
         },
         state, where);

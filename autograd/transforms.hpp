@@ -168,9 +168,10 @@ inline Variable stop_gradient(const Variable& x) {
 /// zeros.
 using CustomGradient =
     std::function<Variables(const Variable& g, const Variable& y, std::span<const Variable> xs)>;
-/// f(xs), whose gradient is the given one instead of that of the ops in f, which are not recorded. Throws
-/// ArgumentError when the gradient does not give one Variable an input, and TapeError when f uses a parameter
-/// or a recorded Variable that is none of xs, since nothing would reach it.
+/// f(xs), whose gradient is the given one instead of that of the ops in f, which are not recorded. f is
+/// called at once; the gradient is kept and called by backward, after the caller may have returned, so it
+/// captures by value. Throws ArgumentError when the gradient does not give one Variable an input, and
+/// TapeError when f uses a parameter or a recorded Variable that is none of xs, since nothing would reach it.
 Variable custom_vjp(const std::function<Variable(std::span<const Variable>)>& f, CustomGradient gradient,
                     std::span<const Variable> xs, Where where = Where::here());
 /// The same for an f of several results: the gradient takes those of all, undefined where nothing depends on

@@ -7,6 +7,7 @@
 #include "autograd/ops/elementwise.hpp"
 #include "autograd/ops/indexing.hpp"
 #include "autograd/ops/matmul.hpp"
+#include "autograd/ops/movement.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/transforms.hpp"
 #include "nn/dropout.hpp"
@@ -220,6 +221,54 @@ TEST_CASE("a checkpointed recurrence equals the plain one, for any segment", "[c
         CHECK(again[i].at(e) == Approx(plain[i].at(e)).epsilon(1e-12));
     }
   }
+}
+
+TEST_CASE("a step that reads inputs is differentiated after all that made it has ended", "[checkpoint]") {
+  const Parameter weight(vector({0.5, -0.3, 0.8}));
+  const std::int64_t steps = 11;
+  const auto step = [](const Variable& h, std::int64_t t, std::span<const Variable> in) {
+    return sin(h * in[1]) + select(in[0], t);
+  };
+  // The sequence, the weights and the step are local to a function that returns before backward.
+  const auto checkpointed = [&](const Variable& x, std::int64_t segment) {
+    const auto own_step = step;
+    const Variable sequence = x * 0.1;  // (time, width)
+    const std::vector<Variable> inputs{sequence, weight};
+    return checkpoint_sequence(own_step, Variable(vector({1, 2, 3})), inputs, steps, {.segment = segment});
+  };
+  const auto captured = [&](const Variable& x, std::int64_t segment) {
+    const Variable sequence = x * 0.1;
+    const auto own_step = [sequence, w = Variable(weight), step](const Variable& h, std::int64_t t) {
+      return step(h, t, std::array{sequence, w});
+    };
+    return checkpoint_sequence(own_step, Variable(vector({1, 2, 3})), steps, {.segment = segment});
+  };
+  const auto plain = [&](const Variable& x, std::int64_t) {
+    Variable h(vector({1, 2, 3}));
+    for (std::int64_t t = 0; t < steps; ++t) h = step(h, t, std::array{x * 0.1, Variable(weight)});
+    return h;
+  };
+  const auto gradients = [&](const auto& f, std::int64_t segment) {
+    Tape tape;
+    const Variable x = tape.watch(ones({steps, 3}, Dtype::f64)), y = f(x, segment);
+    const Gradients found = tape.backward(sum(y));
+    return std::array{y.value(), found[x], found[weight]};
+  };
+  const auto expected = gradients(plain, 0);
+  for (const std::int64_t segment : {0, 1, 4, 11}) {
+    for (const auto& found : {gradients(checkpointed, segment), gradients(captured, segment)}) {
+      for (std::size_t i = 0; i < 3; ++i) {
+        for (std::int64_t e = 0; e < expected[i].size(); ++e)
+          CHECK(found[i].at(e) == Approx(expected[i].at(e)).epsilon(1e-12));
+      }
+    }
+  }
+  // Several parts of a state beside inputs.
+  const auto pair = [](std::span<const Variable> s, std::int64_t, std::span<const Variable> in) {
+    return std::vector<Variable>{s[0] * in[0], s[1] + sum(s[0])};
+  };
+  const std::array start{Variable(vector({1})), Variable(Tensor::scalar(0, Dtype::f64))};
+  CHECK(checkpoint_sequence(pair, start, {Variable(vector({2}))}, 4)[1].item() == 15);
 }
 
 TEST_CASE("a recurrence with a sum over time in its state", "[checkpoint]") {

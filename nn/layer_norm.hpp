@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+
 #include "autograd/module_path.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/elementwise.hpp"
@@ -38,8 +40,9 @@ struct LayerNorm {
       fail<ShapeError>("LayerNorm: the input has shape {}; its last axis must be {}", x.shape(),
                        weight.dim(0));
     const Variable deviation = x - mean(x, -1, true);
-    const Variable scale = rsqrt(var(x, -1, {.correction = 0, .keepdims = true}) + options.eps);
-    return deviation * scale * weight + bias;
+    // sqrt(var + eps), without squares that leave the dtype.
+    const Variable spread = hypot(stddev(x, -1, {.correction = 0, .keepdims = true}), std::sqrt(options.eps));
+    return deviation / spread * weight + bias;
   }
 
   static void members(auto& self, auto&& visit) {

@@ -261,6 +261,31 @@ template <class T>
   if (!xsimd::any(large)) return slope;  // as for all elements of a row but one
   return xsimd::select(large, -(g * math::expm1<T>(y)) - p * (total - g), slope);
 }
+/// The sum of (g - from) y; `most` becomes the largest y, without regard to NaN, if that is above it.
+template <class T>
+T weighted_sum(const T* g, T from, const T* y, std::int64_t n, T& most) {
+  using B = Batch<T>;
+  const B reference(from);
+  B sums[4] = {B(0), B(0), B(0), B(0)}, largest[4] = {B(most), B(most), B(most), B(most)};
+  const auto add = [&](int j, const B& gv, const B& yv) {
+    sums[j] = mul_add(gv - reference, yv, sums[j]);
+    largest[j] = xsimd::max(yv, largest[j]);
+  };
+  std::int64_t i = 0;
+  for (; i + 4 * lanes<T> <= n; i += 4 * lanes<T>) {
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j)
+      add(j, B::load_unaligned(g + i + j * lanes<T>), B::load_unaligned(y + i + j * lanes<T>));
+  }
+  for (; i + lanes<T> <= n; i += lanes<T>) add(0, B::load_unaligned(g + i), B::load_unaligned(y + i));
+  if (i < n) add(1, load_part<T>(g + i, n - i), load_part<T>(y + i, n - i));
+  most = largest_lane<T>(xsimd::max(xsimd::max(largest[0], largest[1]), xsimd::max(largest[2], largest[3])));
+  alignas(64) T parts[lanes<T>];
+  ((sums[0] + sums[1]) + (sums[2] + sums[3])).store_aligned(parts);
+  T total = 0;
+  for (std::int64_t lane = 0; lane < lanes<T>; ++lane) total += parts[lane];
+  return total;
+}
 template <class T, class Rest>
 struct WithSoftmax : Rest {
   LogSum<T> log_sum_exp(const T* x, std::int64_t cols) const override {
@@ -294,9 +319,19 @@ struct WithSoftmax : Rest {
       return map(
           cols, dx, [total](B gv, B yv) { return log_softmax_slope<T>(gv, yv, total); }, g, y);
     }
-    const B total(dot<T>(g, y, cols));
+    // With a probability near 1, the sum of g y is near its g, and little is left of the difference. All g
+    // may be taken from that one, since the probabilities sum to 1.
+    T likeliest = 0, reference = 0;
+    T weighted = weighted_sum<T>(g, reference, y, cols, likeliest);
+    if (likeliest > T(0.5)) {
+      std::int64_t at = 0;
+      while (y[at] != likeliest) ++at;
+      reference = g[at];
+      weighted = weighted_sum<T>(g, reference, y, cols, likeliest);
+    }
+    const B total(weighted), from(reference);
     map(
-        cols, dx, [total](B gv, B yv) { return yv * (gv - total); }, g, y);
+        cols, dx, [total, from](B gv, B yv) { return yv * ((gv - from) - total); }, g, y);
   }
   T softmax_scaled(const T* x, T log_total, T factor, T* y, std::int64_t cols) const override {
     const T most = shift_of<T>(x, cols);
@@ -331,14 +366,24 @@ struct WithSoftmax : Rest {
     using B = Batch<T>;
     const bool logarithm = kind == Softmax::log_probability;
     for_batches<T>(cols, [=](std::int64_t c, auto load, auto store) {
-      B total(0);
+      B total(0), likeliest(0), from(0);
       for (std::int64_t r = 0; r < rows; ++r) {
-        const B gv = load(g + c + r * stride);
-        total = logarithm ? total + gv : mul_add(gv, load(y + c + r * stride), total);
+        const B gv = load(g + c + r * stride), yv = load(y + c + r * stride);
+        total = logarithm ? total + gv : mul_add(gv, yv, total);
+        from = xsimd::select(yv > likeliest, gv, from);
+        likeliest = xsimd::max(likeliest, yv);
+      }
+      const auto near_one = likeliest > B(T(0.5));  // see softmax_backward
+      from = xsimd::select(near_one, from, B(0));
+      if (!logarithm && xsimd::any(near_one)) {
+        total = B(0);
+        for (std::int64_t r = 0; r < rows; ++r)
+          total = mul_add(load(g + c + r * stride) - from, load(y + c + r * stride), total);
       }
       for (std::int64_t r = 0; r < rows; ++r) {
         const B gv = load(g + c + r * stride), yv = load(y + c + r * stride);
-        store(logarithm ? log_softmax_slope<T>(gv, yv, total) : yv * (gv - total), dx + c + r * stride);
+        store(logarithm ? log_softmax_slope<T>(gv, yv, total) : yv * ((gv - from) - total),
+              dx + c + r * stride);
       }
     });
   }

@@ -3,6 +3,7 @@
 #include <Random123/philox.h>
 
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "tensor/support/parallel.hpp"
@@ -98,6 +99,13 @@ Tensor Rng::normal(const Shape& shape, double mean, double deviation, Dtype dtyp
     fail<ArgumentError>("Rng::normal: mean {}, deviation {}; both must be finite, the deviation 0 or more",
                         mean, deviation);
   }
+  const double most =
+      dtype == Dtype::f32 ? std::numeric_limits<float>::max() : std::numeric_limits<double>::max();
+  // No number drawn is further from the mean than that many deviations: sqrt(-2 log 2^-53) is 8.58.
+  constexpr double furthest = 8.6;
+  if (deviation > (most - std::abs(mean)) / furthest)
+    fail<ArgumentError>("Rng::normal: mean {}, deviation {}; numbers that far out are beyond {}", mean,
+                        deviation, name_of(dtype));
   return fill(state_, shape, dtype, [=](Words words) {
     const double radius = std::sqrt(-2 * std::log(1 - unit(words.first)));
     return mean + deviation * radius * std::cos(2 * std::numbers::pi * unit(words.second));

@@ -36,8 +36,9 @@ class Rng {
   /// Elements uniform in [low, high), both rounded to the dtype; `low` alone if that is empty. Throws
   /// ArgumentError unless both are finite and low <= high.
   Tensor uniform(const Shape& shape, double low, double high, Dtype dtype = Dtype::f32);
-  /// Elements normal with this mean and standard deviation, by the Box-Muller transform. Throws ArgumentError
-  /// unless both are finite and the deviation is 0 or more.
+  /// Elements normal with this mean and standard deviation, by the Box-Muller transform, which draws
+  /// none further than 8.6 deviations from the mean. Throws ArgumentError unless both are finite, the
+  /// deviation is 0 or more, and the dtype reaches that far.
   Tensor normal(const Shape& shape, double mean = 0, double deviation = 1, Dtype dtype = Dtype::f32);
   /// Elements that are `scale` with probability `keep` and else 0: a dropout mask. Throws ArgumentError
   /// unless 0 <= keep <= 1.

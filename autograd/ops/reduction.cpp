@@ -83,6 +83,10 @@ Variable centered(const Variable& x, const Axes& axes) {
   return rough - mean(rough, axes, true);
 }
 
+/// Where a norm or a deviation leaves the dtype, its gradient, which does not change as x shrinks, is that of
+/// this much less.
+constexpr double much_less = 0x1p-40;
+
 /// The product of each row of x (rows, n): the last of the running products.
 Variable prod_rows(const Variable& x, Where where) {
   const InOp op("prod", where);
@@ -149,7 +153,9 @@ Variable var(const Variable& x, const Axes& axes, VarOptions options, Where wher
   const double left = std::max(0.0, static_cast<double>(shapes.count) - options.correction);
   return record(op, var(x.value(), axes, options),
                 wrt(x, [x, axes, left, kept = shapes.kept](const Variable& g) {
-                  return centered(x, axes) * reshape(g * (2 / left), kept);
+                  const Variable deviation = centered(x, axes), factor = reshape(g * (2 / left), kept);
+                  if (all_finite(deviation.value()) || !all_finite(x.value())) return deviation * factor;
+                  return centered(x / 4, axes) * factor * 4;  // too far apart for the dtype
                 }));
 }
 
@@ -158,8 +164,13 @@ Variable stddev(const Variable& x, const Axes& axes, VarOptions options, Where w
   const Reduced shapes(op, x, axes);
   const double left = std::max(0.0, static_cast<double>(shapes.count) - options.correction);
   return record(op, stddev(x.value(), axes, options),
-                wrt(x, [x, axes, left, kept = shapes.kept](const Variable& g, const Variable& y) {
-                  return centered(x, axes) / reshape(not_zero(y), kept) * reshape(g / left, kept);
+                wrt(x, [x, axes, options, left, kept = shapes.kept](const Variable& g, const Variable& y) {
+                  const Variable factor = reshape(g / left, kept);
+                  const Variable deviation = centered(x, axes);
+                  if ((all_finite(y.value()) && all_finite(deviation.value())) || !all_finite(x.value()))
+                    return deviation / reshape(not_zero(y), kept) * factor;
+                  const Variable smaller = x * much_less, of_smaller = stddev(smaller, axes, options);
+                  return centered(smaller, axes) / reshape(not_zero(of_smaller), kept) * factor;
                 }));
 }
 
@@ -176,9 +187,12 @@ Variable norm(const Variable& x, const Axes& axes, NormOptions options, Where wh
                     return reshape(g, kept) * Variable(sign(v) * share);
                   }));
   }
-  return record(op, std::move(value), wrt(x, [x, p, kept](const Variable& g, const Variable& y) {
+  return record(op, std::move(value), wrt(x, [x, p, kept, axes](const Variable& g, const Variable& y) {
                   if (p == 0) return Variable(zeros_like(x.value()));
-                  return norm_gradient(reshape(g, kept), x, reshape(not_zero(y), kept), p);
+                  if (p == 1 || all_finite(y.value()) || !all_finite(x.value()))
+                    return norm_gradient(reshape(g, kept), x, reshape(not_zero(y), kept), p);
+                  const Variable smaller = x * much_less, of_smaller = norm(smaller, axes, {.p = p});
+                  return norm_gradient(reshape(g, kept), smaller, reshape(not_zero(of_smaller), kept), p);
                 }));
 }
 

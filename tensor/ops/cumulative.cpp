@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "tensor/axes.hpp"
+#include "tensor/ops/elementwise.hpp"
 #include "tensor/support/parallel.hpp"
 
 namespace gradus {
@@ -47,7 +49,13 @@ Tensor scan(const char* name, const Tensor& x, int axis, bool backward, double s
 }  // namespace
 
 Tensor cumsum(const Tensor& x, int axis, CumsumOptions options) {
-  return scan("cumsum", x, axis, options.reverse, 0, [](double sum, double v) { return sum + v; });
+  const auto add = [](double sum, double v) { return sum + v; };
+  Tensor out = scan("cumsum", x, axis, options.reverse, 0, add);
+  if (x.dtype() == Dtype::f32 || all_finite(out) || !all_finite(x)) return out;
+  // Sums that overflow, and what comes back of them.
+  constexpr double shrunk = 0x1p-40;
+  const Tensor smaller = scan("cumsum", x * shrunk, axis, options.reverse, 0, add) / shrunk;
+  return where(less(abs(out), std::numeric_limits<double>::infinity()), out, smaller);
 }
 
 Tensor recurrence(const Tensor& a, const Tensor& b, int axis, Direction direction) {

@@ -140,7 +140,12 @@ double degrees_of_freedom(const char* name, const Tensor& x, const Axes& axes, c
 }  // namespace
 
 Tensor sum(const Tensor& x, const Axes& axes, Keepdims keepdims) {
-  return fold("sum", Fold::sum, x, axes, keepdims);
+  Tensor out = fold("sum", Fold::sum, x, axes, keepdims);
+  if (all_finite(out) || !all_finite(x)) return out;
+  // A part of the sum overflows; the whole may not.
+  constexpr double shrunk = 0x1p-40;
+  const Tensor smaller = fold("sum", Fold::sum, x * shrunk, axes, keepdims) / shrunk;
+  return where(less(abs(out), std::numeric_limits<double>::infinity()), out, smaller);
 }
 Tensor mean(const Tensor& x, const Axes& axes, Keepdims keepdims) {
   const std::int64_t count = axes.of("mean", x.shape()).count(x.shape());

@@ -81,7 +81,25 @@ TEST_CASE("gradients of norms, deviations and logsumexp are right where powers a
       Tensor::of({3e38, 3e38, -3e38, 3e38});  // the third is further from the mean than f32 reaches
   const Tensor of_extremes = slope(apart, [](const Variable& v) { return var(v); });
   CHECK(of_extremes.at(0) == Approx(1e38).epsilon(1e-6));
-  CHECK(of_extremes.at(2) == -HUGE_VAL);
+  CHECK(of_extremes.at(2) == Approx(-3e38).epsilon(1e-6));
+  // Deviations of 1.5e38 three times and of -4.5e38, and a deviation of 3e38 in all.
+  const auto deviation = [](const Variable& v) { return stddev(v); };
+  const Tensor of_far = slope(apart, deviation);
+  CHECK(of_far.at(0) == Approx(1.0 / 6).epsilon(1e-6));
+  CHECK(of_far.at(2) == Approx(-0.5).epsilon(1e-6));
+  CHECK(slope(apart.to(Dtype::f64) * 1e269, deviation).at(2) == Approx(-0.5).epsilon(1e-12));
+  for (const Tensor& ends : {Tensor::of({3e38, -3e38}), Tensor::of({1.7e308, -1.7e308}, Dtype::f64)}) {
+    // The deviation itself is beyond the dtype.
+    CHECK(slope(ends, deviation).at(0) == Approx(std::sqrt(0.5)).epsilon(1e-6));
+    CHECK(grad(deviation, Variable(ends)).value().at(1) == Approx(-std::sqrt(0.5)).epsilon(1e-6));
+    const Tensor most = abs(ends);
+    CHECK(slope(most, [](const Variable& v) { return norm(v); }).at(0) ==
+          Approx(std::sqrt(0.5)).epsilon(1e-6));
+    CHECK(slope(most, [](const Variable& v) { return norm(v, {}, {.p = 3}); }).at(1) ==
+          Approx(std::pow(0.5, 2.0 / 3)).epsilon(1e-6));
+    CHECK(slope(most, [](const Variable& v) { return norm(v, {}, {.p = 1}); }).text() == "[1, 1]");
+  }
+  CHECK(std::isnan(slope(Tensor::of({1, NAN}), deviation).at(0)));
 
   const auto total = [](const Variable& v) { return logsumexp(v); };
   CHECK(slope(Tensor::of({1, INFINITY}), total).text() == "[0, 1]");

@@ -85,6 +85,11 @@ TEST_CASE("distributions refuse parameters out of range", "[random]") {
   CHECK_THROWS_AS(rng.uniform({2}, 0, INFINITY), ArgumentError);
   CHECK_THROWS_WITH(rng.normal({2}, 0, -1), Catch::Contains("deviation -1"));
   CHECK_THROWS_AS(rng.normal({2}, NAN, 1), ArgumentError);
+  CHECK_THROWS_WITH(rng.normal({2}, 0, 1e38), Catch::Contains("deviation 1e+38") && Catch::Contains("f32"));
+  CHECK_THROWS_AS(rng.normal({2}, 1e39, 0), ArgumentError);
+  CHECK_THROWS_AS(rng.normal({2}, 1e308, 1e308, Dtype::f64), ArgumentError);
+  CHECK(all_finite(Rng(2).normal({1000}, -1e38, 2e37)));
+  CHECK(all_finite(Rng(2).normal({1000}, 0, 1e39, Dtype::f64)));
   CHECK_THROWS_WITH(rng.bernoulli({2}, 2), Catch::Contains("probability of 2"));
   CHECK_THROWS_AS(rng.bernoulli({2}, NAN), ArgumentError);
   CHECK(rng.state() == Rng(1).state());

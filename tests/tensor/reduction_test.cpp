@@ -358,6 +358,36 @@ TEST_CASE("sums of many f32 stay exact to a few ulp, along every axis, and varia
   CHECK(norm(Tensor::of({3e30, 4e30})).item() == Approx(5e30).epsilon(1e-6));
 }
 
+TEST_CASE("sums are right where parts of them overflow", "[reduction]") {
+  for_every_instruction_set([] {
+    for (const auto& [dtype, most] : {std::pair{Dtype::f32, 3e38}, {Dtype::f64, 1.7e308}}) {
+      for (const std::int64_t half : {2, 40, 5000}) {
+        const Tensor x = concat({full({half}, most, dtype), full({half}, -most, dtype)}, 0);
+        // Each of the sums on the way may be rounded.
+        const double bound = static_cast<double>(half * half) * (dtype == Dtype::f32 ? 0x1p-23 : 0x1p-52);
+        const auto close = [&](double found, double expected) {
+          INFO(found << " instead of " << expected << " of " << half);
+          CHECK(std::abs(found / most - expected) <= bound);
+        };
+        close(sum(x).item(), 0);
+        close(sum(concat({x, full({1}, most / 2, dtype)}, 0)).item(), 0.5);
+        const Tensor columns = sum(x.reshape({half * 2, 1}) * ones({1, 3}, dtype), 0);
+        for (std::int64_t c = 0; c < 3; ++c) close(columns.at(c), 0);
+      }
+      const Tensor x = numbers({most, most, -most, -most, 1}, {5}, dtype);
+      const Tensor running = cumsum(x, 0), back = cumsum(x, 0, {.reverse = true});
+      CHECK(running.at(1) == infinity);
+      CHECK(running.at(2) == x.at(0));
+      CHECK(running.at(3) == 0);
+      CHECK(back.at(3) == x.at(3));
+      CHECK(back.at(2) == -infinity);
+      CHECK(back.at(1) == x.at(3));
+      CHECK(sum(numbers({most, most}, {2}, dtype)).item() == infinity);
+      CHECK(std::isnan(sum(numbers({infinity, -infinity}, {2}, dtype)).item()));
+    }
+  });
+}
+
 TEST_CASE("reductions have the same bits for any number of threads", "[reduction][threads]") {
   Rng rng(9);
   const std::vector<std::pair<Shape, int>> cases{{{300'000}, 0},   {{3, 100'000}, 1},  {{100'000, 3}, 0},

@@ -105,7 +105,8 @@ void lend_forever(Block* block) noexcept;
 Block* copied(const Block* block);
 void release_lent(Block* block) noexcept;
 
-/// Another reference to a block, or to a copy of one whose elements are lent.
+/// Another reference to a block, or to a copy of one whose elements are lent. A copy of a Tensor promises not to
+/// throw, which small ops would notice, so where there is no memory for these elements the program ends.
 inline Block* shared(Block* block) {
   if (lent(block)) [[unlikely]]
     return copied(block);

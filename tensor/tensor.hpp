@@ -29,7 +29,7 @@ class Tensor {
   using ElementwiseResult = Tensor;
 
   Tensor() noexcept = default;
-  Tensor(const Tensor& other) : block_(storage::shared(other.block_)) {}
+  Tensor(const Tensor& other) noexcept : block_(storage::shared(other.block_)) {}
   Tensor(Tensor&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
   Tensor& operator=(Tensor other) noexcept {
     std::swap(block_, other.block_);

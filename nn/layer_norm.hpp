@@ -40,7 +40,9 @@ struct LayerNorm {
       fail<ShapeError>("LayerNorm: the input has shape {}; its last axis must be {}", x.shape(),
                        weight.dim(0));
     const Variable deviation = x - mean(x, -1, true);
-    // sqrt(var + eps), without squares that leave the dtype.
+    const Variable square = var(x, -1, {.correction = 0, .keepdims = true});
+    if (in_range(square.value())) return deviation * rsqrt(square + options.eps) * weight + bias;
+    // sqrt(var + eps) without squares, and their slopes, that leave the dtype.
     const Variable spread = hypot(stddev(x, -1, {.correction = 0, .keepdims = true}), std::sqrt(options.eps));
     return deviation / spread * weight + bias;
   }
@@ -48,6 +50,13 @@ struct LayerNorm {
   static void members(auto& self, auto&& visit) {
     visit("weight", self.weight);
     visit("bias", self.bias);
+  }
+
+ private:
+  /// Whether the variances and their powers down to -3/2 are.
+  bool in_range(const Tensor& variances) const {
+    return variances.size() == 0 ||
+           (min(variances).item() + options.eps > 1e-20 && max(variances).item() + options.eps < 1e20);
   }
 };
 

@@ -260,7 +260,8 @@ void take_back(Block* block) noexcept {
   if ((left & reference_bit) == 0) return destroy(block);
   if ((left & forever_bit) == 0) block->count.compare_exchange_strong(left, 1, std::memory_order_acq_rel);
 }
-void release_lent(Block* block) noexcept {
+void release_last(Block* block) noexcept {
+  if (!lent(block)) return destroy(block);
   const std::int32_t left = block->count.fetch_sub(reference_bit, std::memory_order_acq_rel) - reference_bit;
   if ((left & ~(lent_bit | forever_bit)) == 0) destroy(block);
 }

@@ -103,23 +103,28 @@ void take_back(Block* block) noexcept;
 void lend_forever(Block* block) noexcept;
 /// A block of the same elements that nobody else has.
 Block* copied(const Block* block);
-void release_lent(Block* block) noexcept;
+/// Releases the only reference of a block.
+void release_last(Block* block) noexcept;
 
-/// Another reference to a block, or to a copy of one whose elements are lent. A copy of a Tensor promises not to
-/// throw, which small ops would notice, so where there is no memory for these elements the program ends.
+/// Another reference to a block, or to a copy of one whose elements are lent. A copy of a Tensor promises not
+/// to throw, which small ops would notice, so where there is no memory for these elements the program ends.
 inline Block* shared(Block* block) {
-  if (lent(block)) [[unlikely]]
+  if (block == nullptr) return block;
+  const std::int32_t count = block->count.load(std::memory_order_relaxed);
+  if (count < 0) [[unlikely]]
     return copied(block);
-  retain(block);
+  if (one_thread()) {
+    block->count.store(count + 1, std::memory_order_relaxed);
+  } else {
+    block->count.fetch_add(1, std::memory_order_relaxed);
+  }
   return block;
 }
 inline void release(Block* block) noexcept {
   if (block == nullptr) return;
   // A plain load is enough when this is the only reference, since nobody else can make another one.
   const std::int32_t count = block->count.load(std::memory_order_acquire);
-  if (count == 1) return destroy(block);
-  if (count < 0) [[unlikely]]
-    return release_lent(block);
+  if (count <= 1) return release_last(block);
   if (one_thread()) {
     block->count.store(count - 1, std::memory_order_relaxed);
   } else if (block->count.fetch_sub(1, std::memory_order_acq_rel) == 1) {
@@ -128,9 +133,11 @@ inline void release(Block* block) noexcept {
 }
 /// True when no other reference shares the elements; they may be lent.
 inline bool unique(const Block* block) noexcept {
-  if (block == nullptr) return true;
-  const std::int32_t count = block->count.load(std::memory_order_acquire);
-  return (count == 1 || count < 0) && !block->is_view;
+  return block == nullptr || (block->count.load(std::memory_order_acquire) <= 1 && !block->is_view);
+}
+/// True when moreover they are not lent, so that they may serve for something else.
+inline bool disposable(const Block* block) noexcept {
+  return block == nullptr || (block->count.load(std::memory_order_acquire) == 1 && !block->is_view);
 }
 
 /// Memory from the same pool for other things of a training step, such as a list of gradients.

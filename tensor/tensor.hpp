@@ -97,6 +97,8 @@ class Tensor {
   bool unique() const { return storage::unique(block_); }
   /// True while its elements are lent by `mutable_values`.
   bool lent() const { return storage::lent(block_); }
+  /// True when nobody else shares or borrows this storage, so that an op may take it over.
+  bool disposable() const { return storage::disposable(block_); }
 
   /// The only element. Throws ShapeError unless size() is 1.
   double item() const;

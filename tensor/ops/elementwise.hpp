@@ -34,7 +34,7 @@ class TensorArgument {
 
   const Tensor& tensor() const { return *tensor_; }
   /// True when the tensor's buffer may be written to.
-  bool reusable() const { return dying_ != nullptr && dying_->unique() && !dying_->lent(); }
+  bool reusable() const { return dying_ != nullptr && dying_->disposable(); }
   /// The tensor itself when its buffer may be written to. Its elements stay readable where they are.
   Tensor reuse() const { return std::move(*dying_); }
 

@@ -141,7 +141,8 @@ double degrees_of_freedom(const char* name, const Tensor& x, const Axes& axes, c
 
 Tensor sum(const Tensor& x, const Axes& axes, Keepdims keepdims) {
   Tensor out = fold("sum", Fold::sum, x, axes, keepdims);
-  if (all_finite(out) || !all_finite(x)) return out;
+  if (out.size() == 1 ? std::isfinite(out.item()) : all_finite(out)) return out;
+  if (!all_finite(x)) return out;
   // A part of the sum overflows; the whole may not.
   constexpr double shrunk = 0x1p-40;
   const Tensor smaller = fold("sum", Fold::sum, x * shrunk, axes, keepdims) / shrunk;

@@ -1,5 +1,6 @@
-// Internal: numbers for products whose parts may leave the range of double.
 #pragma once
+
+// Internal: numbers for products whose parts may leave the range of double.
 
 #include <algorithm>
 #include <cmath>

@@ -261,12 +261,12 @@ template <class T>
   if (!xsimd::any(large)) return slope;  // as for all elements of a row but one
   return xsimd::select(large, -(g * math::expm1<T>(y)) - p * (total - g), slope);
 }
-/// The sum of (g - from) y; `most` becomes the largest y, without regard to NaN, if that is above it.
+/// The sum of (g - from) y; `likely` is set where an element of y is above 1/2.
 template <class T>
-T weighted_sum(const T* g, T from, const T* y, std::int64_t n, T& most) {
+T weighted_sum(const T* g, T from, const T* y, std::int64_t n, bool& likely) {
   using B = Batch<T>;
   const B reference(from);
-  B sums[4] = {B(0), B(0), B(0), B(0)}, largest[4] = {B(most), B(most), B(most), B(most)};
+  B sums[4] = {B(0), B(0), B(0), B(0)}, largest[4] = {B(0), B(0), B(0), B(0)};
   const auto add = [&](int j, const B& gv, const B& yv) {
     sums[j] = mul_add(gv - reference, yv, sums[j]);
     largest[j] = xsimd::max(yv, largest[j]);
@@ -279,12 +279,24 @@ T weighted_sum(const T* g, T from, const T* y, std::int64_t n, T& most) {
   }
   for (; i + lanes<T> <= n; i += lanes<T>) add(0, B::load_unaligned(g + i), B::load_unaligned(y + i));
   if (i < n) add(1, load_part<T>(g + i, n - i), load_part<T>(y + i, n - i));
-  most = largest_lane<T>(xsimd::max(xsimd::max(largest[0], largest[1]), xsimd::max(largest[2], largest[3])));
+  const B most = xsimd::max(xsimd::max(largest[0], largest[1]), xsimd::max(largest[2], largest[3]));
+  likely = xsimd::any(most > B(T(0.5)));
   alignas(64) T parts[lanes<T>];
   ((sums[0] + sums[1]) + (sums[2] + sums[3])).store_aligned(parts);
   T total = 0;
   for (std::int64_t lane = 0; lane < lanes<T>; ++lane) total += parts[lane];
   return total;
+}
+/// The element of g beside the one of y that is above 1/2.
+template <class T>
+T at_likeliest(const T* g, const T* y, std::int64_t n) {
+  using B = Batch<T>;
+  B found(0);
+  std::int64_t i = 0;
+  const auto look = [&found](const B& gv, const B& yv) { found = xsimd::select(yv > B(T(0.5)), gv, found); };
+  for (; i + lanes<T> <= n; i += lanes<T>) look(B::load_unaligned(g + i), B::load_unaligned(y + i));
+  if (i < n) look(load_part<T>(g + i, n - i), load_part<T>(y + i, n - i));
+  return static_cast<T>(sum_of_first<T>(found, lanes<T>));
 }
 template <class T, class Rest>
 struct WithSoftmax : Rest {
@@ -321,13 +333,11 @@ struct WithSoftmax : Rest {
     }
     // With a probability near 1, the sum of g y is near its g, and little is left of the difference. All g
     // may be taken from that one, since the probabilities sum to 1.
-    T likeliest = 0, reference = 0;
-    T weighted = weighted_sum<T>(g, reference, y, cols, likeliest);
-    if (likeliest > T(0.5)) {
-      std::int64_t at = 0;
-      while (y[at] != likeliest) ++at;
-      reference = g[at];
-      weighted = weighted_sum<T>(g, reference, y, cols, likeliest);
+    bool likely = false;
+    T reference = 0, weighted = weighted_sum<T>(g, reference, y, cols, likely);
+    if (likely) {
+      reference = at_likeliest<T>(g, y, cols);
+      weighted = weighted_sum<T>(g, reference, y, cols, likely);
     }
     const B total(weighted), from(reference);
     map(

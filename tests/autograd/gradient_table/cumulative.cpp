@@ -21,9 +21,17 @@ std::vector<GradientRow> cumulative_rows() {
       {"cumprod", [](Inputs x) { return cumprod(x[0], -1); }, {{{1}}, {{3}}, {{2, 4}}}, zero},
       {"cumprod_derivative", [](Inputs x) { return cumprod_derivative(x[0], {}, 0); }, first},
       {"cumprod_derivative", [](Inputs x) { return cumprod_derivative(x[0], {x[1]}, -1); }, pairs},
-      {"cumprod_derivative", [](Inputs x) { return cumprod_derivative(x[0], {x[1], x[0], x[1]}, 0); }, pairs},
+      {"cumprod_derivative",
+       [](Inputs x) {
+         return cumprod_derivative(x[0], {x[1], x[0], x[1]}, 0);
+       },
+       pairs},
       {"cumprod_gradient", [](Inputs x) { return cumprod_gradient(x[1], x[0], {}, 0); }, pairs},
-      {"cumprod_gradient", [](Inputs x) { return cumprod_gradient(x[0], x[1], {x[0], x[1]}, -1); }, pairs},
+      {"cumprod_gradient",
+       [](Inputs x) {
+         return cumprod_gradient(x[0], x[1], {x[0], x[1]}, -1);
+       },
+       pairs},
       {"recurrence", [](Inputs x) { return recurrence(x[0], x[1], 0); }, pairs},
       {"recurrence", [](Inputs x) { return recurrence(x[0], x[1], -1, Direction::backward); }, pairs},
       {"shift", [](Inputs x) { return shift(x[0] * x[0], 0, 2); }, first},

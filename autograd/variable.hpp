@@ -146,7 +146,7 @@ class Parameter : public Variable {
   /// Not possible: it says what to write instead.
   template <class T>
   requires std::same_as<std::remove_cvref_t<T>, Tensor> || std::same_as<std::remove_cvref_t<T>, Variable>
-      Parameter& operator=(T&&) {
+      Parameter& operator=(T&&) {  // NOLINT(misc-unconventional-assign-operator)
     static_assert(detail::always_false<T>,
                   "a Parameter is no result of a computation: p.mutable_value() = tensor sets its value, p = "
                   "Parameter(tensor) too, and Variable y = ... names a result");

@@ -15,7 +15,7 @@ namespace {
 /// g, taken from that of the likeliest element of each row where one of a row is nearly 1. The sum of g y is
 /// near to its g then, and little is left of their difference.
 Variable from_likeliest(const Variable& g, const Tensor& y, int axis) {
-  if (!any(greater(y, 0.5)).item()) return g;
+  if (any(greater(y, 0.5)).item() == 0) return g;
   return g - unsqueeze(pick(g, axis, argmax(y, axis)), axis);
 }
 

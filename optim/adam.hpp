@@ -17,6 +17,18 @@ void check_adam_options(const char* optimizer, const Options& o) {
                             {"weight_decay", o.weight_decay, not_negative}});
 }
 
+/// What they make of a gradient: with the weight decay, its mean, and the mean of its square.
+template <class Options, class N>
+void update_mean(const Options& o, double decay, const N& p, N& g, N& m) {
+  g = mul_add(decay, p, g);
+  m = mul_add(1 - o.beta1, g, o.beta1 * m);
+}
+template <class Options, class N>
+void update_means(const Options& o, double decay, const N& p, N& g, N& m, N& v) {
+  update_mean(o, decay, p, g, m);
+  v = mul_add((1 - o.beta2) * g, g, o.beta2 * v);
+}
+
 /// Adam (Kingma and Ba 2015, algorithm 1), t counting the steps of a parameter:
 ///
 ///   m = beta1 m + (1 - beta1) g;   v = beta2 v + (1 - beta2) g^2
@@ -49,22 +61,16 @@ struct AdamRule {
         root(1 / std::sqrt(1 - std::pow(o.beta2, static_cast<double>(t)))) {}
 
   void update(auto& p, auto g, auto& m, auto& v) const {
-    average(p, g, m, v);
+    update_means(options, decoupled ? 0 : options.weight_decay, p, g, m, v);
     change(p, m, v);
   }
   void update(auto& p, auto g, auto& m, auto& v, auto& largest) const {
-    average(p, g, m, v);
+    update_means(options, decoupled ? 0 : options.weight_decay, p, g, m, v);
     largest = maximum(v, largest);
     change(p, m, largest);
   }
 
  private:
-  template <class N>
-  void average(const N& p, N g, N& m, N& v) const {
-    g = mul_add(decoupled ? 0 : options.weight_decay, p, g);
-    m = mul_add(1 - options.beta1, g, options.beta1 * m);
-    v = mul_add((1 - options.beta2) * g, g, options.beta2 * v);
-  }
   template <class N>
   void change(N& p, const N& m, const N& v) const {
     p = p * (decoupled ? 1 - options.lr * options.weight_decay : 1) -
@@ -95,8 +101,7 @@ struct AdamaxRule {
       : options(o), rate(o.lr / (1 - std::pow(o.beta1, static_cast<double>(t)))) {}
 
   void update(auto& p, auto g, auto& m, auto& u) const {
-    g = mul_add(options.weight_decay, p, g);
-    m = mul_add(1 - options.beta1, g, options.beta1 * m);
+    update_mean(options, options.weight_decay, p, g, m);
     u = maximum(options.beta2 * u, abs(g) + options.eps);
     p = p - rate * m / u;
   }
@@ -122,6 +127,7 @@ struct NadamRule {
     check_options("Nadam", {{"momentum_decay", o.momentum_decay, not_negative}});
   }
   static StateNames state(const Options&) { return {"exp_avg", "exp_avg_sq"}; }
+  static constexpr const char* memory_name = "mu_product";
 
   Options options;
   double of_gradient, of_mean, root;
@@ -137,9 +143,7 @@ struct NadamRule {
   }
 
   void update(auto& p, auto g, auto& m, auto& v) const {
-    g = mul_add(options.weight_decay, p, g);
-    m = mul_add(1 - options.beta1, g, options.beta1 * m);
-    v = mul_add((1 - options.beta2) * g, g, options.beta2 * v);
+    update_means(options, options.weight_decay, p, g, m, v);
     p = p - mul_add(of_gradient, g, of_mean * m) / mul_add(sqrt(v), root, options.eps);
   }
 };
@@ -177,9 +181,7 @@ struct RadamRule {
   }
 
   void update(auto& p, auto g, auto& m, auto& v) const {
-    g = mul_add(options.weight_decay, p, g);
-    m = mul_add(1 - options.beta1, g, options.beta1 * m);
-    v = mul_add((1 - options.beta2) * g, g, options.beta2 * v);
+    update_means(options, options.weight_decay, p, g, m, v);
     p = rectified ? p - rate * m / (sqrt(v) + options.eps) : mul_add(-rate, m, p);
   }
 };

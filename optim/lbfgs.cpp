@@ -128,7 +128,8 @@ class WolfeSearch {
     return !(p.loss <= start_.loss + enough * p.length * start_.slope);
   }
   bool is_flat(const Point& p) const { return std::abs(p.slope) <= -flat * start_.slope; }
-  Point& low() { return ends_[0].loss <= ends_[1].loss ? ends_[0] : ends_[1]; }
+  /// A loss that is not a number is higher than any other.
+  Point& low() { return ends_[1].loss < ends_[0].loss || std::isnan(ends_[0].loss) ? ends_[1] : ends_[0]; }
   Point& high() { return &low() == &ends_[0] ? ends_[1] : ends_[0]; }
 
   /// Goes on until the ends hold a good length between them. True when one was found right away.
@@ -141,7 +142,7 @@ class WolfeSearch {
       return true;
     }
     for (int i = 0; tries_ < most; ++i, ++tries_) {
-      if (is_too_high(now) || (i > 1 && now.loss >= before.loss)) return hold(before, now);
+      if (is_too_high(now) || (i > 1 && !(now.loss < before.loss))) return hold(before, now);
       if (is_flat(now)) {
         ends_[0] = ends_[1] = now;
         return true;
@@ -182,7 +183,7 @@ class WolfeSearch {
         slow = false;
       }
       const Point now = line_.at(length, direction_);
-      if (is_too_high(now) || now.loss >= below->loss) {
+      if (is_too_high(now) || !(now.loss < below->loss)) {
         *above = now;
         below = &low();
         continue;
@@ -224,6 +225,7 @@ double Lbfgs::run(const std::vector<Parameter*>& parameters, const Closure& eval
     fail<NumericError>("Lbfgs: the loss is {} at the start{}; nothing was changed", before,
                        std::isfinite(before) ? " and its gradient not finite" : "");
   }
+  if (gradient_.defined() && gradient_.dtype() != now.gradient.dtype()) convert(now.gradient.dtype());
   if (gradient_.defined() && gradient_.size() != now.gradient.size()) {
     fail<ShapeError>(
         "Lbfgs: the model has {} parameters, but had {} at an earlier step; begin with a new optimizer",
@@ -240,7 +242,8 @@ double Lbfgs::run(const std::vector<Parameter*>& parameters, const Closure& eval
       if (iterations_++ == 0) length_ *= std::min(1.0, 1 / sum(abs(now.gradient)).item());
       if (now.slope > -options_.change_tolerance) break;
       const double loss = now.loss;
-      const Point found = WolfeSearch(line, direction_, now, options_.change_tolerance).run(length_);
+      Point found = WolfeSearch(line, direction_, now, options_.change_tolerance).run(length_);
+      if (!std::isfinite(found.loss) || !all_finite(found.gradient)) found = now;  // there is no better one
       length_ = found.length;
       line.move(length_, direction_);
       line.settle();
@@ -255,6 +258,15 @@ double Lbfgs::run(const std::vector<Parameter*>& parameters, const Closure& eval
     throw;
   }
   return before;
+}
+
+void Lbfgs::convert(Dtype dtype) {
+  direction_ = direction_.to(dtype);
+  gradient_ = gradient_.to(dtype);
+  for (Pair& pair : pairs_) {
+    pair.step = pair.step.to(dtype);
+    pair.change = pair.change.to(dtype);
+  }
 }
 
 void Lbfgs::remember(const Tensor& gradient) {

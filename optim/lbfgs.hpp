@@ -52,8 +52,8 @@ class Lbfgs {
     return run(parameters, [&]() -> std::pair<double, Gradients> { return evaluate(); });
   }
 
-  /// What it goes on with after it was saved: the last directions, changes and gradient, all parameters in a
-  /// row.
+  /// What it goes on with after it was saved, also in another dtype: the last directions, changes and
+  /// gradient, all parameters in a row.
   Safetensors state() const;
   /// Takes it back. Throws DataError, which calls it `name`, when a tensor is missing or has another shape.
   void set_state(const Safetensors& content, const std::string& name = "the optimizer's state");
@@ -68,6 +68,7 @@ class Lbfgs {
   double run(const std::vector<Parameter*>& parameters, const Closure& evaluate);
   Tensor direction(const Tensor& gradient) const;
   void remember(const Tensor& gradient);
+  void convert(Dtype dtype);
 
   Options options_;
   std::deque<Pair> pairs_;

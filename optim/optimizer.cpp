@@ -121,16 +121,19 @@ void fail_unmatched(const std::vector<std::string>& patterns, const std::vector<
                       fmt::join(patterns, ", "), fmt::join(paths, ", "));
 }
 
-void put_state(const State& state, const StateArrays& arrays, const std::string& path, Safetensors& out) {
+void put_state(const State& state, const StateArrays& arrays, const char* memory_name,
+               const std::string& path, Safetensors& out) {
   for (std::size_t k = 0; k < arrays.size(); ++k)
     out.tensors.emplace(path + "." + arrays[k].name, state.arrays[k]);
   // Doubles hold every number of steps and the memory exactly.
   out.tensors.emplace(path + ".step", Tensor::scalar(static_cast<double>(state.t), Dtype::f64));
-  if (state.memory != 0) out.tensors.emplace(path + ".memory", Tensor::scalar(state.memory, Dtype::f64));
+  if (memory_name != nullptr)
+    out.tensors.emplace(path + "." + memory_name, Tensor::scalar(state.memory, Dtype::f64));
 }
 
-State take_state(const Safetensors& from, const StateArrays& arrays, const std::string& path,
-                 const Parameter& parameter, const std::string& name, std::size_t& taken) {
+State take_state(const Safetensors& from, const StateArrays& arrays, const char* memory_name,
+                 const std::string& path, const Parameter& parameter, const std::string& name,
+                 std::size_t& taken) {
   const auto find = [&](const std::string& what) -> const Tensor* {
     const auto found = from.tensors.find(path + "." + what);
     if (found == from.tensors.end()) return nullptr;
@@ -155,10 +158,18 @@ State take_state(const Safetensors& from, const StateArrays& arrays, const std::
     }
     if (array->shape() != shape)
       fail<DataError>("{}: {}.{} has shape {}; it must be {}", name, path, what, array->shape(), shape);
+    if (!all_finite(*array)) fail<DataError>("{}: {}.{} holds NaN or infinity", name, path, what);
     out.arrays[k] = array->to(parameter.dtype());
   }
-  const Tensor* const memory = find("memory");
-  if (memory != nullptr) out.memory = memory->size() == 1 ? memory->item() : 0;
+  if (memory_name != nullptr) {
+    const Tensor* const memory = find(memory_name);
+    if (memory == nullptr || memory->size() != 1 || !std::isfinite(memory->item())) {
+      fail<DataError>(
+          "{}: {}.{} is missing or not a finite number; is it the state of another kind of optimizer?", name,
+          path, memory_name);
+    }
+    out.memory = memory->item();
+  }
   return out;
 }
 

@@ -132,10 +132,12 @@ bool matches(const std::vector<std::string>& patterns, const std::string& path);
                                  const std::vector<std::string>& paths);
 
 /// A parameter's state as tensors: "hidden.weight.exp_avg", and the steps as "hidden.weight.step".
-void put_state(const State& state, const StateArrays& arrays, const std::string& path, Safetensors& out);
+void put_state(const State& state, const StateArrays& arrays, const char* memory_name,
+               const std::string& path, Safetensors& out);
 /// Reads it, and counts the tensors that it took. A parameter of which there is none has made no step.
-State take_state(const Safetensors& from, const StateArrays& arrays, const std::string& path,
-                 const Parameter& parameter, const std::string& name, std::size_t& taken);
+State take_state(const Safetensors& from, const StateArrays& arrays, const char* memory_name,
+                 const std::string& path, const Parameter& parameter, const std::string& name,
+                 std::size_t& taken);
 /// Throws DataError, naming a tensor of no parameter of these paths.
 [[noreturn]] void fail_left_over(const Safetensors& from, const std::vector<std::string>& paths,
                                  const std::string& name);
@@ -143,7 +145,9 @@ State take_state(const Safetensors& from, const StateArrays& arrays, const std::
 }  // namespace detail
 
 /// Changes a model's parameters by a rule, from the gradients that backward returned, in one pass over each
-/// parameter. A row-sparse gradient changes only its rows, and only their state.
+/// parameter. A row-sparse gradient changes only its rows, and only their state. Rules that keep squares of
+/// gradients hold on to an infinite one: in f32 the square of a gradient above 1.8e19 is, which clip_norm
+/// prevents.
 ///
 ///   optim::AdamW optimizer({.lr = 3e-4, .weight_decay = 0.1});
 ///   optimizer.for_parameters({"*bias", "*norm*"}, [](auto& o) { o.weight_decay = 0; });
@@ -173,6 +177,8 @@ requires(UpdateRule<Rule> || WholeRule<Rule>) class Optimizer {
   /// Of several groups that a parameter belongs to, the later ones change what the earlier ones left. The
   /// next step throws ArgumentError when no parameter of its model matches, or for options out of range.
   Optimizer& for_parameters(std::vector<std::string> patterns, std::function<void(Options&)> change) {
+    if (patterns.empty() || !change)
+      fail<ArgumentError>("for_parameters: give a pattern and a function of the options");
     groups_.push_back({std::move(patterns), std::move(change)});
     return *this;
   }
@@ -219,8 +225,8 @@ requires(UpdateRule<Rule> || WholeRule<Rule>) class Optimizer {
     for_each_parameter(model, [&](const std::string& path, const Parameter& parameter) {
       const auto found = states_.find(parameter.id());
       if (found == states_.end() || found->second.t == 0) return;
-      detail::put_state(found->second, arrays_of<Rule>(options_for(found->second), parameter.shape()), path,
-                        out);
+      detail::put_state(found->second, arrays_of<Rule>(options_for(found->second), parameter.shape()),
+                        memory_name_of<Rule>(), path, out);
     });
     return out;
   }
@@ -236,7 +242,7 @@ requires(UpdateRule<Rule> || WholeRule<Rule>) class Optimizer {
     for_each_parameter(model, [&](const std::string& path, const Parameter& parameter) {
       detail::State& old = states_[parameter.id()];
       detail::State state = detail::take_state(content, arrays_of<Rule>(options_for(old), parameter.shape()),
-                                               path, parameter, name, count);
+                                               memory_name_of<Rule>(), path, parameter, name, count);
       state.groups = old.groups;
       state.groups_seen = old.groups_seen;
       taken.insert_or_assign(parameter.id(), std::move(state));

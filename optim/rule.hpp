@@ -246,6 +246,19 @@ concept WholeRule = requires(typename R::Options& options, const Shape& shape) {
   R{options, std::int64_t{1}};
 };
 
+/// The name in files of the double that a rule keeps of a parameter: its `memory_name`, or "memory"; null for
+/// a rule that keeps none.
+template <class R>
+constexpr const char* memory_name_of() {
+  if constexpr (detail::is_made_of<R>) {
+    return nullptr;
+  } else if constexpr (requires { R::memory_name; }) {
+    return R::memory_name;
+  } else {
+    return "memory";
+  }
+}
+
 /// What the rule keeps of a parameter of this shape.
 template <class R>
 StateArrays arrays_of(const typename R::Options& options, const Shape& shape) {

@@ -62,6 +62,7 @@ double CosineSchedule::operator()(std::int64_t step) const {
     fail<ArgumentError>("CosineSchedule: step {}, steps {}, warmup {}; each must be 0 or more", step, steps,
                         warmup);
   }
+  if (step >= steps) return minimum;
   if (step < warmup) return lr * static_cast<double>(step + 1) / static_cast<double>(warmup);
   const auto all = std::max<std::int64_t>(steps - warmup, 1);
   return minimum + (lr - minimum) * (1 + std::cos(std::numbers::pi * share_of(step - warmup, all))) / 2;
@@ -116,6 +117,8 @@ double SequenceSchedule::operator()(std::int64_t step) const {
   return 0;  // the last one has returned
 }
 
+PlateauSchedule::PlateauSchedule() : PlateauSchedule(Options{}) {}
+
 PlateauSchedule::PlateauSchedule(const Options& options) : options_(options) {
   check("PlateauSchedule", 0,
         is_rate(options.lr) && options.factor > 0 && options.factor < 1 && options.patience >= 0 &&
@@ -145,6 +148,8 @@ double PlateauSchedule::report(double loss) {
   }
   return state_.lr;
 }
+
+EarlyStopping::EarlyStopping() : EarlyStopping(Options{}) {}
 
 EarlyStopping::EarlyStopping(const Options& options) : options_(options) {
   check("EarlyStopping", 0, options.patience >= 1 && options.min_change >= 0,

@@ -151,6 +151,7 @@ class PlateauSchedule {
 
   /// Throws ArgumentError for options out of range.
   explicit PlateauSchedule(const Options& options);
+  PlateauSchedule();
   /// Takes a loss, and returns the rate from now on. A NaN is no improvement.
   double report(double loss);
   double lr() const { return state_.lr; }
@@ -184,6 +185,7 @@ class EarlyStopping {
 
   /// Throws ArgumentError for options out of range.
   explicit EarlyStopping(const Options& options);
+  EarlyStopping();
   /// Takes a loss. True when it is the best so far. A NaN is no improvement.
   bool report(double loss);
   bool stopped() const { return state_.bad >= options_.patience; }

@@ -44,13 +44,16 @@ void AdafactorRule::update(Tensor& p, const Tensor& g, std::span<Tensor> state) 
   const double rate = std::max(options.eps2, rms(p)) * std::min(options.lr, 1 / std::sqrt(step));
   if (options.weight_decay != 0) p = p * (1 - options.lr * options.weight_decay);
   Tensor variance;
-  const Tensor squares = square(g);
+  // A square beyond the dtype counts as its largest number, so that an infinite one makes no NaN.
+  const double most =
+      p.dtype() == Dtype::f32 ? std::numeric_limits<float>::max() : std::numeric_limits<double>::max();
+  const Tensor squares = minimum(square(g), most / 0x1p40);
   if (p.rank() < 2) {
     variance = state[0] = towards(state[0], squares, share);
   } else {
     state[0] = towards(state[0], mean(squares, -1, true), share);  // (..., rows, 1)
     state[1] = towards(state[1], mean(squares, -2, true), share);  // (..., 1, columns)
-    variance = state[0] * state[1] / maximum(mean(state[0], -2, true), eps1);
+    variance = state[0] / maximum(mean(state[0], -2, true), eps1) * state[1];
   }
   const Tensor u = g * rsqrt(maximum(variance, eps1 * eps1));
   p = p - u * (rate / std::max(1.0, rms(u) / options.clip));

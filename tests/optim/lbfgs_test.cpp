@@ -106,6 +106,20 @@ TEST_CASE("a loss that is not finite on the way shortens the step, and one at th
   optimizer.step(model, evaluation(model, loss));
   CHECK(difference(model.a.value(), full({2}, 0.5, Dtype::f64)) < 1e-6);
 
+  // Barriers on all sides of the minimum: from no start does a call leave the region, or end higher than it
+  // began.
+  int moved = 0;
+  for (double start = 0.05; start < 6; start += 0.05) {
+    INFO("from " << start);
+    Two one{Parameter(full({1}, start, Dtype::f64)), Parameter(Tensor())};
+    const auto barrier = [](const Two& m) { return sum(5.0 * m.a - log(m.a) + 0.1 * square(m.a)); };
+    const double before = Lbfgs().step(one, evaluation(one, barrier));
+    const double after = evaluation(one, barrier)().first;
+    CHECK(after <= before);
+    moved += after < before;
+  }
+  CHECK(moved > 110);
+
   Two bad{Parameter(full({2}, -1.0)), Parameter(Tensor())};
   CHECK_THROWS_WITH(Lbfgs().step(bad, evaluation(bad, loss)), Contains("the loss is nan at the start"));
   CHECK(identical(bad.a.value(), full({2}, -1.0)));

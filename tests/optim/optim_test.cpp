@@ -261,6 +261,17 @@ TEST_CASE("Muon's step of a matrix is orthogonal, and only matrices that are ask
   CHECK(chosen.state(plain).tensors.contains("b.exp_avg_sq"));
 }
 
+TEST_CASE("Adafactor makes no NaN of a gradient whose square is beyond the dtype", "[optim]") {
+  Two model{Parameter(ones({2, 2})), Parameter(ones({3}))};
+  Adafactor adafactor;
+  for (const double size : {1.0, 1e25, 3e38, 1.0}) {
+    adafactor.step(model, Gradients({{model.a.place(), full({2, 2}, size), {}},
+                                     {model.b.place(), full({3}, size), {}}}));
+    CHECK(all_finite(model.a.value()));
+    CHECK(all_finite(model.b.value()));
+  }
+}
+
 TEST_CASE("optimizers refuse options out of range, and say which and what they may be", "[optim]") {
   test::for_every_option([]<class O>(const char* name, const O& fresh, const test::OptionCase<O>& option) {
     const bool below_one = std::string(option.range).find("below 1") != std::string::npos;

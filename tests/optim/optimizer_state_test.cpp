@@ -133,6 +133,13 @@ TEST_CASE("a state that does not fit is refused, and nothing changes", "[optim]"
   for (const double steps : {-1.0, 0.5, 1e300, double{NAN}})
     refused("table.step is not a number of steps",
             [&](Tensors& t) { t["table.step"] = Tensor::scalar(steps, Dtype::f64); });
+  CHECK_THROWS_WITH(Nadam().set_state(model, good, "f"), Contains("mu_product is missing"));
+  Nadam nadam;
+  nadam.step(model, gradients_of(model, 2));
+  CHECK_THROWS_WITH(adam.set_state(model, nadam.state(model)), Contains("another kind"));
+  refused("holds NaN or infinity", [](Tensors& t) { t["table.exp_avg"] = full({6, 3}, NAN); });
+  CHECK_THROWS_WITH(Sgd().for_parameters({}, [](auto& o) { o.lr = 0; }), Contains("give a pattern"));
+  CHECK_THROWS_WITH(Sgd().for_parameters({"*"}, nullptr), Contains("give a pattern"));
   CHECK_THROWS_WITH(Sgd({.momentum = 0.9}).set_state(model, good), Contains("momentum_buffer is missing"));
   CHECK_THROWS_WITH(Sgd().set_state(model, good), Contains("another kind"));
 }

@@ -56,6 +56,7 @@ TEST_CASE("schedules that PyTorch lacks are their formulas", "[optim]") {
   CHECK(warm(4) == Approx(0.8));
   CHECK(warm(6) == Approx(0.2));
   // After its steps a schedule stays where it ended.
+  CHECK(CosineSchedule{.lr = 1, .steps = 5, .minimum = 0.1, .warmup = 5}(5) == 0.1);
   CHECK(PolynomialSchedule{.lr = 1, .steps = 10, .minimum = 0.25}(99) == 0.25);
   CHECK(OneCycleSchedule{.lr = 1, .steps = 10, .start_divisor = 10, .end_divisor = 10}(99) == Approx(0.01));
   CHECK(CosineRestartsSchedule{.lr = 1, .period = 1, .factor = 2}(std::numeric_limits<std::int64_t>::max()) >=

@@ -25,16 +25,25 @@ Variable reduced(const Variable& losses, Reduction reduction, const char* name) 
 }
 
 void require_same_shape(const char* name, const Variable& x, const Variable& target) {
+  if (x.dtype() != target.dtype())
+    fail<DtypeError>("{}: the input is {}, the target {}; convert one with to(...)", name, name_of(x.dtype()),
+                     name_of(target.dtype()));
   if (x.shape() != target.shape())
     fail<ShapeError>("{}: the input has shape {}, the target {}; they must be the same", name, x.shape(),
                      target.shape());
 }
 
-/// A label for each loss.
+void require_finite(const char* name, const char* option, double value) {
+  if (!std::isfinite(value)) fail<ArgumentError>("{}: {} is {}; it must be finite", name, option, value);
+}
+
+/// A label for each loss, 1 or -1.
 void require_labels(const char* name, const Shape& losses, const Tensor& labels) {
   if (labels.shape() != losses)
     fail<ShapeError>("{}: {} labels are needed, one for each pair; they have shape {}", name, losses,
                      labels.shape());
+  if (labels.size() > 0 && !(min(abs(labels)).item() == 1 && max(abs(labels)).item() == 1))
+    fail<ArgumentError>("{}: a label is 1 or -1", name);
 }
 
 /// The p-norm of x - y + eps over the last axis.
@@ -47,13 +56,13 @@ Variable distance(const Variable& x, const Variable& y, double p, double eps) {
 Variable mse(const Variable& x, const Target& target, Reduction reduction, Where at) {
   const InOp op("mse", at);
   require_same_shape("mse", x, *target);
-  return reduced(elementwise([](auto a, auto b) { return square(a - b); }, x, *target), reduction, "mse");
+  return reduced(elementwise([](auto a, auto b) { return square(a - b); }, x, *target, at), reduction, "mse");
 }
 
 Variable l1(const Variable& x, const Target& target, Reduction reduction, Where at) {
   const InOp op("l1", at);
   require_same_shape("l1", x, *target);
-  return reduced(elementwise([](auto a, auto b) { return abs(a - b); }, x, *target), reduction, "l1");
+  return reduced(elementwise([](auto a, auto b) { return abs(a - b); }, x, *target, at), reduction, "l1");
 }
 
 Variable huber(const Variable& x, const Target& target, const HuberOptions& options, Where at) {
@@ -65,7 +74,7 @@ Variable huber(const Variable& x, const Target& target, const HuberOptions& opti
     const auto inside = where(abs(d) <= delta, d, 0);  // whose square does not overflow
     return where(abs(d) <= delta, 0.5 * square(inside), delta * (abs(d) - 0.5 * delta));
   };
-  return reduced(elementwise(f, x, *target, options.delta), options.reduction, "huber");
+  return reduced(elementwise(f, x, *target, options.delta, at), options.reduction, "huber");
 }
 
 Variable bce_with_logits(const Variable& logits, const Target& target, const BceOptions& options, Where at) {
@@ -75,10 +84,17 @@ Variable bce_with_logits(const Variable& logits, const Target& target, const Bce
   const auto f = [](auto x, auto t, auto weight) {
     return where(t == 0, 0, weight * t * log1p_exp(-x)) + where(t == 1, 0, (1 - t) * log1p_exp(x));
   };
-  if (!options.positive_weight.defined())
-    return reduced(elementwise(f, logits, *target, 1.0), options.reduction, "bce_with_logits");
-  return reduced(elementwise(f, logits, *target, Variable(options.positive_weight)), options.reduction,
-                 "bce_with_logits");
+  const Tensor& weight = options.positive_weight;
+  if (!weight.defined())
+    return reduced(elementwise(f, logits, *target, 1.0, at), options.reduction, "bce_with_logits");
+  if (weight.size() > 0 && !(min(weight).item() >= 0))
+    fail<ArgumentError>("bce_with_logits: a positive_weight of {}; it must be 0 or more", min(weight).item());
+  const Variable losses = elementwise(f, logits, *target, Variable(weight.to(logits.dtype())), at);
+  if (losses.shape() != logits.shape()) {
+    fail<ShapeError>("bce_with_logits: a positive_weight of shape {} does not broadcast to the logits' {}",
+                     weight.shape(), logits.shape());
+  }
+  return reduced(losses, options.reduction, "bce_with_logits");
 }
 
 Variable nll(const Variable& log_probs, const Indices& targets, const NllOptions& options, Where at) {
@@ -109,7 +125,7 @@ Variable nll(const Variable& log_probs, const Indices& targets, const NllOptions
   if (counted == targets.size()) return reduced(all, options.reduction, "nll");
   const Tensor mask = Tensor::from(counts, targets.shape()).to(log_probs.dtype());
   // Chosen, not multiplied: a log-probability of minus infinity that is ignored stays out.
-  Variable losses = elementwise([](auto m, auto loss) { return where(m, loss, 0); }, Variable(mask), all);
+  Variable losses = elementwise([](auto m, auto loss) { return where(m, loss, 0); }, Variable(mask), all, at);
   if (options.reduction == Reduction::none) return losses;
   const Variable total = sum(losses);
   return options.reduction == Reduction::sum ? total : total / static_cast<double>(counted);
@@ -121,7 +137,7 @@ Variable soft_cross_entropy(const Variable& logits, const Target& target, Reduct
   if (logits.rank() == 0)
     fail<ShapeError>("soft_cross_entropy: the logits are a scalar; they need an axis of classes");
   const auto f = [](auto t, auto log_p) { return where(t == 0, 0, -t * log_p); };
-  return reduced(sum(elementwise(f, *target, log_softmax(logits)), -1), reduction, "soft_cross_entropy");
+  return reduced(sum(elementwise(f, *target, log_softmax(logits), at), -1), reduction, "soft_cross_entropy");
 }
 
 Variable kl_div(const Variable& log_probs, const Target& target, const KlOptions& options, Where at) {
@@ -129,8 +145,8 @@ Variable kl_div(const Variable& log_probs, const Target& target, const KlOptions
   require_same_shape("kl_div", log_probs, *target);
   const auto of_logs = [](auto x, auto t) { return where(exp(t) == 0, 0, exp(t) * (t - x)); };
   const auto of_probs = [](auto x, auto t) { return where(t == 0, 0, xlogy(t, t) - t * x); };
-  const Variable losses = options.log_target ? elementwise(of_logs, log_probs, *target)
-                                             : elementwise(of_probs, log_probs, *target);
+  const Variable losses = options.log_target ? elementwise(of_logs, log_probs, *target, at)
+                                             : elementwise(of_probs, log_probs, *target, at);
   if (options.reduction != Reduction::mean || !options.per_row || losses.rank() == 0)
     return reduced(losses, options.reduction, "kl_div");
   if (losses.dim(0) == 0) fail<ShapeError>("kl_div: the mean of no losses; the input has no rows");
@@ -149,7 +165,7 @@ Variable gaussian_nll(const Variable& x, const Target& target, const Target& var
     const auto kept = max(v, eps);
     return 0.5 * (log(kept) + square(a - b) / kept);
   };
-  const Variable losses = elementwise(f, x, *target, *variance, options.eps);
+  const Variable losses = elementwise(f, x, *target, *variance, options.eps, at);
   if (losses.shape() != x.shape())
     fail<ShapeError>("gaussian_nll: variances of shape {} do not broadcast to the input's {}",
                      variances.shape(), x.shape());
@@ -171,28 +187,33 @@ Variable cosine_similarity(const Variable& x, const Target& y, int axis, double 
 Variable cosine(const Variable& x, const Target& y, const Tensor& label, const CosineOptions& options,
                 Where at) {
   const InOp op("cosine", at);
+  require_finite("cosine", "margin", options.margin);
   const Variable similar = cosine_similarity(x, y, -1, 1e-8, at);
   require_labels("cosine", similar.shape(), label);
   const auto f = [](auto c, auto l, auto margin) {
     return where(l > 0, 1 - c, where(c > margin, c - margin, 0));
   };
-  return reduced(elementwise(f, similar, Variable(label.to(x.dtype())), options.margin), options.reduction,
-                 "cosine");
+  return reduced(elementwise(f, similar, Variable(label.to(x.dtype())), options.margin, at),
+                 options.reduction, "cosine");
 }
 
 Variable margin_ranking(const Variable& x, const Target& y, const Tensor& label, const MarginOptions& options,
                         Where at) {
   const InOp op("margin_ranking", at);
+  require_finite("margin_ranking", "margin", options.margin);
   require_same_shape("margin_ranking", x, *y);
   require_labels("margin_ranking", x.shape(), label);
   const auto f = [](auto a, auto b, auto l, auto margin) { return relu(margin - l * (a - b)); };
-  return reduced(elementwise(f, x, *y, Variable(label.to(x.dtype())), options.margin), options.reduction,
+  return reduced(elementwise(f, x, *y, Variable(label.to(x.dtype())), options.margin, at), options.reduction,
                  "margin_ranking");
 }
 
 Variable triplet(const Variable& anchor, const Target& positive, const Target& negative,
                  const TripletOptions& options, Where at) {
   const InOp op("triplet", at);
+  require_finite("triplet", "margin", options.margin);
+  require_finite("triplet", "eps", options.eps);
+  if (!(options.p > 0)) fail<ArgumentError>("triplet: p is {}; it must be above 0", options.p);
   require_same_shape("triplet", anchor, *positive);
   require_same_shape("triplet", anchor, *negative);
   const Variable near = distance(anchor, *positive, options.p, options.eps);
@@ -203,11 +224,13 @@ Variable triplet(const Variable& anchor, const Target& positive, const Target& n
 
 Variable activation_penalty(const Variable& outputs, double alpha, Where at) {
   const InOp op("activation_penalty", at);
+  require_finite("activation_penalty", "alpha", alpha);
   return alpha * reduced(square(outputs), Reduction::mean, "activation_penalty");
 }
 
 Variable change_penalty(const Variable& outputs, double beta, Where at) {
   const InOp op("change_penalty", at);
+  require_finite("change_penalty", "beta", beta);
   if (outputs.rank() < 1 || outputs.dim(0) < 2)
     fail<ShapeError>("change_penalty: outputs of shape {}; two steps in time or more are needed",
                      outputs.shape());

@@ -42,7 +42,7 @@ Variable huber(const Variable& x, const Target& target, const HuberOptions& opti
                Where at = Where::here());
 
 struct BceOptions {
-  /// What the positive part of each loss is multiplied by; it broadcasts. Undefined for 1.
+  /// What the positive part of each loss is multiplied by, 0 or more; it broadcasts. Undefined for 1.
   Tensor positive_weight = {};
   Reduction reduction = Reduction::mean;
 };

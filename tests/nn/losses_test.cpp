@@ -147,6 +147,16 @@ TEST_CASE("losses refuse what does not fit, and say what does", "[nn]") {
   CHECK_THROWS_WITH(nn::cosine(x, ones({2, 3}), ones({3})), Contains("labels are needed"));
   CHECK_THROWS_WITH(nn::margin_ranking(x, ones({2, 3}), ones({2})), Contains("labels are needed"));
   CHECK_THROWS_WITH(nn::triplet(x, ones({2, 3}), ones({2, 4})), Contains("(2, 4)"));
+  CHECK_THROWS_WITH(nn::bce_with_logits(x, ones({2, 3}), {.positive_weight = ones({5, 2, 3})}),
+                    Contains("does not broadcast"));
+  CHECK_THROWS_AS(nn::bce_with_logits(x, ones({2, 3}), {.positive_weight = full({3}, -1)}), ArgumentError);
+  CHECK_THROWS_AS(nn::triplet(x, ones({2, 3}), ones({2, 3}), {.p = -1}), ArgumentError);
+  CHECK_THROWS_AS(nn::margin_ranking(x, ones({2, 3}), ones({2, 3}), {.margin = NAN}), ArgumentError);
+  CHECK_THROWS_AS(nn::margin_ranking(x, ones({2, 3}), full({2, 3}, 7)), ArgumentError);
+  CHECK_THROWS_AS(nn::cosine(x, ones({2, 3}), full({2}, 0.5)), ArgumentError);
+  CHECK_THROWS_AS(nn::activation_penalty(x, NAN), ArgumentError);
+  CHECK_THROWS_WITH(nn::l1(x, ones({2, 3}, Dtype::f64)),
+                    Contains("losses_test.cpp") && Contains("l1: the input is f32"));
   CHECK_THROWS_WITH(nn::soft_cross_entropy(Variable(Tensor::scalar(1)), Tensor::scalar(1)),
                     Contains("axis of classes"));
 }

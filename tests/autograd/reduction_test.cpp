@@ -98,6 +98,11 @@ TEST_CASE("gradients of norms, deviations and logsumexp are right where powers a
     CHECK(slope(most, [](const Variable& v) { return norm(v, {}, {.p = 3}); }).at(1) ==
           Approx(std::pow(0.5, 2.0 / 3)).epsilon(1e-6));
     CHECK(slope(most, [](const Variable& v) { return norm(v, {}, {.p = 1}); }).text() == "[1, 1]");
+    // Of a negative order the norm is 0 where one element is, whatever the others are.
+    for (const double p : {-0.5, -1.0, -3.0}) {
+      const auto norm_of = [p](const Variable& v) { return norm(v, {}, {.p = p}); };
+      CHECK(slope(Tensor::of({3, -4, 0}, most.dtype()), norm_of).text() == "[0, 0, 0]");
+    }
   }
   CHECK(std::isnan(slope(Tensor::of({1, NAN}), deviation).at(0)));
 

@@ -261,7 +261,8 @@ void add_demo(CLI::App& app) {
       ->check(CLI::IsMember({"auto", "word", "character", "byte"}));
   c->add_option("--out", options->out,
                 "The folder that results.json is written to; - writes it to standard output, as --json does");
-  c->add_option("--seed", options->seed, "Seed of the synthetic corpus, the weights and the samples");
+  c->add_option("--seed", options->seed, "Seed of the synthetic corpus, the weights and the samples")
+      ->check(whole_number());
   options->tokens_given = c->add_option("--tokens", options->tokens, "Size of the synthetic corpus")
                               ->check(CLI::Range(2000, 100'000'000));
   c->add_option("--epochs", options->epochs, "Times each network reads the text; 0: chosen by its size")

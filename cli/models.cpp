@@ -383,7 +383,8 @@ void add_train(CLI::App& app) {
   options->min_count_given =
       c->add_option("--min-count", options->min_count, "Words seen less often become <unk>")
           ->check(CLI::Range(1, 1 << 30));
-  options->seed_given = c->add_option("--seed", options->seed, "Seed of the initial weights and of dropout");
+  options->seed_given = c->add_option("--seed", options->seed, "Seed of the initial weights and of dropout")
+                            ->check(whole_number());
   add_skip_marks(c, options->skip_marks);
   add_threads(c, options->threads);
   add_json(c, options->json);
@@ -426,7 +427,7 @@ void add_generate(CLI::App& app) {
   c->add_option("--top-p", options->how.top_p,
                 "Draw from the fewest likeliest tokens that together reach probability p; above 0, at most 1")
       ->check(share_of_one());
-  c->add_option("--seed", options->how.seed, "The same seed gives the same text");
+  c->add_option("--seed", options->how.seed, "The same seed gives the same text")->check(whole_number());
   c->add_flag("--allow-unknown", options->allow_unknown, "Allow <unk> to be drawn");
   add_skip_marks(c, options->skip_marks);
 }

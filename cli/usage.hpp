@@ -39,6 +39,16 @@ inline CLI::Validator zero_or_more() {
           "0 OR MORE"};
 }
 
+/// Checks that an option is a whole number that fits into 64 bits; CLI11 would wrap others.
+inline CLI::Validator whole_number() {
+  return {[](std::string& text) {
+            std::uint64_t number = 0;
+            return to_number(text, number) ? std::string()
+                                           : fmt::format("{}: give a whole number from 0 to 2^64-1", text);
+          },
+          "0 TO 2^64-1"};
+}
+
 /// Checks that an option is a number above 0 and at most 1.
 inline CLI::Validator share_of_one() {
   return {[](std::string& text) {

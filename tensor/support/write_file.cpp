@@ -81,6 +81,7 @@ bool is_special(const std::filesystem::path& path) {
 FileReplacement::FileReplacement(const std::filesystem::path& path) : path_(path), target_(resolved(path)) {
   std::error_code unknown;  // what is wrong with the name, opening the file says
   if (std::filesystem::is_directory(target_, unknown)) fail_writing(EISDIR);
+  if (std::filesystem::is_symlink(target_, unknown)) fail_writing(ELOOP);  // it led to itself
   for (int i = 0; i < most_writers;) {
     temporary_ =
         (target_.parent_path() / fmt::format(".{}.gradus-part{}", target_.filename().string(), i)).string();

@@ -112,6 +112,8 @@ TEST_CASE("wrong usage has exit code 2, help and version 0", "[cli]") {
   CHECK(gradus_command(folder, "train").code == 2);
   CHECK(gradus_command(folder, "train a --out b --kind gpt").code == 2);
   CHECK(gradus_command(folder, "demo --threads -1").code == 2);
+  for (const std::string seed : {"-1", "18446744073709551616", "1.5", "x"})
+    CHECK(gradus_command(folder, "demo --seed " + seed).code == 2);
   for (const std::string lr : {"nan", "inf", "-1", "fast"})
     CHECK(gradus_command(folder, "train a --out b --lr " + lr).code == 2);
   CHECK(gradus_command(folder, "--version").out == "gradus 0.1.0\n");

@@ -64,6 +64,9 @@ TEST_CASE("a symbolic link stays one, and the file that it leads to is written",
   fs::create_symlink(folder.path() / "none" / "file", folder.path() / "dangling");
   CHECK_THROWS_WITH(write_file(folder.path() / "dangling", "x"), Catch::Contains("make its folder first"));
   CHECK(fs::is_symlink(folder.path() / "dangling"));
+  fs::create_symlink("loop", folder.path() / "loop");
+  CHECK_THROWS_AS(write_file(folder.path() / "loop", "x"), DataError);
+  CHECK(fs::is_symlink(folder.path() / "loop"));
 }
 
 TEST_CASE("a file that is not committed leaves nothing, and the old one as it was", "[files]") {

@@ -31,7 +31,8 @@ class Tensor {
   Tensor() noexcept = default;
   Tensor(const Tensor& other) noexcept : block_(storage::shared(other.block_)) {}
   Tensor(Tensor&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
-  Tensor& operator=(Tensor other) noexcept {
+  /// Of a tensor that has a name alone: `x[0] = y` would change nothing but what x[0] gives.
+  Tensor& operator=(Tensor other) & noexcept {
     std::swap(block_, other.block_);
     return *this;
   }

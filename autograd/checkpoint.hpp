@@ -15,8 +15,7 @@
 ///
 /// f is called again by backward, when the function that called `checkpoint` may long have returned. What it
 /// needs is best passed as inputs, Parameters too; they are kept. Captured by value, numbers, Tensors and
-/// Variables
-/// (`w = Variable(layer.weight)`) are kept as well. Captured by reference must be what outlives the tape, and
+/// Variables (`w = Variable(layer.weight)`) are kept as well. Captured by reference must be what outlives the tape, and
 /// that alone: a layer or a Parameter, since a copied one is another one (TapeError). `[&]` would also refer
 /// to the local variables and arguments of the function that it stands in, an error that C++ does not let the
 /// library see:
@@ -76,10 +75,10 @@ struct CheckpointOptions {
 /// nothing that could end before backward:
 ///
 ///   const auto step = [](const Variable& h, std::int64_t t, std::span<const Variable> in) {
-///     return tanh(linear(h, in[1]) + select(in[0], t));  // the sequence x, (time, width), and w, (width,
-///     width)
+///     return tanh(matmul(h, in[1]) + in[0][t]);
 ///   };
-///   const Variable last = checkpoint_sequence(step, start, {x, layer.weight}, x.dim(0));
+///   // x: (time, width); w: (width, width)
+///   const Variable last = checkpoint_sequence(step, start, {x, w}, x.dim(0));
 ///
 /// It keeps the states between segments, and the ops of one segment at a time: O(sqrt(steps)) memory, for one
 /// more forward pass. A sum over time, such as a loss, travels as a part of the state. Each segment calls a

@@ -46,7 +46,8 @@ Tensor Gradients::operator[](const Variable& x) const {
   if (found == nullptr) {
     fail<TapeError>(
         "no gradient for a variable of shape {}: the loss does not depend on it, or it is a copy of the "
-        "parameter that it depends on (a copy is a parameter of its own)",
+        "parameter that it depends on (a copy is a parameter of its own), or a result on the way, while only "
+        "parameters and what Tape::watch was given have gradients",
         x.value().defined() ? x.shape().text() : "undefined");
   }
   return found->tensor();

@@ -125,6 +125,7 @@ inline Variable detach(const Variable& x) {
 /// A trainable tensor of a model. Its identity is an id, not an address. A parameter that is made by a move
 /// takes the id along, and one that is made by a copy has an id of its own. One that is assigned to stays
 /// itself and takes the value alone, so after `model = best` an optimizer still knows the model's parameters.
+/// std::swap of two models moves, so the parameters of one of them are new ones then.
 /// Only `mutable_value` (optimizers, loading) and assignment write to it, so several threads may use one
 /// model at once.
 class Parameter : public Variable {

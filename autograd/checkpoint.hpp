@@ -15,10 +15,10 @@
 ///
 /// f is called again by backward, when the function that called `checkpoint` may long have returned. What it
 /// needs is best passed as inputs, Parameters too; they are kept. Captured by value, numbers, Tensors and
-/// Variables (`w = Variable(layer.weight)`) are kept as well. Captured by reference must be what outlives the tape, and
-/// that alone: a layer or a Parameter, since a copied one is another one (TapeError). `[&]` would also refer
-/// to the local variables and arguments of the function that it stands in, an error that C++ does not let the
-/// library see:
+/// Variables (`w = Variable(layer.weight)`) are kept as well. Captured by reference must be what outlives the
+/// tape, and that alone: a layer or a Parameter, since a copied one is another one (TapeError). `[&]` would
+/// also refer to the local variables and arguments of the function that it stands in, an error that C++ does
+/// not let the library see:
 ///
 ///   Variable scaled(const Layer& layer, const Variable& x, double factor) {
 ///     return checkpoint([&layer, factor](const Variable& in) { return layer(in) * factor; }, x);

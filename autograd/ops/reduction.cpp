@@ -190,7 +190,7 @@ Variable norm(const Variable& x, const Axes& axes, NormOptions options, Where wh
   return record(op, std::move(value), wrt(x, [x, p, kept, axes](const Variable& g, const Variable& y) {
                   if (p == 0) return Variable(zeros_like(x.value()));
                   if (p == 1 || all_finite(y.value()) || !all_finite(x.value())) {
-                    const Variable d = norm_gradient(reshape(g, kept), x, reshape(not_zero(y), kept), p);
+                    Variable d = norm_gradient(reshape(g, kept), x, reshape(not_zero(y), kept), p);
                     if (p > 0) return d;
                     // Of a negative order the norm is 0 where any element is, whatever the others are.
                     return gradus::where(Variable(equal(y.value().reshape(kept), 0)), 0, d);

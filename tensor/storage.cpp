@@ -245,20 +245,24 @@ void destroy(Block* block) noexcept {
 }
 
 void lend(Block* block) noexcept {
-  // What had one reference has one loan beside it; nobody else can change the count meanwhile.
-  std::int32_t count = block->count.load(std::memory_order_relaxed);
-  if (count > 0) count = lent_bit | reference_bit;
-  block->count.store(count + one_loan, std::memory_order_relaxed);
+  // Of what is lent already, other threads may make and end loans at the same time.
+  if (lent(block)) {
+    block->count.fetch_add(one_loan, std::memory_order_relaxed);
+  } else {
+    block->count.store((lent_bit | reference_bit) + one_loan, std::memory_order_relaxed);
+  }
 }
 void lend_forever(Block* block) noexcept {
   block->count.fetch_or(forever_bit, std::memory_order_relaxed);
 }
 void take_back(Block* block) noexcept {
-  // The reference may be released by another thread at the same time.
-  std::int32_t left = block->count.fetch_sub(one_loan, std::memory_order_acq_rel) - one_loan;
-  if ((left & ~(lent_bit | reference_bit | forever_bit)) != 0) return;
-  if ((left & reference_bit) == 0) return destroy(block);
-  if ((left & forever_bit) == 0) block->count.compare_exchange_strong(left, 1, std::memory_order_acq_rel);
+  // In one exchange: after it another thread may release the reference, and the block end.
+  std::int32_t count = block->count.load(std::memory_order_relaxed), left = 0;
+  do {
+    left = count - one_loan;
+    if (left == (lent_bit | reference_bit)) left = 1;  // the last loan
+  } while (!block->count.compare_exchange_weak(count, left, std::memory_order_acq_rel));
+  if ((left & ~forever_bit) == lent_bit) destroy(block);
 }
 void release_last(Block* block) noexcept {
   if (!lent(block)) return destroy(block);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <memory>
 #include <span>
 #include <thread>
 #include <type_traits>
@@ -164,4 +165,38 @@ TEST_CASE("threads copy a tensor whose elements are lent", "[tensor][threads]") 
   // The loan outlives the tensor, on another thread.
   std::thread([held = std::move(values)] { held[1] = 8; }).join();
   CHECK_FALSE(x.lent());
+}
+
+TEST_CASE("threads make and end loans of the same elements", "[tensor][threads]") {
+  constexpr std::size_t count = 4;
+  Tensor x = zeros({static_cast<std::int64_t>(count)});
+  {
+    const MutableValues<float> all = x.mutable_values<float>();
+    std::vector<std::thread> threads;
+    for (std::size_t t = 0; t < count; ++t) {
+      threads.emplace_back([&all, t] {
+        for (int i = 0; i < 20'000; ++i) all.subspan(t, 1)[0] += 1;
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    CHECK(x.lent());
+  }
+  CHECK_FALSE(x.lent());
+  CHECK(identical(x, full({static_cast<std::int64_t>(count)}, 20'000)));
+  const Tensor copy = x;
+  CHECK(share(copy, x));
+}
+
+TEST_CASE("a tensor and the last loan of its elements may end at the same time", "[tensor][threads]") {
+  for (int i = 0; i < 2'000; ++i) {
+    auto x = std::make_unique<Tensor>(ones({3}));
+    auto values = std::make_unique<MutableValues<float>>(x->mutable_values<float>());
+    std::thread other([&x] { x.reset(); });
+    values.reset();
+    other.join();
+    // The memory of both is free again, and whole.
+    const Tensor next = full({3}, i);
+    CHECK(next.unique());
+    CHECK_FALSE(next.lent());
+  }
 }

@@ -32,8 +32,8 @@ struct WithElementwise : Rest {
     using B = Batch<T>;
     const auto run = [&](auto f) { map(n, y, f, x); };
     switch (op) {
-      case Unary::neg:  // xsimd's minus loses the sign of zero with AVX-512
-        return run([](B v) { return v ^ B(T(-0.0)); });
+      case Unary::neg:
+        return run([](B v) { return negated<T>(v); });
       case Unary::abs:
         return run([](B v) { return xsimd::abs(v); });
       case Unary::sign:

@@ -47,6 +47,11 @@ template <class T>
 constexpr T sign_bit = T(-0.0);
 template <class T>
 constexpr T smallest_normal = std::numeric_limits<T>::min();
+/// -x with the sign of zero, which xsimd's minus loses with AVX-512.
+template <class T>
+[[gnu::always_inline]] inline Batch<T> negated(const Batch<T>& x) {
+  return x ^ Batch<T>(sign_bit<T>);
+}
 /// Adding this rounds a small number to an integer, which then is in the lowest bits of the sum.
 template <class T>
 constexpr T rounder = static_cast<T>(3ULL << (Format<T>::fraction_bits - 1));

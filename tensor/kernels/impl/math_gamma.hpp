@@ -129,7 +129,8 @@ struct GammaArgument {
   const B product = xsimd::select(a.pole, B(1), a.left * a.right);
   y = y - xsimd::select(a.near, (B(2) * a.y + B(7)) * by_q / product, B(0));
   if (xsimd::any(a.negative)) y = xsimd::select(a.negative, y - B(pi) * (cos_part(a.r) / sin_part(a.r)), y);
-  const B pole = xsimd::select(x == B(0), xsimd::copysign(B(infinity<double>), -x), B(not_a_number<double>));
+  const B at_zero = xsimd::copysign(B(infinity<double>), negated<double>(x));
+  const B pole = xsimd::select(x == B(0), at_zero, B(not_a_number<double>));
   y = xsimd::select(x == B(infinity<double>), x, y);
   return xsimd::select(a.pole, pole, y);
 }

@@ -15,7 +15,7 @@ template <class T, std::int64_t gates, class F>
 /// is 1 - s. So s, 1 - s and their product, the slope, are exact where s is 1 to the nearest number.
 template <class T>
 [[gnu::always_inline]] inline Batch<T> kept_sigmoid(const math::Bounded<T>& s, const Batch<T>& x) {
-  return xsimd::copysign(s.rest, -x);
+  return xsimd::copysign(s.rest, negated<T>(x));
 }
 template <class T>
 struct Sigmoid {
@@ -110,7 +110,7 @@ struct WithRecurrent : Rest {
     for_units<T, 3>(part, [=, width = part.width](std::int64_t j, std::int64_t gate, auto load, auto store) {
       const T* const at = gates + gate;
       const auto kept_z = load(at + width);
-      const Sigmoid<T> r(load(at)), z(kept_z), without_z(-kept_z);
+      const Sigmoid<T> r(load(at)), z(kept_z), without_z(negated<T>(kept_z));
       const Tanh<T> n(load(at + 2 * width));
       const auto g = load(dh + j);
       const auto d_n = g * without_z.value * n.slope;

@@ -4,6 +4,7 @@
 #include <limits>
 #include <set>
 #include <thread>
+#include <type_traits>
 
 #include "tensor/indices.hpp"
 #include "tensor/ops.hpp"
@@ -14,6 +15,9 @@
 
 using namespace gradus;
 using Catch::Contains;
+
+// `x[0] = y` would assign to what x[0] gives alone.
+static_assert(std::is_assignable_v<Tensor&, Tensor> && !std::is_assignable_v<Tensor, Tensor>);
 
 TEST_CASE("a tensor is a value: writing to a copy leaves the other as it was", "[tensor]") {
   Tensor a = Tensor::of({1, 2, 3});

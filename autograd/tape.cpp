@@ -109,8 +109,8 @@ void check_defined(const Op& op, const Tensor& value) {
   if (!tape_serials().has_given(serial)) {
     fail<TapeError>(
         "{}: an operand was recorded by another copy of Gradus in this process, as happens when a program "
-        "and "
-        "a plugin are each linked to the static library; link both to the shared one (BUILD_SHARED_LIBS=ON)",
+        "and a plugin are each linked to the static library; link both to the shared one "
+        "(BUILD_SHARED_LIBS=ON)",
         op.name);
   }
   fail<TapeError>(

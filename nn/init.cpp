@@ -57,9 +57,9 @@ Tensor normal(Rng& rng, const Shape& shape, double deviation) {
 }
 
 Tensor truncated_normal(Rng& rng, const Shape& shape, double deviation, double limit) {
-  if (!(limit > 0) || !(deviation >= 0 && std::isfinite(deviation)))
+  if (!(limit > 0 && std::isfinite(limit)) || !(deviation >= 0 && std::isfinite(deviation)))
     fail<ArgumentError>(
-        "truncated_normal: a deviation of {} and a limit of {}; they must be 0 or more and above 0",
+        "truncated_normal: a deviation of {} and a limit of {}; they must be finite, the limit above 0",
         deviation, limit);
   // The normal distribution's inverse of what is uniform between its values at the limits.
   const double edge = std::erf(limit / std::sqrt(2.0));
@@ -92,8 +92,8 @@ Tensor orthogonal(Rng& rng, const Shape& shape, double gain) {
   const bool wide = columns > rows;
   // (longer, shorter); normal ones have no preferred direction, and so neither does what is made of them.
   Tensor q = rng.normal({std::max(rows, columns), std::min(rows, columns)}, 0, 1, Dtype::f64);
-  // q (L L^T)^(-1/2), where q^T q = L L^T, is the Q of q = Q R with a positive diagonal of R. The second time
-  // takes away what rounding left of the first.
+  // Where q^T q = L L^T, q L^-T is the Q of q = Q R with a positive diagonal of R. The second time takes away
+  // what rounding left of the first.
   for (int i = 0; i < 2; ++i) {
     const Tensor l = cholesky(matmul(q, q, {.transpose_a = true}));
     q = transpose(triangular_solve(l, transpose(q)));

@@ -59,8 +59,7 @@ std::string batch_first_hint(bool exchanged, std::int64_t steps, std::int64_t ba
   if (!exchanged || steps == batch) return {};
   return fmt::format(
       ". The input has {} steps of {} sequences: sequences are time-major, (time, batch, width), so turn one "
-      "that is "
-      "batch-first with transpose(x, 0, 1)",
+      "that is batch-first with transpose(x, 0, 1)",
       steps, batch);
 }
 }  // namespace

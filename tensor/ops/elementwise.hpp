@@ -152,9 +152,10 @@ concept ElementwiseOperands = (ElementwiseOperand<Xs> || ...) &&
 //   log1p_exp                  log(1 + exp(x)), without overflow
 //   gelu_gate, gelu_gate_slope sigmoid(u) and sigmoid_slope(u) of u = 2 sqrt(2/pi) (x + 0.044715 x^3)
 //   mish_gate, mish_gate_slope tanh(log(1 + exp(x))) and its derivative
-//   logit, logit_slope         log(x / (1 - x)), the inverse of sigmoid, NaN outside of [0, 1]; 1 / (x (1 -
-//   x)) relu                       max(x, 0), with the derivative 0 at 0; NaN stays NaN floor, ceil, round,
-//   trunc  to whole numbers: down, up, to the nearest (halves to the even one), towards
+//   logit                      log(x / (1 - x)), the inverse of sigmoid; NaN outside of [0, 1]
+//   logit_slope                its derivative, 1 / (x (1 - x))
+//   relu                       max(x, 0), with the derivative 0 at 0; NaN stays NaN
+//   floor, ceil, round, trunc  to whole numbers: down, up, to the nearest (halves to the even one), towards
 //                              0; the derivative is 0 everywhere
 #define GRADUS_UNARY(name, ...)                                              \
   auto name(ElementwiseOperand auto&& x, Where where = Where::here()) {      \

@@ -226,6 +226,7 @@ TEST_CASE("truncated normal values are those of the normal distribution between 
   CHECK(stddev(x).item() == Approx(0.5 * std::sqrt(variance)).epsilon(0.01));
   CHECK_THROWS_AS(nn::truncated_normal(rng, {3}, 1, 0), ArgumentError);
   CHECK_THROWS_AS(nn::truncated_normal(rng, {3}, -1), ArgumentError);
+  CHECK_THROWS_AS(nn::truncated_normal(rng, {3}, 1, HUGE_VAL), ArgumentError);
 }
 
 TEST_CASE("orthogonal values have orthonormal rows, or columns where these are fewer", "[nn]") {

@@ -9,6 +9,7 @@
 #include "autograd/ops/reduction.hpp"
 #include "autograd/tape.hpp"
 #include "tensor/ops.hpp"
+#include "tests/optim/two.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/fixture.hpp"
 
@@ -17,16 +18,9 @@ using namespace gradus::optim;
 using Catch::Contains;
 using gradus::test::difference;
 using gradus::test::fixture;
+using gradus::test::Two;
 
 namespace {
-
-struct Two {
-  Parameter a, b;
-  static void members(auto& self, auto&& visit) {
-    visit("a", self.a);
-    visit("b", self.b);
-  }
-};
 
 Variable rosenbrock(const Two& m) {
   const Variable x = concat({reshape(m.a, {m.a.size()}), m.b}, 0);

@@ -12,6 +12,7 @@
 #include "tensor/ops.hpp"
 #include "tensor/random.hpp"
 #include "tests/optim/every_rule.hpp"
+#include "tests/optim/two.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/fixture.hpp"
 #include "tests/support/paths.hpp"
@@ -20,16 +21,9 @@ using namespace gradus;
 using namespace gradus::optim;
 using gradus::test::difference;
 using gradus::test::fixture;
+using gradus::test::Two;
 
 namespace {
-
-struct Two {
-  Parameter a, b;
-  static void members(auto& self, auto&& visit) {
-    visit("a", self.a);
-    visit("b", self.b);
-  }
-};
 
 struct Whole {
   Two first{Parameter(ones({2})), Parameter(ones({2}))}, second = first;

@@ -44,6 +44,10 @@ const Gradient* Gradients::find(Place place) const {
 Tensor Gradients::operator[](const Variable& x) const {
   const Gradient* found = find(x.place());
   if (found == nullptr) {
+    if (x.is_constant() && x.place() != Place()) {
+      fail<TapeError>("no gradient for a parameter of shape {}: it is frozen; unfreeze() it before the ops",
+                      x.shape());
+    }
     fail<TapeError>(
         "no gradient for a variable of shape {}: the loss does not depend on it, or it is a copy of the "
         "parameter that it depends on (a copy is a parameter of its own), or a result on the way, while only "

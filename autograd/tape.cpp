@@ -266,8 +266,8 @@ Gradients Tape::backward(const Variable& loss, BackwardOptions options, Where wh
   const Place place = loss.place();
   if (place.tape() == Place::constant) {
     fail<TapeError>(
-        "backward: the loss depends on no parameter and no watched tensor, or was computed before the tape "
-        "was made");
+        "backward: the loss depends on no parameter and no watched tensor, or on frozen parameters alone, or "
+        "was computed before the tape was made");
   }
   if (place.tape() != storage_->serial && place.tape() != Place::parameter) {
     fail<TapeError>(

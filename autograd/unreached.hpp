@@ -9,14 +9,14 @@
 
 namespace gradus {
 
-/// The paths of a model's parameters that no gradient reaches, which an optimizer leaves unchanged. Either
+/// The paths of a model's parameters that no gradient reaches, but for frozen ones, which an optimizer leaves unchanged. Either
 /// the loss does not depend on them (a part that is not called, or is used through `detach`), or the
 /// gradients are another model's. The library never prints by itself; call this after the first backward.
 template <class M>
 std::vector<std::string> unreached(const M& model, const Gradients& gradients) {
   std::vector<std::string> out;
   for_each_parameter(model, [&](const std::string& path, const Parameter& parameter) {
-    if (!gradients.contains(parameter)) out.push_back(path);
+    if (!gradients.contains(parameter) && !parameter.is_frozen()) out.push_back(path);
   });
   return out;
 }

@@ -19,7 +19,7 @@ Tensor& value_inside(Variable& x) noexcept;
 }  // namespace detail
 
 /// What a Variable refers to: a node of a tape (`tape` is the tape's serial number, `index` the node), a
-/// parameter (`index` is its id), or nothing: a constant.
+/// parameter (`index` is its id), or nothing: a constant (`index` is 0, or the id of a frozen parameter).
 class Place {
  public:
   static constexpr std::uint32_t constant = 0;
@@ -132,7 +132,9 @@ class Parameter : public Variable {
  public:
   Parameter() : Parameter(Tensor()) {}
   explicit Parameter(Tensor value) : Variable(std::move(value), {Place::parameter, next_id()}) {}
-  Parameter(const Parameter& other) : Parameter(other.value_) {}
+  Parameter(const Parameter& other) : Parameter(other.value_) {
+    if (other.is_frozen()) freeze();
+  }
   Parameter(Parameter&& other) noexcept : Variable(std::move(other.value_), other.place_) {
     other.place_ = {Place::parameter, next_id()};  // it may be assigned to, and be another parameter then
   }
@@ -157,6 +159,13 @@ class Parameter : public Variable {
 
   std::uint32_t id() const { return place_.index(); }
   Tensor& mutable_value() { return value_; }
+
+  /// A frozen parameter is a constant to ops: it has no gradient, nothing is recorded for it, and an optimizer
+  /// leaves it as it is. It stays a part of its model, saved and loaded, and keeps its id. A copy of it is
+  /// frozen too; one that is assigned to stays what it was. `freeze` of autograd/freeze.hpp takes models.
+  bool is_frozen() const { return is_constant(); }
+  void freeze() { place_ = {Place::constant, id()}; }
+  void unfreeze() { place_ = {Place::parameter, id()}; }
 
  private:
   static std::uint32_t next_id();

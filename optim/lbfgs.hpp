@@ -48,7 +48,9 @@ class Lbfgs {
   template <class M, class Evaluate>
   double step(M& model, const Evaluate& evaluate) {
     std::vector<Parameter*> parameters;
-    for_each_unnamed_parameter(model, [&](Parameter& parameter) { parameters.push_back(&parameter); });
+    for_each_unnamed_parameter(model, [&](Parameter& parameter) {
+      if (!parameter.is_frozen()) parameters.push_back(&parameter);
+    });
     return run(parameters, [&]() -> std::pair<double, Gradients> { return evaluate(); });
   }
 

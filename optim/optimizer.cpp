@@ -1,7 +1,6 @@
 #include "optim/optimizer.hpp"
 
 #include <fmt/ranges.h>
-#include <fnmatch.h>
 
 #include <algorithm>
 #include <cmath>
@@ -109,16 +108,6 @@ void fail_state(int state) {
       "Optimizer: the rule's `state` asks for {} values of each element, but none of its `update` functions "
       "takes so many after p and g; at most {} are possible, also of the arrays of a whole rule",
       state, most_state);
-}
-
-bool matches(const std::vector<std::string>& patterns, const std::string& path) {
-  return std::ranges::any_of(
-      patterns, [&](const std::string& pattern) { return ::fnmatch(pattern.c_str(), path.c_str(), 0) == 0; });
-}
-
-void fail_unmatched(const std::vector<std::string>& patterns, const std::vector<std::string>& paths) {
-  fail<ArgumentError>("for_parameters: no parameter matches {}; the model's are {}",
-                      fmt::join(patterns, ", "), fmt::join(paths, ", "));
 }
 
 void put_state(const State& state, const StateArrays& arrays, const char* memory_name,

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "autograd/freeze.hpp"
 #include "autograd/gradients.hpp"
 #include "autograd/members.hpp"
 #include "optim/rule.hpp"
@@ -126,10 +127,6 @@ Tensor scaled(const Gradient& gradient, double scale);
 [[noreturn]] void fail_unlisted(const Gradient& gradient);
 [[noreturn]] void fail_listed_twice(const std::vector<std::string>& paths);
 [[noreturn]] void fail_state(int state);
-/// Whether one of the patterns, as the shell's for file names, matches a path.
-bool matches(const std::vector<std::string>& patterns, const std::string& path);
-[[noreturn]] void fail_unmatched(const std::vector<std::string>& patterns,
-                                 const std::vector<std::string>& paths);
 
 /// A parameter's state as tensors: "hidden.weight.exp_avg", and the steps as "hidden.weight.step".
 void put_state(const State& state, const StateArrays& arrays, const char* memory_name,
@@ -289,14 +286,14 @@ requires(UpdateRule<Rule> || WholeRule<Rule>) class Optimizer {
       detail::State& state = states_[parameter.id()];
       state.groups.clear();
       for (std::size_t i = 0; i < groups_.size(); ++i) {
-        if (!detail::matches(groups_[i].patterns, path)) continue;
+        if (!gradus::detail::matches(groups_[i].patterns, path)) continue;
         state.groups.push_back(static_cast<std::uint32_t>(i));
         used[i] = true;
       }
       paths.push_back(path);
     });
     for (std::size_t i = 0; i < groups_.size(); ++i)
-      if (!used[i]) detail::fail_unmatched(groups_[i].patterns, paths);
+      if (!used[i]) gradus::detail::fail_unmatched("for_parameters", groups_[i].patterns, paths);
     for_each_unnamed_parameter(
         model, [&](const Parameter& parameter) { states_[parameter.id()].groups_seen = groups_.size(); });
   }

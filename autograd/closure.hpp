@@ -130,6 +130,10 @@ constexpr bool by_ops_of_one = std::is_invocable_r_v<std::vector<Variable>, F&, 
 template <class F>
 constexpr bool by_ops_of_many = std::is_invocable_r_v<std::vector<Variable>, F&, std::span<const Variable>>;
 
+/// The gradients that a closure in differentiable ops gave, as those of a fused one.
+void put_values(std::vector<Variable> given, std::span<const bool> wanted, std::span<Tensor> out);
+[[noreturn]] void fail_gradient_count(std::size_t given, std::size_t inputs);
+
 /// The closure of one `jointly`, which all edges of its node share.
 template <class Fused, class Differentiable>
 struct JointClosure : Closure {
@@ -161,8 +165,10 @@ struct JointClosure : Closure {
                      std::span<Tensor> out) {
       if constexpr (fused_of_many<Fused>) {
         static_cast<JointClosure*>(self)->fused(gs, wanted, out);
-      } else {
+      } else if constexpr (fused_of_one<Fused>) {
         static_cast<JointClosure*>(self)->fused(gs.front(), wanted, out);
+      } else {
+        put_values(instance.joint_variable(self, std::vector<Variable>(gs.begin(), gs.end())), wanted, out);
       }
     };
     put_by_ops<Fused, &JointClosure::fused>(table);

@@ -64,11 +64,12 @@ struct Jointly {
   Differentiable differentiable;
 };
 
-/// One kernel for the gradients of several inputs. `fused` is (const Tensor& g, std::span<const bool> wanted,
-/// std::span<Tensor> out): it sets out[i], of input i's shape, where wanted[i]. `differentiable`, where
-/// given, is (const Variable& g) -> std::vector<Variable> in differentiable ops, one an input: it serves the
-/// second derivative, which throws without it. An undefined entry stands for zeros. One object may have both
-/// calls, and share what they save. The inputs are looked at by `record`, in the same full expression.
+/// One closure for the gradients of several inputs: (const Variable& g) -> std::vector<Variable> in
+/// differentiable ops, one an input, which serves derivatives of every order. Or a kernel, and such a closure
+/// behind it for the second derivative, which throws without it: `fused` is (const Tensor& g, std::span<const
+/// bool> wanted, std::span<Tensor> out) and sets out[i], of input i's shape, where wanted[i]. An undefined
+/// entry stands for zeros. One object may have both calls, and share what they save. The inputs are looked at
+/// by `record`, in the same full expression.
 ///
 /// For an op of several results both take a span of gradients, std::span<const Tensor> or
 /// std::span<const Variable>, instead of g. One is undefined where nothing depends on that result; not all
@@ -76,9 +77,13 @@ struct Jointly {
 template <class Fused, class Differentiable = std::nullptr_t>
 Jointly<Fused, Differentiable> jointly(List<Variable> inputs, Fused fused,
                                        Differentiable differentiable = nullptr) {
-  static_assert(detail::fused_of_one<Fused> || detail::fused_of_many<Fused>,
-                "jointly needs a closure (const Tensor& g, or std::span<const Tensor> gs, std::span<const "
-                "bool> wanted, std::span<Tensor> out)");
+  constexpr bool is_fused = detail::fused_of_one<Fused> || detail::fused_of_many<Fused>;
+  constexpr bool is_by_ops = detail::by_ops_of_one<Fused> || detail::by_ops_of_many<Fused>;
+  static_assert(
+      is_fused || is_by_ops,
+      "jointly needs a closure (const Variable& g, or std::span<const Variable> gs) -> "
+      "std::vector<Variable>, or (const Tensor& g, or std::span<const Tensor> gs, std::span<const bool> "
+      "wanted, std::span<Tensor> out)");
   return {inputs, std::move(fused), std::move(differentiable)};
 }
 

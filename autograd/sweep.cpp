@@ -19,6 +19,20 @@ bool broadcasts_to(const Shape& from, const Shape& to) {
   return fits;
 }
 
+}  // namespace
+
+void fail_gradient_count(std::size_t given, std::size_t inputs) {
+  fail<ArgumentError>("the closure gives {} gradients for {} inputs", given, inputs);
+}
+
+void put_values(std::vector<Variable> given, std::span<const bool> wanted, std::span<Tensor> out) {
+  if (given.size() != out.size()) fail_gradient_count(given.size(), out.size());
+  for (std::size_t i = 0; i < out.size(); ++i)
+    if (wanted[i]) out[i] = std::move(value_inside(given[i]));
+}
+
+namespace {
+
 /// One sweep over a tape: from the last node down to the first, each op's closures turn the gradients of its
 /// results into parts of its inputs' gradients, which are summed. As inputs come before what is made of them,
 /// a gradient is whole when the sweep gets there.
@@ -253,8 +267,7 @@ class Sweep {
     if constexpr (recorded) {
       if (closure->table->joint_variable == nullptr) fail_no_second_derivative(i);
       std::vector<Variable> out = closure->table->joint_variable(closure, gs);
-      if (out.size() != edges.size())
-        fail<ArgumentError>("the closure gives {} gradients for {} inputs", out.size(), edges.size());
+      if (out.size() != edges.size()) fail_gradient_count(out.size(), edges.size());
       add_all(i, edges, out);
     } else {
       std::vector<Tensor>& out = scratch_.joint_out;

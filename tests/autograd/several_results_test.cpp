@@ -51,6 +51,40 @@ std::string error_of(const std::function<void()>& f) {
 
 }  // namespace
 
+TEST_CASE("a joint gradient in differentiable ops alone serves every order", "[tape][several]") {
+  const auto polar = [](std::span<const Variable> in) {
+    const auto gradients = [x = in[0], y = in[1]](std::span<const Variable> gs) {
+      const Variable r = sqrt(x * x + y * y), zero = x * 0;
+      const Variable along = gs[0].value().defined() ? gs[0] / r : zero;
+      const Variable across = gs[1].value().defined() ? gs[1] / (r * r) : zero;
+      return Variables{along * x - across * y, along * y + across * x};
+    };
+    return record("polar",
+                  std::array{hypot(in[0].value(), in[1].value()), atan2(in[1].value(), in[0].value())},
+                  jointly({in[0], in[1]}, gradients));
+  };
+  const Tensor x = vector({0.5, -1.2, 2}), y = vector({0.3, 0.8, -1});
+  for (const auto& result : {gradcheck([&](auto in) { return polar(in)[0]; }, {x, y}),
+                             gradcheck([&](auto in) { return polar(in)[1]; }, {x, y}),
+                             gradcheck([&](auto in) { return polar(in)[0] * sin(polar(in)[1]); }, {x, y})}) {
+    INFO(result.message);
+    CHECK(result.passed);
+  }
+  const auto product = [](const Variable& a, const Variable& b) {
+    return record("product", a.value() * b.value(), jointly({a, b}, [a, b](const Variable& g) {
+                    return Variables{g * b, g * a};
+                  }));
+  };
+  const GradcheckResult of_one = gradcheck([&](auto in) { return product(in[0], in[1]); }, {x, y});
+  CHECK(of_one.passed);
+  const auto forgetful = [](const Variable& a, const Variable& b) {
+    return record("forgetful", a.value(), jointly({a, b}, [](const Variable& g) { return Variables{g}; }));
+  };
+  Tape tape;
+  const Variable a = tape.watch(x), b = tape.watch(y);
+  CHECK_THROWS_WITH(tape.backward(sum(forgetful(a, b))), Contains("1 gradients for 2 inputs"));
+}
+
 TEST_CASE("an op of several results has derivatives of every order, whichever of them are used",
           "[tape][several]") {
   const Tensor x = vector({0.5, -1.2, 2});

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <cstdio>
 #include <string>
 #include <utility>
 #include <vector>
@@ -215,10 +218,10 @@ void Recurrent<Layer, Cell>::members(auto& self, auto&& visit) {
     const auto named = [&](std::string_view name, auto& parameter) {
       // On the stack: an optimizer's step takes nothing from the heap.
       std::array<char, 64> text;
-      const auto end = fmt::format_to_n(text.data(), text.size(), "{}_l{}{}", name, i / directions,
-                                        i % directions == 1 ? "_reverse" : "")
-                           .out;
-      visit(std::string_view(text.data(), end), parameter);
+      const int size = std::snprintf(text.data(), text.size(), "%.*s_l%zu%s", static_cast<int>(name.size()),
+                                     name.data(), i / directions, i % directions == 1 ? "_reverse" : "");
+      visit(std::string_view(text.data(), std::min(static_cast<std::size_t>(size), text.size() - 1)),
+            parameter);
     };
     named("weight_ih", part.weight_ih);
     named("weight_hh", part.weight_hh);

@@ -125,7 +125,8 @@ struct ArpaWriter::Parts {
 
   template <class... Args>
   void add(fmt::format_string<Args...> format, Args&&... args) {
-    fmt::format_to(std::back_inserter(*text), format, std::forward<Args>(args)...);
+    // Not by format_to: clang gives it another name than g++, which the system's libfmt is built with.
+    *text += fmt::format(format, std::forward<Args>(args)...);
   }
   void flush() {
     out->write(buffer);

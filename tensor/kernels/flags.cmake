@@ -20,7 +20,12 @@ endif()
 if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=[a-z,]*address")
   # Checking thousands of inlined temporaries on the stack takes the compiler minutes; accesses to the heap, where
   # tensors are, are checked all the same.
-  list(APPEND simd_flags --param=asan-stack=0 -fno-sanitize-address-use-after-scope)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    list(APPEND simd_flags --param=asan-stack=0)
+  else()
+    list(APPEND simd_flags "SHELL:-mllvm -asan-stack=0")
+  endif()
+  list(APPEND simd_flags -fno-sanitize-address-use-after-scope)
 endif()
 
 # Adds the .simd.cpp files of a folder to its target. ARGN: the targets that they include headers of.

@@ -15,6 +15,7 @@
 #include "nn/lstm.hpp"
 #include "tensor/random.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/sanitizers.hpp"
 
 using namespace gradus;
 using Catch::Contains;
@@ -289,7 +290,7 @@ TEST_CASE("a recurrence with a sum over time in its state", "[checkpoint]") {
   CHECK(grad(loss, Variable(vector({1}))).item() == Approx(expected).epsilon(1e-13));
 }
 
-#if !defined(__SANITIZE_ADDRESS__)  // under it the pool, whose memory is counted, is off
+#if !defined(GRADUS_ADDRESS_SANITIZER)  // under it the pool, whose memory is counted, is off
 TEST_CASE("a checkpointed recurrence of 10,000 steps takes memory for hundreds of states", "[checkpoint]") {
   // Bytes that the tensors of a backward take from the heap, by a thread with an empty pool and in a size
   // that no other test uses, so that nothing is left over from before.

@@ -17,6 +17,7 @@
 #include "nn/lstm.hpp"
 #include "tensor/ops.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/sanitizers.hpp"
 
 using namespace gradus;
 using Catch::Contains;
@@ -354,7 +355,7 @@ TEST_CASE("tapes on several threads do not meet", "[tape][robust][threads]") {
   CHECK(wrong == 0);
 }
 
-#if !defined(__SANITIZE_ADDRESS__)  // under it the pool is off
+#if !defined(GRADUS_ADDRESS_SANITIZER)  // under it the pool is off
 TEST_CASE("memory is flat over 10,000 steps of varying lengths", "[tape][robust][memory]") {
   Rng rng(1);
   const nn::Lstm lstm(rng, 4, 8);

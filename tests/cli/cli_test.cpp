@@ -8,6 +8,7 @@
 #include "tests/support/command.hpp"
 #include "tests/support/folder.hpp"
 #include "tests/support/paths.hpp"
+#include "tests/support/sanitizers.hpp"
 #include "text/synthetic.hpp"
 
 // The program as a user meets it: what it prints, where, and its exit codes.
@@ -245,10 +246,8 @@ TEST_CASE("a byte order mark before the first line is no part of what is scored"
         gradus_command(folder, "score --model model", line).out);
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(GRADUS_ADDRESS_SANITIZER) || defined(GRADUS_THREAD_SANITIZER)
 constexpr bool sanitized = true;  // which needs more addresses than a limit would leave
-#elif defined(__has_feature)
-constexpr bool sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
 #else
 constexpr bool sanitized = false;
 #endif

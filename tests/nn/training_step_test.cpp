@@ -4,6 +4,7 @@
 #include "bench/training.hpp"
 #include "tensor/support/parallel.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/sanitizers.hpp"
 
 using namespace gradus;
 
@@ -34,7 +35,7 @@ void check(const bench::Size& size) {
 }
 
 // Sanitizers make the larger ones take minutes.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(GRADUS_ADDRESS_SANITIZER) || defined(GRADUS_THREAD_SANITIZER)
 constexpr std::int64_t widest = 256;
 #else
 constexpr std::int64_t widest = 4096;

@@ -2,6 +2,7 @@
 // for the libraries too that this program loads.
 
 #include "tests/support/heap_count.hpp"
+#include "tests/support/sanitizers.hpp"
 
 #include <atomic>
 #include <cerrno>
@@ -11,7 +12,7 @@ namespace {
 std::atomic<std::int64_t> count{0};
 }  // namespace
 
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__GLIBC__) && !defined(GRADUS_ADDRESS_SANITIZER) && !defined(GRADUS_THREAD_SANITIZER)
 
 extern "C" {
 

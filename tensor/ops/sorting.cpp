@@ -2,35 +2,25 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
-#include <limits>
 #include <vector>
 
 #include "tensor/axes.hpp"
 #include "tensor/ops/indexing.hpp"
+#include "tensor/ops/sort_key.hpp"
 #include "tensor/support/parallel.hpp"
 
 namespace gradus {
 
 namespace {
 
-/// An unsigned integer whose order is that of the numbers: NaN is above infinity, and both zeros are equal.
-template <class T>
-auto key_of(T value) {
-  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-  if (std::isnan(value)) return std::numeric_limits<Bits>::max();
-  constexpr Bits sign = Bits{1} << (8 * sizeof(T) - 1);
-  const Bits bits = std::bit_cast<Bits>(value == T{0} ? T{0} : value);
-  // The bits of negative numbers increase as the numbers decrease.
-  return (bits & sign) != 0 ? static_cast<Bits>(~bits) : static_cast<Bits>(bits | sign);
-}
+using detail::sort_key;
 
 /// The ids of the first k entries along the axis in this order.
 Indices order(const Tensor& x, int axis, std::int64_t k, bool descending) {
   const Runs r = runs_at(x.shape(), axis);
   std::vector<std::int32_t> ids(static_cast<std::size_t>(r.outer * k * r.inner));
   const auto sort_lanes = [&]<class T>(T) {
-    using Key = decltype(key_of(T{}));
+    using Key = decltype(sort_key(T{}));
     const T* const from = x.data<T>();
     const auto levels = static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(r.length)));
     const std::int64_t cost = r.length * levels;
@@ -40,7 +30,7 @@ Indices order(const Tensor& x, int axis, std::int64_t k, bool descending) {
       for (std::int64_t l = begin; l < end; ++l) {
         const std::int64_t outer = l / r.inner, inner = l % r.inner;
         for (std::int64_t i = 0; i < r.length; ++i) {
-          const Key key = key_of(from[(outer * r.length + i) * r.inner + inner]);
+          const Key key = sort_key(from[(outer * r.length + i) * r.inner + inner]);
           lane[static_cast<std::size_t>(i)] = {descending ? static_cast<Key>(~key) : key,
                                                static_cast<std::int32_t>(i)};
         }

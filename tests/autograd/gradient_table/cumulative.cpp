@@ -2,6 +2,7 @@
 
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/cumulative.hpp"
+#include "autograd/ops/logcumsumexp.hpp"
 
 namespace gradus::test {
 
@@ -32,6 +33,8 @@ std::vector<GradientRow> cumulative_rows() {
          return cumprod_gradient(x[0], x[1], {x[0], x[1]}, -1);
        },
        pairs},
+      {"logcumsumexp", [](Inputs x) { return logcumsumexp(x[0] * x[0], 0); }, first},
+      {"logcumsumexp", [](Inputs x) { return logcumsumexp(x[0] * 4, -1); }, first},
       {"recurrence", [](Inputs x) { return recurrence(x[0], x[1], 0); }, pairs},
       {"recurrence", [](Inputs x) { return recurrence(x[0], x[1], -1, Direction::backward); }, pairs},
       {"shift", [](Inputs x) { return shift(x[0] * x[0], 0, 2); }, first},

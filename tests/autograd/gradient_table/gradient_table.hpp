@@ -41,6 +41,9 @@ std::vector<GradientRow> conv_rows();
 std::vector<GradientRow> layer_rows();
 std::vector<GradientRow> loss_rows();
 std::vector<GradientRow> transforms_rows();
+std::vector<GradientRow> quantile_rows();
+std::vector<GradientRow> searching_rows();
+std::vector<GradientRow> vector_rows();
 
 /// All rows; an op in the sources without one fails a test.
 std::vector<GradientRow> gradient_table();

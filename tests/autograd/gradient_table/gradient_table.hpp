@@ -41,6 +41,7 @@ std::vector<GradientRow> conv_rows();
 std::vector<GradientRow> layer_rows();
 std::vector<GradientRow> loss_rows();
 std::vector<GradientRow> transforms_rows();
+std::vector<GradientRow> decomposition_rows();
 std::vector<GradientRow> quantile_rows();
 std::vector<GradientRow> searching_rows();
 std::vector<GradientRow> vector_rows();

@@ -199,7 +199,9 @@ class Gradcheck {
     const std::string values = fmt::format("{:.12g}, by differences {:.12g}: off by a relative {:.2g}",
                                            one.analytic, one.numeric, one.error);
     if (one.part == GradcheckPart::jvp) return fmt::format("jvp along a random direction: {}", values);
-    return fmt::format("{} derivative of input {} (shape {}), element ({}): {}", name_of(one.part), one.input,
+    const std::string name =
+        one.input < options_.names.size() ? options_.names[one.input] : fmt::format("input {}", one.input);
+    return fmt::format("{} derivative of {} (shape {}), element ({}): {}", name_of(one.part), name,
                        inputs_[one.input].shape(), fmt::join(one.element, ", "), values);
   }
 
@@ -220,6 +222,49 @@ GradcheckResult gradcheck(const GradcheckFunction& f, const std::vector<Tensor>&
   }
   const Scalar first = [&](std::span<const Variable> xs) { return weighted_sum(f(xs), options.seed); };
   return Gradcheck(first, inputs, options).run();
+}
+
+void detail::CheckedParameters::add(const std::string& path, Parameter& parameter) {
+  if (parameter.dtype() != Dtype::f64)
+    fail<DtypeError>(
+        "gradcheck: {} is {}; convert(model, Dtype::f64) makes a model f64, and its inputs must be too", path,
+        name_of(parameter.dtype()));
+  parameters_.push_back(&parameter);
+  paths_.push_back(path);
+}
+
+GradcheckResult detail::CheckedParameters::check(const std::function<Variable()>& loss,
+                                                 GradcheckOptions options) const {
+  if (parameters_.empty()) fail<ArgumentError>("gradcheck: the model has no parameters");
+  std::vector<Tensor> inputs;
+  Variables before;
+  for (const Parameter* p : parameters_) {
+    inputs.push_back(p->value());
+    before.push_back(*p);
+  }
+  if (!identical(loss().value(), loss().value()))
+    fail<ArgumentError>(
+        "gradcheck: the loss differs from call to call; give it the same random numbers each time, as by a "
+        "new "
+        "Rng(1) for dropout");
+  // The parameters stand for the arguments while the loss is computed, and for themselves again however that
+  // ends.
+  const auto set = [&](std::span<const Variable> to) {
+    for (std::size_t i = 0; i < to.size(); ++i) static_cast<Variable&>(*parameters_[i]) = to[i];
+  };
+  struct Restore {
+    const decltype(set)& back;
+    const Variables& before;
+    ~Restore() { back(before); }
+  };
+  options.names = paths_;
+  return gradcheck(
+      [&](std::span<const Variable> in) {
+        const Restore restore{set, before};
+        set(in);
+        return loss();
+      },
+      inputs, std::move(options));
 }
 
 }  // namespace gradus

@@ -1,13 +1,16 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "autograd/members.hpp"
 #include "autograd/variable.hpp"
 
 namespace gradus {
@@ -42,6 +45,8 @@ struct GradcheckOptions {
   std::vector<GradcheckPart> parts = {};
   std::uint64_t seed = 1;
   std::optional<PlantedError> plant = {};
+  /// What messages call the inputs, in place of "input 0" and so on.
+  std::vector<std::string> names = {};
 };
 
 /// One derivative that is off.
@@ -75,5 +80,42 @@ using GradcheckFunction = std::function<Variable(std::span<const Variable>)>;
 /// inputs are f64, and whatever f throws.
 GradcheckResult gradcheck(const GradcheckFunction& f, const std::vector<Tensor>& inputs,
                           GradcheckOptions options = {});
+
+namespace detail {
+/// A model's parameters, which a check replaces while it lives. They get back what they were.
+class CheckedParameters {
+ public:
+  void add(const std::string& path, Parameter& parameter);
+  GradcheckResult check(const std::function<Variable()>& loss, GradcheckOptions options) const;
+
+ private:
+  std::vector<Parameter*> parameters_;
+  std::vector<std::string> paths_;
+};
+}  // namespace detail
+
+/// The same for a loss as a function of a model's parameters, `loss(model)` or `loss()`; the message begins
+/// with the path of the parameter that is off:
+///
+///     const GradcheckResult result = gradcheck(model, [&](auto& m) { return nn::mse_loss(m(x), y); });
+///
+/// The model must be in f64 (DtypeError), as `convert(model, Dtype::f64)` makes it, and so must what it
+/// reads. It is as before afterwards. The loss must be the same each time (ArgumentError): dropout takes an
+/// Rng of its own in each call. Every element of every parameter takes eight evaluations or more, so check a
+/// small model.
+template <class M, class Loss>
+requires Module<M> &&(std::invocable<Loss&, M&> || std::invocable<Loss&>)GradcheckResult
+    gradcheck(M& model, Loss&& loss, GradcheckOptions options = {}) {
+  detail::CheckedParameters parameters;
+  for_each_parameter(model, [&](const std::string& path, Parameter& p) { parameters.add(path, p); });
+  const auto value = [&]() -> Variable {
+    if constexpr (std::invocable<Loss&, M&>) {
+      return loss(model);
+    } else {
+      return loss();
+    }
+  };
+  return parameters.check(value, std::move(options));
+}
 
 }  // namespace gradus

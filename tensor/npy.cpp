@@ -1,31 +1,17 @@
 #include "tensor/npy.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <charconv>
-#include <limits>
 
-#include "tensor/support/read_file.hpp"
-#include "tensor/support/write_file.hpp"
+#include "tensor/files/formats.hpp"
 
 namespace gradus {
+
+namespace files {
 
 namespace {
 
 constexpr std::string_view magic = "\x93NUMPY";
-
-struct Array {
-  std::string bytes;      // the whole file
-  std::size_t begin = 0;  // where the numbers start
-  char kind = 0;          // 'f' or 'i'
-  std::size_t width = 0;  // bytes an element
-  bool swapped = false;
-  Shape shape;
-
-  std::string_view element(std::int64_t i) const {
-    return std::string_view(bytes).substr(begin + static_cast<std::size_t>(i) * width, width);
-  }
-};
 
 /// The value of a key in the header, which is a Python dict: the text between the colon and `end`.
 std::string_view value_of(std::string_view header, std::string_view key, char end, const std::string& name) {
@@ -58,102 +44,133 @@ Shape parse_shape(std::string_view text, const std::string& name) {
   }
 }
 
-Array read(const std::filesystem::path& file) {
-  const std::string name = file.string();
-  Array array;
-  array.bytes = read_file(file);
-  const std::string& bytes = array.bytes;
-  const auto byte = [&](std::size_t i) {
-    return static_cast<std::size_t>(static_cast<unsigned char>(bytes[i]));
-  };
-  if (bytes.size() < 10 || !bytes.starts_with(magic))
-    fail<DataError>("{}: not a .npy file (its first bytes are others)", name);
-  const std::size_t version = byte(6), start = version == 1 ? 10 : 12;
-  if (version < 1 || version > 3 || bytes.size() < start)
-    fail<DataError>("{}: .npy version {}; 1 to 3 are read", name, version);
-  std::size_t length = byte(8) | byte(9) << 8;
-  if (version > 1) length |= byte(10) << 16 | byte(11) << 24;
-  if (length > bytes.size() - start) fail<DataError>("{}: cut short within its .npy header", name);
-  const std::string_view header = std::string_view(bytes).substr(start, length);
-
-  const std::string_view descr = value_of(header, "descr", ',', name);  // such as '<f4'
-  const bool known = descr == "'<f4'" || descr == "'<f8'" || descr == "'<i4'" || descr == "'<i8'" ||
-                     descr == "'>f4'" || descr == "'>f8'" || descr == "'>i4'" || descr == "'>i8'";
-  if (!known) fail<DataError>("{}: holds {}; f4, f8, i4 and i8 are read", name, descr);
-  if (value_of(header, "fortran_order", ',', name) != "False") {
-    fail<DataError>("{}: in Fortran order; save numpy.ascontiguousarray(x)", name);
-  }
-  array.kind = descr[2];
-  array.width = static_cast<std::size_t>(descr[3] - '0');
-  array.swapped = (descr[1] == '>') == (std::endian::native == std::endian::little);
-  array.shape = parse_shape(value_of(header, "shape", ')', name), name);
-  array.begin = start + length;
-  const std::size_t needed = static_cast<std::size_t>(array.shape.size()) * array.width;
-  if (bytes.size() - array.begin < needed) {
-    fail<DataError>("{}: {} bytes of numbers where its shape {} needs {}; it was cut short", name,
-                    bytes.size() - array.begin, array.shape, needed);
-  }
-  return array;
+/// What NumPy calls a type, without the order of bytes: "f4", "b1"; empty for bf16.
+std::string npy_name(NumberType type) {
+  if (type == NumberType::bf16) return {};
+  return fmt::format("{}{}", name_of(type)[0], bytes_of(type));
 }
 
-template <class T>
-T number(const Array& array, std::int64_t i) {
-  char buffer[sizeof(T)];
-  const std::string_view from = array.element(i);
-  std::copy(from.begin(), from.end(), buffer);
-  if (array.swapped) std::reverse(buffer, buffer + sizeof(T));
-  T out;
-  std::memcpy(&out, buffer, sizeof(T));
+/// Strides of an array whose first axis lies closest.
+std::vector<std::int64_t> fortran_strides(const Shape& shape) {
+  std::vector<std::int64_t> out;
+  std::int64_t stride = 1;
+  for (int i = 0; i < shape.rank(); ++i) {
+    out.push_back(stride);
+    stride *= shape[i];
+  }
   return out;
 }
 
 }  // namespace
 
-Tensor load_npy(const std::filesystem::path& file) {
-  const Array array = read(file);
-  if (array.kind != 'f')
-    fail<DataError>("{}: holds whole numbers; read it with load_npy_indices", file.string());
-  Tensor out = Tensor::uninitialized(array.shape, array.width == 4 ? Dtype::f32 : Dtype::f64);
-  const auto read_numbers = [&]<class T>(T* to) {
-    for (std::int64_t i = 0; i < out.size(); ++i) to[i] = number<T>(array, i);
-  };
-  visit_elements(read_numbers, out);
+NpyHeader read_npy_header(const StoredBytes& bytes) {
+  constexpr std::size_t longest = 1 << 20;
+  const std::string& name = bytes.name();
+  const std::string start = bytes.bytes(0, 12);
+  if (start.size() < 10 || !start.starts_with(magic))
+    fail<DataError>("{}: not a .npy file (its first bytes are others)", name);
+  const std::size_t version = static_cast<unsigned char>(start[6]), before = version == 1 ? 10 : 12;
+  if (version < 1 || version > 3 || start.size() < before)
+    fail<DataError>("{}: .npy version {}; 1 to 3 are read", name, version);
+  const std::uint64_t length = little_endian(start, 8, version == 1 ? 2 : 4);
+  if (length > bytes.size() - before) fail<DataError>("{}: cut short within its .npy header", name);
+  if (length > longest) fail<DataError>("{}: its .npy header is of {} bytes", name, length);
+  const std::string header = bytes.bytes(before, length);
+
+  const std::string_view descr = value_of(header, "descr", ',', name);  // such as '<f4'
+  const auto type = std::find_if(all_number_types.begin(), all_number_types.end(), [&](NumberType known) {
+    return descr.size() == 5 && descr.substr(2, 2) == npy_name(known) && descr[0] == '\'' && descr[4] == '\'';
+  });
+  if (type == all_number_types.end() || std::string_view("<>|=").find(descr[1]) == std::string_view::npos)
+    fail<DataError>("{}: holds {}; f2 to f8, i1 to i8, u1 to u8 and b1 are read", name, descr);
+  NpyHeader out;
+  out.layout = {.type = *type, .shape = parse_shape(value_of(header, "shape", ')', name), name)};
+  out.layout.swapped = descr[1] == '>' && bytes_of(*type) > 1;
+  if (value_of(header, "fortran_order", ',', name) != "False")
+    out.layout.strides = fortran_strides(out.layout.shape);
+  out.begin = before + length;
+  const std::uint64_t needed = static_cast<std::uint64_t>(out.layout.shape.size()) * bytes_of(*type);
+  if (bytes.size() - out.begin < needed) {
+    fail<DataError>("{}: {} bytes of numbers where its shape {} needs {}; it was cut short", name,
+                    bytes.size() - out.begin, out.layout.shape, needed);
+  }
   return out;
 }
 
-Indices load_npy_indices(const std::filesystem::path& file) {
-  const Array array = read(file);
-  if (array.kind != 'i')
-    fail<DataError>("{}: holds floating-point numbers; read it with load_npy", file.string());
-  std::vector<std::int32_t> out;
-  for (std::int64_t i = 0; i < array.shape.size(); ++i) {
-    const std::int64_t value =
-        array.width == 4 ? number<std::int32_t>(array, i) : number<std::int64_t>(array, i);
-    if (value < std::numeric_limits<std::int32_t>::min() ||
-        value > std::numeric_limits<std::int32_t>::max()) {
-      fail<DataError>("{}: {} at position {} does not fit 32 bits", file.string(), value, i);
-    }
-    out.push_back(static_cast<std::int32_t>(value));
-  }
-  return Indices(std::move(out), array.shape);
-}
-
-void save_npy(const std::filesystem::path& file, const Tensor& tensor) {
-  static_assert(std::endian::native == std::endian::little);
-  std::string header = fmt::format("{{'descr': '<f{}', 'fortran_order': False, 'shape': {}, }}",
-                                   bytes_of(tensor.dtype()), tensor.shape());
+std::string npy_header(NumberType type, const Shape& shape) {
+  const std::string descr = npy_name(type);
+  if (descr.empty()) fail<ArgumentError>("NumPy has no numbers of bf16; write f32 or f16");
+  std::string header = fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': {}, }}",
+                                   bytes_of(type) == 1 ? '|' : '<', descr, shape);
   header.append(63 - (10 + header.size()) % 64, ' ');
   header += '\n';
   std::string bytes(magic);
   bytes += std::string_view("\1\0", 2);
-  bytes += static_cast<char>(header.size() & 255);
-  bytes += static_cast<char>(header.size() >> 8);
-  bytes += header;
-  visit_dtype(tensor.dtype(), [&](auto tag) {
-    const auto values = tensor.values<decltype(tag)>();
-    bytes.append(reinterpret_cast<const char*>(values.data()), values.size_bytes());
-  });
-  write_file(file, bytes);
+  append_little_endian(bytes, header.size(), 2);
+  return bytes + header;
+}
+
+StoredArrays read_npz(const ZipReader& zip) {
+  constexpr std::size_t suffix = std::string_view(".npy").size();
+  StoredArrays out;
+  for (const auto& entry : zip.entries()) {
+    const SharedBytes bytes = zip.open(entry.first, true);
+    NpyHeader header = read_npy_header(*bytes);
+    out.arrays.emplace(entry.first.substr(0, entry.first.size() - suffix),
+                       StoredArray(bytes, header.begin, std::move(header.layout), bytes->name()));
+  }
+  return out;
+}
+
+void write_npz(const std::filesystem::path& file, const StoredArrays& content, bool compressed) {
+  FileSink sink(file);
+  ZipWriter zip(sink);
+  for (const auto& [name, array] : content.arrays) {
+    const std::string header = npy_header(array.type(), array.shape());
+    const std::uint64_t size = static_cast<std::uint64_t>(array.shape().size()) * bytes_of(array.type());
+    zip.add(name + ".npy", header.size() + size,
+            [&, &stored = array](TakeBytes take) {  // clang 14 captures no binding by itself
+              take(header);
+              stored.read(take);
+            },
+            {.deflated = compressed});
+  }
+  zip.finish();
+  sink.commit();
+}
+
+}  // namespace files
+
+namespace {
+
+StoredArray open_npy(const std::filesystem::path& file) {
+  const files::SharedBytes bytes = files::open_bytes(file);
+  files::NpyHeader header = files::read_npy_header(*bytes);
+  return {bytes, header.begin, std::move(header.layout), bytes->name()};
+}
+
+}  // namespace
+
+Tensor load_npy(const std::filesystem::path& file) {
+  const StoredArray array = open_npy(file);
+  if (!is_floating(array.type()))
+    fail<DataError>("{}: holds whole numbers; read it with load_npy_indices", file.string());
+  return array.tensor();
+}
+
+Indices load_npy_indices(const std::filesystem::path& file) {
+  const StoredArray array = open_npy(file);
+  if (is_floating(array.type()))
+    fail<DataError>("{}: holds floating-point numbers; read it with load_npy", file.string());
+  return array.indices();
+}
+
+void save_npy(const std::filesystem::path& file, const Tensor& tensor) {
+  const StoredArray array(tensor);
+  files::FileSink sink(file);
+  sink.write(files::npy_header(array.type(), array.shape()));
+  array.read([&](std::string_view piece) { sink.write(piece); });
+  sink.commit();
 }
 
 }  // namespace gradus

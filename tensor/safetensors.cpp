@@ -1,12 +1,15 @@
 #include "tensor/safetensors.hpp"
 
+#include <algorithm>
+#include <cctype>
 #include <nlohmann/json.hpp>
+#include <set>
 
-#include "tensor/support/read_file.hpp"
-#include "tensor/support/standard_output.hpp"
-#include "tensor/support/write_file.hpp"
+#include "tensor/files/formats.hpp"
 
 namespace gradus {
+
+namespace files {
 
 namespace {
 
@@ -14,59 +17,48 @@ using nlohmann::json;
 
 constexpr const char* metadata_key = "__metadata__";
 
-const char* dtype_name(Dtype dtype) {
-  return dtype == Dtype::f32 ? "F32" : "F64";
-}
-
-struct Place {
-  Dtype dtype;
-  Shape shape;
-  std::uint64_t begin, end;
-};
-
-/// What the header says of a tensor, checked against the file.
-Place read_place(const std::string& file, const std::string& name, const json& entry,
-                 std::string_view numbers) {
-  const std::string dtype_text = entry.at("dtype");
-  if (dtype_text != "F32" && dtype_text != "F64")
-    fail<DataError>("{}: the tensor {} is {}; F32 and F64 are read", file, name, dtype_text);
-  const Dtype dtype = dtype_text == "F32" ? Dtype::f32 : Dtype::f64;
-  const Shape shape(entry.at("shape").get<std::vector<std::int64_t>>());
-  const auto place = entry.at("data_offsets").get<std::vector<std::uint64_t>>();
-  const std::uint64_t bytes = static_cast<std::uint64_t>(shape.size()) * bytes_of(dtype);
-  if (place.size() != 2 || place[0] > place[1] || place[1] - place[0] != bytes)
-    fail<DataError>("{}: the place of the tensor {} does not fit its shape {}; write it again", file, name,
-                    shape);
-  if (place[1] > numbers.size())
-    fail<DataError>("{}: the tensor {} reaches past the end of the file, which was cut short", file, name);
-  return {dtype, shape, place[0], place[1]};
-}
-
-Tensor read_tensor(const Place& place, std::string_view numbers) {
-  Tensor out = Tensor::uninitialized(place.shape, place.dtype);
-  const std::uint64_t bytes = place.end - place.begin;
-  visit_dtype(place.dtype, [&](auto tag) {
-    if (bytes > 0) std::memcpy(out.mutable_data<decltype(tag)>(), numbers.data() + place.begin, bytes);
-  });
+/// "F32", "BF16", "BOOL" and so on.
+std::string safetensors_name(NumberType type) {
+  std::string out = name_of(type);
+  for (char& letter : out) letter = static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));
   return out;
 }
 
-}  // namespace
+/// What the header says of a tensor, checked against the file. `begin` is where the numbers begin.
+StoredArray read_entry(const SharedBytes& bytes, std::uint64_t begin, const std::string& tensor,
+                       const json& entry) {
+  const std::string& file = bytes->name();
+  const std::string dtype = entry.at("dtype");
+  const auto type = std::find_if(all_number_types.begin(), all_number_types.end(),
+                                 [&](NumberType known) { return safetensors_name(known) == dtype; });
+  if (type == all_number_types.end()) {
+    fail<DataError>("{}: the tensor {} is {}; F64, F32, F16, BF16, I8 to I64, U8 to U64 and BOOL are read",
+                    file, tensor, dtype);
+  }
+  const Shape shape(entry.at("shape").get<std::vector<std::int64_t>>());
+  const auto place = entry.at("data_offsets").get<std::vector<std::uint64_t>>();
+  const std::uint64_t needed = static_cast<std::uint64_t>(shape.size()) * bytes_of(*type);
+  if (place.size() != 2 || place[0] > place[1] || place[1] - place[0] != needed)
+    fail<DataError>("{}: the place of the tensor {} does not fit its shape {}; write it again", file, tensor,
+                    shape);
+  if (place[1] > bytes->size() - begin)
+    fail<DataError>("{}: the tensor {} reaches past the end of the file, which was cut short", file, tensor);
+  return {bytes, begin + place[0], {.type = *type, .shape = shape}, file + ": the tensor " + tensor};
+}
 
-void save_safetensors(const std::filesystem::path& file, const Safetensors& content) {
+/// The header of the arrays from `begin` to `end`, with padding after which the numbers are aligned.
+std::string header_of(const std::filesystem::path& file, auto begin, auto end,
+                      const std::map<std::string, std::string>& metadata) {
   json header;
-  if (!content.metadata.empty()) header[metadata_key] = content.metadata;
-  std::string numbers;
-  for (const auto& [name, value] : content.tensors) {
-    const std::size_t begin = numbers.size();
-    visit_dtype(value.dtype(), [&, &tensor = value](auto tag) {  // clang 14 captures no binding by itself
-      const auto values = tensor.template values<decltype(tag)>();
-      numbers.append(reinterpret_cast<const char*>(values.data()), values.size_bytes());
-    });
+  if (!metadata.empty()) header[metadata_key] = metadata;
+  std::uint64_t at = 0;
+  for (auto it = begin; it != end; ++it) {
+    const auto& [name, array] = *it;
+    const std::uint64_t next = at + static_cast<std::uint64_t>(array.shape().size()) * bytes_of(array.type());
     std::vector<std::int64_t> dims;
-    for (int i = 0; i < value.rank(); ++i) dims.push_back(value.dim(i));
-    header[name] = {
-        {"dtype", dtype_name(value.dtype())}, {"shape", dims}, {"data_offsets", {begin, numbers.size()}}};
+    for (int i = 0; i < array.shape().rank(); ++i) dims.push_back(array.shape()[i]);
+    header[name] = {{"dtype", safetensors_name(array.type())}, {"shape", dims}, {"data_offsets", {at, next}}};
+    at = next;
   }
   std::string text = "{}";
   try {
@@ -76,50 +68,162 @@ void save_safetensors(const std::filesystem::path& file, const Safetensors& cont
         "{}: a tensor's name or the metadata are no UTF-8, as a safetensors header must be ({})",
         file.string(), error.what());
   }
-  text.append((8 - text.size() % 8) % 8, ' ');  // so that the numbers are aligned
-  std::string bytes;
-  for (std::size_t i = 0; i < 8; ++i) bytes += static_cast<char>(text.size() >> (8 * i) & 255);
-  bytes += text + numbers;
-  if (is_standard_output(file)) return write_standard_output(bytes);
-  write_file(file, bytes);
+  text.append((8 - text.size() % 8) % 8, ' ');
+  return text;
 }
 
-Safetensors load_safetensors(const std::filesystem::path& file) {
-  return parse_safetensors(read_file(file), file.string());
+void write_file_of(const std::filesystem::path& file, auto begin, auto end,
+                   const std::map<std::string, std::string>& metadata) {
+  const std::string header = header_of(file, begin, end, metadata);
+  std::string length;
+  append_little_endian(length, header.size(), 8);
+  FileSink sink(file);
+  sink.write(length + header);
+  for (auto it = begin; it != end; ++it) it->second.read([&](std::string_view piece) { sink.write(piece); });
+  sink.commit();
 }
 
-Safetensors parse_safetensors(std::string_view bytes, const std::string& name) {
-  std::uint64_t length = 0;
-  if (bytes.size() >= 8) {
-    for (std::size_t i = 0; i < 8; ++i)
-      length |= std::uint64_t{static_cast<unsigned char>(bytes[i])} << (8 * i);
-  }
-  if (bytes.size() < 8 || length > bytes.size() - 8)
-    fail<DataError>("{}: {} bytes, which are no whole safetensors file; write it again", name, bytes.size());
-  const json header = json::parse(bytes.substr(8, length), nullptr, false);
-  if (!header.is_object()) fail<DataError>("{}: its safetensors header is not JSON; write it again", name);
-  Safetensors out;
-  const std::string_view numbers = bytes.substr(8 + length);
+json parse_header(const StoredBytes& bytes, std::uint64_t begin, std::uint64_t length, const char* what) {
+  if (length > most_header_bytes)
+    fail<DataError>("{}: its {} is of {} bytes; at most {} are read", bytes.name(), what, length,
+                    most_header_bytes);
+  json header = json::parse(bytes.bytes(begin, length), nullptr, false);
+  if (!header.is_object()) fail<DataError>("{}: its {} is not JSON; write it again", bytes.name(), what);
+  return header;
+}
+
+}  // namespace
+
+StoredArrays read_safetensors(const SharedBytes& bytes) {
+  const std::string start = bytes->bytes(0, 8);
+  const std::uint64_t length = start.size() == 8 ? little_endian(start, 0, 8) : 0;
+  if (start.size() < 8 || length > bytes->size() - 8)
+    fail<DataError>("{}: {} bytes, which are no whole safetensors file; write it again", bytes->name(),
+                    bytes->size());
+  const json header = parse_header(*bytes, 8, length, "safetensors header");
+  const std::uint64_t begin = 8 + length, numbers = bytes->size() - begin;
+  StoredArrays out;
   std::uint64_t taken = 0;
   try {
     for (const auto& [key, entry] : header.items()) {
       if (key == metadata_key) {
         out.metadata = entry.get<std::map<std::string, std::string>>();
-      } else {
-        const Place place = read_place(name, key, entry, numbers);
-        // Tensors that share bytes could ask for any amount of memory; the format forbids them.
-        taken += place.end - place.begin;
-        if (taken > numbers.size())
-          fail<DataError>("{}: the tensor {} lies over others; write it again", name, key);
-        out.tensors.emplace(key, read_tensor(place, numbers));
+        continue;
       }
+      StoredArray array = read_entry(bytes, begin, key, entry);
+      // Tensors that share bytes could ask for any amount of memory; the format forbids them.
+      taken += static_cast<std::uint64_t>(array.shape().size()) * bytes_of(array.type());
+      if (taken > numbers)
+        fail<DataError>("{}: the tensor {} lies over others; write it again", bytes->name(), key);
+      out.arrays.emplace(key, std::move(array));
     }
   } catch (const json::exception& error) {
-    fail<DataError>("{}: its safetensors header lacks something ({}); write it again", name, error.what());
+    fail<DataError>("{}: its safetensors header lacks something ({}); write it again", bytes->name(),
+                    error.what());
   } catch (const ShapeError& error) {
-    fail<DataError>("{}: its safetensors header holds {}; write it again", name, error.what());
+    fail<DataError>("{}: its safetensors header holds {}; write it again", bytes->name(), error.what());
   }
   return out;
+}
+
+StoredArrays read_safetensors_index(const SharedBytes& bytes, const std::filesystem::path& folder) {
+  const std::string& file = bytes->name();
+  const json index = parse_header(*bytes, 0, bytes->size(), "index");
+  std::map<std::string, std::string> part_of;
+  try {
+    part_of = index.at("weight_map").get<std::map<std::string, std::string>>();
+  } catch (const json::exception& error) {
+    fail<DataError>("{}: it is no index of a safetensors file in parts ({})", file, error.what());
+  }
+  StoredArrays out;
+  std::map<std::string, StoredArrays> parts;
+  for (const auto& [tensor, part] : part_of) {
+    auto found = parts.find(part);
+    if (found == parts.end()) {
+      if (part.empty() || part.find('/') != part.npos || part.find('\0') != part.npos || part == "..")
+        fail<DataError>("{}: it names '{}' as a part, which is no file beside it", file, part);
+      found = parts.emplace(part, read_safetensors(open_bytes(folder / part))).first;
+      out.metadata.merge(found->second.metadata);
+    }
+    const auto array = found->second.arrays.find(tensor);
+    if (array == found->second.arrays.end())
+      fail<DataError>("{}: the tensor {} is not in {}, where it should be", file, tensor, part);
+    out.arrays.emplace(tensor, array->second);
+  }
+  return out;
+}
+
+void write_safetensors(const std::filesystem::path& file, const StoredArrays& content) {
+  write_file_of(file, content.arrays.begin(), content.arrays.end(), content.metadata);
+}
+
+std::filesystem::path write_safetensors_parts(const std::filesystem::path& file, const StoredArrays& content,
+                                              std::uint64_t max_bytes) {
+  using Place = std::map<std::string, StoredArray>::const_iterator;
+  std::vector<Place> begins{content.arrays.begin()};  // of the parts
+  std::uint64_t total = 0, in_part = 0;
+  for (Place it = content.arrays.begin(); it != content.arrays.end(); ++it) {
+    const std::uint64_t size =
+        static_cast<std::uint64_t>(it->second.shape().size()) * bytes_of(it->second.type());
+    if (in_part > 0 && size > max_bytes - std::min(in_part, max_bytes)) {
+      begins.push_back(it);
+      in_part = 0;
+    }
+    in_part += size;
+    total += size;
+  }
+  if (begins.size() == 1) {
+    write_safetensors(file, content);
+    return file;
+  }
+  std::filesystem::path stem = file, index_file = file;
+  if (file.extension() == ".safetensors") stem.replace_extension();
+  json index;
+  index["metadata"]["total_size"] = total;
+  for (std::size_t i = 0; i < begins.size(); ++i) {
+    const Place end = i + 1 < begins.size() ? begins[i + 1] : content.arrays.end();
+    const std::filesystem::path part =
+        stem.string() + fmt::format("-{:05}-of-{:05}.safetensors", i + 1, begins.size());
+    write_file_of(part, begins[i], end, i == 0 ? content.metadata : std::map<std::string, std::string>());
+    for (Place it = begins[i]; it != end; ++it) index["weight_map"][it->first] = part.filename().string();
+  }
+  index_file += ".index.json";
+  FileSink sink(index_file);
+  sink.write(index.dump(2) + "\n");
+  sink.commit();
+  return index_file;
+}
+
+}  // namespace files
+
+namespace {
+
+Safetensors read_all(const StoredArrays& content) {
+  Safetensors out{.tensors = {}, .metadata = content.metadata};
+  for (const auto& [name, array] : content.arrays) out.tensors.emplace(name, array.tensor());
+  return out;
+}
+
+}  // namespace
+
+StoredArrays stored(const Safetensors& content, std::optional<NumberType> type) {
+  StoredArrays out{.arrays = {}, .metadata = content.metadata};
+  for (const auto& [name, tensor] : content.tensors)
+    out.arrays.emplace(name, type && *type != number_type_of(tensor.dtype()) ? StoredArray(tensor, *type)
+                                                                             : StoredArray(tensor));
+  return out;
+}
+
+void save_safetensors(const std::filesystem::path& file, const Safetensors& content) {
+  files::write_safetensors(file, stored(content));
+}
+
+Safetensors load_safetensors(const std::filesystem::path& file) {
+  return read_all(files::read_safetensors(files::open_bytes(file)));
+}
+
+Safetensors parse_safetensors(std::string_view bytes, const std::string& name) {
+  return read_all(files::read_safetensors(files::borrowed_bytes(bytes, name)));
 }
 
 }  // namespace gradus

@@ -55,7 +55,8 @@ TEST_CASE("what is no whole safetensors file of numbers is refused, with its nam
   refused(file_of("{}", "").replace(0, 1, "\3"), "10 bytes");  // a header longer than the file
   refused(file_of("{\"w\":", ""), "its safetensors header is not JSON");
   refused(file_of("[1, 2]", ""), "its safetensors header is not JSON");
-  refused(one("F16", "[4]", "[0,8]"), "the tensor w is F16; F32 and F64 are read");
+  refused(one("F8_E4M3", "[8]", "[0,8]"), "the tensor w is F8_E4M3; F64, F32, F16, BF16");
+  refused(one("C64", "[1]", "[0,8]"), "the tensor w is C64");
   for (const char* place : {"[0,4]", "[0,12]", "[8,0]", "[0]", "[0,4,8]", "[]"})
     refused(one("F32", "[2]", place), "the place of the tensor w does not fit its shape (2,)");
   refused(one("F64", "[2]", "[0,16]"), "the tensor w reaches past the end");

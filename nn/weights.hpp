@@ -1,69 +1,118 @@
 #pragma once
 
+#include <functional>
+#include <string>
+#include <type_traits>
+#include <vector>
+
 #include "autograd/members.hpp"
 #include "tensor/safetensors.hpp"
 
 namespace gradus::nn {
 
+/// How names in a file become those of a module's parameters, and what happens where they do not fit.
+struct LoadOptions {
+  /// Whether every parameter must be in the file, everything in the file be a parameter, and all shapes the
+  /// same. Otherwise what fits is loaded, and the report lists the rest.
+  bool strict = true;
+  /// What is taken off the names in the file; those that do not begin with it are left alone.
+  std::string prefix{};
+  /// What makes the name of a parameter of a name in the file, without its prefix. An empty text leaves it
+  /// out.
+  std::function<std::string(const std::string&)> rename{};
+};
+
+/// What came of loading weights.
+struct LoadReport {
+  struct Misshapen {
+    std::string name;
+    Shape in_file, in_model;
+  };
+  std::vector<std::string> loaded, missing;  // by the module's names
+  std::vector<std::string> unexpected;       // by the file's names
+  std::vector<Misshapen> misshapen;
+
+  /// True when everything in the file and every parameter found each other. PyTorch counts the batches of a
+  /// normalisation in "num_batches_tracked"; where the module does not, it is no fault that the file does.
+  bool complete() const;
+  /// "missing: a, b; unexpected: c; of another shape: d, which is (2, 3) in the file and (3, 2) in the
+  /// model", with at most ten names of each kind; "4 loaded" when it is complete.
+  std::string text() const;
+};
+
 namespace detail {
-/// Throws DataError for a parameter without a tensor, and says so where tensors of the same name stand under
-/// another prefix, as those of a whole model do for a part of it.
-[[noreturn]] void fail_missing(const Safetensors& content, const std::string& name, const std::string& path);
-/// Throws DataError naming the first tensor that the module has no parameter for.
-template <class M>
-[[noreturn]] void fail_left_over(const M& module, const Safetensors& content, const std::string& name) {
-  for (const auto& entry : content.tensors) {
-    bool known = false;
-    for_each_parameter(module,
-                       [&](const std::string& path, const Parameter&) { known |= path == entry.first; });
-    if (!known) fail<DataError>("{}: the model has no parameter {}", name, entry.first);
-  }
-  fail<DataError>("{}: the model lists a parameter twice", name);
+
+/// A tensor of a module that is saved with it, and its path.
+struct SavedTensor {
+  std::string path;
+  Tensor* value;
+};
+
+/// Calls visit(path, tensor) for all that is saved and loaded.
+template <class M, class Visit>
+void for_each_saved(M& module, Visit&& visit) {
+  for_each_parameter(module, [&](const std::string& path, auto& parameter) {
+    if constexpr (std::is_const_v<M>) {
+      visit(path, parameter.value());
+    } else {
+      visit(path, parameter.mutable_value());
+    }
+  });
 }
+
+/// What load_weights does once the tensors are known.
+LoadReport load_saved(const std::vector<SavedTensor>& tensors, const StoredArrays& content,
+                      const std::string& name, const LoadOptions& options);
+
 }  // namespace detail
 
 /// The values of a module's parameters under their paths, such as "lstm.weight_ih_l0".
 template <class M>
 Safetensors weights(const M& module) {
   Safetensors out;
-  for_each_parameter(module, [&](const std::string& path, const Parameter& parameter) {
-    out.tensors.emplace(path, parameter.value());
-  });
+  detail::for_each_saved(
+      module, [&](const std::string& path, const Tensor& value) { out.tensors.emplace(path, value); });
   return out;
 }
 
-/// Sets a module's parameters to the tensors under their paths, converted to the parameters' dtype. When one
-/// is missing, has another shape, or belongs to no parameter, throws DataError, which names it and `name`,
-/// before anything is changed.
+/// Sets a module's parameters to the arrays under their paths, converted to the parameters' dtype. Throws
+/// DataError, which calls the arrays `name`, before anything is changed: with LoadOptions::strict when they
+/// do not fit, listing the missing, the unexpected and the misshapen; always when a number has no place in
+/// the dtype or the module lists two parameters under one path.
 template <class M>
-void set_weights(M& module, const Safetensors& content, const std::string& name = "the weights") {
-  std::size_t used = 0;
-  for_each_parameter(module, [&](const std::string& path, const Parameter& parameter) {
-    const auto found = content.tensors.find(path);
-    if (found == content.tensors.end()) detail::fail_missing(content, name, path);
-    if (found->second.shape() != parameter.shape()) {
-      fail<DataError>("{}: the parameter {} has shape {}; the model's is {}", name, path,
-                      found->second.shape(), parameter.shape());
-    }
-    ++used;
+LoadReport set_weights(M& module, const StoredArrays& content, const std::string& name = "the weights",
+                       const LoadOptions& options = {}) {
+  std::vector<detail::SavedTensor> tensors;
+  detail::for_each_saved(module, [&](const std::string& path, Tensor& value) {
+    tensors.push_back({path, &value});
   });
-  if (used != content.tensors.size()) detail::fail_left_over(module, content, name);
-  for_each_parameter(module, [&](const std::string& path, Parameter& parameter) {
-    parameter.mutable_value() = content.tensors.at(path).to(parameter.dtype());
-  });
+  return detail::load_saved(tensors, content, name, options);
+}
+template <class M>
+LoadReport set_weights(M& module, const Safetensors& content, const std::string& name = "the weights",
+                       const LoadOptions& options = {}) {
+  return set_weights(module, stored(content), name, options);
 }
 
-/// Writes a module's parameters to a safetensors file, which PyTorch can read, with the same names. On an
-/// error throws DataError naming the file, and leaves no partial file.
+/// Writes a module's parameters with the names that PyTorch gives them: to a safetensors file, or, by the end
+/// of the file's name, to one of PyTorch's (".pt") or NumPy's (".npz"). The types of numbers, parts of
+/// bounded size and the path returned are save_arrays' (tensor/files/stored_array.hpp), as is what it throws;
+/// an error leaves no partial file.
 template <class M>
-void save_weights(const std::filesystem::path& file, const M& module) {
-  save_safetensors(file, weights(module));
+std::filesystem::path save_weights(const std::filesystem::path& file, const M& module,
+                                   const SaveOptions& options = {}) {
+  return save_arrays(file, stored(weights(module)), options);
 }
-/// Reads them into a module with the same parameters. Throws what load_safetensors and set_weights throw; the
-/// module is then unchanged.
+
+/// Reads weights into a module from a file of any format that open_arrays reads: safetensors, in several
+/// parts too, PyTorch's .pt, NumPy's .npz. Only what the module asks for is read.
+///
+///   nn::load_weights("model.pt", encoder, {.strict = false, .prefix = "encoder."});
+///
+/// Throws what open_arrays and set_weights throw; the module is then unchanged.
 template <class M>
-void load_weights(const std::filesystem::path& file, M& module) {
-  set_weights(module, load_safetensors(file), file.string());
+LoadReport load_weights(const std::filesystem::path& file, M& module, const LoadOptions& options = {}) {
+  return set_weights(module, open_arrays(file), file.string(), options);
 }
 
 }  // namespace gradus::nn

@@ -74,8 +74,7 @@ std::string LoadReport::text() const {
   add("missing", listed(missing, itself));
   add("unexpected", listed(unexpected, itself));
   add("of another shape", listed(misshapen, [](const Misshapen& one) {
-        return fmt::format("{}, which is {} in the file and {} in the model", one.name, one.in_file,
-                           one.in_model);
+        return fmt::format("{} ({} in the file, {} in the model)", one.name, one.in_file, one.in_model);
       }));
   return out.empty() ? fmt::format("{} loaded", loaded.size()) : out;
 }

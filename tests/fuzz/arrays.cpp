@@ -1,8 +1,8 @@
 #include "tensor/npy.hpp"
-#include "tensor/safetensors.hpp"
-#include "tests/models/ngram/ngram_hostile.hpp"
+#include "tests/support/hostile.hpp"
+#include "tests/support/weight_files.hpp"
 
-// Any bytes, read as a .npy file or as safetensors: an error of ours, or tensors.
+// Any bytes, read as a .npy file as safetensors or whatever else they may be: an error of ours, or tensors.
 
 namespace {
 
@@ -25,7 +25,12 @@ extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
        with_header("", 8,
                    R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
                    R"("b":{"dtype":"F64","shape":[1,2],"data_offsets":[8,24]},"__metadata__":{"k":"v"}})",
-                   24)});
+                   24),
+       with_header("", 8,
+                   R"({"a":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]},)"
+                   R"("b":{"dtype":"U64","shape":[],"data_offsets":[8,16]},)"
+                   R"("c":{"dtype":"BOOL","shape":[3],"data_offsets":[4,7]}})",
+                   16)});
   return 0;
 }
 
@@ -33,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using gradus::test::goes;
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   if (!bytes.starts_with("\x93NUMPY")) {
-    goes([&] { gradus::parse_safetensors(bytes, "the hostile file"); });
+    goes([&] { gradus::test::read_every_array(gradus::parse_arrays(bytes, "the hostile file")); });
     return 0;
   }
   const gradus::test::MemoryFile file(bytes);

@@ -133,12 +133,11 @@ TEST_CASE(
   content.arrays.emplace("tail", StoredArray(ones({1})));
   LstmLm model;
   const Tensor before = model.head.weight.value(), bias = model.head.bias.value();
-  CHECK_THROWS_WITH(
-      nn::set_weights(model, content, "w"),
-      Contains("w: it does not fit the model, which stays as it was: missing: embed.weight, "
-               "lstm.weight_ih_l0, ") &&
-          Contains("unexpected: tail") &&
-          Contains("of another shape: head.bias, which is (12,) in the file and (11,) in the model"));
+  CHECK_THROWS_WITH(nn::set_weights(model, content, "w"),
+                    Contains("w: it does not fit the model, which stays as it was: missing: embed.weight, "
+                             "lstm.weight_ih_l0, ") &&
+                        Contains("unexpected: tail") &&
+                        Contains("of another shape: head.bias ((12,) in the file, (11,) in the model)"));
   CHECK(identical(model.head.weight.value(), before));
   const nn::LoadReport report = nn::set_weights(model, content, "w", {.strict = false});
   CHECK(identical(model.head.weight.value(), weight));

@@ -1,12 +1,10 @@
 #pragma once
 
-#include <sys/mman.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include <bit>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -19,8 +17,8 @@
 #include "models/ngram/prune.hpp"
 #include "models/ngram/store/image.hpp"
 #include "models/ngram/store/writer.hpp"
-#include "tensor/support/error.hpp"
 #include "tests/models/ngram/ngram_models.hpp"
+#include "tests/support/hostile.hpp"
 
 // Files that look like n-gram models but are damaged, and what may come of them: an error of ours, or
 // answers. For the tests and the fuzzers.
@@ -32,17 +30,6 @@ struct Survival {
   bool opened = false;
   bool sound = false;  // verify() found nothing
 };
-
-/// Runs something that may end with an error of ours; false if it does.
-template <class F>
-bool goes(F&& f) {
-  try {
-    f();
-    return true;
-  } catch (const Error&) {
-    return false;
-  }
-}
 
 inline void require_sound(bool right, const char* what) {
   if (!right) throw std::logic_error(what);
@@ -129,25 +116,6 @@ inline bool use_all(const models::NgramModel& model) {
   });
   return sound;
 }
-
-/// Bytes as a file without a name.
-class MemoryFile {
- public:
-  explicit MemoryFile(std::string_view bytes) : descriptor_(::memfd_create("model", MFD_CLOEXEC)) {
-    for (std::size_t at = 0; at < bytes.size();) {
-      const ssize_t done = ::write(descriptor_, bytes.data() + at, bytes.size() - at);
-      if (done <= 0) throw std::logic_error("no file in memory can be made");
-      at += static_cast<std::size_t>(done);
-    }
-  }
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
-  ~MemoryFile() { ::close(descriptor_); }
-  std::filesystem::path path() const { return "/proc/self/fd/" + std::to_string(descriptor_); }
-
- private:
-  int descriptor_;
-};
 
 /// Opens bytes as an n-gram model, ARPA or binary, and uses it in every way. Any other exception than an
 /// error of ours, and an endless loop, is a fault.
@@ -257,20 +225,6 @@ inline std::vector<std::string> sound_arpa(int words, int length) {
     out.push_back(out.back().substr(out.back().find("\\data\\")));
   }
   return out;
-}
-
-/// A fuzzer's mode: with --seeds=FOLDER among its arguments it writes these files there, and ends.
-inline void write_seeds(int count, char** arguments, const std::vector<std::string>& files) {
-  constexpr std::string_view option = "--seeds=";
-  for (int i = 1; i < count; ++i) {
-    const std::string_view argument = arguments[i];
-    if (!argument.starts_with(option)) continue;
-    const std::filesystem::path folder = argument.substr(option.size());
-    std::filesystem::create_directories(folder);
-    for (std::size_t n = 0; n < files.size(); ++n)
-      std::ofstream(folder / ("seed-" + std::to_string(n)), std::ios::binary) << files[n];
-    std::exit(0);
-  }
 }
 
 }  // namespace gradus::test

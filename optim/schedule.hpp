@@ -147,6 +147,13 @@ class PlateauSchedule {
   struct State {
     double lr = 0, best = 0;
     std::int64_t bad = 0, cooling = 0;
+
+    static void fields(auto& self, auto&& visit) {
+      visit("lr", self.lr);
+      visit("best", self.best);
+      visit("bad", self.bad);
+      visit("cooling", self.cooling);
+    }
   };
 
   /// Throws ArgumentError for options out of range.
@@ -181,6 +188,11 @@ class EarlyStopping {
   struct State {
     double best = 0;
     std::int64_t bad = 0;
+
+    static void fields(auto& self, auto&& visit) {
+      visit("best", self.best);
+      visit("bad", self.bad);
+    }
   };
 
   /// Throws ArgumentError for options out of range.

@@ -17,6 +17,13 @@ class Rng {
     std::uint64_t stream = 0;
     std::uint64_t counter = 0;
     bool operator==(const State&) const = default;
+
+    /// For what writes it down (optim/run_state.hpp).
+    static void fields(auto& self, auto&& visit) {
+      visit("seed", self.seed);
+      visit("stream", self.stream);
+      visit("counter", self.counter);
+    }
   };
 
   explicit Rng(std::uint64_t seed = 0, std::uint64_t stream = 0) : state_{seed, stream, 0} {}

@@ -35,6 +35,12 @@ struct LoaderState {
   std::int64_t epoch = 0;  // from 0
   std::int64_t batch = 0;  // batches of it that were given to the loop
   bool operator==(const LoaderState&) const = default;
+
+  /// For what writes it down (optim/run_state.hpp).
+  static void fields(auto& self, auto&& visit) {
+    visit("epoch", self.epoch);
+    visit("batch", self.batch);
+  }
 };
 
 namespace detail {

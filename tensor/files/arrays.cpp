@@ -26,7 +26,8 @@ StoredArrays read_any(const SharedBytes& bytes, const std::filesystem::path* fol
   if (files::ZipReader::is_zip(start)) return read_zip(bytes);
   if (start.starts_with("\x93NUMPY"))
     fail<DataError>("{}: one array (.npy); read it with load_npy or load_npy_indices", name);
-  if (start.starts_with('\x80') && std::string_view(start).substr(2).starts_with(legacy)) {
+  if (start.size() > 2 && start.starts_with('\x80') &&
+      std::string_view(start).substr(2).starts_with(legacy)) {
     fail<DataError>(
         "{}: in the format of PyTorch before 1.6, which is not read; load it in PyTorch and save it again, "
         "without _use_new_zipfile_serialization=False",

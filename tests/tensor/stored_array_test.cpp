@@ -266,6 +266,7 @@ TEST_CASE("what is no file of arrays is refused with what it is", "[files]") {
   refused("", "0 bytes, which are no whole safetensors file");
   refused(read_bytes(weight_file("lstm_lm_logits.npy")), "load_npy");
   refused("\x80\x04\x95 and so on", "a pickle of Python's");
+  refused("\x80", "1 bytes, which are no whole safetensors file");
   refused("PK\3\4", "without its end");
   StoredArrays content;
   content.arrays.emplace("x", StoredArray(ones({2})));

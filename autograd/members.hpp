@@ -2,11 +2,16 @@
 
 #include <concepts>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
+#include <variant>
 #include <vector>
 
+#include "autograd/buffer.hpp"
 #include "autograd/variable.hpp"
 
 /// Modules are plain structs with one static function that names their parts:
@@ -16,8 +21,9 @@
 ///     visit("head", self.head);
 ///   }
 ///
-/// A part is a Parameter, another module, or a std::vector or std::array of either. Everything here is
-/// generic over that.
+/// A part is a Parameter, a Buffer, another module, or a std::vector or std::array of parts, whose names are
+/// their numbers; or a std::optional, std::unique_ptr or std::variant of parts, which has the name of what it
+/// holds and is left out where it holds nothing. Everything here is generic over that.
 namespace gradus {
 
 namespace detail {
@@ -40,8 +46,49 @@ concept TensorLike = std::derived_from<Part, Variable> || std::same_as<std::remo
 template <class Part>
 concept PartList = !TensorLike<Part> && requires(Part & parts) {
   parts.size();
-  parts[0];
+  parts.front();
+  parts[std::size_t{}];
 };
+
+/// What may hold a part: optional and unique_ptr.
+template <class Part>
+constexpr bool is_holder = false;
+template <class Part>
+constexpr bool is_holder<std::optional<Part>> = true;
+template <class Part, class Deleter>
+constexpr bool is_holder<std::unique_ptr<Part, Deleter>> = !std::is_array_v<Part>;
+template <class Part>
+constexpr bool is_variant = false;
+template <class... Parts>
+constexpr bool is_variant<std::variant<Parts...>> = true;
+template <class Part>
+concept PartHolder = is_holder<std::remove_const_t<Part>> || is_variant<std::remove_const_t<Part>>;
+
+/// Calls visit(part) with what a holder holds, if it does; it is const in a const holder.
+template <class Holder, class Visit>
+void visit_held(Holder& holder, Visit&& visit) {
+  const auto pass_on = [&]<class Part>(Part& part) {
+    if constexpr (std::is_const_v<Holder>) {
+      visit(std::as_const(part));
+    } else {
+      visit(part);
+    }
+  };
+  if constexpr (is_variant<std::remove_const_t<Holder>>) {
+    if (holder.valueless_by_exception()) return;
+    const auto unless_none = [&]<class Part>(Part& part) {
+      if constexpr (!std::same_as<std::remove_const_t<Part>, std::monostate>) pass_on(part);
+    };
+    std::visit(unless_none, holder);
+  } else if (holder) {
+    pass_on(*holder);
+  }
+}
+
+template <class P>
+constexpr bool is_array_pointer = false;
+template <class P, class Deleter>
+constexpr bool is_array_pointer<std::unique_ptr<P[], Deleter>> = true;
 
 /// For a type that is no part of a module: says what to write instead, before the compiler says what is wrong
 /// inside of the functions that walk over parts. P is not const.
@@ -64,20 +111,27 @@ constexpr void refuse_part() {
   } else if constexpr (TensorLike<P>) {
     static_assert(
         always_false<P>,
-        "a Tensor or a Variable is no part of a module: a Parameter is, which is trained and saved");
+        "a Tensor or a Variable is no part of a module: a Parameter is, which is trained and saved, or a "
+        "Buffer, which is saved alone");
   } else if constexpr (std::is_arithmetic_v<P> || std::is_enum_v<P>) {
     static_assert(always_false<P>,
                   "a number is no part of a module: leave it out of `members`, or make it a Parameter");
-  } else if constexpr (std::is_array_v<P>) {
+  } else if constexpr (std::is_array_v<P> || is_array_pointer<P>) {
     static_assert(always_false<P>, "an array is no part of a module: make it a std::vector or a std::array");
   } else if constexpr (requires(P & part) { *part; }) {
     static_assert(always_false<P>,
-                  "a pointer is no part of a module: hold the part itself, or several in a std::vector");
+                  "a pointer is no part of a module, but for a std::unique_ptr: hold the part itself, or "
+                  "several in a std::vector");
+  } else if constexpr (requires(P & parts) { parts.begin(); }) {
+    static_assert(always_false<P>,
+                  "this container is no part of a module: hold several parts in a std::vector or a "
+                  "std::array, whose numbers are their names");
   } else {
     static_assert(
         always_false<P>,
         "a module is a struct with a public template static void members(auto& self, auto&& visit), which "
-        "calls visit(\"name\", self.part) for each part: a Parameter, a module or a std::vector of either");
+        "calls visit(\"name\", self.part) for each part: a Parameter, a Buffer, a module, or a std::vector, "
+        "std::array, std::optional, std::unique_ptr or std::variant of them");
   }
 }
 
@@ -97,9 +151,14 @@ inline NoPath path_of_part(NoPath, std::string_view) {
   return {};
 }
 
+template <class Part>
+concept PartLeaf =
+    std::same_as<std::remove_const_t<Part>, Parameter> || std::same_as<std::remove_const_t<Part>, Buffer>;
+
+/// Calls visit(path, leaf) for each Parameter and Buffer in a part.
 template <class Path, class Part, class Visit>
 void visit_part(const Path& path, Part& part, Visit& visit) {
-  if constexpr (std::is_same_v<std::remove_const_t<Part>, Parameter>) {
+  if constexpr (PartLeaf<Part>) {
     visit(path, part);
   } else if constexpr (Module<Part>) {
     std::remove_const_t<Part>::members(part, [&](std::string_view name, auto& inner) {
@@ -112,6 +171,8 @@ void visit_part(const Path& path, Part& part, Visit& visit) {
   } else if constexpr (PartList<Part>) {
     for (std::size_t i = 0; i < part.size(); ++i)
       visit_part(path_of_part(path, std::to_string(i)), part[i], visit);
+  } else if constexpr (PartHolder<Part>) {
+    visit_held(part, [&](auto& held) { visit_part(path, held, visit); });
   } else {
     refuse_part<std::remove_const_t<Part>>();  // once for a type
   }
@@ -123,8 +184,10 @@ void visit_part(const Path& path, Part& part, Visit& visit) {
 /// "lstm.weight_ih_l0". Parameters without a value (a bias that is off) are left out.
 template <class M, class Visit>
 void for_each_parameter(M& module, Visit&& visit) {
-  const auto with_value = [&](const std::string& path, auto& parameter) {
-    if (parameter.value().defined()) visit(path, parameter);
+  const auto with_value = [&]<class Leaf>(const std::string& path, Leaf& leaf) {
+    if constexpr (std::derived_from<Leaf, Parameter>) {
+      if (leaf.value().defined()) visit(path, leaf);
+    }
   };
   detail::visit_part(std::string(), module, with_value);
 }
@@ -132,10 +195,23 @@ void for_each_parameter(M& module, Visit&& visit) {
 /// The same, calling visit(parameter): for every training step, as it allocates nothing.
 template <class M, class Visit>
 void for_each_unnamed_parameter(M& module, Visit&& visit) {
-  const auto with_value = [&](detail::NoPath, auto& parameter) {
-    if (parameter.value().defined()) visit(parameter);
+  const auto with_value = [&]<class Leaf>(detail::NoPath, Leaf& leaf) {
+    if constexpr (std::derived_from<Leaf, Parameter>) {
+      if (leaf.value().defined()) visit(leaf);
+    }
   };
   detail::visit_part(detail::NoPath{}, module, with_value);
+}
+
+/// Calls visit(path, buffer) for each buffer that has a value, in the order of `members`.
+template <class M, class Visit>
+void for_each_buffer(M& module, Visit&& visit) {
+  const auto with_value = [&]<class Leaf>(const std::string& path, Leaf& leaf) {
+    if constexpr (std::same_as<std::remove_const_t<Leaf>, Buffer>) {
+      if (leaf.value().defined()) visit(path, leaf);
+    }
+  };
+  detail::visit_part(std::string(), module, with_value);
 }
 
 /// The number of trainable numbers.
@@ -147,21 +223,23 @@ std::int64_t count_parameters(const M& module) {
   return count;
 }
 
-/// A line for each parameter, its path and shape, and one for their number.
+/// The number of numbers in buffers.
 template <class M>
-std::string describe(const M& module) {
-  std::string out;
-  for_each_parameter(module, [&](const std::string& path, const Parameter& parameter) {
-    out += fmt::format("{} {}\n", path, parameter.shape());
-  });
-  return out + fmt::format("{} parameters\n", count_parameters(module));
+std::int64_t count_buffers(const M& module) {
+  std::int64_t count = 0;
+  for_each_buffer(module, [&](const std::string&, const Buffer& buffer) { count += buffer.value().size(); });
+  return count;
 }
 
-/// Converts every parameter to the dtype: a gradient check runs the same model in f64.
+/// Converts every parameter, and every buffer but those that keep their dtype, to the dtype: a gradient check
+/// runs the same model in f64.
 template <class M>
 void convert(M& module, Dtype dtype) {
   for_each_parameter(module, [&](const std::string&, Parameter& parameter) {
     parameter.mutable_value() = parameter.value().to(dtype);
+  });
+  for_each_buffer(module, [&](const std::string&, Buffer& buffer) {
+    if (buffer.dtypes() == Buffer::Dtypes::converted) buffer.update(buffer.value().to(dtype));
   });
 }
 

@@ -70,7 +70,7 @@ constexpr const ModuleType* checked_module_type() {
 
 template <class Part>
 bool find_part(const Part& part, const void* wanted, const ModuleType* type, bool deep, std::string& path) {
-  if constexpr (std::is_same_v<Part, Parameter>) {
+  if constexpr (PartLeaf<Part>) {
     return false;
   } else if constexpr (Module<const Part>) {
     path.clear();
@@ -83,6 +83,10 @@ bool find_part(const Part& part, const void* wanted, const ModuleType* type, boo
       return true;
     }
     return false;
+  } else if constexpr (PartHolder<const Part>) {
+    bool found = false;
+    visit_held(part, [&](const auto& held) { found = find_part(held, wanted, type, deep, path); });
+    return found;
   } else {
     refuse_part<std::remove_const_t<Part>>();
     return false;

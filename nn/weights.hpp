@@ -48,16 +48,18 @@ struct SavedTensor {
   Tensor* value;
 };
 
-/// Calls visit(path, tensor) for all that is saved and loaded.
+/// Calls visit(path, tensor) for all that is saved and loaded: parameters and buffers that have a value.
 template <class M, class Visit>
 void for_each_saved(M& module, Visit&& visit) {
-  for_each_parameter(module, [&](const std::string& path, auto& parameter) {
+  const auto with_value = [&](const std::string& path, auto& leaf) {
+    if (!leaf.value().defined()) return;
     if constexpr (std::is_const_v<M>) {
-      visit(path, parameter.value());
+      visit(path, leaf.value());
     } else {
-      visit(path, parameter.mutable_value());
+      visit(path, leaf.mutable_value());
     }
-  });
+  };
+  gradus::detail::visit_part(std::string(), module, with_value);
 }
 
 /// What load_weights does once the tensors are known.
@@ -66,7 +68,7 @@ LoadReport load_saved(const std::vector<SavedTensor>& tensors, const StoredArray
 
 }  // namespace detail
 
-/// The values of a module's parameters under their paths, such as "lstm.weight_ih_l0".
+/// The values of a module's parameters and buffers under their paths, such as "lstm.weight_ih_l0".
 template <class M>
 Safetensors weights(const M& module) {
   Safetensors out;
@@ -75,7 +77,7 @@ Safetensors weights(const M& module) {
   return out;
 }
 
-/// Sets a module's parameters to the arrays under their paths, converted to the parameters' dtype. Throws
+/// Sets a module's parameters and buffers to the arrays under their paths, converted to their dtype. Throws
 /// DataError, which calls the arrays `name`, before anything is changed: with LoadOptions::strict when they
 /// do not fit, listing the missing, the unexpected and the misshapen; always when a number has no place in
 /// the dtype or the module lists two parameters under one path.
@@ -94,10 +96,10 @@ LoadReport set_weights(M& module, const Safetensors& content, const std::string&
   return set_weights(module, stored(content), name, options);
 }
 
-/// Writes a module's parameters with the names that PyTorch gives them: to a safetensors file, or, by the end
-/// of the file's name, to one of PyTorch's (".pt") or NumPy's (".npz"). The types of numbers, parts of
-/// bounded size and the path returned are save_arrays' (tensor/files/stored_array.hpp), as is what it throws;
-/// an error leaves no partial file.
+/// Writes a module's parameters and buffers with the names that PyTorch gives them: to a safetensors file,
+/// or, by the end of the file's name, to one of PyTorch's (".pt") or NumPy's (".npz"). The types of numbers,
+/// parts of bounded size and the path returned are save_arrays' (tensor/files/stored_array.hpp), as is what
+/// it throws; an error leaves no partial file.
 template <class M>
 std::filesystem::path save_weights(const std::filesystem::path& file, const M& module,
                                    const SaveOptions& options = {}) {

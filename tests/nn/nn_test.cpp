@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "autograd/describe.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/ops/reduction.hpp"
@@ -9,10 +10,10 @@
 #include "autograd/transforms.hpp"
 #include "nn/dropout.hpp"
 #include "nn/embedding.hpp"
-#include "nn/layer_norm.hpp"
 #include "nn/linear.hpp"
 #include "nn/losses.hpp"
 #include "nn/lstm.hpp"
+#include "nn/layer_norm.hpp"
 #include "nn/weights.hpp"
 #include "tensor/ops.hpp"
 #include "tests/support/catch.hpp"
@@ -264,8 +265,8 @@ TEST_CASE("sparse values leave the same share of each column 0", "[nn]") {
 TEST_CASE("the parameters of a module are counted and described", "[nn]") {
   Rng rng(1);
   CHECK(count_parameters(nn::Linear(rng, 4, 3, {.bias = false})) == 12);
-  CHECK(describe(nn::Linear(rng, 4, 3)) == "weight (3, 4)\nbias (3,)\n15 parameters\n");
-  CHECK(describe(nn::LayerNorm(5)) == "weight (5,)\nbias (5,)\n10 parameters\n");
+  CHECK(describe(nn::Linear(rng, 4, 3)) ==
+        "Linear\n  weight  (3, 4)  12\n  bias      (3,)   3\n15 parameters\n");
   const nn::Lstm lstm(rng, 3, 7, {.layers = 2, .bidirectional = true});
   CHECK(lstm.input_width() == 3);
   CHECK(lstm.width() == 7);

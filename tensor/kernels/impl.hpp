@@ -22,4 +22,7 @@
 #include "tensor/kernels/impl/gemm.hpp"
 #include "tensor/kernels/impl/recurrent.hpp"
 #include "tensor/kernels/impl/reduction.hpp"
+
+#include "tensor/kernels/impl/norm.hpp"
+
 #include "tensor/kernels/impl/softmax.hpp"

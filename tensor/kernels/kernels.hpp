@@ -5,6 +5,7 @@
 #include "tensor/kernels/elementwise.hpp"
 #include "tensor/kernels/gemm.hpp"
 #include "tensor/kernels/instruction_set.hpp"
+#include "tensor/kernels/norm.hpp"
 #include "tensor/kernels/recurrent.hpp"
 #include "tensor/kernels/reduction.hpp"
 #include "tensor/kernels/softmax.hpp"
@@ -17,6 +18,7 @@ template <class T>
 struct Kernels : ElementwiseKernels<T>,
                  ReductionKernels<T>,
                  SoftmaxKernels<T>,
+                 NormKernels<T>,
                  RecurrentKernels<T>,
                  GemmKernels<T> {};
 

@@ -13,7 +13,7 @@
 #include "nn/linear.hpp"
 #include "nn/losses.hpp"
 #include "nn/lstm.hpp"
-#include "nn/layer_norm.hpp"
+#include "nn/norm.hpp"
 #include "nn/weights.hpp"
 #include "tensor/ops.hpp"
 #include "tests/support/catch.hpp"

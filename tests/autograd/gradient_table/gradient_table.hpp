@@ -45,6 +45,7 @@ std::vector<GradientRow> decomposition_rows();
 std::vector<GradientRow> quantile_rows();
 std::vector<GradientRow> searching_rows();
 std::vector<GradientRow> vector_rows();
+std::vector<GradientRow> norm_rows();
 
 /// All rows; an op in the sources without one fails a test.
 std::vector<GradientRow> gradient_table();

@@ -1,6 +1,6 @@
 #include "tests/autograd/gradient_table/gradient_table.hpp"
 
-#include "nn/layer_norm.hpp"
+#include "nn/norm.hpp"
 #include "tests/support/recurrent.hpp"
 
 namespace gradus::test {

@@ -15,7 +15,8 @@ std::vector<GradientRow> gradient_table() {
        {arithmetic_rows(), elementwise_rows(),   activation_rows(), reduction_rows(), softmax_rows(),
         cumulative_rows(), movement_rows(),      indexing_rows(),   sorting_rows(),   matmul_rows(),
         linalg_rows(),     einsum_rows(),        conv_rows(),       layer_rows(),     loss_rows(),
-        transforms_rows(), decomposition_rows(), quantile_rows(),   searching_rows(), vector_rows()}) {
+        transforms_rows(), decomposition_rows(), quantile_rows(),   searching_rows(), vector_rows(),
+        norm_rows()}) {
     out.insert(out.end(), rows.begin(), rows.end());
   }
   return out;

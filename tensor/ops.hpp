@@ -10,6 +10,7 @@
 #include "tensor/ops/linalg.hpp"
 #include "tensor/ops/matmul.hpp"
 #include "tensor/ops/movement.hpp"
+#include "tensor/ops/pool.hpp"
 #include "tensor/ops/reduction.hpp"
 #include "tensor/ops/softmax.hpp"
 #include "tensor/ops/sorting.hpp"

@@ -1,7 +1,5 @@
 #include "autograd/ops/conv.hpp"
 
-#include <array>
-
 #include "autograd/ops/reduction.hpp"
 #include "autograd/record.hpp"
 
@@ -20,14 +18,14 @@ Variable to_input(const ConvLengths& c, const Variable& y, const Variable& weigh
                   Where where);
 Variable to_weight(const ConvLengths& c, const Variable& x, const Variable& y, Where where);
 
-/// g (batch, channels, length) summed to (channels).
+/// g (batch, channels, ...) summed to (channels).
 Variable bias_gradient(const Variable& g) {
-  return sum(g, std::array{0, 2});
+  return g.rank() == 3 ? sum(g, {0, 2}) : sum(g, {0, 2, 3});
 }
 
 Variable forward(const ConvLengths& c, const Variable& x, const Variable& weight, const Variable& bias,
                  Where where) {
-  const InOp op("conv1d", where);
+  const InOp op(c.rank == 1 ? "conv1d" : "conv2d", where);
   return record(op, detail::conv_forward(c, x.value(), weight.value(), bias.value()),
                 wrt(x, [c, weight](const Variable& g) { return to_input(c, g, weight, {}, Where::here()); }),
                 wrt(weight, [c, x](const Variable& g) { return to_weight(c, x, g, Where::here()); }),
@@ -36,7 +34,7 @@ Variable forward(const ConvLengths& c, const Variable& x, const Variable& weight
 
 Variable to_input(const ConvLengths& c, const Variable& y, const Variable& weight, const Variable& bias,
                   Where where) {
-  const InOp op("conv_transpose1d", where);
+  const InOp op(c.rank == 1 ? "conv_transpose1d" : "conv_transpose2d", where);
   return record(op, detail::conv_to_input(c, y.value(), weight.value(), bias.value()),
                 wrt(y, [c, weight](const Variable& g) { return forward(c, g, weight, {}, Where::here()); }),
                 wrt(weight, [c, y](const Variable& g) { return to_weight(c, g, y, Where::here()); }),
@@ -44,7 +42,7 @@ Variable to_input(const ConvLengths& c, const Variable& y, const Variable& weigh
 }
 
 Variable to_weight(const ConvLengths& c, const Variable& x, const Variable& y, Where where) {
-  const InOp op("conv1d_weight", where);
+  const InOp op(c.rank == 1 ? "conv1d_weight" : "conv2d_weight", where);
   return record(op, detail::conv_to_weight(c, x.value(), y.value()),
                 wrt(x, [c, y](const Variable& g) { return to_input(c, y, g, {}, Where::here()); }),
                 wrt(y, [c, x](const Variable& g) { return forward(c, x, g, {}, Where::here()); }));
@@ -62,6 +60,20 @@ Variable conv1d(const Variable& x, const Variable& weight, const Variable& bias,
 Variable conv_transpose1d(const Variable& x, const Variable& weight, const Variable& bias,
                           ConvTranspose1dOptions options, Where where) {
   const InOp op("conv_transpose1d", where);
+  const ConvLengths lengths = detail::conv_lengths(x.value(), weight.value(), bias.value(), options);
+  return to_input(lengths, x, weight, bias, where);
+}
+
+Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias, Conv2dOptions options,
+                Where where) {
+  const InOp op("conv2d", where);
+  const ConvLengths lengths = detail::conv_lengths(x.value(), weight.value(), bias.value(), options);
+  return forward(lengths, x, weight, bias, where);
+}
+
+Variable conv_transpose2d(const Variable& x, const Variable& weight, const Variable& bias,
+                          ConvTranspose2dOptions options, Where where) {
+  const InOp op("conv_transpose2d", where);
   const ConvLengths lengths = detail::conv_lengths(x.value(), weight.value(), bias.value(), options);
   return to_input(lengths, x, weight, bias, where);
 }

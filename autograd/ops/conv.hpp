@@ -11,5 +11,9 @@ Variable conv1d(const Variable& x, const Variable& weight, const Variable& bias 
                 Conv1dOptions options = {}, Where where = Where::here());
 Variable conv_transpose1d(const Variable& x, const Variable& weight, const Variable& bias = Variable(),
                           ConvTranspose1dOptions options = {}, Where where = Where::here());
+Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias = Variable(),
+                Conv2dOptions options = {}, Where where = Where::here());
+Variable conv_transpose2d(const Variable& x, const Variable& weight, const Variable& bias = Variable(),
+                          ConvTranspose2dOptions options = {}, Where where = Where::here());
 
 }  // namespace gradus

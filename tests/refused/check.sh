@@ -13,14 +13,22 @@ cat >"$dir/all.hpp" <<'END'
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <deque>
+#include <map>
 #include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "autograd/ops/activations.hpp"
 #include "autograd/ops/matmul.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/ops/reduction.hpp"
+#include "nn/dropout.hpp"
 #include "nn/linear.hpp"
+#include "nn/sequential.hpp"
 #include "nn/weights.hpp"
 #include "optim/rules.hpp"
 
@@ -110,7 +118,16 @@ module "members that is not static" 'void members(auto& self, auto&& visit) { vi
 module "members of the object" 'void members(auto&& visit) { visit("p", p); } Parameter p;' "is static: static void members"
 module "members of a const module" 'static void members(const Model& self, auto&& visit) { visit("p", self.p); } Parameter p;' "so that parts can be changed"
 module "a part that is an array" 'static void members(auto& self, auto&& visit) { visit("p", self.p); } Parameter p[2];' "an array is no part of a module"
-module "a part that is a pointer" "$(one 'std::unique_ptr<Other>')" "a pointer is no part of a module"
+module "parts of every kind" 'static void members(auto& self, auto&& visit) { visit("o", self.o); visit("u", self.u); visit("v", self.v); visit("b", self.b); }
+  std::optional<Parameter> o; std::unique_ptr<nn::Linear> u; std::variant<std::monostate, Parameter, nn::Linear> v; std::vector<Buffer> b;' ""
+module "a part that is a pointer" "$(one 'Parameter*')" "a pointer is no part of a module, but for a std::unique_ptr"
+module "a part that is a shared_ptr" "$(one 'std::shared_ptr<Parameter>')" "a pointer is no part of a module, but for a std::unique_ptr"
+module "a part that owns no module" "$(one 'std::unique_ptr<Other>')" "$a_module"
+module "a part that owns an array" "$(one 'std::unique_ptr<Parameter[]>')" "an array is no part of a module"
+module "a variant with a number" "$(one 'std::variant<Parameter, double>')" "a number is no part of a module"
+module "a part that is a map" "$(one 'std::map<std::string, Parameter>')" "this container is no part of a module"
+module "a part that is a pair" "$(one 'std::pair<Parameter, Parameter>')" "$a_module"
+module "a part that is a string" "$(one 'std::string')" "a number is no part of a module"
 module "a part that is a number" "$(one double)" "a number is no part of a module"
 module "a part that is a Tensor" "$(one Tensor)" "a Tensor or a Variable is no part of a module"
 module "a part that is a Variable" "$(one Variable)" "a Tensor or a Variable is no part of a module"
@@ -118,5 +135,9 @@ model='struct Model { Parameter p; static void members(Model& self, auto&& visit
 expect "members of a module that changes" "$model auto f(const Model& m) { return count_parameters(m); }" "as it serves const modules too"
 expect "InModule of a plain struct" 'struct Model { void f() const { const InModule here(*this); } };' "$a_module"
 expect "save_weights of a plain struct" 'struct Model {}; void f(const Model& m) { nn::save_weights("x", m); }' "$a_module"
+sequential='void f(Rng& rng, const Variable& x) { const nn::Sequential model(nn::Linear(rng, 2, 2), nn::Dropout{0.5});'
+expect "a Sequential that trains" "$sequential model(x, &rng); model(x, nullptr); }" ""
+expect "a Sequential without the generator that it needs" "$sequential model(x); }" "call model(x, &rng) to train"
+expect "a Sequential of a lambda" 'auto f(Rng& rng) { return nn::Sequential(nn::Linear(rng, 2, 2), [](const Variable& x) { return x; }); }' "the layers of a Sequential are modules"
 wait
 [ ! -e "$dir/failed" ]

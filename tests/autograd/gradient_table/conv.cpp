@@ -13,6 +13,13 @@ GradientRow row(ConvTranspose1dOptions options, std::vector<std::vector<Shape>> 
   return {"conv_transpose1d", [options](Inputs x) { return conv_transpose1d(x[0], x[1], x[2], options); },
           std::move(shapes)};
 }
+GradientRow row(Conv2dOptions options, std::vector<std::vector<Shape>> shapes) {
+  return {"conv2d", [options](Inputs x) { return conv2d(x[0], x[1], x[2], options); }, std::move(shapes)};
+}
+GradientRow row(ConvTranspose2dOptions options, std::vector<std::vector<Shape>> shapes) {
+  return {"conv_transpose2d", [options](Inputs x) { return conv_transpose2d(x[0], x[1], x[2], options); },
+          std::move(shapes)};
+}
 
 }  // namespace
 
@@ -38,6 +45,18 @@ std::vector<GradientRow> conv_rows() {
       row(ConvTranspose1dOptions{.stride = 3, .padding = 1, .output_padding = 2},
           {{{2, 2, 3}, {2, 1, 3}, {1}}}),
       row(ConvTranspose1dOptions{.dilation = 2, .groups = 2}, {{{1, 2, 3}, {2, 2, 2}, {4}}}),
+      row(Conv2dOptions{}, {{{2, 2, 3, 4}, {2, 2, 2, 3}, {2}},
+                            {{1, 1, 1, 1}, {1, 1, 1, 1}, {1}},
+                            {{0, 1, 2, 2}, {1, 1, 2, 2}, {1}}}),
+      row(Conv2dOptions{.stride = {2, 1}, .padding = {1, 2}, .dilation = {1, 2}},
+          {{{1, 2, 4, 3}, {2, 2, 3, 2}, {2}}}),
+      row(Conv2dOptions{.groups = 2}, {{{1, 2, 3, 3}, {4, 1, 2, 2}, {4}}}),
+      {"conv2d_weight",
+       [](Inputs x) { return conv2d(x[0], conv2d(x[0], x[1]), {}, {.padding = 1}); },
+       {{{2, 2, 3, 3}, {2, 2, 2, 2}}}},
+      row(ConvTranspose2dOptions{}, {{{1, 2, 2, 3}, {2, 2, 2, 2}, {2}}}),
+      row(ConvTranspose2dOptions{.stride = {3, 2}, .padding = 1, .output_padding = {2, 0}, .groups = 2},
+          {{{1, 2, 2, 2}, {2, 1, 3, 2}, {2}}}),
   };
 }
 

@@ -46,6 +46,7 @@ std::vector<GradientRow> quantile_rows();
 std::vector<GradientRow> searching_rows();
 std::vector<GradientRow> vector_rows();
 std::vector<GradientRow> norm_rows();
+std::vector<GradientRow> pool_rows();
 
 /// All rows; an op in the sources without one fails a test.
 std::vector<GradientRow> gradient_table();

@@ -16,7 +16,7 @@ std::vector<GradientRow> gradient_table() {
         cumulative_rows(), movement_rows(),      indexing_rows(),   sorting_rows(),   matmul_rows(),
         linalg_rows(),     einsum_rows(),        conv_rows(),       layer_rows(),     loss_rows(),
         transforms_rows(), decomposition_rows(), quantile_rows(),   searching_rows(), vector_rows(),
-        norm_rows()}) {
+        norm_rows(),       pool_rows()}) {
     out.insert(out.end(), rows.begin(), rows.end());
   }
   return out;

@@ -1,6 +1,7 @@
 // Single layers, forward and backward with the gradients of input and weights: recurrent ones of 650 to 650
-// over 35 steps at batch 20, the output layer of a language model of that width and 10,000 words, and its
-// embedding. Usage: bench_layers [--threads N] [--benchmark_...].
+// over 35 steps at batch 20, the output layer of a language model of that width and 10,000 words, its
+// embedding and normalisations of as many vectors; and of a convolutional network, over 32 images of 64
+// channels. Usage: bench_layers [--threads N] [--benchmark_...].
 
 #include <benchmark/benchmark.h>
 
@@ -9,10 +10,13 @@
 #include "autograd/ops/reduction.hpp"
 #include "autograd/tape.hpp"
 #include "bench/threads.hpp"
+#include "nn/conv.hpp"
 #include "nn/embedding.hpp"
 #include "nn/gru.hpp"
 #include "nn/linear.hpp"
 #include "nn/lstm.hpp"
+#include "nn/norm.hpp"
+#include "nn/pool.hpp"
 #include "nn/rnn.hpp"
 #include "tensor/random.hpp"
 
@@ -59,11 +63,45 @@ void embedding(benchmark::State& state) {
   gradient(state, [&] { return layer(x); });
 }
 
+template <class Norm>
+void rows(benchmark::State& state) {
+  Rng rng(1);
+  const Norm layer(width);
+  const Parameter x(rng.normal({steps, batch, width}));
+  gradient(state, [&] { return layer(x); });
+}
+
+/// f of 32 images of 64 channels.
+template <class F>
+void images(benchmark::State& state, Rng& rng, const F& f) {
+  const Parameter x(rng.normal({32, 64, 28, 28}));
+  gradient(state, [&] { return f(x); });
+}
+void batch_norm(benchmark::State& state) {
+  Rng rng(1);
+  const nn::BatchNorm2d layer(64);
+  images(state, rng, [&](const Variable& x) { return layer(x, &rng); });
+}
+void conv2d(benchmark::State& state) {
+  Rng rng(1);
+  const nn::Conv2d layer(rng, 64, 64, 3, {.padding = 1});
+  images(state, rng, layer);
+}
+void max_pool2d(benchmark::State& state) {
+  Rng rng(1);
+  images(state, rng, nn::MaxPool2d());
+}
+
 BENCHMARK(recurrent<nn::Lstm>)->Name("lstm")->UseRealTime();
 BENCHMARK(recurrent<nn::Gru>)->Name("gru")->UseRealTime();
 BENCHMARK(recurrent<nn::Rnn>)->Name("rnn")->UseRealTime();
 BENCHMARK(linear)->UseRealTime();
 BENCHMARK(embedding)->UseRealTime();
+BENCHMARK(rows<nn::LayerNorm>)->Name("layer_norm")->UseRealTime();
+BENCHMARK(rows<nn::RmsNorm>)->Name("rms_norm")->UseRealTime();
+BENCHMARK(batch_norm)->UseRealTime();
+BENCHMARK(conv2d)->UseRealTime();
+BENCHMARK(max_pool2d)->UseRealTime();
 
 }  // namespace
 

@@ -96,7 +96,15 @@ def layers(name):
             layer = torch.nn.Embedding(10_000, 650, sparse=sparse)
             ways.append(gradient(layer, ids, layer))
         return fastest(ways)
+    images = {"batch_norm": lambda: torch.nn.BatchNorm2d(64), "max_pool2d": lambda: torch.nn.MaxPool2d(2),
+              "conv2d": lambda: torch.nn.Conv2d(64, 64, 3, padding=1)}
+    if name in images:
+        layer = images[name]()
+        return gradient(layer, torch.randn(32, 64, 28, 28, requires_grad=True), layer)
     x = torch.randn(35, 20, 650, requires_grad=True)
+    if name in ("layer_norm", "rms_norm"):
+        layer = torch.nn.LayerNorm(650) if name == "layer_norm" else torch.nn.RMSNorm(650)  # from PyTorch 2.4 on
+        return gradient(layer, x, layer)
     if name == "linear":
         layer = torch.nn.Linear(650, 10_000)
         return gradient(layer, x, layer)

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tensor/kernels/gemm.hpp"
+#include "tensor/kernels/kernels.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/support/parallel.hpp"
 
@@ -123,11 +124,15 @@ AxisOptions across(const auto& o) {
   return {o.stride.width, o.padding.width, o.dilation.width};
 }
 
-/// The number of steps in a block, such that its columns fit into the second-level cache.
+/// The number of steps in a block, such that its columns fit into the second-level cache: blocks alike, and
+/// whole registers of them, since a product of what is left over takes as long as one of a whole register.
 std::int64_t block_of(const ConvLengths& c) {
-  const std::int64_t rows = c.channels / c.groups * c.width();
-  const std::int64_t fits = (std::int64_t{1} << 16) / std::max<std::int64_t>(rows, 1);
-  return std::min(std::clamp<std::int64_t>(fits, 64, 4096), std::max<std::int64_t>(c.steps(), 1));
+  constexpr std::int64_t registers = 16;  // elements of f32 in the widest
+  const std::int64_t rows = c.channels / c.groups * c.width(), steps = std::max<std::int64_t>(c.steps(), 1);
+  const std::int64_t most =
+      std::clamp<std::int64_t>((std::int64_t{1} << 16) / std::max<std::int64_t>(rows, 1), 64, 4096);
+  const std::int64_t blocks = (steps + most - 1) / most, alike = (steps + blocks - 1) / blocks;
+  return std::min((alike + registers - 1) / registers * registers, steps);
 }
 
 /// The steps t of an axis for which entry t * stride + offset lies in x are first..last-1.
@@ -199,17 +204,19 @@ void lay_out(const ConvLengths& c, const T* x, std::int64_t begin, std::int64_t 
 /// The adjoint of lay_out: adds the columns to x.
 template <class T>
 void add_back(const ConvLengths& c, const T* columns, std::int64_t begin, std::int64_t end, T* x) {
+  const auto& kernel = kernels::selected<T>();
   const std::int64_t stride = c.x.stride;
-  for_column_parts(c, begin, end,
-                   [&](std::int64_t count, std::int64_t first, std::int64_t last, std::int64_t from) {
-                     T* const to = x + from;
-                     if (stride == 1) {
-                       for (std::int64_t t = first; t < last; ++t) to[t - first] += columns[t];
-                     } else {
-                       for (std::int64_t t = first; t < last; ++t) to[(t - first) * stride] += columns[t];
-                     }
-                     columns += count;
-                   });
+  constexpr T one = 1;
+  const auto add = [&](std::int64_t count, std::int64_t first, std::int64_t last, std::int64_t from) {
+    T* const to = x + from;
+    if (stride == 1) {
+      if (first < last) kernel.add_rows(&one, columns + first, 0, 1, to, last - first);
+    } else {
+      for (std::int64_t t = first; t < last; ++t) to[(t - first) * stride] += columns[t];
+    }
+    columns += count;
+  };
+  for_column_parts(c, begin, end, add);
 }
 
 /// Where one group of one batch entry begins in each tensor.

@@ -155,6 +155,24 @@ template <class Part>
 concept PartLeaf =
     std::same_as<std::remove_const_t<Part>, Parameter> || std::same_as<std::remove_const_t<Part>, Buffer>;
 
+/// Refuses what a holder holds before it is walked over, as the compiler's message would grow with the walk.
+template <class Part>
+constexpr void check_part() {
+  constexpr bool is_part = PartLeaf<Part> || Module<Part> || PartList<Part> || PartHolder<Part> ||
+                           std::same_as<Part, std::monostate>;
+  if constexpr (!is_part) refuse_part<std::remove_const_t<Part>>();
+}
+template <class Holder>
+struct CheckHeld;
+template <template <class...> class Holder, class... Parts>
+struct CheckHeld<Holder<Parts...>> {
+  static constexpr void check() { (check_part<Parts>(), ...); }
+};
+template <class Part, class Deleter>
+struct CheckHeld<std::unique_ptr<Part, Deleter>> {
+  static constexpr void check() { check_part<Part>(); }
+};
+
 /// Calls visit(path, leaf) for each Parameter and Buffer in a part.
 template <class Path, class Part, class Visit>
 void visit_part(const Path& path, Part& part, Visit& visit) {
@@ -172,6 +190,7 @@ void visit_part(const Path& path, Part& part, Visit& visit) {
     for (std::size_t i = 0; i < part.size(); ++i)
       visit_part(path_of_part(path, std::to_string(i)), part[i], visit);
   } else if constexpr (PartHolder<Part>) {
+    CheckHeld<std::remove_const_t<Part>>::check();
     visit_held(part, [&](auto& held) { visit_part(path, held, visit); });
   } else {
     refuse_part<std::remove_const_t<Part>>();  // once for a type

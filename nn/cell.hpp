@@ -25,6 +25,9 @@
 /// `from_x` and `from_h` are the two parts of the gates' pre-activations, (batch, gates * width), one gate
 /// beside the other: W_ih x + b_ih + b_hh and W_hh h.
 ///
+/// A cell with a forget gate says where its rows stand among the gates', `static constexpr int forget_gate =
+/// 1`, for set_forget_bias (nn/recurrent.hpp).
+///
 /// A cell may have weights of its own. It then lists them in `members`, as every module does, and gives them
 /// their first values in `void initialize(Rng& rng, std::int64_t width)`.
 namespace gradus::nn {
@@ -73,6 +76,9 @@ State detach(State state) {
 struct RecurrentCell {
   /// Whether the step uses from_h otherwise than in the sum with from_x. b_hh then belongs to from_h.
   static constexpr bool separate = false;
+  /// Whether the layer has bias_ih and bias_hh; a cell that normalises its pre-activations has biases of its
+  /// own behind that.
+  static constexpr bool biased = true;
 
   // Of the fused form:
   /// How many numbers a unit keeps of a step for its gradient, beside gates and states.

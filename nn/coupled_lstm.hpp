@@ -9,6 +9,7 @@ namespace gradus::nn {
 struct CoupledLstmCell : RecurrentCell {
   using State = LstmState;
   static constexpr int gates = 3;
+  static constexpr int forget_gate = 0;
 
   State step(const Variable& from_x, const Variable& from_h, const State& before) const {
     const std::vector<Variable> gate = split(from_x + from_h, gates, 1);

@@ -15,6 +15,7 @@ struct LstmState {
 struct LstmCell : RecurrentCell {
   using State = LstmState;
   static constexpr int gates = 4;
+  static constexpr int forget_gate = 1;
 
   State step(const Variable& from_x, const Variable& from_h, const State& before) const {
     const std::vector<Variable> gate = split(from_x + from_h, gates, 1);
@@ -46,7 +47,8 @@ struct LstmCell : RecurrentCell {
 ///   h_t = o_t * tanh(C_t)
 ///
 /// The weights are PyTorch's: weight_ih and weight_hh are the columns of W for x and for h, with the gates'
-/// rows in the order i, f, C~, o; b is the sum of two biases.
+/// rows in the order i, f, C~, o; b is the sum of two biases. With RecurrentOptions::projection the h that is
+/// handed on is weight_hr o_t * tanh(C_t) (Sak, Senior and Beaufays 2014, eq. 8), PyTorch's proj_size.
 struct Lstm : Recurrent<Lstm, LstmCell> {
   using Recurrent::Recurrent;
 };

@@ -12,6 +12,7 @@ namespace gradus::nn {
 struct PeepholeLstmCell : RecurrentCell {
   using State = LstmState;
   static constexpr int gates = 4;
+  static constexpr int forget_gate = 1;
   Parameter weight_ci, weight_cf, weight_co;  // (width)
 
   void initialize(Rng& rng, std::int64_t width) {

@@ -10,12 +10,16 @@
 
 namespace gradus::nn {
 
-RecurrentWeights::RecurrentWeights(Rng& rng, std::int64_t gates, std::int64_t in, std::int64_t width) {
+RecurrentWeights::RecurrentWeights(Rng& rng, std::int64_t gates, std::int64_t in, std::int64_t width,
+                                   bool bias, std::int64_t projection) {
   const double bound = 1 / std::sqrt(static_cast<double>(width));
   weight_ih = Parameter(uniform(rng, {gates * width, in}, bound));
-  weight_hh = Parameter(uniform(rng, {gates * width, width}, bound));
-  bias_ih = Parameter(uniform(rng, {gates * width}, bound));
-  bias_hh = Parameter(uniform(rng, {gates * width}, bound));
+  weight_hh = Parameter(uniform(rng, {gates * width, projection > 0 ? projection : width}, bound));
+  if (bias) {
+    bias_ih = Parameter(uniform(rng, {gates * width}, bound));
+    bias_hh = Parameter(uniform(rng, {gates * width}, bound));
+  }
+  if (projection > 0) weight_hr = Parameter(uniform(rng, {projection, width}, bound));
 }
 
 Tensor recurrent_weight_gradient(const Tensor& d_from_h, const Tensor& h0, const Tensor& h, bool reverse) {
@@ -42,17 +46,6 @@ bool projects_table(const Embedding& embedding, const Indices& ids) {
 
 namespace detail {
 
-void check_options(const std::string& name, std::int64_t in, std::int64_t width,
-                   const RecurrentOptions& options) {
-  if (in < 1 || width < 1 || options.layers < 1) {
-    fail<ArgumentError>("{}: {} layers of width {} over inputs of width {}; all must be at least 1", name,
-                        options.layers, width, in);
-  }
-  if (!(options.dropout >= 0 && options.dropout < 1)) {
-    fail<ArgumentError>("{}: dropout of {}; it must be at least 0 and below 1", name, options.dropout);
-  }
-}
-
 namespace {
 /// What to do where the numbers of steps and of sequences look exchanged; else nothing.
 std::string batch_first_hint(bool exchanged, std::int64_t steps, std::int64_t batch) {
@@ -63,6 +56,73 @@ std::string batch_first_hint(bool exchanged, std::int64_t steps, std::int64_t ba
       steps, batch);
 }
 }  // namespace
+
+void check_options(const std::string& name, std::int64_t in, std::int64_t width,
+                   const RecurrentOptions& options, bool has_projection) {
+  if (in < 1 || width < 1 || options.layers < 1) {
+    fail<ArgumentError>("{}: {} layers of width {} over inputs of width {}; all must be at least 1", name,
+                        options.layers, width, in);
+  }
+  for (const auto& [option, rate] : {std::pair{"dropout", options.dropout},
+                                     {"weight_dropout", options.weight_dropout},
+                                     {"zoneout.h", options.zoneout.h},
+                                     {"zoneout.c", options.zoneout.c}}) {
+    if (!(rate >= 0 && rate < 1))
+      fail<ArgumentError>("{}: {} of {}; it must be at least 0 and below 1", name, option, rate);
+  }
+  if (options.projection == 0) return;
+  if (!has_projection) fail<ArgumentError>("{}: only an Lstm has a projection", name);
+  if (options.projection < 0 || options.projection >= width)
+    fail<ArgumentError>("{}: a projection to {} of width {}; it must be narrower, and 0 is none", name,
+                        options.projection, width);
+}
+
+void set_gate_bias(Parameter& bias, Parameter& other, int gate, int gates, double value) {
+  if (!bias.value().defined()) fail<ArgumentError>("set_forget_bias: the layer has no biases");
+  if (!std::isfinite(value)) fail<ArgumentError>("set_forget_bias: a bias of {}; it must be finite", value);
+  const std::int64_t width = bias.size() / gates;
+  for (Parameter* to : {&bias, &other}) {
+    visit_dtype(to->dtype(), [&](auto tag) {
+      using T = decltype(tag);
+      std::fill_n(to->mutable_value().mutable_data<T>() + gate * width, width,
+                  to == &bias ? static_cast<T>(value) : T{0});
+    });
+  }
+}
+
+MaskedSteps::MaskedSteps(const Tensor& mask, std::int64_t steps, std::int64_t batch) {
+  if (mask.shape() != Shape{steps, batch}) {
+    fail<ShapeError>("a mask of shape {}; it must be (time, batch), here {}{}", mask.shape(),
+                     Shape{steps, batch},
+                     batch_first_hint(mask.shape() == Shape{batch, steps}, steps, batch));
+  }
+  storage::PoolVector<std::int32_t> count(static_cast<std::size_t>(batch)),
+      front(static_cast<std::size_t>(mask.size())), back(front.size());
+  bool moves = false;
+  for (std::int64_t sequence = 0; sequence < batch; ++sequence) {
+    std::int64_t next = 0;
+    for (const bool taken : {true, false}) {
+      for (std::int64_t t = 0; t < steps; ++t) {
+        const std::int64_t from = t * batch + sequence, to = next * batch + sequence;
+        if ((mask.at(from) != 0) != taken) continue;
+        front[static_cast<std::size_t>(to)] = static_cast<std::int32_t>(from);
+        back[static_cast<std::size_t>(from)] = static_cast<std::int32_t>(to);
+        moves |= from != to;
+        ++next;
+      }
+      if (taken) count[static_cast<std::size_t>(sequence)] = static_cast<std::int32_t>(next);
+    }
+  }
+  lengths = Indices::from_pool(std::move(count));
+  if (!moves) return;
+  to_front = Indices::from_pool(std::move(front));
+  and_back = Indices::from_pool(std::move(back));
+}
+
+Variable MaskedSteps::moved(const Variable& x, const Indices& to) {
+  if (to.size() == 0) return x;
+  return reshape(index_select(reshape(x, {to.size(), x.dim(2)}), 0, to), x.shape());
+}
 
 void check_sequence(const Variable& x, std::int64_t in) {
   if (x.rank() != 3 || x.dim(0) < 1 || x.dim(2) != in) {

@@ -58,10 +58,16 @@ struct SequenceInput {
   }
 };
 
-/// The weights of one layer in one direction, on whatever tape they are.
+/// The weights of one layer in one direction, on whatever tape they are. Biases may have no value.
 struct SequenceWeights {
   const Variable &weight_ih, &weight_hh, &bias_ih, &bias_hh;
 };
+
+/// The bias of the input's part of the pre-activations; has no value where the layer has none.
+template <class Cell>
+Variable input_bias(const SequenceWeights& w) {
+  return Cell::separate || !w.bias_ih.value().defined() ? w.bias_ih : w.bias_ih + w.bias_hh;
+}
 
 /// h after every step, (time, batch, width), with zeros past a sequence's end; and the state after the last
 /// step, (batch, width) each.
@@ -307,8 +313,7 @@ template <class Cell>
 SequenceResult<Cell> over_sequence_by_ops(const Cell& cell, const Steps& steps, const SequenceInput& input,
                                           const typename Cell::State& start, const SequenceWeights& w,
                                           Where where = Where::here()) {
-  const Variable from_x =
-      input.project(w.weight_ih, Cell::separate ? w.bias_ih : w.bias_ih + w.bias_hh, where);
+  const Variable from_x = input.project(w.weight_ih, input_bias<Cell>(w), where);
   return steps_by_ops(cell, steps, from_x, start, w.weight_hh, w.bias_hh);
 }
 
@@ -320,7 +325,7 @@ SequenceResult<Cell> over_sequence(const Cell& cell, const Steps& steps, const S
   using State = typename Cell::State;
   if constexpr (FusedCell<Cell>) {
     constexpr std::size_t parts = part_count<State>;
-    const Variable bias = Cell::separate ? w.bias_ih : w.bias_ih + w.bias_hh;
+    const Variable bias = input_bias<Cell>(w);
     const Again again{{gradus::detach(input.x), input.ids, input.is_table},
                       gradus::detach(w.weight_ih),
                       gradus::detach(bias)};
@@ -329,7 +334,10 @@ SequenceResult<Cell> over_sequence(const Cell& cell, const Steps& steps, const S
     typename FusedSequence<Cell>::Inputs inputs{checked ? from_x : Variable(Tensor(), from_x.place())};
     for (std::size_t i = 0; i < parts; ++i) inputs[1 + i] = *State::parts(start)[i];
     inputs[1 + parts] = w.weight_hh;
-    if (Cell::separate) inputs.back() = w.bias_hh;
+    if (Cell::separate) {
+      const bool given = w.bias_hh.value().defined();
+      inputs.back() = given ? w.bias_hh : Variable(zeros({w.weight_hh.dim(0)}, w.weight_hh.dtype()));
+    }
     FusedSequence<Cell> sequence(cell, steps, std::move(from_x).take(), inputs, again);
     const auto results = sequence.results();
     const auto recorded = record({Cell::op, where}, results, jointly(inputs, std::move(sequence)));

@@ -47,6 +47,7 @@ std::vector<GradientRow> searching_rows();
 std::vector<GradientRow> vector_rows();
 std::vector<GradientRow> norm_rows();
 std::vector<GradientRow> pool_rows();
+std::vector<GradientRow> recurrent_option_rows();
 
 /// All rows; an op in the sources without one fails a test.
 std::vector<GradientRow> gradient_table();

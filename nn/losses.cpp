@@ -140,6 +140,25 @@ Variable soft_cross_entropy(const Variable& logits, const Target& target, Reduct
   return reduced(sum(elementwise(f, *target, log_softmax(logits), at), -1), reduction, "soft_cross_entropy");
 }
 
+Variable cross_entropy(const Variable& logits, const Target& target, const CrossEntropyOptions& options,
+                       Where at) {
+  const InOp op("cross_entropy", at);
+  if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1))
+    fail<ArgumentError>("cross_entropy: label_smoothing {} is not in 0..1", options.label_smoothing);
+  require_same_shape("cross_entropy", logits, *target);
+  if (logits.rank() == 0)
+    fail<ShapeError>("cross_entropy: the logits are a scalar; they need an axis of classes");
+  Variable wanted = *target;
+  if (const double e = options.label_smoothing; e > 0)
+    wanted = (1 - e) * wanted + e / static_cast<double>(logits.dim(-1));
+  if (const Tensor& weight = options.weight; weight.defined()) {
+    if (weight.shape() != Shape{logits.dim(-1)})
+      fail<ShapeError>("cross_entropy: weights of shape {} for {} classes", weight.shape(), logits.dim(-1));
+    wanted = wanted * Variable(weight.to(logits.dtype()));
+  }
+  return soft_cross_entropy(logits, wanted, options.reduction, at);
+}
+
 Variable kl_div(const Variable& log_probs, const Target& target, const KlOptions& options, Where at) {
   const InOp op("kl_div", at);
   require_same_shape("kl_div", log_probs, *target);

@@ -64,6 +64,11 @@ Variable nll(const Variable& log_probs, const Indices& targets, const NllOptions
 /// the last axis.
 Variable soft_cross_entropy(const Variable& logits, const Target& target,
                             Reduction reduction = Reduction::mean, Where at = Where::here());
+/// The same as PyTorch's cross_entropy has it, which takes both kinds of targets. Label smoothing mixes each
+/// target with the even distribution; a class's weight multiplies its term, and the mean is then still over
+/// the targets, unlike that of ids. There is no ignored target.
+Variable cross_entropy(const Variable& logits, const Target& target, const CrossEntropyOptions& options = {},
+                       Where at = Where::here());
 
 struct KlOptions {
   bool log_target = false;  // the target is logarithms too

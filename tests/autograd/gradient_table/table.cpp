@@ -11,14 +11,30 @@ const std::vector<std::vector<Shape>> two_inputs{
 
 std::vector<GradientRow> gradient_table() {
   std::vector<GradientRow> out;
-  for (const auto& rows : {arithmetic_rows(), elementwise_rows(),     activation_rows(),
-                           reduction_rows(),  softmax_rows(),         cumulative_rows(),
-                           movement_rows(),   indexing_rows(),        sorting_rows(),
-                           matmul_rows(),     linalg_rows(),          einsum_rows(),
-                           conv_rows(),       layer_rows(),           loss_rows(),
-                           transforms_rows(), decomposition_rows(),   quantile_rows(),
-                           searching_rows(),  vector_rows(),          norm_rows(),
-                           pool_rows(),       recurrent_option_rows()}) {
+  for (const auto& rows : {arithmetic_rows(),
+                           elementwise_rows(),
+                           activation_rows(),
+                           reduction_rows(),
+                           softmax_rows(),
+                           cumulative_rows(),
+                           movement_rows(),
+                           indexing_rows(),
+                           sorting_rows(),
+                           matmul_rows(),
+                           linalg_rows(),
+                           einsum_rows(),
+                           conv_rows(),
+                           layer_rows(),
+                           loss_rows(),
+                           transforms_rows(),
+                           decomposition_rows(),
+                           quantile_rows(),
+                           searching_rows(),
+                           vector_rows(),
+                           norm_rows(),
+                           pool_rows(),
+                           recurrent_option_rows(),
+                           large_loss_rows()}) {
     out.insert(out.end(), rows.begin(), rows.end());
   }
   return out;

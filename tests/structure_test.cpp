@@ -125,6 +125,38 @@ TEST_CASE("every C++ snippet of the documents is code of an example, which the t
   CHECK(snippets >= 3);
 }
 
+TEST_CASE("every name that docs/pytorch.md has for Gradus is one of the library's", "[structure]") {
+  std::set<std::string> words;
+  const std::regex word(R"([A-Za-z_]\w*)");
+  const auto each_word = [&](const std::string& text, const auto& visit) {
+    for (std::sregex_iterator it(text.begin(), text.end(), word), end; it != end; ++it) visit(it->str());
+  };
+  for (const char* folder : {"tensor", "autograd", "nn", "optim", "text", "models"}) {
+    for (const fs::path& file : sources(folder)) {
+      // Not what comments say: a name that is gone may live on there.
+      const std::string code = std::regex_replace(read_bytes(file), std::regex("//[^\n]*"), "");
+      if (file.extension() == ".hpp") each_word(code, [&](const std::string& name) { words.insert(name); });
+    }
+  }
+  // What the table calls the reader's own objects.
+  const std::set<std::string> own{"x", "y", "a", "b", "p", "model", "optimizer", "loss", "rng", "tape"};
+  // | PyTorch | Gradus | remark |
+  const std::regex row(R"(\n\|[^|\n]*\|([^|\n]*)\|)"), code("`([^`]*)`");
+  const std::string text = read_bytes(root / "docs/pytorch.md");
+  int names = 0;
+  for (std::sregex_iterator it(text.begin(), text.end(), row), end; it != end; ++it) {
+    const std::string cell = (*it)[1];
+    for (std::sregex_iterator span(cell.begin(), cell.end(), code); span != end; ++span) {
+      INFO(span->str());
+      each_word((*span)[1], [&](const std::string& name) {
+        if (own.count(name) == 0) CHECK(words.count(name) == 1);
+        ++names;
+      });
+    }
+  }
+  CHECK(names > 150);
+}
+
 TEST_CASE("the custom part of each example stays under 30 lines", "[structure]") {
   // What stands between the two marks.
   const std::string begin = "// custom begins\n", end = "// custom ends\n";

@@ -27,7 +27,7 @@ def description(node):
 
 def first_sentence(text):
     text = re.sub(r"\s+", " ", text.split("\n\n")[0]).strip()
-    end = re.search(r"(?<!et al)(?<!e\.g)(?<!i\.e)(?<!\.\.)(?<!eq)\. (?=[A-Z`(0-9])", text)
+    end = re.search(r"(?<! )(?<!et al)(?<!e\.g)(?<!i\.e)(?<!\.\.)(?<!eq)\. (?=[\w`(])", text)
     text = text[:end.start()] if end else text
     return text.rstrip(":.") if not text.endswith("...") else text
 
@@ -55,8 +55,10 @@ def of_header(folder, header):
     found.sort(key=lambda one: one.line)
     out = []
     for one in found:
-        if one.text == SAME:
+        if one.text.rstrip(".") == SAME:  # Doxygen ends it so
             one = one._replace(text=out[-1].text)
+        elif one.text.startswith("The same") and out and out[-1].text:
+            one = one._replace(text=f"{first_sentence(one.text)}: {first_sentence(out[-1].text)}.")
         out.append(one)
     return out
 
@@ -65,8 +67,8 @@ def one_line(entries):
     """For each name, the first entry that says something, with its first sentence."""
     best = {}
     for one in entries:
-        if one.name not in best or not best[one.name].text and one.text:
-            best[one.name] = one._replace(id=best[one.name].id) if one.name in best and one.kind != "function" else one
+        if one.name not in best or not best[one.name].text:
+            best[one.name] = one
     return [one._replace(text=first_sentence(one.text)) for one in best.values()]
 
 
@@ -76,8 +78,10 @@ def short(name):
 
 def sections(headers):
     """[(title, [Entry])], for the index. `headers`: {header: [Entry]}."""
+    # What an op does is said where it is declared for tensors.
+    headers = dict(sorted(headers.items(), key=lambda item: (not item[0].startswith("tensor/"), item[0])))
     left = {header: [one for one in entries if one.kind in ("function", "typedef", "class", "struct", "enum", "concept")
-                     and "operator" not in one.name and "<" not in one.name and not one.name.endswith("Options")]
+                     and not re.search("operator|<|Options$|::apply$", one.name)]
             for header, entries in headers.items()}
 
     def take(wanted):
@@ -103,6 +107,7 @@ def sections(headers):
 
     found = []
     topics = sorted({os.path.basename(header) for header in headers if "/ops/" in header})
+    take(lambda header, one: header.startswith("autograd/elementwise/"))  # ops again, on symbols
     losses = take(lambda header, one: one.kind == "function" and
                   (re.match(r"nn/.*loss", header) or header == "autograd/ops/cross_entropy.hpp"))
     for topic in topics:

@@ -51,8 +51,7 @@ def for_doxygen(lines):
             text = spelled("\n".join(texts), escaped, lambda code: f"<code>{escaped(code)}</code>")
             out += text.split("\n")
         else:
-            begin, end = ("@code{.cpp}", "@endcode") if kind == "cpp" else ("@verbatim", "@endverbatim")
-            out += [begin, *texts, end]
+            out += ["@code{.cpp}" if kind == "cpp" else "@code{.text}", *texts, "@endcode"]
     return out
 
 

@@ -26,6 +26,28 @@ highlight_language = "text"
 smartquotes = False
 html_theme = "furo"
 html_title = "Gradus"
+# Debian 12's Furo has these in a style for a chosen theme alone; so they hold for the system's choice as well.
+html_theme_options = {"dark_css_variables": {
+    "color-foreground-primary": "#d6d9dc",
+    "color-foreground-secondary": "#a3a8ad",
+    "color-foreground-muted": "#868b91",
+    "color-foreground-border": "#666a6e",
+    "color-background-primary": "#141618",
+    "color-background-secondary": "#1b1e20",
+    "color-background-hover": "#22262a",
+    "color-background-hover--transparent": "#22262a00",
+    "color-background-border": "#33373b",
+    "color-background-item": "#444a50",
+    "color-brand-primary": "#4c9df0",
+    "color-brand-content": "#5ba5f0",
+    "color-highlighted-background": "#0d3a66",
+    "color-highlight-on-target": "#33330a",
+    "color-problematic": "#f0736e",
+    "color-api-name": "#f0736e",
+    "color-api-pre-name": "#f0736e",
+    "color-card-background": "#1b1e20",
+    "color-card-marginals-background": "#22262a",
+}}
 html_static_path = [os.path.join(HERE, "static")]
 html_css_files = ["gradus.css"]
 html_copy_source = False
@@ -38,7 +60,7 @@ def one_of_several(app, tree):
     """Puts the declarations that share a comment together, and takes out words that say nothing to a reader."""
     for one in list(tree.findall(addnodes.desc)):
         content = one[-1]
-        if content.astext().strip() != SAME:
+        if content.astext().strip().rstrip(".") != SAME:  # Doxygen ends it so
             continue
         siblings = one.parent.children
         before = one.parent.index(one) - 1

@@ -73,13 +73,15 @@ class Site:
         text = self.linked(read(source), source, page)
         for name, output in self.outputs.items():
             text = re.sub(rf"<!-- output: {name} -->\n```\n.*?```", lambda _: f"```text\n{output}```", text, flags=re.S)
-        known = {catalogue.short(one.name): one for entries in self.names.values() for one in entries}
-        if source == "docs/pytorch.md":  # its names are links
+        if source == "docs/pytorch.md":  # the names of Gradus in its tables are links
+            known = {catalogue.short(one.name): one for entries in self.names.values() for one in reversed(entries)}
+
             def name(found):
                 one = known.get(found.group(1))
                 return f"{{api}}`{found.group(1)} <{one.id}>`" if one else found.group()
 
-            text = re.sub(r"`([\w:]+)`", name, text)
+            text = re.sub(r"(?<=\n)(\|[^|\n]*\|)([^|\n]*)",
+                          lambda row: row.group(1) + re.sub(r"`([\w:]+)`", name, row.group(2)), text)
         self.write(page, text)
 
     def documents(self):

@@ -47,14 +47,14 @@ std::ostream& operator<<(std::ostream& to, const Indices& ids);
 
 namespace detail {
 /// For fmt, whose own names the shared library does not show.
-fmt::format_context::iterator print(const fmt::formatter<std::string>& how, const Indices& ids,
+fmt::format_context::iterator print(const fmt::formatter<fmt::string_view>& how, const Indices& ids,
                                     fmt::format_context& context);
 }  // namespace detail
 
 }  // namespace gradus
 
 template <>
-struct fmt::formatter<gradus::Indices> : fmt::formatter<std::string> {
+struct fmt::formatter<gradus::Indices> : fmt::formatter<fmt::string_view> {
   fmt::format_context::iterator format(const gradus::Indices& ids, fmt::format_context& context) const {
     return gradus::detail::print(*this, ids, context);
   }

@@ -125,15 +125,15 @@ std::ostream& operator<<(std::ostream& to, const Tensor& x) {
 }
 
 namespace detail {
-fmt::format_context::iterator print(const fmt::formatter<std::string>& how, const Shape& shape,
+fmt::format_context::iterator print(const fmt::formatter<fmt::string_view>& how, const Shape& shape,
                                     fmt::format_context& context) {
   return how.format(shape.text(), context);
 }
-fmt::format_context::iterator print(const fmt::formatter<std::string>& how, const Indices& ids,
+fmt::format_context::iterator print(const fmt::formatter<fmt::string_view>& how, const Indices& ids,
                                     fmt::format_context& context) {
   return how.format(text_of(ids), context);
 }
-fmt::format_context::iterator print(const fmt::formatter<std::string>& how, const Tensor& x,
+fmt::format_context::iterator print(const fmt::formatter<fmt::string_view>& how, const Tensor& x,
                                     fmt::format_context& context) {
   return how.format(text_of(x), context);
 }

@@ -100,7 +100,7 @@ Runs runs_at(const Shape& shape, int axis);
 
 namespace detail {
 /// For fmt, whose own names the shared library does not show.
-fmt::format_context::iterator print(const fmt::formatter<std::string>& how, const Shape& shape,
+fmt::format_context::iterator print(const fmt::formatter<fmt::string_view>& how, const Shape& shape,
                                     fmt::format_context& context);
 }  // namespace detail
 
@@ -108,7 +108,7 @@ fmt::format_context::iterator print(const fmt::formatter<std::string>& how, cons
 
 /// Lets fmt print shapes.
 template <>
-struct fmt::formatter<gradus::Shape> : fmt::formatter<std::string> {
+struct fmt::formatter<gradus::Shape> : fmt::formatter<fmt::string_view> {
   fmt::format_context::iterator format(const gradus::Shape& shape, fmt::format_context& context) const {
     return gradus::detail::print(*this, shape, context);
   }

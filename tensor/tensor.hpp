@@ -214,14 +214,14 @@ decltype(auto) visit_elements(F&& f, Tensor& to, const Xs&... from) {
 
 namespace detail {
 /// For fmt, whose own names the shared library does not show.
-fmt::format_context::iterator print(const fmt::formatter<std::string>& how, const Tensor& x,
+fmt::format_context::iterator print(const fmt::formatter<fmt::string_view>& how, const Tensor& x,
                                     fmt::format_context& context);
 }  // namespace detail
 
 }  // namespace gradus
 
 template <>
-struct fmt::formatter<gradus::Tensor> : fmt::formatter<std::string> {
+struct fmt::formatter<gradus::Tensor> : fmt::formatter<fmt::string_view> {
   fmt::format_context::iterator format(const gradus::Tensor& x, fmt::format_context& context) const {
     return gradus::detail::print(*this, x, context);
   }

@@ -1,5 +1,5 @@
 # Two Debian packages, of the preset `package`: gradus, which runs programs, and libgradus-dev, which builds them.
-# `scripts/build package && cpack --config build/package/CPackConfig.cmake -B build/package`
+# scripts/build package && (cd build/package && cpack)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/gradus RENAME copyright COMPONENT runtime)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libgradus-dev RENAME copyright COMPONENT development)
 set(CPACK_GENERATOR DEB)

@@ -89,7 +89,10 @@ class Site:
             if source.endswith(".md") and source != "README.md":
                 self.document(source, page)
         text = self.linked(read("README.md"), "README.md", "index")
-        self.write("index", text + read("docs/site/contents.md"))
+        contents = read("docs/site/contents.md")
+        others = sorted(page for source, page in self.pages.items() if source.startswith("docs/") and
+                        not re.search(rf"^{page}$", contents, flags=re.M))
+        self.write("index", text + contents.replace("others\n", "".join(f"{page}\n" for page in others)))
 
     def examples(self):
         listed = []

@@ -29,6 +29,7 @@ run bash -c 'for i in $(seq 200); do echo "one line $((i % 7)) of a text"; done 
 quiet run bash -c 'apt-get install --yes --no-install-recommends /try/libgradus-dev_*.deb g++ cmake make'
 quiet run bash -c 'cmake -S /try -B /try/build && cmake --build /try/build'
 echo "by CMake:      $(run /try/build/uses_gradus)"
+# shellcheck disable=SC2016  # inside of that system
 quiet run bash -c 'cd /try && g++ -std=c++20 main.cpp $(pkg-config --cflags --libs gradus) -o by_pkg_config'
 echo "by pkg-config: $(run /try/by_pkg_config)"
 quiet run apt-get purge --yes gradus libgradus-dev

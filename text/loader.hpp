@@ -103,12 +103,29 @@ decltype(auto) load_record(const F& f, X&& x, Rng& rng) {
   }
 }
 template <class F, class X>
-using Loaded = decltype(load_record(std::declval<const F&>(), std::declval<X>(), std::declval<Rng&>()));
-template <class F, class X>
 concept LoadsRecord = std::invocable<const F&, X> || std::invocable<const F&, X, Rng&>;
 /// Records that lie elsewhere: a vector that has a name, or a span.
 template <class R>
 concept RecordList = std::ranges::contiguous_range<R> && std::ranges::borrowed_range<R>;
+
+/// What makes the batches of records by number, and of a list: types that are there for such arguments alone.
+/// (clang 14 looks at what a deduction guide gives before it looks at what the guide asks for.)
+template <class F, class X>
+using RecordOf =
+    decltype(collate(std::declval<std::vector<std::decay_t<decltype(load_record(
+                         std::declval<const F&>(), std::declval<X>(), std::declval<Rng&>()))>>>()));
+template <class N, class F>
+struct BatchByNumber {};
+template <std::integral N, LoadsRecord<std::int64_t> F>
+struct BatchByNumber<N, F> {
+  using Type = RecordOf<F, std::int64_t>;
+};
+template <class Records, class F>
+struct BatchOfList {};
+template <RecordList Records, LoadsRecord<std::ranges::range_reference_t<Records>> F>
+struct BatchOfList<Records, F> {
+  using Type = RecordOf<F, std::ranges::range_reference_t<Records>>;
+};
 
 /// The part of a loader that is the same for all kinds of batches: which records make which batch.
 struct LoaderPlan {
@@ -188,6 +205,7 @@ class Loader {
             },
             options) {}
   template <detail::RecordList Records>
+  // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): a Loader is no list of records.
   explicit Loader(Records&& records, const LoaderOptions& options = {})
       : Loader(
             static_cast<std::int64_t>(std::ranges::size(records)),
@@ -326,10 +344,9 @@ Loader(A, B, LoaderOptions = {}) -> Loader<std::tuple<A, B>>;
 template <detail::LoaderTensor A, detail::LoaderTensor B, detail::LoaderTensor C>
 Loader(A, B, C, LoaderOptions = {}) -> Loader<std::tuple<A, B, C>>;
 template <std::integral N, detail::LoadsRecord<std::int64_t> F>
-Loader(N, F, LoaderOptions = {}) -> Loader<detail::Collated<detail::Loaded<F, std::int64_t>>>;
+Loader(N, F, LoaderOptions = {}) -> Loader<typename detail::BatchByNumber<N, F>::Type>;
 template <detail::RecordList Records, detail::LoadsRecord<std::ranges::range_reference_t<Records>> F>
-Loader(Records&&, F, LoaderOptions = {})
-    -> Loader<detail::Collated<detail::Loaded<F, std::ranges::range_reference_t<Records>>>>;
+Loader(Records&&, F, LoaderOptions = {}) -> Loader<typename detail::BatchOfList<Records, F>::Type>;
 template <detail::RecordList Records>
 Loader(Records&&, LoaderOptions = {}) -> Loader<detail::Collated<std::ranges::range_value_t<Records>>>;
 

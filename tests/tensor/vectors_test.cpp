@@ -22,7 +22,8 @@ using Xs = std::span<const Variable>;
 TEST_CASE("distances' values and gradients are PyTorch's, 0 where points are the same", "[vectors]") {
   for (const auto& [name, p] : std::vector<std::pair<std::string, double>>{
            {"two", 2}, {"one", 1}, {"infinite", infinity}, {"three", 3}, {"same", 2}}) {
-    check_torch_case("cdist_" + name, {"a", "b"}, [p](Xs x) { return cdist(x[0], x[1], {.p = p}); });
+    check_torch_case("cdist_" + name, {"a", "b"},
+                     [order = p](Xs x) { return cdist(x[0], x[1], {.p = order}); });
   }
 }
 

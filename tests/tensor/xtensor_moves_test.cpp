@@ -230,10 +230,10 @@ ReferenceRows sorting_reference() {
   ReferenceRows rows;
   using T = const Tensor&;
   const auto sorted = [](const X& x, std::size_t axis) -> X {
-    return x.size() == 0 ? x : X(xt::sort(x, axis));
+    return x.size() == 0 ? x : X(xt::sort(x, static_cast<std::ptrdiff_t>(axis)));
   };
   const auto order = [](const X& x, std::size_t axis) -> X {
-    return x.size() == 0 ? x : X(xt::cast<double>(xt::argsort(x, axis)));
+    return x.size() == 0 ? x : X(xt::cast<double>(xt::argsort(x, static_cast<std::ptrdiff_t>(axis))));
   };
   const auto first = [](const X& x, std::size_t axis) {
     return part(x, axis, 0, static_cast<std::int64_t>(x.shape()[axis] + 1) / 2);

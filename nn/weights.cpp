@@ -116,7 +116,7 @@ LoadReport load_saved(const std::vector<SavedTensor>& tensors, const StoredArray
     pairs.push_back({tensor.value, &array});
   }
   for (const auto& [path, entry] : named) {
-    if (paths.count(path) == 0) report.unexpected.push_back(entry->first);
+    if (!paths.contains(path)) report.unexpected.push_back(entry->first);
   }
   if (options.strict && !report.complete()) {
     fail<DataError>("{}: {}it does not fit the model, which stays as it was: {}", name,

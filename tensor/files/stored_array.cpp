@@ -41,13 +41,15 @@ class TensorBytes : public files::StoredBytes {
   Tensor tensor_;
 };
 
+/// For integers of 32 and 64 bits; shorter ones are exact in any dtype.
 template <std::integral Int>
 bool is_exact(Int value, int digits) {
   std::uint64_t magnitude = static_cast<std::uint64_t>(value);
   if constexpr (std::signed_integral<Int>) {
     if (value < 0) magnitude = 0 - magnitude;
   }
-  return magnitude == 0 || static_cast<int>(std::bit_width(magnitude)) - std::countr_zero(magnitude) <= digits;
+  return magnitude == 0 ||
+         static_cast<int>(std::bit_width(magnitude)) - std::countr_zero(magnitude) <= digits;
 }
 
 /// A number of a file as a float or a double.
@@ -58,9 +60,11 @@ To converted(From value, const std::string& what) {
   } else if constexpr (std::same_as<From, Boolean>) {
     return value.bits != 0 ? To{1} : To{0};
   } else if constexpr (std::integral<From>) {
-    if (sizeof(From) > 2 && !is_exact(value, std::numeric_limits<To>::digits)) {
-      fail<DataError>("{} holds {}, which is no number of {}{}", what, value, name_of(dtype_of<To>()),
-                      std::same_as<To, float> ? "; read it as f64 or as Indices" : "");
+    if constexpr (sizeof(From) > 2) {
+      if (!is_exact(value, std::numeric_limits<To>::digits)) {
+        fail<DataError>("{} holds {}, which is no number of {}{}", what, value, name_of(dtype_of<To>()),
+                        std::same_as<To, float> ? "; read it as f64 or as Indices" : "");
+      }
     }
     return static_cast<To>(value);
   } else {

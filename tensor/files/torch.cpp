@@ -115,7 +115,7 @@ class TorchUnpickler : public Unpickler {
       if (storages_[before].type != row) wrong("a storage");
       return Value::of(Kind::object, -1 - static_cast<std::int64_t>(before));
     }
-    if (zip_.entries().count(entry) == 0)
+    if (!zip_.entries().contains(entry))
       fail<DataError>("{}: the storage {} of a tensor is not there; the file is damaged", name(), key);
     if (zip_.entries().at(entry).deflated)
       fail<DataError>("{}: the entry {} is compressed, as PyTorch does not write it", name(), entry);
@@ -272,7 +272,7 @@ StoredArrays read_torch(const ZipReader& zip) {
     return bytes->bytes(0, bytes->size());
   };
   const std::string order = prefix + "byteorder";
-  const bool has_order = zip.entries().count(order) != 0 && !zip.entries().at(order).deflated;
+  const bool has_order = zip.entries().contains(order) && !zip.entries().at(order).deflated;
   const std::string pickle = all_of(entry);
   TorchUnpickler unpickler(pickle, zip, prefix, has_order && all_of(order) == "big");
   const Value value = unpickler.run();

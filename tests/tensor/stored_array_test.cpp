@@ -272,7 +272,7 @@ TEST_CASE("what is no file of arrays is refused with what it is", "[files]") {
   content.arrays.emplace("x", StoredArray(ones({2})));
   save_arrays(folder.path() / "x.npz", content);
   std::string zip = read_bytes(folder.path() / "x.npz");
-  for (std::size_t at; (at = zip.find("x.npy")) != zip.npos;) zip.replace(at, 5, "x.txt");
+  for (std::size_t at = 0; (at = zip.find("x.npy")) != zip.npos;) zip.replace(at, 5, "x.txt");
   refused(zip, "neither NumPy (.npz) nor PyTorch (.pt)");
   CHECK_THROWS_WITH(open_arrays(folder.path() / "none"), Contains("none cannot be opened"));
   CHECK_THROWS_WITH(open_arrays(folder.path()), Contains("is a folder"));

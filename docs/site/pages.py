@@ -95,7 +95,7 @@ class Site:
         self.write("index", text + contents.replace("others\n", "".join(f"{page}\n" for page in others)))
 
     def examples(self):
-        listed = []
+        listed, extensions = [], []
         for name, output in sorted(self.outputs.items()):
             text = read(f"examples/{name}.cpp")
             words = re.match(r"(?://.*\n)+", text)
@@ -103,6 +103,8 @@ class Site:
             custom = re.search(r"// custom begins\n(.*?)// custom ends", text, flags=re.S)
             title = name.replace("_", " ").capitalize()
             listed.append((name, title, catalogue.first_sentence(words)))
+            if custom or name.startswith("custom_"):
+                extensions.append(listed[-1])
             count = f"What is custom about it are the {len(custom.group(1).splitlines())} lines between the two marks. " \
                 if custom else ""
             lines = sum(bool(line.strip()) for line in text.splitlines())
@@ -116,10 +118,9 @@ class Site:
             return f"| | |\n|---|---|\n{rows}\n```{{toctree}}\n:hidden:\n\n" + \
                 "".join(f"{name}\n" for name, _, _ in names) + "```\n\n"
 
-        custom = [one for one in listed if one[0].startswith("custom_")]
         self.write("examples/index", "# Examples\n\nEach is one short program. The tests compile and run it, and what it "
-                   "prints here it printed when this page was made.\n\n## Extensions\n\n" + contents(custom) +
-                   "## Programs\n\n" + contents([one for one in listed if one not in custom]))
+                   "prints here it printed when this page was made.\n\n## Extensions\n\n" + contents(extensions) +
+                   "## Programs\n\n" + contents([one for one in listed if one not in extensions]))
 
     def index(self):
         out = ["# Every name\n\nWhat there is, by kind, with the first sentence of its documentation. An op that stands "

@@ -66,6 +66,9 @@ def without(text):
     text = re.sub(rf"{template}[^\n;/]*\b[A-Z]\w*(?:<[^\n]*>)?::~?(?:operator\(\)|\w+)\((?:[^\n]*\n)+?\}}\n", "", text,
                   flags=re.M)
     text = re.sub(rf"(?:{template}|^)[a-zA-Z][^\n;/({{]*\bdetail::\w+\((?:[^\n]*\n)+?\}}\n", "", text, flags=re.M)
+    # Classes of a class that are defined behind it, such as iterators.
+    text = re.sub(rf"(?:{template}|^)(?:class|struct) \w+(?:<[^\n]*>)?::\w+[^\n;]*\{{\n.*?\n\}};\n", "", text,
+                  flags=re.M | re.S)
     # Overloads that are there to be refused by the compiler, in a sentence.
     text = re.sub(rf"{template}[^\n;]*\{{\n  static_assert\(\s*(?:detail::)?always_false<.*?\n\}}\n", "", text,
                   flags=re.M | re.S)

@@ -13,6 +13,9 @@ endif()
 # No contraction of a * b + c by the compiler: GCC would do it in one copy of an inlined function and not in another, and
 # an element's value would depend on its position. Code that wants a fused multiply-add calls mul_add.
 set(simd_flags -O3 -ffp-contract=off)
+if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+  list(REMOVE_ITEM simd_flags -O3)  # minutes of the compiler's time for code that is checked at every step
+endif()
 if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=[a-z,]*undefined")
   # These checks keep every register tile in memory; the address sanitizer finds the same faults.
   list(APPEND simd_flags -fno-sanitize=null,alignment,bounds,object-size)

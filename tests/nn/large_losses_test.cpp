@@ -64,8 +64,10 @@ TEST_CASE("ctc and its gradient are PyTorch's", "[nn]") {
                                                     {"ctc_impossible", {.zero_infinity = true}},
                                                     {"ctc_empty", {.reduction = Reduction::none}},
                                                     {"ctc_single", {}}};
-  for (const auto& [name, options] : cases) {
-    const auto ids = [&, of = name](const char* what) { return fixture_ids("loss_" + of + "/" + what); };
+  for (const auto& entry : cases) {
+    const std::string& name = entry.first;
+    const nn::CtcOptions& options = entry.second;
+    const auto ids = [&](const char* what) { return fixture_ids("loss_" + name + "/" + what); };
     check_torch_module("loss_" + name, test::NoModule(), {"logits"}, [&](const auto&, const Inputs& in) {
       return NamedResults{
           {"value", nn::ctc(log_softmax(in[0]), ids("targets"), ids("steps"), ids("lengths"), options)}};

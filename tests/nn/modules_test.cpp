@@ -126,9 +126,9 @@ TEST_CASE("buffers are saved, loaded, copied, converted and counted, and no opti
   CHECK(loaded.mean.value().text() == "[1.5, 3]");
   Safetensors content = nn::weights(layer);
   content.tensors.erase("mean");
-  CHECK_THROWS_WITH(nn::set_weights(loaded, content), Contains("the parameter mean is missing"));
+  CHECK_THROWS_WITH(nn::set_weights(loaded, content), Contains("missing: mean"));
   content.tensors.emplace("mean", zeros({3}));
-  CHECK_THROWS_WITH(nn::set_weights(loaded, content), Contains("mean has shape (3,); the model's is (2,)"));
+  CHECK_THROWS_WITH(nn::set_weights(loaded, content), Contains("mean ((3,) in the file, (2,) in the model)"));
   convert(loaded, Dtype::f64);
   CHECK(loaded.mean.value().dtype() == Dtype::f64);
 

@@ -105,7 +105,7 @@ class CheckedParameters {
 /// small model.
 template <class M, class Loss>
 requires Module<M> &&(std::invocable<Loss&, M&> || std::invocable<Loss&>)GradcheckResult
-    gradcheck(M& model, Loss&& loss, GradcheckOptions options = {}) {
+    gradcheck(M& model, Loss&& loss, const GradcheckOptions& options = {}) {
   detail::CheckedParameters parameters;
   for_each_parameter(model, [&](const std::string& path, Parameter& p) { parameters.add(path, p); });
   const auto value = [&]() -> Variable {

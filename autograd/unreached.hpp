@@ -9,8 +9,8 @@
 
 namespace gradus {
 
-/// The paths of a model's parameters that no gradient reaches, but for frozen ones, which an optimizer leaves unchanged. Either
-/// the loss does not depend on them (a part that is not called, or is used through `detach`), or the
+/// The paths of a model's parameters that no gradient reaches, but for frozen ones: an optimizer leaves them
+/// as they are. The loss does not depend on them (a part is not called, or is used through `detach`), or the
 /// gradients are another model's. The library never prints by itself; call this after the first backward.
 template <class M>
 std::vector<std::string> unreached(const M& model, const Gradients& gradients) {

@@ -160,9 +160,9 @@ class Parameter : public Variable {
   std::uint32_t id() const { return place_.index(); }
   Tensor& mutable_value() { return value_; }
 
-  /// A frozen parameter is a constant to ops: it has no gradient, nothing is recorded for it, and an optimizer
-  /// leaves it as it is. It stays a part of its model, saved and loaded, and keeps its id. A copy of it is
-  /// frozen too; one that is assigned to stays what it was. `freeze` of autograd/freeze.hpp takes models.
+  /// A frozen parameter is a constant to ops: it has no gradient, nothing is recorded for it, and optimizers
+  /// leave it alone. It stays a part of its model, is saved and loaded, and keeps its id. A copy is frozen
+  /// too; one that is assigned to stays what it was. autograd/freeze.hpp has `freeze` for models.
   bool is_frozen() const { return is_constant(); }
   void freeze() { place_ = {Place::constant, id()}; }
   void unfreeze() { place_ = {Place::parameter, id()}; }

@@ -22,8 +22,9 @@ std::pair<Tensor, std::int32_t> draw(std::int64_t, Rng& rng) {
   const Tensor picture = rng.normal({1, side, side}, 0, 0.25);
   std::vector<float> pixels(picture.data<float>(), picture.data<float>() + picture.size());
   for (std::size_t i = 0; i < pixels.size(); ++i) {
-    const double column = (static_cast<double>(i % side) - left) / scale;
-    const double row = (static_cast<double>(i / side) - top) / scale;
+    const std::size_t across = i % side, down = i / side;
+    const double column = (static_cast<double>(across) - left) / scale;
+    const double row = (static_cast<double>(down) - top) / scale;
     if (column < 0 || column >= 3 || row < 0 || row >= 6) continue;
     const int bits = font[digit][static_cast<std::size_t>(row)] - '0';
     if (bits >> (2 - static_cast<int>(column)) & 1) pixels[i] += 1;

@@ -394,7 +394,7 @@ TEST_CASE("a chain of 100,000 steps needs no recursion", "[tape]") {
   CHECK(tape.backward(y)[x].item() == 100'001);
 }
 
-#if !defined(GRADUS_ADDRESS_SANITIZER)  // under it the pool is off, so that it sees each tensor's own lifetime
+#if !defined(GRADUS_ADDRESS_SANITIZER)  // under it the pool is off, so that it sees each lifetime
 TEST_CASE("training steps in steady state take nothing from the heap for tensors", "[tape]") {
   Rng rng(1);
   const nn::Lstm lstm(rng, 8, 16, {.layers = 2});

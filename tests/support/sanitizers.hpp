@@ -1,7 +1,7 @@
 #pragma once
 
-// Which sanitizer a program is built with: g++ says it by macros, clang by __has_feature. Macros, as what cannot work
-// under one is not compiled.
+// Which sanitizer a program is built with: g++ says it by macros, clang by __has_feature. Macros, as what
+// cannot work under one is not compiled.
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define GRADUS_ADDRESS_SANITIZER 1

@@ -115,7 +115,7 @@ requires Module<M> &&(std::invocable<Loss&, M&> || std::invocable<Loss&>)Gradche
       return loss();
     }
   };
-  return parameters.check(value, std::move(options));
+  return parameters.check(value, options);
 }
 
 }  // namespace gradus

@@ -8,8 +8,8 @@
 #include "nn/pool.hpp"
 #include "nn/sequential.hpp"
 #include "optim/adam.hpp"
-#include "tensor/support/parallel.hpp"
 #include "tests/support/heap_count.hpp"
+#include "tests/support/threads.hpp"
 #include "tests/support/torch_case.hpp"
 
 using namespace gradus;
@@ -183,14 +183,7 @@ TEST_CASE("conv2d and pooling have the same bits for any number of threads", "[c
     const Gradients found = tape.backward(sum(z * z));
     return std::vector<Tensor>{y.value(), z.value(), found[v], found[w]};
   };
-  set_threads(1);
-  const std::vector<Tensor> one = all();
-  for (const int count : {2, 3}) {
-    set_threads(count);
-    const std::vector<Tensor> more = all();
-    for (std::size_t i = 0; i < one.size(); ++i) CHECK(identical(one[i], more[i]));
-  }
-  set_threads(0);
+  test::check_same_bits(all);
 }
 
 TEST_CASE("conv2d and pooling say what does not fit", "[conv][pool]") {

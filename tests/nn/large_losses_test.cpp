@@ -15,9 +15,9 @@
 #include "nn/losses.hpp"
 #include "nn/sampled_softmax.hpp"
 #include "tensor/ops.hpp"
-#include "tensor/support/parallel.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/fixture.hpp"
+#include "tests/support/threads.hpp"
 #include "tests/support/torch_module.hpp"
 
 using namespace gradus;
@@ -120,20 +120,14 @@ TEST_CASE("ctc gives the same bits for any number of threads", "[nn]") {
   const Tensor x = log_softmax(rng.normal({40, 16, 10}));
   std::vector<std::int32_t> labels;
   for (int i = 0; i < 16 * 12; ++i) labels.push_back(1 + i * 5 % 9);
-  const auto gradient = [&] {
+  test::check_same_bits([&] {
     Tape tape;
     const Variable log_probs = tape.watch(x);
-    return tape.backward(nn::ctc(log_probs, Indices(labels, {16, 12}),
-                                 Indices(std::vector<std::int32_t>(16, 40)),
-                                 Indices(std::vector<std::int32_t>(16, 12))))[log_probs];
-  };
-  const int before = threads();
-  set_threads(1);
-  const Tensor one = gradient();
-  set_threads(4);
-  const Tensor four = gradient();
-  set_threads(before);
-  CHECK(identical(one, four));
+    const Variable loss =
+        nn::ctc(log_probs, Indices(labels, {16, 12}), Indices(std::vector<std::int32_t>(16, 40)),
+                Indices(std::vector<std::int32_t>(16, 12)));
+    return std::vector{loss.value(), tape.backward(loss)[log_probs]};
+  });
 }
 
 TEST_CASE("ctc refuses what does not fit, and says what does", "[nn]") {

@@ -6,7 +6,7 @@
 
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/movement.hpp"
-#include "tensor/support/parallel.hpp"
+#include "tests/support/threads.hpp"
 #include "tests/support/torch_case.hpp"
 
 using namespace gradus;
@@ -168,14 +168,7 @@ TEST_CASE("normalisations have the same bits for any number of threads", "[nn][n
     add(weight, [](const Variable& v, const Variable& w) { return batch_norm(v, w, w).y; });
     return out;
   };
-  set_threads(1);
-  const std::vector<Tensor> one = all();
-  for (const int count : {2, 3}) {
-    set_threads(count);
-    const std::vector<Tensor> more = all();
-    for (std::size_t i = 0; i < one.size(); ++i) CHECK(identical(one[i], more[i]));
-  }
-  set_threads(0);
+  test::check_same_bits(all);
 }
 
 TEST_CASE("normalisations say what does not fit", "[nn][norm]") {

@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "tensor/random.hpp"
-#include "tensor/support/parallel.hpp"
+#include "tests/support/threads.hpp"
 #include "tests/support/torch_case.hpp"
 
 using namespace gradus;
@@ -189,13 +189,6 @@ TEST_CASE("convolutions and their gradients have the same bits for any number of
                                  detail::conv_to_input(lengths, y, weight, Tensor()),
                                  detail::conv_to_weight(lengths, x, y)};
     };
-    set_threads(1);
-    const std::vector<Tensor> one = all();
-    for (const int count : {2, 3}) {
-      set_threads(count);
-      const std::vector<Tensor> more = all();
-      for (std::size_t i = 0; i < one.size(); ++i) CHECK(identical(one[i], more[i]));
-    }
+    test::check_same_bits(all);
   }
-  set_threads(0);
 }

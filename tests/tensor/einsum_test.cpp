@@ -5,7 +5,7 @@
 
 #include "tensor/ops/einsum_plan.hpp"
 #include "tensor/random.hpp"
-#include "tensor/support/parallel.hpp"
+#include "tests/support/threads.hpp"
 #include "tests/support/torch_case.hpp"
 
 using namespace gradus;
@@ -240,12 +240,7 @@ TEST_CASE("errors of einsum name the place in the subscripts", "[einsum]") {
 TEST_CASE("einsum has the same bits for any number of threads", "[einsum][threads]") {
   Rng rng(4);
   const Tensor q = rng.normal({8, 40, 4, 16}), k = rng.normal({8, 30, 4, 16});
-  set_threads(1);
-  const Tensor one = einsum("bqhd,bkhd->bhqk", {q, k}), loss = einsum("bqhd,bqhd->bh", {q, q});
-  for (const int count : {2, 3}) {
-    set_threads(count);
-    CHECK(identical(einsum("bqhd,bkhd->bhqk", {q, k}), one));
-    CHECK(identical(einsum("bqhd,bqhd->bh", {q, q}), loss));
-  }
-  set_threads(0);
+  test::check_same_bits([&] {
+    return std::vector{einsum("bqhd,bkhd->bhqk", {q, k}), einsum("bqhd,bqhd->bh", {q, q})};
+  });
 }

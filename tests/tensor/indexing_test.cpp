@@ -11,9 +11,9 @@
 #include "autograd/tape.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/random.hpp"
-#include "tensor/support/parallel.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/positions.hpp"
+#include "tests/support/threads.hpp"
 
 using namespace gradus;
 using namespace gradus::test;
@@ -55,17 +55,6 @@ Tensor added(Tensor sum, const Tensor& x, const std::function<Position(const Pos
   return sum;
 }
 
-/// Runs make on one thread and on four and compares the bits.
-void same_bits_on_any_threads(const std::function<Tensor()>& make) {
-  const int before = threads();
-  set_threads(1);
-  const Tensor one = make();
-  set_threads(4);
-  const Tensor four = make();
-  set_threads(before);
-  CHECK(identical(one, four));
-}
-
 }  // namespace
 
 TEST_CASE("index_select and index_add along every axis, with ids of any rank", "[indexing]") {
@@ -95,12 +84,12 @@ TEST_CASE("index_select and index_add along every axis, with ids of any rank", "
     }
   }
   const Tensor x = rng.uniform({700, 130}, -1, 1), rows = rng.uniform({9000, 130}, -1, 1);
-  same_bits_on_any_threads([&] {
+  test::check_same_bits([&] {
     Tensor sum = x;
     index_add(sum, 0, some_ids({9000}, 700), rows);
     return sum;
   });
-  same_bits_on_any_threads([&] {
+  test::check_same_bits([&] {
     Tensor sum = x;
     index_add(sum, 1, some_ids({900}, 130), rng.uniform({700, 900}, 0, 0.5) * 0 + 0.1);
     return sum;
@@ -138,8 +127,8 @@ TEST_CASE("gather and scatter_add along every axis, with ids as large as the ten
   }
   const Tensor x = rng.uniform({300, 200}, -1, 1), values = rng.uniform({300, 900}, -1, 1);
   const Indices ids = some_ids({300, 900}, 200);
-  same_bits_on_any_threads([&] { return gather(x, 1, ids); });
-  same_bits_on_any_threads([&] {
+  test::check_same_bits([&] { return gather(x, 1, ids); });
+  test::check_same_bits([&] {
     Tensor sum = x;
     scatter_add(sum, 1, ids, values);
     return sum;
@@ -296,7 +285,7 @@ TEST_CASE("sort is stable, along any axis, with NaN above everything", "[sorting
   CHECK_THROWS_AS(topk(Tensor::scalar(1), 1), ShapeError);
   CHECK_THROWS_AS(sort(zeros({2}), {.axis = 1}), ShapeError);
   const Tensor large = rng.uniform({200, 3000}, -1, 1);
-  same_bits_on_any_threads([&] { return sort(large, {.axis = 0}).values; });
+  test::check_same_bits([&] { return sort(large, {.axis = 0}).values; });
   const Tensor sorted = sort(large).values;
   for (std::int64_t i = 1; i < 3000; ++i) REQUIRE(sorted.at(i - 1) <= sorted.at(i));
 }

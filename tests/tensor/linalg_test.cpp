@@ -6,7 +6,7 @@
 #include "autograd/gradcheck.hpp"
 #include "autograd/ops/elementwise.hpp"
 #include "tensor/random.hpp"
-#include "tensor/support/parallel.hpp"
+#include "tests/support/threads.hpp"
 #include "tests/support/torch_case.hpp"
 
 using namespace gradus;
@@ -310,14 +310,7 @@ TEST_CASE("errors of linear algebra on Variables name the user's place", "[linal
 TEST_CASE("linear algebra has the same bits for any number of threads", "[linalg][threads]") {
   Rng rng(4);
   const Tensor a = positive(rng, {40, 30, 30}, Dtype::f32), b = rng.normal({40, 30, 20});
-  set_threads(1);
-  const std::vector<Tensor> one{cholesky(a), solve(a, b), inverse(a), det(a), triangular_solve(a, b),
-                                cofactors(a)};
-  for (const int count : {2, 3}) {
-    set_threads(count);
-    const std::vector<Tensor> more{cholesky(a), solve(a, b), inverse(a), det(a), triangular_solve(a, b),
-                                   cofactors(a)};
-    for (std::size_t i = 0; i < one.size(); ++i) CHECK(identical(one[i], more[i]));
-  }
-  set_threads(0);
+  test::check_same_bits([&] {
+    return std::vector{cholesky(a), solve(a, b), inverse(a), det(a), triangular_solve(a, b), cofactors(a)};
+  });
 }

@@ -64,7 +64,7 @@ std::vector<std::int64_t> fortran_strides(const Shape& shape) {
 }  // namespace
 
 NpyHeader read_npy_header(const StoredBytes& bytes) {
-  constexpr std::size_t longest = 1 << 20;
+  constexpr std::size_t longest = 1 << 16;
   const std::string& name = bytes.name();
   const std::string start = bytes.bytes(0, 12);
   if (start.size() < 10 || !start.starts_with(magic))
@@ -86,8 +86,13 @@ NpyHeader read_npy_header(const StoredBytes& bytes) {
   NpyHeader out;
   out.layout = {.type = *type, .shape = parse_shape(value_of(header, "shape", ')', name), name)};
   out.layout.swapped = descr[1] == '>' && bytes_of(*type) > 1;
-  if (value_of(header, "fortran_order", ',', name) != "False")
+  std::string_view fortran = value_of(header, "fortran_order", ',', name);
+  while (fortran.ends_with(' ')) fortran.remove_suffix(1);
+  if (fortran == "True") {
     out.layout.strides = fortran_strides(out.layout.shape);
+  } else if (fortran != "False") {
+    fail<DataError>("{}: its .npy header has '{}' for fortran_order; True or False is read", name, fortran);
+  }
   out.begin = before + length;
   const std::uint64_t needed = static_cast<std::uint64_t>(out.layout.shape.size()) * bytes_of(*type);
   if (bytes.size() - out.begin < needed) {
@@ -127,7 +132,7 @@ void write_npz(const std::filesystem::path& file, const StoredArrays& content, b
   ZipWriter zip(sink);
   for (const auto& [name, array] : content.arrays) {
     const std::string header = npy_header(array.type(), array.shape());
-    const std::uint64_t size = static_cast<std::uint64_t>(array.shape().size()) * bytes_of(array.type());
+    const std::uint64_t size = array.bytes();
     zip.add(name + ".npy", header.size() + size,
             [&, &stored = array](TakeBytes take) {  // clang 14 captures no binding by itself
               take(header);

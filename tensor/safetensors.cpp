@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cctype>
+#include <deque>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "tensor/files/formats.hpp"
+#include "tensor/support/standard_output.hpp"
 
 namespace gradus {
 
@@ -35,6 +36,12 @@ StoredArray read_entry(const SharedBytes& bytes, std::uint64_t begin, const std:
     fail<DataError>("{}: the tensor {} is {}; F64, F32, F16, BF16, I8 to I64, U8 to U64 and BOOL are read",
                     file, tensor, dtype);
   }
+  for (const char* const key : {"shape", "data_offsets"}) {
+    const json& list = entry.at(key);
+    if (list.is_array() &&
+        !std::all_of(list.begin(), list.end(), [](auto& x) { return x.is_number_integer(); }))
+      fail<DataError>("{}: the {} of the tensor {} is not of whole numbers", file, key, tensor);
+  }
   const Shape shape(entry.at("shape").get<std::vector<std::int64_t>>());
   const auto place = entry.at("data_offsets").get<std::vector<std::uint64_t>>();
   const std::uint64_t needed = static_cast<std::uint64_t>(shape.size()) * bytes_of(*type);
@@ -54,7 +61,9 @@ std::string header_of(const std::filesystem::path& file, auto begin, auto end,
   std::uint64_t at = 0;
   for (auto it = begin; it != end; ++it) {
     const auto& [name, array] = *it;
-    const std::uint64_t next = at + static_cast<std::uint64_t>(array.shape().size()) * bytes_of(array.type());
+    if (name == metadata_key)
+      fail<ArgumentError>("{}: no tensor of a safetensors file can be named {}", file.string(), name);
+    const std::uint64_t next = at + array.bytes();
     std::vector<std::int64_t> dims;
     for (int i = 0; i < array.shape().rank(); ++i) dims.push_back(array.shape()[i]);
     header[name] = {{"dtype", safetensors_name(array.type())}, {"shape", dims}, {"data_offsets", {at, next}}};
@@ -72,15 +81,14 @@ std::string header_of(const std::filesystem::path& file, auto begin, auto end,
   return text;
 }
 
-void write_file_of(const std::filesystem::path& file, auto begin, auto end,
-                   const std::map<std::string, std::string>& metadata) {
+/// Writes to a file that has yet to take its place.
+void write_to(FileSink& sink, const std::filesystem::path& file, auto begin, auto end,
+              const std::map<std::string, std::string>& metadata) {
   const std::string header = header_of(file, begin, end, metadata);
   std::string length;
   append_little_endian(length, header.size(), 8);
-  FileSink sink(file);
   sink.write(length + header);
   for (auto it = begin; it != end; ++it) it->second.read([&](std::string_view piece) { sink.write(piece); });
-  sink.commit();
 }
 
 json parse_header(const StoredBytes& bytes, std::uint64_t begin, std::uint64_t length, const char* what) {
@@ -112,7 +120,7 @@ StoredArrays read_safetensors(const SharedBytes& bytes) {
       }
       StoredArray array = read_entry(bytes, begin, key, entry);
       // Tensors that share bytes could ask for any amount of memory; the format forbids them.
-      taken += static_cast<std::uint64_t>(array.shape().size()) * bytes_of(array.type());
+      taken += array.bytes();
       if (taken > numbers)
         fail<DataError>("{}: the tensor {} lies over others; write it again", bytes->name(), key);
       out.arrays.emplace(key, std::move(array));
@@ -154,7 +162,9 @@ StoredArrays read_safetensors_index(const SharedBytes& bytes, const std::filesys
 }
 
 void write_safetensors(const std::filesystem::path& file, const StoredArrays& content) {
-  write_file_of(file, content.arrays.begin(), content.arrays.end(), content.metadata);
+  FileSink sink(file);
+  write_to(sink, file, content.arrays.begin(), content.arrays.end(), content.metadata);
+  sink.commit();
 }
 
 std::filesystem::path write_safetensors_parts(const std::filesystem::path& file, const StoredArrays& content,
@@ -163,8 +173,7 @@ std::filesystem::path write_safetensors_parts(const std::filesystem::path& file,
   std::vector<Place> begins{content.arrays.begin()};  // of the parts
   std::uint64_t total = 0, in_part = 0;
   for (Place it = content.arrays.begin(); it != content.arrays.end(); ++it) {
-    const std::uint64_t size =
-        static_cast<std::uint64_t>(it->second.shape().size()) * bytes_of(it->second.type());
+    const std::uint64_t size = it->second.bytes();
     if (in_part > 0 && size > max_bytes - std::min(in_part, max_bytes)) {
       begins.push_back(it);
       in_part = 0;
@@ -172,25 +181,36 @@ std::filesystem::path write_safetensors_parts(const std::filesystem::path& file,
     in_part += size;
     total += size;
   }
+  std::filesystem::path stem = file;
+  if (file.extension() == ".safetensors") stem.replace_extension();
+  const std::filesystem::path index_file = stem.string() + ".safetensors.index.json";
+  std::error_code none;
   if (begins.size() == 1) {
     write_safetensors(file, content);
+    std::filesystem::remove(index_file, none);  // of an older content, which it would open
     return file;
   }
-  std::filesystem::path stem = file, index_file = file;
-  if (file.extension() == ".safetensors") stem.replace_extension();
+  if (is_standard_output(file) || is_special(file))
+    fail<ArgumentError>("{}: parts (max_bytes) need a name to begin theirs with", file.string());
+  std::deque<FileSink> sinks;  // none takes its place before all are written
   json index;
   index["metadata"]["total_size"] = total;
   for (std::size_t i = 0; i < begins.size(); ++i) {
     const Place end = i + 1 < begins.size() ? begins[i + 1] : content.arrays.end();
     const std::filesystem::path part =
         stem.string() + fmt::format("-{:05}-of-{:05}.safetensors", i + 1, begins.size());
-    write_file_of(part, begins[i], end, i == 0 ? content.metadata : std::map<std::string, std::string>());
+    write_to(sinks.emplace_back(part), part, begins[i], end,
+             i == 0 ? content.metadata : std::map<std::string, std::string>());
     for (Place it = begins[i]; it != end; ++it) index["weight_map"][it->first] = part.filename().string();
   }
-  index_file += ".index.json";
-  FileSink sink(index_file);
-  sink.write(index.dump(2) + "\n");
-  sink.commit();
+  try {
+    sinks.emplace_back(index_file).write(index.dump(2) + "\n");
+  } catch (const json::exception& error) {
+    fail<ArgumentError>("{}: a file's name is no UTF-8, as an index in JSON must be ({})", file.string(),
+                        error.what());
+  }
+  std::filesystem::remove(index_file, none);  // what is replaced in part is not to be opened
+  for (FileSink& sink : sinks) sink.commit();
   return index_file;
 }
 
@@ -206,11 +226,9 @@ Safetensors read_all(const StoredArrays& content) {
 
 }  // namespace
 
-StoredArrays stored(const Safetensors& content, std::optional<NumberType> type) {
+StoredArrays stored(const Safetensors& content) {
   StoredArrays out{.arrays = {}, .metadata = content.metadata};
-  for (const auto& [name, tensor] : content.tensors)
-    out.arrays.emplace(name, type && *type != number_type_of(tensor.dtype()) ? StoredArray(tensor, *type)
-                                                                             : StoredArray(tensor));
+  for (const auto& [name, tensor] : content.tensors) out.arrays.emplace(name, StoredArray(tensor));
   return out;
 }
 

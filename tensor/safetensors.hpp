@@ -19,8 +19,8 @@ struct Safetensors {
   std::map<std::string, std::string> metadata;
 };
 
-/// The same as what a file holds, sharing the tensors' storage. With a type the numbers are converted.
-StoredArrays stored(const Safetensors& content, std::optional<NumberType> type = {});
+/// The same as what a file holds, sharing the tensors' storage.
+StoredArrays stored(const Safetensors& content);
 
 /// Writes a file, replacing an older one. Throws DataError naming the file; the older one then stays as it
 /// was.

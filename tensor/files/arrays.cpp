@@ -1,5 +1,7 @@
 // The files of arrays of every format: open_arrays and save_arrays.
 
+#include <nlohmann/json.hpp>
+
 #include "tensor/files/formats.hpp"
 
 namespace gradus {
@@ -36,8 +38,7 @@ StoredArrays read_any(const SharedBytes& bytes, const std::filesystem::path* fol
   if (start.size() > 8 && start.starts_with('\x80') && start[8] != '{') {
     fail<DataError>(
         "{}: a pickle of Python's, which is not read: it could run any program; save tensors with "
-        "torch.save, "
-        "numpy.savez or safetensors",
+        "torch.save, numpy.savez or safetensors",
         name);
   }
   const bool is_json =
@@ -58,6 +59,15 @@ StoredArrays converted(const StoredArrays& content, NumberType type) {
     }
   }
   return out;
+}
+
+/// Every format that is written holds names as UTF-8.
+void check_name(const std::filesystem::path& file, const std::string& name) {
+  try {
+    static_cast<void>(nlohmann::json(name).dump());
+  } catch (const nlohmann::json::exception& error) {
+    fail<ArgumentError>("{}: the name of an array is no UTF-8 ({})", file.string(), error.what());
+  }
 }
 
 }  // namespace
@@ -84,6 +94,7 @@ std::filesystem::path save_arrays(const std::filesystem::path& file, const Store
   if (options.type)
     return save_arrays(file, converted(content, *options.type),
                        {.max_bytes = options.max_bytes, .compressed = options.compressed});
+  for (const auto& [name, array] : content.arrays) check_name(file, name);
   if (npz) {
     files::write_npz(file, content, options.compressed);
   } else if (torch) {

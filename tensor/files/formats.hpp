@@ -2,8 +2,6 @@
 
 // Internal: the formats that open_arrays and save_arrays know.
 
-#include <span>
-
 #include "tensor/files/file_sink.hpp"
 #include "tensor/files/stored_array.hpp"
 #include "tensor/files/stored_bytes.hpp"
@@ -20,7 +18,7 @@ StoredArrays read_safetensors_index(const SharedBytes& bytes, const std::filesys
 StoredArrays read_npz(const ZipReader& zip);
 StoredArrays read_torch(const ZipReader& zip);
 
-/// Writes the whole content, or those arrays that are named, as one file.
+/// Writes the whole content as one file.
 void write_safetensors(const std::filesystem::path& file, const StoredArrays& content);
 /// Writes parts of at most `max_bytes` and their index, whose path this returns.
 std::filesystem::path write_safetensors_parts(const std::filesystem::path& file, const StoredArrays& content,

@@ -138,7 +138,10 @@ void Unpickler::push_real(std::string_view bytes) {
 }
 
 void Unpickler::push_long(std::string_view bytes) {
-  if (bytes.size() > 8) fail<DataError>("{}: its pickle holds an integer of {} bytes", name_, bytes.size());
+  if (bytes.size() > 8) {  // a seed, say: no size or place is as large
+    stack_.emplace_back();
+    return;
+  }
   std::uint64_t bits = little_endian(bytes, 0, bytes.size());
   if (!bytes.empty() && bytes.size() < 8 && (bytes.back() & 0x80) != 0)
     bits |= ~std::uint64_t{0} << (8 * bytes.size());

@@ -174,7 +174,7 @@ std::string StoredArray::in_order() const {
 
 void StoredArray::read(FunctionRef<void(std::string_view)> take) const {
   if (layout_.strides.empty() && !layout_.swapped) {
-    bytes_->read(begin_, static_cast<std::uint64_t>(shape().size()) * bytes_of(type()), take);
+    bytes_->read(begin_, bytes(), take);
   } else {
     take(in_order());
   }

@@ -44,6 +44,8 @@ class StoredArray {
 
   NumberType type() const { return layout_.type; }
   const Shape& shape() const { return layout_.shape; }
+  /// Of all its numbers.
+  std::uint64_t bytes() const { return static_cast<std::uint64_t>(shape().size()) * bytes_of(type()); }
 
   /// The numbers as a Tensor of f32 or f64. f64 is rounded to f32; an integer that is not exactly one of the
   /// dtype's numbers throws DataError, which names the array, as does a file that can no longer be read.
@@ -81,10 +83,10 @@ struct StoredArrays {
 ///  - safetensors: F64, F32, F16, BF16, I8 to I64, U8 to U64 and BOOL;
 ///  - the index of a safetensors file in several parts ("model.safetensors.index.json"), which lie beside it;
 ///  - .npz, NumPy's, stored or deflated: '?', i1 to i8, u1 to u8, f2 to f8, in either byte order;
-///  - .pt, which PyTorch 1.6 or later wrote: tensors in dicts, lists and tuples, under names joined by dots
-///  as
-///    in "model.embed.weight"; numbers and texts beside them become metadata. A .pt file is a program for
-///    Python's unpickler. None of it is run: whatever does not rebuild a tensor or a container is refused.
+///  - .pt, which PyTorch 1.6 or later wrote: tensors in dicts, lists and tuples, under names joined by
+///    dots, as in "model.embed.weight"; numbers and texts beside them, up to 100,000, become metadata. A .pt
+///    file is a program for Python's unpickler. None of it is run: whatever does not rebuild a tensor or a
+///    container is refused.
 ///
 /// Throws DataError, naming the file and what was found, when it is missing, damaged, cut short, or holds
 /// what is not read.
@@ -97,7 +99,7 @@ struct SaveOptions {
   std::optional<NumberType> type{};
   /// Of safetensors: the most bytes of numbers in one file; 0 for no bound. A larger content goes to
   /// "name-00001-of-00003.safetensors" and so on, whose index is "name.safetensors.index.json". An array is
-  /// never divided.
+  /// never divided. Parts of an older content that the new one does not replace stay.
   std::uint64_t max_bytes = 0;
   /// Of .npz: deflated, as numpy.savez_compressed does.
   bool compressed = false;
@@ -105,8 +107,9 @@ struct SaveOptions {
 
 /// Writes a file of arrays, as .npz where its name ends in ".npz", as PyTorch does where it ends in ".pt" or
 /// ".pth", and as safetensors otherwise. Returns what to open: the file, or the index of its parts. An older
-/// file is replaced once every byte is on the disk. Throws DataError naming the file when it cannot be
-/// written, and ArgumentError for an option or an array that the format does not know (.npz has no bf16).
+/// file is replaced once every byte is on the disk. Only safetensors keeps the metadata. Throws DataError
+/// naming the file when it cannot be written, and ArgumentError for an option or an array that the format
+/// does not know (.npz has no bf16).
 std::filesystem::path save_arrays(const std::filesystem::path& file, const StoredArrays& content,
                                   const SaveOptions& options = {});
 

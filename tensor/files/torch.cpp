@@ -40,7 +40,8 @@ constexpr std::string_view rebuild_v2 = "torch._utils._rebuild_tensor_v2",
                            rebuild_parameter = "torch._utils._rebuild_parameter",
                            rebuild_with_state = "torch._utils._rebuild_parameter_with_state",
                            untyped_storage = "torch.storage.UntypedStorage",
-                           ordered_dict = "collections.OrderedDict", size_class = "torch.Size";
+                           ordered_dict = "collections.OrderedDict", counter = "collections.Counter",
+                           size_class = "torch.Size", device = "torch.device";
 
 /// The row of "torch.FloatStorage" or of "torch.float32"; null when there is none.
 const TorchName* find_name(std::string_view global, const char* TorchName::*which) {
@@ -66,12 +67,17 @@ class TorchUnpickler : public Unpickler {
 
   /// Objects are tensors, from 0 on, and storages, from -1 down.
   static bool is_tensor(Value value) { return value.kind == Kind::object && value.integer >= 0; }
-  const StoredArray& tensor(Value value) const { return tensors_[static_cast<std::size_t>(value.integer)]; }
+  /// The array of a tensor; errors call it by its path.
+  StoredArray tensor(Value value, const std::string& path) const {
+    const Place& place = tensors_[static_cast<std::size_t>(value.integer)];
+    return {place.bytes, place.begin, place.layout, name() + ": the tensor " + path};
+  }
 
  private:
   bool knows(std::string_view global) const override {
     constexpr std::array known{rebuild_v2,      rebuild_v3,   rebuild_parameter, rebuild_with_state,
-                               untyped_storage, ordered_dict, size_class};
+                               untyped_storage, ordered_dict, counter,           size_class,
+                               device};
     return std::find(known.begin(), known.end(), global) != known.end() ||
            find_name(global, &TorchName::storage) != nullptr ||
            find_name(global, &TorchName::dtype) != nullptr;
@@ -88,13 +94,13 @@ class TorchUnpickler : public Unpickler {
       if (!given.empty()) wrong(global);  // pairs come afterwards
       return new_dict();
     }
-    if (global == size_class && given.size() == 1) return given[0];
+    if ((global == size_class || global == counter || global == device) && !given.empty()) return given[0];
     if ((global == rebuild_parameter || global == rebuild_with_state) && !given.empty() &&
         is_tensor(given[0]))
       return given[0];
-    if (global == rebuild_v2 && given.size() >= 4) return rebuilt(given, nullptr);
+    if (global == rebuild_v2 && given.size() >= 4) return rebuilt(given, nullptr, 6);
     if (global == rebuild_v3 && given.size() >= 7 && given[6].kind == Kind::global)
-      return rebuilt(given, find_name(text(given[6]), &TorchName::dtype));
+      return rebuilt(given, find_name(text(given[6]), &TorchName::dtype), 7);
     wrong(global);
   }
 
@@ -133,8 +139,9 @@ class TorchUnpickler : public Unpickler {
     return out;
   }
 
-  /// (storage, offset, size, stride, ...), with a dtype where the storage has none.
-  Value rebuilt(const Sequence& given, const TorchName* type) {
+  /// (storage, offset, size, stride, ...), with a dtype where the storage has none. At `metadata` may stand a
+  /// dict that changes what the numbers mean.
+  Value rebuilt(const Sequence& given, const TorchName* type, std::size_t metadata) {
     if (given[0].kind != Kind::object || given[0].integer >= 0 || given[1].kind != Kind::integer ||
         given[1].integer < 0)
       wrong("a tensor");
@@ -143,6 +150,11 @@ class TorchUnpickler : public Unpickler {
     if (type == nullptr) wrong("a tensor");
     const std::vector<std::int64_t> dims = integers(given[2]), strides = integers(given[3]);
     const std::string what = storage.bytes->name();
+    if (given.size() > metadata && (given[metadata].kind != Kind::dict || !dict(given[metadata]).empty()))
+      fail<DataError>(
+          "{}: a tensor stands for the negatives or conjugates of its numbers; save a copy "
+          "(x.resolve_neg().resolve_conj())",
+          what);
     Layout layout{.type = type->type, .swapped = swapped_ && bytes_of(type->type) > 1};
     try {
       layout.shape = Shape(dims);
@@ -168,9 +180,12 @@ class TorchUnpickler : public Unpickler {
     for (std::size_t i = dims.size(); i-- > 0; row_major *= dims[i]) {
       if (dims[i] > 1 && strides[i] != row_major) layout.strides = strides;
     }
+    for (std::size_t i = 0; i < layout.strides.size(); ++i) {
+      if (dims[i] == 1) layout.strides[i] = 0;  // never gone along, so it may be any number
+    }
     if (layout.shape.size() == 0) layout.strides.clear();
     const std::uint64_t begin = layout.shape.size() == 0 ? 0 : offset * bytes_of(type->type);
-    tensors_.emplace_back(storage.bytes, begin, std::move(layout), what);
+    tensors_.push_back({storage.bytes, begin, std::move(layout)});
     return Value::of(Kind::object, static_cast<std::int64_t>(tensors_.size() - 1));
   }
 
@@ -179,7 +194,12 @@ class TorchUnpickler : public Unpickler {
   bool swapped_;
   std::vector<Storage> storages_;
   std::unordered_map<std::string, std::size_t> storage_of_;  // by key
-  std::vector<StoredArray> tensors_;
+  struct Place {
+    SharedBytes bytes;
+    std::uint64_t begin;
+    Layout layout;
+  };
+  std::vector<Place> tensors_;
 };
 
 /// Puts the tensors of dicts, lists and tuples under names joined by dots.
@@ -231,11 +251,18 @@ class Flattening {
         break;
     }
     if (!TorchUnpickler::is_tensor(value)) fail<DataError>("{}: it holds a storage without a tensor", file_);
-    if (!out_.arrays.emplace(path.empty() ? "tensor" : path, from_.tensor(value)).second)
-      fail<DataError>("{}: it holds two tensors of the name {}", file_, path);
+    const std::string name = path.empty() ? "tensor" : path;
+    if (!out_.arrays.emplace(name, from_.tensor(value, name)).second)
+      fail<DataError>("{}: it holds two tensors of the name {}", file_, name);
   }
 
-  void note(const std::string& path, std::string text) { out_.metadata[path] = std::move(text); }
+  void note(const std::string& path, std::string text) {
+    constexpr std::size_t most = 100'000;  // each takes many times what it took in the pickle
+    if (out_.metadata.size() >= most)
+      fail<DataError>("{}: it holds more than {} numbers and texts beside its tensors; save them elsewhere",
+                      file_, most);
+    out_.metadata[path] = std::move(text);
+  }
   static std::string joined(const std::string& path, const std::string& part) {
     return path.empty() ? part : path + "." + part;
   }
@@ -368,7 +395,7 @@ void write_torch(const std::filesystem::path& file, const StoredArrays& content)
   zip.add(folder + "byteorder", "little", aligned);
   key = 0;
   for (const auto& [name, array] : content.arrays) {
-    const std::uint64_t size = static_cast<std::uint64_t>(array.shape().size()) * bytes_of(array.type());
+    const std::uint64_t size = array.bytes();
     zip.add(
         folder + "data/" + std::to_string(key++), size,
         [&stored = array](TakeBytes take) { stored.read(take); }, aligned);

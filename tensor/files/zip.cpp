@@ -22,6 +22,7 @@ constexpr std::uint64_t in_zip64 = 0xFFFFFFFF,
 constexpr std::size_t piece_size = 1 << 16;
 
 std::uint32_t crc_of(std::uint32_t crc, std::string_view bytes) {
+  if (bytes.empty()) return crc;  // zlib begins anew where there is no pointer
   return static_cast<std::uint32_t>(
       ::crc32_z(crc, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
 }
@@ -179,6 +180,7 @@ void ZipReader::read_directory(std::uint64_t begin, std::uint64_t size, std::uin
   constexpr std::size_t header_size = 46;
   const std::string list = bytes_->bytes(begin, size);
   std::size_t at = 0;
+  std::uint64_t taken = 0;
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::string_view rest = std::string_view(list).substr(at);
     if (rest.size() < header_size || !rest.starts_with(central_magic))
@@ -199,6 +201,11 @@ void ZipReader::read_directory(std::uint64_t begin, std::uint64_t size, std::uin
     if ((little_endian(rest, 8, 2) & 1) != 0)
       fail<DataError>("{}: the entry {} is encrypted", name(), entry_name);
     entry.deflated = method == 8;
+    // Entries that share bytes could ask for any amount of memory and time.
+    constexpr std::uint64_t local_size = 30;
+    if (entry.packed > bytes_->size() || (taken += local_size + name_size + entry.packed) > bytes_->size())
+      fail<DataError>("{}: the entry {} lies over others or past the end; the file is damaged", name(),
+                      entry_name);
     if (!entries_.emplace(entry_name, entry).second)
       fail<DataError>("{}: it has two entries {}; the file is damaged", name(), entry_name);
     at += whole;
@@ -229,10 +236,12 @@ SharedBytes ZipReader::open(const std::string& entry_name, bool checked) const {
 
 namespace {
 
-std::string deflated(std::uint64_t size, FunctionRef<void(TakeBytes)> read) {
+std::string deflated(FunctionRef<void(TakeBytes)> read) {
   z_stream stream{};
   if (::deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
     throw std::bad_alloc();
+  // Also where `read` throws.
+  const std::unique_ptr<z_stream, int (*)(z_stream*)> end(&stream, ::deflateEnd);
   std::string out;
   std::vector<unsigned char> buffer(piece_size);
   const auto run = [&](int flush) {
@@ -243,7 +252,6 @@ std::string deflated(std::uint64_t size, FunctionRef<void(TakeBytes)> read) {
       out.append(reinterpret_cast<const char*>(buffer.data()), buffer.size() - stream.avail_out);
     } while (stream.avail_out == 0);
   };
-  out.reserve(size / 2);
   read([&](std::string_view piece) {
     for (std::size_t done = 0; done < piece.size();) {
       const std::size_t count = std::min<std::size_t>(piece.size() - done, 1U << 30);
@@ -256,7 +264,6 @@ std::string deflated(std::uint64_t size, FunctionRef<void(TakeBytes)> read) {
     }
   });
   run(Z_FINISH);
-  ::deflateEnd(&stream);
   return out;
 }
 
@@ -265,9 +272,11 @@ std::string deflated(std::uint64_t size, FunctionRef<void(TakeBytes)> read) {
 void ZipWriter::add(const std::string& name, std::uint64_t size, FunctionRef<void(TakeBytes)> read,
                     EntryOptions options) {
   constexpr std::uint64_t header_size = 30, alignment = 64;
+  if (name.size() > 0xFFFF)
+    fail<ArgumentError>("an array's name is of {} bytes; a zip file holds names of up to 65535", name.size());
   std::uint32_t crc = 0;
   read([&](std::string_view piece) { crc = crc_of(crc, piece); });
-  const std::string packed = options.deflated ? deflated(size, read) : std::string();
+  const std::string packed = options.deflated ? deflated(read) : std::string();
   const std::uint64_t packed_size = options.deflated ? packed.size() : size, header_at = sink_.position();
   const bool wide_sizes = size >= in_zip64 || packed_size >= in_zip64, wide_place = header_at >= in_zip64;
 

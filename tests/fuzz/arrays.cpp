@@ -2,7 +2,7 @@
 #include "tests/support/hostile.hpp"
 #include "tests/support/weight_files.hpp"
 
-// Any bytes, read as a .npy file as safetensors or whatever else they may be: an error of ours, or tensors.
+// Any bytes, read as a .npy file, as safetensors or whatever else they may be: an error of ours, or tensors.
 
 namespace {
 

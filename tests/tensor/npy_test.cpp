@@ -100,3 +100,21 @@ TEST_CASE("what is no whole .npy file of numbers is refused, with its name", "[n
   CHECK_THROWS_AS(load_npy(folder.path() / "none.npy"), DataError);
   CHECK_THROWS_AS(load_npy(folder.path()), DataError);
 }
+
+TEST_CASE("the order of a .npy file is True or False", "[npy]") {
+  const test::Folder folder;
+  const auto with = [&](const std::string& order) {
+    std::string header = "{'descr': '<f4', 'fortran_order': " + order + ", 'shape': (1, 2), }";
+    header.resize(117, ' ');
+    header += '\n';
+    std::string file("\x93NUMPY\x01\x00", 8);
+    file += static_cast<char>(header.size());
+    file += '\0';
+    return load_npy(folder.write("x.npy", file + header + std::string(8, '\0')));
+  };
+  CHECK(with("False").shape() == Shape{1, 2});
+  CHECK(with("False ").shape() == Shape{1, 2});
+  CHECK(with("True").shape() == Shape{1, 2});
+  for (const char* order : {"0", "false", "None"})
+    CHECK_THROWS_WITH(with(order), Contains("fortran_order") && Contains(order));
+}

@@ -70,7 +70,8 @@ TEST_CASE("integers that have no place in the dtype are refused by name, where t
   for (const char* file : {"x.safetensors", "x.npz", "x.pt"}) {
     const StoredArray array = through_file(large, NumberType::i64, file);
     CHECK(identical(array.tensor(), large));
-    CHECK_THROWS_WITH(array.tensor(Dtype::f32), Contains("x holds 16777217") || Contains("holds 16777217"));
+    CHECK_THROWS_WITH(array.tensor(Dtype::f32),
+                      Contains("x holds 16777217") || Contains("x.npy holds 16777217"));
     CHECK_THROWS_AS(array.tensor(Dtype::f32), DataError);
   }
   // 2^53 + 1, which no double is; the least and the largest integers.
@@ -288,4 +289,56 @@ TEST_CASE("a file that is cut short while it is open gives an error, no crash", 
     std::filesystem::resize_file(file, 1000);
     CHECK_THROWS_WITH(opened.at("a").tensor(), Contains("was cut short while it was read"));
   }
+}
+
+TEST_CASE("empty ids and types of their own come back from every format", "[files]") {
+  const test::Folder folder;
+  StoredArrays content;
+  content.arrays.emplace("ids", StoredArray(Indices(std::vector<std::int32_t>{}, Shape{0})));
+  content.arrays.emplace("longs", StoredArray(zeros({0, 2}), NumberType::i64));
+  content.arrays.emplace("w", StoredArray(ones({2})));
+  for (const bool compressed : {false, true}) {
+    save_arrays(folder.path() / "x.npz", content, {.compressed = compressed});
+    const StoredArrays read = open_arrays(folder.path() / "x.npz");
+    CHECK(read.at("ids").indices().size() == 0);
+    CHECK(read.at("longs").shape() == Shape{0, 2});
+  }
+}
+
+TEST_CASE("parts that could not all be written leave what was there", "[files]") {
+  const test::Folder folder;
+  const auto of = [](double value) {
+    StoredArrays out;
+    for (const char* name : {"a", "b", "c"}) out.arrays.emplace(name, StoredArray(full({4}, value)));
+    return out;
+  };
+  const auto index = save_arrays(folder.path() / "m.safetensors", of(1), {.max_bytes = 16});
+  StoredArrays bad = of(2);
+  bad.arrays.emplace("d\xFF", StoredArray(ones({4})));
+  CHECK_THROWS_AS(save_arrays(folder.path() / "m.safetensors", bad, {.max_bytes = 16}), ArgumentError);
+  std::size_t files = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder.path())) ++files;
+  CHECK(files == 4);  // three parts and their index
+  const StoredArrays kept = open_arrays(index);
+  for (const char* name : {"a", "b", "c"}) CHECK(kept.at(name).tensor().at(0) == 1);
+  // A content that fits one file takes the place of one in parts.
+  CHECK(save_arrays(folder.path() / "m.safetensors", of(3), {.max_bytes = 1000}) ==
+        folder.path() / "m.safetensors");
+  CHECK_FALSE(std::filesystem::exists(index));
+  CHECK(open_arrays(folder.path() / "m.safetensors").at("a").tensor().at(0) == 3);
+  CHECK_THROWS_AS(save_arrays("-", of(1), {.max_bytes = 16}), ArgumentError);
+}
+
+TEST_CASE("names that a format cannot hold are refused", "[files]") {
+  const test::Folder folder;
+  StoredArrays content;
+  content.arrays.emplace("__metadata__", StoredArray(ones({1})));
+  CHECK_THROWS_WITH(save_arrays(folder.path() / "x.safetensors", content), Contains("__metadata__"));
+  content.arrays.clear();
+  content.arrays.emplace(std::string(70000, 'a'), StoredArray(ones({1})));
+  CHECK_THROWS_WITH(save_arrays(folder.path() / "x.npz", content), Contains("70004 bytes"));
+  content.arrays.clear();
+  content.arrays.emplace("\xFF", StoredArray(ones({1})));
+  for (const char* file : {"x.npz", "x.pt", "x.safetensors"})
+    CHECK_THROWS_WITH(save_arrays(folder.path() / file, content), Contains("UTF-8"));
 }

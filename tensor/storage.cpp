@@ -245,12 +245,11 @@ void destroy(Block* block) noexcept {
 }
 
 void lend(Block* block) noexcept {
-  // Of what is lent already, other threads may make and end loans at the same time.
-  if (lent(block)) {
-    block->count.fetch_add(one_loan, std::memory_order_relaxed);
-  } else {
-    block->count.store((lent_bit | reference_bit) + one_loan, std::memory_order_relaxed);
-  }
+  // In one exchange: another thread may end the last loan at the same time.
+  std::int32_t count = block->count.load(std::memory_order_relaxed), left = 0;
+  do {
+    left = (count < 0 ? count : lent_bit | reference_bit) + one_loan;
+  } while (!block->count.compare_exchange_weak(count, left, std::memory_order_acq_rel));
 }
 void lend_forever(Block* block) noexcept {
   block->count.fetch_or(forever_bit, std::memory_order_relaxed);

@@ -50,7 +50,9 @@ concept HoldsTensor = requires(const X& x) {
 /// tensor later does not show in it. Throws DtypeError when the tensor's elements are not of type T.
 template <class T = float>
 auto as_xtensor(const Tensor& x) {
-  return detail::adapt(x.data<T>(), x.shape(), std::make_shared<const Tensor>(x));
+  auto held = std::make_shared<const Tensor>(x);  // of lent elements a copy, which is what is shown
+  const T* const first = held->template data<T>();
+  return detail::adapt(first, x.shape(), std::move(held));
 }
 /// Those of a Variable's or a Parameter's value.
 template <class T = float, detail::HoldsTensor X>

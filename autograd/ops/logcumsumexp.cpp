@@ -14,16 +14,16 @@ namespace gradus {
 Variable logcumsumexp(const Variable& x, int axis, Where where) {
   const InOp op("logcumsumexp", where);
   if (x.rank() == 0) return reshape(logcumsumexp(reshape(x, {1}, where), axis, where), Shape{}, where);
-  const double lowest =
-      x.dtype() == Dtype::f32 ? std::numeric_limits<float>::lowest() : std::numeric_limits<double>::lowest();
+  const double most =
+      x.dtype() == Dtype::f32 ? std::numeric_limits<float>::max() : std::numeric_limits<double>::max();
   return record(op, logcumsumexp(x.value(), axis),
                 // The gradient of x[j] is the sum of g[i] exp(x[j] - y[i]) over i >= j, which is exp(x[j] -
                 // y[j]) times r[j] = g[j] + exp(y[j] - y[j+1]) r[j+1].
-                wrt(x, [x, axis, lowest](const Variable& g, const Variable& y) {
-                  const Variable bound = maximum(y, lowest);  // no difference of infinities
-                  const Variable before = shift(bound, axis, lowest);
+                wrt(x, [x, axis, most](const Variable& g, const Variable& y) {
+                  const Variable bound = clamp(y, -most, most);  // no difference of infinities
+                  const Variable before = shift(bound, axis, -most);
                   const Variable r = recurrence(exp(before - bound), g, axis, Direction::backward);
-                  return exp(x - bound) * r;
+                  return exp(minimum(x, most) - bound) * r;
                 }));
 }
 

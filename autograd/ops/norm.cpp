@@ -57,7 +57,7 @@ Variable spread_of(const NormLengths& l, const Variable& view) {
   const Axes axes = summed_axes(l);
   const double elements = static_cast<double>(l.set_size());
   const Variable root = l.centred ? stddev(view, axes, {.correction = 0, .keepdims = true})
-                                  : norm(view, axes, {.keepdims = true}) / std::sqrt(elements);
+                                  : norm(view * (1 / std::sqrt(elements)), axes, {.keepdims = true});
   return hypot(root, std::sqrt(l.eps));
 }
 
@@ -145,6 +145,9 @@ NormLengths lengths_of_rows(const InOp& op, const Variable& x, const Shape& over
   const int outer = x.rank() - over.rank();
   bool fits = over.rank() > 0 && outer >= 0;
   for (int axis = 0; fits && axis < over.rank(); ++axis) fits = x.dim(outer + axis) == over[axis];
+  if (over.rank() == 0)
+    fail<ShapeError>("{}: no axes to take together; give the lengths of the last axes of x, {}", op.name,
+                     x.shape());
   if (!fits) fail<ShapeError>("{}: x of shape {}; its last axes must be {}", op.name, x.shape(), over);
   const std::int64_t width = over.size();
   std::int64_t rows = 1;
@@ -195,6 +198,7 @@ BatchNormResult batch_norm(const Variable& x, const Variable& weight, const Vari
   const NormLengths lengths = lengths_of_channels(op, NormOver::channels, x, eps);
   if (x.size() == 0)
     fail<ShapeError>("batch_norm: x of shape {} has no elements to take statistics of", x.shape());
+  check(op, x, weight, bias, {lengths.channels}, eps);
   if (x.rank() == 2) {
     BatchNormResult out;
     out.y = by_columns(x, where, [&](const Variable& turned) {
@@ -204,7 +208,6 @@ BatchNormResult batch_norm(const Variable& x, const Variable& weight, const Vari
     });
     return out;
   }
-  check(op, x, weight, bias, {lengths.channels}, eps);
   NormStatistics statistics;
   Variable y = normalize(op, lengths, statistics, x, weight, bias);
   return {std::move(y), {statistics.mean, statistics.variance}};

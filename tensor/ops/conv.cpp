@@ -84,8 +84,7 @@ ConvAxis forward_axis(const char* op, const Tensor& x, const Tensor& weight, int
   if (padded < reach && !o.causal) {
     fail<ShapeError>(
         "{}: x of shape {}, weight of shape {}: {} entries with padding, the weight reaches over {}; pad "
-        "more "
-        "or take a narrower weight",
+        "more or take a narrower weight",
         op, x.shape(), weight.shape(), padded, reach);
   }
   return {.length = length,

@@ -99,11 +99,16 @@ Qr<Tensor> qr(const Tensor& a) {
   const auto factorize = [&]<class T>(T* qs, const T* matrices) {
     T* const rs = out.r.mutable_data<T>();
     parallel::for_each(batches.size(), 4 * m * n * k, [&](std::int64_t i) {
-      const Columns<T> matrix = Eigen::Map<const RowMajor<T>>(matrices + i * m * n, m, n);
+      Columns<T> matrix = Eigen::Map<const RowMajor<T>>(matrices + i * m * n, m, n);
+      // Eigen squares the elements, which must not leave T: in units of a power of two no digit is lost.
+      const T largest = matrix.cwiseAbs().maxCoeff();
+      const int unit = largest > 0 ? std::ilogb(largest) : 0;
+      matrix = matrix.unaryExpr([&](T v) { return std::ldexp(v, -unit); }).eval();
       const Eigen::HouseholderQR<Columns<T>> found(matrix);
       Eigen::Map<RowMajor<T>> q(qs + i * m * k, m, k), r(rs + i * k * n, k, n);
       q = found.householderQ() * Columns<T>::Identity(m, k);
       r = found.matrixQR().topRows(k).template triangularView<Eigen::Upper>();
+      r = r.unaryExpr([&](T v) { return std::ldexp(v, unit); }).eval();
       for (Eigen::Index row = 0; row < k; ++row) {
         if (!(r(row, row) < 0)) continue;
         r.row(row).tail(n - row) = -r.row(row).tail(n - row);

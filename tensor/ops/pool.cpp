@@ -52,12 +52,12 @@ storage::PoolVector<PoolWindow> windows_along(const char* op, const Tensor& x, i
   check_options(op, o);
   if (o.stride == 0) o.stride = o.kernel;
   const std::int64_t length = x.dim(axis), reach = o.dilation * (o.kernel - 1) + 1;
-  const std::int64_t room = length + 2 * o.padding - reach;
+  const std::int64_t room = length + 2 * o.padding - reach + (o.ceil ? o.stride - 1 : 0);
   if (room < 0 || length == 0) {
     fail<ShapeError>("{}: x of shape {}: {} entries with padding, the kernel reaches over {}", op, x.shape(),
                      length + 2 * o.padding, reach);
   }
-  std::int64_t count = (room + (o.ceil ? o.stride - 1 : 0)) / o.stride + 1;
+  std::int64_t count = room / o.stride + 1;
   if (o.ceil && (count - 1) * o.stride >= length + o.padding) --count;
   storage::PoolVector<PoolWindow> out;
   out.reserve(static_cast<std::size_t>(count));

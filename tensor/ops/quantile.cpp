@@ -30,11 +30,9 @@ double share_above(double distance, double below, Interpolation how) {
   return distance;
 }
 
-/// From the nearer of both ends, so that equal elements give themselves and each end is met.
+/// On the line between both. Of one infinity it is that, as a point at any share of the way is.
 double between(double low, double high, double share) {
-  if (share == 0 || low == high) return low;
-  if (share == 1) return high;
-  return share < 0.5 ? low + (high - low) * share : high - (high - low) * (1 - share);
+  return share == 0 || low == high ? low : std::lerp(low, high, share);
 }
 
 /// A row whose elements can be asked for by rank.

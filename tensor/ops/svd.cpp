@@ -1,5 +1,6 @@
 #include <Eigen/SVD>
 
+#include <atomic>
 #include <cmath>
 #include <limits>
 
@@ -27,14 +28,20 @@ Svd<Tensor> square_svd(const Tensor& a) {
                   Tensor::uninitialized_like(a)};
   const auto decompose = [&]<class T>(T* us, const T* matrices) {
     T *const values = out.s.mutable_data<T>(), *const vts = out.vt.mutable_data<T>();
+    std::atomic<bool> failed{false};
     parallel::for_each(leading(a.shape()).size(), 50 * n * n * n, [&](std::int64_t i) {
       const Columns<T> matrix = Eigen::Map<const RowMajor<T>>(matrices + i * n * n, n, n);
       const Eigen::JacobiSVD<Columns<T>, Eigen::NoQRPreconditioner> found(
           matrix, Eigen::ComputeFullU | Eigen::ComputeFullV);
+      if (found.info() != Eigen::Success) {
+        failed = true;
+        return;
+      }
       Eigen::Map<RowMajor<T>>(us + i * n * n, n, n) = found.matrixU();
       Eigen::Map<Eigen::Matrix<T, Eigen::Dynamic, 1>>(values + i * n, n) = found.singularValues();
       Eigen::Map<RowMajor<T>>(vts + i * n * n, n, n) = found.matrixV().transpose();
     });
+    if (failed) fail<NumericError>("svd: of a matrix that is not finite");
   };
   if (a.size() > 0) visit_elements(decompose, out.u, a);
   return out;

@@ -42,6 +42,7 @@ double distance(const T* a, const T* b, std::int64_t d, double p) {
     for (std::int64_t k = 0; k < d; ++k) total += apart(k) * apart(k);
     if (total > 1e-280 && total < 1e280) return std::sqrt(total);
     // Squares that leave the range of double.
+    if (std::isnan(total)) return total;
     total = 0;
     for (std::int64_t k = 0; k < d; ++k) total = std::hypot(total, apart(k));
   } else {
@@ -61,6 +62,10 @@ double distance(const T* a, const T* b, std::int64_t d, double p) {
 template <class T>
 void add_slopes(const T* a, const T* b, std::int64_t d, double p, double g, double y, double* sum) {
   if (y == 0 || p == 0) return;
+  if (std::isnan(y)) {
+    std::fill(sum, sum + d, y);
+    return;
+  }
   const auto difference = [&](std::int64_t k) {
     return static_cast<double>(a[k]) - static_cast<double>(b[k]);
   };

@@ -178,3 +178,21 @@ TEST_CASE("decompositions have the same bits for any number of threads", "[decom
   set_threads(before);
   for (std::size_t i = 0; i < one.size(); ++i) CHECK(identical(one[i], two[i]));
 }
+
+TEST_CASE("factors of values whose squares leave the dtype multiply back", "[decompositions]") {
+  Rng rng(9);
+  for (const double scale : {1e-25, 1e-20, 1e25}) {
+    for (const Shape& shape : {Shape{3, 2}, Shape{2, 3}, Shape{4, 4}}) {
+      INFO("about " << scale << ", of shape " << shape.text());
+      const Tensor a = rng.normal(shape) * scale;
+      const auto [q, r] = qr(a);
+      CHECK(max(abs(matmul(q, r) - a)).item() < 1e-5 * scale);
+      CHECK(max(abs(matmul(transpose(q), q) - eye(q.dim(1)))).item() < 1e-5);
+      const auto [u, s, vt] = svd(a);
+      CHECK(max(abs(matmul(u * s, vt) - a)).item() < 1e-5 * scale);
+      CHECK(max(abs(matmul(transpose(u), u) - eye(u.dim(1)))).item() < 1e-5);
+    }
+    const Tensor a = rng.normal({5, 2}), x = rng.normal({2, 1});
+    CHECK(max(abs(lstsq(a * scale, matmul(a, x) * scale) - x)).item() < 1e-4);
+  }
+}

@@ -103,3 +103,12 @@ TEST_CASE("quantiles have the same bits for any number of threads", "[quantile][
   const Tensor x = Rng(3).uniform({700, 200}, -1, 1);
   test::check_same_bits([&] { return quantile(x, {0.1, 0.5}, 1); });
 }
+
+TEST_CASE("quantiles beside an infinity are it, and a wide range does not overflow", "[quantile]") {
+  const double inf = std::numeric_limits<double>::infinity();
+  for (const double q : {0.25, 0.5, 0.75}) {
+    CHECK(quantile(Tensor::of({1, inf}, Dtype::f64), q).item() == inf);
+    CHECK(quantile(Tensor::of({-inf, 1}, Dtype::f64), q).item() == -inf);
+  }
+  CHECK(quantile(Tensor::of({-1e308, 1e308}, Dtype::f64), 0.25).item() == Approx(-5e307));
+}

@@ -110,3 +110,22 @@ TEST_CASE("distances and running sums have the same bits for any number of threa
   set_threads(before);
   for (std::size_t i = 0; i < one.size(); ++i) CHECK(identical(one[i], two[i]));
 }
+
+TEST_CASE("a NaN stays in a distance and in its gradient", "[vectors]") {
+  const double nan = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
+  for (const double p : {1.0, 2.0, 3.0, inf}) {
+    INFO("of order " << p);
+    Tape tape;
+    const Variable a = tape.watch(Tensor::of({nan, inf}, Dtype::f64).reshape({1, 2}));
+    const Variable y = cdist(a, Variable(zeros({1, 2}, Dtype::f64)), {.p = p});
+    CHECK(std::isnan(y.item()));
+    CHECK(std::isnan(tape.backward(sum(y))[a].at(0)));
+  }
+}
+
+TEST_CASE("the gradient of logcumsumexp is a number behind an infinity", "[cumulative]") {
+  Tape tape;
+  const Variable x = tape.watch(Tensor::of({0, std::numeric_limits<double>::infinity(), 1}, Dtype::f64));
+  const Tensor g = tape.backward(sum(logcumsumexp(x, 0)))[x];
+  CHECK(g.text() == "[1, 2, 0]");
+}

@@ -100,6 +100,10 @@ void add_parts(ReferenceRows& rows) {
                           begin = end;
                         }
                         CHECK(begin == n);
+                        if (which == "unstack") CHECK(parts.size() == u(n));
+                        if (which == "split") CHECK((parts.size() == 2 && parts[0].dim(axis) == n / 2));
+                        if (which == "chunk" && n > 1)
+                          CHECK((parts.size() == 2 && parts[0].dim(axis) == (n + 1) / 2));
                       }
                     }});
   }

@@ -1,12 +1,4 @@
-// xtensor's headers do not keep to the conversions that the project's warnings ask for.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wpedantic"
-#include "tensor/xtensor.hpp"
-#pragma GCC diagnostic pop
-
+#include "tests/support/xtensor.hpp"
 #include "autograd/variable.hpp"
 #include "tensor/ops.hpp"
 #include "tests/support/catch.hpp"
@@ -84,4 +76,13 @@ TEST_CASE("whole numbers of xtensor become ids, and a column-major array its own
   CHECK(from_xtensor(columns).text() == "[[1, 2, 3], [4, 5, 6]]");
   CHECK(from_xtensor(xt::xarray<float>(2.5f)).shape() == Shape{});
   CHECK(from_xtensor(xt::xarray<float>::from_shape({2, 0})).shape() == Shape{2, 0});
+}
+
+TEST_CASE("an array of a tensor whose elements are lent shows what they were", "[xtensor]") {
+  Tensor x = Tensor::of({1, 2, 3});
+  auto written = as_mutable_xtensor(x);
+  const auto read = as_xtensor(x);
+  written(0) = 7;
+  CHECK(read(0) == 1);
+  CHECK(x.at(0) == 7);
 }

@@ -85,6 +85,7 @@ void RunState::fail_number(const std::string& name) const {
                   numbers_.at(name));
 }
 void RunState::fail_missing(const std::string& name) const {
+  if (contains(name)) fail<DataError>("{}: {} is of another kind than what is asked for", file_, name);
   std::set<std::string> names;
   for (const auto& [known, part] : parts_) names.insert(known);
   for (const auto& [known, text] : numbers_) names.insert(known);
@@ -105,16 +106,16 @@ std::vector<double> RunState::numbers(const std::string& name) const {
   return {list.data<double>(), list.data<double>() + list.size()};
 }
 bool RunState::contains(const std::string& name) const {
-  const auto behind = numbers_.lower_bound(name);
-  return parts_.contains(name) ||
-         (behind != numbers_.end() && (behind->first == name || behind->first.starts_with(name + ".")));
+  const auto inside = numbers_.lower_bound(name + ".");
+  return parts_.contains(name) || numbers_.contains(name) ||
+         (inside != numbers_.end() && inside->first.starts_with(name + "."));
 }
 
 void RunState::save(const std::filesystem::path& file) const {
   Safetensors all;
   std::string sets;
   for (const auto& [name, part] : parts_) {
-    sets += (sets.empty() ? "" : " ") + name;
+    sets += (sets.empty() ? "" : ".") + name;
     for (const auto& [inner, value] : part.tensors) all.tensors.emplace(inside(name, inner), value);
     for (const auto& [inner, text] : part.metadata) all.metadata.emplace(inside(name, inner), text);
   }
@@ -131,7 +132,7 @@ RunState RunState::load(const std::filesystem::path& file) {
   if (sets == all.metadata.end())
     fail<DataError>("{}: it is no state of a run, which RunState::save writes", out.file_);
   for (std::size_t at = 0; at < sets->second.size();) {
-    const std::size_t end = std::min(sets->second.find(' ', at), sets->second.size());
+    const std::size_t end = std::min(sets->second.find('.', at), sets->second.size());
     out.parts_.emplace(sets->second.substr(at, end - at), Safetensors());
     at = end + 1;
   }

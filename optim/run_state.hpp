@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cmath>
 #include <concepts>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <string>
 #include <string_view>
@@ -48,7 +50,8 @@ concept StateOfNumbers = requires(const T& state) {
 ///   rng = Rng(run.get<Rng::State>("rng"));
 ///   step = run.get<std::int64_t>("step");
 ///
-/// Numbers are kept to the bit. A name stands for one thing; what is put under it again replaces it.
+/// Whole numbers, floats and doubles are kept exactly. A name stands for one thing; what is put under it
+/// again replaces it.
 class RunState {
  public:
   /// Throws ArgumentError for a name that is empty or holds a point, which stands between it and the names
@@ -120,7 +123,10 @@ class RunState {
   template <class T>
   T parse(const std::string& name) const {
     if constexpr (std::floating_point<T>) {
-      return static_cast<T>(parse_double(name));
+      const double number = parse_double(name);
+      if (std::isfinite(number) && std::abs(number) > static_cast<double>(std::numeric_limits<T>::max()))
+        fail_number(name);
+      return static_cast<T>(number);
     } else if constexpr (std::signed_integral<T>) {
       return narrow<T>(name, parse_signed(name));
     } else {

@@ -92,7 +92,8 @@ Rng LoaderPlan::rng(std::int64_t epoch, std::int64_t record) const {
 }
 
 void LoaderPlan::check(const LoaderState& state) const {
-  if (state.epoch >= 0 && state.batch >= 0 && state.batch <= batches()) return;
+  const bool is_epoch = state.epoch >= 0 && state.epoch < std::numeric_limits<std::int64_t>::max();
+  if (is_epoch && state.batch >= 0 && state.batch <= batches()) return;
   fail<ArgumentError>("Loader: a state of epoch {} and batch {}; an epoch of this loader has {} batches",
                       state.epoch, state.batch, batches());
 }

@@ -74,7 +74,12 @@ auto collate(std::vector<T> records) {
     return Tensor::from(records, Shape(static_cast<std::int64_t>(records.size())));
   } else if constexpr (std::integral<T> && !std::same_as<T, bool>) {
     std::vector<std::int32_t> ids;
-    for (const T id : records) ids.push_back(static_cast<std::int32_t>(id));
+    for (const T id : records) {
+      if (static_cast<T>(static_cast<std::int32_t>(id)) != id ||
+          (id > 0) != (static_cast<std::int32_t>(id) > 0))
+        fail<ShapeError>("Loader: a record is {}; ids are from -2^31 to 2^31 - 1", +id);
+      ids.push_back(static_cast<std::int32_t>(id));
+    }
     return Indices(std::move(ids));
   } else if constexpr (is_several<T>) {
     const auto part = [&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
@@ -299,6 +304,7 @@ class Loader<Batch>::Iterator {
 
   explicit Iterator(Loader* of)
       : of_(of),
+        at_(of->state_),
         pass_(std::make_unique<Pass>(Pass{of->source_, of->state_.epoch, of->state_.batch, of->size(),
                                           of->source_->plan.order(of->state_.epoch)})) {
     const std::int64_t ahead = of->source_->plan.options.ahead;
@@ -308,8 +314,19 @@ class Loader<Batch>::Iterator {
     }
     take();
   }
+  Iterator(Iterator&&) = default;
+  Iterator& operator=(Iterator&&) = delete;  // it would free the pass under the thread that reads it
+  Iterator(const Iterator&) = delete;
+  Iterator& operator=(const Iterator&) = delete;
+  ~Iterator() = default;
+
   const Batch& operator*() const { return made_ ? **made_ : *current_; }
   Iterator& operator++() {
+    if (of_->state_ != at_) {
+      fail<ArgumentError>(
+          "Loader: it was restored, or another loop over it begun, in the body of this loop; leave this one "
+          "first");
+    }
     if (made_) ++*made_;
     take();
     return *this;
@@ -320,16 +337,13 @@ class Loader<Batch>::Iterator {
  private:
   void take() {
     current_.reset();
-    ended_ = of_->state_.batch == pass_->last;
-    if (ended_) {
-      of_->state_ = {pass_->epoch + 1, 0};
-      return;
-    }
-    if (!made_) current_.emplace(*typename Pass::Place{pass_.get(), of_->state_.batch});
-    ++of_->state_.batch;
+    ended_ = at_.batch == pass_->last;
+    if (!ended_ && !made_) current_.emplace(*typename Pass::Place{pass_.get(), at_.batch});
+    at_ = of_->state_ = ended_ ? LoaderState{at_.epoch + 1, 0} : LoaderState{at_.epoch, at_.batch + 1};
   }
 
   Loader* of_;
+  LoaderState at_;  // behind the current batch
   std::unique_ptr<Pass> pass_;
   std::unique_ptr<ReadAhead<Pass&>> maker_;
   std::optional<typename ReadAhead<Pass&>::Iterator> made_;

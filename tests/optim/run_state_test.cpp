@@ -92,3 +92,43 @@ TEST_CASE("what is not in a run's state is an error that lists what is", "[optim
   save_safetensors(folder.path() / "odd", {{{"w", zeros({2})}}, {{".sets", "model"}}});
   CHECK_THROWS_WITH(RunState::load(folder.path() / "odd"), Contains("w stands outside of all sets"));
 }
+
+TEST_CASE("names of a run's state may begin alike and have spaces", "[optim][run_state]") {
+  const test::Folder folder;
+  const auto file = folder.path() / "run";
+  RunState run;
+  Safetensors weights;
+  weights.tensors.emplace("w", Tensor::of({1, 2}));
+  weights.metadata.emplace("seed", "of the weights");
+  run.put("my model", weights);
+  run.put("my other", Safetensors());
+  run.put("model", 3);
+  run.put("my", Rng::State{1, 2, 3});
+  run.put("my-2", 1);
+  run.save(file);
+  const RunState read = RunState::load(file);
+  CHECK(identical(read.tensors("my model").tensors.at("w"), Tensor::of({1, 2})));
+  CHECK(read.tensors("my model").metadata == weights.metadata);
+  CHECK(read.tensors("my other").tensors.empty());
+  CHECK(read.get<int>("model") == 3);
+  CHECK(read.get<Rng::State>("my") == Rng::State{1, 2, 3});
+  CHECK(read.contains("my"));
+  CHECK_FALSE(read.contains("m"));
+}
+
+TEST_CASE("a run's state says what is of another kind, no number or cut short", "[optim][run_state]") {
+  const test::Folder folder;
+  RunState run;
+  run.put("model", Safetensors());
+  run.put("loss", 1e300);
+  CHECK_THROWS_WITH(run.tensors("loss"), Contains("loss is of another kind"));
+  CHECK_THROWS_WITH(run.get<int>("model"), Contains("model is of another kind"));
+  CHECK_THROWS_WITH(run.get<float>("loss"), Contains("loss is \"1e+300\""));
+  run.put("loss", std::numeric_limits<double>::infinity());
+  CHECK(run.get<float>("loss") == std::numeric_limits<float>::infinity());
+  save_safetensors(folder.path() / "odd", {{}, {{".sets", ""}, {"step", "1x"}}});
+  CHECK_THROWS_WITH(RunState::load(folder.path() / "odd").get<int>("step"), Contains("step is \"1x\""));
+  run.save(folder.path() / "run");
+  std::filesystem::resize_file(folder.path() / "run", 30);
+  CHECK_THROWS_AS(RunState::load(folder.path() / "run"), DataError);
+}

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
 #include <map>
 #include <set>
 #include <stdexcept>
@@ -199,4 +200,40 @@ TEST_CASE("errors of a loader say what is wrong, and reach the loop", "[loader]"
     Loader uneven(4, [](std::int64_t i) { return zeros({i}); }, {.ahead = ahead});
     CHECK_THROWS_AS(uneven.begin(), ShapeError);
   }
+}
+
+TEST_CASE("a loader that its loop's body moves ends the loop with an error", "[loader]") {
+  for (const std::int64_t ahead : {0, 2}) {
+    Loader batches(inputs, classes, {.batch = 2, .ahead = ahead});
+    int seen = 0;
+    const auto restored = [&] {
+      for ([[maybe_unused]] const auto& batch : batches) {
+        if (++seen == 2) batches.restore({0, 0});
+      }
+    };
+    CHECK_THROWS_WITH(restored(), Contains("in the body of this loop"));
+    CHECK(seen == 2);
+    const auto nested = [&] {
+      for ([[maybe_unused]] const auto& batch : batches) {
+        for ([[maybe_unused]] const auto& other : batches) ++seen;
+      }
+    };
+    CHECK_THROWS_WITH(nested(), Contains("another loop over it begun"));
+    // A loop that is left after it was moved goes on from there.
+    for ([[maybe_unused]] const auto& batch : batches) {
+      batches.restore({0, 4});
+      break;
+    }
+    CHECK(epoch_of(batches) == "8 9 | ");
+  }
+}
+
+TEST_CASE("numbers that are no ids, and epochs without a next one, are refused", "[loader]") {
+  const auto first = [](auto value) { return Loader(2, [value](std::int64_t) { return value; }).begin(); };
+  CHECK_THROWS_WITH(first(std::int64_t{1} << 32), Contains("4294967296") && Contains("2^31 - 1"));
+  CHECK_THROWS_AS(first(~std::uint32_t{0}), ShapeError);
+  const auto negative = first(std::int64_t{-5});
+  CHECK(std::ranges::equal((*negative).values(), std::vector<std::int32_t>{-5, -5}));
+  Loader batches(inputs, {.batch = 2});
+  CHECK_THROWS_AS(batches.restore({std::numeric_limits<std::int64_t>::max(), 0}), ArgumentError);
 }

@@ -20,9 +20,9 @@ namespace gradus {
 ///     static void members(auto& self, auto&& visit) { visit("mean", self.mean); }
 ///   };
 ///
-/// A layer's call is const and may change its buffers: `update` and `value` may be called from several
-/// threads at once (what threads that train one model leave in it depends on their order). A default-made
-/// buffer has no value and is left out.
+/// A layer's call is const and may change its buffers: `update`, `change` and `value` may be called from
+/// several threads at once (what threads that train one model leave in it depends on their order). A
+/// default-made buffer has no value and is left out.
 class Buffer {
  public:
   /// Whether `convert` changes its dtype. A count is kept: an f64 counts to 2^53 where an f32 stops at 2^24.
@@ -47,6 +47,12 @@ class Buffer {
   void update(Tensor value) const {
     const std::lock_guard lock(mutex_);
     value_ = std::move(value);
+  }
+  /// Makes f(value) of the value; no other thread comes between, so f may not ask the buffer itself.
+  template <class F>
+  void change(const F& f) const {
+    const std::lock_guard lock(mutex_);
+    value_ = f(std::as_const(value_));
   }
   /// For loading, while nobody else uses the buffer.
   Tensor& mutable_value() { return value_; }

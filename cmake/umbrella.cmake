@@ -1,6 +1,6 @@
 # Writes gradus.hpp, which includes every public header: all but those of tensor/kernels, those whose first comment
 # begins with "Internal:", and tensor/xtensor.hpp, which only users of xtensor want. So a new header needs no line
-# anywhere. The file is touched only when what it holds changes. (As a script it serves scripts/lint.)
+# anywhere. The file is touched only when what it holds changes. (As a script it serves scripts/lint and scripts/docs.)
 if(NOT CMAKE_SCRIPT_MODE_FILE)
   set(tracked CONFIGURE_DEPENDS)
 endif()

@@ -8,6 +8,7 @@
 #include "autograd/ops/movement.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/ops/softmax.hpp"
+#include "autograd/tape.hpp"
 #include "tensor/ops.hpp"
 
 namespace gradus::nn {
@@ -45,13 +46,13 @@ AdaptiveSoftmax::AdaptiveSoftmax(Rng& rng, std::int64_t in, std::int64_t classes
   if (!(options.div_value > 0))
     fail<ArgumentError>("AdaptiveSoftmax: div_value is {}; it must be above 0", options.div_value);
   for (std::size_t i = 0; i + 1 < cutoffs.size(); ++i) {
-    const auto width = static_cast<std::int64_t>(static_cast<double>(in) /
-                                                 std::pow(options.div_value, static_cast<double>(i + 1)));
-    if (width < 1) {
+    const double exact = static_cast<double>(in) / std::pow(options.div_value, static_cast<double>(i + 1));
+    if (!(exact >= 1 && exact < 0x1p31)) {
       fail<ArgumentError>(
-          "AdaptiveSoftmax: cluster {} reads {} inputs through a width of {}: div_value {} is too large", i,
-          in, width, options.div_value);
+          "AdaptiveSoftmax: cluster {} reads {} inputs through a width of {:.3g}: div_value {} is too {}", i,
+          in, exact, options.div_value, exact < 1 ? "large" : "small");
     }
+    const auto width = static_cast<std::int64_t>(exact);
     Linear narrow(rng, in, width, {.bias = false});
     tail.push_back({std::move(narrow), Linear(rng, width, cutoffs[i + 1] - cutoffs[i], {.bias = false})});
   }
@@ -117,6 +118,7 @@ Variable AdaptiveSoftmax::log_prob(const Variable& x, Where where) const {
 }
 
 Indices AdaptiveSoftmax::predict(const Tensor& x, Where where) const {
+  const PauseRecording pause;
   const InModule here(*this);
   const InOp op("adaptive_softmax", where);
   check(Variable(x));

@@ -22,10 +22,10 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-/// log(exp(a) + exp(b))
+/// log(exp(a) + exp(b)); NaN where one of them is.
 double log_add(double a, double b) {
   const double high = std::max(a, b);
-  return high == -infinity ? high : high + std::log1p(std::exp(std::min(a, b) - high));
+  return high == -infinity ? a + b : high + std::log1p(std::exp(-std::abs(a - b)));
 }
 
 /// The targets with blanks around each label, which are the states that a sequence goes through.
@@ -75,8 +75,7 @@ Targets targets_of(const Shape& log_probs, const Indices& targets, const Indices
   if (padded ? targets.dim(0) != out.batch : targets.rank() != 1 || total != targets.size()) {
     fail<ShapeError>(
         "ctc: targets of shape {}; they must be (batch, longest), here of {} sequences, or all one behind "
-        "the "
-        "other, here {} labels",
+        "the other, here {} labels",
         targets.shape(), out.batch, total);
   }
   out.labels.assign(static_cast<std::size_t>(out.batch * out.width), blank);
@@ -233,7 +232,7 @@ Variable losses_of(const Variable& log_probs, const Targets& targets, bool zero_
                      upstream = static_cast<double>(g.data<T>()[b]);
         if (total > -infinity)
           return Paths<T>(targets, b, x.data<T>()).run_backward(kept + b * of_one, total, upstream, to);
-        if (zero_infinity) return;
+        if (zero_infinity && total == -infinity) return;
         for (std::int64_t t = 0; t < targets.time; ++t)
           std::fill_n(to + (t * targets.batch + b) * targets.classes, targets.classes,
                       std::numeric_limits<T>::quiet_NaN());
@@ -241,13 +240,18 @@ Variable losses_of(const Variable& log_probs, const Targets& targets, bool zero_
     });
     return dx;
   };
-  const auto differentiable = [log_probs, targets, totals](const Variable& g) {
+  const auto differentiable = [log_probs, targets, totals, zero_infinity](const Variable& g) {
     // A fresh node, so that the derivative is partial; impossible targets are left out.
     const Variable fresh = identity(log_probs);
-    std::vector<float> possible;
-    for (const double total : totals) possible.push_back(total > -infinity ? 1 : 0);
+    std::vector<float> possible, known;  // known: the gradient is a number
+    for (const double total : totals) {
+      possible.push_back(total > -infinity ? 1 : 0);
+      known.push_back(total > -infinity || (zero_infinity && total == -infinity) ? 1 : 0);
+    }
     const Tensor mask = Tensor::from(possible, {targets.batch}).to(g.dtype());
-    return grad(sum(where(mask, losses_by_ops(fresh, targets) * g, 0)), fresh);
+    const Variable found = grad(sum(where(mask, losses_by_ops(fresh, targets) * g, 0)), fresh);
+    const Tensor is_known = Tensor::from(known, {1, targets.batch, 1}).to(g.dtype());
+    return where(is_known, found, std::numeric_limits<double>::quiet_NaN());
   };
   return record(op, std::move(losses), wrt(log_probs, differentiable, fused));
 }

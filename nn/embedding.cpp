@@ -63,13 +63,6 @@ Variable Embedding::operator()(const Indices& ids, Where where) const {
   return padding ? gather_but_padding(weight, ids, *padding, where) : gather_rows(weight, ids, where);
 }
 
-Variable Embedding::table() const {
-  if (!padding) return weight;
-  Tensor mask = zeros({weight.dim(0), 1}, weight.dtype());
-  visit_dtype(mask.dtype(), [&](auto tag) { mask.mutable_data<decltype(tag)>()[*padding] = 1; });
-  return gradus::where(mask, gradus::detach(weight), weight);
-}
-
 Variable embedding_dropout(const Embedding& embedding, const Indices& ids, double rate, Rng* rng,
                            Where where) {
   detail::check_rate("embedding_dropout", rate);

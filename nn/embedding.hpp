@@ -9,9 +9,10 @@
 namespace gradus::nn {
 
 struct EmbeddingOptions {
-  /// The id of padding: its vector is 0 at first, and its gradient is always 0. The row is not among the
-  /// gradient's rows, so no optimizer changes it, not by decay or momentum either. A negative one counts from
-  /// the end.
+  /// The id of padding: its vector is 0 at first, and looking it up gives it no gradient. The row is not
+  /// among the gradient's rows, so a step does not change it, by decay or momentum either; but one does where
+  /// the table is an output's too (TiedLinear), or the rule takes a parameter as a whole (Adafactor, Muon). A
+  /// negative one counts from the end.
   std::optional<std::int64_t> padding = {};
   /// The standard deviation of the initial values.
   double deviation = 1;
@@ -33,9 +34,6 @@ struct Embedding {
 
   /// Throws ShapeError naming an id out of range.
   Variable operator()(const Indices& ids, Where where = Where::here()) const;
-
-  /// The weight, without a gradient for the row of padding: for what reads the table as a whole.
-  Variable table() const;
 
   static void members(auto& self, auto&& visit) { visit("weight", self.weight); }
 };

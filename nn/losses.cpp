@@ -145,6 +145,8 @@ Variable cross_entropy(const Variable& logits, const Target& target, const Cross
   const InOp op("cross_entropy", at);
   if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1))
     fail<ArgumentError>("cross_entropy: label_smoothing {} is not in 0..1", options.label_smoothing);
+  if (options.ignore_index != CrossEntropyOptions().ignore_index)
+    fail<ArgumentError>("cross_entropy: targets that are distributions have no ignore_index");
   require_same_shape("cross_entropy", logits, *target);
   if (logits.rank() == 0)
     fail<ShapeError>("cross_entropy: the logits are a scalar; they need an axis of classes");

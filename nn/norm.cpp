@@ -87,16 +87,20 @@ Variable BatchNorm::operator()(const Variable& x, Rng* rng, Where where) const {
 }
 
 void BatchNorm::keep(const ChannelStatistics& of_batch, std::int64_t elements) const {
-  const double batches = num_batches_tracked.value().item() + 1;
+  double batches = 0;
+  num_batches_tracked.change([&](const Tensor& before) {
+    batches = before.item() + 1;
+    return Tensor::scalar(batches, Dtype::f64);
+  });
   const double taken = options.momentum.value_or(1 / batches);
   const auto n = static_cast<double>(elements);
   const auto mixed = [&](const Buffer& running, const Tensor& now, double correction) {
-    const Dtype dtype = running.value().dtype();
-    running.update(running.value() * (1 - taken) + now.to(dtype) * (taken * correction));
+    running.change([&](const Tensor& before) {
+      return before * (1 - taken) + now.to(before.dtype()) * (taken * correction);
+    });
   };
   mixed(running_mean, of_batch.mean, 1);
   mixed(running_var, of_batch.variance, n / (n - 1));
-  num_batches_tracked.update(Tensor::scalar(batches, Dtype::f64));
 }
 
 }  // namespace gradus::nn

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "autograd/ops/elementwise.hpp"
-#include "nn/layer_norm.hpp"
 #include "nn/lstm.hpp"
+#include "nn/norm.hpp"
 #include "nn/rnn.hpp"
 
 /// Recurrent layers with layer normalisation inside of the step (Ba, Kiros and Hinton 2016), in plain ops,

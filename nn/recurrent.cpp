@@ -41,7 +41,8 @@ Tensor recurrent_weight_gradient(const Tensor& d_from_h, const Tensor& h0, const
 }
 
 bool projects_table(const Embedding& embedding, const Indices& ids) {
-  return embedding.weight.dim(0) < ids.size();
+  // A table with a row of padding is looked up, so that the row is not among its gradient's.
+  return !embedding.padding && embedding.weight.dim(0) < ids.size();
 }
 
 namespace detail {

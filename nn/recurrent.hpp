@@ -99,7 +99,7 @@ struct Recurrent {
   State start(std::int64_t batch) const;
 
   /// x: (time, batch, in), to the last layer's h of every step, (time, batch, directions * width), and the
-  /// state after the last. With a generator, dropout is applied between layers. Throws ShapeError and
+  /// state after the last. A generator turns dropout, weight_dropout and zoneout on. Throws ShapeError and
   /// DtypeError.
   ///
   /// lengths, (batch), for sequences of several lengths, from 0 to time: the steps past a sequence's end
@@ -108,8 +108,8 @@ struct Recurrent {
   Result operator()(const Variable& x, const State& state, Rng* rng = nullptr, const Indices& lengths = {},
                     Where where = Where::here()) const;
   /// The same of the embeddings of ids, (time, batch). Where there are fewer embeddings than ids, as with
-  /// characters, the first layer's product with the input is computed once an embedding and not once an id.
-  /// What ids stand past a sequence's end does not matter, but they must be in range.
+  /// characters, and none is padding, the first layer's product with the input is computed once an embedding
+  /// and not once an id. What ids stand past a sequence's end does not matter, but they must be in range.
   Result operator()(const Embedding& embedding, const Indices& ids, const State& state, Rng* rng = nullptr,
                     const Indices& lengths = {}, Where where = Where::here()) const;
   /// The same for sequences of which a mask, (time, batch), says which steps are taken: those where it is not
@@ -219,6 +219,10 @@ Recurrent<Layer, Cell>::Recurrent(Rng& rng, std::int64_t in, std::int64_t width,
     : options(chosen) {
   detail::check_options(gradus::detail::type_name<Layer>(), in, width, chosen,
                         std::is_same_v<Cell, LstmCell>);
+  if (part_count<State> == 1 && chosen.zoneout.c != 0) {
+    fail<ArgumentError>("{}: zoneout.c is for an LSTM's c; the state of this layer is h alone",
+                        gradus::detail::type_name<Layer>());
+  }
   const std::int64_t handed_on = chosen.projection > 0 ? chosen.projection : width;
   for (int i = 0; i < options.layers * directions(); ++i)
     layers.emplace_back(rng, i < directions() ? in : directions() * handed_on, width, cell, chosen.bias,
@@ -254,7 +258,7 @@ auto Recurrent<Layer, Cell>::operator()(const Embedding& embedding, const Indice
   const InModule here(static_cast<const Layer&>(*this));
   const InOp call("recurrent", where);
   detail::check_tokens(embedding, ids, input_width());
-  return run({embedding.table(), ids, true}, state, rng, lengths, where);
+  return run({embedding.weight, ids, true}, state, rng, lengths, where);
 }
 
 template <class Layer, class Cell>

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "autograd/op.hpp"
 #include "autograd/ops/arithmetic.hpp"
@@ -28,13 +29,18 @@ Noise Noise::of(const std::vector<double>& weights) {
   for (const double weight : weights) {
     if (!(weight >= 0 && std::isfinite(weight)))
       fail<ArgumentError>("Noise: a weight of {}; they must be finite and not negative", weight);
-    out.possible_ += weight > 0;
     out.below_.push_back(total += weight);
   }
-  if (!(total > 0 && std::isfinite(total)))
-    fail<ArgumentError>("Noise: the weights add up to {}; one at least must be above 0", total);
+  if (!(total > 0)) fail<ArgumentError>("Noise: no weight is above 0; one at least must be");
+  if (std::isinf(total)) fail<ArgumentError>("Noise: the weights add up to more than a double holds");
   std::vector<double> log_probs;
-  for (const double weight : weights) log_probs.push_back(std::log(weight / total));
+  double before = 0;
+  for (std::size_t k = 0; k < weights.size(); ++k) {
+    // A class that adds nothing to the sum is never drawn, however a weight so small is called.
+    const bool is_drawn = std::exchange(before, out.below_[k]) < out.below_[k] && weights[k] / total > 0;
+    log_probs.push_back(is_drawn ? std::log(weights[k] / total) : -std::numeric_limits<double>::infinity());
+    out.possible_ += is_drawn;
+  }
   out.log_probs_ = std::make_shared<const std::vector<double>>(std::move(log_probs));
   return out;
 }
@@ -87,6 +93,10 @@ Logits logits_of(const char* name, const Variable& x, const Variable& weight, co
         "width) and (classes)",
         name, x.shape(), weight.shape(), has_bias ? bias.shape().text() : "none");
   }
+  if (x.dtype() != weight.dtype() || (has_bias && x.dtype() != bias.dtype()))
+    fail<DtypeError>("{}: x is {}, the weight {}{}; convert them to one dtype", name, name_of(x.dtype()),
+                     name_of(weight.dtype()),
+                     has_bias ? fmt::format(" and the bias {}", name_of(bias.dtype())) : "");
   if (x.shape().erased(-1) != targets.shape())
     fail<ShapeError>("{}: an x of shape {} needs targets of that shape without the last axis, not {}", name,
                      x.shape(), targets.shape());

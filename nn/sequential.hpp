@@ -33,6 +33,11 @@ constexpr bool needs_rng() {
   }
 }
 
+/// layer(x), or layer(x, rng) where there is a generator and the layer takes one.
+template <class Layer, class X>
+auto call(const Layer& layer, const X& x) {
+  return layer(x);
+}
 template <class Layer, class X>
 auto call(const Layer& layer, const X& x, Rng* rng) {
   if constexpr (TakesRng<Layer, X>) {
@@ -74,7 +79,12 @@ struct Sequential {
   template <class X>
   auto operator()(const X& x) const {
     detail::refuse_without_rng<needs_rng>();
-    return (*this)(x, static_cast<Rng*>(nullptr));
+    if constexpr (needs_rng) {
+      return (*this)(x, static_cast<Rng*>(nullptr));  // refused: no second error
+    } else {
+      const InModule here(*this);
+      return from<0>(x);
+    }
   }
   template <class X>
   auto operator()(const X& x, Rng* rng) const {
@@ -99,12 +109,13 @@ struct Sequential {
     }();
     return all;
   }
-  template <std::size_t i, class X>
-  auto from(const X& x, Rng* rng) const {
+  /// Without a generator none is passed on, so that a layer which needs one here says so itself.
+  template <std::size_t i, class X, class... MaybeRng>
+  auto from(const X& x, MaybeRng... rng) const {
     if constexpr (i + 1 == sizeof...(Layers)) {
-      return detail::call(std::get<i>(layers), x, rng);
+      return detail::call(std::get<i>(layers), x, rng...);
     } else {
-      return from<i + 1>(detail::call(std::get<i>(layers), x, rng), rng);
+      return from<i + 1>(detail::call(std::get<i>(layers), x, rng...), rng...);
     }
   }
 };
@@ -119,7 +130,12 @@ struct Residual {
 
   Variable operator()(const Variable& x) const {
     detail::refuse_without_rng<needs_rng>();
-    return (*this)(x, nullptr);
+    if constexpr (needs_rng) {
+      return (*this)(x, nullptr);  // refused: no second error
+    } else {
+      const InModule here(*this);
+      return x + detail::call(inner, x);
+    }
   }
   Variable operator()(const Variable& x, Rng* rng) const {
     const InModule here(*this);

@@ -66,6 +66,7 @@ bool LoadReport::complete() const {
 }
 
 std::string LoadReport::text() const {
+  if (complete()) return fmt::format("{} loaded", loaded.size());
   const auto itself = [](const std::string& name) { return name; };
   std::string out;
   const auto add = [&](const char* what, const std::string& items) {
@@ -76,7 +77,7 @@ std::string LoadReport::text() const {
   add("of another shape", listed(misshapen, [](const Misshapen& one) {
         return fmt::format("{} ({} in the file, {} in the model)", one.name, one.in_file, one.in_model);
       }));
-  return out.empty() ? fmt::format("{} loaded", loaded.size()) : out;
+  return out;
 }
 
 namespace detail {

@@ -35,8 +35,8 @@ struct LoadReport {
   /// True when everything in the file and every parameter found each other. PyTorch counts the batches of a
   /// normalisation in "num_batches_tracked"; where the module does not, it is no fault that the file does.
   bool complete() const;
-  /// "missing: a, b; unexpected: c; of another shape: d, which is (2, 3) in the file and (3, 2) in the
-  /// model", with at most ten names of each kind; "4 loaded" when it is complete.
+  /// "missing: a, b; unexpected: c; of another shape: d ((2, 3) in the file, (3, 2) in the model)", with at
+  /// most ten names of each kind; "4 loaded" when it is complete.
   std::string text() const;
 };
 

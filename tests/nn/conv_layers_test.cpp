@@ -230,3 +230,12 @@ TEST_CASE("a steady training step of a convolutional network takes nothing from 
   for (int i = 0; i < 20; ++i) step();
   CHECK(heap_count() == before);
 }
+
+TEST_CASE("with ceil an input shorter than the kernel has one window, as in PyTorch", "[pool]") {
+  const Tensor x = Tensor::of({1, 5, 2}).reshape({1, 1, 3});
+  const Tensor y = max_pool1d(x, {.kernel = 4, .stride = 2, .ceil = true});
+  CHECK(y.shape() == Shape{1, 1, 1});
+  CHECK(y.item() == 5);
+  CHECK_THROWS_AS(max_pool1d(x, {.kernel = 4, .stride = 2}), ShapeError);
+  CHECK_THROWS_AS(max_pool1d(x, {.kernel = 6, .stride = 2, .ceil = true}), ShapeError);
+}

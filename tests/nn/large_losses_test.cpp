@@ -115,7 +115,7 @@ TEST_CASE("a target that its sequence is too short for has an infinite loss, alo
   }
 }
 
-TEST_CASE("ctc gives the same bits for any number of threads", "[nn]") {
+TEST_CASE("ctc gives the same bits for any number of threads", "[nn][threads]") {
   Rng rng(5);
   const Tensor x = log_softmax(rng.normal({40, 16, 10}));
   std::vector<std::int32_t> labels;
@@ -181,6 +181,8 @@ TEST_CASE("the adaptive softmax refuses what does not fit, and says what does", 
   CHECK_THROWS_WITH(nn::AdaptiveSoftmax(rng, 8, 12, {4, 7}),
                     Contains("cluster 1 reads 8 inputs through a width of 0"));
   CHECK_THROWS_WITH(nn::AdaptiveSoftmax(rng, 8, 12, {4}, {.div_value = 0}), Contains("div_value is 0"));
+  CHECK_THROWS_WITH(nn::AdaptiveSoftmax(rng, 8, 12, {4}, {.div_value = 1e-200}), Contains("too small"));
+  CHECK_THROWS_WITH(nn::AdaptiveSoftmax(rng, 8, 12, {4}, {.div_value = 9}), Contains("too large"));
   const nn::AdaptiveSoftmax softmax(rng, 8, 12, {4});
   CHECK_THROWS_WITH(softmax(Variable(zeros({2, 7})), Indices({0, 1})),
                     Contains("AdaptiveSoftmax") && Contains("(2, 7)") && Contains("must be 8"));
@@ -227,7 +229,8 @@ TEST_CASE("noise is drawn in its proportions, and distinct draws are", "[nn]") {
   CHECK(std::ranges::equal(skew.draw(rng, 9).ids.values(), skew.draw(again, 9).ids.values()));
 
   CHECK_THROWS_WITH(nn::Noise::of({1, -1}), Contains("a weight of -1"));
-  CHECK_THROWS_WITH(nn::Noise::of({0, 0}), Contains("add up to 0"));
+  CHECK_THROWS_WITH(nn::Noise::of({1e308, 1e308}), Contains("more than a double holds"));
+  CHECK_THROWS_WITH(nn::Noise::of({0, 0}), Contains("no weight is above 0"));
   CHECK_THROWS_WITH(nn::Noise::log_uniform(0), Contains("0 classes"));
   CHECK_THROWS_WITH(noise.draw(rng, 0), Contains("0 draws"));
   CHECK_THROWS_WITH(noise.draw(rng, 4, {.distinct = true}), Contains("4 distinct draws of 3 classes"));
@@ -362,4 +365,67 @@ TEST_CASE("cross_entropy with all options, of ids and of distributions, is PyTor
                     Contains("label_smoothing 2"));
   CHECK_THROWS_WITH(nn::cross_entropy(x, ones({2, 3}), {.weight = ones({2})}),
                     Contains("weights of shape (2,)"));
+}
+
+TEST_CASE("ctc passes NaN on, in its loss and in its gradient", "[nn]") {
+  Rng rng(6);
+  for (const std::int64_t step : {0, 1, 2}) {
+    for (const std::int64_t k : {0, 1}) {  // the blank, and the label
+      for (const bool zero : {false, true}) {
+        Tensor x = log_softmax(rng.normal({3, 1, 3}, 0, 1, Dtype::f64));
+        x.mutable_data<double>()[step * 3 + k] = std::numeric_limits<double>::quiet_NaN();
+        Tape tape;
+        const Variable v = tape.watch(x);
+        const Variable loss =
+            nn::ctc(v, Indices({1}, {1, 1}), Indices({3}), Indices({1}), {.zero_infinity = zero});
+        INFO("step " << step << ", class " << k);
+        CHECK(std::isnan(loss.item()));
+        CHECK_FALSE(all_finite(tape.backward(loss)[v]));
+      }
+    }
+  }
+}
+
+TEST_CASE("the recorded gradient of an impossible target is that of the fused form", "[nn]") {
+  Rng rng(7);
+  const Tensor x = log_softmax(rng.normal({2, 2, 3}, 0, 1, Dtype::f64));
+  for (const bool zero : {false, true}) {
+    Tape tape;
+    const Variable v = tape.watch(x);
+    const Variable loss = sum(nn::ctc(v, Indices({1, 1, 1, 2}, {2, 2}), Indices({2, 2}), Indices({2, 2}),
+                                      {.reduction = nn::Reduction::none, .zero_infinity = zero}));
+    const Tensor recorded = grad(loss, v).value(), fused = tape.backward(loss)[v];
+    for (std::int64_t i = 0; i < x.size(); ++i) {
+      if (std::isnan(fused.at(i)))
+        CHECK(std::isnan(recorded.at(i)));
+      else
+        CHECK(recorded.at(i) == Approx(fused.at(i)).epsilon(1e-12).margin(1e-15));
+    }
+    CHECK(all_finite(fused) == zero);
+  }
+}
+
+TEST_CASE("a class that no draw can reach is not among distinct draws", "[nn]") {
+  Rng rng(8);
+  CHECK(nn::Noise::of({1, 1e-300, 1e-300}).draw(rng, 1, {.distinct = true}).ids.values()[0] == 0);
+  CHECK_THROWS_WITH(nn::Noise::of({1, 1e-300, 1e-300}).draw(rng, 2, {.distinct = true}),
+                    Contains("2 distinct draws of 1 classes"));
+  CHECK_THROWS_WITH(nn::Noise::of({1e300, 1e-300}).draw(rng, 2, {.distinct = true}),
+                    Contains("2 distinct draws of 1 classes"));
+}
+
+TEST_CASE("losses of large vocabularies refuse what they cannot use", "[nn]") {
+  Rng rng(9);
+  const auto drawn = nn::Noise::of({1, 1, 1}).draw(rng, 2);
+  const Variable x(zeros({2, 4}, Dtype::f64)), weight(zeros({3, 4}));
+  CHECK_THROWS_WITH(nn::nce(x, weight, Variable(), Indices({0, 1}), drawn),
+                    Contains("nce: x is f64, the weight f32") && Contains("large_losses_test.cpp:"));
+  CHECK_THROWS_AS(nn::sampled_softmax(x, weight, Variable(), Indices({0, 1}), drawn), DtypeError);
+  CHECK_THROWS_WITH(nn::cross_entropy(x, zeros({2, 4}, Dtype::f64), {.ignore_index = 1}),
+                    Contains("no ignore_index"));
+
+  const nn::AdaptiveSoftmax softmax(rng, 8, 12, {4, 7}, {.div_value = 2});
+  Tape tape;
+  softmax.predict(rng.normal({5, 8}));
+  CHECK(tape.size() == 0);  // ids have no gradient
 }

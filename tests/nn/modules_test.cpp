@@ -157,6 +157,7 @@ TEST_CASE("threads may train one model with buffers at once", "[nn][buffer][thre
   train();
   other.join();
   CHECK(norm.running_mean.value().shape() == Shape{3});
+  CHECK(norm.num_batches_tracked.value().item() == 100);  // none is lost
 }
 
 TEST_CASE("describe prints the tree with shapes, numbers and buffers", "[nn][members]") {
@@ -273,6 +274,9 @@ TEST_CASE("Residual, Highway and Mlp compute what they say", "[nn][sequential]")
   CHECK(count_parameters(dropping) == 250);
   CHECK_FALSE(identical(dropping(x, &rng).value(), dropping(x, nullptr).value()));
   CHECK_THROWS_WITH(dropping(x), Contains("call model(x, &rng) to train"));
+  CHECK_THROWS_WITH(nn::Sequential(dropping, nn::Relu{})(x), Contains("call model(x, &rng) to train"));
+  CHECK_THROWS_WITH(nn::Residual(nn::Sequential(dropping, nn::Relu{}))(x),
+                    Contains("call model(x, &rng) to train"));
   CHECK_THROWS_WITH(nn::Mlp(rng, {3}), Contains("1 widths; there must be at least 2"));
   CHECK_THROWS_WITH(nn::Mlp(rng, {3, 2}, nn::Relu{}, {.dropout = 1}), Contains("a rate of dropout of 1"));
 }

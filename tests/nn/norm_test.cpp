@@ -121,7 +121,7 @@ TEST_CASE("normalisations and their gradients are right where variances leave f3
       [](const Variable& v) { return group_norm(v, 2, {}, {}, 1e-30); },
       [](const Variable& v) { return batch_norm(v, {}, {}, 1e-30).y; }};
   for (std::size_t i = 0; i < norms.size(); ++i) {
-    for (const double scale : {1e-13, 1e25}) {
+    for (const double scale : {1e-13, 1e25, 3e37}) {
       INFO("norm " << i << " of what is about " << scale);
       const auto run = [&](const Tensor& of, Dtype dtype) {
         Tape tape;
@@ -195,4 +195,10 @@ TEST_CASE("normalisations say what does not fit", "[nn][norm]") {
                     Contains("a mean of shape (3,); it must be (2,)"));
   CHECK_THROWS_WITH(batch_norm(of({0, 2, 3})), Contains("no elements to take statistics of"));
   CHECK_THROWS_WITH(batch_norm(of({3, 2}), {}, {}, -1), Contains("eps is -1"));
+}
+
+TEST_CASE("a batch norm of columns says the caller's shape", "[nn][norm]") {
+  CHECK_THROWS_WITH(batch_norm(Variable(zeros({8, 4})), Variable(zeros({5}))),
+                    Contains("(8, 4)") && Contains("(5,)"));
+  CHECK_THROWS_WITH(layer_norm(Variable(zeros({2, 3})), {}), Contains("no axes") && Contains("(2, 3)"));
 }

@@ -263,3 +263,75 @@ TEST_CASE("recurrent layers refuse options out of range, and say which", "[nn]")
   CHECK_THROWS_WITH(nn::Lstm(rng, 3, 5, {.projection = 5}), Contains("a projection to 5 of width 5"));
   CHECK_THROWS_WITH(nn::Lstm(rng, 3, 5, {.projection = -1}), Contains("a projection to -1"));
 }
+
+namespace {
+
+/// The largest difference between ragged sequences in one batch and each by itself: the results, the states
+/// and the gradient of the input. With weight dropout, whose weights are the same for all.
+template <class Layer>
+double difference_when_ragged(const nn::RecurrentOptions& options) {
+  Rng rng(3);
+  Layer layer(rng, 3, 4, options);
+  convert(layer, Dtype::f64);
+  for (Parameter& start : layer.starts)
+    if (start.value().defined()) start.mutable_value() = rng.normal(start.shape(), 0, 1, Dtype::f64);
+  const Tensor x = rng.normal({4, 3, 3}, 0, 1, Dtype::f64);
+  const bool drops = options.weight_dropout > 0;
+  double worst = 0;
+  for (const std::vector<std::int32_t>& lengths :
+       std::vector<std::vector<std::int32_t>>{{2, 0, 3}, {0, 0, 0}, {1, 4, 2}}) {
+    Rng of_all(9);
+    Tape tape;
+    const Variable v = tape.watch(x);
+    auto [out, last] = layer(v, layer.start(3), drops ? &of_all : nullptr, Indices(lengths));
+    const Tensor dx = tape.backward(sum(square(out)) + sum(*Layer::State::parts(last)[0]))[v];
+    for (std::int64_t b = 0; b < 3; ++b) {
+      const auto own = [&](const Tensor& t, std::int64_t steps) {
+        return slice(slice(t, 1, b, b + 1), 0, 0, steps);
+      };
+      const std::int64_t steps = lengths[static_cast<std::size_t>(b)];
+      if (steps == 0) {
+        worst = std::max({worst, max(abs(own(out.value(), 4))).item(), max(abs(own(dx, 4))).item()});
+        continue;
+      }
+      Rng of_one(9);
+      Tape other;
+      const Variable w = other.watch(own(x, steps));
+      auto [alone, end] = layer(w, layer.start(1), drops ? &of_one : nullptr);
+      const Tensor dw = other.backward(sum(square(alone)) + sum(*Layer::State::parts(end)[0]))[w];
+      worst = std::max(
+          {worst, difference(own(out.value(), steps), alone.value()), difference(own(dx, steps), dw)});
+      for (std::size_t k = 0; k < nn::part_count<typename Layer::State>; ++k) {
+        const Tensor& state = Layer::State::parts(last)[k]->value();
+        worst = std::max(worst, difference(own(state, state.dim(0)), Layer::State::parts(end)[k]->value()));
+      }
+    }
+  }
+  return worst;
+}
+
+}  // namespace
+
+TEST_CASE("with each option ragged sequences give what each gives by itself", "[nn]") {
+  for (const bool both : {false, true}) {
+    INFO((both ? "both directions" : "one direction"));
+    const nn::RecurrentOptions zoneout{.layers = 2, .bidirectional = both, .zoneout = {.h = 0.3}},
+        no_bias{.layers = 2, .bidirectional = both, .bias = false},
+        dropped{.layers = 2, .bidirectional = both, .weight_dropout = 0.5, .learned_start = true};
+    nn::RecurrentOptions narrow = no_bias;
+    narrow.zoneout = {.h = 0.3, .c = 0.2};
+    narrow.projection = 2;
+    narrow.learned_start = true;
+    CHECK(difference_when_ragged<nn::Lstm>(narrow) < 1e-12);
+    CHECK(difference_when_ragged<nn::Lstm>(dropped) < 1e-12);
+    CHECK(difference_when_ragged<nn::Gru>(zoneout) < 1e-12);
+    CHECK(difference_when_ragged<nn::Gru>(dropped) < 1e-12);
+    CHECK(difference_when_ragged<nn::Rnn>(no_bias) < 1e-12);
+    CHECK(difference_when_ragged<nn::PeepholeLstm>(zoneout) < 1e-12);
+    CHECK(difference_when_ragged<nn::NormLstm>(dropped) < 1e-12);
+    CHECK(difference_when_ragged<nn::NormGru>(zoneout) < 1e-12);
+    CHECK(difference_when_ragged<nn::NormRnn>(no_bias) < 1e-12);
+  }
+  Rng rng(1);
+  CHECK_THROWS_WITH(nn::Gru(rng, 3, 4, {.zoneout = {.c = 0.5}}), Contains("Gru: zoneout.c"));
+}

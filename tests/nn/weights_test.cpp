@@ -2,9 +2,13 @@
 
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/conv.hpp"
+#include "autograd/ops/elementwise.hpp"
+#include "autograd/ops/reduction.hpp"
+#include "nn/conv.hpp"
 #include "nn/embedding.hpp"
 #include "nn/linear.hpp"
 #include "nn/lstm.hpp"
+#include "nn/norm.hpp"
 #include "tensor/npy.hpp"
 #include "tensor/ops.hpp"
 #include "tests/support/catch.hpp"
@@ -37,7 +41,7 @@ struct LstmLm {
   }
 };
 
-/// A convolution or a normalisation: what is saved of it, without the running statistics.
+/// A convolution or a linear layer, as a module that does not count batches would hold them.
 struct Pair {
   Parameter weight, bias;
   static void members(auto& self, auto&& visit) {
@@ -76,7 +80,48 @@ struct ConvNet {
   }
 };
 
+/// The same of the library's layers.
+struct LayerNet {
+  nn::Conv1d first, second;
+  nn::BatchNorm norm{4};
+  nn::Linear head;
+
+  explicit LayerNet(Rng rng) : first(rng, 2, 4, 3, {.padding = 1}), second(rng, 4, 3, 3), head(rng, 3, 5) {}
+
+  Tensor operator()(const Tensor& x) const {
+    const Variable y = relu(norm(first(Variable(x)), nullptr));
+    return head(mean(relu(second(y)), -1)).value();
+  }
+  static void members(auto& self, auto&& visit) {
+    visit("first", self.first);
+    visit("norm", self.norm);
+    visit("second", self.second);
+    visit("head", self.head);
+  }
+};
+
 }  // namespace
+
+TEST_CASE("PyTorch's convolutional network loads into the library's layers, its counter too", "[weights]") {
+  const Tensor x = load_npy(weight_file("conv_net_x.npy")),
+               expected = load_npy(weight_file("conv_net_logits.npy"));
+  const Folder folder;
+  for (const char* file : {"conv_net.safetensors", "conv_net.pt"}) {
+    INFO(file);
+    LayerNet net{Rng(1)}, again{Rng(2)};
+    const bool inside = std::string(file).ends_with(".pt");
+    const nn::LoadReport report =
+        nn::load_weights(weight_file(file), net, {.prefix = inside ? "model." : ""});
+    CHECK(report.unexpected.empty());
+    CHECK(report.loaded.size() == 11);
+    CHECK(net.norm.num_batches_tracked.value().item() > 0);
+    CHECK(difference(net(x), expected) < 1e-5);
+    nn::save_weights(folder.path() / file, net);
+    nn::load_weights(folder.path() / file, again);
+    CHECK(identical(again(x), net(x)));
+    CHECK(again.norm.num_batches_tracked.value().item() == net.norm.num_batches_tracked.value().item());
+  }
+}
 
 TEST_CASE(
     "an LSTM language model of PyTorch's gives the same logits, from each format, and from what is written "

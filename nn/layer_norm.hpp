@@ -1,3 +1,0 @@
-#pragma once
-
-#include "nn/norm.hpp"  // where LayerNorm stands beside the other normalisations

@@ -8,8 +8,9 @@
 namespace gradus::detail {
 
 bool matches(const std::vector<std::string>& patterns, const std::string& path) {
-  return std::ranges::any_of(
-      patterns, [&](const std::string& pattern) { return ::fnmatch(pattern.c_str(), path.c_str(), 0) == 0; });
+  return std::ranges::any_of(patterns, [&](const std::string& pattern) {
+    return ::fnmatch(pattern.c_str(), path.c_str(), FNM_NOESCAPE) == 0;
+  });
 }
 
 void fail_unmatched(const char* function, const std::vector<std::string>& patterns,

@@ -13,17 +13,17 @@ bool matches(const std::vector<std::string>& patterns, const std::string& path);
 /// Throws ArgumentError for patterns that match no parameter of a model with these paths.
 [[noreturn]] void fail_unmatched(const char* function, const std::vector<std::string>& patterns,
                                  const std::vector<std::string>& paths);
-
-template <class M, class Change>
+/// Calls visit(parameter) for each parameter that a pattern matches. Throws ArgumentError when there is none.
+template <class M, class Visit>
 void for_each_matching(const char* function, M& module, const std::vector<std::string>& patterns,
-                       const Change& change) {
+                       const Visit& visit) {
   std::vector<std::string> paths;
   bool any = false;
-  for_each_parameter(module, [&](const std::string& path, Parameter& parameter) {
+  for_each_parameter(module, [&](const std::string& path, auto& parameter) {
     paths.push_back(path);
     if (!matches(patterns, path)) return;
     any = true;
-    change(parameter);
+    visit(parameter);
   });
   if (!any) fail_unmatched(function, patterns, paths);
 }
@@ -41,11 +41,12 @@ template <class M>
 void freeze(M& module) {
   for_each_unnamed_parameter(module, [](Parameter& parameter) { parameter.freeze(); });
 }
+/// Takes that back: the parameters are trained again.
 template <class M>
 void unfreeze(M& module) {
   for_each_unnamed_parameter(module, [](Parameter& parameter) { parameter.unfreeze(); });
 }
-/// Throws ArgumentError when no parameter matches.
+/// Throws ArgumentError when no parameter matches; one of several patterns may match none.
 template <class M>
 void freeze(M& module, const std::vector<std::string>& patterns) {
   detail::for_each_matching("freeze", module, patterns, [](Parameter& parameter) { parameter.freeze(); });

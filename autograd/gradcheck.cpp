@@ -242,11 +242,17 @@ GradcheckResult detail::CheckedParameters::check(const std::function<Variable()>
     inputs.push_back(p->value());
     before.push_back(*p);
   }
-  if (!identical(loss().value(), loss().value()))
+  const auto restore_buffers = [&] {
+    for (const auto& [buffer, value] : buffers_) buffer->update(value);
+  };
+  const Tensor first = loss().value();
+  restore_buffers();
+  const Tensor second = loss().value();
+  restore_buffers();
+  if (!identical(first, second))
     fail<ArgumentError>(
-        "gradcheck: the loss differs from call to call; give it the same random numbers each time, as by a "
-        "new "
-        "Rng(1) for dropout");
+        "gradcheck: the loss differs from call to call; give it the same random numbers each time, as by "
+        "a new Rng(1) for dropout");
   // The parameters stand for the arguments while the loss is computed, and for themselves again however that
   // ends.
   const auto set = [&](std::span<const Variable> to) {
@@ -255,12 +261,16 @@ GradcheckResult detail::CheckedParameters::check(const std::function<Variable()>
   struct Restore {
     const decltype(set)& back;
     const Variables& before;
-    ~Restore() { back(before); }
+    const decltype(restore_buffers)& buffers;
+    ~Restore() {
+      back(before);
+      buffers();
+    }
   };
   options.names = paths_;
   return gradcheck(
       [&](std::span<const Variable> in) {
-        const Restore restore{set, before};
+        const Restore restore{set, before, restore_buffers};
         set(in);
         return loss();
       },

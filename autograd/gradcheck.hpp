@@ -86,28 +86,32 @@ namespace detail {
 class CheckedParameters {
  public:
   void add(const std::string& path, Parameter& parameter);
+  void add(const Buffer& buffer) { buffers_.emplace_back(&buffer, buffer.value()); }
   GradcheckResult check(const std::function<Variable()>& loss, GradcheckOptions options) const;
 
  private:
   std::vector<Parameter*> parameters_;
   std::vector<std::string> paths_;
+  std::vector<std::pair<const Buffer*, Tensor>> buffers_;  // and what they were
 };
 }  // namespace detail
 
 /// The same for a loss as a function of a model's parameters, `loss(model)` or `loss()`; the message begins
 /// with the path of the parameter that is off:
 ///
-///     const GradcheckResult result = gradcheck(model, [&](auto& m) { return nn::mse_loss(m(x), y); });
+///     const GradcheckResult result = gradcheck(model, [&](auto& m) { return nn::mse(m(x), y); });
 ///
 /// The model must be in f64 (DtypeError), as `convert(model, Dtype::f64)` makes it, and so must what it
-/// reads. It is as before afterwards. The loss must be the same each time (ArgumentError): dropout takes an
-/// Rng of its own in each call. Every element of every parameter takes eight evaluations or more, so check a
-/// small model.
+/// reads. It is as before afterwards, and its buffers at each call. A derivative that is exactly 0, as that
+/// of a bias before a BatchNorm, is compared with what rounding makes of it, which may be above the
+/// tolerance. The loss must be the same each time (ArgumentError): dropout takes an Rng of its own in each
+/// call. Every element of every parameter takes eight evaluations or more, so check a small model.
 template <class M, class Loss>
 requires Module<M> &&(std::invocable<Loss&, M&> || std::invocable<Loss&>)GradcheckResult
     gradcheck(M& model, Loss&& loss, const GradcheckOptions& options = {}) {
   detail::CheckedParameters parameters;
   for_each_parameter(model, [&](const std::string& path, Parameter& p) { parameters.add(path, p); });
+  for_each_buffer(model, [&](const std::string&, const Buffer& buffer) { parameters.add(buffer); });
   const auto value = [&]() -> Variable {
     if constexpr (std::invocable<Loss&, M&>) {
       return loss(model);

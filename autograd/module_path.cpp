@@ -1,6 +1,7 @@
 #include "autograd/module_path.hpp"
 
 #include <string_view>
+#include <vector>
 
 #include "autograd/tape_storage.hpp"
 
@@ -30,6 +31,7 @@ std::string short_type_name(const char* pretty_function) {
   text.remove_prefix(begin + 4);
   std::string out;
   std::size_t word = 0;  // where the last name begins: what stands there before "::" is a namespace
+  std::vector<std::size_t> around;  // the words that stand before the open angles
   int angles = 0, rounds = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
@@ -42,6 +44,11 @@ std::string short_type_name(const char* pretty_function) {
     }
     if (c == ' ' && i + 1 < text.size() && text[i + 1] == '>') continue;  // g++ writes "> >"
     if (rounds == 0) angles += (c == '<') - (c == '>');
+    if (rounds == 0 && c == '<') around.push_back(word);
+    if (rounds == 0 && c == '>' && !around.empty()) {
+      word = around.back();
+      around.pop_back();
+    }
     out += c;
     if (rounds == 0 && (c == '<' || c == ',' || (c == ' ' && out.size() > 1 && out[out.size() - 2] == ',')))
       word = out.size();
@@ -72,6 +79,7 @@ std::string Frame::text_of(const ErrorContext& innermost) {
       at = "at " + static_cast<const InOp&>(frame).where.text();
     }
   }
+  if (at.empty() && in.empty() && during.ends_with(": ")) during.resize(during.size() - 2);
   return during + at + (at.empty() || in.empty() ? "" : ": ") + in;
 }
 

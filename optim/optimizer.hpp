@@ -172,7 +172,8 @@ requires(UpdateRule<Rule> || WholeRule<Rule>) class Optimizer {
   /// for any characters and ? for one. `change` is a function of Options&, called in every step on a copy of
   /// the optimizer's own, so a rate may be a multiple of the scheduled one: [](auto& o) { o.lr *= 0.1; }.
   /// Of several groups that a parameter belongs to, the later ones change what the earlier ones left. The
-  /// next step throws ArgumentError when no parameter of its model matches, or for options out of range.
+  /// next step throws ArgumentError for a pattern that no parameter of its model matches, or for options out
+  /// of range.
   Optimizer& for_parameters(std::vector<std::string> patterns, std::function<void(Options&)> change) {
     if (patterns.empty() || !change)
       fail<ArgumentError>("for_parameters: give a pattern and a function of the options");
@@ -280,22 +281,18 @@ requires(UpdateRule<Rule> || WholeRule<Rule>) class Optimizer {
       new_ones |= found == states_.end() || found->second.groups_seen < groups_.size();
     });
     if (!new_ones) return;
-    std::vector<bool> used(groups_.size());
-    std::vector<std::string> paths;
-    for_each_parameter(model, [&](const std::string& path, const Parameter& parameter) {
+    std::unordered_map<std::uint32_t, std::vector<std::uint32_t>> groups;  // by parameter id
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+      gradus::detail::for_each_matching("for_parameters", model, groups_[i].patterns,
+                                        [&](const Parameter& parameter) {
+                                          groups[parameter.id()].push_back(static_cast<std::uint32_t>(i));
+                                        });
+    }
+    for_each_unnamed_parameter(model, [&](const Parameter& parameter) {
       detail::State& state = states_[parameter.id()];
-      state.groups.clear();
-      for (std::size_t i = 0; i < groups_.size(); ++i) {
-        if (!gradus::detail::matches(groups_[i].patterns, path)) continue;
-        state.groups.push_back(static_cast<std::uint32_t>(i));
-        used[i] = true;
-      }
-      paths.push_back(path);
+      state.groups = groups[parameter.id()];
+      state.groups_seen = groups_.size();
     });
-    for (std::size_t i = 0; i < groups_.size(); ++i)
-      if (!used[i]) gradus::detail::fail_unmatched("for_parameters", groups_[i].patterns, paths);
-    for_each_unnamed_parameter(
-        model, [&](const Parameter& parameter) { states_[parameter.id()].groups_seen = groups_.size(); });
   }
 
   /// The model's parameters, each where its gradient stands.

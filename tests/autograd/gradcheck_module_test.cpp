@@ -6,6 +6,7 @@
 #include "autograd/ops/matmul.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/record.hpp"
+#include "nn/norm.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/random.hpp"
 #include "tests/support/catch.hpp"
@@ -103,4 +104,18 @@ TEST_CASE("gradcheck of a model says what it needs", "[gradient][module]") {
   empty.layers.clear();
   CHECK_THROWS_WITH(gradcheck(empty, [](const Net&) { return Variable(Tensor::scalar(1)); }),
                     Contains("no parameters"));
+}
+
+TEST_CASE("a check of a model gives back its buffers", "[gradcheck]") {
+  nn::BatchNorm norm(3);
+  convert(norm, Dtype::f64);
+  Rng rng(1);
+  norm.weight.mutable_value() = rng.normal({3}, 1, 0.1, Dtype::f64);
+  const Tensor x = rng.normal({6, 3}, 0, 1, Dtype::f64);
+  const Tensor mean = norm.running_mean.value();
+  const GradcheckResult result = gradcheck(norm, [&](auto& m) { return sum(sin(m(Variable(x), &rng))); });
+  INFO(result.message);
+  CHECK(result.passed);
+  CHECK(norm.num_batches_tracked.value().item() == 0);
+  CHECK(identical(norm.running_mean.value(), mean));
 }

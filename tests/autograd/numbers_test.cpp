@@ -14,7 +14,7 @@
 #include "autograd/tape.hpp"
 #include "autograd/transforms.hpp"
 #include "nn/dropout.hpp"
-#include "nn/layer_norm.hpp"
+#include "nn/norm.hpp"
 #include "tensor/ops.hpp"
 #include "tests/support/catch.hpp"
 

@@ -8,7 +8,7 @@
 #include "autograd/ops/softmax.hpp"
 #include "autograd/tape.hpp"
 #include "autograd/transforms.hpp"
-#include "nn/layer_norm.hpp"
+#include "nn/norm.hpp"
 #include "tensor/ops.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/instruction_sets.hpp"

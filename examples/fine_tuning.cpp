@@ -2,6 +2,8 @@
 
 #include <gradus.hpp>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 
@@ -49,7 +51,8 @@ int main() {
   const Indices rings = classes_of(
       points, [](double x, double y) { return std::min(3, static_cast<int>(4 * (x * x + y * y))); });
   const Indices inside = classes_of(points, [](double x, double y) { return x * x + y * y < 0.6 ? 1 : 0; });
-  const auto file = std::filesystem::temp_directory_path() / "gradus_fine_tuning.safetensors";
+  const auto file =
+      std::filesystem::temp_directory_path() / ("gradus_fine_tuning_" + std::to_string(getpid()));
   Classifier trained(rng, 4);
   optim::Adam first({.lr = 0.02});
   for (int step = 0; step < 150; ++step) {

@@ -4,6 +4,8 @@
 
 #include <gradus.hpp>
 
+#include <unistd.h>
+
 #include <cstdio>
 
 using namespace gradus;
@@ -57,7 +59,8 @@ int main(int argc, char** argv) {
     std::printf("%s %s of %s\n", name.c_str(), array.shape().text().c_str(), name_of(array.type()));
 
   // And back: torch.load(file, weights_only=True) reads it.
-  const std::filesystem::path back = std::filesystem::temp_directory_path() / "gradus_load_pytorch.pt";
+  const std::filesystem::path back =
+      std::filesystem::temp_directory_path() / ("gradus_load_pytorch_" + std::to_string(getpid()) + ".pt");
   nn::save_weights(back, model);
   const bool same_back = identical(open_arrays(back).at("head.bias").tensor(), model.head.bias.value());
   std::filesystem::remove(back);

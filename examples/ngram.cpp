@@ -3,6 +3,8 @@
 
 #include <gradus.hpp>
 
+#include <unistd.h>
+
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -43,7 +45,8 @@ LinearInterpolation combine(const NgramModel& counts, const LstmModel& network,
 }  // namespace
 
 int main() {
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / "gradus-example-ngram";
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / ("gradus_ngram_" + std::to_string(getpid()));
   std::filesystem::create_directories(folder);
   const std::string text = synthetic_corpus(1, 20'000).text;
   write_file(folder / "train.txt", text);

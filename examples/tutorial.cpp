@@ -3,6 +3,8 @@
 
 #include <gradus.hpp>
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -61,7 +63,7 @@ int main() {
   const double error = nn::mse(net(Variable(test)), sin(3 * test)).item();
   std::printf("mean square error on other points: %.5f\n", error);
 
-  const auto file = std::filesystem::temp_directory_path() / "gradus_tutorial.safetensors";
+  const auto file = std::filesystem::temp_directory_path() / ("gradus_tutorial_" + std::to_string(getpid()));
   nn::save_weights(file, net);
   Net loaded(rng, 32);
   nn::load_weights(file, loaded);

@@ -39,13 +39,13 @@ int main() {
   Rng rng(1);
   const Tensor drawn = rng.uniform({1000, 2}, -1, 1);
 
-  // custom begins
+  // data begins
   const auto points = as_xtensor(drawn);  // the tensor's own elements
   const auto distance = xt::sqrt(xt::sum(xt::square(points), {1}));
   const Indices inside = from_xtensor(xt::cast<int>(distance > 0.4f && distance < 0.8f));
   const xt::xarray<float> centered = points - xt::mean<float>(points, {0});
   const Tensor inputs = from_xtensor(centered / xt::sqrt(xt::mean<float>(xt::square(centered), {0})));
-  // custom ends
+  // data ends
 
   Net net(rng);
   optim::Adam optimizer({.lr = 0.02});

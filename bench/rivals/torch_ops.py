@@ -87,6 +87,22 @@ def masked(name, x, number):
 TWO_OPERANDS = ("add", "sub", "mul", "div", "maximum", "minimum", "pow", "atan2", "fmod", "hypot", "logaddexp", "xlogy")
 
 
+def rms_norm():
+    """RMSNorm, which torch.nn has from PyTorch 2.4 on."""
+    if hasattr(torch.nn, "RMSNorm"):
+        return torch.nn.RMSNorm(650)
+
+    class RmsNorm(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(650))
+
+        def forward(self, x):
+            return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * self.weight
+
+    return RmsNorm()
+
+
 def layers(name):
     """The gradient of a sum, as in bench/layers.cpp."""
     if name == "embedding":
@@ -103,7 +119,7 @@ def layers(name):
         return gradient(layer, torch.randn(32, 64, 28, 28, requires_grad=True), layer)
     x = torch.randn(35, 20, 650, requires_grad=True)
     if name in ("layer_norm", "rms_norm"):
-        layer = torch.nn.LayerNorm(650) if name == "layer_norm" else torch.nn.RMSNorm(650)  # from PyTorch 2.4 on
+        layer = torch.nn.LayerNorm(650) if name == "layer_norm" else rms_norm()
         return gradient(layer, x, layer)
     if name == "linear":
         layer = torch.nn.Linear(650, 10_000)

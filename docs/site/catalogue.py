@@ -103,13 +103,13 @@ def sections(headers):
 
     def is_layer(header, one):
         return header.startswith("nn/") and one.kind in ("class", "struct") and \
-            (one.calls or any("Recurrent<" in (base or "").replace(" ", "") for base in one.bases))
+            (one.calls or any(re.match(r"(Recurrent|Stateless)\s*<", base or "") for base in one.bases))
 
     found = []
     topics = sorted({os.path.basename(header) for header in headers if "/ops/" in header})
     take(lambda header, one: header.startswith("autograd/elementwise/"))  # ops again, on symbols
     losses = take(lambda header, one: one.kind == "function" and
-                  (re.match(r"nn/.*loss", header) or header == "autograd/ops/cross_entropy.hpp"))
+                  (re.match(r"nn/(.*loss|ctc|sampled_softmax)", header) or header == "autograd/ops/cross_entropy.hpp"))
     for topic in topics:
         found.append((f"Ops: {topic.removesuffix('.hpp').replace('_', ' ')}",
                       take(lambda header, one: "/ops/" in header and os.path.basename(header) == topic and

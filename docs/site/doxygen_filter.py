@@ -63,7 +63,7 @@ def without(text):
     template = r"^(?:///[^\n]*\n)*template <[^\n]*>\n(?:requires [^\n]*\n(?:  [^\n]*\n|\}\n)*)?"
     text = re.sub(rf"{template}struct (?:fmt::formatter|std::hash)<.*?\n\}};", "", text, flags=re.M | re.S)
     text = re.sub(rf"{template}inline constexpr bool detail::[^;]*;|^extern template [^;]*;", "", text, flags=re.M)
-    text = re.sub(rf"{template}[^\n;/]*\b[A-Z]\w*(?:<[^\n]*>)?::~?(?:operator\(\)|\w+)\((?:[^\n]*\n)+?\}}\n", "", text,
+    text = re.sub(rf"{template}[^\n;/(]*\b[A-Z]\w*(?:<[^\n]*>)?::~?(?:operator\(\)|\w+)\((?:[^\n]*\n)+?\}}\n", "", text,
                   flags=re.M)
     text = re.sub(rf"(?:{template}|^)[a-zA-Z][^\n;/({{]*\bdetail::\w+\((?:[^\n]*\n)+?\}}\n", "", text, flags=re.M)
     # Classes of a class that are defined behind it, such as iterators.
@@ -88,7 +88,7 @@ def filtered(lines, group):
             continue
         outer = line.startswith("namespace gradus")
         if comment:
-            if not outer:  # that of the file stands on its page (reference.py)
+            if not outer:  # that of the file stands on its page (pages.py)
                 out += [f"{indentation(comment[0])}/// {text}" for text in for_doxygen(comment)]
             documented = None if outer else indentation(line)
             comment = []

@@ -59,7 +59,8 @@ class Site:
                 return f"{words}({os.path.relpath(self.pages[path] + '.md', here)}{'#' + anchor if anchor else ''})"
             if os.path.isdir(os.path.join(REPOSITORY, path)):
                 return words.strip("[]")
-            copy = os.path.join("charts" if path.startswith("docs/charts") else "files", os.path.basename(path))
+            copy = os.path.join("charts", os.path.basename(path)) if path.startswith("docs/charts") else \
+                os.path.join("files", path)
             os.makedirs(os.path.join(self.folder, os.path.dirname(copy)), exist_ok=True)
             shutil.copy(os.path.join(REPOSITORY, path), os.path.join(self.folder, copy))
             return f"{words}({os.path.relpath(copy, here)})"
@@ -72,7 +73,9 @@ class Site:
     def document(self, source, page):
         text = self.linked(read(source), source, page)
         for name, output in self.outputs.items():
-            text = re.sub(rf"<!-- output: {name} -->\n```\n.*?```", lambda _: f"```text\n{output}```", text, flags=re.S)
+            shown = re.search(rf"<!-- output: {name} -->\n```\n(.*?)```", text, flags=re.S)
+            if shown and shown.group(1) != output:
+                raise SystemExit(f"docs: {source} does not show what example_{name} prints")
         if source == "docs/pytorch.md":  # the names of Gradus in its tables are links
             known = {catalogue.short(one.name): one for entries in self.names.values() for one in reversed(entries)}
 
@@ -114,7 +117,8 @@ class Site:
                        f"It prints:\n\n```text\n{output}```\n")
 
         def contents(names):
-            rows = "".join(f"| [{title}]({name}.md) | {text} |\n" for name, title, text in names)
+            rows = "".join(f"| [{title}]({name}.md) | {comments.for_markdown([f'/// {text}'])} |\n"
+                           for name, title, text in names)
             return f"| | |\n|---|---|\n{rows}\n```{{toctree}}\n:hidden:\n\n" + \
                 "".join(f"{name}\n" for name, _, _ in names) + "```\n\n"
 

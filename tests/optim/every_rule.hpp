@@ -7,8 +7,8 @@
 /// The library's optimizers, for the tests that hold for all of them.
 namespace gradus::test {
 
-/// check(name, optimizer) for each, with the options that change its course. The like-named fixtures are ten
-/// steps of PyTorch's with the same options (tests/fixtures/make_fixtures.py).
+/// check(name, optimizer) for each, with the options that change its course. The like-named fixtures are
+/// twenty steps of PyTorch's with the same options (tests/fixtures/make_fixtures.py).
 template <class Check>
 void for_every_library_rule(const Check& check) {
   using namespace optim;

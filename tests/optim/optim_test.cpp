@@ -33,16 +33,16 @@ struct Whole {
   }
 };
 
-/// Ten steps from the fixture's parameters, by its gradients, against its parameters after each.
+/// Twenty steps from the fixture's parameters, by its gradients, against its parameters after each.
 template <class O>
-void check_ten_steps(const std::string& name, const O& fresh, Dtype dtype, double tolerance) {
+void check_twenty_steps(const std::string& name, const O& fresh, Dtype dtype, double tolerance) {
   INFO(name << " in " << name_of(dtype));
   const auto values = [&](const std::string& array) { return fixture(name + "/" + array).to(dtype); };
   Two model{Parameter(values("p0")), Parameter(values("p1"))};
   const Tensor g0 = values("g0"), g1 = values("g1");
   const Tensor after0 = fixture(name + "/after0"), after1 = fixture(name + "/after1");
   O optimizer = fresh;
-  for (std::int64_t step = 0; step < 10; ++step) {
+  for (std::int64_t step = 0; step < 20; ++step) {
     optimizer.step(model, Gradients({{model.a.place(), g0[step], {}}, {model.b.place(), g1[step], {}}}));
     INFO("step " << step);
     CHECK(difference(model.a.value(), after0[step]) < tolerance);
@@ -52,10 +52,10 @@ void check_ten_steps(const std::string& name, const O& fresh, Dtype dtype, doubl
 
 }  // namespace
 
-TEST_CASE("ten steps of each optimizer are PyTorch's", "[optim]") {
+TEST_CASE("twenty steps of each optimizer are PyTorch's", "[optim]") {
   const auto check = [](const char* name, const auto& optimizer) {
-    check_ten_steps(name, optimizer, Dtype::f64, 1e-12);
-    check_ten_steps(name, optimizer, Dtype::f32, 1e-5);
+    check_twenty_steps(name, optimizer, Dtype::f64, 1e-12);
+    check_twenty_steps(name, optimizer, Dtype::f32, 1e-5);
   };
   test::for_every_library_rule(check);
   test::for_every_whole_rule(check);
@@ -72,7 +72,7 @@ TEST_CASE("centered RMSprop of equal gradients takes no root of what rounding le
   for (const float value : model.a.value().values<float>()) CHECK(std::isfinite(value));
 }
 
-TEST_CASE("ten steps with row-sparse gradients are PyTorch's", "[optim]") {
+TEST_CASE("twenty steps with row-sparse gradients are PyTorch's", "[optim]") {
   test::for_every_sparse_rule([](const char* name, const auto& fresh) {
     for (const Dtype dtype : {Dtype::f64, Dtype::f32}) {
       INFO(name << " in " << name_of(dtype));
@@ -83,7 +83,7 @@ TEST_CASE("ten steps with row-sparse gradients are PyTorch's", "[optim]") {
       const Indices ids = load_npy_indices(test::source_dir() + "/tests/fixtures/" + name + "/ids.npy");
       const Tensor rows = values("rows"), after = fixture(std::string(name) + "/after");
       auto optimizer = fresh;
-      for (std::int64_t step = 0; step < 10; ++step) {
+      for (std::int64_t step = 0; step < 20; ++step) {
         optimizer.step(model,
                        Gradients({{model.a.place(), {}, Rows{ids[step], rows[step], model.a.dim(0)}}}));
         INFO("step " << step);

@@ -3,6 +3,7 @@
 #include <map>
 #include <regex>
 #include <set>
+#include <sstream>
 
 #include "tests/support/catch.hpp"
 #include "tests/support/folder.hpp"
@@ -155,6 +156,50 @@ TEST_CASE("every name that docs/pytorch.md has for Gradus is one of the library'
     }
   }
   CHECK(names > 150);
+}
+
+TEST_CASE("docs/compared.md says what each layer, loss, optimizer and schedule is compared with",
+          "[structure]") {
+  std::set<std::string> named;
+  const std::regex code("`(\\w+)`");
+  const std::string text = read_bytes(root / "docs/compared.md");
+  for (std::sregex_iterator it(text.begin(), text.end(), code), end; it != end; ++it) named.insert((*it)[1]);
+
+  // Layers are structs with `members`; a cell goes with its layer, and activations are named together.
+  const std::set<std::string> parts{"Stateless", "Recurrent", "SingleStep"};
+  const std::regex begins(R"(^(?:struct|class) (\w+).*)"), step(R"(^using (\w+) = SingleStep.*)"),
+      loss(R"(^Variable (\w+)\(.*)"), rule("(\\w+)Rule"), schedule("\\w+Schedule");
+  std::map<std::string, int> found;
+  const auto check = [&](const char* what, const std::string& name) {
+    INFO(what << " " << name);
+    ++found[what];
+    if (parts.count(name) == 0 && !name.ends_with("Cell")) CHECK(named.count(name) == 1);
+  };
+  for (const char* folder : {"nn", "optim"}) {
+    for (const fs::path& file : sources(folder)) {
+      const std::string header = read_bytes(file);
+      if (file.extension() != ".hpp" || header.find("\n// Internal: ") != std::string::npos) continue;
+      std::istringstream lines(header);
+      std::smatch match;
+      for (std::string line, type; std::getline(lines, line);) {
+        if (std::regex_match(line, match, begins)) {
+          type = match[1];
+          if (std::regex_match(type, schedule)) check("schedule", type);
+          if (std::regex_match(type, match, rule)) check("optimizer", match[1]);
+        } else if (line.find("static void members(auto& self") != std::string::npos) {
+          check("layer", type);
+        } else if (std::regex_match(line, match, step)) {
+          check("layer", match[1]);
+        } else if (std::regex_match(line, match, loss)) {
+          check("loss", match[1]);
+        }
+      }
+    }
+  }
+  CHECK(found["layer"] > 20);
+  CHECK(found["loss"] > 15);
+  CHECK(found["optimizer"] > 10);
+  CHECK(found["schedule"] > 10);
 }
 
 TEST_CASE("the custom part of each example stays under 30 lines", "[structure]") {

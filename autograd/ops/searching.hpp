@@ -30,6 +30,9 @@ inline Indices searchsorted(const Tensor& sorted, const Variable& values, Search
 inline Unique<Tensor> unique(const Variable& x) {
   return unique(x.value());
 }
+inline Unique<Tensor> unique(const Variable& x, int axis) {
+  return unique(x.value(), axis);
+}
 inline Indices nonzero(const Variable& x) {
   return nonzero(x.value());
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <compare>
+#include <concepts>
 #include <limits>
 #include <numeric>
 #include <vector>
@@ -23,20 +25,39 @@ void check_dtypes(const char* op, const char* first, const Tensor& a, const char
                    name_of(b.dtype()));
 }
 
-/// The places of the elements in ascending order, and which of these begin a new value.
-template <class T, class Key>
+/// What orders numbers and ids, and whether one is equal to nothing.
+template <class T>
+auto order_of(T value) {
+  if constexpr (std::floating_point<T>) {
+    return sort_key(value);
+  } else {
+    return value;
+  }
+}
+template <class T>
+bool equals_nothing(T value) {
+  if constexpr (std::floating_point<T>) {
+    return std::isnan(value);
+  } else {
+    return false;
+  }
+}
+
+/// The places of entries in ascending order, and which of these begin a new value. compare(a, b) orders the
+/// entries at two places; apart(a) says that the one at a place is equal to nothing.
 struct Groups {
   std::vector<std::int32_t> order, starts;  // starts: positions in `order`
 
-  Groups(std::span<const T> values, Key key, bool (*own)(T)) : order(values.size()) {
+  template <class Compare, class Apart>
+  Groups(std::int64_t count, const Compare& compare, const Apart& apart)
+      : order(static_cast<std::size_t>(count)) {
     std::iota(order.begin(), order.end(), 0);
-    const auto at = [&](std::int32_t i) { return values[static_cast<std::size_t>(i)]; };
     std::sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
-      const auto first = key(at(a)), second = key(at(b));
-      return first != second ? first < second : a < b;
+      const auto found = compare(a, b);
+      return std::is_eq(found) ? a < b : std::is_lt(found);
     });
     for (std::size_t i = 0; i < order.size(); ++i) {
-      if (i == 0 || own(at(order[i])) || key(at(order[i])) != key(at(order[i - 1])))
+      if (i == 0 || apart(order[i]) || std::is_neq(compare(order[i - 1], order[i])))
         starts.push_back(static_cast<std::int32_t>(i));
     }
   }
@@ -45,12 +66,41 @@ struct Groups {
   }
 };
 
-/// Fills in what `unique` gives beside the values, and returns the place of the first element of each.
-template <class T, class Key>
-std::vector<std::int32_t> group(std::span<const T> values, const Shape& shape, Key key, bool (*own)(T),
-                                Indices& inverse, Indices& counts) {
-  const Groups<T, Key> groups(values, key, own);
-  std::vector<std::int32_t> firsts, places(values.size()), sizes;
+/// Those of single elements.
+template <class T>
+Groups groups_of(std::span<const T> values) {
+  const auto at = [&](std::int32_t i) { return values[static_cast<std::size_t>(i)]; };
+  return Groups(
+      static_cast<std::int64_t>(values.size()),
+      [&](std::int32_t a, std::int32_t b) { return order_of(at(a)) <=> order_of(at(b)); },
+      [&](std::int32_t i) { return equals_nothing(at(i)); });
+}
+/// Those of slices, which compare as words do: by their first elements that differ.
+template <class T>
+Groups groups_of(const T* x, const Runs& r) {
+  using Key = decltype(order_of(T{}));
+  const std::int64_t width = r.outer * r.inner;
+  std::vector<Key> keys(static_cast<std::size_t>(r.length * width));  // (slice, outer, inner)
+  std::vector<char> apart(static_cast<std::size_t>(r.length), 0);
+  for (std::int64_t i = 0; i < r.length; ++i) {
+    for (std::int64_t k = 0; k < width; ++k) {
+      const T value = x[(k / r.inner * r.length + i) * r.inner + k % r.inner];
+      keys[static_cast<std::size_t>(i * width + k)] = order_of(value);
+      if (equals_nothing(value)) apart[static_cast<std::size_t>(i)] = 1;
+    }
+  }
+  const auto compare = [&](std::int32_t a, std::int32_t b) {
+    const Key *const first = keys.data() + a * width, *const second = keys.data() + b * width;
+    const auto [one, other] = std::mismatch(first, first + width, second);
+    return one == first + width ? std::strong_ordering::equal : *one <=> *other;
+  };
+  return Groups(r.length, compare, [&](std::int32_t i) { return apart[static_cast<std::size_t>(i)] != 0; });
+}
+
+/// Fills in what `unique` gives beside the values, and returns the place of the first entry of each.
+template <class Values>
+std::vector<std::int32_t> fill(const Groups& groups, const Shape& shape, Unique<Values>& out) {
+  std::vector<std::int32_t> firsts, places(groups.order.size()), sizes;
   for (std::size_t g = 0; g < groups.starts.size(); ++g) {
     const auto begin = static_cast<std::size_t>(groups.starts[g]), end = groups.end(g);
     firsts.push_back(groups.order[begin]);
@@ -58,8 +108,8 @@ std::vector<std::int32_t> group(std::span<const T> values, const Shape& shape, K
     for (std::size_t i = begin; i < end; ++i)
       places[static_cast<std::size_t>(groups.order[i])] = static_cast<std::int32_t>(g);
   }
-  inverse = Indices(std::move(places), shape);
-  counts = Indices(std::move(sizes));
+  out.inverse = Indices(std::move(places), shape);
+  out.counts = Indices(std::move(sizes));
   return firsts;
 }
 
@@ -115,12 +165,9 @@ Unique<Tensor> unique(const Tensor& x) {
   Unique<Tensor> out;
   visit_dtype(x.dtype(), [&]<class T>(T) {
     const std::span<const T> values = x.values<T>();
-    const auto firsts = group(
-        values, x.shape(), [](T v) { return sort_key(v); }, +[](T v) { return std::isnan(v); }, out.inverse,
-        out.counts);
     std::vector<T> kept;
-    kept.reserve(firsts.size());
-    for (const std::int32_t i : firsts) kept.push_back(values[static_cast<std::size_t>(i)]);
+    for (const std::int32_t i : fill(groups_of(values), x.shape(), out))
+      kept.push_back(values[static_cast<std::size_t>(i)]);
     out.values = Tensor::from(kept, Shape(static_cast<std::int64_t>(kept.size())));
   });
   return out;
@@ -129,13 +176,35 @@ Unique<Tensor> unique(const Tensor& x) {
 Unique<Indices> unique(const Indices& ids) {
   check_countable("unique", ids.size());
   Unique<Indices> out;
-  const auto firsts = group(
-      ids.values(), ids.shape(), [](std::int32_t v) { return v; }, +[](std::int32_t) { return false; },
-      out.inverse, out.counts);
   std::vector<std::int32_t> kept;
-  kept.reserve(firsts.size());
-  for (const std::int32_t i : firsts) kept.push_back(ids.values()[static_cast<std::size_t>(i)]);
+  for (const std::int32_t i : fill(groups_of(ids.values()), ids.shape(), out))
+    kept.push_back(ids.values()[static_cast<std::size_t>(i)]);
   out.values = Indices(std::move(kept));
+  return out;
+}
+
+Unique<Tensor> unique(const Tensor& x, int axis) {
+  const Runs r = runs_at(x.shape(), named_axis("unique", x.shape(), axis));
+  Unique<Tensor> out;
+  visit_dtype(x.dtype(), [&]<class T>(T) {
+    out.values = index_select(x, axis, Indices(fill(groups_of(x.data<T>(), r), {r.length}, out)));
+  });
+  return out;
+}
+
+Unique<Indices> unique(const Indices& ids, int axis) {
+  axis = named_axis("unique", ids.shape(), axis);
+  const Runs r = runs_at(ids.shape(), axis);
+  Unique<Indices> out;
+  const std::vector<std::int32_t> firsts = fill(groups_of(ids.data(), r), {r.length}, out);
+  std::vector<std::int32_t> kept;
+  for (std::int64_t block = 0; block < r.outer; ++block) {
+    for (const std::int32_t first : firsts) {
+      const std::int32_t* const run = ids.data() + (block * r.length + first) * r.inner;
+      kept.insert(kept.end(), run, run + r.inner);
+    }
+  }
+  out.values = Indices(std::move(kept), ids.shape().with(axis, static_cast<std::int64_t>(firsts.size())));
   return out;
 }
 

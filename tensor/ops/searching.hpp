@@ -22,17 +22,24 @@ struct SearchOptions {
 Indices searchsorted(const Tensor& sorted, const Tensor& values, SearchOptions options = {});
 
 /// The different elements in ascending order, the place of each element among them, and how often each is
-/// there: values = those of x without repetition, x = values[inverse].
+/// there: values = those of x without repetition, x = values[inverse]. Of slices along an axis the same, with
+/// x = index_select(values, axis, inverse).
 template <class Values>
 struct Unique {
-  Values values;    // (count)
-  Indices inverse;  // x's shape
+  Values values;    // (count); of slices x's shape, with count of them along the axis
+  Indices inverse;  // x's shape; of slices (x.dim(axis))
   Indices counts;   // (count)
 };
 /// As torch.unique: of the whole tensor, flat. -0 equals 0 and is the one that comes first; NaN equals
 /// nothing, so each NaN is a value of its own.
 Unique<Tensor> unique(const Tensor& x);
 Unique<Indices> unique(const Indices& ids);
+/// The different slices along an axis, as torch.unique with dim and numpy.unique with axis: the rows of a
+/// matrix for axis 0, its columns for 1. They compare element by element, in row-major order, and the first
+/// two that differ decide. Of equal slices the one that comes first is given; a slice with a NaN equals
+/// nothing. Throws ShapeError when there is no such axis.
+Unique<Tensor> unique(const Tensor& x, int axis);
+Unique<Indices> unique(const Indices& ids, int axis);
 
 /// The positions of the elements that are not 0, in row-major order, an index for each axis: (count, rank),
 /// as torch.nonzero. NaN is not 0.

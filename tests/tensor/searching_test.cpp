@@ -1,5 +1,6 @@
 #include "autograd/ops/searching.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -60,6 +61,75 @@ TEST_CASE("unique gives the values in order, where each element went, and how ma
   CHECK(list(words.counts) == Ids{1, 1, 2});
   CHECK(unique(zeros({0, 2})).values.size() == 0);
   CHECK(list(unique(Variable(Tensor::scalar(4))).counts) == Ids{1});
+}
+
+TEST_CASE("unique along an axis gives slices in order, as numpy and PyTorch do", "[searching]") {
+  // numpy.unique(x, axis=..., return_inverse=True, return_counts=True).
+  const Tensor x = Tensor::of({1, 0, 0, 1, 0, 0, 2, 3, 4, -1, 9, 9}).reshape({4, 3});
+  const auto rows = unique(x, 0);
+  CHECK(rows.values.text() == "[[-1, 9, 9], [1, 0, 0], [2, 3, 4]]");
+  CHECK(list(rows.inverse) == Ids{1, 1, 2, 0});
+  CHECK(list(rows.counts) == Ids{1, 2, 1});
+  const auto columns = unique(Tensor::of({1, 0, 1, 2, 2, 2}, Dtype::f64).reshape({2, 3}), -1);
+  CHECK(columns.values.text() == "[[0, 1], [2, 2]]");
+  CHECK(columns.values.dtype() == Dtype::f64);
+  CHECK(list(columns.inverse) == Ids{1, 0, 1});
+  CHECK(list(columns.counts) == Ids{1, 2});
+  const auto ids = unique(Indices({5, 1, 5, 3, 2, 3, 5, 0, 5, 3, 9, 3}, {2, 2, 3}), 2);
+  CHECK(ids.values.shape() == Shape{2, 2, 2});
+  CHECK(list(ids.values) == Ids{1, 5, 2, 3, 0, 5, 9, 3});
+  CHECK(list(ids.inverse) == Ids{1, 0, 1});
+  CHECK(list(ids.counts) == Ids{1, 2});
+}
+
+TEST_CASE("unique along an axis is what comparing every pair of slices gives", "[searching]") {
+  Rng rng(3);
+  for (const Shape& shape : {Shape{7}, Shape{9, 2}, Shape{2, 8}, Shape{3, 6, 2}, Shape{2, 2, 7}}) {
+    for (int axis = 0; axis < shape.rank(); ++axis) {
+      INFO(shape << " along " << axis);
+      const Tensor x = floor(rng.uniform(shape, 0, 3));
+      const auto [values, inverse, counts] = unique(x, axis);
+      CHECK(identical(index_select(values, axis, inverse), x));
+      // The elements of slice i, a row.
+      std::vector<int> axes{axis};
+      for (int other = 0; other < shape.rank(); ++other)
+        if (other != axis) axes.push_back(other);
+      const auto slices = [&](const Tensor& of) { return permute(of, axes).reshape({of.dim(axis), -1}); };
+      const Tensor of_x = slices(x), of_values = slices(values);
+      Ids found(static_cast<std::size_t>(values.dim(axis)), 0);
+      for (std::int64_t i = 0; i < of_x.dim(0); ++i) ++found[static_cast<std::size_t>(inverse.data()[i])];
+      CHECK(list(counts) == found);
+      for (std::int64_t i = 0; i + 1 < of_values.dim(0); ++i) {
+        const std::span<const float> one = of_values[i].values<float>(),
+                                     next = of_values[i + 1].values<float>();
+        CHECK(std::lexicographical_compare(one.begin(), one.end(), next.begin(), next.end()));
+      }
+      std::vector<std::int32_t> numbers;
+      for (const float value : x.values<float>()) numbers.push_back(static_cast<std::int32_t>(value));
+      const auto of_ids = unique(Indices(numbers, shape), axis);
+      CHECK(list(of_ids.inverse) == list(inverse));
+      CHECK(of_ids.values.shape() == values.shape());
+      for (std::int64_t i = 0; i < values.size(); ++i)
+        CHECK(of_ids.values.data()[i] == static_cast<std::int32_t>(values.at(i)));
+    }
+  }
+}
+
+TEST_CASE("unique along an axis takes zeros of both signs as one, each NaN for itself, and nothing at all",
+          "[searching]") {
+  const Tensor x = Tensor::of({0, 1, -0.0, 1, not_a_number, 1, not_a_number, 1, 0, 0}).reshape({5, 2});
+  const auto [values, inverse, counts] = unique(x, 0);
+  CHECK(values.text() == "[[0, 0], [0, 1], [nan, 1], [nan, 1]]");
+  CHECK_FALSE(std::signbit(values.at(2)));  // the one that came first
+  CHECK(list(inverse) == Ids{1, 1, 2, 3, 0});
+  CHECK(list(counts) == Ids{1, 2, 1, 1});
+  CHECK(unique(zeros({0, 2}), 0).values.shape() == Shape{0, 2});
+  CHECK(unique(zeros({0, 2}), 1).values.shape() == Shape{0, 1});  // two slices without elements are equal
+  CHECK(list(unique(Variable(zeros({3, 0})), 0).counts) == Ids{3});
+  CHECK(unique(Indices(std::vector<std::int32_t>{}, {0, 2}), 0).values.shape() == Shape{0, 2});
+  CHECK_THROWS_WITH(unique(x, 2), Contains("unique"));
+  CHECK_THROWS_AS(unique(Indices({1}), 1), ShapeError);
+  CHECK_THROWS_AS(unique(Tensor::scalar(1), 0), ShapeError);
 }
 
 TEST_CASE("nonzero lists positions, an index an axis", "[searching]") {

@@ -197,13 +197,22 @@ Block* make_block(std::size_t size_class, std::size_t bytes = sizeof(Block)) {
 
 constexpr std::size_t header_class = 0;  // a block without elements behind it
 
+/// Of one whose elements are elsewhere.
+[[gnu::noinline]] void destroy_elsewhere(Block* block) noexcept {
+  const bool is_view = block->kind == Block::Kind::view;
+  Block* const owner = is_view ? block->owner : nullptr;
+  const std::unique_ptr<Keeper> keeper(is_view ? nullptr : block->keeper);
+  give_back(block, block->size_class);
+  release(owner);
+}
+
 }  // namespace
 
 Block* allocate_scalar(Dtype dtype) {
   Block* block = make_block(header_class);
   block->dtype = dtype;
   block->rank = 0;
-  block->is_view = false;
+  block->kind = Block::Kind::own;
   block->elements = 1;
   block->scalar = 0;
   block->data = &block->scalar;
@@ -217,7 +226,7 @@ Block* allocate(Dtype dtype, int rank, std::int64_t elements) {
   Block* block = make_block(checked_class_of(bytes), bytes);
   block->dtype = dtype;
   block->rank = static_cast<std::uint8_t>(rank);
-  block->is_view = false;
+  block->kind = Block::Kind::own;
   block->elements = elements;
   block->scalar = 0;
   block->data = block + 1;
@@ -225,23 +234,31 @@ Block* allocate(Dtype dtype, int rank, std::int64_t elements) {
 }
 
 Block* allocate_view(Block* of, int rank, std::int64_t elements, std::int64_t offset) {
-  Block* owner = of->is_view ? of->owner : of;
+  Block* owner = of->kind == Block::Kind::view ? of->owner : of;
   Block* block = make_block(header_class);
   retain(owner);
   block->dtype = of->dtype;
   block->rank = static_cast<std::uint8_t>(rank);
-  block->is_view = true;
+  block->kind = Block::Kind::view;
   block->elements = elements;
   block->owner = owner;
   block->data = static_cast<std::byte*>(of->data) + static_cast<std::size_t>(offset) * bytes_of(of->dtype);
   return block;
 }
 
+Block* allocate_foreign(Dtype dtype, int rank, std::int64_t elements, void* data,
+                        std::unique_ptr<Keeper> keeper) {
+  Block* block = allocate(dtype, rank, 0);
+  block->kind = Block::Kind::foreign;
+  block->elements = elements;
+  block->keeper = keeper.release();
+  block->data = data;
+  return block;
+}
+
 void destroy(Block* block) noexcept {
-  if (!block->is_view) return give_back(block, block->size_class);
-  Block* const owner = block->owner;
-  give_back(block, block->size_class);
-  release(owner);
+  if (block->kind == Block::Kind::own) return give_back(block, block->size_class);
+  destroy_elsewhere(block);
 }
 
 void lend(Block* block) noexcept {

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <type_traits>
 #include <vector>
 
@@ -38,19 +39,30 @@ constexpr const char* name_of(Dtype dtype) {
 /// takes nothing from the heap.
 namespace gradus::storage {
 
+/// What holds elements that did not come from the pool: destroyed with the last tensor that shares them.
+struct Keeper {
+  Keeper() = default;
+  Keeper(const Keeper&) = delete;
+  Keeper& operator=(const Keeper&) = delete;
+  virtual ~Keeper() = default;
+};
+
 /// A header of one cache line. The elements of a tensor that owns them follow it in the same block of the
 /// pool; a scalar's element lies inside the header, so that a scalar is one cache line; a view's elements lie
-/// in another block.
+/// in another block, and foreign ones wherever a Keeper has them.
 struct alignas(64) Block {
+  enum class Kind : std::uint8_t { own, view, foreign };
+
   std::atomic<std::int32_t> count;  // of references; below 0 while the elements are lent, see below
   Dtype dtype;
   std::uint8_t rank;
   std::uint8_t size_class;  // the pool's list that it returns to; see storage.cpp
-  bool is_view;
+  Kind kind;
   void* data;
   union {
-    Block* owner;   // is_view: the block that holds the elements
-    double scalar;  // rank 0: the element itself
+    Block* owner;    // of a view: the block that holds the elements
+    Keeper* keeper;  // of foreign elements
+    double scalar;   // rank 0: the element itself
   };
   std::int64_t elements;
   std::int32_t dims[8];  // 0 from `rank` on
@@ -65,6 +77,9 @@ Block* allocate(Dtype dtype, int rank, std::int64_t elements);
 Block* allocate_scalar(Dtype dtype);
 /// A block that shares the elements of `of`, or of the block that `of` is a view of, from `offset` on.
 Block* allocate_view(Block* of, int rank, std::int64_t elements, std::int64_t offset);
+/// A block of elements that the keeper holds, of a rank above 0. They need the alignment of their type alone.
+Block* allocate_foreign(Dtype dtype, int rank, std::int64_t elements, void* data,
+                        std::unique_ptr<Keeper> keeper);
 void destroy(Block* block) noexcept;
 
 /// True while the process has a single thread. Reference counts then need no atomic read-modify-write, which
@@ -133,11 +148,13 @@ inline void release(Block* block) noexcept {
 }
 /// True when no other reference shares the elements; they may be lent.
 inline bool unique(const Block* block) noexcept {
-  return block == nullptr || (block->count.load(std::memory_order_acquire) <= 1 && !block->is_view);
+  return block == nullptr ||
+         (block->count.load(std::memory_order_acquire) <= 1 && block->kind != Block::Kind::view);
 }
 /// True when moreover they are not lent, so that they may serve for something else.
 inline bool disposable(const Block* block) noexcept {
-  return block == nullptr || (block->count.load(std::memory_order_acquire) == 1 && !block->is_view);
+  return block == nullptr ||
+         (block->count.load(std::memory_order_acquire) == 1 && block->kind != Block::Kind::view);
 }
 
 /// Memory from the same pool for other things of a training step, such as a list of gradients.

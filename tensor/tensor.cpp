@@ -1,6 +1,7 @@
 #include "tensor/tensor.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "tensor/kernels/copy.hpp"
 #include "tensor/kernels/elementwise.hpp"
@@ -23,6 +24,18 @@ Tensor Tensor::uninitialized_like(const Tensor& x) {
   const storage::Block* from = x.checked();
   storage::Block* block = storage::allocate(from->dtype, from->rank, from->elements);
   std::ranges::copy(from->dims, block->dims);
+  return Tensor(block);
+}
+
+Tensor Tensor::over(void* first, Dtype dtype, const Shape& shape, std::unique_ptr<storage::Keeper> keeper) {
+  if (shape.rank() == 0 || shape.size() == 0) {
+    Tensor out = uninitialized(shape, dtype);
+    if (shape.size() > 0) std::memcpy(out.block_->data, first, bytes_of(dtype));
+    return out;
+  }
+  storage::Block* block =
+      storage::allocate_foreign(dtype, shape.rank(), shape.size(), first, std::move(keeper));
+  set_dims(block, shape);
   return Tensor(block);
 }
 

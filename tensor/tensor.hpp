@@ -4,6 +4,7 @@
 #include <cstring>
 #include <initializer_list>
 #include <iosfwd>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -50,6 +51,13 @@ class Tensor {
   template <class T>
   static Tensor from(const std::vector<T>& values, const Shape& shape) {
     return from(std::span<const T>(values), shape);
+  }
+  /// Elements that are somebody else's, taken over without a copy: shape.size() of them in row-major order,
+  /// which the keeper holds and no one else writes to any more. It is destroyed with the last tensor that
+  /// shares them; of a scalar, whose element is copied, at once.
+  template <class T>
+  static Tensor over(T* first, const Shape& shape, std::unique_ptr<storage::Keeper> keeper) {
+    return over(first, dtype_of<T>(), shape, std::move(keeper));
   }
   /// A vector of the listed numbers.
   static Tensor of(std::initializer_list<double> values, Dtype dtype = Dtype::f32);
@@ -146,6 +154,7 @@ class Tensor {
   void make_unique() {
     if (!storage::unique(block_)) separate();
   }
+  static Tensor over(void* first, Dtype dtype, const Shape& shape, std::unique_ptr<storage::Keeper> keeper);
   Tensor view(const Shape& shape, std::int64_t offset) const;
   void separate();
   [[noreturn]] static void throw_undefined();

@@ -88,6 +88,39 @@ from_xtensor(const xt::xexpression<E>& expression) {
   return out;
 }
 
+namespace detail {
+/// Keeps an array whose elements a tensor has taken over.
+template <class Array>
+struct ArrayKeeper final : storage::Keeper {
+  Array array;
+  explicit ArrayKeeper(Array&& from) : array(std::move(from)) {}
+};
+/// The elements of an array that is given up: taken over where it is row-major, or else copied.
+template <class Array>
+Tensor taken_over(Array& array) {
+  if (array.layout() != xt::layout_type::row_major) return from_xtensor(std::as_const(array));
+  const Shape shape = shape_of(array);
+  auto keeper = std::make_unique<ArrayKeeper<Array>>(std::move(array));
+  auto* const first = keeper->array.data();
+  return Tensor::over(first, shape, std::move(keeper));
+}
+}  // namespace detail
+
+/// An array of one's own that is given up, from_xtensor(std::move(array)) or
+/// from_xtensor(xt::xarray<float>(..)), hands its elements over without a copy, where it is row-major: the
+/// tensor keeps the array, which is destroyed with the last tensor that shares them. (Of a column-major one
+/// the elements are copied, as they are of a view or an adaptor, whose memory may be another's.)
+template <class Elements, xt::layout_type layout, class Lengths, class Tag>
+requires std::floating_point<typename Elements::value_type> Tensor
+from_xtensor(xt::xarray_container<Elements, layout, Lengths, Tag>&& array) {
+  return detail::taken_over(array);
+}
+template <class Elements, std::size_t rank, xt::layout_type layout, class Tag>
+requires std::floating_point<typename Elements::value_type> Tensor
+from_xtensor(xt::xtensor_container<Elements, rank, layout, Tag>&& array) {
+  return detail::taken_over(array);
+}
+
 /// Those of an expression of whole numbers, as Indices: labels, tokens, xt::argmax(...). Throws ShapeError,
 /// naming it, for one that is beyond 32 bits.
 template <class E>

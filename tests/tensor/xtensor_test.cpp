@@ -1,6 +1,7 @@
 #include "tests/support/xtensor.hpp"
 #include "autograd/variable.hpp"
 #include "tensor/ops.hpp"
+#include "tensor/random.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace gradus;
@@ -85,4 +86,125 @@ TEST_CASE("an array of a tensor whose elements are lent shows what they were", "
   written(0) = 7;
   CHECK(read(0) == 1);
   CHECK(x.at(0) == 7);
+}
+
+namespace {
+/// An allocator that counts, for an array of one's own.
+template <class T>
+struct Counting {
+  using value_type = T;
+  static inline int held = 0;
+  Counting() = default;
+  template <class Other>
+  Counting(const Counting<Other>&) noexcept {}
+  T* allocate(std::size_t count) {
+    ++held;
+    return std::allocator<T>().allocate(count);
+  }
+  void deallocate(T* memory, std::size_t count) noexcept {
+    --held;
+    std::allocator<T>().deallocate(memory, count);
+  }
+  bool operator==(const Counting&) const { return true; }
+};
+}  // namespace
+
+TEST_CASE("an xtensor array that is given up hands its elements over without a copy", "[xtensor]") {
+  xt::xarray<float> a{{1, 2, 3}, {4, 5, 6}};
+  const float* const elements = a.data();
+  Tensor x = from_xtensor(std::move(a));
+  CHECK(x.data<float>() == elements);
+  CHECK(x.text() == "[[1, 2, 3], [4, 5, 6]]");
+  CHECK(as_xtensor(x)(1, 2) == 6);
+  // It is a tensor as any other: written in place where nobody shares it, and else copied first.
+  x.mutable_values<float>()[0] = 7;
+  CHECK(x.data<float>() == elements);
+  const Tensor row = x[1], copy = x;
+  x += 1;
+  CHECK(x.text() == "[[8, 3, 4], [5, 6, 7]]");
+  CHECK(copy.text() == "[[7, 2, 3], [4, 5, 6]]");
+  CHECK(row.data<float>() == elements + 3);
+
+  xt::xtensor<double, 2> b{{1, 2}, {3, 4}};
+  const double* const numbers = b.data();
+  const Tensor y = from_xtensor(std::move(b));
+  CHECK(y.data<double>() == numbers);
+  CHECK(matmul(y, y).text() == "[[7, 10], [15, 22]]");
+}
+
+TEST_CASE("the elements of an array end with the last tensor that shares them", "[xtensor]") {
+  using Array = xt::xarray_container<xt::uvector<double, Counting<double>>, xt::layout_type::row_major,
+                                     xt::dynamic_shape<std::size_t>>;
+  {
+    Array a = Array::from_shape({5, 3});
+    a.fill(2);
+    CHECK(Counting<double>::held == 1);
+    Tensor rows;
+    {
+      const Tensor x = from_xtensor(std::move(a));
+      rows = x.rows(1, 3);
+    }
+    CHECK(Counting<double>::held == 1);
+    CHECK(sum(rows).item() == 12);
+    CHECK(rows.dim(0) == 2);
+  }
+  CHECK(Counting<double>::held == 0);
+  // Elements of others never serve for other tensors.
+  const void* memory = nullptr;
+  {
+    Array a = Array::from_shape({64});
+    memory = a.data();
+    static_cast<void>(from_xtensor(std::move(a)));
+  }
+  CHECK(Counting<double>::held == 0);
+  std::vector<Tensor> others;
+  for (int i = 0; i < 20; ++i) {
+    others.push_back(zeros({64}, Dtype::f64));
+    CHECK(static_cast<const void*>(others.back().data<double>()) != memory);
+  }
+}
+
+TEST_CASE("what is not an array of one's own in row-major order is copied", "[xtensor]") {
+  xt::xarray<float, xt::layout_type::column_major> columns{{1, 2, 3}, {4, 5, 6}};
+  const Tensor of_columns = from_xtensor(std::move(columns));
+  CHECK(of_columns.text() == "[[1, 2, 3], [4, 5, 6]]");
+  xt::xarray<float, xt::layout_type::dynamic> either(std::vector<std::size_t>{2, 2},
+                                                     xt::layout_type::column_major);
+  either(0, 0) = 1, either(0, 1) = 2, either(1, 0) = 3, either(1, 1) = 4;
+  const Tensor of_either = from_xtensor(std::move(either));
+  CHECK(of_either.text() == "[[1, 2], [3, 4]]");
+  std::vector<float> values{1, 2, 3, 4};
+  const Tensor adapted = from_xtensor(xt::adapt(values, std::vector<std::size_t>{2, 2}));
+  values[0] = 9;
+  CHECK(adapted.at(0) == 1);
+  xt::xarray<float> kept{1, 2};
+  const Tensor copy = from_xtensor(kept);
+  kept(0) = 9;
+  CHECK(copy.at(0) == 1);
+  CHECK(from_xtensor(xt::xarray<double>(2.5)).item() == 2.5);
+  CHECK(from_xtensor(xt::xarray<float>::from_shape({2, 0})).shape() == Shape{2, 0});
+}
+
+TEST_CASE("an array's elements at any address serve every op with the same bits", "[xtensor]") {
+  // One element behind what an allocator aligns.
+  Rng rng(4);
+  struct Shifted final : storage::Keeper {
+    std::vector<float> values;
+  };
+  const Tensor x = rng.normal({33, 17});
+  const auto shifted = [&] {
+    auto keeper = std::make_unique<Shifted>();
+    keeper->values.resize(static_cast<std::size_t>(x.size()) + 1);
+    std::copy_n(x.data<float>(), x.size(), keeper->values.data() + 1);
+    float* const first = keeper->values.data() + 1;
+    return Tensor::over(first, x.shape(), std::move(keeper));
+  }();
+  CHECK(identical(exp(shifted) * shifted + 1, exp(x) * x + 1));
+  CHECK(identical(matmul(shifted, shifted, {.transpose_a = true}), matmul(x, x, {.transpose_a = true})));
+  CHECK(identical(softmax(shifted, -1), softmax(x, -1)));
+  CHECK(identical(sum(shifted, 0), sum(x, 0)));
+  CHECK(identical(sort(shifted).values, sort(x).values));
+  Tensor in_place = shifted;
+  in_place += x;
+  CHECK(identical(in_place, x + x));
 }

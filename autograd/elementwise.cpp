@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "autograd/elementwise/formula.hpp"
+#include "autograd/ops/arithmetic.hpp"
 #include "tensor/ops/reduction.hpp"
 
 namespace gradus::detail {
@@ -91,6 +92,31 @@ struct JointGradient {
   }
 };
 
+/// The gradients of a sum, made with it for an upstream gradient of 1.
+struct SumGradient {
+  Op op;
+  std::shared_ptr<const Differential> differential;
+  std::array<Variable, most_given> operands;
+  std::size_t operand_count, count;
+  double factor;
+  std::array<Tensor, most_given> made;
+
+  void operator()(const Tensor& g, std::span<const bool>, std::span<Tensor> out) const {
+    const double upstream = g.item();
+    for (std::size_t i = 0; i < count; ++i) out[i] = upstream == 1 ? made[i] : made[i] * upstream;
+  }
+  std::vector<Variable> operator()(const Variable& g) const {
+    const Variable scaled = g * factor;
+    std::array<const Variable*, most_given + 1> all;
+    for (std::size_t k = 0; k < operand_count; ++k) all[k] = &operands[k];
+    all[operand_count] = &scaled;
+    std::vector<Variable> out;
+    for (std::size_t i = 0; i < count; ++i)
+      out.push_back(apply(op, differential->gradient(i), std::span(all).first(operand_count + 1)));
+    return out;
+  }
+};
+
 template <std::size_t n>
 Variable record_wanted(const Op& op, const FormulaPtr& formula, Operands operands, std::uint32_t wanted) {
   Saved<n> saved{.op = op,
@@ -126,15 +152,19 @@ Variable record_wanted(const Op& op, const FormulaPtr& formula, Operands operand
       jointly(std::span<const Variable>(xs).first(count), JointGradient<n>{std::move(saved), count}));
 }
 
+/// The operands, as bits, with respect to which a derivative is recorded.
+std::uint32_t wanted_of(const Formula& formula, Operands operands) {
+  if (active_head == nullptr) return 0;
+  std::uint32_t wanted = 0;
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    if (!operands[i]->is_constant()) wanted |= 1u << i;
+  }
+  return wanted & formula.differentiable();
+}
+
 Variable apply(const Op& op, const FormulaPtr& formula, Operands operands) {
   check_count(op, operands.size());
-  std::uint32_t wanted = 0;
-  if (active_head != nullptr) {
-    for (std::size_t i = 0; i < operands.size(); ++i) {
-      if (!operands[i]->is_constant()) wanted |= 1u << i;
-    }
-    wanted &= formula->differentiable();
-  }
+  const std::uint32_t wanted = wanted_of(*formula, operands);
   if (wanted == 0) {
     Pointers values;
     const std::span<const Tensor* const> inputs = values_of(operands, values);
@@ -158,29 +188,82 @@ Symbol Tracing::input(int position) {
   return {graph_.get(), graph_->input(position), scope_.trace()};
 }
 
-FormulaPtr Tracing::finish(const Symbol& result) {
-  if (result.graph() != nullptr && result.trace() != scope_.trace()) {
+ExprId Tracing::id_of(const Symbol& x) {
+  if (x.graph() != nullptr && x.trace() != scope_.trace()) {
     fail<ArgumentError>(
         "elementwise: the function returns a symbol of another function; do not store or capture symbols");
   }
-  const ExprId output = result.graph() == nullptr ? graph_->constant(result.number()) : result.id();
+  return x.graph() == nullptr ? graph_->constant(x.number()) : x.id();
+}
+
+FormulaPtr Tracing::finish(const Symbol& result) {
+  const ExprId output = id_of(result);
   return std::make_shared<const Formula>(std::move(*graph_), static_cast<std::size_t>(inputs_), output);
 }
+
+FormulaPtr Tracing::finish(const Symbol& result, std::span<const Symbol> slopes) {
+  const ExprId output = id_of(result);
+  std::vector<ExprId> of_operands;
+  for (const Symbol& slope : slopes) of_operands.push_back(id_of(slope));
+  return std::make_shared<const Formula>(std::move(*graph_), static_cast<std::size_t>(inputs_ - 1), output,
+                                         std::move(of_operands));
+}
+
+/// The operands as Variables.
+class GivenOperands {
+ public:
+  explicit GivenOperands(std::initializer_list<const VariableOperand*> operands) {
+    for (const VariableOperand* x : operands) {
+      if (x->is_number()) {
+        numbers_.reserve(operands.size());  // they stay where they are
+        numbers_.emplace_back(Tensor::scalar(x->number(), dtype_of_all(operands)));
+      }
+      variables_[count_++] = x->is_number() ? &numbers_.back() : &x->variable;
+    }
+  }
+  Operands all() const { return std::span(variables_).first(count_); }
+
+ private:
+  std::vector<Variable, storage::PoolAllocator<Variable>> numbers_;  // seldom any
+  std::array<const Variable*, most_given> variables_;
+  std::size_t count_ = 0;
+};
 
 Variable record_formula(const Op& op, const FormulaPtr& formula,
                         std::initializer_list<const VariableOperand*> operands) {
   const InOp in(op);
-  std::vector<Variable, storage::PoolAllocator<Variable>> numbers;  // seldom any
-  std::array<const Variable*, most_given> variables;
+  return apply(op, formula, GivenOperands(operands).all());
+}
+
+Variable record_sum(const Op& op, const FormulaPtr& formula, double factor,
+                    std::initializer_list<const VariableOperand*> given) {
+  const InOp in(op);
+  const GivenOperands variables(given);
+  const Operands operands = variables.all();
+  std::array<const Tensor*, most_given> values;
+  const std::span<const Tensor* const> inputs = values_of(operands, values);
+  const Common common(op.name, inputs);
+  const std::uint32_t wanted = wanted_of(*formula, operands);
+  if (wanted == 0)
+    return Variable(Tensor::scalar(factor * formula->sum(inputs, common.shape, common.dtype), common.dtype));
+  SumGradient gradient{.op = op,
+                       .differential = formula->differential(wanted),
+                       .operands = {},
+                       .operand_count = operands.size(),
+                       .count = static_cast<std::size_t>(std::popcount(wanted)),
+                       .factor = factor,
+                       .made = {}};
+  const double total =
+      factor * gradient.differential->sum(Tensor::scalar(factor, common.dtype), inputs, common.shape,
+                                          std::span(gradient.made).first(gradient.count));
+  std::array<Variable, most_given> xs;
   std::size_t count = 0;
-  for (const VariableOperand* x : operands) {
-    if (x->is_number()) {
-      numbers.reserve(operands.size());  // they stay where they are
-      numbers.emplace_back(Tensor::scalar(x->number(), dtype_of_all(operands)));
-    }
-    variables[count++] = x->is_number() ? &numbers.back() : &x->variable;
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    gradient.operands[i] = *operands[i];  // all, as they make the shape of the recorded gradients
+    if ((wanted >> i & 1u) != 0) xs[count++] = *operands[i];
   }
-  return apply(op, formula, std::span(variables).first(count));
+  return record(op, Tensor::scalar(total, common.dtype),
+                jointly(std::span<const Variable>(xs).first(count), std::move(gradient)));
 }
 
 Tensor run_formula(const Op& op, const FormulaPtr& formula,

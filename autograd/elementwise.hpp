@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -43,8 +45,11 @@ class Tracing {
 
   Symbol input(int position);
   FormulaPtr finish(const Symbol& result);
+  /// With the derivatives given, times g, which is the last input.
+  FormulaPtr finish(const Symbol& result, std::span<const Symbol> slopes);
 
  private:
+  std::int32_t id_of(const Symbol& x);
   int inputs_;
   std::unique_ptr<Graph> graph_;
   TraceScope scope_;
@@ -58,8 +63,15 @@ FormulaPtr trace(const F& f, std::index_sequence<i...>) {
   static_assert(
       requires(SymbolAt<i>... xs) { f(xs...); },
       "elementwise(f, x, ...): f takes one number for each operand: [](auto x, ...) { ... }");
-  Tracing tracing(sizeof...(i));
-  return tracing.finish(f(tracing.input(static_cast<int>(i))...));
+  if constexpr (requires { f.slopes; }) {
+    Tracing tracing(sizeof...(i) + 1);
+    const Symbol y = f(tracing.input(static_cast<int>(i))...);
+    return tracing.finish(
+        y, f.slopes(tracing.input(static_cast<int>(i))..., tracing.input(static_cast<int>(sizeof...(i)))));
+  } else {
+    Tracing tracing(sizeof...(i));
+    return tracing.finish(f(tracing.input(static_cast<int>(i))...));
+  }
 }
 
 template <int n, class F>
@@ -72,9 +84,25 @@ FormulaPtr formula_of(const F& f) {
   }
 }
 
+/// A function with its first derivatives given, where those that follow from it would take more work.
+/// slopes(x, ..., g) is an array of g times the derivative with respect to each of the first operands; the
+/// others have none. Higher derivatives follow from it.
+template <class F, class Slopes>
+struct Sloped {
+  [[no_unique_address]] F f;
+  [[no_unique_address]] Slopes slopes;
+
+  auto operator()(const auto&... xs) const { return f(xs...); }
+};
+template <class F, class Slopes>
+Sloped(F, Slopes) -> Sloped<F, Slopes>;
+
 /// Runs and records a traced function.
 Variable record_formula(const Op& op, const FormulaPtr& formula,
                         std::initializer_list<const VariableOperand*> operands);
+/// factor times the sum of a traced function's elements.
+Variable record_sum(const Op& op, const FormulaPtr& formula, double factor,
+                    std::initializer_list<const VariableOperand*> operands);
 Tensor run_formula(const Op& op, const FormulaPtr& formula,
                    std::initializer_list<const TensorOperand*> operands);
 
@@ -93,6 +121,16 @@ auto run(const char* name, Where where, const F& f, Xs&&... xs) {
       return record_formula({name, where}, formula_of<sizeof...(Xs)>(f), {&operands...});
     }(VariableOperand(operand<Variable>(std::forward<Xs>(xs)), where)...);
   }
+}
+
+/// factor * sum(elementwise(f, x, ...)) as one node, for losses: when a tape records, the gradients are made
+/// in the same pass, for an upstream gradient of 1, and backward only scales them. So the elements are never
+/// written to memory, nor are their gradients.
+template <class F, class... Xs>
+Variable elementwise_sum(const char* name, Where where, double factor, const F& f, const Xs&... xs) {
+  return [&](const auto&... operands) {
+    return record_sum({name, where}, formula_of<sizeof...(Xs)>(f), factor, {&operands...});
+  }(VariableOperand(operand<Variable>(xs), where)...);
 }
 
 }  // namespace detail

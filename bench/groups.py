@@ -335,22 +335,40 @@ def transforms(run):
         yield ["transforms." + benchmark], lambda: [transform_row(run, benchmark, "ms")]
 
 
+LAYERS = """linear embedding dropout layer_norm rms_norm group_norm batch_norm conv1d conv2d conv_transpose2d max_pool2d
+avg_pool2d adaptive_max_pool2d adaptive_avg_pool2d global_avg_pool2d lstm_projected lstm_bidirectional""".split()
+LOSSES = """cross_entropy cross_entropy_smoothed cross_entropy_soft nll kl_div adaptive_softmax mse l1 huber bce_with_logits
+gaussian_nll cosine triplet margin ctc""".split()
+
+
+def gradient_row(run, group, kind, **more):
+    """Forward and backward."""
+    return [timed(run, f"{group}.{kind}", "ms", group, kind, f"{group}.{kind}", 0.3, CORES, bound=fma(CORES), **more)]
+
+
 def layers(run):
-    """Forward and backward of single layers of width 650, batch 20, 35 steps; linear maps 650 to 10,000; those of
-    images have 32 of 64 channels, 28 by 28."""
-    for kind in KINDS + ["linear", "embedding", "layer_norm", "rms_norm", "batch_norm", "conv2d", "max_pool2d"]:
-        more = {"bound": fma(CORES)}
-        flops = {"linear": 6 * 700 * 650 * 10_000, "conv2d": 6 * 32 * 28 * 28 * 9 * 64 * 64}.get(kind)
+    """Single layers of width 650, batch 20, 35 steps; linear maps 650 to 10,000; those of images have 32 of 64 channels,
+    28 by 28, or sequences as long."""
+    for kind in KINDS + LAYERS:
+        more = {}
+        flops = {"linear": 6 * 700 * 650 * 10_000, "conv1d": 6 * 32 * 784 * 3 * 64 * 64,
+                 "conv2d": 6 * 32 * 784 * 9 * 64 * 64, "conv_transpose2d": 6 * 32 * 196 * 16 * 64 * 64}.get(kind)
         flops = sizes.layer_flops(kind, 650, 650, 700) if kind in KINDS else flops
         if flops:
             more.update(flops=flops, speed=partial(lambda flops, ms: flops / ms / 1e6, flops))
-        yield ["layers." + kind], lambda: [timed(run, "layers." + kind, "ms", "layers", kind, "layers." + kind, 0.5,
-                                                 CORES, **more)]
+        yield ["layers." + kind], partial(gradient_row, run, "layers", kind, **more)
 
 
-# Bytes per parameter that must move, as counted in bench/optimizer.cpp: the gradient is read twice, and the parameter
-# and the optimizer's state are read and written.
-OPTIMIZERS = {"sgd": 16, "sgd_momentum": 24, "adamw": 32}
+def losses(run):
+    """Losses, whose sizes bench/losses.cpp has."""
+    for kind in LOSSES:
+        yield ["losses." + kind], partial(gradient_row, run, "losses", kind)
+
+
+# How many numbers of each parameter the rule keeps, as in bench/optimizer.cpp: they and the parameter are read and
+# written, and the gradient is read twice.
+OPTIMIZERS = {"sgd": 0, "sgd_momentum": 1, "asgd": 1, "adagrad": 1, "adadelta": 2, "rmsprop": 1, "adam": 2, "amsgrad": 3,
+              "adamw": 2, "nadam": 2, "radam": 2, "adamax": 2, "adafactor": 0}
 
 
 def optimizer_row(run, benchmark, threads, name):
@@ -360,16 +378,24 @@ def optimizer_row(run, benchmark, threads, name):
     return [against_torch(run, name, "ns", lambda: 1e9 * ours("optimizer", argument, seconds, None,
                                                               "seconds/parameter"),
                           "optimizer." + benchmark, seconds, threads, lambda s: 1e9 / parameters * s,
-                          bound=triad(threads), speed=lambda ns: OPTIMIZERS[benchmark] / ns)]
+                          bound=triad(threads), speed=lambda ns: (16 + 8 * OPTIMIZERS[benchmark]) / ns)]
+
+
+def lbfgs_row(run, threads, name):
+    """A step of L-BFGS, of at most twenty iterations."""
+    seconds, argument = run.seconds(0.3), f"lbfgs/{1 if threads == 1 else 0}"
+    return [against_torch(run, name, "ms", lambda: 1e3 * ours("optimizer", argument, seconds), "optimizer.lbfgs",
+                          seconds, threads, lambda s: 1e3 * s, bound=fma(threads))]
 
 
 def optimizer(run):
     if not os.path.exists(program("optimizer")):
         return
-    for benchmark in OPTIMIZERS:
+    for benchmark in [*OPTIMIZERS, "lbfgs"]:
+        row_of = lbfgs_row if benchmark == "lbfgs" else partial(optimizer_row, benchmark=benchmark)
         for threads in THREADS:
             name = f"optimizer.{benchmark}" + ("" if threads == CORES else f".{threads}thread")
-            yield [name], partial(optimizer_row, run, benchmark, threads, name)
+            yield [name], partial(row_of, run, threads=threads, name=name)
 
 
 def profile_rows(run, benchmark):
@@ -395,6 +421,6 @@ def profile(run):
 
 GROUPS = {"peak": peak, "tape": tape, "elementwise": elementwise, "functions": functions,
           "reduction": reduction, "softmax": softmax,
-          "gemm": gemm, "layers": layers, "transforms": transforms, "optimizer": optimizer, "train": train,
+          "gemm": gemm, "layers": layers, "losses": losses, "transforms": transforms, "optimizer": optimizer, "train": train,
           "scaling": scaling, "memory": memory, "generate": generate, "cost": cost, "profile": profile,
           "ngram": ngram}

@@ -1,16 +1,14 @@
 // Single layers, forward and backward with the gradients of input and weights: recurrent ones of 650 to 650
 // over 35 steps at batch 20, the output layer of a language model of that width and 10,000 words, its
-// embedding and normalisations of as many vectors; and of a convolutional network, over 32 images of 64
-// channels. Usage: bench_layers [--threads N] [--benchmark_...].
+// embedding, normalisations and dropout of as many vectors; and of a convolutional network, over 32 images of
+// 64 channels. Usage: bench_layers [--threads N] [--benchmark_...].
 
-#include <benchmark/benchmark.h>
-
+#include <memory>
 #include <vector>
 
-#include "autograd/ops/reduction.hpp"
-#include "autograd/tape.hpp"
-#include "bench/threads.hpp"
+#include "bench/gradient.hpp"
 #include "nn/conv.hpp"
+#include "nn/dropout.hpp"
 #include "nn/embedding.hpp"
 #include "nn/gru.hpp"
 #include "nn/linear.hpp"
@@ -18,7 +16,6 @@
 #include "nn/norm.hpp"
 #include "nn/pool.hpp"
 #include "nn/rnn.hpp"
-#include "tensor/random.hpp"
 
 using namespace gradus;
 
@@ -26,88 +23,73 @@ namespace {
 
 constexpr std::int64_t steps = 35, batch = 20, width = 650, vocab = 10'000;
 
-/// The seconds of f() and the gradient of its sum.
-template <class F>
-void gradient(benchmark::State& state, const F& f) {
-  const auto run = [&] {
-    Tape tape;
-    return tape.backward(sum(f()));
-  };
-  benchmark::DoNotOptimize(run());  // which takes the memory that the next ones use again
-  for (auto _ : state) benchmark::DoNotOptimize(run());
-  state.counters["value"] = benchmark::Counter(static_cast<double>(state.iterations()),
-                                               benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+template <class Layer>
+bench::Made of(const Layer& layer, const Tensor& x) {
+  return [layer, input = Parameter(x)] { return layer(input); };
+}
+
+/// Of sequences, and of images of 28 by 28 or another side.
+template <class Layer>
+bench::Made vectors(Rng& rng, const Layer& layer) {
+  return of(layer, rng.normal({steps, batch, width}));
+}
+template <class Layer>
+bench::Made images(Rng& rng, const Layer& layer, std::int64_t side = 28) {
+  return of(layer, rng.normal({32, 64, side, side}));
 }
 
 template <class Layer>
-void recurrent(benchmark::State& state) {
-  Rng rng(1);
-  const Layer layer(rng, width, width);
-  const Parameter x(rng.normal({steps, batch, width}));
-  gradient(state, [&] { return layer(x, layer.start(batch)).first; });
+bench::Made recurrent(Rng& rng, std::int64_t hidden = width, const nn::RecurrentOptions& options = {}) {
+  const Layer layer(rng, width, hidden, options);
+  return vectors(rng, [layer](const Variable& x) { return layer(x, layer.start(batch)).first; });
 }
 
-void linear(benchmark::State& state) {
-  Rng rng(1);
-  const nn::Linear layer(rng, width, vocab);
-  const Parameter x(rng.normal({steps, batch, width}));
-  gradient(state, [&] { return layer(x); });
-}
-
-void embedding(benchmark::State& state) {
-  Rng rng(1);
-  const nn::Embedding layer(rng, vocab, width);
+bench::Made embedding(Rng& rng) {
   std::vector<std::int32_t> ids;
   for (std::int64_t i = 0; i < steps * batch; ++i) ids.push_back(static_cast<std::int32_t>(rng.below(vocab)));
-  const Indices x(std::move(ids), {steps, batch});
-  gradient(state, [&] { return layer(x); });
+  return [layer = nn::Embedding(rng, vocab, width), x = Indices(std::move(ids), {steps, batch})] {
+    return layer(x);
+  };
 }
 
-template <class Norm>
-void rows(benchmark::State& state) {
-  Rng rng(1);
-  const Norm layer(width);
-  const Parameter x(rng.normal({steps, batch, width}));
-  gradient(state, [&] { return layer(x); });
+/// A layer in training.
+template <class Layer>
+auto training(const Layer& layer) {
+  return [layer, rng = std::make_shared<Rng>(2)](const Variable& x) { return layer(x, rng.get()); };
 }
 
-/// f of 32 images of 64 channels.
-template <class F>
-void images(benchmark::State& state, Rng& rng, const F& f) {
-  const Parameter x(rng.normal({32, 64, 28, 28}));
-  gradient(state, [&] { return f(x); });
-}
-void batch_norm(benchmark::State& state) {
-  Rng rng(1);
-  const nn::BatchNorm2d layer(64);
-  images(state, rng, [&](const Variable& x) { return layer(x, &rng); });
-}
-void conv2d(benchmark::State& state) {
-  Rng rng(1);
-  const nn::Conv2d layer(rng, 64, 64, 3, {.padding = 1});
-  images(state, rng, layer);
-}
-void max_pool2d(benchmark::State& state) {
-  Rng rng(1);
-  images(state, rng, nn::MaxPool2d());
-}
-
-BENCHMARK(recurrent<nn::Lstm>)->Name("lstm")->UseRealTime();
-BENCHMARK(recurrent<nn::Gru>)->Name("gru")->UseRealTime();
-BENCHMARK(recurrent<nn::Rnn>)->Name("rnn")->UseRealTime();
-BENCHMARK(linear)->UseRealTime();
-BENCHMARK(embedding)->UseRealTime();
-BENCHMARK(rows<nn::LayerNorm>)->Name("layer_norm")->UseRealTime();
-BENCHMARK(rows<nn::RmsNorm>)->Name("rms_norm")->UseRealTime();
-BENCHMARK(batch_norm)->UseRealTime();
-BENCHMARK(conv2d)->UseRealTime();
-BENCHMARK(max_pool2d)->UseRealTime();
+constexpr bench::GradientRow rows[] = {
+    {"lstm", [](Rng& rng) { return recurrent<nn::Lstm>(rng); }},
+    {"lstm_projected", [](Rng& rng) { return recurrent<nn::Lstm>(rng, width, {.projection = 320}); }},
+    {"lstm_bidirectional",
+     [](Rng& rng) { return recurrent<nn::Lstm>(rng, width / 2, {.bidirectional = true}); }},
+    {"gru", [](Rng& rng) { return recurrent<nn::Gru>(rng); }},
+    {"rnn", [](Rng& rng) { return recurrent<nn::Rnn>(rng); }},
+    {"linear", [](Rng& rng) { return vectors(rng, nn::Linear(rng, width, vocab)); }},
+    {"embedding", embedding},
+    {"dropout", [](Rng& rng) { return vectors(rng, training(nn::Dropout())); }},
+    {"layer_norm", [](Rng& rng) { return vectors(rng, nn::LayerNorm(width)); }},
+    {"rms_norm", [](Rng& rng) { return vectors(rng, nn::RmsNorm(width)); }},
+    {"group_norm", [](Rng& rng) { return images(rng, nn::GroupNorm(8, 64)); }},
+    {"batch_norm", [](Rng& rng) { return images(rng, training(nn::BatchNorm2d(64))); }},
+    {"conv1d",
+     [](Rng& rng) {
+       return of(nn::Conv1d(rng, 64, 64, 3, {.padding = 1}), rng.normal({32, 64, 784}));
+     }},
+    {"conv2d", [](Rng& rng) { return images(rng, nn::Conv2d(rng, 64, 64, 3, {.padding = 1})); }},
+    {"conv_transpose2d",
+     [](Rng& rng) {
+       return images(rng, nn::ConvTranspose2d(rng, 64, 64, 4, {.stride = 2, .padding = 1}), 14);
+     }},
+    {"max_pool2d", [](Rng& rng) { return images(rng, nn::MaxPool2d()); }},
+    {"avg_pool2d", [](Rng& rng) { return images(rng, nn::AvgPool2d()); }},
+    {"adaptive_max_pool2d", [](Rng& rng) { return images(rng, nn::AdaptiveMaxPool2d(7)); }},
+    {"adaptive_avg_pool2d", [](Rng& rng) { return images(rng, nn::AdaptiveAvgPool2d(7)); }},
+    {"global_avg_pool2d", [](Rng& rng) { return images(rng, nn::AdaptiveAvgPool2d(1)); }},
+};
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  bench::take_threads(argc, argv);
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
+  return bench::time_gradients(argc, argv, rows);
 }

@@ -1,6 +1,7 @@
 """The rivals: programs that are measured beside ours. Each keeps running between the rounds."""
 import glob
 import os
+import shlex
 import subprocess
 import tempfile
 
@@ -42,9 +43,15 @@ class Rival:
 
 
 class PyTorch(Rival):
-    """PyTorch, which answers with the seconds of a call, on one thread or on all."""
+    """PyTorch, which answers with the seconds of a call, on one thread or on all. `python` is the command that runs a
+    script under it, by default the system's, with an OpenMP BLAS."""
 
-    def __init__(self):
+    def __init__(self, python=None):
+        script = os.path.join(ROOT, "bench", "rivals", "torch_serve.py")
+        if python:
+            self.script = [*shlex.split(python), script]
+            super().__init__("PyTorch", self.script)
+            return
         python = "/usr/bin/python3"
         found = subprocess.run([python, "-c", "import torch"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         blas = glob.glob("/usr/lib/*/openblas-openmp")
@@ -54,7 +61,7 @@ class PyTorch(Rival):
         elif not blas:
             missing = ("PyTorch is there without an OpenMP BLAS, which would halve its speed: "
                        "apt-get install libopenblas0-openmp")
-        self.script = [python, os.path.join(ROOT, "bench", "rivals", "torch_serve.py")]
+        self.script = [python, script]
         super().__init__("PyTorch", self.script, {"LD_LIBRARY_PATH": (blas or [""])[0]}, missing)
 
     def label(self, threads):
@@ -95,10 +102,11 @@ def blas_libraries(threads):
 
 
 class Rivals:
-    """All rivals, each started when it is first needed. `said` is called with the messages about missing ones."""
+    """All rivals, each started when it is first needed. `said` is called with the messages about missing ones, and `python`
+    runs a script under PyTorch."""
 
-    def __init__(self, said=print):
-        self.said, self.running = said, {}
+    def __init__(self, said=print, python=None):
+        self.said, self.python, self.running = said, python, {}
 
     def get(self, key, make):
         if key not in self.running:
@@ -110,7 +118,7 @@ class Rivals:
         return [one for one in self.running[key] if one.process]
 
     def torch(self):
-        return next(iter(self.get("torch", PyTorch)), None)
+        return next(iter(self.get("torch", lambda: PyTorch(self.python))), None)
 
     def libtorch(self):
         return next(iter(self.get("libtorch", libtorch)), None)

@@ -62,6 +62,9 @@ def parsed():
     parser.add_argument("--read", metavar="FILE", help="read the rows from a file that --json wrote instead of measuring")
     parser.add_argument("--markdown", action="store_true", help="print tables for a document")
     parser.add_argument("--charts", metavar="FOLDER", help="draw charts of the rows as SVG files in a folder")
+    parser.add_argument("--torch", metavar="COMMAND",
+                        help="the command that runs a Python script under PyTorch, such as a virtual environment's python; "
+                             "by default the system's")
     parser.add_argument("--quick", action="store_true", help="one short round per row, to see that everything runs")
     args = parser.parse_args()
     for one in args.groups:
@@ -82,7 +85,7 @@ def read(parser, name):
 
 def measure(args, show):
     run = Measuring(quick=args.quick)
-    run.rivals = Rivals(show)
+    run.rivals = Rivals(show, args.torch)
     rows = []
     show(f"{cpu_name()}, {CORES} cores")
     show(tables.head())

@@ -13,6 +13,7 @@
 #include "autograd/ops/reduction.hpp"
 #include "autograd/record.hpp"
 #include "autograd/transforms.hpp"
+#include "tensor/kernels/kernels.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/support/parallel.hpp"
 
@@ -98,64 +99,92 @@ Targets targets_of(const Shape& log_probs, const Indices& targets, const Indices
   return out;
 }
 
-/// The sums of the algorithm over one sequence. forward(t, s): the log-probability of all ways to be in state
-/// s at step t, what stands there included.
+/// The sums of the algorithm over one sequence, all states of a step at a time. forward(t, s): the
+/// log-probability of all ways to be in state s at step t, what stands there included.
 template <class T>
 class Paths {
  public:
   Paths(const Targets& targets, std::int64_t sequence, const T* log_probs)
-      : targets_(targets), b_(sequence), log_probs_(log_probs) {}
+      : targets_(targets),
+        b_(sequence),
+        steps_(targets.steps_of(sequence)),
+        states_(targets.states_of(sequence)),
+        log_probs_(log_probs + sequence * targets.classes),
+        labels_(targets.labels.data() + sequence * targets.width) {}
 
-  double log_prob(std::int64_t t, std::int64_t s) const {
-    return static_cast<double>(
-        log_probs_[(t * targets_.batch + b_) * targets_.classes + targets_.label(b_, s)]);
-  }
   /// Writes forward, (steps, width), and gives the log-probability of the target.
   double run_forward(double* forward) const {
-    const std::int64_t steps = targets_.steps_of(b_), states = targets_.states_of(b_);
-    if (steps == 0) return states == 1 ? 0 : -infinity;
-    for (std::int64_t t = 0; t < steps; ++t) {
+    if (steps_ == 0) return states_ == 1 ? 0 : -infinity;
+    Row before(states_, 2), skipping(states_, 0);  // before: with the two states in front of the first
+    for (std::int64_t t = 0; t < steps_; ++t) {
       double* const now = forward + t * targets_.width;
-      const double* const before = now - targets_.width;
-      for (std::int64_t s = 0; s < states; ++s) {
-        double sum = t == 0 && s < 2 ? 0 : -infinity;
-        if (t > 0) sum = before[s];
-        if (t > 0 && s > 0) sum = log_add(sum, before[s - 1]);
-        if (t > 0 && targets_.skips(b_, s)) sum = log_add(sum, before[s - 2]);
-        now[s] = sum + log_prob(t, s);
+      if (t == 0) {
+        std::fill_n(now, states_, -infinity);
+        std::fill_n(now, std::min(states_, std::int64_t{2}), 0.0);
+      } else {
+        for (std::int64_t s = 0; s < states_; ++s)
+          skipping[s] = targets_.skips(b_, s) ? before[s - 2] : -infinity;
+        log_add(before.at(0), before.at(-1), now);
+        log_add(now, skipping.at(0), now);
       }
+      add_log_probs(t, now);
+      std::copy_n(now, states_, before.at(0));
     }
-    const double* const last = forward + (steps - 1) * targets_.width;
-    return states == 1 ? last[0] : log_add(last[states - 1], last[states - 2]);
+    return states_ == 1 ? before[0] : nn::log_add(before[states_ - 1], before[states_ - 2]);
   }
   /// Adds g times the gradient of minus `total`, which run_forward gave, to dx.
   void run_backward(const double* forward, double total, double g, T* dx) const {
-    const std::int64_t steps = targets_.steps_of(b_), states = targets_.states_of(b_);
-    std::vector<double> now(static_cast<std::size_t>(states + 2), -infinity), after = now;
-    for (std::int64_t t = steps; t-- > 0;) {
-      std::swap(now, after);
-      for (std::int64_t s = 0; s < states; ++s) {
-        // The log-probability of all ways to go on behind step t from state s.
-        const auto at = static_cast<std::size_t>(s);
-        double sum = t + 1 == steps && s + 2 >= states ? 0 : -infinity;
-        if (t + 1 < steps) {
-          sum = log_add(after[at], after[at + 1]);
-          if (s + 2 < states && targets_.skips(b_, s + 2)) sum = log_add(sum, after[at + 2]);
-        }
-        const double way = forward[t * targets_.width + s] + sum;
-        if (way > -infinity) {
-          T& to = dx[(t * targets_.batch + b_) * targets_.classes + targets_.label(b_, s)];
-          to -= static_cast<T>(g * std::exp(way - total));
-        }
-        now[at] = sum + log_prob(t, s);
+    // now: the log-probability of all ways to go on behind step t from each state, and then with what stands
+    // at t; with the two states behind the last.
+    Row now(states_, 2), skipping(states_, 0), share(states_, 0);
+    for (std::int64_t t = steps_; t-- > 0;) {
+      double* const from = now.at(0);
+      if (t + 1 == steps_) {
+        for (std::int64_t s = 0; s < states_; ++s) from[s] = s + 2 >= states_ ? 0 : -infinity;
+      } else {
+        for (std::int64_t s = 0; s < states_; ++s)
+          skipping[s] = s + 2 < states_ && targets_.skips(b_, s + 2) ? from[s + 2] : -infinity;
+        log_add(from, from + 1, from);
+        log_add(from, skipping.at(0), from);
       }
+      const double* const ways = forward + t * targets_.width;
+      for (std::int64_t s = 0; s < states_; ++s) share[s] = ways[s] + from[s] - total;
+      kernel_.unary(kernels::Unary::exp, share.at(0), share.at(0), states_);
+      T* const to = dx + (t * targets_.batch + b_) * targets_.classes;
+      for (std::int64_t s = 0; s < states_; ++s)
+        if (ways[s] + from[s] > -infinity) to[labels_[s]] -= static_cast<T>(g * share[s]);
+      add_log_probs(t, from);
     }
   }
 
  private:
+  /// Numbers of the states, and `more` of -infinity in front of them and behind.
+  class Row {
+   public:
+    Row(std::int64_t states, std::int64_t more)
+        : values_(static_cast<std::size_t>(states + 2 * more), -infinity), first_(values_.data() + more) {}
+    double& operator[](std::int64_t s) { return first_[s]; }
+    double* at(std::int64_t s) { return first_ + s; }
+
+   private:
+    storage::PoolVector<double> values_;
+    double* first_;
+  };
+
+  /// The kernels read a batch before they write it, so `to` may be one of the two or stand before it.
+  void log_add(const double* a, const double* b, double* to) const {
+    kernel_.binary(kernels::Binary::logaddexp, a, false, b, false, to, states_);
+  }
+  void add_log_probs(std::int64_t t, double* to) const {
+    const T* const at = log_probs_ + t * targets_.batch * targets_.classes;
+    for (std::int64_t s = 0; s < states_; ++s) to[s] += static_cast<double>(at[labels_[s]]);
+  }
+
+  const kernels::Kernels<double>& kernel_ = kernels::selected<double>();
   const Targets& targets_;
-  std::int64_t b_;
-  const T* log_probs_;  // (time, batch, classes)
+  std::int64_t b_, steps_, states_;
+  const T* log_probs_;  // (time, batch, classes), from this sequence on
+  const std::int32_t* labels_;
 };
 
 /// In place of -infinity, whose derivatives would be NaN.
@@ -215,7 +244,7 @@ Variable losses_of(const Variable& log_probs, const Targets& targets, bool zero_
   visit_dtype(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     T* const to = losses.mutable_data<T>();
-    parallel::for_each(targets.batch, 100 * of_one, [&](std::int64_t b) {
+    parallel::for_each(targets.batch, 20 * of_one, [&](std::int64_t b) {
       const double total = Paths<T>(targets, b, x.data<T>()).run_forward(ways + b * of_one);
       totals[static_cast<std::size_t>(b)] = total;
       to[b] = static_cast<T>(zero_infinity && total == -infinity ? 0 : -total);
@@ -227,7 +256,7 @@ Variable losses_of(const Variable& log_probs, const Targets& targets, bool zero_
       using T = decltype(tag);
       T* const to = dx.mutable_data<T>();
       const double* const kept = forward.data<double>();
-      parallel::for_each(targets.batch, 100 * of_one, [&](std::int64_t b) {
+      parallel::for_each(targets.batch, 20 * of_one, [&](std::int64_t b) {
         const double total = totals[static_cast<std::size_t>(b)],
                      upstream = static_cast<double>(g.data<T>()[b]);
         if (total > -infinity)

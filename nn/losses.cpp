@@ -1,5 +1,6 @@
 #include "nn/losses.hpp"
 
+#include <array>
 #include <cmath>
 #include <numbers>
 
@@ -11,26 +12,32 @@
 #include "autograd/ops/movement.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/ops/softmax.hpp"
+#include "nn/loss_checks.hpp"
 #include "tensor/ops.hpp"
 
 namespace gradus::nn {
 
 namespace {
 
+void require_elements(const char* name, const Variable& losses) {
+  if (losses.size() == 0) fail<ShapeError>("{}: the mean of no losses; the input has no elements", name);
+}
+
 Variable reduced(const Variable& losses, Reduction reduction, const char* name) {
   if (reduction == Reduction::none) return losses;
   if (reduction == Reduction::sum) return sum(losses);
-  if (losses.size() == 0) fail<ShapeError>("{}: the mean of no losses; the input has no elements", name);
+  require_elements(name, losses);
   return mean(losses);
 }
 
-void require_same_shape(const char* name, const Variable& x, const Variable& target) {
-  if (x.dtype() != target.dtype())
-    fail<DtypeError>("{}: the input is {}, the target {}; convert one with to(...)", name, name_of(x.dtype()),
-                     name_of(target.dtype()));
-  if (x.shape() != target.shape())
-    fail<ShapeError>("{}: the input has shape {}, the target {}; they must be the same", name, x.shape(),
-                     target.shape());
+/// f of each element of x and of others, which broadcast to it, reduced.
+template <class F, class... Others>
+Variable of_elements(const char* name, Reduction reduction, Where at, const F& f, const Variable& x,
+                     const Others&... others) {
+  if (reduction == Reduction::none) return elementwise(f, x, others..., at);
+  if (reduction == Reduction::mean) require_elements(name, x);
+  const double factor = reduction == Reduction::mean ? 1 / static_cast<double>(x.size()) : 1;
+  return gradus::detail::elementwise_sum(name, at, factor, f, x, others...);
 }
 
 void require_finite(const char* name, const char* option, double value) {
@@ -55,46 +62,66 @@ Variable distance(const Variable& x, const Variable& y, double p, double eps) {
 
 Variable mse(const Variable& x, const Target& target, Reduction reduction, Where at) {
   const InOp op("mse", at);
-  require_same_shape("mse", x, *target);
-  return reduced(elementwise([](auto a, auto b) { return square(a - b); }, x, *target, at), reduction, "mse");
+  detail::require_same_shape("mse", x, *target);
+  return of_elements(
+      "mse", reduction, at, [](auto a, auto b) { return square(a - b); }, x, *target);
 }
 
 Variable l1(const Variable& x, const Target& target, Reduction reduction, Where at) {
   const InOp op("l1", at);
-  require_same_shape("l1", x, *target);
-  return reduced(elementwise([](auto a, auto b) { return abs(a - b); }, x, *target, at), reduction, "l1");
+  detail::require_same_shape("l1", x, *target);
+  return of_elements(
+      "l1", reduction, at, [](auto a, auto b) { return abs(a - b); }, x, *target);
 }
 
 Variable huber(const Variable& x, const Target& target, const HuberOptions& options, Where at) {
   const InOp op("huber", at);
   if (!(options.delta > 0)) fail<ArgumentError>("huber: delta is {}; it must be above 0", options.delta);
-  require_same_shape("huber", x, *target);
-  const auto f = [](auto a, auto b, auto delta) {
-    const auto d = a - b;
-    const auto inside = where(abs(d) <= delta, d, 0);  // whose square does not overflow
-    return where(abs(d) <= delta, 0.5 * square(inside), delta * (abs(d) - 0.5 * delta));
+  detail::require_same_shape("huber", x, *target);
+  // With c = d clipped: d^2 / 2 inside and delta (|d| - delta / 2) outside, without a square that overflows.
+  const auto f = [](auto a, auto b, auto least, auto most) {
+    const auto d = a - b, c = clamp(d, least, most);
+    return c * (d - 0.5 * c);
   };
-  return reduced(elementwise(f, x, *target, options.delta, at), options.reduction, "huber");
+  const auto slopes = [](auto a, auto b, auto least, auto most, auto g) {
+    const auto slope = g * clamp(a - b, least, most);
+    return std::array{slope, -slope};
+  };
+  return of_elements("huber", options.reduction, at, gradus::detail::Sloped{f, slopes}, x, *target,
+                     -options.delta, options.delta);
 }
 
 Variable bce_with_logits(const Variable& logits, const Target& target, const BceOptions& options, Where at) {
   const InOp op("bce_with_logits", at);
-  require_same_shape("bce_with_logits", logits, *target);
-  // Both terms by themselves: neither cancels, and 0 times an infinite one is 0.
-  const auto f = [](auto x, auto t, auto weight) {
-    return where(t == 0, 0, weight * t * log1p_exp(-x)) + where(t == 1, 0, (1 - t) * log1p_exp(x));
-  };
+  detail::require_same_shape("bce_with_logits", logits, *target);
   const Tensor& weight = options.positive_weight;
-  if (!weight.defined())
-    return reduced(elementwise(f, logits, *target, 1.0, at), options.reduction, "bce_with_logits");
+  if (!weight.defined()) {
+    // Two terms that are not negative, so that nothing cancels; and 0 times an infinite logit is 0.
+    const auto f = [](auto x, auto t) {
+      const auto above = x > 0;
+      const auto rate = where(above, 1 - t, -t);
+      return log1p(exp(where(above, -x, x))) + where(rate == 0, 0, rate * x);
+    };
+    const auto slopes = [](auto x, auto t, auto g) {
+      const auto above = x > 0;
+      const auto e = exp(where(above, -x, x)), other = e / (1 + e);  // the smaller of the two probabilities
+      return std::array{g * (where(above, 1 - t, -t) + where(above, -other, other)), g * -x};
+    };
+    return of_elements("bce_with_logits", options.reduction, at, gradus::detail::Sloped{f, slopes}, logits,
+                       *target);
+  }
   if (weight.size() > 0 && !(min(weight).item() >= 0))
     fail<ArgumentError>("bce_with_logits: a positive_weight of {}; it must be 0 or more", min(weight).item());
-  const Variable losses = elementwise(f, logits, *target, Variable(weight.to(logits.dtype())), at);
-  if (losses.shape() != logits.shape()) {
+  if (broadcast_shapes("bce_with_logits", logits.shape(), weight.shape()) != logits.shape()) {
     fail<ShapeError>("bce_with_logits: a positive_weight of shape {} does not broadcast to the logits' {}",
                      weight.shape(), logits.shape());
   }
-  return reduced(losses, options.reduction, "bce_with_logits");
+  // Both terms by themselves: neither cancels, and 0 times an infinite one is 0.
+  const auto f = [](auto x, auto t, auto w) {
+    return where(t == 0, 0, w * t * log1p_exp(-x)) + where(t == 1, 0, (1 - t) * log1p_exp(x));
+  };
+  return of_elements("bce_with_logits", options.reduction, at, f, logits, *target,
+                     Variable(weight.to(logits.dtype())));
 }
 
 Variable nll(const Variable& log_probs, const Indices& targets, const NllOptions& options, Where at) {
@@ -133,7 +160,7 @@ Variable nll(const Variable& log_probs, const Indices& targets, const NllOptions
 
 Variable soft_cross_entropy(const Variable& logits, const Target& target, Reduction reduction, Where at) {
   const InOp op("soft_cross_entropy", at);
-  require_same_shape("soft_cross_entropy", logits, *target);
+  detail::require_same_shape("soft_cross_entropy", logits, *target);
   if (logits.rank() == 0)
     fail<ShapeError>("soft_cross_entropy: the logits are a scalar; they need an axis of classes");
   const auto f = [](auto t, auto log_p) { return where(t == 0, 0, -t * log_p); };
@@ -147,7 +174,7 @@ Variable cross_entropy(const Variable& logits, const Target& target, const Cross
     fail<ArgumentError>("cross_entropy: label_smoothing {} is not in 0..1", options.label_smoothing);
   if (options.ignore_index != CrossEntropyOptions().ignore_index)
     fail<ArgumentError>("cross_entropy: targets that are distributions have no ignore_index");
-  require_same_shape("cross_entropy", logits, *target);
+  detail::require_same_shape("cross_entropy", logits, *target);
   if (logits.rank() == 0)
     fail<ShapeError>("cross_entropy: the logits are a scalar; they need an axis of classes");
   Variable wanted = *target;
@@ -163,21 +190,24 @@ Variable cross_entropy(const Variable& logits, const Target& target, const Cross
 
 Variable kl_div(const Variable& log_probs, const Target& target, const KlOptions& options, Where at) {
   const InOp op("kl_div", at);
-  require_same_shape("kl_div", log_probs, *target);
+  detail::require_same_shape("kl_div", log_probs, *target);
   const auto of_logs = [](auto x, auto t) { return where(exp(t) == 0, 0, exp(t) * (t - x)); };
   const auto of_probs = [](auto x, auto t) { return where(t == 0, 0, xlogy(t, t) - t * x); };
-  const Variable losses = options.log_target ? elementwise(of_logs, log_probs, *target, at)
-                                             : elementwise(of_probs, log_probs, *target, at);
-  if (options.reduction != Reduction::mean || !options.per_row || losses.rank() == 0)
-    return reduced(losses, options.reduction, "kl_div");
-  if (losses.dim(0) == 0) fail<ShapeError>("kl_div: the mean of no losses; the input has no rows");
-  return sum(losses) / static_cast<double>(losses.dim(0));
+  const bool mean_of_rows = options.reduction == Reduction::mean && options.per_row && log_probs.rank() > 0;
+  if (mean_of_rows && log_probs.dim(0) == 0)
+    fail<ShapeError>("kl_div: the mean of no losses; the input has no rows");
+  const auto loss = [&](const auto& f) {
+    if (!mean_of_rows) return of_elements("kl_div", options.reduction, at, f, log_probs, *target);
+    const double factor = 1 / static_cast<double>(log_probs.dim(0));
+    return gradus::detail::elementwise_sum("kl_div", at, factor, f, log_probs, *target);
+  };
+  return options.log_target ? loss(of_logs) : loss(of_probs);
 }
 
 Variable gaussian_nll(const Variable& x, const Target& target, const Target& variance,
                       const GaussianNllOptions& options, Where at) {
   const InOp op("gaussian_nll", at);
-  require_same_shape("gaussian_nll", x, *target);
+  detail::require_same_shape("gaussian_nll", x, *target);
   if (!(options.eps > 0)) fail<ArgumentError>("gaussian_nll: eps is {}; it must be above 0", options.eps);
   const Tensor& variances = (*variance).value();
   if (variances.size() > 0 && min(variances).item() < 0)
@@ -186,23 +216,13 @@ Variable gaussian_nll(const Variable& x, const Target& target, const Target& var
     const auto kept = max(v, eps);
     return 0.5 * (log(kept) + square(a - b) / kept);
   };
-  const Variable losses = elementwise(f, x, *target, *variance, options.eps, at);
-  if (losses.shape() != x.shape())
+  if (broadcast_shapes("gaussian_nll", x.shape(), variances.shape()) != x.shape())
     fail<ShapeError>("gaussian_nll: variances of shape {} do not broadcast to the input's {}",
                      variances.shape(), x.shape());
-  return reduced(options.full ? losses + 0.5 * std::log(2 * std::numbers::pi) : losses, options.reduction,
-                 "gaussian_nll");
-}
-
-Variable cosine_similarity(const Variable& x, const Target& y, int axis, double eps, Where at) {
-  const InOp op("cosine_similarity", at);
-  require_same_shape("cosine_similarity", x, *y);
-  if (!(eps > 0)) fail<ArgumentError>("cosine_similarity: eps is {}; it must be above 0", eps);
-  // Each by its own norm, as the product of the two may be beyond the dtype.
-  const auto unit = [&](const Variable& v) {
-    return v / maximum(norm(v, axis, {.keepdims = true}), std::sqrt(eps));
-  };
-  return sum(unit(x) * unit(*y), axis);
+  Variable losses = of_elements("gaussian_nll", options.reduction, at, f, x, *target, *variance, options.eps);
+  if (!options.full) return losses;
+  const double count = options.reduction == Reduction::sum ? static_cast<double>(x.size()) : 1;
+  return losses + count * 0.5 * std::log(2 * std::numbers::pi);
 }
 
 Variable cosine(const Variable& x, const Target& y, const Tensor& label, const CosineOptions& options,
@@ -214,19 +234,19 @@ Variable cosine(const Variable& x, const Target& y, const Tensor& label, const C
   const auto f = [](auto c, auto l, auto margin) {
     return where(l > 0, 1 - c, where(c > margin, c - margin, 0));
   };
-  return reduced(elementwise(f, similar, Variable(label.to(x.dtype())), options.margin, at),
-                 options.reduction, "cosine");
+  return of_elements("cosine", options.reduction, at, f, similar, Variable(label.to(x.dtype())),
+                     options.margin);
 }
 
 Variable margin_ranking(const Variable& x, const Target& y, const Tensor& label, const MarginOptions& options,
                         Where at) {
   const InOp op("margin_ranking", at);
   require_finite("margin_ranking", "margin", options.margin);
-  require_same_shape("margin_ranking", x, *y);
+  detail::require_same_shape("margin_ranking", x, *y);
   require_labels("margin_ranking", x.shape(), label);
   const auto f = [](auto a, auto b, auto l, auto margin) { return relu(margin - l * (a - b)); };
-  return reduced(elementwise(f, x, *y, Variable(label.to(x.dtype())), options.margin, at), options.reduction,
-                 "margin_ranking");
+  return of_elements("margin_ranking", options.reduction, at, f, x, *y, Variable(label.to(x.dtype())),
+                     options.margin);
 }
 
 Variable triplet(const Variable& anchor, const Target& positive, const Target& negative,
@@ -235,8 +255,8 @@ Variable triplet(const Variable& anchor, const Target& positive, const Target& n
   require_finite("triplet", "margin", options.margin);
   require_finite("triplet", "eps", options.eps);
   if (!(options.p > 0)) fail<ArgumentError>("triplet: p is {}; it must be above 0", options.p);
-  require_same_shape("triplet", anchor, *positive);
-  require_same_shape("triplet", anchor, *negative);
+  detail::require_same_shape("triplet", anchor, *positive);
+  detail::require_same_shape("triplet", anchor, *negative);
   const Variable near = distance(anchor, *positive, options.p, options.eps);
   Variable far = distance(anchor, *negative, options.p, options.eps);
   if (options.swap) far = minimum(far, distance(*positive, *negative, options.p, options.eps));

@@ -2,10 +2,14 @@
 
 #include <Random123/philox.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <type_traits>
 
+#include "tensor/kernels/kernels.hpp"
 #include "tensor/support/parallel.hpp"
 
 namespace gradus {
@@ -32,20 +36,32 @@ double unit(std::uint64_t word) {
   return static_cast<double>(word >> 11) * 0x1p-53;
 }
 
-/// Fills a tensor in parallel: each element is f(the words at the element's own position).
+/// Fills a tensor in parallel: each element is f(the words at the element's own position), or f of the first.
 template <class T, class F>
 Tensor fill(Rng::State& state, const Shape& shape, const F& f) {
+  constexpr bool both = std::is_invocable_v<F, std::uint64_t, std::uint64_t>;
+  constexpr std::int64_t block = 512;
   Tensor out = Tensor::uninitialized(shape, dtype_of<T>());
   T* const to = out.mutable_data<T>();
-  parallel::for_each(out.size(), 32, [&](std::int64_t i) {
-    to[i] = static_cast<T>(f(words_at(state, state.counter + static_cast<std::uint64_t>(i))));
+  const auto& kernel = kernels::selected<T>();
+  parallel::for_range(out.size(), both ? 32 : 4, [&](std::int64_t begin, std::int64_t end) {
+    std::array<std::uint64_t, block> first, second;
+    for (std::int64_t at = begin; at < end; at += block) {
+      const std::int64_t count = std::min(block, end - at);
+      kernel.philox(state.seed, state.stream, state.counter + static_cast<std::uint64_t>(at), count,
+                    first.data(), both ? second.data() : nullptr);
+      for (std::int64_t i = 0; i < count; ++i) {
+        const auto k = static_cast<std::size_t>(i);
+        if constexpr (both) {
+          to[at + i] = static_cast<T>(f(first[k], second[k]));
+        } else {
+          to[at + i] = static_cast<T>(f(first[k]));
+        }
+      }
+    }
   });
   state.counter += static_cast<std::uint64_t>(out.size());
   return out;
-}
-template <class F>
-Tensor fill(Rng::State& state, const Shape& shape, Dtype dtype, const F& f) {
-  return visit_dtype(dtype, [&](auto tag) { return fill<decltype(tag)>(state, shape, f); });
 }
 
 }  // namespace
@@ -88,8 +104,8 @@ Tensor Rng::uniform(const Shape& shape, double low, double high, Dtype dtype) {
     const auto first = static_cast<T>(low), last = std::nextafter(static_cast<T>(high), first);
     if (!std::isfinite(first) || !std::isfinite(static_cast<T>(high)))
       fail<ArgumentError>("Rng::uniform: from {} to {}; {} has no such numbers", low, high, name_of(dtype));
-    return fill<T>(state_, shape, [=](Words words) {
-      return std::min(static_cast<T>((start + length * unit(words.first)) / scale), last);
+    return fill<T>(state_, shape, [=](std::uint64_t word) {
+      return std::min(static_cast<T>((start + length * unit(word)) / scale), last);
     });
   });
 }
@@ -106,16 +122,25 @@ Tensor Rng::normal(const Shape& shape, double mean, double deviation, Dtype dtyp
   if (deviation > (most - std::abs(mean)) / furthest)
     fail<ArgumentError>("Rng::normal: mean {}, deviation {}; numbers that far out are beyond {}", mean,
                         deviation, name_of(dtype));
-  return fill(state_, shape, dtype, [=](Words words) {
-    const double radius = std::sqrt(-2 * std::log(1 - unit(words.first)));
-    return mean + deviation * radius * std::cos(2 * std::numbers::pi * unit(words.second));
+  return visit_dtype(dtype, [&](auto tag) {
+    return fill<decltype(tag)>(state_, shape, [=](std::uint64_t first, std::uint64_t second) {
+      const double radius = std::sqrt(-2 * std::log(1 - unit(first)));
+      return mean + deviation * radius * std::cos(2 * std::numbers::pi * unit(second));
+    });
   });
 }
 
 Tensor Rng::bernoulli(const Shape& shape, double keep, double scale, Dtype dtype) {
   if (!(keep >= 0 && keep <= 1))
     fail<ArgumentError>("Rng::bernoulli: a probability of {}; it must be 0 to 1", keep);
-  return fill(state_, shape, dtype, [=](Words words) { return unit(words.first) < keep ? scale : 0.0; });
+  // unit(word) < keep, in whole numbers.
+  const auto kept = static_cast<std::uint64_t>(std::ceil(keep * 0x1p53));
+  return visit_dtype(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    // Looked up, as a branch would be foretold wrongly half of the time.
+    const std::array<T, 2> numbers{0, static_cast<T>(scale)};
+    return fill<T>(state_, shape, [=](std::uint64_t word) { return numbers[word >> 11 < kept ? 1 : 0]; });
+  });
 }
 
 }  // namespace gradus

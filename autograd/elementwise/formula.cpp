@@ -19,14 +19,20 @@ bool keeps(const Shape& shape) {
 }  // namespace
 
 Differential::Differential(const Formula& of, std::uint32_t wanted)
-    : graph_(of.graph()), inputs_(of.inputs().begin(), of.inputs().end()) {
+    : graph_(of.graph()), output_(of.output()), inputs_(of.inputs().begin(), of.inputs().end()) {
   const ExprId y = of.output();
   const ExprId g = graph_.input(static_cast<int>(inputs_.size()));
+  g_ = g;
   std::vector<ExprId> xs;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     if ((wanted >> i & 1u) != 0) xs.push_back(inputs_[i]);
   }
-  gradients_ = differentiate(graph_, y, g, xs);
+  if (of.slopes().empty()) {
+    gradients_ = differentiate(graph_, y, g, xs);
+  } else {
+    for (std::size_t i = 0; i < of.slopes().size(); ++i)
+      if ((wanted >> i & 1u) != 0) gradients_.push_back(of.slopes()[i]);
+  }
   formulas_.resize(gradients_.size());
 
   std::vector<ExprId> given = inputs_;
@@ -99,6 +105,31 @@ void Differential::backward(const Tensor& g, std::span<const Tensor* const> inpu
   backward_kept_->run(std::span(given).first(count), shape, g.dtype(), out);
 }
 
+const Evaluation& Differential::summing() const {
+  const std::lock_guard lock(mutex_);
+  if (!summing_) {
+    std::vector<ExprId> given = inputs_;
+    given.push_back(g_);
+    std::vector<ExprId> outputs{output_};
+    outputs.insert(outputs.end(), gradients_.begin(), gradients_.end());
+    summing_ = std::make_unique<Evaluation>(graph_, given, outputs);
+  }
+  return *summing_;
+}
+
+double Differential::sum(const Tensor& g, std::span<const Tensor* const> inputs, const Shape& shape,
+                         std::span<Tensor> out) const {
+  std::array<const Tensor*, Program::most_arrays> given;
+  std::size_t count = 0;
+  for (const Tensor* x : inputs) given[count++] = x;
+  given[count++] = &g;
+  std::array<Tensor, 1 + Program::most_arrays> outputs;
+  const double total = summing().run_summing(std::span(given).first(count), shape, g.dtype(),
+                                             std::span(outputs).first(1 + out.size()));
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = std::move(outputs[1 + i]);
+  return total;
+}
+
 FormulaPtr Differential::gradient(std::size_t i) const {
   const std::lock_guard lock(mutex_);
   if (!formulas_[i]) {
@@ -120,10 +151,21 @@ Formula::Formula(Graph graph, std::size_t inputs, ExprId output)
       differentiable_(differentiable_inputs(graph_, output)),
       evaluation_(graph_, inputs_, std::array{output}) {}
 
+Formula::Formula(Graph graph, std::size_t inputs, ExprId output, std::vector<ExprId> slopes)
+    : Formula(std::move(graph), inputs, output) {
+  slopes_ = std::move(slopes);
+  differentiable_ = (1u << slopes_.size()) - 1;
+}
+
 Tensor Formula::value(std::span<const Tensor* const> inputs, const Shape& shape, Dtype dtype) const {
   std::array<Tensor, 1> out;
   evaluation_.run(inputs, shape, dtype, out);
   return std::move(out[0]);
+}
+
+double Formula::sum(std::span<const Tensor* const> inputs, const Shape& shape, Dtype dtype) const {
+  std::array<Tensor, 1> out;
+  return evaluation_.run_summing(inputs, shape, dtype, out);
 }
 
 std::shared_ptr<const Differential> Formula::differential(std::uint32_t wanted) const {

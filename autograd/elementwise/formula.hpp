@@ -32,6 +32,11 @@ class Differential {
   void backward(const Tensor& g, std::span<const Tensor* const> inputs, const Tensor& result,
                 std::span<const Tensor, most_kept> kept, std::span<Tensor> out) const;
 
+  /// The sum of the value's elements, and out[i]: the derivative of that with respect to the i-th wanted
+  /// input, times g, a single number. One pass gives all of them.
+  double sum(const Tensor& g, std::span<const Tensor* const> inputs, const Shape& shape,
+             std::span<Tensor> out) const;
+
   /// What backward reads.
   bool reads(std::size_t input) const { return reads_[input]; }
   bool reads_result() const { return reads_result_; }
@@ -40,15 +45,19 @@ class Differential {
 
  private:
   void choose_kept(ExprId y, ExprId inputs_end);
+  const Evaluation& summing() const;
 
   Graph graph_;
+  ExprId output_;                  // the formula's value
+  ExprId g_ = no_expr;             // what the derivatives are multiplied by
   std::vector<ExprId> inputs_;     // of the formula
   std::vector<ExprId> gradients_;  // of the wanted inputs
   std::vector<ExprId> kept_;
   std::vector<bool> reads_;
   bool reads_result_ = false;
   std::unique_ptr<Evaluation> forward_, forward_keeping_, backward_, backward_kept_;
-  mutable std::mutex mutex_;
+  mutable std::mutex mutex_;  // of what is made when it is first needed
+  mutable std::unique_ptr<Evaluation> summing_;
   mutable std::vector<FormulaPtr> formulas_;
 };
 
@@ -57,16 +66,22 @@ class Differential {
 class Formula {
  public:
   Formula(Graph graph, std::size_t inputs, ExprId output);
+  /// With given derivatives with respect to the first inputs, times the input behind the last, g.
+  Formula(Graph graph, std::size_t inputs, ExprId output, std::vector<ExprId> slopes);
 
   /// The inputs, as bits, that the derivative of the output is not zero for everywhere.
   std::uint32_t differentiable() const { return differentiable_; }
   Tensor value(std::span<const Tensor* const> inputs, const Shape& shape, Dtype dtype) const;
+  /// The sum of its elements.
+  double sum(std::span<const Tensor* const> inputs, const Shape& shape, Dtype dtype) const;
   /// With respect to the inputs whose bits are set, some of the differentiable ones; made once for each set.
   std::shared_ptr<const Differential> differential(std::uint32_t wanted) const;
 
   const Graph& graph() const { return graph_; }
   std::span<const ExprId> inputs() const { return inputs_; }
   ExprId output() const { return output_; }
+  /// Those that were given; empty if they are to be found.
+  std::span<const ExprId> slopes() const { return slopes_; }
 
  private:
   static std::vector<ExprId> make_inputs(Graph& graph, std::size_t count);
@@ -74,6 +89,7 @@ class Formula {
   Graph graph_;
   std::vector<ExprId> inputs_;
   ExprId output_;
+  std::vector<ExprId> slopes_;
   std::uint32_t differentiable_;
   Evaluation evaluation_;
 

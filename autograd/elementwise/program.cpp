@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "tensor/kernels/kernels.hpp"
 #include "tensor/ops/reduction.hpp"
@@ -22,6 +23,11 @@ struct Arrays {
   std::array<bool, most_arrays> single;  // one element that serves for all
   std::array<T*, most_arrays> outputs;
   const T* constants = nullptr;
+  T* summed = nullptr;  // where a block of output 0 is written if only its sum is wanted
+
+  T* output(std::size_t i, std::int64_t begin) const {
+    return i == 0 && summed != nullptr ? summed : outputs[i] + begin;
+  }
 };
 
 /// What a slot is for the block at `begin`.
@@ -43,7 +49,7 @@ Operand<T> operand(const Arrays<T>& arrays, const T* rows, const SingleRows& sin
       if (arrays.single[slot.index]) return {arrays.inputs[slot.index], true};
       return {arrays.inputs[slot.index] + begin, false};
     case Slot::Kind::output:
-      return {arrays.outputs[slot.index] + begin, false};
+      return {arrays.output(slot.index, begin), false};
     case Slot::Kind::constant:
       return {arrays.constants + slot.index, true};
     case Slot::Kind::row:
@@ -59,7 +65,7 @@ void run_block(std::span<const Instruction> instructions, const Arrays<T>& array
   SingleRows single{};
   for (const Instruction& step : instructions) {
     const bool to_row = step.result.kind == Slot::Kind::row;
-    T* const to = to_row ? rows + step.result.index * block : arrays.outputs[step.result.index] + begin;
+    T* const to = to_row ? rows + step.result.index * block : arrays.output(step.result.index, begin);
     const InstructionKind kind = step.kind;
     const Operand<T> a = operand(arrays, static_cast<const T*>(rows), single, step.a, begin);
     Operand<T> b{nullptr, true}, c{nullptr, true};
@@ -93,8 +99,8 @@ void run_block(std::span<const Instruction> instructions, const Arrays<T>& array
 }  // namespace
 
 template <class T>
-void Program::run_as(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) const {
-  const std::int64_t n = outputs.front()->size();
+void Program::run_as(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs, std::int64_t n,
+                     double* sums) const {
   if (n == 0) return;
   Arrays<T> arrays;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -102,7 +108,8 @@ void Program::run_as(std::span<const Tensor* const> inputs, std::span<Tensor* co
     arrays.inputs[i] = inputs[i]->data<T>();
     arrays.single[i] = inputs[i]->size() == 1;
   }
-  for (std::size_t i = 0; i < outputs.size(); ++i) arrays.outputs[i] = outputs[i]->mutable_data<T>();
+  for (std::size_t i = sums == nullptr ? 0 : 1; i < outputs.size(); ++i)
+    arrays.outputs[i] = outputs[i]->mutable_data<T>();
   std::array<T, 32> few;
   Tensor many;
   T* constants = few.data();
@@ -117,22 +124,43 @@ void Program::run_as(std::span<const Tensor* const> inputs, std::span<Tensor* co
       [&](std::int64_t begin, std::int64_t end) {
         Tensor scratch;
         T* rows = nullptr;
-        if (rows_ > 0) {
-          scratch = Tensor::uninitialized({rows_ * block}, dtype_of<T>());
+        if (rows_ > 0 || sums != nullptr) {
+          scratch = Tensor::uninitialized({(rows_ + 1) * block}, dtype_of<T>());
           rows = scratch.mutable_data<T>();
         }
+        if (sums == nullptr) {
+          for (std::int64_t at = begin; at < end; at += block)
+            run_block<T>(instructions_, arrays, rows, at, std::min(block, end - at));
+          return;
+        }
+        Arrays<T> mine = arrays;
+        mine.summed = rows + rows_ * block;
         for (std::int64_t at = begin; at < end; at += block) {
-          run_block<T>(instructions_, arrays, rows, at, std::min(block, end - at));
+          const std::int64_t count = std::min(block, end - at);
+          run_block<T>(instructions_, mine, rows, at, count);
+          sums[at / block] = kernels::selected<T>().fold(kernels::Fold::sum, mine.summed, count);
         }
       },
       block);
 }
 
-void Program::run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) const {
-  if (outputs.front()->dtype() == Dtype::f32) {
-    run_as<float>(inputs, outputs);
+double Program::run_summing(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs,
+                            std::int64_t n, Dtype dtype) const {
+  storage::PoolVector<double> sums(static_cast<std::size_t>((n + block - 1) / block));
+  if (dtype == Dtype::f32) {
+    run_as<float>(inputs, outputs, n, sums.data());
   } else {
-    run_as<double>(inputs, outputs);
+    run_as<double>(inputs, outputs, n, sums.data());
+  }
+  return n == 0 ? 0 : kernels::selected<double>().fold(kernels::Fold::sum, sums.data(), std::ssize(sums));
+}
+
+void Program::run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) const {
+  const std::int64_t n = outputs.front()->size();
+  if (outputs.front()->dtype() == Dtype::f32) {
+    run_as<float>(inputs, outputs, n, nullptr);
+  } else {
+    run_as<double>(inputs, outputs, n, nullptr);
   }
 }
 
@@ -175,6 +203,20 @@ Evaluation::Source Evaluation::source(const Graph& graph, std::span<const ExprId
 
 void Evaluation::run(std::span<const Tensor* const> inputs, const Shape& shape, Dtype dtype,
                      std::span<Tensor> outputs) const {
+  run_outputs(inputs, shape, dtype, outputs, false);
+}
+
+double Evaluation::run_summing(std::span<const Tensor* const> inputs, const Shape& shape, Dtype dtype,
+                               std::span<Tensor> outputs) const {
+  if (sources_.front().kind == Source::Kind::computed)
+    return run_outputs(inputs, shape, dtype, outputs, true);
+  run_outputs(inputs, shape, dtype, outputs, false);
+  return sum(std::exchange(outputs[0], Tensor())).item();
+}
+
+double Evaluation::run_outputs(std::span<const Tensor* const> inputs, const Shape& shape, Dtype dtype,
+                               std::span<Tensor> outputs, bool summing) const {
+  double total = 0;
   if (program_) {
     std::array<const Tensor*, Program::most_arrays> arrays;
     std::array<Tensor*, Program::most_arrays> results;
@@ -188,8 +230,16 @@ void Evaluation::run(std::span<const Tensor* const> inputs, const Shape& shape, 
     for (std::size_t i = sources_.size(); i-- > 0;) {
       if (sources_[i].kind == Source::Kind::computed) results[sources_[i].index] = &outputs[i];
     }
-    for (std::size_t i = 0; i < computed_.size(); ++i) *results[i] = Tensor::uninitialized(shape, dtype);
-    program_->run(std::span(arrays).first(inputs.size()), std::span(results).first(computed_.size()));
+    // What the first output is computed for is the first that is computed.
+    for (std::size_t i = summing ? 1 : 0; i < computed_.size(); ++i)
+      *results[i] = Tensor::uninitialized(shape, dtype);
+    const auto from = std::span(arrays).first(inputs.size());
+    const auto to = std::span(results).first(computed_.size());
+    if (summing) {
+      total = program_->run_summing(from, to, shape.size(), dtype);
+    } else {
+      program_->run(from, to);
+    }
     for (std::size_t i = 0; i < sources_.size(); ++i) {
       if (sources_[i].kind != Source::Kind::computed) continue;
       const Tensor& result = *results[sources_[i].index];
@@ -202,6 +252,7 @@ void Evaluation::run(std::span<const Tensor* const> inputs, const Shape& shape, 
     const Tensor& x = *inputs[sources_[i].index];
     outputs[i] = x.shape() == shape ? x : broadcast_to(x, shape);
   }
+  return total;
 }
 
 }  // namespace gradus::detail

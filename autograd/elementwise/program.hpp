@@ -40,13 +40,19 @@ class Program {
 
   /// Runs over whole tensors. Inputs have the shape of the outputs or one element, and one dtype.
   void run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) const;
+  /// The same, but of the first output only the sum of its n elements is made, in an order that depends on n
+  /// alone; outputs[0] is not looked at.
+  double run_summing(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs, std::int64_t n,
+                     Dtype dtype) const;
 
   std::size_t instruction_count() const { return instructions_.size(); }
 
  private:
   friend class Compiler;
+  /// `sums`: where the sum of each block of the first output goes, which is then not written; null for none.
   template <class T>
-  void run_as(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) const;
+  void run_as(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs, std::int64_t n,
+              double* sums) const;
 
   std::vector<Instruction> instructions_;
   std::vector<double> constants_;
@@ -71,6 +77,9 @@ class Evaluation {
   /// Pointers, as a call should copy no Tensor: small ones are worth a few hundred nanoseconds in all.
   void run(std::span<const Tensor* const> inputs, const Shape& shape, Dtype dtype,
            std::span<Tensor> outputs) const;
+  /// The same, but gives the sum of the first output's elements and leaves outputs[0] as it is.
+  double run_summing(std::span<const Tensor* const> inputs, const Shape& shape, Dtype dtype,
+                     std::span<Tensor> outputs) const;
 
   /// True when an output depends on given[i].
   bool reads(std::size_t i) const { return reads_[i]; }
@@ -85,6 +94,9 @@ class Evaluation {
     double number = 0;
   };
   Source source(const Graph& graph, std::span<const ExprId> given, ExprId output);
+  /// run, or run_summing.
+  double run_outputs(std::span<const Tensor* const> inputs, const Shape& shape, Dtype dtype,
+                     std::span<Tensor> outputs, bool summing) const;
 
   std::vector<Source> sources_;
   std::vector<ExprId> computed_;

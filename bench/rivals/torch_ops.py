@@ -1,5 +1,5 @@
-"""The PyTorch counterparts of bench/tensor_ops.cpp, bench/functions.cpp, bench/layers.cpp and
-bench/optimizer.cpp: functions of a benchmark's name that return the function to time. Where PyTorch has several ways, the fastest is taken."""
+"""The PyTorch counterparts of bench/tensor_ops.cpp and bench/functions.cpp: functions of a benchmark's name that return the
+function to time. Where PyTorch has several ways, the fastest is taken."""
 import time
 
 import torch
@@ -11,7 +11,7 @@ def fastest(ways):
     for way in ways:
         try:
             way()
-        except RuntimeError:
+        except (RuntimeError, TypeError):  # TypeError: the version does not have an argument
             continue
         start = time.perf_counter()
         way()
@@ -87,78 +87,4 @@ def masked(name, x, number):
 TWO_OPERANDS = ("add", "sub", "mul", "div", "maximum", "minimum", "pow", "atan2", "fmod", "hypot", "logaddexp", "xlogy")
 
 
-def rms_norm():
-    """RMSNorm, which torch.nn has from PyTorch 2.4 on."""
-    if hasattr(torch.nn, "RMSNorm"):
-        return torch.nn.RMSNorm(650)
-
-    class RmsNorm(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = torch.nn.Parameter(torch.ones(650))
-
-        def forward(self, x):
-            return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * self.weight
-
-    return RmsNorm()
-
-
-def layers(name):
-    """The gradient of a sum, as in bench/layers.cpp."""
-    if name == "embedding":
-        ids = torch.randint(10_000, (35, 20))
-        ways = []
-        for sparse in [False, True]:
-            layer = torch.nn.Embedding(10_000, 650, sparse=sparse)
-            ways.append(gradient(layer, ids, layer))
-        return fastest(ways)
-    images = {"batch_norm": lambda: torch.nn.BatchNorm2d(64), "max_pool2d": lambda: torch.nn.MaxPool2d(2),
-              "conv2d": lambda: torch.nn.Conv2d(64, 64, 3, padding=1)}
-    if name in images:
-        layer = images[name]()
-        return gradient(layer, torch.randn(32, 64, 28, 28, requires_grad=True), layer)
-    x = torch.randn(35, 20, 650, requires_grad=True)
-    if name in ("layer_norm", "rms_norm"):
-        layer = torch.nn.LayerNorm(650) if name == "layer_norm" else rms_norm()
-        return gradient(layer, x, layer)
-    if name == "linear":
-        layer = torch.nn.Linear(650, 10_000)
-        return gradient(layer, x, layer)
-    layer = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}[name](650, 650)
-    return gradient(layer, x, lambda at: layer(at)[0])
-
-
-def gradient(layer, x, f):
-    def call():
-        layer.zero_grad(set_to_none=True)
-        if x.is_floating_point():
-            x.grad = None
-        f(x).sum().backward()
-
-    return call
-
-
-def optimizer(name):
-    """Clipping and a step over ten matrices of a million parameters."""
-    parameters = [torch.randn(1000, 1000, requires_grad=True) for _ in range(10)]
-    for parameter in parameters:
-        parameter.grad = torch.randn(1000, 1000)
-    optim = torch.optim
-    make = {"sgd": lambda foreach: optim.SGD(parameters, lr=1e-3, foreach=foreach),
-            "sgd_momentum": lambda foreach: optim.SGD(parameters, lr=1e-3, momentum=0.9, foreach=foreach),
-            "adam": lambda foreach: optim.Adam(parameters, foreach=foreach),
-            "adamw": lambda foreach: optim.AdamW(parameters, foreach=foreach)}[name]
-
-    def stepping(foreach):
-        rule = make(foreach)
-
-        def call():
-            torch.nn.utils.clip_grad_norm_(parameters, 0.25)
-            rule.step()
-
-        return call
-
-    return fastest([stepping(False), stepping(True)])
-
-
-PREPARE = {"tensor_ops": tensor_ops, "functions": functions, "layers": layers, "optimizer": optimizer}
+PREPARE = {"tensor_ops": tensor_ops, "functions": functions}

@@ -11,13 +11,14 @@ import time
 import warnings
 
 import torch
+import torch_layers
 import torch_ops
 import torch_train
 import torch_transforms
 
 warnings.filterwarnings("ignore")
-PREPARE = {**torch_ops.PREPARE, "train": torch_train.training, "generate": torch_train.generating,
-           "transforms": torch_transforms.prepare}
+PREPARE = {**torch_ops.PREPARE, **torch_layers.PREPARE, "train": torch_train.training,
+           "generate": torch_train.generating, "transforms": torch_transforms.prepare}
 
 
 def main():

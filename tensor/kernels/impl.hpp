@@ -24,5 +24,6 @@
 #include "tensor/kernels/impl/reduction.hpp"
 
 #include "tensor/kernels/impl/norm.hpp"
+#include "tensor/kernels/impl/random.hpp"
 
 #include "tensor/kernels/impl/softmax.hpp"

@@ -6,6 +6,7 @@
 #include "tensor/kernels/gemm.hpp"
 #include "tensor/kernels/instruction_set.hpp"
 #include "tensor/kernels/norm.hpp"
+#include "tensor/kernels/random.hpp"
 #include "tensor/kernels/recurrent.hpp"
 #include "tensor/kernels/reduction.hpp"
 #include "tensor/kernels/softmax.hpp"
@@ -19,6 +20,7 @@ struct Kernels : ElementwiseKernels<T>,
                  ReductionKernels<T>,
                  SoftmaxKernels<T>,
                  NormKernels<T>,
+                 RandomKernels,
                  RecurrentKernels<T>,
                  GemmKernels<T> {};
 

@@ -1,11 +1,15 @@
 #include "tensor/ops/indexing.hpp"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
+#include <span>
 
 #include "tensor/axes.hpp"
+#include "tensor/kernels/kernels.hpp"
 #include "tensor/kernels/strided.hpp"
 #include "tensor/ops.hpp"
+#include "tensor/support/parallel.hpp"
 
 namespace gradus {
 
@@ -241,21 +245,60 @@ Tensor Rows::dense() const {
   return out;
 }
 
-Rows Rows::merged() const {
-  storage::PoolVector<std::int32_t> order(static_cast<std::size_t>(ids.size()));
+namespace {
+
+/// The positions of ids, by rising id and then by position. Eight bits of the ids at a time, from the lowest
+/// on: less than comparing, and std::stable_sort would take memory from the heap.
+storage::PoolVector<std::int32_t> sorted_positions(std::span<const std::int32_t> ids) {
+  storage::PoolVector<std::int32_t> order(ids.size()), next(ids.size());
   std::iota(order.begin(), order.end(), 0);
-  const std::int32_t* const id = ids.data();
-  // Sorted by id and then by position, since stable_sort would take memory from the heap.
-  std::sort(order.begin(), order.end(),
-            [id](std::int32_t a, std::int32_t b) { return id[a] != id[b] ? id[a] < id[b] : a < b; });
-  storage::PoolVector<std::int32_t> unique_ids, row_of(order.size());
-  unique_ids.reserve(order.size());
-  for (const std::int32_t i : order) {
-    if (unique_ids.empty() || unique_ids.back() != id[i]) unique_ids.push_back(id[i]);
-    row_of[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(unique_ids.size()) - 1;
+  if (ids.empty()) return order;
+  const auto [least, most] = std::ranges::minmax(ids);
+  const auto key = [&, low = std::int64_t{least}](std::int32_t position) {
+    return static_cast<std::uint64_t>(std::int64_t{ids[static_cast<std::size_t>(position)]} - low);
+  };
+  for (int shift = 0; static_cast<std::uint64_t>(std::int64_t{most} - least) >> shift != 0; shift += 8) {
+    std::array<std::int32_t, 257> begin{};
+    for (const std::int32_t i : order) ++begin[(key(i) >> shift & 0xFF) + 1];
+    for (std::size_t digit = 0; digit < 256; ++digit) begin[digit + 1] += begin[digit];
+    for (const std::int32_t i : order) next[static_cast<std::size_t>(begin[key(i) >> shift & 0xFF]++)] = i;
+    order.swap(next);
   }
-  Tensor sums = zeros(values.shape().with(0, static_cast<std::int64_t>(unique_ids.size())), values.dtype());
-  scatter_add_rows(sums, Indices::from_pool(std::move(row_of)), values);
+  return order;
+}
+
+}  // namespace
+
+Rows Rows::merged() const {
+  const storage::PoolVector<std::int32_t> order = sorted_positions(ids.values());
+  storage::PoolVector<std::int32_t> unique_ids;
+  storage::PoolVector<std::int64_t> first;  // of each id in `order`, and the end
+  unique_ids.reserve(order.size());
+  first.reserve(order.size() + 1);
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const std::int32_t id = ids.data()[order[i]];
+    if (!unique_ids.empty() && unique_ids.back() == id) continue;
+    unique_ids.push_back(id);
+    first.push_back(static_cast<std::int64_t>(i));
+  }
+  first.push_back(ids.size());
+  const auto count = static_cast<std::int64_t>(unique_ids.size());
+  Tensor sums = Tensor::uninitialized(values.shape().with(0, count), values.dtype());
+  const std::int64_t width = count == 0 ? 0 : sums.size() / count;
+  const auto add_up = [&]<class T>(T* to, const T* from) {
+    const auto& kernel = kernels::selected<T>();
+    const T zero = 0;  // which makes 0 of -0
+    parallel::for_each(count, width, [&](std::int64_t row) {
+      const auto at = static_cast<std::size_t>(row);
+      T* const total = to + row * width;
+      for (std::int64_t i = first[at]; i < first[at + 1]; ++i) {
+        const T* const part = from + order[static_cast<std::size_t>(i)] * width;
+        const bool begins = i == first[at];
+        kernel.binary(kernels::Binary::add, part, false, begins ? &zero : total, begins, total, width);
+      }
+    });
+  };
+  visit_elements(add_up, sums, values);
   return {Indices::from_pool(std::move(unique_ids)), std::move(sums), height};
 }
 

@@ -144,9 +144,11 @@ void largest_of_plane(const PoolWindows& w, const T* x, T* y, std::int32_t* at) 
   }
 }
 
-/// Calls f(first, columns) for each row of a window, from x[first] on.
+/// Calls f(first, columns) for each row of a window, from x[first] on, or once where rows lie side by side.
 template <class F>
 void for_window_rows(const PoolWindow& rows, const PoolWindow& columns, std::int64_t width, F f) {
+  if (columns.first == 0 && columns.last == width)
+    return f(rows.first * width, (rows.last - rows.first) * width);
   for (std::int64_t r = rows.first; r < rows.last; ++r)
     f(r * width + columns.first, columns.last - columns.first);
 }
@@ -174,13 +176,26 @@ void means_of_plane(const PoolWindows& w, const T* x, T* y) {
   }
 }
 
-template <class T>
+/// Whether each entry of an axis is in one window.
+bool is_split(const storage::PoolVector<PoolWindow>& windows, std::int64_t length) {
+  std::int64_t at = 0;
+  for (const PoolWindow& window : windows) {
+    if (window.first != at) return false;
+    at = window.last;
+  }
+  return at == length;
+}
+
+/// Adds to x, or with `alone` sets the elements of x, each of which is in one window.
+template <bool alone, class T>
 void spread_over_plane(const PoolWindows& w, const T* y, T* x) {
+  const auto& kernel = kernels::selected<T>();
   for (const PoolWindow& rows : w.y) {
     for (const PoolWindow& columns : w.x) {
-      const T share = *y++ / static_cast<T>(rows.count * columns.count);
+      const T share = *y++ / static_cast<T>(rows.count * columns.count) + T{0};  // not -0
       for_window_rows(rows, columns, w.width(), [&](std::int64_t first, std::int64_t count) {
-        for (std::int64_t c = 0; c < count; ++c) x[first + c] += share;
+        if (alone && count >= long_row) return kernel.fill(share, x + first, count);
+        for (std::int64_t c = 0; c < count; ++c) x[first + c] = alone ? share : x[first + c] + share;
       });
     }
   }
@@ -280,11 +295,14 @@ Tensor pool_mean(const PoolWindows& w, const Tensor& x) {
 }
 
 Tensor pool_spread(const PoolWindows& w, const Tensor& y) {
-  Tensor out = zeros(w.x_shape, y.dtype());
+  const bool alone = is_split(w.y, w.height()) && is_split(w.x, w.width());
+  Tensor out = alone ? Tensor::uninitialized(w.x_shape, y.dtype()) : zeros(w.x_shape, y.dtype());
   const auto compute = [&](auto* x, const auto* from) {
     const auto size = static_cast<std::int64_t>(w.y.size() * w.x.size());
     for_planes(w, [&](std::int64_t plane) {
-      spread_over_plane(w, from + plane * size, x + plane * w.height() * w.width());
+      const auto* const shares = from + plane * size;
+      auto* const to = x + plane * w.height() * w.width();
+      alone ? spread_over_plane<true>(w, shares, to) : spread_over_plane<false>(w, shares, to);
     });
   };
   visit_elements(compute, out, y);

@@ -11,8 +11,11 @@
 #include "autograd/ops/reduction.hpp"
 #include "autograd/ops/softmax.hpp"
 #include "autograd/tape.hpp"
+#include "autograd/transforms.hpp"
 #include "tensor/npy.hpp"
 #include "tensor/ops.hpp"
+#include "tensor/random.hpp"
+#include "tensor/support/parallel.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/fixture.hpp"
 #include "tests/support/paths.hpp"
@@ -122,6 +125,80 @@ TEST_CASE("losses are right at the edges", "[nn]") {
   CHECK(nn::nll(Variable(Tensor::of({-1, -INFINITY, -2, -3}).reshape({2, 2})), Indices({1, 0}),
                 {.ignore_index = 1})
             .item() == 2);
+}
+
+TEST_CASE("a binary cross-entropy is smooth where its logit is 0", "[nn]") {
+  for (const double target : {0.0, 0.3, 0.5, 1.0}) {
+    const Variable x(Tensor::scalar(0, Dtype::f64));
+    const auto loss = [target](const Variable& v) {
+      return nn::bce_with_logits(v, Tensor::scalar(target, Dtype::f64));
+    };
+    CHECK(loss(x).item() == Approx(std::log(2.0)).epsilon(1e-15));
+    CHECK(grad(loss, x).item() == Approx(0.5 - target).margin(1e-15));
+    CHECK(hvp(loss, x, Variable(ones({}, Dtype::f64))).item() == Approx(0.25).epsilon(1e-15));
+  }
+}
+
+TEST_CASE("a reduced loss and its gradients are the means of single ones", "[nn][threads]") {
+  const std::int64_t rows = 3, width = 1701;  // several blocks of a program, the last a part
+  const Tensor target = Rng(1).uniform({rows, width}, 0.1, 0.9, Dtype::f64);
+  const Tensor label = Rng(2).bernoulli({rows, width}, 0.5, 2, Dtype::f64) - 1;
+  using Loss = std::function<Variable(const Variable&, nn::Reduction)>;
+  const std::vector<Loss> losses{
+      [&](const Variable& x, auto r) { return nn::mse(x, target, r); },
+      [&](const Variable& x, auto r) { return nn::l1(x, target, r); },
+      [&](const Variable& x, auto r) { return nn::huber(x, target, {.delta = 0.5, .reduction = r}); },
+      [&](const Variable& x, auto r) { return nn::bce_with_logits(x, target, {.reduction = r}); },
+      [&](const Variable& x, auto r) {
+        return nn::bce_with_logits(x, target, {.positive_weight = target[0], .reduction = r});
+      },
+      [&](const Variable& x, auto r) { return nn::kl_div(x, target, {.per_row = false, .reduction = r}); },
+      [&](const Variable& x, auto r) { return nn::gaussian_nll(x, target, target[0], {.reduction = r}); },
+      [&](const Variable& x, auto r) {
+        return nn::gaussian_nll(Variable(target), x, target[0], {.full = true, .reduction = r});
+      },
+      [&](const Variable& x, auto r) { return nn::margin_ranking(x, target, label, {.reduction = r}); },
+  };
+  const auto count = static_cast<double>(rows * width);
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    INFO("loss " << i);
+    const auto value_and_gradient = [&](const auto& loss) {
+      Tape tape;
+      const Variable x = tape.watch(Rng(3).normal({rows, width}, 0, 2, Dtype::f64));
+      const Variable y = loss(x);
+      return std::pair(y.value(), tape.backward(y)[x]);
+    };
+    for (const double upstream : {1.0, 0.3}) {
+      const auto [value, gradient] =
+          value_and_gradient([&](const Variable& x) { return upstream * losses[i](x, nn::Reduction::mean); });
+      const auto [single, wanted] = value_and_gradient(
+          [&](const Variable& x) { return upstream / count * sum(losses[i](x, nn::Reduction::none)); });
+      CHECK(difference(value, single) < 1e-13);
+      CHECK(difference(gradient, wanted) < 1e-14);
+      for (const int threads : {1, 3}) {
+        set_threads(threads);
+        const auto again = value_and_gradient(
+            [&](const Variable& x) { return upstream * losses[i](x, nn::Reduction::mean); });
+        CHECK(identical(again.first, value));
+        CHECK(identical(again.second, gradient));
+      }
+      set_threads(0);
+    }
+  }
+}
+
+TEST_CASE("the similarity of rows of zeros is 0, with a gradient beside them", "[nn]") {
+  Tape tape;
+  const Variable x = tape.watch(Tensor::of({3, 4, 0, 0}).reshape({2, 2})),
+                 y = tape.watch(Tensor::of({0, 2, 1, 1}).reshape({2, 2}));
+  const Variable similar = nn::cosine_similarity(x, y, -1, 0.01);
+  CHECK(difference(similar.value(), Tensor::of({0.8, 0})) < 1e-6);
+  const Gradients gradients = tape.backward(sum(similar));
+  // Of the second row: y / (0.1 |y|), and 0, as x is not larger than the root of eps.
+  const double slope_of_zero = 1 / (0.1 * std::sqrt(2.0));
+  CHECK(difference(gradients[x], Tensor::of({-0.096, 0.072, slope_of_zero, slope_of_zero}).reshape({2, 2})) <
+        1e-5);
+  CHECK(difference(gradients[y], Tensor::of({0.3, 0, 0, 0}).reshape({2, 2})) < 1e-6);
 }
 
 TEST_CASE("penalties of activations are means of squares", "[nn]") {

@@ -6,6 +6,7 @@
 #include "tensor/ops.hpp"
 #include "tensor/support/parallel.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/instruction_sets.hpp"
 
 using namespace gradus;
 
@@ -61,6 +62,23 @@ TEST_CASE("random tensors have the same bits for any number of threads", "[rando
     CHECK(identical(Rng(13).normal({300, 400}), alone));
   }
   set_threads(0);
+}
+
+TEST_CASE("tensors hold the numbers that single draws give", "[random]") {
+  // The places pass 2^32, and the last register is filled in part.
+  const Rng::State state{0x123456789ABCDEFu, 0xFEDCBA987654321u, (std::uint64_t{1} << 32) - 500};
+  test::for_every_instruction_set([&] {
+    Rng single(state), one(state), other(state);
+    const Tensor uniform = one.uniform({1003}, 0, 1, Dtype::f64);
+    const Tensor kept = other.bernoulli({1003}, 0.3, 2, Dtype::f64);
+    bool same = true;
+    for (std::int64_t i = 0; i < uniform.size(); ++i) {
+      const double drawn = single.uniform();
+      same = same && uniform.at(i) == drawn && kept.at(i) == (drawn < 0.3 ? 2 : 0);
+    }
+    CHECK(same);
+    CHECK(one.uniform() == single.uniform());
+  });
 }
 
 TEST_CASE("uniform numbers stay below the upper bound and above the lower one, in both dtypes", "[random]") {

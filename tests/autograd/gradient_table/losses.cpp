@@ -20,7 +20,12 @@ std::vector<GradientRow> loss_rows() {
       {"l1", [](Inputs x) { return nn::l1(x[0] - 5.0, x[1], Reduction::none); }, two},
       {"huber", [](Inputs x) { return nn::huber(x[0] + 5.0, x[1], {.delta = 0.4}); }, two},
       {"huber", [](Inputs x) { return nn::huber(x[0], x[1], {.delta = 50}); }, two},
+      {"huber", [](Inputs x) { return nn::huber(x[0], x[1], {.delta = 50, .reduction = Reduction::none}); },
+       two},
       {"bce_with_logits", [](Inputs x) { return nn::bce_with_logits(x[0], x[1]); }, two, share},
+      {"bce_with_logits",
+       [](Inputs x) { return nn::bce_with_logits(x[0] - 1.0, x[1], {.reduction = Reduction::none}); }, two,
+       share},
       {"nll",
        [](Inputs x) {
          return nn::nll(x[0], Indices({2, 0, 1}), {.ignore_index = 1});

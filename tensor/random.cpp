@@ -6,6 +6,7 @@
 #include <limits>
 #include <numbers>
 
+#include "tensor/random_words.hpp"
 #include "tensor/support/parallel.hpp"
 
 namespace gradus {
@@ -17,13 +18,16 @@ struct Words {
   std::uint64_t first, second;
 };
 
-Words words_at(const Rng::State& state, std::uint64_t place) {
+r123::Philox4x32::ctr_type block_at(const Rng::State& state, std::uint64_t place) {
   const auto low = [](std::uint64_t x) { return static_cast<std::uint32_t>(x); };
   const auto high = [](std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); };
   const r123::Philox4x32::ctr_type counter = {
       {low(place), high(place), low(state.stream), high(state.stream)}};
   const r123::Philox4x32::key_type key = {{low(state.seed), high(state.seed)}};
-  const r123::Philox4x32::ctr_type out = r123::Philox4x32()(counter, key);
+  return r123::Philox4x32()(counter, key);
+}
+Words words_at(const Rng::State& state, std::uint64_t place) {
+  const r123::Philox4x32::ctr_type out = block_at(state, place);
   return {out[0] | std::uint64_t{out[1]} << 32, out[2] | std::uint64_t{out[3]} << 32};
 }
 
@@ -116,6 +120,14 @@ Tensor Rng::bernoulli(const Shape& shape, double keep, double scale, Dtype dtype
   if (!(keep >= 0 && keep <= 1))
     fail<ArgumentError>("Rng::bernoulli: a probability of {}; it must be 0 to 1", keep);
   return fill(state_, shape, dtype, [=](Words words) { return unit(words.first) < keep ? scale : 0.0; });
+}
+
+void detail::random_words(const Rng::State& state, std::uint64_t place, std::int64_t places,
+                          std::uint32_t* out) {
+  for (std::int64_t i = 0; i < places; ++i, out += 4) {
+    const r123::Philox4x32::ctr_type block = block_at(state, place + static_cast<std::uint64_t>(i));
+    for (std::size_t word = 0; word < 4; ++word) out[word] = block[word];
+  }
 }
 
 }  // namespace gradus

@@ -26,3 +26,5 @@
 #include "tensor/kernels/impl/norm.hpp"
 
 #include "tensor/kernels/impl/softmax.hpp"
+
+#include "tensor/kernels/impl/attention.hpp"

@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include "tensor/kernels/attention.hpp"
 #include "tensor/kernels/elementwise.hpp"
 #include "tensor/kernels/gemm.hpp"
 #include "tensor/kernels/instruction_set.hpp"
@@ -19,6 +20,7 @@ struct Kernels : ElementwiseKernels<T>,
                  ReductionKernels<T>,
                  SoftmaxKernels<T>,
                  NormKernels<T>,
+                 AttentionKernels<T>,
                  RecurrentKernels<T>,
                  GemmKernels<T> {};
 

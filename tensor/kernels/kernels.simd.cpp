@@ -13,7 +13,10 @@ namespace {
 template <class T>
 struct AllKernels final
     : WithElementwise<
-          T, WithGemm<T, WithRecurrent<T, WithReduction<T, WithSoftmax<T, WithNorm<T, Kernels<T>>>>>>> {};
+          T,
+          WithGemm<T, WithRecurrent<
+                          T, WithReduction<T, WithSoftmax<T, WithNorm<T, WithAttention<T, Kernels<T>>>>>>>> {
+};
 template <class T>
 constexpr AllKernels<T> all_kernels{};
 constexpr KernelSet instance{&all_kernels<float>, &all_kernels<double>};

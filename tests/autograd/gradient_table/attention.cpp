@@ -1,0 +1,54 @@
+#include "autograd/ops/attention.hpp"
+
+#include "tests/autograd/gradient_table/gradient_table.hpp"
+
+namespace gradus::test {
+
+std::vector<GradientRow> attention_rows() {
+  const auto with = [](const AttentionOptions& options) {
+    return [options](Inputs x) { return attention(x[0], x[1], x[2], options); };
+  };
+  const auto with_bias = [](Inputs x) { return attention(x[0], x[1], x[2], {.causal = true, .bias = x[3]}); };
+  const auto dropped = [](Inputs x) {
+    Rng rng(5);
+    return attention(x[0], x[1], x[2], {.dropout = 0.4, .rng = &rng});
+  };
+  const Tensor mask = Tensor::of({1, 0, 1, 0, 0, 0, 0, 1, 1}).reshape({3, 3});  // one row without keys
+  const Tensor slopes = Tensor::of({0.5, 0.25});
+  const std::vector<Shape> small{{1, 2, 3, 2}, {1, 2, 3, 2}, {1, 2, 3, 2}};
+  const std::vector<Shape> two{{2, 1, 3, 2}, {2, 1, 3, 2}, {2, 1, 3, 2}};
+  return {
+      // Plain, one query of several keys, grouped queries, values of another width, and no queries or keys.
+      {"attention",
+       with({}),
+       {small,
+        {{1, 1, 1, 2}, {1, 1, 4, 2}, {1, 1, 4, 3}},
+        {{1, 4, 2, 2}, {1, 2, 3, 2}, {1, 2, 3, 1}},
+        {{1, 1, 0, 2}, {1, 1, 3, 2}, {1, 1, 3, 2}},
+        {{1, 1, 2, 2}, {1, 1, 0, 2}, {1, 1, 0, 2}}}},
+      {"attention",
+       with({.scale = 0.3, .causal = true}),
+       {small, {{1, 1, 2, 2}, {1, 1, 4, 2}, {1, 1, 4, 2}}}},
+      {"attention", with({.causal = true, .offset = -1}), {small}},
+      {"attention", with({.causal = true, .offsets = {0, 2}, .lengths = {2, 3}}), {two}},
+      {"attention", with({.lengths = {0, 2}}), {two}},
+      {"attention",
+       with({.causal = true, .window = 2, .sinks = 1}),
+       {{{1, 1, 4, 2}, {1, 1, 4, 2}, {1, 1, 4, 2}}}},
+      {"attention", with({.window = 2}), {small}},
+      {"attention", with({.segments = Indices({1, 1, 2}, {1, 3})}), {small}},
+      {"attention",
+       with({.segments = Indices({1, 1, 2}, {1, 3}), .query_segments = Indices({2, 1, 3}, {1, 3})}),
+       {small}},
+      {"attention", with({.mask = mask}), {small}},
+      {"attention", with({.slopes = slopes}), {small}},
+      {"attention", with({.time_first = true}), {{{1, 3, 2, 2}, {1, 2, 1, 2}, {1, 2, 1, 2}}}},
+      {"attention",
+       with_bias,
+       {{{1, 2, 3, 2}, {1, 1, 3, 2}, {1, 1, 3, 2}, {2, 3, 3}},
+        {{2, 1, 2, 2}, {2, 1, 3, 2}, {2, 1, 3, 2}, {3}}}},
+      {"attention", dropped, {small}},
+  };
+}
+
+}  // namespace gradus::test

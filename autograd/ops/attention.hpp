@@ -57,7 +57,8 @@ struct AttentionOptions {
 ///
 /// heads is a multiple of kv_heads: each key and value head serves heads / kv_heads query heads in a row
 /// (grouped queries, Ainslie et al. 2023). A query that sees no key has 0 as its result, as in PyTorch, and
-/// gives no gradient. NaN passes on.
+/// gives no gradient. NaN passes on; that of a hidden key may do so too, as 0 times NaN is NaN, unless the
+/// key stands behind the `lengths`.
 ///
 /// One node. It goes over blocks of keys with an online softmax, and its gradient computes the scores again
 /// (Dao et al. 2022, arXiv 2205.14135), so memory grows with queries + keys and not with their product;

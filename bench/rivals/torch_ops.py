@@ -1,6 +1,8 @@
-"""The PyTorch counterparts of bench/tensor_ops.cpp, bench/functions.cpp, bench/layers.cpp and
-bench/optimizer.cpp: functions of a benchmark's name that return the function to time. Where PyTorch has several ways, the fastest is taken."""
+"""The PyTorch counterparts of bench/tensor_ops.cpp, bench/functions.cpp, bench/layers.cpp, bench/attention.cpp and
+bench/optimizer.cpp: functions of a benchmark's name that return the function to time. Where PyTorch has several ways,
+the fastest is taken."""
 import time
+from functools import partial
 
 import torch
 
@@ -128,6 +130,28 @@ def layers(name):
     return gradient(layer, x, lambda at: layer(at)[0])
 
 
+ATTENTION = {"64x32": (12, 4, 64, 32), "256x64": (16, 6, 256, 64), "1024x64": (4, 12, 1024, 64)}
+
+
+def attention(name):
+    """SIZE[_causal]_forward or _gradient, as in bench/attention.cpp."""
+    size, *causal, part = name.split("_")
+    q, k, v = (torch.randn(ATTENTION[size], requires_grad=True) for _ in range(3))
+    time_, width = q.shape[2:]
+    hidden = torch.full((time_, time_), -float("inf")).triu(1)
+
+    def by_ops():
+        scores = q @ k.transpose(-2, -1) / width ** 0.5
+        return torch.softmax(scores + hidden if causal else scores, -1) @ v
+
+    ways = [by_ops]
+    if hasattr(torch.nn.functional, "scaled_dot_product_attention"):  # from PyTorch 2.0 on
+        ways.append(lambda: torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=bool(causal)))
+    if part == "gradient":
+        return fastest([partial(lambda way: torch.autograd.grad(way().sum(), (q, k, v)), way) for way in ways])
+    return fastest([torch.no_grad()(way) for way in ways])
+
+
 def gradient(layer, x, f):
     def call():
         layer.zero_grad(set_to_none=True)
@@ -161,4 +185,5 @@ def optimizer(name):
     return fastest([stepping(False), stepping(True)])
 
 
-PREPARE = {"tensor_ops": tensor_ops, "functions": functions, "layers": layers, "optimizer": optimizer}
+PREPARE = {"tensor_ops": tensor_ops, "functions": functions, "layers": layers, "attention": attention,
+           "optimizer": optimizer}

@@ -225,7 +225,7 @@ void Worker<T>::compute_scores(const Block& at) {
 /// Which keys row r of a block sees, and what is added to its scores.
 template <class T>
 void Worker<T>::adjust(const Block& at, std::int64_t r) {
-  constexpr T hidden = -std::numeric_limits<T>::infinity();
+  static constexpr T hidden = -std::numeric_limits<T>::infinity();
   const auto row = static_cast<std::size_t>(r);
   const std::int64_t query = at.query + r;
   T* const s = scores_ + r * ld_;
@@ -260,7 +260,8 @@ void Worker<T>::adjust(const Block& at, std::int64_t r) {
   if (a_.mask.data != nullptr) {
     const T* const mask = a_.mask.at(at.b, at.h, query, at.key);
     if (a_.mask.key_step == 1) {
-      for_each_key(begin, end, [&](std::int64_t j) { s[j] = mask[j] != 0 ? s[j] : hidden; });
+      T* const first = s + begin;
+      kernel_.ternary(Ternary::where, mask + begin, false, first, false, &hidden, true, first, end - begin);
     } else if (*mask == 0) {
       std::fill(s + begin, s + end, hidden);
     }

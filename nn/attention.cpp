@@ -92,20 +92,27 @@ AttentionHeads MultiHeadAttention::project(const Variable& queries, const Variab
   return {projected(queries, 0), projected(keys, 1), projected(values, 2)};
 }
 
-Variable MultiHeadAttention::attend(const AttentionHeads& by_heads, const AttentionOptions& how, Rng* rng,
-                                    Where where) const {
-  const InModule here(*this);
+AttentionOptions MultiHeadAttention::options_of(const AttentionOptions& how, Rng* rng) const {
   AttentionOptions options = how;
   options.time_first = true;
   options.dropout = dropout;
   options.rng = rng;
-  const Variable y = attention(by_heads.q, by_heads.k, by_heads.v, options, where);
+  return options;
+}
+Variable MultiHeadAttention::attend(const AttentionHeads& by_heads, const AttentionOptions& how, Rng* rng,
+                                    Where where) const {
+  const InModule here(*this);
+  const Variable y = attention(by_heads.q, by_heads.k, by_heads.v, options_of(how, rng), where);
   return out_proj(reshape(y, {y.dim(0), y.dim(1), y.dim(2) * y.dim(3)}, where), where);
 }
 
 Variable MultiHeadAttention::operator()(const Variable& x, const AttentionOptions& how, Rng* rng,
                                         Where where) const {
-  return attend(project(x, where), how, rng, where);
+  const InModule here(*this);
+  if (!in_proj_weight.value().defined()) return attend(project(x, where), how, rng, where);
+  check_input("an input", x, width);
+  const Variable qkv = linear(x, in_proj_weight, in_proj_bias, where);
+  return out_proj(packed_attention(qkv, heads, kv_heads, options_of(how, rng), where), where);
 }
 Variable MultiHeadAttention::operator()(const Variable& queries, const Variable& keys, const Variable& values,
                                         const AttentionOptions& how, Rng* rng, Where where) const {

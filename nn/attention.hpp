@@ -77,6 +77,7 @@ struct MultiHeadAttention {
  private:
   std::int64_t kv_width() const { return width / heads * kv_heads; }
   Variable in_heads(const Variable& x, Where where) const;
+  AttentionOptions options_of(const AttentionOptions& how, Rng* rng) const;
 };
 
 }  // namespace gradus::nn

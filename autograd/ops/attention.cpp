@@ -71,6 +71,38 @@ struct AttentionGradient {
   }
 };
 
+struct PackedAttentionGradient {
+  AttentionPlan plan;
+  AttentionResult result;
+  Variable qkv, bias;
+
+  void operator()(const Tensor& g, std::span<const bool> wanted, std::span<Tensor> out) const {
+    const Tensor& x = qkv.value();
+    std::array<Tensor, 4> all =
+        attention_gradients(plan, result, g, x, x, x, bias.value(), {wanted[0], false, false, wanted[1]});
+    if (wanted[0]) out[0] = std::move(all[0]);
+    if (wanted[1]) out[1] = std::move(all[3]);
+  }
+  std::vector<Variable> operator()(const Variable& g) const {
+    if (plan.scores().size() == 0) return {{}, {}};
+    std::vector<Variable> inputs{qkv};
+    if (bias.value().defined()) inputs.push_back(bias);
+    const auto f = [this](std::span<const Variable> x) {
+      AttentionPlan apart = plan;
+      apart.packed = false;
+      apart.time_first = true;
+      const std::int64_t all = plan.heads + 2 * plan.kv_heads;
+      const std::vector<Variable> parts = split(reshape(x[0], {plan.batch, plan.queries, all, plan.width}),
+                                                {plan.heads, plan.kv_heads, plan.kv_heads}, 2);
+      const Variable y = plain(apart, parts[0], parts[1], parts[2], x.size() > 1 ? x[1] : Variable());
+      return reshape(y, {plan.batch, plan.queries, plan.heads * plan.width});
+    };
+    std::vector<Variable> out = vjp(f, inputs, g).second;
+    out.resize(2);
+    return out;
+  }
+};
+
 /// The lengths, from the operands' shapes.
 AttentionPlan plan_of(const Variable& q, const Variable& k, const Variable& v,
                       const AttentionOptions& options) {
@@ -184,10 +216,29 @@ void take_dropout(AttentionPlan& plan, const AttentionOptions& options) {
   *options.rng = Rng(after);
 }
 
-/// A call whose operands and options are checked.
-AttentionPlan checked(const Variable& q, const Variable& k, const Variable& v,
-                      const AttentionOptions& options) {
-  AttentionPlan plan = plan_of(q, k, v, options);
+/// The lengths of a call of packed_attention.
+AttentionPlan plan_of(const Variable& qkv, std::int64_t heads, std::int64_t kv_heads) {
+  if (!qkv.value().defined())
+    fail<ArgumentError>("packed_attention: qkv is undefined; give it a value first");
+  if (heads < 1 || kv_heads < 1 || heads % kv_heads != 0)
+    fail<ArgumentError>("packed_attention: {} heads, and {} of keys and values; these must divide them",
+                        heads, kv_heads);
+  const std::int64_t all = heads + 2 * kv_heads;
+  if (qkv.rank() != 3 || qkv.dim(2) % all != 0)
+    fail<ShapeError>("packed_attention: qkv of shape {}; it must be (batch, time, {} heads of one width)",
+                     qkv.shape(), all);
+  return {.batch = qkv.dim(0),
+          .heads = heads,
+          .kv_heads = kv_heads,
+          .queries = qkv.dim(1),
+          .keys = qkv.dim(1),
+          .width = qkv.dim(2) / all,
+          .value_width = qkv.dim(2) / all,
+          .packed = true};
+}
+
+/// Checks the options and puts them into the plan.
+void take_options(AttentionPlan& plan, Dtype dtype, const AttentionOptions& options) {
   plan.scale =
       options.scale.value_or(1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(plan.width, 1))));
   if (!std::isfinite(plan.scale))
@@ -206,21 +257,20 @@ AttentionPlan checked(const Variable& q, const Variable& k, const Variable& v,
   take_segments(plan, options);
   if (options.mask.defined()) {
     check_broadcasts(plan, "mask", options.mask);
-    plan.mask = options.mask.to(q.dtype());
+    plan.mask = options.mask.to(dtype);
   }
   if (options.bias.value().defined()) {
     check_broadcasts(plan, "bias", options.bias.value());
-    if (options.bias.dtype() != q.dtype())
-      fail<DtypeError>("attention: q is {}, the bias {}; convert with to()", name_of(q.dtype()),
+    if (options.bias.dtype() != dtype)
+      fail<DtypeError>("attention: the operands are {}, the bias {}; convert with to()", name_of(dtype),
                        name_of(options.bias.dtype()));
   }
   if (options.slopes.defined()) {
     if (options.slopes.shape() != Shape{plan.heads})
       fail<ShapeError>("attention: slopes of shape {} for {} heads", options.slopes.shape(), plan.heads);
-    plan.slopes = options.slopes.to(q.dtype());
+    plan.slopes = options.slopes.to(dtype);
   }
   take_dropout(plan, options);
-  return plan;
 }
 
 }  // namespace
@@ -228,7 +278,8 @@ AttentionPlan checked(const Variable& q, const Variable& k, const Variable& v,
 Variable attention(const Variable& q, const Variable& k, const Variable& v, const AttentionOptions& options,
                    Where where) {
   const InOp op("attention", where);
-  AttentionPlan plan = checked(q, k, v, options);
+  AttentionPlan plan = plan_of(q, k, v, options);
+  take_options(plan, q.dtype(), options);
   const Variable& bias = options.bias;
   AttentionResult result = attention(plan, q.value(), k.value(), v.value(), bias.value());
   Tensor out = result.out;
@@ -236,6 +287,20 @@ Variable attention(const Variable& q, const Variable& k, const Variable& v, cons
   return record(
       op, std::move(out),
       jointly({q, k, v, bias}, AttentionGradient{std::move(plan), std::move(result), q, k, v, bias}));
+}
+
+Variable packed_attention(const Variable& qkv, std::int64_t heads, std::int64_t kv_heads,
+                          const AttentionOptions& options, Where where) {
+  const InOp op("packed_attention", where);
+  AttentionPlan plan = plan_of(qkv, heads, kv_heads);
+  take_options(plan, qkv.dtype(), options);
+  const Variable& bias = options.bias;
+  const Tensor& x = qkv.value();
+  AttentionResult result = attention(plan, x, x, x, bias.value());
+  Tensor out = result.out;
+  if (!recording()) return Variable(std::move(out));
+  return record(op, std::move(out),
+                jointly({qkv, bias}, PackedAttentionGradient{std::move(plan), std::move(result), qkv, bias}));
 }
 
 Tensor alibi_slopes(std::int64_t heads, Dtype dtype) {

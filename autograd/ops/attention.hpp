@@ -70,6 +70,12 @@ struct AttentionOptions {
 Variable attention(const Variable& q, const Variable& k, const Variable& v,
                    const AttentionOptions& options = {}, Where where = Where::here());
 
+/// The same of queries, keys and values side by side, (batch, time, (heads + 2 kv_heads) width), as one
+/// projection gives them, to (batch, time, heads width): none of them is copied. options.time_first is of no
+/// account. Throws ShapeError where the last axis is not of such a length.
+Variable packed_attention(const Variable& qkv, std::int64_t heads, std::int64_t kv_heads,
+                          const AttentionOptions& options = {}, Where where = Where::here());
+
 /// The slopes of Press et al. (2022): 2^(-8 i / heads) for i = 1..heads where heads is a power of two; else
 /// those of the next smaller power and, of twice that, every other one.
 Tensor alibi_slopes(std::int64_t heads, Dtype dtype = Dtype::f32);

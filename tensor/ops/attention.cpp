@@ -14,10 +14,23 @@ const std::int32_t* data_or_null(const Indices& ids) {
   return ids.size() == 0 ? nullptr : ids.data();
 }
 
+enum class Part { q, k, v, out };
+
+/// Where the heads of an operand, or of the result, stand in its elements.
 template <class T>
-kernels::HeadMatrices<T> matrices(const AttentionPlan& plan, T* data, std::int64_t heads, std::int64_t rows,
-                                  std::int64_t cols) {
-  if (plan.time_first) return {data, rows * heads * cols, cols, heads * cols};
+kernels::HeadMatrices<T> heads_in(const AttentionPlan& plan, T* data, Part part) {
+  const bool of_queries = part == Part::q || part == Part::out;
+  const std::int64_t heads = of_queries ? plan.heads : plan.kv_heads;
+  const std::int64_t rows = of_queries ? plan.queries : plan.keys;
+  const std::int64_t cols = part == Part::q || part == Part::k ? plan.width : plan.value_width;
+  if (plan.packed && part != Part::out) {
+    const std::int64_t row = (plan.heads + 2 * plan.kv_heads) * cols;
+    const std::int64_t first = part == Part::q   ? 0
+                               : part == Part::k ? plan.heads
+                                                 : plan.heads + plan.kv_heads;
+    return {data + first * cols, rows * row, cols, row};
+  }
+  if (plan.time_first || plan.packed) return {data, rows * heads * cols, cols, heads * cols};
   return {data, heads * rows * cols, rows * cols, cols};
 }
 
@@ -66,9 +79,9 @@ template <class T>
 kernels::Attention<T> call_of(const AttentionPlan& plan, const Tensor& q, const Tensor& k, const Tensor& v,
                               const Tensor& bias) {
   kernels::Attention<T> call = call_of<T>(plan, bias);
-  call.q = matrices(plan, q.data<T>(), plan.heads, plan.queries, plan.width);
-  call.k = matrices(plan, k.data<T>(), plan.kv_heads, plan.keys, plan.width);
-  call.v = matrices(plan, v.data<T>(), plan.kv_heads, plan.keys, plan.value_width);
+  call.q = heads_in(plan, q.data<T>(), Part::q);
+  call.k = heads_in(plan, k.data<T>(), Part::k);
+  call.v = heads_in(plan, v.data<T>(), Part::v);
   return call;
 }
 
@@ -93,12 +106,12 @@ Tensor of_scores(const AttentionPlan& plan, const Tensor& bias, Dtype dtype, con
 AttentionResult attention(const AttentionPlan& plan, const Tensor& q, const Tensor& k, const Tensor& v,
                           const Tensor& bias) {
   const Shape rows{plan.batch, plan.heads, plan.queries};
-  AttentionResult result{
-      Tensor::uninitialized(plan.operand(plan.heads, plan.queries, plan.value_width), q.dtype()),
-      Tensor::uninitialized(rows, q.dtype()), Tensor::uninitialized(rows, q.dtype())};
+  const Shape shape = plan.packed ? Shape{plan.batch, plan.queries, plan.heads * plan.value_width}
+                                  : plan.operand(plan.heads, plan.queries, plan.value_width);
+  AttentionResult result{Tensor::uninitialized(shape, q.dtype()), Tensor::uninitialized(rows, q.dtype()),
+                         Tensor::uninitialized(rows, q.dtype())};
   const auto compute = [&]<class T>(T* out, const T*) {
-    kernels::attention(call_of<T>(plan, q, k, v, bias),
-                       matrices(plan, out, plan.heads, plan.queries, plan.value_width),
+    kernels::attention(call_of<T>(plan, q, k, v, bias), heads_in(plan, out, Part::out),
                        result.largest.mutable_data<T>(), result.inverse.mutable_data<T>());
   };
   visit_elements(compute, result.out, q);
@@ -109,24 +122,23 @@ std::array<Tensor, 4> attention_gradients(const AttentionPlan& plan, const Atten
                                           const Tensor& g, const Tensor& q, const Tensor& k, const Tensor& v,
                                           const Tensor& bias, const std::array<bool, 4>& wanted) {
   std::array<Tensor, 4> out;
-  if (wanted[0]) out[0] = zeros_like(q);
-  if (wanted[1]) out[1] = zeros_like(k);
-  if (wanted[2]) out[2] = zeros_like(v);
+  const std::array<const Tensor*, 3> operands{&q, &k, &v};
+  for (std::size_t i = 0; i < 3; ++i) {
+    if (wanted[i]) out[i] = zeros_like(*operands[i]);
+  }
   Tensor of_scores = wanted[3] ? zeros(plan.scores(), q.dtype()) : Tensor();
   visit_dtype(q.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    const auto to = [&](Tensor& x, std::int64_t heads, std::int64_t rows, std::int64_t cols) {
-      return x.defined() ? matrices(plan, x.mutable_data<T>(), heads, rows, cols)
-                         : kernels::HeadMatrices<T>{};
+    const auto to = [&](Tensor& own, Part part) {
+      Tensor& x = plan.packed ? out[0] : own;
+      return x.defined() ? heads_in(plan, x.mutable_data<T>(), part) : kernels::HeadMatrices<T>{};
     };
-    const auto from = [&](const Tensor& x) {
-      return matrices(plan, x.data<T>(), plan.heads, plan.queries, plan.value_width);
-    };
-    kernels::attention_backward<T>(call_of<T>(plan, q, k, v, bias), from(g), from(result.out),
-                                   result.largest.data<T>(), result.inverse.data<T>(),
-                                   {.q = to(out[0], plan.heads, plan.queries, plan.width),
-                                    .k = to(out[1], plan.kv_heads, plan.keys, plan.width),
-                                    .v = to(out[2], plan.kv_heads, plan.keys, plan.value_width),
+    kernels::attention_backward<T>(call_of<T>(plan, q, k, v, bias), heads_in(plan, g.data<T>(), Part::out),
+                                   heads_in(plan, result.out.data<T>(), Part::out), result.largest.data<T>(),
+                                   result.inverse.data<T>(),
+                                   {.q = to(out[0], Part::q),
+                                    .k = to(out[1], Part::k),
+                                    .v = to(out[2], Part::v),
                                     .bias = wanted[3] ? of_scores.mutable_data<T>() : nullptr,
                                     .bias_apart = wanted[3]});
   });

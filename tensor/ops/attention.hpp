@@ -14,8 +14,11 @@ namespace gradus::detail {
 /// What is known of a call of attention once its operands are checked.
 struct AttentionPlan {
   std::int64_t batch = 0, heads = 0, kv_heads = 0, queries = 0, keys = 0, width = 0, value_width = 0;
-  bool time_first =
-      false;  // operands and result are (batch, time, heads, width), else (batch, heads, time, width)
+  /// Operands and result are (batch, time, heads, width), and not (batch, heads, time, width).
+  bool time_first = false;
+  /// Queries, keys and values are side by side in one tensor, (batch, time, (heads + 2 kv_heads) width),
+  /// which stands for each of the three; the result is (batch, time, heads width).
+  bool packed = false;
   double scale = 1;
   bool causal = false;
   std::int64_t window = 0, sinks = 0;        // a window of 0 is none
@@ -28,7 +31,7 @@ struct AttentionPlan {
   Rng::State random = {};
 
   Shape scores() const { return {batch, heads, queries, keys}; }
-  /// Of an operand of so many heads, rows and columns.
+  /// Of an operand of so many heads, rows and columns, that is not packed.
   Shape operand(std::int64_t of_heads, std::int64_t rows, std::int64_t cols) const {
     return time_first ? Shape{batch, rows, of_heads, cols} : Shape{batch, of_heads, rows, cols};
   }
@@ -41,7 +44,8 @@ struct AttentionResult {
 /// bias broadcasts to the scores, or is undefined.
 AttentionResult attention(const AttentionPlan& plan, const Tensor& q, const Tensor& k, const Tensor& v,
                           const Tensor& bias);
-/// The gradients by q, k, v and the bias where they are wanted, for g that of the result.
+/// The gradients by q, k, v and the bias where they are wanted, for g that of the result. Packed ones are the
+/// first.
 std::array<Tensor, 4> attention_gradients(const AttentionPlan& plan, const AttentionResult& result,
                                           const Tensor& g, const Tensor& q, const Tensor& k, const Tensor& v,
                                           const Tensor& bias, const std::array<bool, 4>& wanted);

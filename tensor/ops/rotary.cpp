@@ -109,7 +109,8 @@ Tensor sinusoidal_positions(std::int64_t count, std::int64_t width, double base,
     using T = decltype(tag);
     T* const to = out.mutable_data<T>();
     for (std::int64_t i = 0; i < width; ++i) {
-      const double frequency = std::pow(base, -static_cast<double>(i / 2 * 2) / static_cast<double>(width));
+      const std::int64_t even = i - i % 2;
+      const double frequency = std::pow(base, -static_cast<double>(even) / static_cast<double>(width));
       for (std::int64_t p = 0; p < count; ++p) {
         const double angle = static_cast<double>(p) * frequency;
         to[p * width + i] = static_cast<T>(i % 2 == 0 ? std::sin(angle) : std::cos(angle));

@@ -237,6 +237,29 @@ TEST_CASE("attention over (batch, time, heads, width) is the same", "[attention]
   for (std::size_t i = 0; i < one.size(); ++i) CHECK(identical(one[i], other[i]));
 }
 
+TEST_CASE("attention of queries, keys and values side by side is the same", "[attention]") {
+  const Tensor qkv = Rng(6).normal({2, 30, 8 * 5});  // four heads of queries, two of keys and of values
+  const Tensor w = Rng(7).normal({2, 30, 4 * 5});
+  const auto run = [&](const auto& f) {
+    Tape tape;
+    const Variable x = tape.watch(qkv), y = f(x);
+    return std::pair{y.value(), tape.backward(sum(y * w))[x]};
+  };
+  const AttentionOptions options{
+      .causal = true, .lengths = {30, 20}, .bias = Variable(Rng(8).normal({30, 30})), .time_first = true};
+  const auto together = run([&](const Variable& x) { return packed_attention(x, 4, 2, options); });
+  const auto apart = run([&](const Variable& x) {
+    const std::vector<Variable> parts = split(reshape(x, {2, 30, 8, 5}), {4, 2, 2}, 2);
+    return reshape(attention(parts[0], parts[1], parts[2], options), {2, 30, 20});
+  });
+  CHECK(identical(together.first, apart.first));
+  CHECK(identical(together.second, apart.second));
+  CHECK_THROWS_WITH(packed_attention(of({2, 3, 9}), 2, 1),
+                    Contains("qkv of shape (2, 3, 9); it must be (batch, time, 4 heads of one width)"));
+  CHECK_THROWS_WITH(packed_attention(of({2, 3, 8}), 3, 2), Contains("3 heads, and 2 of keys and values"));
+  CHECK_THROWS_WITH(packed_attention(Variable(), 2, 2), Contains("qkv is undefined"));
+}
+
 TEST_CASE("attention has the same bits for any number of threads", "[attention][threads]") {
   // One head, for which the gradient goes over the scores twice, and several.
   const Operands one(1, 2, 1, 150, 300, 12), more(3, 2, 2, 100, 100, 12);
@@ -376,6 +399,7 @@ TEST_CASE("attention says what does not fit", "[attention]") {
   CHECK_THROWS_WITH(attention(of({4, 3, 5}), x, x),
                     Contains("q of shape (4, 3, 5); it must be (batch, heads, time, width)"));
   CHECK_THROWS_WITH(attention(x, Variable(), x), Contains("k is undefined"));
+  CHECK_THROWS_WITH(attention(Variable(), x, x), Contains("q is undefined"));
   CHECK_THROWS_WITH(attention(x, x, of({2, 4, 3, 5}, Dtype::f64)), Contains("q is f32, v f64"));
   CHECK_THROWS_WITH(attention(x, of({2, 4, 3, 6}), x),
                     Contains("k of shape (2, 4, 3, 6)") && Contains("one width"));

@@ -47,6 +47,8 @@ std::vector<GradientRow> attention_rows() {
     made.out_proj.bias = Parameter();
     return made(x[0], x[1], x[1]);
   };
+  const auto packed = [](Inputs x) { return packed_attention(x[0], 2, 1, {.causal = true}); };
+  const auto packed_with_bias = [](Inputs x) { return packed_attention(x[0], 2, 1, {.bias = x[1]}); };
   const Tensor mask = Tensor::of({1, 0, 1, 0, 0, 0, 0, 1, 1}).reshape({3, 3});  // one row without keys
   const Tensor slopes = Tensor::of({0.5, 0.25});
   const std::vector<Shape> small{{1, 2, 3, 2}, {1, 2, 3, 2}, {1, 2, 3, 2}};
@@ -82,6 +84,8 @@ std::vector<GradientRow> attention_rows() {
        {{{1, 2, 3, 2}, {1, 1, 3, 2}, {1, 1, 3, 2}, {2, 3, 3}},
         {{2, 1, 2, 2}, {2, 1, 3, 2}, {2, 1, 3, 2}, {3}}}},
       {"attention", dropped, {small}},
+      {"packed_attention", packed, {{{2, 3, 8}}, {{1, 0, 8}}}},
+      {"packed_attention", packed_with_bias, {{{1, 3, 8}, {2, 3, 3}}}},
       {"rotary", turned({}, {}), {{{2, 1, 3, 4}}, {{1, 2, 0, 4}}}},
       {"rotary", turned({}, {.pairs = RotaryPairs::interleaved, .time_first = true}), {{{1, 3, 2, 5}}}},
       {"rotary", turned(Indices({5, 0, 2, 1}, {2, 2}), {}), {{{2, 1, 2, 6}}}},

@@ -359,6 +359,28 @@ def layers(run):
         yield ["layers." + kind], partial(gradient_row, run, "layers", kind, **more)
 
 
+# (batch, heads, time, width), as in bench/attention.cpp.
+ATTENTION = {"64x32": (12, 4, 64, 32), "256x64": (16, 6, 256, 64), "1024x64": (4, 12, 1024, 64)}
+
+
+def attention_row(run, benchmark, threads, name):
+    """Attention, forward alone or with its gradients. Of the scores of a causal one half are counted; a gradient has
+    five products, and two of the forward pass before."""
+    batch, heads, time_, width = ATTENTION[benchmark.split("_")[0]]
+    products = 2 if benchmark.endswith("forward") else 7
+    flops = products * 2 * batch * heads * time_ * time_ * width / (2 if "causal" in benchmark else 1)
+    return [timed(run, name, "ms", "attention", benchmark, "attention." + benchmark, 0.3, threads,
+                  bound=fma(threads), flops=flops, speed=lambda ms: flops / ms / 1e6)]
+
+
+def attention(run):
+    for benchmark in [size + kind + part for size in ATTENTION for kind in ["", "_causal"]
+                      for part in ["_forward", "_gradient"]]:
+        for threads in THREADS:
+            name = f"attention.{benchmark}" + ("" if threads == CORES else f".{threads}thread")
+            yield [name], partial(attention_row, run, benchmark, threads, name)
+
+
 def losses(run):
     """Losses, whose sizes bench/losses.cpp has."""
     for kind in LOSSES:
@@ -421,6 +443,7 @@ def profile(run):
 
 GROUPS = {"peak": peak, "tape": tape, "elementwise": elementwise, "functions": functions,
           "reduction": reduction, "softmax": softmax,
-          "gemm": gemm, "layers": layers, "losses": losses, "transforms": transforms, "optimizer": optimizer, "train": train,
+           "gemm": gemm, "layers": layers, "losses": losses, "attention": attention, "transforms": transforms,
+           "optimizer": optimizer, "train": train,
           "scaling": scaling, "memory": memory, "generate": generate, "cost": cost, "profile": profile,
           "ngram": ngram}

@@ -1,6 +1,7 @@
-"""The PyTorch counterparts of bench/tensor_ops.cpp and bench/functions.cpp: functions of a benchmark's name that return the
-function to time. Where PyTorch has several ways, the fastest is taken."""
+"""The PyTorch counterparts of bench/tensor_ops.cpp, bench/functions.cpp and bench/attention.cpp: functions of a benchmark's
+name that return the function to time. Where PyTorch has several ways, the fastest is taken."""
 import time
+from functools import partial
 
 import torch
 
@@ -87,4 +88,26 @@ def masked(name, x, number):
 TWO_OPERANDS = ("add", "sub", "mul", "div", "maximum", "minimum", "pow", "atan2", "fmod", "hypot", "logaddexp", "xlogy")
 
 
-PREPARE = {"tensor_ops": tensor_ops, "functions": functions}
+ATTENTION = {"64x32": (12, 4, 64, 32), "256x64": (16, 6, 256, 64), "1024x64": (4, 12, 1024, 64)}
+
+
+def attention(name):
+    """SIZE[_causal]_forward or _gradient, as in bench/attention.cpp."""
+    size, *causal, part = name.split("_")
+    q, k, v = (torch.randn(ATTENTION[size], requires_grad=True) for _ in range(3))
+    time_, width = q.shape[2:]
+    hidden = torch.full((time_, time_), -float("inf")).triu(1)
+
+    def by_ops():
+        scores = q @ k.transpose(-2, -1) / width ** 0.5
+        return torch.softmax(scores + hidden if causal else scores, -1) @ v
+
+    ways = [by_ops]
+    if hasattr(torch.nn.functional, "scaled_dot_product_attention"):  # from PyTorch 2.0 on
+        ways.append(lambda: torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=bool(causal)))
+    if part == "gradient":
+        return fastest([partial(lambda way: torch.autograd.grad(way().sum(), (q, k, v)), way) for way in ways])
+    return fastest([torch.no_grad()(way) for way in ways])
+
+
+PREPARE = {"tensor_ops": tensor_ops, "functions": functions, "attention": attention}

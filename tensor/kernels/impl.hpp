@@ -27,3 +27,5 @@
 #include "tensor/kernels/impl/random.hpp"
 
 #include "tensor/kernels/impl/softmax.hpp"
+
+#include "tensor/kernels/impl/attention.hpp"

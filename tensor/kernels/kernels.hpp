@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include "tensor/kernels/attention.hpp"
 #include "tensor/kernels/elementwise.hpp"
 #include "tensor/kernels/gemm.hpp"
 #include "tensor/kernels/instruction_set.hpp"
@@ -21,6 +22,7 @@ struct Kernels : ElementwiseKernels<T>,
                  SoftmaxKernels<T>,
                  NormKernels<T>,
                  RandomKernels,
+                 AttentionKernels<T>,
                  RecurrentKernels<T>,
                  GemmKernels<T> {};
 

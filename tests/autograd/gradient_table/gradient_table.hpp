@@ -49,6 +49,7 @@ std::vector<GradientRow> norm_rows();
 std::vector<GradientRow> pool_rows();
 std::vector<GradientRow> recurrent_option_rows();
 std::vector<GradientRow> large_loss_rows();
+std::vector<GradientRow> attention_rows();
 
 /// All rows; an op in the sources without one fails a test.
 std::vector<GradientRow> gradient_table();

@@ -34,7 +34,8 @@ std::vector<GradientRow> gradient_table() {
                            norm_rows(),
                            pool_rows(),
                            recurrent_option_rows(),
-                           large_loss_rows()}) {
+                           large_loss_rows(),
+                           attention_rows()}) {
     out.insert(out.end(), rows.begin(), rows.end());
   }
   return out;

@@ -17,6 +17,6 @@ language models, and the shared library that programs in C++ link to.")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libgradus-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
-  "gradus (= ${PROJECT_VERSION}), libfmt-dev, libtbb-dev, zlib1g-dev, libzstd-dev, pkgconf | pkg-config")
+  "gradus (= ${PROJECT_VERSION}), libfmt-dev, libtbb-dev, zlib1g-dev, libzstd-dev, libpcre2-dev, pkgconf | pkg-config")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "The headers, and the files for CMake and pkg-config.")
 include(CPack)

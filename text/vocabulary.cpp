@@ -24,9 +24,7 @@ Vocabulary build_subwords(std::string_view text, const VocabularyOptions& option
   BpeTraining training{.min_count = std::max<std::int64_t>(options.min_count, 2)};
   if (options.max_size != 0) training.size = options.max_size;
   const auto bpe = std::make_shared<const Bpe>(Bpe::train(text, training, name));
-  std::vector<std::int64_t> counts(static_cast<std::size_t>(bpe->size()), 0);
-  for (const std::int32_t id : bpe->encode(text)) ++counts[static_cast<std::size_t>(id)];
-  return Vocabulary::of(bpe, counts);
+  return Vocabulary::of(bpe, count_tokens(bpe->encode(text), bpe->size()));
 }
 
 /// The tokenizer that a vocabulary of subwords was written with.

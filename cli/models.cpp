@@ -415,7 +415,7 @@ void add_train(CLI::App& app) {
           ->check(CLI::Range(256, 1 << 24));
   c->add_option("--tokenizer", options->tokenizer,
                 "Use the subwords of a tokenizer that others made, which the model's file keeps: a "
-                "tokenizer.json, or a folder with GPT-2's files");
+                "tokenizer.json, a .model of SentencePiece, or a folder with GPT-2's files");
   options->order_given =
       c->add_option(
            "--order", options->order,

@@ -2,6 +2,7 @@
 
 #include "tensor/support/error.hpp"
 #include "text/bpe.hpp"
+#include "text/sentencepiece.hpp"
 
 namespace gradus {
 
@@ -14,6 +15,10 @@ std::vector<std::int64_t> count_tokens(std::span<const std::int32_t> ids, std::i
 std::shared_ptr<const Subwords> load_subwords(const std::filesystem::path& path) {
   namespace fs = std::filesystem;
   std::error_code ignored;
+  const auto piece = [](const fs::path& file) {
+    return std::make_shared<const SentencePiece>(SentencePiece::load(file));
+  };
+  if (path.extension() == ".model") return piece(path);
   if (!fs::is_directory(path, ignored)) return std::make_shared<const Bpe>(Bpe::load_json(path));
   const auto has = [&](const char* name) { return fs::exists(path / name, ignored); };
   if (has("tokenizer.json")) return std::make_shared<const Bpe>(Bpe::load_json(path / "tokenizer.json"));
@@ -21,8 +26,10 @@ std::shared_ptr<const Subwords> load_subwords(const std::filesystem::path& path)
        {std::pair("encoder.json", "vocab.bpe"), std::pair("vocab.json", "merges.txt")}) {
     if (has(tokens)) return std::make_shared<const Bpe>(Bpe::load_gpt2(path / tokens, path / merges));
   }
-  fail<DataError>("the folder {} holds no tokenizer: no tokenizer.json, encoder.json or vocab.json",
-                  path.string());
+  if (has("tokenizer.model")) return piece(path / "tokenizer.model");
+  fail<DataError>(
+      "the folder {} holds no tokenizer: no tokenizer.json, encoder.json, vocab.json or tokenizer.model",
+      path.string());
 }
 
 }  // namespace gradus

@@ -42,8 +42,8 @@ class Subwords {
 std::vector<std::int64_t> count_tokens(std::span<const std::int32_t> ids, std::int64_t size);
 
 /// A tokenizer that others made: a tokenizer.json of Hugging Face's library, or a folder with one, or with
-/// GPT-2's two files, encoder.json and vocab.bpe or vocab.json and merges.txt. Throws DataError, which names
-/// the file, for what is missing, damaged or not supported.
+/// GPT-2's two files, encoder.json and vocab.bpe or vocab.json and merges.txt, or a `.model` of
+/// SentencePiece. Throws DataError, which names the file, for what is missing, damaged or not supported.
 std::shared_ptr<const Subwords> load_subwords(const std::filesystem::path& path);
 
 }  // namespace gradus

@@ -9,6 +9,7 @@
 #include "tensor/support/write_file.hpp"
 #include "text/bpe.hpp"
 #include "text/escapes.hpp"
+#include "text/sentencepiece.hpp"
 #include "text/text_check.hpp"
 #include "text/tokenizer.hpp"
 
@@ -30,10 +31,12 @@ Vocabulary build_subwords(std::string_view text, const VocabularyOptions& option
 /// The tokenizer that a vocabulary of subwords was written with.
 std::shared_ptr<const Subwords> parse_subwords(std::vector<std::string> tokens, std::string_view text,
                                                std::string_view name) {
-  constexpr std::string_view bpe = "gradus bpe ";
+  constexpr std::string_view bpe = "gradus bpe ", sentencepiece = "gradus sentencepiece ";
   if (text.starts_with(bpe)) return std::make_shared<const Bpe>(Bpe::parse(std::move(tokens), text, name));
-  fail<DataError>("{}: '{}' where the tokenizer of subwords should begin; the kind known is '{}'", name,
-                  text.substr(0, std::min<std::size_t>(text.find('\n'), 60)), bpe);
+  if (text.starts_with(sentencepiece))
+    return std::make_shared<const SentencePiece>(SentencePiece::parse(tokens, text, name));
+  fail<DataError>("{}: '{}' where the tokenizer of subwords should begin; the kinds known are '{}' and '{}'",
+                  name, text.substr(0, std::min<std::size_t>(text.find('\n'), 60)), bpe, sentencepiece);
 }
 
 }  // namespace

@@ -18,5 +18,8 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libgradus-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
   "gradus (= ${PROJECT_VERSION}), libfmt-dev, libtbb-dev, zlib1g-dev, libzstd-dev, libpcre2-dev, pkgconf | pkg-config")
+if(gradus_sentencepiece)
+  string(APPEND CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS ", libsentencepiece-dev")
+endif()
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "The headers, and the files for CMake and pkg-config.")
 include(CPack)

@@ -283,10 +283,10 @@ TEST_CASE("training merges the pair that occurs most often", "[bpe]") {
 TEST_CASE("training gives the same tokens for any number of threads", "[bpe]") {
   Rng rng(5);
   std::string text;
-  while (text.size() < 3'000'000) text += nasty(rng, 2000, true) + training_text.substr(rng.below(500), 1500);
+  while (text.size() < 1'200'000) text += nasty(rng, 2000, true) + training_text.substr(rng.below(500), 1500);
   std::string first;
   Ids ids;
-  for (const int count : {1, 2, 3}) {
+  for (const int count : {1, 3}) {
     set_threads(count);
     const Bpe bpe = Bpe::train(text, {.size = 300});
     if (count == 1) first = bpe.to_json(), ids = bpe.encode(text);

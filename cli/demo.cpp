@@ -78,7 +78,7 @@ Demo prepare(const DemoOptions& options) {
   if (given(options.tokens_given) && !options.text.empty())
     misuse("--tokens is the size of the synthetic corpus, and a text is given");
   if (options.skip_marks && options.text.empty()) misuse("--skip-marks is of a text, and none is given");
-  if (options.unit != "auto") require_marks_of_words(options.skip_marks, unit_named(options.unit));
+  if (options.unit != "auto") require_marks_of_words(options.skip_marks, unit_of(options.unit));
   std::string text, name = "the synthetic corpus";
   SyntheticText synthetic;
   if (options.text.empty()) {
@@ -87,10 +87,11 @@ Demo prepare(const DemoOptions& options) {
     if (options.unit == "auto") demo.options.unit = "word";
   } else {
     name = text_name(options.text);
-    text = load_text(options.text, {.unit = options.unit == "byte" ? Unit::byte : Unit::character,
+    const bool any_bytes = options.unit == "byte" || options.unit == "bpe";
+    text = load_text(options.text, {.unit = any_bytes ? unit_of(options.unit) : Unit::character,
                                     .skip_marks = options.skip_marks});
   }
-  const Unit unit = demo.options.unit == "auto" ? sensible_unit(text) : unit_named(demo.options.unit);
+  const Unit unit = demo.options.unit == "auto" ? sensible_unit(text) : unit_of(demo.options.unit);
   demo.corpus =
       make_corpus(text, {.unit = unit, .split = {.train = 0.9, .valid = 0}, .vocabulary = {}}, name);
   const Corpus& c = demo.corpus;
@@ -257,8 +258,8 @@ void add_demo(CLI::App& app) {
   c->add_option(
       "text", options->text,
       "A file (plain, .gz or .zst), a folder, or - for standard input; without it, a synthetic corpus");
-  c->add_option("--unit", options->unit, "What a token is: word, character, byte, or auto")
-      ->check(CLI::IsMember({"auto", "word", "character", "byte"}));
+  c->add_option("--unit", options->unit, "What a token is: word, character, byte, bpe (subwords), or auto")
+      ->check(CLI::IsMember({"auto", "word", "character", "byte", "bpe"}));
   c->add_option("--out", options->out,
                 "The folder that results.json is written to; - writes it to standard output, as --json does");
   c->add_option("--seed", options->seed, "Seed of the synthetic corpus, the weights and the samples")

@@ -17,6 +17,7 @@
 #include "models/ngram/ngram.hpp"
 #include "tensor/support/parallel.hpp"
 #include "tensor/support/write_file.hpp"
+#include "text/bpe.hpp"
 #include "text/load.hpp"
 #include "text/text_check.hpp"
 #include "text/tokenizer.hpp"
@@ -30,17 +31,20 @@ using models::ErasedModel;
 using models::TrainedModel;
 
 struct TrainCommand {
-  std::string text, out, kind = "lstm", unit = "word";
+  std::string text, out, kind = "lstm", unit = "word", tokenizer;
   int order = 5, threads = 0;
-  std::int64_t epochs = 0, min_count = 1, width = 0;
+  std::int64_t epochs = 0, min_count = 1, width = 0, subwords = 8000;
   double lr = 0;
   std::uint64_t seed = 1;
   bool skip_marks = false, json = false;
   CLI::Option *order_given = nullptr, *epochs_given = nullptr, *width_given = nullptr, *lr_given = nullptr,
-              *seed_given = nullptr, *min_count_given = nullptr;
+              *seed_given = nullptr, *min_count_given = nullptr, *unit_given = nullptr,
+              *subwords_given = nullptr;
 
   void run() const;
   void check() const;
+  Corpus prepare() const;
+  std::shared_ptr<const Subwords> subwords_of(const std::string& loaded, const std::string& name) const;
   void train_network(const models::NetworkKind& chosen, const Corpus& corpus) const;
   void train_ngram(const Corpus& corpus) const;
   nlohmann::json report(const Corpus& corpus, double seconds) const;
@@ -63,14 +67,19 @@ void TrainCommand::check() const {
         kind);
   }
   if (given(min_count_given) && unit == "byte") misuse("--min-count: no byte is unknown among bytes");
-  require_marks_of_words(skip_marks, unit_named(unit));
+  if (!tokenizer.empty() && given(unit_given) && unit != "bpe")
+    misuse("--tokenizer cuts a text into subwords, and --unit is {}", unit);
+  if (given(subwords_given) && (unit != "bpe" || !tokenizer.empty()))
+    misuse("--subwords is how many to learn with --unit bpe");
+  if (given(min_count_given) && !tokenizer.empty()) misuse("--min-count: a tokenizer's subwords are given");
+  require_marks_of_words(skip_marks, tokenizer.empty() ? unit_of(unit) : Unit::subword);
 }
 
 /// What the reports on all kinds have in common.
 nlohmann::json TrainCommand::report(const Corpus& corpus, double seconds) const {
   const std::optional<std::uint64_t> size = file_bytes(out);
   return {{"kind", kind},
-          {"unit", unit},
+          {"unit", tokenizer.empty() ? unit : "bpe"},
           {"vocabulary", corpus.vocabulary.size()},
           {"train_tokens", corpus.train.tokens.size()},
           {"unknown", corpus.train.unknown},
@@ -146,17 +155,42 @@ void TrainCommand::run() const {
   if (std::filesystem::equivalent(text, out, missing))
     fail<ArgumentError>("--out {} is the file that is read, which the model would replace; name another file",
                         out);
-  const Unit chosen = unit_named(unit);
+  const Corpus corpus = prepare();
+  const models::NetworkKind* const network = models::find_network_kind(kind);
+  if (network == nullptr) return train_ngram(corpus);
+  require_batch(corpus, text_name(text));
+  train_network(*network, corpus);
+}
+
+/// The subwords of a given tokenizer, or those that are learned from the text.
+std::shared_ptr<const Subwords> TrainCommand::subwords_of(const std::string& loaded,
+                                                          const std::string& name) const {
+  if (!tokenizer.empty()) return load_subwords(tokenizer);
+  Progress progress("subwords");
+  BpeTraining training{.size = subwords, .report = [&](std::int64_t done, std::int64_t total) {
+                         progress.update(done, total);
+                       }};
+  if (given(min_count_given)) training.min_count = min_count;
+  return std::make_shared<const Bpe>(Bpe::train(loaded, training, name));
+}
+
+/// The text's tokens, and their vocabulary.
+Corpus TrainCommand::prepare() const {
+  const Unit chosen = tokenizer.empty() ? unit_of(unit) : Unit::subword;
   const std::string name = text_name(text);
   const std::string loaded = load_text(text, {.unit = chosen, .skip_marks = skip_marks});
   Corpus corpus;
-  corpus.vocabulary = Vocabulary::build(chosen, loaded, {.min_count = min_count}, name);
-  corpus.train = encode_part(corpus.vocabulary, loaded, name);
+  if (chosen == Unit::subword) {
+    const std::shared_ptr<const Subwords> cutter = subwords_of(loaded, name);
+    corpus.vocabulary = Vocabulary::of(cutter);
+    corpus.train = encode_part(corpus.vocabulary, loaded, name);
+    corpus.vocabulary = Vocabulary::of(cutter, count_tokens(corpus.train.tokens, cutter->size()));
+  } else {
+    corpus.vocabulary = Vocabulary::build(chosen, loaded, {.min_count = min_count}, name);
+    corpus.train = encode_part(corpus.vocabulary, loaded, name);
+  }
   require_choice(corpus.vocabulary, name);
-  const models::NetworkKind* const network = models::find_network_kind(kind);
-  if (network == nullptr) return train_ngram(corpus);
-  require_batch(corpus, name);
-  train_network(*network, corpus);
+  return corpus;
 }
 
 struct UseCommand {
@@ -255,6 +289,7 @@ std::vector<std::int32_t> UseCommand::prompt_ids(const Vocabulary& v) const {
   if (skip_marks) blank_sentence_marks(read);
   std::vector<std::int32_t> ids;
   if (read.empty()) return ids;
+  if (v.subwords() != nullptr) return v.subwords()->encode(read);
   std::vector<std::string> missing;
   for_tokens(v.unit(), read, "the prompt", [&](std::string_view symbol) {
     ids.push_back(v.id(symbol));
@@ -280,6 +315,9 @@ void UseCommand::generate() {
   if (lines > 0) {
     how.stop = v.line_end();
     how.stop_count = lines;
+    for (std::int32_t id = 0; id < v.size() && v.subwords() != nullptr; ++id) {
+      if (v.symbol(id).find('\n') != std::string::npos) how.other_stops.push_back(id);
+    }
   }
   std::vector<std::int32_t> start = with_context(v, {});
   const std::vector<std::int32_t> ids = prompt_ids(v);
@@ -355,10 +393,11 @@ void add_model(CLI::App* command, UseCommand& options) {
 }  // namespace
 
 void add_train(CLI::App& app) {
-  const auto [c, options] =
-      subcommand<TrainCommand>(app, "train", &TrainCommand::run, "Train one model on a text and save it",
-                               "Examples:\n  gradus train book.txt --kind ngram --order 5 --out book.arpa\n"
-                               "  gradus train book.txt --kind lstm --unit character --out book.safetensors");
+  const auto [c, options] = subcommand<TrainCommand>(
+      app, "train", &TrainCommand::run, "Train one model on a text and save it",
+      "Examples:\n  gradus train book.txt --kind ngram --order 5 --out book.arpa\n"
+      "  gradus train book.txt --kind lstm --unit character --out book.safetensors\n"
+      "  gradus train book.txt --kind gru --unit bpe --subwords 2000 --out book.safetensors");
   add_text(c, options->text);
   c->add_option(
        "--out", options->out,
@@ -367,7 +406,16 @@ void add_train(CLI::App& app) {
   std::vector<std::string> kinds{"ngram"};
   for (const models::NetworkKind& kind : models::network_kinds()) kinds.emplace_back(kind.name);
   c->add_option("--kind", options->kind, "The kind of model")->check(CLI::IsMember(kinds));
-  add_unit(c, options->unit);
+  options->unit_given = add_unit(c, options->unit, all_units());
+  options->subwords_given =
+      c->add_option(
+           "--subwords", options->subwords,
+           "How many subwords to learn with --unit bpe, the 256 bytes among them; a short text gives "
+           "fewer")
+          ->check(CLI::Range(256, 1 << 24));
+  c->add_option("--tokenizer", options->tokenizer,
+                "Use the subwords of a tokenizer that others made, which the model's file keeps: a "
+                "tokenizer.json, a .model of SentencePiece, or a folder with GPT-2's files");
   options->order_given =
       c->add_option(
            "--order", options->order,
@@ -381,7 +429,8 @@ void add_train(CLI::App& app) {
   options->lr_given = c->add_option("--lr", options->lr, "Learning rate at the start; 0: chosen by the kind")
                           ->check(zero_or_more());
   options->min_count_given =
-      c->add_option("--min-count", options->min_count, "Words seen less often become <unk>")
+      c->add_option("--min-count", options->min_count,
+                    "Words seen less often become <unk>; pairs of subwords seen less often are not joined")
           ->check(CLI::Range(1, 1 << 30));
   options->seed_given = c->add_option("--seed", options->seed, "Seed of the initial weights and of dropout")
                             ->check(whole_number());

@@ -190,7 +190,7 @@ void BuildCommand::print(const models::NgramSummary& summary, const std::vector<
 }
 
 void add_vocabulary_options(CLI::App* c, BuildCommand& o) {
-  add_unit(c, o.unit);
+  add_unit(c, o.unit, plain_units());
   add_skip_marks(c, o.skip_marks);
   CLI::Option* words =
       c->add_option("--vocabulary", o.words,

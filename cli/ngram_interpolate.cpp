@@ -95,7 +95,15 @@ Parts InterpolateCommand::load() const {
       if (trained.vocabulary.unit() != vocabularies.front().unit())
         gradus::models::require_same_vocabulary(vocabularies.front(), models.front(), trained.vocabulary,
                                                 file);
-      same &= trained.vocabulary.same_symbols(vocabularies.front());
+      const bool alike = trained.vocabulary.same_symbols(vocabularies.front());
+      if (!alike && trained.vocabulary.subwords() != nullptr) {
+        fail<DataError>(
+            "{} and {} cut a text into different subwords, so that their tokens cannot be compared; train "
+            "them "
+            "with one tokenizer",
+            models.front(), file);
+      }
+      same &= alike;
     }
     const auto* const ngrams = trained.model.get_if<gradus::models::NgramModel>();
     if (ngrams != nullptr && gives_scores(ngrams->description()))

@@ -10,7 +10,8 @@ namespace gradus::cli {
 constexpr std::int64_t steps = 64;
 
 Recipe recipe(const models::NetworkKind& kind, const Corpus& corpus) {
-  const bool words = corpus.vocabulary.unit() == Unit::word;
+  const Unit unit = corpus.vocabulary.unit();
+  const bool words = unit == Unit::word || unit == Unit::subword;
   const models::NetworkDefaults& defaults = words ? kind.words : kind.characters;
   const auto size = std::max<std::int64_t>(std::ssize(corpus.train.tokens), 1);
   Recipe out;

@@ -17,6 +17,7 @@ TextBlocks::TextBlocks(const std::string& path, const Vocabulary& vocabulary, bo
 
 bool TextBlocks::next(std::vector<std::int32_t>& ids) {
   ids.clear();
+  if (vocabulary_.subwords() != nullptr) return next_subwords(ids);
   const std::optional<BlockReader::Block> block = blocks_.next_checked();
   if (!block) return false;
   ids = encode(vocabulary_, block->text, blocks_.name(*block), block->first_line);
@@ -24,6 +25,26 @@ bool TextBlocks::next(std::vector<std::int32_t>& ids) {
                                                   : count_characters(block->text);
   done_ = block->done;
   return true;
+}
+
+/// A block is cut where that changes no token; where no such place is known, the whole text is one.
+bool TextBlocks::next_subwords(std::vector<std::int32_t>& ids) {
+  std::string text = std::exchange(rest_, {});
+  std::size_t cut = 0;
+  while (cut == 0) {
+    const std::optional<BlockReader::Block> block = blocks_.next_checked();
+    if (!block) break;
+    text += block->text;
+    done_ = block->done;
+    cut = vocabulary_.subwords()->last_cut(text);
+  }
+  if (cut > 0) {
+    rest_ = text.substr(cut);
+    text.resize(cut);
+  }
+  ids = encode(vocabulary_, text);
+  characters_ += count_characters(text);
+  return !text.empty();
 }
 
 std::vector<std::int32_t> read_tokens(const std::string& path, const Vocabulary& vocabulary,

@@ -38,9 +38,12 @@ class TextBlocks {
   std::int64_t total() const { return blocks_.total(); }
 
  private:
+  bool next_subwords(std::vector<std::int32_t>& ids);
+
   const Vocabulary& vocabulary_;
   BlockReader blocks_;
   std::int64_t characters_ = 0, done_ = 0;
+  std::string rest_;  // of subwords: what may belong to a token that goes on in the next block
 };
 
 /// All ids of a text, preceded by the one that serves as the first one's context.

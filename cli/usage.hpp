@@ -133,8 +133,18 @@ inline void add_text(CLI::App* command, std::string& text) {
   command->add_option("text", text, "A file (plain, .gz or .zst), a folder, or - for standard input")
       ->required();
 }
-inline void add_unit(CLI::App* command, std::string& unit) {
-  command->add_option("--unit", unit, "What a token is")->check(CLI::IsMember({"word", "character", "byte"}));
+/// The values of --unit, some of them with the subwords of a byte-level BPE, which are learned first.
+inline CLI::Validator plain_units() {
+  return CLI::IsMember({"word", "character", "byte"});
+}
+inline CLI::Validator all_units() {
+  return CLI::IsMember({"word", "character", "byte", "bpe"});
+}
+inline Unit unit_of(std::string_view option) {
+  return option == "bpe" ? Unit::subword : unit_named(option);
+}
+inline CLI::Option* add_unit(CLI::App* command, std::string& unit, const CLI::Validator& units) {
+  return command->add_option("--unit", unit, "What a token is")->check(units);
 }
 inline void add_skip_marks(CLI::App* command, bool& skip) {
   command->add_flag("--skip-marks", skip,

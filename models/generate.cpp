@@ -23,6 +23,10 @@ bool GenerateOptions::bans(std::int32_t token) const {
   return std::find(banned.begin(), banned.end(), token) != banned.end();
 }
 
+bool GenerateOptions::stops_at(std::int32_t token) const {
+  return token == stop || std::find(other_stops.begin(), other_stops.end(), token) != other_stops.end();
+}
+
 std::vector<Candidate> top_k(const Tensor& log_probs, std::int64_t k) {
   if (k < 0) fail<ArgumentError>("the {} likeliest tokens of a language model", k);
   std::vector<Candidate> out;

@@ -19,8 +19,10 @@ struct GenerateOptions {
   std::int32_t stop = -1;  // ends the text when it has been drawn `stop_count` times, each behind
                            // another token: blank lines are not counted
   std::int64_t stop_count = 1;
+  std::vector<std::int32_t> other_stops = {};  // that count as `stop` does, such as "\n\n" among subwords
 
   bool bans(std::int32_t token) const;
+  bool stops_at(std::int32_t token) const;
   /// Whether tokens are drawn with the model's own probabilities, apart from those that are banned.
   bool keeps_probabilities() const { return temperature == 1 && top_k == 0 && top_p == 1; }
 };
@@ -66,7 +68,7 @@ std::vector<std::int32_t> generate(const M& model, std::span<const std::int32_t>
   std::int32_t before = prompt.back();
   for (std::int64_t stops = 0; std::ssize(out) < options.max_tokens; before = out.back()) {
     out.push_back(draw(model, state, options, rng));
-    if (out.back() == options.stop && before != options.stop && ++stops >= options.stop_count) break;
+    if (options.stops_at(out.back()) && !options.stops_at(before) && ++stops >= options.stop_count) break;
     if (std::ssize(out) < options.max_tokens) state = model.advance(state, out.back());
   }
   return out;

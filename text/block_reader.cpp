@@ -112,7 +112,8 @@ std::optional<BlockReader::Block> BlockReader::read() {
     source_.reset();
     ++file_;
     if (text.empty()) return read();  // the last block ended exactly with the file, and with a line
-    if (options_.unit == Unit::character && file_ < files_.size() && !text.ends_with('\n')) text += '\n';
+    const bool symbols = options_.unit == Unit::character || options_.unit == Unit::subword;
+    if (symbols && file_ < files_.size() && !text.ends_with('\n')) text += '\n';
   }
   if (options_.skip_marks) blank_sentence_marks(text);
   return block;

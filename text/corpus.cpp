@@ -16,7 +16,7 @@ std::size_t cut(Unit unit, std::string_view text, std::int64_t length, double sh
   // So that 0.8 + 0.1 of 1000 is 900 despite rounding.
   const auto wanted = static_cast<std::size_t>(std::floor(share * static_cast<double>(length) + 1e-6));
   if (wanted == 0 || unit == Unit::byte) return wanted;
-  if (unit == Unit::word) {
+  if (unit == Unit::word || unit == Unit::subword) {
     const std::size_t end = text.find('\n', wanted - 1);
     return end == text.npos ? text.size() : end + 1;
   }
@@ -47,7 +47,7 @@ Split split(Unit unit, std::string_view text, const SplitOptions& options, std::
   for (std::size_t i = 0; i < 3; ++i) {
     if (!wanted[i] || !part[i].empty()) continue;
     fail<DataError>("{} is too short to split: its {} part would be empty; give {}", name, names[i],
-                    unit == Unit::word ? "a text of more lines" : "a longer text");
+                    unit == Unit::word || unit == Unit::subword ? "a text of more lines" : "a longer text");
   }
   return parts;
 }
@@ -81,8 +81,8 @@ CorpusPart encode_part(const Vocabulary& vocabulary, std::string_view text, std:
 Corpus make_corpus(std::string_view text, const CorpusOptions& options, std::string_view name) {
   if (text.empty()) fail<DataError>("{} is empty; give a text to learn from", name);
   // Checked before the split, so that an error names the line in the whole text.
-  if (options.unit != Unit::byte) require_utf8(text, name);
-  require_choice(Vocabulary::build(options.unit, text, {}, name), name);
+  if (options.unit != Unit::byte && options.unit != Unit::subword) require_utf8(text, name);
+  if (options.unit != Unit::subword) require_choice(Vocabulary::build(options.unit, text, {}, name), name);
   const Split parts = split(options.unit, text, options.split, name);
   Corpus corpus;
   corpus.vocabulary = Vocabulary::build(options.unit, parts.train, options.vocabulary, name);

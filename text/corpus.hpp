@@ -22,10 +22,10 @@ struct Split {
   std::string_view test;
 };
 
-/// Cuts a text into contiguous parts. For words the shares are of its bytes, and each cut is moved to the
-/// start of the next line; for characters and bytes they are of its characters or bytes. So with 0.8 and 0.1
-/// the test part of n characters begins at character floor(0.9 n). Throws ArgumentError for shares below 0 or
-/// with a sum above 1, DataError when a part with a share above 0 would be empty.
+/// Cuts a text into contiguous parts. For words and subwords the shares are of its bytes, and each cut is
+/// moved to the start of the next line; for characters and bytes they are of its characters or bytes. So with
+/// 0.8 and 0.1 the test part of n characters begins at character floor(0.9 n). Throws ArgumentError for
+/// shares below 0 or with a sum above 1, DataError when a part with a share above 0 would be empty.
 Split split(Unit unit, std::string_view text, const SplitOptions& options = {},
             std::string_view name = "the text");
 /// Deleted, because the parts would outlive the text.

@@ -9,7 +9,8 @@
 namespace gradus {
 
 struct LoadOptions {
-  /// Bytes are taken as they are; characters and words must be text in UTF-8.
+  /// Bytes are taken as they are; characters and words must be text in UTF-8, subwords a text that may hold
+  /// other bytes too.
   Unit unit = Unit::word;
   /// The limit on the length of a line in bytes; 0: none.
   std::int64_t max_line = 0;

@@ -4,39 +4,11 @@
 #include <cstring>
 
 #include "tensor/support/error.hpp"
+#include "text/utf8.hpp"
 
 namespace gradus {
 
 namespace {
-
-struct Sequence {
-  std::size_t length = 0;         // 0: not valid
-  std::string_view problem = {};  // why it is not valid
-};
-
-bool in(unsigned char byte, unsigned low, unsigned high) {
-  return byte >= low && byte <= high;
-}
-
-// Table 3-7 of the Unicode standard: only the range of the second byte depends on the first byte.
-Sequence sequence_at(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return {1, {}};
-  if (first < 0xC0) return {0, "a continuation byte with nothing to continue"};
-  if (first < 0xC2) return {0, "an overlong form"};
-  if (first > 0xF4) return {0, "a byte that UTF-8 never has"};
-  const std::size_t length = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-  for (std::size_t i = 1; i < length; ++i) {
-    if (at + i >= text.size() || !in(byte(i), 0x80, 0xBF)) return {0, "a character cut short"};
-    if (i > 1) continue;
-    if (first == 0xE0 && byte(1) < 0xA0) return {0, "an overlong form"};
-    if (first == 0xED && byte(1) > 0x9F) return {0, "half of a surrogate pair"};
-    if (first == 0xF0 && byte(1) < 0x90) return {0, "an overlong form"};
-    if (first == 0xF4 && byte(1) > 0x8F) return {0, "a value over U+10FFFF"};
-  }
-  return {length, {}};
-}
 
 // Whether the next eight bytes are ASCII, as in most texts.
 bool eight_ascii(std::string_view text, std::size_t at) {
@@ -83,7 +55,7 @@ void require_utf8(std::string_view text, std::string_view name, std::int64_t fir
       at += 8;
       continue;
     }
-    const Sequence sequence = sequence_at(text, at);
+    const Utf8Sequence sequence = utf8_at(text, at);
     if (sequence.length == 0) {
       const std::string_view before = text.substr(0, at);
       const auto line = std::count(before.begin(), before.end(), '\n') + first_line;
@@ -105,6 +77,8 @@ std::int64_t count_characters(std::string_view text) {
 
 void for_tokens(Unit unit, std::string_view text, std::string_view name,
                 const std::function<void(std::string_view)>& visit, std::int64_t first_line) {
+  if (unit == Unit::subword)
+    fail<ArgumentError>("for_tokens: subwords are those of a vocabulary's tokenizer; use encode");
   if (unit == Unit::byte) {
     for (std::size_t at = 0; at < text.size(); ++at) visit(text.substr(at, 1));
     return;
@@ -112,7 +86,7 @@ void for_tokens(Unit unit, std::string_view text, std::string_view name,
   require_utf8(text, name, first_line);
   if (unit == Unit::word) return visit_words(text, name, first_line, visit);
   for (std::size_t at = 0; at < text.size();) {
-    const std::size_t length = sequence_at(text, at).length;
+    const std::size_t length = utf8_at(text, at).length;
     visit(text.substr(at, length));
     at += length;
   }
@@ -120,6 +94,7 @@ void for_tokens(Unit unit, std::string_view text, std::string_view name,
 
 std::vector<std::int32_t> encode(const Vocabulary& vocabulary, std::string_view text, std::string_view name,
                                  std::int64_t first_line) {
+  if (vocabulary.subwords() != nullptr) return vocabulary.subwords()->encode(text);
   std::vector<std::int32_t> ids;
   for_tokens(
       vocabulary.unit(), text, name, [&](std::string_view symbol) { ids.push_back(vocabulary.id(symbol)); },
@@ -128,6 +103,7 @@ std::vector<std::int32_t> encode(const Vocabulary& vocabulary, std::string_view 
 }
 
 std::string decode(const Vocabulary& vocabulary, std::span<const std::int32_t> ids) {
+  if (vocabulary.subwords() != nullptr) return vocabulary.subwords()->decode(ids);
   const bool words = vocabulary.unit() == Unit::word;
   std::string text;
   bool line_start = true;

@@ -15,17 +15,19 @@ namespace gradus {
 /// without "\n" is a line like the others, and no line follows the last "\n" (KenLM's convention). Symbols
 /// that the vocabulary does not list become "<unk>". Throws DataError, which names `name`, the line and the
 /// byte, for invalid UTF-8, and for the words "<s>" and "</s>" in the text; `first_line` is the number of the
-/// first line in errors.
+/// first line in errors. Subwords are those of the vocabulary's tokenizer, which takes any bytes.
 std::vector<std::int32_t> encode(const Vocabulary& vocabulary, std::string_view text,
                                  std::string_view name = "the text", std::int64_t first_line = 1);
 
 /// The text of ids: words are separated by spaces, "</s>" is "\n", an unknown word is "<unk>" and an unknown
 /// character U+FFFD. encode(decode(ids)) gives the same ids, except for unknown characters and where the last
-/// "</s>" is missing. Throws ArgumentError for an id out of range.
+/// "</s>" is missing. Subwords are put together by their tokenizer, to the bytes that were encoded. Throws
+/// ArgumentError for an id out of range.
 std::string decode(const Vocabulary& vocabulary, std::span<const std::int32_t> ids);
 
-/// Calls visit(symbol) for each token of a text in order; for words, "</s>" at the end of each line. `encode`
-/// and `Vocabulary::build` use it; so can other ways to count a text. Throws as encode does.
+/// Calls visit(symbol) for each token of a text in order, of any unit but subwords; for words, "</s>" at the
+/// end of each line. `encode` and `Vocabulary::build` use it; so can other ways to count a text. Throws as
+/// encode does.
 void for_tokens(Unit unit, std::string_view text, std::string_view name,
                 const std::function<void(std::string_view)>& visit, std::int64_t first_line = 1);
 

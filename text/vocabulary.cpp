@@ -7,6 +7,9 @@
 #include "tensor/support/error.hpp"
 #include "tensor/support/read_file.hpp"
 #include "tensor/support/write_file.hpp"
+#include "text/bpe.hpp"
+#include "text/escapes.hpp"
+#include "text/sentencepiece.hpp"
 #include "text/text_check.hpp"
 #include "text/tokenizer.hpp"
 
@@ -15,48 +18,25 @@ namespace gradus {
 namespace {
 
 constexpr std::array unit_names = {std::string_view("byte"), std::string_view("character"),
-                                   std::string_view("word")};
+                                   std::string_view("word"), std::string_view("subword")};
+constexpr std::string_view unit_list = "byte, character, word or subword";
 
-// A character and the letter that stands for it after a backslash.
-constexpr std::pair<char, char> escapes[] = {{'\\', '\\'}, {'\n', 'n'}, {'\t', 't'}, {'\r', 'r'}};
-
-std::string escape(std::string_view symbol) {
-  std::string out;
-  for (const char c : symbol) {
-    const auto byte = static_cast<unsigned char>(c);
-    const auto found =
-        std::find_if(std::begin(escapes), std::end(escapes), [&](auto e) { return e.first == c; });
-    if (found != std::end(escapes)) {
-      out += {'\\', found->second};
-    } else if (byte < 0x20 || byte == 0x7F || (byte >= 0x80 && symbol.size() == 1)) {
-      out += fmt::format("\\x{:02X}", static_cast<unsigned>(byte));
-    } else {
-      out += c;
-    }
-  }
-  return out;
+Vocabulary build_subwords(std::string_view text, const VocabularyOptions& options, std::string_view name) {
+  BpeTraining training{.min_count = std::max<std::int64_t>(options.min_count, 2)};
+  if (options.max_size != 0) training.size = options.max_size;
+  const auto bpe = std::make_shared<const Bpe>(Bpe::train(text, training, name));
+  return Vocabulary::of(bpe, count_tokens(bpe->encode(text), bpe->size()));
 }
 
-bool unescape(std::string_view text, std::string& out) {
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    if (text[at] != '\\') {
-      out += text[at];
-      continue;
-    }
-    const char letter = ++at < text.size() ? text[at] : '\0';
-    const auto found =
-        std::find_if(std::begin(escapes), std::end(escapes), [&](auto e) { return e.second == letter; });
-    unsigned value = 0;
-    if (found != std::end(escapes)) {
-      out += found->first;
-    } else if (letter == 'x' && at + 2 < text.size() && to_number(text.substr(at + 1, 2), value, 16)) {
-      out += static_cast<char>(value);
-      at += 2;
-    } else {
-      return false;
-    }
-  }
-  return true;
+/// The tokenizer that a vocabulary of subwords was written with.
+std::shared_ptr<const Subwords> parse_subwords(std::vector<std::string> tokens, std::string_view text,
+                                               std::string_view name) {
+  constexpr std::string_view bpe = "gradus bpe ", sentencepiece = "gradus sentencepiece ";
+  if (text.starts_with(bpe)) return std::make_shared<const Bpe>(Bpe::parse(std::move(tokens), text, name));
+  if (text.starts_with(sentencepiece))
+    return std::make_shared<const SentencePiece>(SentencePiece::parse(tokens, text, name));
+  fail<DataError>("{}: '{}' where the tokenizer of subwords should begin; the kinds known are '{}' and '{}'",
+                  name, text.substr(0, std::min<std::size_t>(text.find('\n'), 60)), bpe, sentencepiece);
 }
 
 }  // namespace
@@ -67,14 +47,14 @@ std::string_view name_of(Unit unit) {
 
 Unit unit_named(std::string_view name) {
   const auto found = std::find(unit_names.begin(), unit_names.end(), name);
-  if (found == unit_names.end())
-    fail<ArgumentError>("there is no unit '{}'; use byte, character or word", name);
+  if (found == unit_names.end()) fail<ArgumentError>("there is no unit '{}'; use {}", name, unit_list);
   return static_cast<Unit>(found - unit_names.begin());
 }
 
 Vocabulary Vocabulary::build(Unit unit, std::string_view text, const VocabularyOptions& options,
                              std::string_view name) {
   if (text.empty()) fail<DataError>("{} is empty; give a text to learn from", name);
+  if (unit == Unit::subword) return build_subwords(text, options, name);
   // The keys are views of the text, which outlives them.
   std::unordered_map<std::string_view, std::size_t> seen;
   std::vector<std::string_view> symbols;
@@ -97,6 +77,8 @@ Vocabulary Vocabulary::from_counts(Unit unit, std::span<const std::string_view> 
         "Vocabulary: min_count {} and max_size {}; min_count starts at 1, max_size at 2 (0: no limit)",
         options.min_count, options.max_size);
   }
+  if (unit == Unit::subword)
+    fail<ArgumentError>("Vocabulary: subwords are learned from a text (build) or given (of), not counted");
   Vocabulary vocabulary;
   vocabulary.unit_ = unit;
   if (unit == Unit::byte) {
@@ -129,6 +111,27 @@ Vocabulary Vocabulary::from_counts(Unit unit, std::span<const std::string_view> 
   return vocabulary;
 }
 
+Vocabulary Vocabulary::of(std::shared_ptr<const Subwords> subwords, std::span<const std::int64_t> counts) {
+  const std::int64_t size = subwords->size();
+  if (!counts.empty() && std::ssize(counts) != size)
+    fail<ArgumentError>("Vocabulary: {} counts of {} subwords", counts.size(), size);
+  Vocabulary vocabulary;
+  vocabulary.unit_ = Unit::subword;
+  for (std::int32_t id = 0; id < size; ++id) {
+    if (!vocabulary.add(std::string(subwords->token(id)),
+                        counts.empty() ? 0 : counts[static_cast<std::size_t>(id)]))
+      fail<ArgumentError>("Vocabulary: two subwords are spelled '{}'", escaped(subwords->token(id)));
+  }
+  vocabulary.line_end_ = subwords->line_end();
+  vocabulary.subwords_ = std::move(subwords);
+  return vocabulary;
+}
+
+bool Vocabulary::same_symbols(const Vocabulary& other) const {
+  if (symbols_ != other.symbols_ || (subwords_ == nullptr) != (other.subwords_ == nullptr)) return false;
+  return subwords_ == other.subwords_ || subwords_->serialize() == other.subwords_->serialize();
+}
+
 bool Vocabulary::add(std::string symbol, std::int64_t count) {
   const auto id = static_cast<std::int32_t>(symbols_.size());
   if (!ids_.emplace(symbol, id).second) return false;
@@ -157,8 +160,9 @@ std::int64_t Vocabulary::count(std::int32_t id) const {
 std::string Vocabulary::serialize() const {
   std::string out = fmt::format("gradus vocabulary 1 {} {}\n", name_of(unit_), size());
   for (std::size_t id = 0; id < symbols_.size(); ++id) {
-    out += fmt::format("{}\t{}\n", counts_[id], escape(symbols_[id]));
+    out += fmt::format("{}\t{}\n", counts_[id], escaped(symbols_[id]));
   }
+  if (subwords_ != nullptr) out += subwords_->serialize();
   return out;
 }
 
@@ -174,7 +178,7 @@ Vocabulary Vocabulary::parse(std::string_view text, std::string_view name) {
   }
   const std::string_view unit = first.substr(head.size(), space - head.size());
   if (std::find(unit_names.begin(), unit_names.end(), unit) == unit_names.end()) {
-    fail<DataError>("{}, line 1: there is no unit '{}'; it is byte, character or word", name, unit);
+    fail<DataError>("{}, line 1: there is no unit '{}'; it is {}", name, unit, unit_list);
   }
   vocabulary.unit_ = unit_named(unit);
   if (!text.empty() && text.back() != '\n')
@@ -194,6 +198,8 @@ Vocabulary Vocabulary::parse(std::string_view text, std::string_view name) {
       fail<DataError>("{}, line {}: a symbol listed before", name, id + 2);
     }
   }
+  if (vocabulary.unit_ == Unit::subword)
+    return of(parse_subwords(std::move(vocabulary.symbols_), text, name), vocabulary.counts_);
   if (!text.empty())
     fail<DataError>("{}, line {}: more than the {} symbols that line 1 names", name, size + 2, size);
   const bool usable =

@@ -2,7 +2,7 @@
 #
 #   dpkg --add-architecture arm64 && apt-get update
 #   apt-get install g++-aarch64-linux-gnu qemu-user libfmt-dev:arm64 libtbb-dev:arm64 catch2:arm64 zlib1g-dev:arm64 \
-#     libzstd-dev:arm64
+#     libzstd-dev:arm64 libpcre2-dev:arm64
 #   cmake --preset arm64 && cmake --build --preset arm64 && ctest --preset arm64
 #
 # beside the packages of scripts/bootstrap that are headers alone (xsimd, xtensor, Eigen, CLI11, nlohmann-json, Random123).

@@ -1,7 +1,10 @@
 # gradus.pc, for those who build without CMake: `c++ -std=c++20 main.cpp $(pkg-config --cflags --libs gradus)`.
 # A program on the static libraries is linked to all that they are made with; on the shared one, to fmt alone, whose names
 # the headers use.
-set(pc_private "-ltbb -lz -lzstd -pthread")
+set(pc_private "-ltbb -lz -lzstd -lpcre2-8 -pthread")
+if(gradus_sentencepiece)
+  string(APPEND pc_private " -lsentencepiece")
+endif()
 if(BUILD_SHARED_LIBS)
   set(pc_libs "-lgradus")
 else()

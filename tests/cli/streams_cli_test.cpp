@@ -177,14 +177,16 @@ TEST_CASE("train and ngram build write the same form under the same name", "[cli
 TEST_CASE("every command and unit reads a compressed text as it reads the plain one", "[cli][streams]") {
   const Prepared folder;
   folder.shell("gzip -k train.txt && gzip -k test.txt");
-  for (const std::string unit : {"word", "character", "byte"}) {
+  for (const std::string unit : {"word", "character", "byte", "bpe"}) {
     INFO(unit);
     const std::string train = " --kind ngram --order 3 --unit " + unit + " --out ";
     folder.output("train train.txt" + train + "plain.arpa");
     folder.output("train train.txt.gz" + train + "packed.arpa");
-    folder.output("ngram build --order 3 --unit " + unit + " --out built.arpa - <train.txt.gz");
     CHECK(read_bytes(folder.path() / "packed.arpa") == read_bytes(folder.path() / "plain.arpa"));
-    CHECK(read_bytes(folder.path() / "built.arpa") == read_bytes(folder.path() / "plain.arpa"));
+    if (unit != "bpe") {
+      folder.output("ngram build --order 3 --unit " + unit + " --out built.arpa - <train.txt.gz");
+      CHECK(read_bytes(folder.path() / "built.arpa") == read_bytes(folder.path() / "plain.arpa"));
+    }
     for (const std::string command : {"eval --model plain.arpa ", "score --model plain.arpa "}) {
       const std::string expected = folder.output(command + "test.txt");
       CHECK(folder.output(command + "test.txt.gz") == expected);

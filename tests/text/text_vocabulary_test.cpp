@@ -123,8 +123,9 @@ TEST_CASE("a corrupted vocabulary is refused, with the line", "[text]") {
 }
 
 TEST_CASE("units have names", "[text]") {
-  for (const Unit unit : {Unit::byte, Unit::character, Unit::word}) CHECK(unit_named(name_of(unit)) == unit);
-  CHECK_THROWS_WITH(unit_named("syllable"), Contains("byte, character or word"));
+  for (const Unit unit : {Unit::byte, Unit::character, Unit::word, Unit::subword})
+    CHECK(unit_named(name_of(unit)) == unit);
+  CHECK_THROWS_WITH(unit_named("syllable"), Contains("byte, character, word or subword"));
 }
 
 TEST_CASE("invalid UTF-8 is refused with line and byte, valid UTF-8 is not", "[text]") {

@@ -30,7 +30,8 @@ class Gradus(ConanFile):
     def requirements(self):
         # The headers use fmt's names; the rest is inside.
         self.requires("fmt/[>=9 <12]", transitive_headers=True, transitive_libs=True)
-        for name in ["onetbb/[>=2021.7 <2023]", "zlib/[>=1.2.11 <2]", "zstd/[>=1.5 <2]"]:
+        for name in ["onetbb/[>=2021.7 <2023]", "zlib/[>=1.2.11 <2]", "zstd/[>=1.5 <2]",
+                     "pcre2/[>=10.40 <11]"]:
             self.requires(name)
         for name in ["xsimd/[>=9 <14]", "xtensor/[>=0.24 <0.26]", "eigen/[>=3.4 <4]", "nlohmann_json/[>=3.11 <4]",
                      "random123/1.14.0"]:

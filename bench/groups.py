@@ -443,7 +443,7 @@ def profile(run):
 
 GROUPS = {"peak": peak, "tape": tape, "elementwise": elementwise, "functions": functions,
           "reduction": reduction, "softmax": softmax,
-           "gemm": gemm, "layers": layers, "losses": losses, "attention": attention, "transforms": transforms,
-           "optimizer": optimizer, "train": train,
+          "gemm": gemm, "layers": layers, "losses": losses, "attention": attention, "transforms": transforms,
+          "optimizer": optimizer, "train": train,
           "scaling": scaling, "memory": memory, "generate": generate, "cost": cost, "profile": profile,
           "ngram": ngram}

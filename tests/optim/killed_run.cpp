@@ -17,6 +17,7 @@
 #include "tensor/safetensors.hpp"
 #include "tensor/support/parallel.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/sanitizers.hpp"
 
 // A process that is to be killed is this program again, which is told by its environment what to train. (One
 // that is merely forked could not use threads.) It says by a byte that it has saved for the first time.
@@ -33,6 +34,12 @@ constexpr std::int64_t most_steps = 100'000;  // should nobody kill it
 constexpr const char *case_name = "GRADUS_KILLED_CASE", *file_name = "GRADUS_KILLED_FILE",
                      *thread_count = "GRADUS_KILLED_THREADS", *save_every = "GRADUS_KILLED_EVERY";
 constexpr char saved = '.';
+// Sanitizers make processes slow to begin.
+#if defined(GRADUS_ADDRESS_SANITIZER) || defined(GRADUS_THREAD_SANITIZER)
+constexpr int most_kills = 2;
+#else
+constexpr int most_kills = 3;
+#endif
 
 /// In memory where there is such a folder: on a disk each saving waits for it.
 class Folder {
@@ -164,7 +171,7 @@ void check_killed(const KilledCase& one) {
   Rng drawn(std::hash<std::string>()(one.name));
   set_threads(2);
   Counted whole(one);
-  for (int kills = 0; kills < 3; ++kills) {
+  for (int kills = 0; kills < most_kills; ++kills) {
     const std::int64_t before = whole.steps;
     Child child(one.name, file, 1 + kills % 2, 1 + static_cast<std::int64_t>(drawn.below(4)));
     // The second one at any moment, be it before its first step.

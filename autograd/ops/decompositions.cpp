@@ -146,6 +146,14 @@ struct QrGradient {
   }
 };
 
+/// x in another dtype, as a part of an op.
+Variable converted(const Variable& x, Dtype dtype, Where where) {
+  if (x.dtype() == dtype) return x;
+  const InOp op("lstsq", where);
+  return record(op, x.value().to(dtype),
+                wrt(x, [from = x.dtype()](const Variable& g) { return converted(g, from, Where::here()); }));
+}
+
 /// The product with the pseudo-inverse of a (or of its transpose), whose factors serve every derivative too.
 Variable by_inverse(const Variable& a, const detail::PseudoInverse& inverse, const Variable& b,
                     bool transposed, Where where) {
@@ -198,7 +206,11 @@ Qr<Variable> qr(const Variable& a, Where where) {
 Variable lstsq(const Variable& a, const Variable& b, LstsqOptions options, Where where) {
   const InOp op("lstsq", where);
   const Variable right = reshape(b, detail::lstsq_columns(a.value(), b.value()), where);
-  const Variable x = by_inverse(a, detail::pseudo_inverse(a.value(), options), right, false, where);
+  // In f64, as each product of the gradient would lose digits by the condition of a.
+  const detail::PseudoInverse inverse = detail::pseudo_inverse(a.value(), options);
+  const Variable exact =
+      by_inverse(converted(a, Dtype::f64, where), inverse, converted(right, Dtype::f64, where), false, where);
+  const Variable x = converted(exact, a.dtype(), where);
   return b.rank() == 1 ? reshape(x, x.shape().erased(-1), where) : x;
 }
 

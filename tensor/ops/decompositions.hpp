@@ -51,16 +51,17 @@ struct LstsqOptions {
 };
 /// The x for which the norm of a x - b is least; of several that of least norm, also where a has not full
 /// rank (by its singular values). a: (..., m, n), wide or tall; b: (..., m, k), or a vector (m), the same for
-/// all of the batch, for which the result is (..., n); leading axes broadcast.
+/// all of the batch, for which the result is (..., n); leading axes broadcast. In f64 inside, also for f32,
+/// whose result and gradients are rounded at the end.
 Tensor lstsq(const Tensor& a, const Tensor& b, LstsqOptions options = {});
 
 namespace detail {
 /// The pseudo-inverse of a as factors: v diag(1 / s) u^T, where 1 / s is 0 for what counts as 0.
 struct PseudoInverse {
-  Tensor u, inverse_s, vt;  // as Svd; inverse_s: (..., k, 1)
+  Tensor u, inverse_s, vt;  // as Svd, of f64; inverse_s: (..., k, 1)
 };
 PseudoInverse pseudo_inverse(const Tensor& a, LstsqOptions options);
-/// Its product with b, (..., m, k), or that of its transpose, with b (..., n, k).
+/// Its product with b of f64, (..., m, k), or that of its transpose, with b (..., n, k).
 Tensor multiply(const PseudoInverse& inverse, const Tensor& b, bool transposed);
 /// b as matrices, where a vector becomes a matrix of one column. Throws what lstsq throws.
 Shape lstsq_columns(const Tensor& a, const Tensor& b);

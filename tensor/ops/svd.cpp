@@ -81,19 +81,15 @@ detail::PseudoInverse detail::pseudo_inverse(const Tensor& a, LstsqOptions optio
   if (options.rcond && !(*options.rcond >= 0 && *options.rcond < 1))
     fail<ArgumentError>("lstsq: an rcond of {}; it must be 0 or more and less than 1", *options.rcond);
   check_decomposed("lstsq", a);
-  Svd<Tensor> parts = svd(a);
+  Svd<Tensor> parts = svd(a.to(Dtype::f64));
   const double eps = a.dtype() == Dtype::f32 ? double{std::numeric_limits<float>::epsilon()}
                                              : std::numeric_limits<double>::epsilon();
   const double share = options.rcond.value_or(eps * static_cast<double>(std::max(a.dim(-2), a.dim(-1))));
   const std::int64_t k = parts.s.dim(-1);
   Tensor inverse = Tensor::uninitialized_like(parts.s);
-  const auto invert = [&]<class T>(T* to, const T* s) {
-    for (std::int64_t i = 0; i < parts.s.size(); ++i) {
-      const double largest = static_cast<double>(s[i - i % k]), one = static_cast<double>(s[i]);
-      to[i] = one > share * largest ? T{1} / s[i] : T{0};
-    }
-  };
-  visit_elements(invert, inverse, parts.s);
+  const double* const s = parts.s.data<double>();
+  double* const to = inverse.mutable_data<double>();
+  for (std::int64_t i = 0; i < parts.s.size(); ++i) to[i] = s[i] > share * s[i - i % k] ? 1 / s[i] : 0;
   return {std::move(parts.u), unsqueeze(inverse, -1), std::move(parts.vt)};
 }
 
@@ -118,7 +114,8 @@ Shape detail::lstsq_columns(const Tensor& a, const Tensor& b) {
 
 Tensor lstsq(const Tensor& a, const Tensor& b, LstsqOptions options) {
   const Tensor right = b.reshape(detail::lstsq_columns(a, b));
-  const Tensor x = detail::multiply(detail::pseudo_inverse(a, options), right, false);
+  const Tensor exact = detail::multiply(detail::pseudo_inverse(a, options), right.to(Dtype::f64), false);
+  const Tensor x = exact.to(a.dtype());
   return b.rank() == 1 ? x.reshape(x.shape().erased(-1)) : x;
 }
 

@@ -8,6 +8,7 @@
 #include "autograd/ops/movement.hpp"
 #include "tensor/random.hpp"
 #include "tensor/support/parallel.hpp"
+#include "tests/support/instruction_sets.hpp"
 #include "tests/support/torch_case.hpp"
 
 using namespace gradus;
@@ -39,22 +40,25 @@ bool signs_fixed(const Tensor& x) {
 
 }  // namespace
 
-TEST_CASE("decompositions' values and gradients are PyTorch's", "[decompositions]") {
-  for (const std::string shape : {"square", "tall", "wide"}) {
-    check_torch_case("svd_" + shape, {"a"}, [](Xs x) {
-      const auto [u, s, vt] = svd(x[0]);
-      return squares({u, s, vt});
+TEST_CASE("decompositions' values and gradients are PyTorch's for every instruction set",
+          "[decompositions]") {
+  for_every_instruction_set([] {
+    for (const std::string shape : {"square", "tall", "wide"}) {
+      check_torch_case("svd_" + shape, {"a"}, [](Xs x) {
+        const auto [u, s, vt] = svd(x[0]);
+        return squares({u, s, vt});
+      });
+      check_torch_case("qr_" + shape, {"a"}, [](Xs x) {
+        const auto [q, r] = qr(x[0]);
+        return squares({q, r});
+      });
+      check_torch_case("lstsq_" + shape, {"a", "b"}, [](Xs x) { return lstsq(x[0], x[1]); });
+    }
+    check_torch_case("svd_values", {"a"}, [](Xs x) { return svd(x[0]).s; });
+    check_torch_case("eigh", {"a"}, [](Xs x) {
+      const auto [values, vectors] = eigh(x[0] + transpose(x[0]));
+      return squares({values, vectors});
     });
-    check_torch_case("qr_" + shape, {"a"}, [](Xs x) {
-      const auto [q, r] = qr(x[0]);
-      return squares({q, r});
-    });
-    check_torch_case("lstsq_" + shape, {"a", "b"}, [](Xs x) { return lstsq(x[0], x[1]); });
-  }
-  check_torch_case("svd_values", {"a"}, [](Xs x) { return svd(x[0]).s; });
-  check_torch_case("eigh", {"a"}, [](Xs x) {
-    const auto [values, vectors] = eigh(x[0] + transpose(x[0]));
-    return squares({values, vectors});
   });
 }
 

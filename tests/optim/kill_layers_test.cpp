@@ -4,6 +4,7 @@
 #include "autograd/ops/reduction.hpp"
 #include "autograd/tape.hpp"
 #include "nn/activations.hpp"
+#include "nn/attention.hpp"
 #include "nn/conv.hpp"
 #include "nn/dropout.hpp"
 #include "nn/embedding.hpp"
@@ -96,6 +97,20 @@ struct DropoutRun {
   }
 };
 
+/// Dropped weights of attention.
+struct AttentionRun {
+  Rng rng{6};
+  nn::MultiHeadAttention model{rng, 4, 2, {.dropout = 0.3}};
+  Adam optimizer{{.lr = 0.05}};
+
+  void step() {
+    const Tensor x = rng.normal({3, 5, 4});  // (batch, time, width)
+    Tape tape;
+    optimizer.step(model, tape.backward(mean(square(model(Variable(x), {.causal = true}, &rng) - x))));
+  }
+  static void parts(auto& self, auto&& visit) { parts_of_training(self, visit); }
+};
+
 /// What a layer goes on with, apart from the tape that made it, or its start.
 template <class Layer>
 typename Layer::State carried_or_start(const Layer& layer,
@@ -186,6 +201,7 @@ std::vector<KilledCase> test::killed_layers() {
   out.push_back(killed_case<NormRun>("BatchNorm on batches made ahead", std::int64_t{2}));
   out.push_back(killed_case<NormRun>("BatchNorm on batches made when needed", std::int64_t{0}));
   out.push_back(killed_case<DropoutRun>("dropout"));
+  out.push_back(killed_case<AttentionRun>("attention"));
   for_each_recurrent_layer([&]<class Layer, class Cell>(const RecurrentCase<Layer, Cell>& one) {
     nn::RecurrentOptions options{
         .layers = 2, .dropout = 0.2, .weight_dropout = 0.3, .zoneout = {.h = 0.1}, .learned_start = true};
@@ -215,5 +231,5 @@ TEST_CASE("what draws random numbers in training or has buffers is among what th
     CHECK(tests.find("\"nn/" + entry.path().filename().string() + "\"") != tests.npos);
     ++found;
   }
-  CHECK(found >= 7);
+  CHECK(found >= 8);
 }

@@ -14,7 +14,8 @@ int main() {
   std::printf("\n%zu bytes are %zu subwords\n", text.size(), bpe.encode(text).size());
   if (bpe.decode(ids) != "the queen's crown: naïve \xFF bytes") return 1;
 
-  const std::filesystem::path file = std::filesystem::temp_directory_path() / "gradus-subwords-tokenizer.json";
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / "gradus-subwords-tokenizer.json";
   bpe.save_json(file);
   const Vocabulary vocab = Vocabulary::of(load_subwords(file));
   std::filesystem::remove(file);

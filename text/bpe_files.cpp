@@ -74,7 +74,7 @@ std::vector<std::int32_t> never_made(const BpeParts& parts) {
     made.insert(parts.tokens[static_cast<std::size_t>(left)] + parts.tokens[static_cast<std::size_t>(right)]);
   std::vector<std::int32_t> out;
   for (std::size_t id = 0; id < parts.tokens.size(); ++id) {
-    if (parts.tokens[id].size() > 1 && made.count(parts.tokens[id]) == 0)
+    if (parts.tokens[id].size() > 1 && !made.contains(parts.tokens[id]))
       out.push_back(static_cast<std::int32_t>(id));
   }
   return out;

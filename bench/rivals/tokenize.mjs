@@ -2,7 +2,8 @@
 //   tokenize.mjs text FOLDER PROGRAM MEGABYTES   writes mixed.txt and damaged.bin to the folder
 //   tokenize.mjs sample FOLDER PROGRAM           writes sample.txt and its ids, sample.ids, for the tests
 //   tokenize.mjs compare FOLDER PROGRAM          compares ids, on these files
-//   tokenize.mjs speed FOLDER gpt-3-encoder|huggingface TOKENIZER.json TEXT SECONDS   prints MB/s
+//   tokenize.mjs speed FOLDER gpt-3-encoder|huggingface TOKENIZER.json TEXT SECONDS
+//     prints MB/s, and in brackets MB per second of processor time
 // FOLDER holds node_modules; PROGRAM is bench_tokenize.
 import {execFileSync} from 'node:child_process';
 import fs from 'node:fs';
@@ -236,14 +237,15 @@ if (command === 'text') {
   const bytes = each.reduce((n, part) => n + Buffer.byteLength(part), 0);
   const times = [];
   for (const part of each) encode(part);  // warm
-  const start = performance.now();
+  const start = performance.now(), before = process.cpuUsage();
   do {
     const from = performance.now();
     for (const part of each) encode(part);
     times.push(performance.now() - from);
   } while (performance.now() - start < 1000 * seconds);
+  const {user, system} = process.cpuUsage(before);
   times.sort((a, b) => a - b);
-  console.log((bytes / 1e3 / times[times.length >> 1]).toFixed(2));
+  console.log(`${(bytes / 1e3 / times[times.length >> 1]).toFixed(2)} (${(bytes * times.length / (user + system)).toFixed(2)})`);
 } else {
   console.error('tokenize.mjs: text, sample, compare or speed');
   process.exitCode = 2;

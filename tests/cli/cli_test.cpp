@@ -9,6 +9,7 @@
 #include "tests/support/folder.hpp"
 #include "tests/support/paths.hpp"
 #include "tests/support/sanitizers.hpp"
+#include "text/bpe.hpp"
 #include "text/synthetic.hpp"
 
 // The program as a user meets it: what it prints, where, and its exit codes.
@@ -230,6 +231,30 @@ TEST_CASE("what generate drew is JSON where that is asked for, with the seed tha
   std::string text = json.at("text");
   if (!text.ends_with('\n')) text += '\n';
   CHECK(plain.out == "the queen " + text);
+}
+
+TEST_CASE("a model keeps the tokenizer that it was trained with, and no other is mixed with it", "[cli]") {
+  const Folder folder;
+  const std::string text = gradus::synthetic_corpus(1, 4000).text;
+  folder.write("text.txt", text);
+  folder.write("test.txt", "the queen \xFF has\n\n\n  a crown .");
+  gradus::Bpe::train(text, {.size = 400}).save_json(folder.path() / "tokenizer.json");
+  const std::string train = "train text.txt --kind ngram --order 3 --out ";
+  REQUIRE(gradus_command(folder, train + "given --tokenizer tokenizer.json").code == 0);
+  REQUIRE(gradus_command(folder, train + "learned --unit bpe --subwords 400").code == 0);
+  REQUIRE(gradus_command(folder, train + "other --unit bpe --subwords 300").code == 0);
+  std::filesystem::remove(folder.path() / "tokenizer.json");
+  const Result given = gradus_command(folder, "eval --json --model given test.txt");
+  REQUIRE(given.code == 0);
+  CHECK(gradus_command(folder, "eval --json --model learned test.txt").out == given.out);
+  CHECK(gradus_command(folder, "ngram interpolate given learned --held-out test.txt").code == 0);
+  refused(folder, "ngram interpolate given other --held-out test.txt",
+          {"given", "other", "different subwords"});
+  refused(folder, train + "m --tokenizer tokenizer.json", {"tokenizer.json"});
+  // What is drawn goes on with the prompt, and every token with a line end ends a line.
+  const Result drawn = gradus_command(folder, "generate --model given --prompt 'the que' --lines 2");
+  CHECK(drawn.out.starts_with("the que"));
+  CHECK(std::count(drawn.out.begin(), drawn.out.end(), '\n') >= 2);
 }
 
 TEST_CASE("a byte order mark before the first line is no part of what is scored", "[cli]") {

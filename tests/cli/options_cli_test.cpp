@@ -30,6 +30,12 @@ TEST_CASE("an option that does not apply is an error", "[cli][options]") {
   for (const std::string option : {"--epochs 3", "--width 8", "--lr 0.1", "--seed 2"})
     misused(folder, train + "--kind ngram " + option, option.substr(0, option.find(' ')) + " is of networks");
   misused(folder, train + "--unit byte --min-count 2", "--min-count");
+  misused(folder, train + "--unit byte --subwords 300", "--subwords");
+  misused(folder, train + "--unit bpe --subwords 300 --tokenizer t.json", "--subwords");
+  misused(folder, train + "--unit word --tokenizer t.json", "--tokenizer cuts a text into subwords");
+  misused(folder, train + "--tokenizer t.json --min-count 2", "--min-count");
+  misused(folder, train + "--unit bpe --skip-marks", "not of subwords");
+  misused(folder, "ngram build text.txt --unit bpe --out m", "--unit");
   for (const std::string option : {"--min-count 2", "--max-vocabulary 9", "--closed"})
     misused(folder, "ngram build text.txt --unit byte --out m " + option, "no byte is unknown");
   misused(folder, "demo text.txt --tokens 3000", "--tokens");

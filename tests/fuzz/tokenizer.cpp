@@ -3,8 +3,8 @@
 #include "text/bpe.hpp"
 #include "text/vocabulary.hpp"
 
-// Any bytes, read as the files of tokenizers: an error of ours, or a tokenizer that gives every text back. Files of GPT-2
-// are two, with a zero byte between.
+// Any bytes, read as the files of tokenizers: an error of ours, or a tokenizer that gives every text back.
+// Files of GPT-2 are two, with a zero byte between.
 
 using namespace gradus;
 using namespace gradus::test;

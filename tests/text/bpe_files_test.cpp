@@ -273,7 +273,7 @@ TEST_CASE("damaged files of tokenizers are errors, and nothing worse", "[bpe]") 
     const auto damaged = [&](std::string bytes) {
       const std::size_t at = rng.below(bytes.size());
       if (i % 3 == 0) return bytes.substr(0, at);
-      bytes[at] = static_cast<char>(i % 3 == 1 ? rng.below(256) : "\"[]{}0,9 "[rng.below(9)]);
+      bytes[at] = i % 3 == 1 ? static_cast<char>(rng.below(256)) : "\"[]{}0,9 "[rng.below(9)];
       return bytes;
     };
     read += goes([&] { Bpe::parse_gpt2(damaged(encoder), merges, "e", "m").encode(text); });

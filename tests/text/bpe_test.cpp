@@ -224,7 +224,7 @@ TEST_CASE("pairs are joined in the order of the merges, of equals the left ones 
 TEST_CASE("short and long pieces are joined as the definition says", "[bpe]") {
   const Bpe bpe = Bpe::train(training_text, {.size = 330});
   Rng rng(3);
-  for (const std::size_t size : {1, 2, 5, 20, 63, 64, 65, 66, 200}) {
+  for (const std::size_t size : {1U, 2U, 5U, 20U, 63U, 64U, 65U, 66U, 200U}) {
     std::string piece;
     while (piece.size() < size) piece += "thecatsandoga"[rng.below(13)];
     const std::vector<std::string> plain = merged_plainly(bpe.parts(), piece);

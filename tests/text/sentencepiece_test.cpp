@@ -26,7 +26,7 @@ TEST_CASE("base64 as RFC 4648 has it", "[sentencepiece]") {
   CHECK(base64_lines("fo") == "Zm8=\n");
   CHECK(base64_lines("foobar") == "Zm9vYmFy\n");
   Rng rng(1);
-  for (const std::size_t size : {0, 1, 2, 3, 767, 768, 769, 5000}) {
+  for (const std::size_t size : {0U, 1U, 2U, 3U, 767U, 768U, 769U, 5000U}) {
     std::string bytes;
     while (bytes.size() < size) bytes += static_cast<char>(rng.below(256));
     CHECK(from_base64_lines(base64_lines(bytes)) == bytes);

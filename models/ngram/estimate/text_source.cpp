@@ -214,6 +214,8 @@ struct TextSource::Parts {
 TextSource::TextSource(const std::filesystem::path& path, TextOptions options)
     : parts_(std::make_unique<Parts>(path, std::move(options))) {
   Parts& t = *parts_;
+  if (t.options.unit == Unit::subword)
+    fail<ArgumentError>("subwords are not counted from a file; encode it, and make an NgramModel of the ids");
   if (t.options.closed && !t.options.known)
     fail<ArgumentError>("a closed vocabulary must be given; without one, the text's own holds all its words");
   if (!t.options.known) {

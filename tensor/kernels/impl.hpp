@@ -20,6 +20,8 @@
 #include "tensor/kernels/impl/pack.hpp"
 
 #include "tensor/kernels/impl/gemm.hpp"
+
+#include "tensor/kernels/impl/conv.hpp"
 #include "tensor/kernels/impl/recurrent.hpp"
 #include "tensor/kernels/impl/reduction.hpp"
 

@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "tensor/kernels/attention.hpp"
+#include "tensor/kernels/conv.hpp"
 #include "tensor/kernels/elementwise.hpp"
 #include "tensor/kernels/gemm.hpp"
 #include "tensor/kernels/instruction_set.hpp"
@@ -24,7 +25,8 @@ struct Kernels : ElementwiseKernels<T>,
                  RandomKernels,
                  AttentionKernels<T>,
                  RecurrentKernels<T>,
-                 GemmKernels<T> {};
+                 GemmKernels<T>,
+                 ConvKernels<T> {};
 
 struct KernelSet {
   const Kernels<float>* f32;

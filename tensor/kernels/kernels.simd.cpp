@@ -13,10 +13,12 @@ namespace {
 template <class T>
 struct AllKernels final
     : WithElementwise<
-          T, WithGemm<
-                 T, WithRecurrent<
-                        T, WithReduction<
-                               T, WithSoftmax<T, WithNorm<T, WithAttention<T, WithRandom<Kernels<T>>>>>>>>> {
+          T,
+          WithConv<
+              T, WithGemm<T, WithRecurrent<
+                                 T, WithReduction<
+                                        T, WithSoftmax<T, WithNorm<T, WithAttention<
+                                                                          T, WithRandom<Kernels<T>>>>>>>>>> {
 };
 template <class T>
 constexpr AllKernels<T> all_kernels{};

@@ -9,6 +9,7 @@
 #include "nn/sequential.hpp"
 #include "optim/adam.hpp"
 #include "tests/support/heap_count.hpp"
+#include "tests/support/instruction_sets.hpp"
 #include "tests/support/threads.hpp"
 #include "tests/support/torch_case.hpp"
 
@@ -68,8 +69,21 @@ const std::vector<Case> cases{
     {{2, 3, 4, 5}, {4, 3, 1, 1}, {.stride = {2, 1}}},
     {{2, 2, 5, 6}, {3, 2, 3, 2}, {.padding = {2, 3}}},
     {{3, 4, 7, 9}, {6, 2, 3, 4}, {.stride = {3, 2}, .padding = 1, .dilation = {1, 2}, .groups = 2}},
-    {{1, 2, 2, 3}, {2, 2, 2, 2}, {.padding = 5}},        // windows that see padding only
-    {{2, 40, 30, 31}, {8, 40, 3, 3}, {.padding = 1}},    // several blocks, which end inside of rows
+    {{1, 2, 2, 3}, {2, 2, 2, 2}, {.padding = 5}},       // windows that see padding only
+    {{2, 40, 30, 31}, {8, 40, 3, 3}, {.padding = 1}},   // several blocks of rows
+    {{1, 2, 3, 20000}, {1, 2, 3, 5}, {}},               // and of parts of rows
+    {{2, 3, 5, 130}, {17, 3, 2, 3}, {.padding = 1}},    // rows that are products of their own
+    {{2, 130, 5, 4}, {15, 130, 3, 3}, {.padding = 1}},  // several blocks of channels
+    {{2, 130, 5, 4}, {1, 130, 3, 3}, {.padding = 1}},   // to one channel
+    {{7, 5, 7, 7}, {30, 5, 3, 3}, {.padding = 1}},      // images laid out together
+    {{2, 3, 9, 6}, {4, 3, 3, 3}, {.stride = 3}},        // windows side by side
+    {{2, 3, 9, 8}, {4, 3, 4, 2}, {.stride = {2, 3}, .padding = {1, 0}, .dilation = {1, 2}}},
+    {{2, 3, 7, 8}, {4, 3, 2, 1}, {.stride = 4}},  // entries of x that no tap reads
+    {{3, 4, 9, 35}, {4, 1, 3, 3}, {.padding = 1, .groups = 4}},
+    {{2, 4, 9, 8}, {4, 1, 4, 4}, {.stride = 2, .padding = 1, .groups = 4}},
+    {{2, 4, 9, 8}, {4, 1, 3, 2}, {.stride = {1, 2}, .padding = 1, .dilation = {2, 1}, .groups = 4}},
+    {{2, 4, 9, 8}, {4, 1, 3, 3}, {.stride = 3, .padding = 1, .groups = 4}},
+    {{2, 2, 3, 40}, {2, 1, 1, 1}, {.stride = 2, .groups = 2}},
     {{9, 2, 6, 5}, {3, 2, 2, 2}, {.stride = 2}},         // a batch summed in runs
     {{2, 3, 50, 1}, {2, 3, 3, 1}, {.padding = {1, 0}}},  // columns one step wide
 };
@@ -78,22 +92,28 @@ const std::vector<Case> cases{
 
 TEST_CASE("conv2d equals its loops, and its adjoints are adjoints", "[conv]") {
   Rng rng(1);
-  for (const auto& [x_shape, weight_shape, options] : cases) {
-    INFO(x_shape.text() << " by " << weight_shape.text());
+  for (const auto& [x_shape, weight_shape, o] : cases) {
+    const Conv2dOptions& options = o;
     const Tensor x = rng.uniform(x_shape, -1, 1, Dtype::f64),
                  w = rng.uniform(weight_shape, -1, 1, Dtype::f64);
     const Tensor expected = naive(x, w, options), y = rng.uniform(expected.shape(), -1, 1, Dtype::f64);
-    CHECK(difference(conv2d(x, w, Tensor(), options), expected) < 1e-13);
-    const Tensor bias = rng.uniform({weight_shape[0]}, -1, 1, Dtype::f64);
-    CHECK(difference(conv2d(x, w, bias, options), expected + bias.reshape({weight_shape[0], 1, 1})) < 1e-13);
-    CHECK(difference(conv2d(x.to(Dtype::f32), w.to(Dtype::f32), Tensor(), options).to(Dtype::f64), expected) <
-          1e-5);
+    const Tensor bias = rng.uniform({w.dim(0)}, -1, 1, Dtype::f64),
+                 x_bias = rng.uniform({x.dim(1)}, -1, 1, Dtype::f64);
     const detail::ConvLengths lengths = detail::conv_lengths(x, w, Tensor(), options);
     const double whole = sum(y * expected).item();
-    CHECK(sum(x * detail::conv_to_input(lengths, y, w, Tensor())).item() ==
-          Approx(whole).epsilon(1e-12).margin(1e-10));
-    CHECK(sum(w * detail::conv_to_weight(lengths, x, y)).item() ==
-          Approx(whole).epsilon(1e-12).margin(1e-10));
+    for_every_instruction_set([&] {
+      INFO(x.shape().text() << " by " << w.shape().text());
+      CHECK(difference(conv2d(x, w, Tensor(), options), expected) < 1e-13);
+      CHECK(difference(conv2d(x, w, bias, options), expected + bias.reshape({w.dim(0), 1, 1})) < 1e-13);
+      CHECK(difference(conv2d(x.to(Dtype::f32), w.to(Dtype::f32), Tensor(), options).to(Dtype::f64),
+                       expected) < 1e-5);
+      const Tensor to_x = detail::conv_to_input(lengths, y, w, Tensor());
+      CHECK(sum(x * to_x).item() == Approx(whole).epsilon(1e-12).margin(1e-10));
+      CHECK(difference(detail::conv_to_input(lengths, y, w, x_bias),
+                       to_x + x_bias.reshape({x.dim(1), 1, 1})) < 1e-13);
+      CHECK(sum(w * detail::conv_to_weight(lengths, x, y)).item() ==
+            Approx(whole).epsilon(1e-12).margin(1e-10));
+    });
   }
 }
 
@@ -184,6 +204,32 @@ TEST_CASE("conv2d and pooling have the same bits for any number of threads", "[c
     return std::vector<Tensor>{y.value(), z.value(), found[v], found[w]};
   };
   test::check_same_bits(all);
+}
+
+TEST_CASE("strided, grouped and single images have the same bits for any number of threads",
+          "[conv][threads]") {
+  struct Shapes {
+    Shape x, weight;
+    Conv2dOptions options;
+  };
+  Rng rng(6);
+  for (const auto& [x_shape, weight_shape, options] : std::vector<Shapes>{
+           {{1, 32, 28, 28}, {64, 32, 3, 3}, {.padding = 1}},  // products split among threads
+           {{9, 16, 15, 14}, {32, 16, 3, 3}, {.stride = 2}},   // phases
+           {{6, 32, 20, 20}, {32, 1, 3, 3}, {.stride = 2, .groups = 32}},
+           {{9, 40, 7, 7}, {40, 40, 3, 3}, {.padding = 1}},    // images laid out together
+           {{2, 512, 3, 3}, {520, 512, 1, 1}, {.stride = 2}},  // a weight that is summed in one run
+       }) {
+    const Tensor x = rng.normal(x_shape), w = rng.normal(weight_shape);
+    const detail::ConvLengths lengths = detail::conv_lengths(x, w, Tensor(), options);
+    const Tensor y = rng.normal(lengths.y_shape());
+    INFO(x_shape.text() << " by " << weight_shape.text());
+    const Conv2dOptions& o = options;
+    test::check_same_bits([&] {
+      return std::vector<Tensor>{conv2d(x, w, Tensor(), o), detail::conv_to_input(lengths, y, w, Tensor()),
+                                 detail::conv_to_weight(lengths, x, y)};
+    });
+  }
 }
 
 TEST_CASE("conv2d and pooling say what does not fit", "[conv][pool]") {

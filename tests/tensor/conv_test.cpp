@@ -55,8 +55,12 @@ const std::vector<Case> cases{
     {{2, 2, 8}, {3, 2, 3}, {.dilation = 4, .causal = true}},
     {{2, 2, 2}, {3, 2, 5}, {.stride = 2, .dilation = 3, .causal = true}},  // reaches far before x
     {{1, 2, 3}, {2, 2, 2}, {.padding = 9}},                                // steps that see padding only
-    {{1, 2, 9000}, {2, 2, 3}, {.padding = 1}},                             // several blocks of steps
-    {{19, 2, 6}, {3, 2, 2}, {.padding = 1}},                               // a batch summed in runs
+    {{1, 12, 9000}, {2, 12, 3}, {.padding = 1}},                           // several blocks of steps
+    {{1, 3, 9000}, {3, 1, 11}, {.padding = 1, .groups = 3}},
+    {{3, 4, 30}, {4, 1, 3}, {.stride = 2, .groups = 4}},
+    {{3, 4, 30}, {2, 4, 2}, {.dilation = 20}},  // taps far apart
+    {{5, 3, 5}, {20, 3, 3}, {}},                // a few steps, of several entries together
+    {{19, 2, 6}, {3, 2, 2}, {.padding = 1}},    // a batch summed in runs
     {{2, 64, 700}, {40, 64, 5}, {.stride = 2, .causal = true}},
 };
 

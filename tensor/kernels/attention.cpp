@@ -39,22 +39,34 @@ struct Right {
   std::int64_t ld, panel;
 };
 
-/// C = A B, or C += A B; each element is summed in the order of the depth.
-template <class T>
-void multiply(std::int64_t rows, std::int64_t cols, std::int64_t depth, const Left<T>& a, const Right<T>& b,
-              T* c, std::int64_t ldc, bool add) {
+/// What there is to do for the rows of one register tile: the others of its columns are not wanted, and what
+/// it would multiply of the rest of the depth is 0.
+struct Extent {
+  std::int64_t col, col_end, first, last;
+};
+
+/// C = A B, or C += A B; each element is summed in the order of the depth. extent(i, tall) is called for each
+/// tile of rows in order; its col is a multiple of a tile's columns.
+template <class T, class ExtentOf>
+void multiply(std::int64_t rows, std::int64_t cols, const Left<T>& a, const Right<T>& b, T* c,
+              std::int64_t ldc, bool add, ExtentOf extent) {
   const Tiles<T>& tiles = selected<T>().tiles();
   const std::int64_t height = balanced(rows, tiles.rows);
+  std::array<Extent, most_keys / 2> extents;
+  for (std::int64_t i = 0; i < rows; i += height)
+    extents[static_cast<std::size_t>(i / height)] = extent(i, std::min(height, rows - i));
   for (std::int64_t j = 0; j < cols; j += tiles.cols) {
     const std::int64_t width = std::min(tiles.cols, cols - j);
     const auto& column = width <= tiles.lanes ? tiles.in_place_narrow : tiles.in_place;
     for (std::int64_t i = 0; i < rows; i += height) {
+      const auto [col, col_end, first, last] = extents[static_cast<std::size_t>(i / height)];
+      if (j < col || j >= col_end || (add && first >= last)) continue;
       const std::int64_t tall = std::min(height, rows - i);
-      column[static_cast<std::size_t>(tall - 1)]({.k = depth,
-                                                  .a = a.data + i * a.row,
+      column[static_cast<std::size_t>(tall - 1)]({.k = std::max<std::int64_t>(last - first, 0),
+                                                  .a = a.data + i * a.row + first * a.col,
                                                   .a_row = a.row,
                                                   .a_col = a.col,
-                                                  .b = b.data + j / tiles.cols * b.panel,
+                                                  .b = b.data + j / tiles.cols * b.panel + first * b.ld,
                                                   .ldb = b.ld,
                                                   .c = c + i * ldc + j,
                                                   .ldc = ldc,
@@ -80,6 +92,9 @@ template <class F>
 /// Some queries of a head beside some keys.
 struct Block {
   std::int64_t b, h, query, rows, key, cols;
+
+  /// A number of keys from the block's first on.
+  std::int64_t within(std::int64_t to_key) const { return std::clamp<std::int64_t>(to_key - key, 0, cols); }
 };
 
 /// The smallest and the largest of some ids.
@@ -141,6 +156,37 @@ class Worker {
   void compute_scores(const Block& at);
   void adjust(const Block& at, std::int64_t r);
   void drop(const Block& at, T* of) const;
+  void take_ranges(const Block& at);
+
+  // The extents of products. Where the ranges of keys do not go backwards from one query to the next, those
+  // of a tile of queries lie between the first's begin and the last's end.
+
+  /// (queries, keys)
+  auto of_scores(const Block& at, std::int64_t depth) const {
+    return [this, &at, depth](std::int64_t i, std::int64_t tall) -> Extent {
+      if (!limited_) return {0, round_up(at.cols, panel_), 0, depth};
+      return {begin_at(i) / panel_ * panel_, end_at(i + tall - 1), 0, depth};
+    };
+  }
+  /// (queries, cols), over the keys
+  auto over_keys(const Block& at, std::int64_t cols) const {
+    return [this, &at, cols](std::int64_t i, std::int64_t tall) -> Extent {
+      if (!limited_) return {0, cols, 0, at.cols};
+      return {0, cols, begin_at(i), end_at(i + tall - 1)};
+    };
+  }
+  /// (keys, cols), over the queries
+  auto over_queries(const Block& at, std::int64_t cols) const {
+    return [this, rows = at.rows, cols, first = std::int64_t{0}, last = std::int64_t{0}](
+               std::int64_t i, std::int64_t tall) mutable -> Extent {
+      if (!limited_) return {0, cols, 0, rows};
+      while (first < rows && end_at(first) <= i) ++first;
+      while (last < rows && begin_at(last) < i + tall) ++last;
+      return {0, cols, first, last};
+    };
+  }
+  std::int64_t begin_at(std::int64_t row) const { return begin_[static_cast<std::size_t>(row)]; }
+  std::int64_t end_at(std::int64_t row) const { return end_[static_cast<std::size_t>(row)]; }
   ScoreRows<T> score_rows(const Block& at) const {
     return {scores_, ld_, at.rows, at.cols, begin_.data(), end_.data()};
   }
@@ -149,6 +195,7 @@ class Worker {
   const Kernels<T>& kernel_;
   const std::int64_t panel_;
   std::int64_t ld_ = 0, packed_ = -1;
+  bool limited_ = false;  // the ranges of keys of the block hide some, and follow each other
   Tensor memory_;
   T *scores_ = nullptr, *slopes_ = nullptr, *kept_ = nullptr;  // (rows, ld)
   T *keys_ = nullptr, *values_ = nullptr;                      // transposed, in panels: (width, keys)
@@ -209,6 +256,7 @@ void Worker<T>::take_queries(const Block& at) {
 /// The scores of a block, -infinity between begin and end where a key is hidden.
 template <class T>
 void Worker<T>::compute_scores(const Block& at) {
+  take_ranges(at);
   if (keys_ == nullptr) {
     for (std::int64_t r = 0; r < at.rows; ++r) {
       kernel_.dots(queries_ + r * a_.width, a_.k.at(at.b, kv_head(at), at.key), a_.k.row_step, at.cols,
@@ -216,30 +264,47 @@ void Worker<T>::compute_scores(const Block& at) {
     }
   } else {
     pack(at.b, kv_head(at));
-    multiply<T>(at.rows, round_up(at.cols, panel_), a_.width, {queries_, a_.width, 1},
-                {keys_ + at.key * a_.width, panel_, panel_ * a_.width}, scores_, ld_, false);
+    multiply<T>(at.rows, round_up(at.cols, panel_), {queries_, a_.width, 1},
+                {keys_ + at.key * a_.width, panel_, panel_ * a_.width}, scores_, ld_, false,
+                of_scores(at, a_.width));
   }
   for (std::int64_t r = 0; r < at.rows; ++r) adjust(at, r);
 }
 
-/// Which keys row r of a block sees, and what is added to its scores.
+/// Which keys the rows of a block see, from the first to the last.
+template <class T>
+void Worker<T>::take_ranges(const Block& at) {
+  limited_ = false;
+  bool in_order = true;
+  for (std::int64_t r = 0; r < at.rows; ++r) {
+    const auto row = static_cast<std::size_t>(r);
+    const KeyRange range = a_.sight.range(at.b, at.query + r);
+    std::int64_t begin = at.within(range.first), end = at.within(range.end);
+    if (const std::int64_t sinks = at.within(range.sinks); sinks > 0) {
+      if (begin >= end || sinks > end) end = sinks;
+      begin = 0;
+    }
+    begin_[row] = static_cast<std::int32_t>(begin);
+    end_[row] = static_cast<std::int32_t>(end);
+    limited_ |= end - begin < at.cols;
+    in_order &= r == 0 || (begin_[row] >= begin_[row - 1] && end_[row] >= end_[row - 1]);
+  }
+  limited_ &= in_order;
+}
+
+/// What is added to the scores of row r, which are -infinity then where a key is hidden.
 template <class T>
 void Worker<T>::adjust(const Block& at, std::int64_t r) {
   static constexpr T hidden = -std::numeric_limits<T>::infinity();
-  const auto row = static_cast<std::size_t>(r);
-  const std::int64_t query = at.query + r;
+  const std::int64_t query = at.query + r, begin = begin_[static_cast<std::size_t>(r)],
+                     end = end_[static_cast<std::size_t>(r)];
   T* const s = scores_ + r * ld_;
-  const KeyRange range = a_.sight.range(at.b, query);
-  const auto in_block = [&](std::int64_t key) { return std::clamp<std::int64_t>(key - at.key, 0, at.cols); };
-  std::int64_t begin = in_block(range.first), end = in_block(range.end);
-  if (const std::int64_t sinks = in_block(range.sinks); sinks > 0) {
-    if (begin < end && sinks < begin) std::fill(s + sinks, s + begin, hidden);
-    if (begin >= end || sinks > end) end = sinks;
-    begin = 0;
-  }
-  begin_[row] = static_cast<std::int32_t>(begin);
-  end_[row] = static_cast<std::int32_t>(end);
   if (begin >= end) return;
+  const KeyRange range = a_.sight.range(at.b, query);
+  if (range.sinks > at.key && range.sinks < range.first) {  // behind them, up to the window or the end
+    const std::int64_t first = at.within(range.sinks), last = std::min(at.within(range.first), end);
+    if (first < last) std::fill(s + first, s + last, hidden);
+  }
   if (a_.bias.data != nullptr) {
     const T* const bias = a_.bias.at(at.b, at.h, query, at.key);
     if (a_.bias.key_step == 1) {
@@ -311,8 +376,8 @@ void Worker<T>::forward(std::int64_t b, std::int64_t h, std::int64_t query, std:
         kernel_.add_rows(scores_ + r * ld_, values, a_.v.row_step, at->cols, to, width);
       }
     } else {
-      multiply<T>(rows, width, at->cols, {scores_, ld_, 1}, {values, a_.v.row_step, panel_},
-                  out.at(b, h, query), out.row_step, any);
+      multiply<T>(rows, width, {scores_, ld_, 1}, {values, a_.v.row_step, panel_}, out.at(b, h, query),
+                  out.row_step, any, over_keys(*at, width));
     }
     any = true;
   }
@@ -339,8 +404,9 @@ void Worker<T>::backward(std::int64_t b, std::int64_t h, std::int64_t query, std
   const std::int64_t kv = kv_head(at), place = row_of(at);
   take_queries(at);
   compute_scores(at);
-  multiply<T>(rows, round_up(at.cols, panel_), a_.value_width, {g.at(b, h, query), g.row_step, 1},
-              {values_ + at.key * a_.value_width, panel_, panel_ * a_.value_width}, slopes_, ld_, false);
+  multiply<T>(rows, round_up(at.cols, panel_), {g.at(b, h, query), g.row_step, 1},
+              {values_ + at.key * a_.value_width, panel_, panel_ * a_.value_width}, slopes_, ld_, false,
+              of_scores(at, a_.value_width));
   if (a_.keep < 1) {
     for (std::int64_t r = 0; r < rows; ++r) dropout_factors(a_, place + r, at.key, at.cols, kept_ + r * ld_);
     drop(at, slopes_);
@@ -354,16 +420,16 @@ void Worker<T>::backward(std::int64_t b, std::int64_t h, std::int64_t query, std
   }
   if (a_.keep < 1) drop(at, scores_);
   if (to.v.data != nullptr) {
-    multiply<T>(at.cols, a_.value_width, rows, {scores_, 1, ld_}, {g.at(b, h, query), g.row_step, panel_},
-                to.v.at(b, kv, at.key), to.v.row_step, true);
+    multiply<T>(at.cols, a_.value_width, {scores_, 1, ld_}, {g.at(b, h, query), g.row_step, panel_},
+                to.v.at(b, kv, at.key), to.v.row_step, true, over_queries(at, a_.value_width));
   }
   if (to.k.data != nullptr) {
-    multiply<T>(at.cols, a_.width, rows, {slopes_, 1, ld_}, {a_.q.at(b, h, query), a_.q.row_step, panel_},
-                to.k.at(b, kv, at.key), to.k.row_step, true);
+    multiply<T>(at.cols, a_.width, {slopes_, 1, ld_}, {a_.q.at(b, h, query), a_.q.row_step, panel_},
+                to.k.at(b, kv, at.key), to.k.row_step, true, over_queries(at, a_.width));
   }
   if (to.q.data != nullptr) {
-    multiply<T>(rows, a_.width, at.cols, {slopes_, ld_, 1}, {a_.k.at(b, kv, at.key), a_.k.row_step, panel_},
-                to.q.at(b, h, query), to.q.row_step, true);
+    multiply<T>(rows, a_.width, {slopes_, ld_, 1}, {a_.k.at(b, kv, at.key), a_.k.row_step, panel_},
+                to.q.at(b, h, query), to.q.row_step, true, over_keys(at, a_.width));
   }
 }
 

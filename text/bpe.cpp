@@ -59,20 +59,13 @@ Ids joined(Ids a, const Ids& b) {
   return a;
 }
 
-/// An id of the list, checked.
-void require_ids(const Ids& ids, std::size_t size, std::string_view what, std::string_view name) {
-  for (const std::int32_t id : ids) {
-    if (id < 0 || static_cast<std::size_t>(id) >= size)
-      fail<DataError>("{}: {} {} is no id; there are {} tokens", name, what, id, size);
-  }
-}
-
 }  // namespace
 
 struct Bpe::Tables {
   Tables(BpeParts given, std::string_view name)
       : parts(std::move(given)),
         cutter(parts.patterns, name),
+        kinds(kinds_of_ids(name)),
         by_bytes(numbered(name)),
         added(parts.tokens, parts.added),
         all_added(parts.tokens, joined(parts.added, parts.special)),
@@ -83,18 +76,21 @@ struct Bpe::Tables {
 
   BpeParts parts;
   PreSplit cutter;
+  static constexpr char plain = 0, looked_for = 1, special = 2;
+  std::vector<char> kinds;                                      // of the ids
   std::unordered_map<std::string_view, std::int32_t> by_bytes;  // views of parts.tokens
   Literals added, all_added;
   std::array<std::int32_t, 256> byte_ids{};
   PairMap ranks;
-  Ids merged;                  // what each merge makes
-  std::vector<char> reserved;  // by id: special or added
+  Ids merged;  // what each merge makes
 
   /// Those of threads that do not encode now.
   mutable std::mutex mutex;
   mutable std::vector<std::unique_ptr<PieceCache>> caches;
 
-  std::unordered_map<std::string_view, std::int32_t> numbered(std::string_view name);
+  std::vector<char> kinds_of_ids(std::string_view name) const;
+  std::unordered_map<std::string_view, std::int32_t> numbered(std::string_view name) const;
+  bool is_special(std::int32_t id) const { return kinds[static_cast<std::size_t>(id)] == special; }
   void number_bytes(std::string_view name);
   void rank_merges(std::string_view name);
 
@@ -108,24 +104,39 @@ struct Bpe::Tables {
   std::int32_t byte_id(char byte) const { return byte_ids[static_cast<unsigned char>(byte)]; }
 };
 
-std::unordered_map<std::string_view, std::int32_t> Bpe::Tables::numbered(std::string_view name) {
+std::vector<char> Bpe::Tables::kinds_of_ids(std::string_view name) const {
+  std::vector<char> out(parts.tokens.size(), plain);
+  for (const auto& [ids, kind] : {std::pair(&parts.added, looked_for), std::pair(&parts.special, special)}) {
+    for (const std::int32_t id : *ids) {
+      if (id < 0 || id >= std::ssize(parts.tokens)) {
+        fail<DataError>("{}: the {} token {} is no id; there are {} tokens", name,
+                        kind == special ? "special" : "added", id, parts.tokens.size());
+      }
+      out[static_cast<std::size_t>(id)] = kind;
+    }
+  }
+  return out;
+}
+
+/// An added or special token may be spelled as a plain one, which then has the name.
+std::unordered_map<std::string_view, std::int32_t> Bpe::Tables::numbered(std::string_view name) const {
   std::unordered_map<std::string_view, std::int32_t> out;
   out.reserve(parts.tokens.size());
-  for (std::size_t id = 0; id < parts.tokens.size(); ++id) {
-    if (parts.tokens[id].empty()) fail<DataError>("{}: token {} is empty", name, id);
-    const auto [there, fresh] = out.emplace(parts.tokens[id], static_cast<std::int32_t>(id));
-    if (!fresh)
-      fail<DataError>("{}: the tokens {} and {} are both '{}'", name, there->second, id,
-                      escaped(parts.tokens[id]));
+  for (const char kind : {plain, looked_for, special}) {
+    for (std::size_t id = 0; id < parts.tokens.size(); ++id) {
+      if (kinds[id] != kind) continue;
+      if (parts.tokens[id].empty()) fail<DataError>("{}: token {} is empty", name, id);
+      const auto [there, fresh] = out.emplace(parts.tokens[id], static_cast<std::int32_t>(id));
+      if (!fresh && kinds[static_cast<std::size_t>(there->second)] == kind) {
+        fail<DataError>("{}: the tokens {} and {} are both '{}'", name, there->second, id,
+                        escaped(parts.tokens[id]));
+      }
+    }
   }
-  require_ids(parts.special, parts.tokens.size(), "the special token", name);
-  require_ids(parts.added, parts.tokens.size(), "the added token", name);
   return out;
 }
 
 void Bpe::Tables::number_bytes(std::string_view name) {
-  reserved.assign(parts.tokens.size(), 0);
-  for (const std::int32_t id : joined(parts.special, parts.added)) reserved[static_cast<std::size_t>(id)] = 1;
   for (unsigned byte = 0; byte < 256; ++byte) {
     const char text = static_cast<char>(byte);
     const auto found = by_bytes.find(std::string_view(&text, 1));
@@ -148,10 +159,8 @@ void Bpe::Tables::rank_merges(std::string_view name) {
     const auto found = by_bytes.find(both);
     if (found == by_bytes.end())
       fail<DataError>("{}: merge {} makes '{}', which is no token", name, rank, escaped(both));
-    if (reserved[static_cast<std::size_t>(found->second)] != 0) {
-      fail<DataError>("{}: merge {} makes '{}', which is a special token or one that is looked for", name,
-                      rank, escaped(both));
-    }
+    if (is_special(found->second))
+      fail<DataError>("{}: merge {} makes '{}', which is a special token", name, rank, escaped(both));
     ranks.find_or_add(merge.left, merge.right, static_cast<std::int32_t>(rank));
     merged.push_back(found->second);
   }
@@ -222,8 +231,7 @@ constexpr std::size_t short_piece = 64;
 void Bpe::Tables::merge(std::string_view piece, Ids& out) const {
   if (parts.whole_pieces) {
     const auto found = by_bytes.find(piece);
-    if (found != by_bytes.end() && reserved[static_cast<std::size_t>(found->second)] == 0)
-      return out.push_back(found->second);
+    if (found != by_bytes.end() && !is_special(found->second)) return out.push_back(found->second);
   }
   return piece.size() <= short_piece ? merge_short(piece, out) : merge_long(piece, out);
 }

@@ -118,9 +118,8 @@ Vocabulary Vocabulary::of(std::shared_ptr<const Subwords> subwords, std::span<co
   Vocabulary vocabulary;
   vocabulary.unit_ = Unit::subword;
   for (std::int32_t id = 0; id < size; ++id) {
-    if (!vocabulary.add(std::string(subwords->token(id)),
-                        counts.empty() ? 0 : counts[static_cast<std::size_t>(id)]))
-      fail<ArgumentError>("Vocabulary: two subwords are spelled '{}'", escaped(subwords->token(id)));
+    vocabulary.add(std::string(subwords->token(id)),
+                   counts.empty() ? 0 : counts[static_cast<std::size_t>(id)]);
   }
   vocabulary.line_end_ = subwords->line_end();
   vocabulary.subwords_ = std::move(subwords);
@@ -134,7 +133,8 @@ bool Vocabulary::same_symbols(const Vocabulary& other) const {
 
 bool Vocabulary::add(std::string symbol, std::int64_t count) {
   const auto id = static_cast<std::int32_t>(symbols_.size());
-  if (!ids_.emplace(symbol, id).second) return false;
+  // An added token of a tokenizer may be spelled as another one.
+  if (!ids_.emplace(symbol, id).second && unit_ != Unit::subword) return false;
   if (symbol == (unit_ == Unit::word ? line_end_text : std::string_view("\n"))) line_end_ = id;
   symbols_.push_back(std::move(symbol));
   counts_.push_back(count);

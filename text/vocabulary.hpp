@@ -60,7 +60,7 @@ class Vocabulary {
 
   /// The vocabulary of a tokenizer of subwords, such as one that others made: GPT-2's is
   /// `Vocabulary::of(std::make_shared<Bpe>(Bpe::load_gpt2(...)))`. `counts`: of each id in some text, or
-  /// none. Throws ArgumentError when their number is not that of the tokens, or two tokens are spelled alike.
+  /// none. Throws ArgumentError when their number is not that of the tokens.
   static Vocabulary of(std::shared_ptr<const Subwords> subwords, std::span<const std::int64_t> counts = {});
 
   Unit unit() const { return unit_; }
@@ -69,7 +69,8 @@ class Vocabulary {
   std::int64_t size() const { return static_cast<std::int64_t>(symbols_.size()); }
   /// The spelling of an id. Throws ArgumentError when out of range.
   const std::string& symbol(std::int32_t id) const;
-  /// The id of a symbol, or unknown() when it is not listed (-1 for bytes, where every byte is listed).
+  /// The id of a symbol (of subwords that are spelled alike, the first), or unknown() when it is not listed
+  /// (-1 for bytes, where every byte is listed).
   std::int32_t id(std::string_view symbol) const;
   bool contains(std::string_view symbol) const { return ids_.find(symbol) != ids_.end(); }
   /// The number of times that a symbol occurs in the text that the vocabulary was built from.

@@ -164,6 +164,22 @@ TEST_CASE("tokenizer.json as newer and older libraries write it", "[bpe]") {
   CHECK(Bpe::parse_json(whole.to_json(), "t.json").encode("zzz") == Ids{302});
 }
 
+TEST_CASE("an added token may be spelled as a token that merges make", "[bpe]") {
+  const Bpe bpe = small();
+  const std::string twin(bpe.token(299));
+  REQUIRE(bpe.encode(twin) == Ids{299});
+  json content = json::parse(bpe.to_json());
+  content["added_tokens"] = {{{"id", 300}, {"content", twin}, {"special", false}}};
+  const Bpe read = Bpe::parse_json(content.dump(), "t.json");
+  CHECK(read.encode(twin) == Ids{300});
+  CHECK(read.id(twin) == 299);
+  CHECK(read.decode(Ids{299, 300}) == twin + twin);
+  const Vocabulary v = Vocabulary::of(std::make_shared<Bpe>(read));
+  CHECK(v.symbol(300) == v.symbol(299));
+  CHECK(Vocabulary::parse(v.serialize()).subwords()->encode(twin) == Ids{300});
+  CHECK(Bpe::parse_json(read.to_json(), "t.json").encode(twin) == Ids{300});
+}
+
 TEST_CASE("what a tokenizer.json has that is not supported is refused by name", "[bpe]") {
   CHECK(error_after([](json&) {}) == "read");
   CHECK_THAT(error_after([](json& c) {

@@ -155,6 +155,14 @@ void ArpaWriter::describe(const NgramDescription& about) {
   if (about.vocab != p.vocabulary.size())
     fail<ArgumentError>("an n-gram model over {} words to be written with a vocabulary of {}", about.vocab,
                         p.vocabulary.size());
+  for (std::int32_t id = 0; id < about.vocab; ++id) {
+    const std::string& symbol = p.vocabulary.symbol(id);
+    if (p.vocabulary.id(symbol) != id) {
+      fail<ArgumentError>(
+          "the ids {} and {} are both spelled '{}', which ARPA cannot tell apart; write a binary file",
+          p.vocabulary.id(symbol), id, symbol);
+    }
+  }
   p.highest = about.order;
   p.add("{}\n# sentence end {}\n# method {}\n", arpa_head, about.sentence_end, about.method);
   const std::string listed = p.vocabulary.serialize();

@@ -171,23 +171,25 @@ TEST_CASE("the scanner for GPT-2's pattern cuts as the pattern does", "[bpe]") {
 }
 
 TEST_CASE("a text may be cut wherever last_cut and cut_after say", "[bpe]") {
-  const Bpe bpe = Bpe::train(training_text, {.size = 400});
   const PreSplit cutter({std::string(gpt2_pattern)}, "the test");
   Rng rng(2);
   int cuts = 0;
   for (int i = 0; i < 300; ++i) {
     const std::string text = nasty(rng, 120, true);
-    for (const std::size_t at : {bpe.last_cut(text), cutter.cut_after(text, text.size() / 2)}) {
+    for (const std::size_t at : {cutter.last_cut(text), cutter.cut_after(text, text.size() / 2)}) {
       if (at == 0 || at == text.size()) continue;
       ++cuts;
-      Ids both = bpe.encode(text.substr(0, at));
-      const Ids rest = bpe.encode(text.substr(at));
-      both.insert(both.end(), rest.begin(), rest.end());
+      std::vector<std::string> both = pieces(cutter, text.substr(0, at));
+      for (std::string& piece : pieces(cutter, text.substr(at))) both.push_back(std::move(piece));
       INFO(text << " at " << at);
-      REQUIRE(both == bpe.encode(text));
+      REQUIRE(both == pieces(cutter, text));
     }
   }
   CHECK(cuts > 100);
+  // Within spaces, a cut would depend on what follows.
+  CHECK(cutter.last_cut("a \n\n ") == 1);
+  CHECK(cutter.last_cut("é  ") == 0);
+  CHECK(Bpe::train(training_text, {.size = 300}).last_cut("a bc\n") == 4);
 }
 
 TEST_CASE("other patterns cut one after the other, and what they do not match is a piece", "[bpe]") {

@@ -16,7 +16,8 @@
 ///
 /// A network is called in two parts: `features(ids, state, rng)` are what it makes of the past at each step,
 /// with the state after the last, and `logits(features, rng)` what it says of the next token. A network of
-/// one's own may have a plain call operator(ids, state, rng) in their place.
+/// one's own may have a plain call operator(ids, state, rng) in their place. One that is trained on contexts
+/// by themselves says so: `static constexpr bool carries_state = false`.
 namespace gradus::models {
 
 /// The state of a network that sees the last few tokens only: those that stand before the next one to be
@@ -41,6 +42,14 @@ struct NetworkOptions {
   int layers = 1;
   double dropout = 0;
   int order = 5;  // of networks that see the last order - 1 tokens only
+  // Of transformers:
+  std::int64_t heads = 4;
+  std::int64_t kv_heads = 0;   // of keys and values; 0: as many as heads
+  std::int64_t context = 256;  // tokens that are seen at once
+  std::int64_t inner = 0;      // the width between the two products of a layer; 0: the usual one of the kind
+  double rope_theta = 10'000;  // the base of rotary positions
+  double norm_eps = 1e-5;
+  bool tied = true;  // the embeddings are the output layer of those that may choose
 };
 
 /// The call of a network in two parts: ids (time, batch) to logits (time, batch, vocab) and the next state.

@@ -70,6 +70,15 @@ std::pair<Variable, State> loss_of(const Network& network, const Indices& x, con
     return {cross_entropy(logits, y), std::move(next)};
   }
 }
+/// Whether a network in training goes on from the state that the batch before left.
+template <class Network>
+constexpr bool carries_state = [] {
+  if constexpr (requires { Network::carries_state; }) {
+    return Network::carries_state;
+  } else {
+    return true;
+  }
+}();
 /// Runs a step whose loss is of no use again, looking at every op's result. Throws NumericError naming the
 /// first op whose result is not finite.
 template <class Network, class State>
@@ -86,12 +95,13 @@ template <class Network, class State>
 }  // namespace detail
 
 /// Trains a network on a text by truncated backpropagation through time: contiguous batches, the state
-/// carried from one to the next (not its gradient), and begun anew with each epoch. A network is called as
-/// network(x, state, rng), giving logits and the next state; when it has a member loss(x, y, state, rng) that
-/// gives the mean cross entropy and the next state, that is called instead. The optimizer is any with
-/// `set_lr` and `step` as optim::Optimizer's, and `schedule(i)` the learning rate of update i, from 0, as
-/// those of optim/schedule.hpp. `report` is called after every update. Throws DataError when the text is too
-/// short for a batch, NumericError when the loss, its perplexity or the weights are not finite.
+/// carried from one to the next (not its gradient) unless the network says otherwise (networks.hpp), and
+/// begun anew with each epoch. A network is called as network(x, state, rng), giving logits and the next
+/// state; when it has a member loss(x, y, state, rng) that gives the mean cross entropy and the next state,
+/// that is called instead. The optimizer is any with `set_lr` and `step` as optim::Optimizer's, and
+/// `schedule(i)` the learning rate of update i, from 0, as those of optim/schedule.hpp. `report` is called
+/// after every update. Throws DataError when the text is too short for a batch, NumericError when the loss,
+/// its perplexity or the weights are not finite.
 template <class Network, class Optimizer, std::invocable<std::int64_t> Schedule>
 TrainProgress train(Network& network, std::span<const std::int32_t> tokens, const TrainOptions& options,
                     Optimizer& optimizer, const Schedule& schedule, const TrainReport& report = {}) {
@@ -112,7 +122,7 @@ TrainProgress train(Network& network, std::span<const std::int32_t> tokens, cons
           detail::explain_loss(network, batch, state, before, progress.step + 1, loss);
         optimizer.set_lr(schedule(progress.step));
         optimizer.step(network, tape.backward(mean_loss), {.clip_norm = options.clip});
-        state = detach(next);
+        if constexpr (detail::carries_state<Network>) state = detach(next);
       }
       progress.add(batch.x.size(), loss);
       if (report) report(progress);

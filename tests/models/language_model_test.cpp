@@ -7,6 +7,7 @@
 #include "models/neural.hpp"
 #include "models/ngram/ngram.hpp"
 #include "models/train.hpp"
+#include "models/transformers.hpp"
 #include "optim/rules.hpp"
 #include "tensor/support/parallel.hpp"
 #include "text/synthetic.hpp"
@@ -115,6 +116,13 @@ TEST_CASE("every neural model passes the battery of all language models", "[mode
   }
 }
 
+TEST_CASE("transformers pass the battery of all language models", "[models]") {
+  const Sample s = sample_text();
+  const NetworkOptions options{.width = 16, .layers = 2, .dropout = 0.1, .heads = 2, .context = 20};
+  language_model_battery("gpt", trained<GptNetwork>(s, options), s.test, 1e-5);
+  language_model_battery("llama", trained<LlamaNetwork>(s, options), s.test, 1e-5);
+}
+
 TEST_CASE("every neural model samples, generates and scores in f64 as in f32", "[models]") {
   const auto check = [](const auto& narrow) {
     auto wide = narrow;
@@ -143,6 +151,9 @@ TEST_CASE("every neural model samples, generates and scores in f64 as in f32", "
   check(RnnModel{RnnNetwork(rng, options)});
   check(GruModel{GruNetwork(rng, options)});
   check(LstmModel{LstmNetwork(rng, options)});
+  const NetworkOptions heads{.vocab = 6, .width = 8, .heads = 2, .context = 5};
+  check(NeuralModel<GptNetwork>{GptNetwork(rng, heads)});
+  check(NeuralModel<LlamaNetwork>{LlamaNetwork(rng, heads)});
   // What gives log-probabilities of f64 is drawn from too.
   const Tensor log_probs = log(Tensor::of({0.2, 0.5, 0.3}, Dtype::f64));
   CHECK(sample(log_probs, {.temperature = 0}, rng) == 1);
@@ -207,6 +218,14 @@ TEST_CASE("the loss of every network has derivatives equal to central difference
   check("rnn", check_network(RnnNetwork(rng, small), 12));
   check("gru", check_network(GruNetwork(rng, {.vocab = 5, .embedding = 3, .width = 4}), 14));
   check("lstm", check_network(LstmNetwork(rng, {.vocab = 5, .embedding = 3, .width = 4}), 13));
+  check("gpt",
+        check_network(GptNetwork(rng, {.vocab = 5, .width = 4, .heads = 2, .context = 8, .inner = 3}), 16));
+  check("llama",
+        check_network(
+            LlamaNetwork(
+                rng,
+                {.vocab = 5, .width = 4, .heads = 2, .kv_heads = 1, .context = 8, .inner = 3, .tied = false}),
+            17));
 }
 
 TEST_CASE("a trained network has the same bits for any number of threads", "[models][threads]") {
@@ -238,6 +257,8 @@ TEST_CASE("a trained network has the same bits for any number of threads", "[mod
   check([&] { return trained<RnnNetwork>(s, wide); });
   check([&] { return trained<GruNetwork>(s, wide); });
   check([&] { return trained<LstmNetwork>(s, wide); });
+  check([&] { return trained<GptNetwork>(s, wide); });
+  check([&] { return trained<LlamaNetwork>(s, wide); });
 }
 
 TEST_CASE("training lowers the loss, and names the step and op when it is not finite", "[models]") {

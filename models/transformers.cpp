@@ -1,0 +1,353 @@
+#include "models/transformers.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "autograd/ops/activations.hpp"
+#include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/attention.hpp"
+#include "autograd/ops/movement.hpp"
+#include "nn/dropout.hpp"
+#include "nn/losses.hpp"
+
+namespace gradus::models {
+
+namespace {
+
+const NetworkOptions& checked(const char* name, const NetworkOptions& o) {
+  if (o.vocab < 2)
+    fail<ArgumentError>("{}: a vocabulary of {}; at least 2 symbols are needed", name, o.vocab);
+  if (o.width < 1 || o.layers < 1 || o.heads < 1 || o.context < 1) {
+    fail<ArgumentError>("{}: width {}, {} layers, {} heads, a context of {}; each must be at least 1", name,
+                        o.width, o.layers, o.heads, o.context);
+  }
+  if (o.width % o.heads != 0)
+    fail<ArgumentError>("{}: {} heads do not divide a width of {}", name, o.heads, o.width);
+  return o;
+}
+
+const NetworkOptions& checked_llama(const NetworkOptions& o) {
+  checked("LlamaNetwork", o);
+  if (o.kv_heads < 0 || (o.kv_heads > 0 && o.heads % o.kv_heads != 0)) {
+    fail<ArgumentError>("LlamaNetwork: {} heads of keys and values do not divide the {} heads", o.kv_heads,
+                        o.heads);
+  }
+  if (o.width / o.heads % 2 != 0) {
+    fail<ArgumentError>("LlamaNetwork: heads of an odd width, {}; rotary positions turn pairs",
+                        o.width / o.heads);
+  }
+  return o;
+}
+
+std::int64_t inner_width(const NetworkOptions& o, std::int64_t usual) {
+  return o.inner > 0 ? o.inner : usual;
+}
+
+/// A linear layer with initial weights of that deviation, and a bias of 0 where there is one.
+nn::Linear linear_of(Rng& rng, std::int64_t in, std::int64_t out, double deviation, bool bias) {
+  nn::Linear layer(rng, in, out, {.bias = bias});
+  layer.weight.mutable_value() = nn::normal(rng, {out, in}, deviation);
+  if (bias) layer.bias.mutable_value() = zeros({out});
+  return layer;
+}
+
+constexpr double deviation = 0.02;
+/// Of what is added to the residual stream, which grows with the number of layers (Radford et al. 2019, 2.3).
+double residual_deviation(const NetworkOptions& o) {
+  return deviation / std::sqrt(2.0 * o.layers);
+}
+
+/// (time, batch) to (batch, time), or back.
+Indices transposed(const Indices& x) {
+  const std::int64_t rows = x.dim(0), columns = x.dim(1);
+  if (rows == 1 || columns == 1) return x.reshape({columns, rows});
+  std::vector<std::int32_t> out(static_cast<std::size_t>(rows * columns));
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t j = 0; j < columns; ++j)
+      out[static_cast<std::size_t>(j * rows + i)] = x.values()[static_cast<std::size_t>(i * columns + j)];
+  }
+  return Indices(std::move(out), {columns, rows});
+}
+/// (batch, time, width) to (time, batch, width).
+Variable time_first(const Variable& h) {
+  return h.dim(0) == 1 ? reshape(h, {h.dim(1), 1, h.dim(2)}) : transpose(h, 0, 1);
+}
+
+/// Rows begin..end-1 of (time, batch).
+Indices rows(const Indices& x, std::int64_t begin, std::int64_t end) {
+  const std::int64_t batch = x.dim(1);
+  const auto values = x.values().subspan(static_cast<std::size_t>(begin * batch),
+                                         static_cast<std::size_t>((end - begin) * batch));
+  return Indices(std::vector<std::int32_t>(values.begin(), values.end()), {end - begin, batch});
+}
+Indices joined(const Indices& a, const Indices& b) {
+  if (a.size() == 0) return b;
+  std::vector<std::int32_t> values(a.values().begin(), a.values().end());
+  values.insert(values.end(), b.values().begin(), b.values().end());
+  return Indices(std::move(values), {a.dim(0) + b.dim(0), b.dim(1)});
+}
+
+void check_step(const char* name, const Indices& x, const NetworkOptions& o) {
+  if (x.rank() != 2) fail<ShapeError>("{}: ids of shape {}; they must be (time, batch)", name, x.shape());
+  if (x.dim(0) > o.context) {
+    fail<ShapeError>(
+        "{}: a step of {} tokens, but the context is {}; train with fewer steps or a longer context", name,
+        x.dim(0), o.context);
+  }
+}
+
+TransformerState empty_state(const NetworkOptions& o, std::int64_t batch) {
+  return {std::vector<KeyValues>(static_cast<std::size_t>(o.layers)), 0, Indices({}, {0, batch}), batch};
+}
+
+KeyValues* layer_of(std::vector<KeyValues>* past, std::size_t i) {
+  return past == nullptr ? nullptr : &(*past)[i];
+}
+
+/// Attention of q, k and v, (batch, time, heads, width of a head), behind the past: (batch, time, width).
+Variable attend(const Variable& q, const Variable& k, const Variable& v, KeyValues* past,
+                AttentionOptions options) {
+  options.causal = true;
+  options.time_first = true;
+  const bool reads_on = past != nullptr && past->size() > 0;
+  if (past != nullptr) past->append(k, v);
+  const Variable out =
+      reads_on ? attention(q, past->keys(), past->values(), options) : attention(q, k, v, options);
+  return flatten(out, 2);
+}
+
+}  // namespace
+
+void KeyValues::append(const Variable& keys, const Variable& values) {
+  keys_ = keys_.value().defined() ? concat({keys_, keys}, 1) : keys;
+  values_ = values_.value().defined() ? concat({values_, values}, 1) : values;
+}
+
+void KeyValues::keep_last(std::int64_t count) {
+  const std::int64_t all = size();
+  if (all <= count) return;
+  keys_ = slice(keys_, 1, all - count, all);
+  values_ = slice(values_, 1, all - count, all);
+}
+
+KeyValues KeyValues::detached() const {
+  KeyValues out;
+  if (keys_.value().defined()) {
+    out.keys_ = detach(keys_);
+    out.values_ = detach(values_);
+  }
+  return out;
+}
+
+TransformerState detach(const TransformerState& state) {
+  TransformerState out = state;
+  for (KeyValues& layer : out.layers) layer = layer.detached();
+  return out;
+}
+
+GptAttention::GptAttention(Rng& rng, const NetworkOptions& o)
+    : c_attn(linear_of(rng, o.width, 3 * o.width, deviation, true)),
+      c_proj(linear_of(rng, o.width, o.width, residual_deviation(o), true)),
+      heads(o.heads),
+      dropout(o.dropout) {}
+
+Variable GptAttention::operator()(const Variable& x, KeyValues* past, Rng* rng) const {
+  const InModule here(*this);
+  const Variable packed = c_attn(x);  // (batch, time, 3 * width)
+  const AttentionOptions how{.causal = true, .dropout = dropout, .rng = rng};
+  if (past == nullptr) return c_proj(packed_attention(packed, heads, heads, how));
+  const std::int64_t width = x.dim(2);
+  const auto part = [&](std::int64_t i) {
+    return reshape(slice(packed, 2, i * width, (i + 1) * width), {x.dim(0), x.dim(1), heads, width / heads});
+  };
+  return c_proj(attend(part(0), part(1), part(2), past, how));
+}
+
+GptMlp::GptMlp(Rng& rng, const NetworkOptions& o)
+    : c_fc(linear_of(rng, o.width, inner_width(o, 4 * o.width), deviation, true)),
+      c_proj(linear_of(rng, inner_width(o, 4 * o.width), o.width, residual_deviation(o), true)) {}
+
+Variable GptMlp::operator()(const Variable& x) const {
+  const InModule here(*this);
+  return c_proj(gelu(c_fc(x), GeluForm::tanh));
+}
+
+GptBlock::GptBlock(Rng& rng, const NetworkOptions& o)
+    : ln_1(Shape{o.width}, {.eps = o.norm_eps}),
+      attn(rng, o),
+      ln_2(Shape{o.width}, {.eps = o.norm_eps}),
+      mlp(rng, o),
+      dropout(o.dropout) {}
+
+Variable GptBlock::operator()(const Variable& x, KeyValues* past, Rng* rng) const {
+  const InModule here(*this);
+  const Variable h = x + nn::dropout(attn(ln_1(x), past, rng), dropout, rng);
+  return h + nn::dropout(mlp(ln_2(h)), dropout, rng);
+}
+
+GptNetwork::GptNetwork(Rng& rng, const NetworkOptions& chosen)
+    : options(checked("GptNetwork", chosen)),
+      wte(rng, chosen.vocab, chosen.width, {.deviation = deviation}),
+      wpe(rng, chosen.context, chosen.width, {.deviation = deviation}),
+      ln_f(Shape{chosen.width}, {.eps = chosen.norm_eps}) {
+  h.reserve(static_cast<std::size_t>(chosen.layers));
+  for (int i = 0; i < chosen.layers; ++i) h.emplace_back(rng, chosen);
+}
+
+double GptNetwork::fewest_parameters(const NetworkOptions& o) {
+  const auto width = static_cast<double>(o.width);
+  return width * (static_cast<double>(o.vocab) + static_cast<double>(o.context)) +
+         o.layers * 4 * width * width;
+}
+
+TransformerState GptNetwork::start(std::int64_t batch) const {
+  return empty_state(options, batch);
+}
+
+Variable GptNetwork::read(const Indices& x, std::int64_t position, std::vector<KeyValues>* past,
+                          Rng* rng) const {
+  Variable y = wte(x) + slice(wpe.weight, 0, position, position + x.dim(1));
+  y = nn::dropout(y, options.dropout, rng);
+  for (std::size_t i = 0; i < h.size(); ++i) y = h[i](y, layer_of(past, i), rng);
+  return ln_f(y);
+}
+
+std::pair<Variable, TransformerState> GptNetwork::features(const Indices& x, const State& state,
+                                                           Rng* rng) const {
+  const InModule here(*this);
+  if (rng != nullptr) check_step("GptNetwork", x, options);
+  State next = state;
+  std::vector<Variable> parts;
+  std::int64_t done = 0;
+  do {
+    if (next.position == options.context) {
+      // All positions are taken: the last half of the context becomes the first.
+      const Indices kept = rows(next.tokens, options.context - options.context / 2, options.context);
+      next = empty_state(options, x.dim(1));
+      if (kept.size() > 0) read(transposed(kept), 0, &next.layers, rng);
+      next.tokens = kept;
+      next.position = kept.dim(0);
+    }
+    const std::int64_t count = std::min(options.context - next.position, x.dim(0) - done);
+    const Indices part = rows(x, done, done + count);
+    parts.push_back(time_first(read(transposed(part), next.position, &next.layers, rng)));
+    next.tokens = joined(next.tokens, part);
+    next.position += count;
+    done += count;
+  } while (done < x.dim(0));
+  return {parts.size() == 1 ? parts.front() : concat(parts, 0), std::move(next)};
+}
+
+Variable GptNetwork::logits(const Variable& features, Rng* /*rng*/) const {
+  const InModule here(*this);
+  return linear(features, wte.weight, {});
+}
+
+std::pair<Variable, TransformerState> GptNetwork::loss(const Indices& x, const Indices& y, const State& state,
+                                                       Rng* rng) const {
+  const InModule here(*this);
+  check_step("GptNetwork", x, options);
+  const Variable h_last = read(transposed(x), 0, nullptr, rng);
+  return {nn::linear_cross_entropy(h_last, wte.weight, {}, transposed(y)), start(state.batch)};
+}
+
+LlamaAttention::LlamaAttention(Rng& rng, const NetworkOptions& o)
+    : q_proj(linear_of(rng, o.width, o.width, deviation, false)),
+      k_proj(linear_of(rng, o.width, o.width / o.heads * (o.kv_heads > 0 ? o.kv_heads : o.heads), deviation,
+                       false)),
+      v_proj(linear_of(rng, o.width, o.width / o.heads * (o.kv_heads > 0 ? o.kv_heads : o.heads), deviation,
+                       false)),
+      o_proj(linear_of(rng, o.width, o.width, residual_deviation(o), false)),
+      heads(o.heads),
+      kv_heads(o.kv_heads > 0 ? o.kv_heads : o.heads),
+      context(o.context) {}
+
+Variable LlamaAttention::operator()(const Variable& x, const RotaryAngles& angles, KeyValues* past) const {
+  const InModule here(*this);
+  const std::int64_t head = x.dim(2) / heads;
+  const auto split = [&](const Variable& all, std::int64_t count) {
+    return reshape(all, {x.dim(0), x.dim(1), count, head});
+  };
+  const RotaryLayout layout{.time_first = true};
+  const Variable q = rotary(split(q_proj(x), heads), angles, layout),
+                 k = rotary(split(k_proj(x), kv_heads), angles, layout), v = split(v_proj(x), kv_heads);
+  const Variable out = o_proj(attend(q, k, v, past, {.window = context}));
+  if (past != nullptr) past->keep_last(context - 1);
+  return out;
+}
+
+LlamaMlp::LlamaMlp(Rng& rng, const NetworkOptions& o)
+    : gate_proj(linear_of(rng, o.width, inner_width(o, o.width * 8 / 3), deviation, false)),
+      up_proj(linear_of(rng, o.width, inner_width(o, o.width * 8 / 3), deviation, false)),
+      down_proj(linear_of(rng, inner_width(o, o.width * 8 / 3), o.width, residual_deviation(o), false)) {}
+
+Variable LlamaMlp::operator()(const Variable& x) const {
+  const InModule here(*this);
+  return down_proj(silu(gate_proj(x)) * up_proj(x));
+}
+
+LlamaBlock::LlamaBlock(Rng& rng, const NetworkOptions& o)
+    : input_layernorm(Shape{o.width}, {.eps = o.norm_eps}),
+      self_attn(rng, o),
+      post_attention_layernorm(Shape{o.width}, {.eps = o.norm_eps}),
+      mlp(rng, o),
+      dropout(o.dropout) {}
+
+Variable LlamaBlock::operator()(const Variable& x, const RotaryAngles& angles, KeyValues* past,
+                                Rng* rng) const {
+  const InModule here(*this);
+  const Variable h = x + nn::dropout(self_attn(input_layernorm(x), angles, past), dropout, rng);
+  return h + nn::dropout(mlp(post_attention_layernorm(h)), dropout, rng);
+}
+
+LlamaNetwork::LlamaNetwork(Rng& rng, const NetworkOptions& chosen)
+    : options(checked_llama(chosen)),
+      embed_tokens(rng, chosen.vocab, chosen.width, {.deviation = deviation}),
+      norm(Shape{chosen.width}, {.eps = chosen.norm_eps}) {
+  layers.reserve(static_cast<std::size_t>(chosen.layers));
+  for (int i = 0; i < chosen.layers; ++i) layers.emplace_back(rng, chosen);
+  if (!chosen.tied) lm_head = linear_of(rng, chosen.width, chosen.vocab, deviation, false);
+}
+
+double LlamaNetwork::fewest_parameters(const NetworkOptions& o) {
+  const auto width = static_cast<double>(o.width);
+  return width * static_cast<double>(o.vocab) + o.layers * 2 * width * width;
+}
+
+TransformerState LlamaNetwork::start(std::int64_t batch) const {
+  return empty_state(options, batch);
+}
+
+Variable LlamaNetwork::read(const Indices& x, std::int64_t position, std::vector<KeyValues>* past,
+                            Rng* rng) const {
+  Variable y = nn::dropout(embed_tokens(x), options.dropout, rng);
+  const RotaryAngles angles = rotary_angles(x.dim(1), options.width / options.heads,
+                                            {.base = options.rope_theta, .dtype = y.dtype()}, position);
+  for (std::size_t i = 0; i < layers.size(); ++i) y = layers[i](y, angles, layer_of(past, i), rng);
+  return norm(y);
+}
+
+std::pair<Variable, TransformerState> LlamaNetwork::features(const Indices& x, const State& state,
+                                                             Rng* rng) const {
+  const InModule here(*this);
+  if (rng != nullptr) check_step("LlamaNetwork", x, options);
+  State next = state;
+  const Variable y = read(transposed(x), state.position, &next.layers, rng);
+  next.position += x.dim(0);
+  return {time_first(y), std::move(next)};
+}
+
+Variable LlamaNetwork::logits(const Variable& features, Rng* /*rng*/) const {
+  const InModule here(*this);
+  return linear(features, output(), {});
+}
+
+std::pair<Variable, TransformerState> LlamaNetwork::loss(const Indices& x, const Indices& y,
+                                                         const State& state, Rng* rng) const {
+  const InModule here(*this);
+  check_step("LlamaNetwork", x, options);
+  const Variable h = read(transposed(x), 0, nullptr, rng);
+  return {nn::linear_cross_entropy(h, output(), {}, transposed(y)), start(state.batch)};
+}
+
+}  // namespace gradus::models

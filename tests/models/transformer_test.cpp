@@ -1,0 +1,198 @@
+#include "models/transformers.hpp"
+
+#include <filesystem>
+#include <regex>
+
+#include "autograd/gradcheck.hpp"
+#include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/cross_entropy.hpp"
+#include "models/neural.hpp"
+#include "models/pretrained.hpp"
+#include "tensor/support/read_file.hpp"
+#include "tensor/support/write_file.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/fixture.hpp"
+#include "tests/support/folder.hpp"
+#include "tests/support/paths.hpp"
+
+using namespace gradus;
+using namespace gradus::models;
+using Catch::Matchers::Contains;
+using gradus::test::difference;
+using gradus::test::fixture;
+using gradus::test::Folder;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::vector<std::string> gpts{"gpt_f32", "gpt_bf16"}, llamas{"llama_f32", "llama_bf16", "llama_f16"};
+
+fs::path folder_of(const std::string& name) {
+  return test::source_dir() + "/tests/fixtures/transformers/" + name;
+}
+
+/// (a, b) to (b, a).
+Indices turned(const Indices& ids) {
+  std::vector<std::int32_t> out;
+  for (std::int64_t j = 0; j < ids.dim(1); ++j) {
+    for (std::int64_t i = 0; i < ids.dim(0); ++i)
+      out.push_back(ids.values()[static_cast<std::size_t>(i * ids.dim(1) + j)]);
+  }
+  return Indices(std::move(out), {ids.dim(1), ids.dim(0)});
+}
+
+/// Logits of the fixture's ids, read `count` at a time, against PyTorch's: (time, batch, vocab).
+template <class Network>
+void check_logits(const Network& network, const std::string& name, std::int64_t count) {
+  INFO(name << ", " << count << " at a time");
+  const Indices ids = turned(load_npy_indices((folder_of(name) / "ids.npy").string()));
+  const Tensor expected = transpose(fixture("transformers/" + name + "/logits"), 0, 1);
+  auto state = network.start(ids.dim(1));
+  for (std::int64_t begin = 0; begin < ids.dim(0); begin += count) {
+    const std::int64_t end = std::min(begin + count, ids.dim(0));
+    std::vector<std::int32_t> part(ids.values().begin() + begin * ids.dim(1),
+                                   ids.values().begin() + end * ids.dim(1));
+    auto [logits, next] = network(Indices(std::move(part), {end - begin, ids.dim(1)}), state);
+    CHECK(difference(logits.value().to(Dtype::f64), slice(expected, 0, begin, end)) < 1e-5);
+    state = std::move(next);
+  }
+}
+
+template <class Network>
+void check_saved(const Network& network, const Network& read) {
+  const Safetensors a = nn::weights(network), b = nn::weights(read);
+  REQUIRE(a.tensors.size() == b.tensors.size());
+  for (const auto& [name, tensor] : a.tensors) CHECK(identical(tensor, b.tensors.at(name)));
+}
+
+/// A copy of a fixture's folder with a part of its config.json replaced.
+void copy_with(const Folder& to, const std::string& name, const std::string& pattern,
+               const std::string& text) {
+  for (const auto& entry : fs::directory_iterator(folder_of(name)))
+    fs::copy(entry.path(), to.path() / entry.path().filename(), fs::copy_options::overwrite_existing);
+  const fs::path config = to.path() / "config.json";
+  const std::string before = read_file(config.string());
+  const std::string after = std::regex_replace(before, std::regex(pattern), text);
+  REQUIRE(after != before);
+  write_file(config, after);
+}
+
+const NetworkOptions small{.vocab = 5, .width = 4, .layers = 1, .heads = 2, .context = 6, .inner = 3};
+
+}  // namespace
+
+TEST_CASE("models in Hugging Face's files give PyTorch's logits, however they are read", "[transformer]") {
+  for (const std::int64_t count : {1, 3, 64}) {
+    for (const std::string& name : gpts) check_logits(load_gpt(folder_of(name)), name, count);
+    for (const std::string& name : llamas) check_logits(load_llama(folder_of(name)), name, count);
+  }
+}
+
+TEST_CASE("what is written as Hugging Face's files is read again", "[transformer]") {
+  const Folder folder;
+  const GptNetwork gpt = load_gpt(folder_of("gpt_f32"));
+  save_pretrained(folder.path() / "gpt", gpt);
+  check_saved(gpt, load_gpt(folder.path() / "gpt"));
+  check_logits(load_gpt(folder.path() / "gpt"), "gpt_f32", 64);
+  for (const std::string& name : llamas) {
+    const LlamaNetwork llama = load_llama(folder_of(name));
+    save_pretrained(folder.path() / name, llama, {.max_bytes = 2000});  // in parts
+    check_saved(llama, load_llama(folder.path() / name));
+  }
+}
+
+TEST_CASE("a transformer's file that does not fit is refused by name", "[transformer]") {
+  const Folder folder;
+  const auto refuses_gpt = [&](const std::string& pattern, const std::string& text, const std::string& says) {
+    copy_with(folder, "gpt_f32", pattern, text);
+    CHECK_THROWS_WITH(load_gpt(folder.path()), Contains(says));
+  };
+  refuses_gpt("\"gpt2\"", "\"bert\"", "of the type \"bert\"; gpt2 and llama are supported");
+  refuses_gpt("\"gelu_new\"", "\"relu\"", "the key \"activation_function\" is \"relu\"; only \"gelu_new\"");
+  refuses_gpt("\"n_head\": 3", "\"n_head\": 5", "5 heads do not divide a width of 12");
+  refuses_gpt("\"n_head\": 3", "\"n_head\": \"3\"", "the key \"n_head\" is \"3\"");
+  refuses_gpt("\"n_head\": 3,", "", "the key \"n_head\" is missing");
+  refuses_gpt("\"n_layer\": 2", "\"n_layer\": -2", "the key \"n_layer\" is -2");
+  refuses_gpt("\"n_layer\": 2", "\"n_layer\": 3", "missing: h.2.");
+  refuses_gpt("\"n_layer\": 2", "\"n_layer\": 1", "unexpected: transformer.h.1.");
+  refuses_gpt("\"n_positions\": 10", "\"n_positions\": 9",
+              "wpe.weight ((10, 12) in the file, (9, 12) in the model)");
+  refuses_gpt("\\{", "[{", "not JSON");
+  copy_with(folder, "llama_f32", "\"rope_scaling\": null", "\"rope_scaling\": {\"factor\": 8}");
+  CHECK_THROWS_WITH(load_llama(folder.path()), Contains("\"rope_scaling\" is not supported"));
+  copy_with(folder, "llama_f32", "\"head_dim\": 4", "\"head_dim\": 8");
+  CHECK_THROWS_WITH(load_llama(folder.path()), Contains("the key \"head_dim\" is 8; only 4 is supported"));
+  CHECK_THROWS_WITH(load_gpt(folder_of("llama_f32")), Contains("a model of the kind llama, not gpt"));
+  CHECK_THROWS_WITH(load_gpt(folder.path() / "none"), Contains("config.json"));
+}
+
+TEST_CASE("transformers say which sizes are impossible", "[transformer]") {
+  Rng rng(1);
+  CHECK_THROWS_WITH(GptNetwork(rng, {.vocab = 1}), Contains("a vocabulary of 1"));
+  CHECK_THROWS_WITH(GptNetwork(rng, {.vocab = 5, .width = 6, .heads = 4}), Contains("4 heads do not divide"));
+  CHECK_THROWS_WITH(GptNetwork(rng, {.vocab = 5, .context = 0}), Contains("a context of 0"));
+  CHECK_THROWS_WITH(LlamaNetwork(rng, {.vocab = 5, .width = 6, .heads = 2}), Contains("an odd width, 3"));
+  CHECK_THROWS_WITH(LlamaNetwork(rng, {.vocab = 5, .width = 8, .heads = 4, .kv_heads = 3}),
+                    Contains("3 heads of keys and values do not divide the 4 heads"));
+  const GptNetwork network(rng, small);
+  const Indices long_text(std::vector<std::int32_t>(7, 1), {7, 1});
+  CHECK_THROWS_WITH(network.loss(long_text, long_text, network.start(1), &rng),
+                    Contains("a step of 7 tokens, but the context is 6"));
+}
+
+TEST_CASE("a text longer than the context is read on", "[transformer]") {
+  const auto check = [](const auto& network) {
+    const NeuralModel<std::remove_cvref_t<decltype(network)>> model{network};
+    std::vector<std::int32_t> text;
+    for (int i = 0; i < 40; ++i) text.push_back(i * i % 5);
+    const std::vector<double> all = score(model, text);
+    auto state = model.start();
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      if (i > 0) CHECK(log_prob(model, state, text[i]) == Approx(all[i - 1]).margin(1e-5));
+      const auto kept = state;  // reading on does not change it
+      state = model.advance(kept, text[i]);
+      CHECK(identical(model.advance(kept, text[i]).features, state.features));
+      for (const KeyValues& layer : state.network.layers) CHECK(layer.size() <= network.options.context);
+    }
+  };
+  Rng rng(3);
+  check(GptNetwork(rng, small));
+  check(LlamaNetwork(rng, {.vocab = 5, .width = 8, .layers = 2, .heads = 2, .kv_heads = 1, .context = 6}));
+}
+
+TEST_CASE("a Llama that has read more than its context sees the last tokens alone", "[transformer]") {
+  Rng rng(4);
+  LlamaNetwork network(rng, {.vocab = 5, .width = 8, .layers = 1, .heads = 2, .context = 4});
+  const auto last = [&](std::vector<std::int32_t> ids) {
+    const std::int64_t count = std::ssize(ids);
+    return slice(network(Indices(std::move(ids), {count, 1}), network.start(1)).first.value(), 0, count - 1,
+                 count);
+  };
+  // Rotary positions: only distances count.
+  CHECK(difference(last({4, 4, 0, 1, 2, 3}), last({0, 1, 2, 3})) < 1e-5);
+  CHECK(difference(last({4, 4, 0, 1, 2, 3}), last({4, 1, 2, 3})) > 1e-4);
+}
+
+TEST_CASE("a transformer's loss is the mean cross entropy of its logits", "[transformer]") {
+  const auto check = [](const auto& network) {
+    const Indices x({0, 3, 1, 2, 4, 0, 3, 3}, {4, 2}), y({1, 2, 4, 0, 3, 3, 0, 1}, {4, 2});
+    const Variable loss = network.loss(x, y, network.start(2)).first;
+    CHECK(loss.item() == Approx(cross_entropy(network(x, network.start(2)).first, y).item()).epsilon(1e-5));
+  };
+  Rng rng(5);
+  check(GptNetwork(rng, small));
+  check(LlamaNetwork(rng, {.vocab = 5, .width = 8, .layers = 1, .heads = 2, .context = 6}));
+}
+
+TEST_CASE("dropout changes a transformer in training alone", "[transformer]") {
+  Rng rng(6), first(7), second(7), third(8);
+  NetworkOptions options = small;
+  options.dropout = 0.3;
+  const GptNetwork network(rng, options);
+  const Indices x({0, 3, 1, 2}, {4, 1});
+  const auto loss = [&](Rng* draws) { return network.loss(x, x, network.start(1), draws).first.item(); };
+  CHECK(loss(&first) == loss(&second));
+  CHECK(loss(&first) != loss(&third));
+  CHECK(loss(nullptr) == loss(nullptr));
+}

@@ -271,7 +271,7 @@ Variable LlamaAttention::operator()(const Variable& x, const RotaryAngles& angle
   const RotaryLayout layout{.time_first = true};
   const Variable q = rotary(split(q_proj(x), heads), angles, layout),
                  k = rotary(split(k_proj(x), kv_heads), angles, layout), v = split(v_proj(x), kv_heads);
-  const Variable out = o_proj(attend(q, k, v, past, {.window = context}));
+  Variable out = o_proj(attend(q, k, v, past, {.window = context}));
   if (past != nullptr) past->keep_last(context - 1);
   return out;
 }

@@ -183,7 +183,7 @@ std::filesystem::path write_safetensors_parts(const std::filesystem::path& file,
   }
   std::filesystem::path stem = file;
   if (file.extension() == ".safetensors") stem.replace_extension();
-  const std::filesystem::path index_file = stem.string() + ".safetensors.index.json";
+  std::filesystem::path index_file = stem.string() + ".safetensors.index.json";
   std::error_code none;
   if (begins.size() == 1) {
     write_safetensors(file, content);

@@ -314,7 +314,7 @@ class Loader<Batch>::Iterator {
     }
     take();
   }
-  Iterator(Iterator&&) = default;
+  Iterator(Iterator&&) noexcept = default;
   Iterator& operator=(Iterator&&) = delete;  // it would free the pass under the thread that reads it
   Iterator(const Iterator&) = delete;
   Iterator& operator=(const Iterator&) = delete;

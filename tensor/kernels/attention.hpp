@@ -83,7 +83,7 @@ void attention(const Attention<T>& a, const HeadMatrices<T>& out, T* largest, T*
 template <class T>
 struct AttentionGradients {
   HeadMatrices<T> q = {}, k = {}, v = {};
-  T* bias = nullptr;       // of each score: (batch, heads, queries, keys)
+  T* bias = nullptr;        // of each score: (batch, heads, queries, keys)
   bool bias_apart = false;  // the scale comes after the gradients of the scores, as where bias is wanted
 };
 template <class T>

@@ -118,11 +118,20 @@ StoredArrays open_weights(const fs::path& folder) {
   return open_arrays(fs::exists(index) ? index : folder / "model.safetensors");
 }
 
+/// A network of the sizes that config.json says. They must be those of the numbers that are there, before
+/// memory is taken for them.
 template <class Network>
-Network made(const PretrainedConfig& config, const char* kind, const fs::path& folder) {
+Network made(const PretrainedConfig& config, const char* kind, const fs::path& folder,
+             const StoredArrays& content) {
   if (config.kind != kind) {
     fail<DataError>("{}: a model of the kind {}, not {}", (folder / "config.json").string(), config.kind,
                     kind);
+  }
+  double elements = 0;
+  for (const auto& entry : content.arrays) elements += static_cast<double>(entry.second.shape().size());
+  if (Network::fewest_parameters(config.options) > elements) {
+    fail<DataError>("{}: its sizes ask for more numbers than the {:.0f} of the weights beside it",
+                    (folder / "config.json").string(), elements);
   }
   Rng rng(0);
   try {
@@ -130,6 +139,12 @@ Network made(const PretrainedConfig& config, const char* kind, const fs::path& f
   } catch (const ArgumentError& error) {
     fail<DataError>("{}: {}", (folder / "config.json").string(), error.what());
   }
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) fail<DataError>("{}: cannot be made a folder ({})", folder.string(), error.message());
 }
 
 void write_json(const fs::path& file, const json& content) {
@@ -147,8 +162,9 @@ PretrainedConfig read_config(const fs::path& folder) {
 }
 
 GptNetwork load_gpt(const fs::path& folder) {
-  auto network = made<GptNetwork>(read_config(folder), "gpt", folder);
+  const PretrainedConfig config = read_config(folder);
   StoredArrays content = open_weights(folder);
+  auto network = made<GptNetwork>(config, "gpt", folder, content);
   for (auto& [name, array] : content.arrays) {
     if (is_transposed(name) && array.shape().rank() == 2) array = StoredArray(transpose(array.tensor()));
   }
@@ -162,18 +178,20 @@ GptNetwork load_gpt(const fs::path& folder) {
 }
 
 LlamaNetwork load_llama(const fs::path& folder) {
-  auto network = made<LlamaNetwork>(read_config(folder), "llama", folder);
+  const PretrainedConfig config = read_config(folder);
+  const StoredArrays content = open_weights(folder);
+  auto network = made<LlamaNetwork>(config, "llama", folder, content);
   const bool tied = network.options.tied;
   const auto rename = [tied](const std::string& name) -> std::string {
     const bool is_table = name.ends_with("rotary_emb.inv_freq");
     return is_table || (tied && name == "lm_head.weight") ? "" : without_prefix(name, "model.");
   };
-  nn::set_weights(network, open_weights(folder), folder.string(), {.rename = rename});
+  nn::set_weights(network, content, folder.string(), {.rename = rename});
   return network;
 }
 
 void save_pretrained(const fs::path& folder, const GptNetwork& network, const SaveOptions& options) {
-  fs::create_directories(folder);
+  make_folder(folder);
   StoredArrays content;
   for (const auto& [name, tensor] : nn::weights(network).tensors)
     content.arrays.emplace("transformer." + name, is_transposed(name) ? transpose(tensor) : tensor);
@@ -196,7 +214,7 @@ void save_pretrained(const fs::path& folder, const GptNetwork& network, const Sa
 }
 
 void save_pretrained(const fs::path& folder, const LlamaNetwork& network, const SaveOptions& options) {
-  fs::create_directories(folder);
+  make_folder(folder);
   StoredArrays content;
   for (const auto& [name, tensor] : nn::weights(network).tensors)
     content.arrays.emplace(name.starts_with("lm_head.") ? name : "model." + name, tensor);

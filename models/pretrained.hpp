@@ -24,7 +24,8 @@ PretrainedConfig read_config(const std::filesystem::path& folder);
 GptNetwork load_gpt(const std::filesystem::path& folder);
 LlamaNetwork load_llama(const std::filesystem::path& folder);
 
-/// Writes a folder that these, and Hugging Face's library, read.
+/// Writes a folder that these, and Hugging Face's library, read. Throws DataError naming what cannot be
+/// written.
 void save_pretrained(const std::filesystem::path& folder, const GptNetwork& network,
                      const SaveOptions& options = {});
 void save_pretrained(const std::filesystem::path& folder, const LlamaNetwork& network,

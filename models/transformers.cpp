@@ -39,6 +39,9 @@ const NetworkOptions& checked_llama(const NetworkOptions& o) {
   return o;
 }
 
+std::int64_t kv_heads_of(const NetworkOptions& o) {
+  return o.kv_heads > 0 ? o.kv_heads : o.heads;
+}
 std::int64_t inner_width(const NetworkOptions& o, std::int64_t usual) {
   return o.inner > 0 ? o.inner : usual;
 }
@@ -87,17 +90,19 @@ Indices joined(const Indices& a, const Indices& b) {
   return Indices(std::move(values), {a.dim(0) + b.dim(0), b.dim(1)});
 }
 
-void check_step(const char* name, const Indices& x, const NetworkOptions& o) {
-  if (x.rank() != 2) fail<ShapeError>("{}: ids of shape {}; they must be (time, batch)", name, x.shape());
+void check_step(const Indices& x, const NetworkOptions& o) {
+  if (x.rank() != 2)
+    fail<ShapeError>("a transformer: ids of shape {}; they must be (time, batch)", x.shape());
   if (x.dim(0) > o.context) {
     fail<ShapeError>(
-        "{}: a step of {} tokens, but the context is {}; train with fewer steps or a longer context", name,
+        "a transformer: a step of {} tokens, but the context is {}; train with fewer steps or a longer "
+        "context",
         x.dim(0), o.context);
   }
 }
 
 TransformerState empty_state(const NetworkOptions& o, std::int64_t batch) {
-  return {std::vector<KeyValues>(static_cast<std::size_t>(o.layers)), 0, Indices({}, {0, batch}), batch};
+  return {std::vector<KeyValues>(static_cast<std::size_t>(o.layers)), 0, Indices({}, {0, batch})};
 }
 
 KeyValues* layer_of(std::vector<KeyValues>* past, std::size_t i) {
@@ -145,6 +150,29 @@ TransformerState detach(const TransformerState& state) {
   return out;
 }
 
+template <class Network>
+TransformerState Transformer<Network>::start(std::int64_t batch) const {
+  return empty_state(options, batch);
+}
+
+template <class Network>
+Variable Transformer<Network>::logits(const Variable& features, Rng* /*rng*/) const {
+  const InModule here(self());
+  return linear(features, self().output(), {});
+}
+
+template <class Network>
+std::pair<Variable, TransformerState> Transformer<Network>::loss(const Indices& x, const Indices& y,
+                                                                 const State& /*state*/, Rng* rng) const {
+  const InModule here(self());
+  check_step(x, options);
+  const Variable h = self().read(transposed(x), 0, nullptr, rng);
+  return {nn::linear_cross_entropy(h, self().output(), {}, transposed(y)), start(x.dim(1))};
+}
+
+template struct Transformer<GptNetwork>;
+template struct Transformer<LlamaNetwork>;
+
 GptAttention::GptAttention(Rng& rng, const NetworkOptions& o)
     : c_attn(linear_of(rng, o.width, 3 * o.width, deviation, true)),
       c_proj(linear_of(rng, o.width, o.width, residual_deviation(o), true)),
@@ -186,7 +214,7 @@ Variable GptBlock::operator()(const Variable& x, KeyValues* past, Rng* rng) cons
 }
 
 GptNetwork::GptNetwork(Rng& rng, const NetworkOptions& chosen)
-    : options(checked("GptNetwork", chosen)),
+    : Transformer(checked("GptNetwork", chosen)),
       wte(rng, chosen.vocab, chosen.width, {.deviation = deviation}),
       wpe(rng, chosen.context, chosen.width, {.deviation = deviation}),
       ln_f(Shape{chosen.width}, {.eps = chosen.norm_eps}) {
@@ -197,11 +225,7 @@ GptNetwork::GptNetwork(Rng& rng, const NetworkOptions& chosen)
 double GptNetwork::fewest_parameters(const NetworkOptions& o) {
   const auto width = static_cast<double>(o.width);
   return width * (static_cast<double>(o.vocab) + static_cast<double>(o.context)) +
-         o.layers * 4 * width * width;
-}
-
-TransformerState GptNetwork::start(std::int64_t batch) const {
-  return empty_state(options, batch);
+         o.layers * (4 * width * width + 2 * width * static_cast<double>(o.inner));
 }
 
 Variable GptNetwork::read(const Indices& x, std::int64_t position, std::vector<KeyValues>* past,
@@ -215,7 +239,7 @@ Variable GptNetwork::read(const Indices& x, std::int64_t position, std::vector<K
 std::pair<Variable, TransformerState> GptNetwork::features(const Indices& x, const State& state,
                                                            Rng* rng) const {
   const InModule here(*this);
-  if (rng != nullptr) check_step("GptNetwork", x, options);
+  if (rng != nullptr) check_step(x, options);
   State next = state;
   std::vector<Variable> parts;
   std::int64_t done = 0;
@@ -238,28 +262,13 @@ std::pair<Variable, TransformerState> GptNetwork::features(const Indices& x, con
   return {parts.size() == 1 ? parts.front() : concat(parts, 0), std::move(next)};
 }
 
-Variable GptNetwork::logits(const Variable& features, Rng* /*rng*/) const {
-  const InModule here(*this);
-  return linear(features, wte.weight, {});
-}
-
-std::pair<Variable, TransformerState> GptNetwork::loss(const Indices& x, const Indices& y, const State& state,
-                                                       Rng* rng) const {
-  const InModule here(*this);
-  check_step("GptNetwork", x, options);
-  const Variable h_last = read(transposed(x), 0, nullptr, rng);
-  return {nn::linear_cross_entropy(h_last, wte.weight, {}, transposed(y)), start(state.batch)};
-}
-
 LlamaAttention::LlamaAttention(Rng& rng, const NetworkOptions& o)
     : q_proj(linear_of(rng, o.width, o.width, deviation, false)),
-      k_proj(linear_of(rng, o.width, o.width / o.heads * (o.kv_heads > 0 ? o.kv_heads : o.heads), deviation,
-                       false)),
-      v_proj(linear_of(rng, o.width, o.width / o.heads * (o.kv_heads > 0 ? o.kv_heads : o.heads), deviation,
-                       false)),
+      k_proj(linear_of(rng, o.width, o.width / o.heads * kv_heads_of(o), deviation, false)),
+      v_proj(linear_of(rng, o.width, o.width / o.heads * kv_heads_of(o), deviation, false)),
       o_proj(linear_of(rng, o.width, o.width, residual_deviation(o), false)),
       heads(o.heads),
-      kv_heads(o.kv_heads > 0 ? o.kv_heads : o.heads),
+      kv_heads(kv_heads_of(o)),
       context(o.context) {}
 
 Variable LlamaAttention::operator()(const Variable& x, const RotaryAngles& angles, KeyValues* past) const {
@@ -301,7 +310,7 @@ Variable LlamaBlock::operator()(const Variable& x, const RotaryAngles& angles, K
 }
 
 LlamaNetwork::LlamaNetwork(Rng& rng, const NetworkOptions& chosen)
-    : options(checked_llama(chosen)),
+    : Transformer(checked_llama(chosen)),
       embed_tokens(rng, chosen.vocab, chosen.width, {.deviation = deviation}),
       norm(Shape{chosen.width}, {.eps = chosen.norm_eps}) {
   layers.reserve(static_cast<std::size_t>(chosen.layers));
@@ -311,11 +320,8 @@ LlamaNetwork::LlamaNetwork(Rng& rng, const NetworkOptions& chosen)
 
 double LlamaNetwork::fewest_parameters(const NetworkOptions& o) {
   const auto width = static_cast<double>(o.width);
-  return width * static_cast<double>(o.vocab) + o.layers * 2 * width * width;
-}
-
-TransformerState LlamaNetwork::start(std::int64_t batch) const {
-  return empty_state(options, batch);
+  return width * static_cast<double>(o.vocab) +
+         o.layers * (2 * width * width + 3 * width * static_cast<double>(o.inner));
 }
 
 Variable LlamaNetwork::read(const Indices& x, std::int64_t position, std::vector<KeyValues>* past,
@@ -330,24 +336,11 @@ Variable LlamaNetwork::read(const Indices& x, std::int64_t position, std::vector
 std::pair<Variable, TransformerState> LlamaNetwork::features(const Indices& x, const State& state,
                                                              Rng* rng) const {
   const InModule here(*this);
-  if (rng != nullptr) check_step("LlamaNetwork", x, options);
+  if (rng != nullptr) check_step(x, options);
   State next = state;
   const Variable y = read(transposed(x), state.position, &next.layers, rng);
   next.position += x.dim(0);
   return {time_first(y), std::move(next)};
-}
-
-Variable LlamaNetwork::logits(const Variable& features, Rng* /*rng*/) const {
-  const InModule here(*this);
-  return linear(features, output(), {});
-}
-
-std::pair<Variable, TransformerState> LlamaNetwork::loss(const Indices& x, const Indices& y,
-                                                         const State& state, Rng* rng) const {
-  const InModule here(*this);
-  check_step("LlamaNetwork", x, options);
-  const Variable h = read(transposed(x), 0, nullptr, rng);
-  return {nn::linear_cross_entropy(h, output(), {}, transposed(y)), start(state.batch)};
 }
 
 }  // namespace gradus::models

@@ -40,9 +40,29 @@ struct TransformerState {
   std::vector<KeyValues> layers;
   std::int64_t position = 0;  // that of the next token
   Indices tokens;             // (context so far, batch), where a network reads some of them again
-  std::int64_t batch = 1;
 };
 TransformerState detach(const TransformerState& state);
+
+/// What both networks share. They have `read`, the hidden vectors (batch, time, width) of x, (batch, time),
+/// at positions from `position` on, behind the past, to which x is appended where it is given; and `output`,
+/// the weight of the output layer.
+template <class Network>
+struct Transformer : TwoPartNetwork<Network> {
+  using State = TransformerState;
+  static constexpr bool carries_state = false;
+  NetworkOptions options;
+
+  explicit Transformer(const NetworkOptions& chosen) : options(chosen) {}
+  State start(std::int64_t batch) const;
+  Variable logits(const Variable& features, Rng* rng = nullptr) const;
+  /// The mean cross entropy of targets y, (time, batch), without logits of all of them at once. The state
+  /// after it is a beginning. Throws ShapeError for more than `context` tokens.
+  std::pair<Variable, State> loss(const Indices& x, const Indices& y, const State& state,
+                                  Rng* rng = nullptr) const;
+
+ private:
+  const Network& self() const { return static_cast<const Network&>(*this); }
+};
 
 /// One head of queries, keys and values per `width / heads` columns, in one product.
 struct GptAttention {
@@ -91,10 +111,7 @@ struct GptBlock {
 /// GPT-2 (Radford et al. 2019): learned positions, layer normalisation before each part, GELU by tanh, and
 /// the embeddings as the output layer. A text longer than the context is read on from its last half, at the
 /// first positions, as there are no others.
-struct GptNetwork : TwoPartNetwork<GptNetwork> {
-  using State = TransformerState;
-  static constexpr bool carries_state = false;
-  NetworkOptions options;
+struct GptNetwork : Transformer<GptNetwork> {
   nn::Embedding wte, wpe;  // (vocab, width), (context, width)
   std::vector<GptBlock> h;
   nn::LayerNorm ln_f;
@@ -103,13 +120,11 @@ struct GptNetwork : TwoPartNetwork<GptNetwork> {
   /// width.
   GptNetwork(Rng& rng, const NetworkOptions& chosen);
   static double fewest_parameters(const NetworkOptions& options);
-  State start(std::int64_t batch) const;
   /// (time, batch, width). Throws ShapeError in training for more than `context` tokens at once.
   std::pair<Variable, State> features(const Indices& x, const State& state, Rng* rng = nullptr) const;
-  Variable logits(const Variable& features, Rng* rng = nullptr) const;
-  /// The mean cross entropy of targets y, (time, batch), without logits of all of them at once.
-  std::pair<Variable, State> loss(const Indices& x, const Indices& y, const State& state,
-                                  Rng* rng = nullptr) const;
+
+  Variable read(const Indices& x, std::int64_t position, std::vector<KeyValues>* past, Rng* rng) const;
+  const Parameter& output() const { return wte.weight; }
 
   static void members(auto& self, auto&& visit) {
     visit("wte", self.wte);
@@ -117,10 +132,6 @@ struct GptNetwork : TwoPartNetwork<GptNetwork> {
     visit("h", self.h);
     visit("ln_f", self.ln_f);
   }
-
- private:
-  /// x (batch, time) at positions from `position` on to (batch, time, width).
-  Variable read(const Indices& x, std::int64_t position, std::vector<KeyValues>* past, Rng* rng) const;
 };
 
 /// Attention with rotary positions, and fewer heads of keys and values than of queries where so chosen.
@@ -172,10 +183,7 @@ struct LlamaBlock {
 /// Llama (Touvron et al. 2023): RMS normalisation, rotary positions, SwiGLU, grouped queries; an output
 /// layer of its own, or the embeddings. Reading on past the context, each token sees the `context` last ones,
 /// itself included.
-struct LlamaNetwork : TwoPartNetwork<LlamaNetwork> {
-  using State = TransformerState;
-  static constexpr bool carries_state = false;
-  NetworkOptions options;
+struct LlamaNetwork : Transformer<LlamaNetwork> {
   nn::Embedding embed_tokens;  // (vocab, width)
   std::vector<LlamaBlock> layers;
   nn::RmsNorm norm;
@@ -184,11 +192,10 @@ struct LlamaNetwork : TwoPartNetwork<LlamaNetwork> {
   /// Throws as GptNetwork, and for key heads that do not divide the heads or an odd width of a head.
   LlamaNetwork(Rng& rng, const NetworkOptions& chosen);
   static double fewest_parameters(const NetworkOptions& options);
-  State start(std::int64_t batch) const;
   std::pair<Variable, State> features(const Indices& x, const State& state, Rng* rng = nullptr) const;
-  Variable logits(const Variable& features, Rng* rng = nullptr) const;
-  std::pair<Variable, State> loss(const Indices& x, const Indices& y, const State& state,
-                                  Rng* rng = nullptr) const;
+
+  Variable read(const Indices& x, std::int64_t position, std::vector<KeyValues>* past, Rng* rng) const;
+  const Parameter& output() const { return lm_head ? lm_head->weight : embed_tokens.weight; }
 
   static void members(auto& self, auto&& visit) {
     visit("embed_tokens", self.embed_tokens);
@@ -196,10 +203,6 @@ struct LlamaNetwork : TwoPartNetwork<LlamaNetwork> {
     visit("norm", self.norm);
     visit("lm_head", self.lm_head);
   }
-
- private:
-  const Parameter& output() const { return lm_head ? lm_head->weight : embed_tokens.weight; }
-  Variable read(const Indices& x, std::int64_t position, std::vector<KeyValues>* past, Rng* rng) const;
 };
 
 }  // namespace gradus::models

@@ -10,7 +10,6 @@
 #include <type_traits>
 
 #include "tensor/kernels/kernels.hpp"
-#include "tensor/random_words.hpp"
 #include "tensor/support/parallel.hpp"
 
 namespace gradus {
@@ -22,16 +21,13 @@ struct Words {
   std::uint64_t first, second;
 };
 
-r123::Philox4x32::ctr_type block_at(const Rng::State& state, std::uint64_t place) {
+Words words_at(const Rng::State& state, std::uint64_t place) {
   const auto low = [](std::uint64_t x) { return static_cast<std::uint32_t>(x); };
   const auto high = [](std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); };
   const r123::Philox4x32::ctr_type counter = {
       {low(place), high(place), low(state.stream), high(state.stream)}};
   const r123::Philox4x32::key_type key = {{low(state.seed), high(state.seed)}};
-  return r123::Philox4x32()(counter, key);
-}
-Words words_at(const Rng::State& state, std::uint64_t place) {
-  const r123::Philox4x32::ctr_type out = block_at(state, place);
+  const r123::Philox4x32::ctr_type out = r123::Philox4x32()(counter, key);
   return {out[0] | std::uint64_t{out[1]} << 32, out[2] | std::uint64_t{out[3]} << 32};
 }
 
@@ -145,14 +141,6 @@ Tensor Rng::bernoulli(const Shape& shape, double keep, double scale, Dtype dtype
     const std::array<T, 2> numbers{0, static_cast<T>(scale)};
     return fill<T>(state_, shape, [=](std::uint64_t word) { return numbers[word >> 11 < kept ? 1 : 0]; });
   });
-}
-
-void detail::random_words(const Rng::State& state, std::uint64_t place, std::int64_t places,
-                          std::uint32_t* out) {
-  for (std::int64_t i = 0; i < places; ++i, out += 4) {
-    const r123::Philox4x32::ctr_type block = block_at(state, place + static_cast<std::uint64_t>(i));
-    for (std::size_t word = 0; word < 4; ++word) out[word] = block[word];
-  }
 }
 
 }  // namespace gradus

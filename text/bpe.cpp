@@ -186,12 +186,7 @@ Ids Bpe::Tables::encode(std::string_view text, const Literals& literals) const {
 void Bpe::Tables::encode_plain(std::string_view text, Ids& out) const {
   constexpr std::size_t part = std::size_t{1} << 18;
   if (text.size() <= part) return encode_pieces(text, out);
-  std::vector<std::string_view> cut;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = cutter.cut_after(text, std::min(at + part, text.size()));
-    cut.push_back(text.substr(at, end - at));
-    at = end;
-  }
+  const std::vector<std::string_view> cut = cutter.parts(text, part);
   std::vector<Ids> ids(cut.size());
   parallel::for_chunks(std::ssize(cut), [&](std::int64_t i) {
     encode_pieces(cut[static_cast<std::size_t>(i)], ids[static_cast<std::size_t>(i)]);

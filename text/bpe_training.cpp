@@ -34,12 +34,7 @@ struct PieceCounts {
 /// The parts that are counted side by side depend on the text alone.
 PieceCounts count_pieces(std::string_view text, const PreSplit& cutter) {
   constexpr std::size_t part = std::size_t{1} << 20;
-  std::vector<std::string_view> cut;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = cutter.cut_after(text, std::min(at + part, text.size()));
-    cut.push_back(text.substr(at, end - at));
-    at = end;
-  }
+  const std::vector<std::string_view> cut = cutter.parts(text, part);
   std::vector<PieceCounts> each(cut.size());
   parallel::for_chunks(std::ssize(cut), [&](std::int64_t i) {
     PieceCounts& counted = each[static_cast<std::size_t>(i)];

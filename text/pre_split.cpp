@@ -155,4 +155,14 @@ std::size_t PreSplit::last_cut(std::string_view text) const {
   return 0;
 }
 
+std::vector<std::string_view> PreSplit::parts(std::string_view text, std::size_t length) const {
+  std::vector<std::string_view> out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = cut_after(text, std::min(at + length, text.size()));
+    out.push_back(text.substr(at, end - at));
+    at = end;
+  }
+  return out;
+}
+
 }  // namespace gradus

@@ -28,6 +28,8 @@ class PreSplit {
   /// parts; its end where none is known. And the last such place, 0 where none is known.
   std::size_t cut_after(std::string_view text, std::size_t from) const;
   std::size_t last_cut(std::string_view text) const;
+  /// The text in parts of `length` bytes or a little more, cut at such places: they depend on it alone.
+  std::vector<std::string_view> parts(std::string_view text, std::size_t length) const;
 
  private:
   bool is_cut(std::string_view text, std::size_t at) const;

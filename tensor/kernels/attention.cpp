@@ -7,24 +7,18 @@
 #include <tuple>
 
 #include "tensor/kernels/kernels.hpp"
-#include "tensor/random_words.hpp"
+#include "tensor/support/blocks.hpp"
 #include "tensor/support/parallel.hpp"
 
 namespace gradus::kernels {
+
+using gradus::detail::balanced;
+using gradus::detail::round_up;
 
 namespace {
 
 constexpr std::int64_t most_queries = 70, most_keys = 256;  // of a block
 constexpr std::int64_t few_queries = 4;  // up to here packing the keys costs more than it saves
-
-std::int64_t round_up(std::int64_t n, std::int64_t to) {
-  return (n + to - 1) / to * to;
-}
-/// The length of pieces of at most `most` that make up `length`, all but the last alike.
-std::int64_t balanced(std::int64_t length, std::int64_t most) {
-  const std::int64_t pieces = (length + most - 1) / most;
-  return pieces == 0 ? 1 : (length + pieces - 1) / pieces;
-}
 
 /// The left side of a product: element (i, p) stands at data[i * row + p * col].
 template <class T>
@@ -458,16 +452,20 @@ KeyRange Sight::range(std::int64_t b, std::int64_t query) const {
 template <class T>
 void dropout_factors(const Attention<T>& a, std::int64_t row, std::int64_t first, std::int64_t count,
                      T* out) {
-  constexpr std::int64_t at_once = 64;  // places
-  std::array<std::uint32_t, 4 * at_once> words;
+  constexpr std::int64_t at_once = 64;           // places
+  std::array<std::uint64_t, at_once> low, high;  // two words of 32 bits each
   const double bound = a.keep * 0x1p32;
   const T kept = static_cast<T>(1 / a.keep);
   const auto start = a.random.counter + static_cast<std::uint64_t>(row * dropout_places(a.keys));
   for (std::int64_t j = first; j < first + count;) {
     const std::int64_t place = j / 4, places = std::min(at_once, (first + count - 1) / 4 - place + 1);
-    gradus::detail::random_words(a.random, start + static_cast<std::uint64_t>(place), places, words.data());
-    for (const std::int64_t end = std::min(first + count, 4 * (place + places)); j < end; ++j)
-      *out++ = words[static_cast<std::size_t>(j - 4 * place)] < bound ? kept : T{0};
+    selected<T>().philox(a.random.seed, a.random.stream, start + static_cast<std::uint64_t>(place), places,
+                         low.data(), high.data());
+    for (const std::int64_t end = std::min(first + count, 4 * (place + places)); j < end; ++j) {
+      const auto at = static_cast<std::size_t>(j / 4 - place);
+      const auto word = static_cast<std::uint32_t>((j % 4 < 2 ? low : high)[at] >> (j % 2 * 32));
+      *out++ = word < bound ? kept : T{0};
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "tensor/kernels/gemm.hpp"
 #include "tensor/kernels/kernels.hpp"
+#include "tensor/support/blocks.hpp"
 #include "tensor/support/error.hpp"
 #include "tensor/support/parallel.hpp"
 
@@ -13,6 +14,9 @@
 // Geijn, "Anatomy of high-performance matrix multiplication", 2008). Every element of C is summed in the
 // order of k, whatever the split, so its bits do not depend on the number of threads.
 namespace gradus::kernels {
+
+using gradus::detail::balanced;
+using gradus::detail::round_up;
 
 namespace {
 
@@ -57,10 +61,6 @@ Scratch<T>& right_scratch() {
   return scratch;
 }
 
-std::int64_t round_up(std::int64_t n, std::int64_t to) {
-  return (n + to - 1) / to * to;
-}
-
 /// A matrix as it is read: element (i, j) of op(X).
 template <class T>
 struct Source {
@@ -71,12 +71,6 @@ struct Source {
 template <class T>
 Source<T> source(const T* x, std::int64_t ld, bool transposed) {
   return transposed ? Source<T>{x, 1, ld} : Source<T>{x, ld, 1};
-}
-
-/// The fewest pieces of at most `most` that make up `length`, all but the last alike.
-std::int64_t balanced(std::int64_t length, std::int64_t most) {
-  const std::int64_t pieces = (length + most - 1) / most;
-  return pieces == 0 ? 1 : (length + pieces - 1) / pieces;
 }
 
 /// A block of A: packed in tiles of `height` rows, or as it stands.

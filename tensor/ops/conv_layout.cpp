@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "tensor/kernels/kernels.hpp"
+#include "tensor/support/blocks.hpp"
 
 namespace gradus::detail {
 
@@ -15,12 +16,6 @@ constexpr std::int64_t wide_enough = 128;      // rows whose last register does 
 constexpr double worth_joining = 0.1;          // of the work, for elements of registers that no step needs
 constexpr std::int64_t reach = 32;             // of registers beyond a plane, where numbers must be no NaN
 constexpr std::int64_t cols_unit = 32;         // a whole number of register tiles
-
-/// The length of the fewest pieces of at most `most` that make up `length`, all but the last alike.
-std::int64_t balanced(std::int64_t length, std::int64_t most) {
-  const std::int64_t pieces = std::max<std::int64_t>((length + most - 1) / most, 1);
-  return std::max<std::int64_t>((length + pieces - 1) / pieces, 1);
-}
 
 /// Plane sizes at multiples of large powers of two would fall into the same sets of the first-level cache: an
 /// odd number of cache lines.

@@ -115,6 +115,9 @@ TEST_CASE("a transformer's file that does not fit is refused by name", "[transfo
   refuses_gpt("\"n_head\": 3,", "", "the key \"n_head\" is missing");
   refuses_gpt("\"n_layer\": 2", "\"n_layer\": -2", "the key \"n_layer\" is -2");
   refuses_gpt("\"n_layer\": 2", "\"n_layer\": 3", "missing: h.2.");
+  // Before memory is taken.
+  refuses_gpt("\"vocab_size\": 13", "\"vocab_size\": 2147483647", "its sizes ask for more numbers than the");
+  refuses_gpt("\"n_inner\": null", "\"n_inner\": 2147483647", "its sizes ask for more numbers than the");
   refuses_gpt("\"n_layer\": 2", "\"n_layer\": 1", "unexpected: transformer.h.1.");
   refuses_gpt("\"n_positions\": 10", "\"n_positions\": 9",
               "wpe.weight ((10, 12) in the file, (9, 12) in the model)");
@@ -125,6 +128,17 @@ TEST_CASE("a transformer's file that does not fit is refused by name", "[transfo
   CHECK_THROWS_WITH(load_llama(folder.path()), Contains("the key \"head_dim\" is 8; only 4 is supported"));
   CHECK_THROWS_WITH(load_gpt(folder_of("llama_f32")), Contains("a model of the kind llama, not gpt"));
   CHECK_THROWS_WITH(load_gpt(folder.path() / "none"), Contains("config.json"));
+
+  Safetensors weights = load_safetensors(folder_of("gpt_f32") / "model.safetensors");
+  copy_with(folder, "gpt_f32", "\"n_positions\": 10", "\"n_positions\": 10 ");
+  weights.tensors.emplace("transformer.more", weights.tensors.extract("transformer.ln_f.bias").mapped());
+  save_safetensors(folder.path() / "model.safetensors", weights);
+  CHECK_THROWS_WITH(load_gpt(folder.path()),
+                    Contains("missing: ln_f.bias") && Contains("unexpected: transformer.more"));
+  fs::remove(folder.path() / "model.safetensors");
+  CHECK_THROWS_WITH(load_gpt(folder.path()), Contains("model.safetensors"));
+  CHECK_THROWS_WITH(save_pretrained(folder.path() / "config.json", load_gpt(folder_of("gpt_f32"))),
+                    Contains("cannot be made a folder"));
 }
 
 TEST_CASE("transformers say which sizes are impossible", "[transformer]") {

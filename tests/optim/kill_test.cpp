@@ -167,7 +167,7 @@ struct AverageRun {
   void step() {
     optimizer.step(model, gradients_of(model, rng));
     const std::size_t reports = trigger.losses().size();
-    if (!trigger.report((reports == 4 ? 2.0 : 1.0) / static_cast<double>(reports + 1)) && waits) return;
+    if (!trigger.report((reports == 4 ? 4.0 : 1.0) / static_cast<double>(reports + 1)) && waits) return;
     average.update(model);
     average.swap(model);
     evaluated = loss_of(model, rng);

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "models/checkpoint.hpp"
@@ -14,6 +16,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/folder.hpp"
 #include "tests/support/shared_text.hpp"
+#include "text/bpe.hpp"
 
 using namespace gradus;
 using namespace gradus::models;
@@ -493,4 +496,19 @@ TEST_CASE("2,000 corrupted ARPA files give an error or a model, and never crash"
   }
   CHECK(refused > 1000);
   CHECK(accepted > 10);
+}
+
+TEST_CASE("ids that are spelled alike are not written as ARPA", "[ngram]") {
+  const Bpe bpe = Bpe::train(text, {.size = 265});
+  const auto last = static_cast<std::int32_t>(bpe.size()) - 1;
+  auto content = nlohmann::json::parse(bpe.to_json());
+  content["added_tokens"] = {{{"id", last + 1}, {"content", bpe.token(last)}, {"special", false}}};
+  const auto twins = std::make_shared<Bpe>(Bpe::parse_json(content.dump(), "tokenizer.json"));
+  const Vocabulary vocabulary = Vocabulary::of(twins);
+  const Folder folder;
+  const auto write = [&] { save_ngram(folder.path() / "x.arpa", trained(vocabulary, 2), vocabulary); };
+  CHECK_THROWS_WITH(write(), Contains(fmt::format("the ids {} and {} are both spelled", last, last + 1)));
+  CHECK(folder.files() == 0);
+  save_ngram(folder.path() / "x.ngram", trained(vocabulary, 2), vocabulary, {});
+  CHECK(load_model(folder.path() / "x.ngram").vocabulary.size() == last + 2);
 }

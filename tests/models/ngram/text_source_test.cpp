@@ -59,6 +59,7 @@ TEST_CASE("a text source refuses a vocabulary that does not go with it, and mark
   };
   refused({}, "text, line 2: the word '<s>' stands in the text");
   refused({.closed = true}, "a closed vocabulary must be given");
+  refused({.unit = Unit::subword}, "subwords are not counted from a file");
   refused({.known = Vocabulary::build(Unit::character, "a b\n")},
           "a text of words with a vocabulary of characters");
   refused({.unit = Unit::byte, .known = Vocabulary::build(Unit::word, "a b\n")},

@@ -247,6 +247,23 @@ def train(run):
             yield [name + ".1thread"], partial(train_row, run, benchmark, 1, name + ".1thread")
 
 
+def gpt_row(run, benchmark, threads, name):
+    """A training step of a transformer."""
+    size, kind = sizes.TRANSFORMERS[benchmark.split("-")[0]], benchmark.split("-")[1]
+    flops, seconds = sizes.transformer_flops(size, kind), run.seconds(1.0)
+    return [against_torch(run, name, "tokens/s", lambda: ours("gpt", benchmark, seconds, threads), "gpt." + benchmark,
+                          seconds, threads, lambda s: size.tokens / s, bound=fma(threads),
+                          speed=lambda rate: rate * flops / size.tokens / 1e9, flops=flops)]
+
+
+def gpt(run):
+    for kind in ["gpt", "llama"]:
+        for size in sizes.TRANSFORMERS:
+            for threads in THREADS:
+                name = f"gpt.{size}-{kind}" + ("" if threads == CORES else f".{threads}thread")
+                yield [name], partial(gpt_row, run, f"{size}-{kind}", threads, name)
+
+
 def scaling_row(run, hidden, benchmark):
     """All threads beside one."""
     size, seconds = SIZES[benchmark.split("-")[0]], run.seconds(0.3 if hidden < 650 else 1.0)
@@ -420,12 +437,12 @@ def optimizer(run):
             yield [name], partial(row_of, run, threads=threads, name=name)
 
 
-def profile_rows(run, benchmark):
+def profile_rows(run, group, benchmark):
     """The shares of a training step's time, from samples of the stack of the thread that trains."""
-    seconds, known = run.seconds(2.0), phases.symbols(program("train"))
+    seconds, known = run.seconds(2.0), phases.symbols(program(group))
 
     def measure():
-        done = subprocess.run([program("train"), "--profile", benchmark, str(seconds)], stdout=subprocess.PIPE,
+        done = subprocess.run([program(group), "--profile", benchmark, str(seconds)], stdout=subprocess.PIPE,
                               text=True, check=True)
         return tuple(phases.shares(done.stdout, *known).values())
 
@@ -436,14 +453,15 @@ def profile_rows(run, benchmark):
 
 
 def profile(run):
-    for size in ["char", "small", "medium"]:
-        names = [f"profile.{size}-lstm.{phase}" for phase in phases.MEANING]
-        yield names, partial(profile_rows, run, size + "-lstm")
+    for group, kind, models in [("train", "lstm", ["char", "small", "medium"]), ("gpt", "gpt", sizes.TRANSFORMERS)]:
+        for size in models:
+            names = [f"profile.{size}-{kind}.{phase}" for phase in phases.MEANING]
+            yield names, partial(profile_rows, run, group, f"{size}-{kind}")
 
 
 GROUPS = {"peak": peak, "tape": tape, "elementwise": elementwise, "functions": functions,
           "reduction": reduction, "softmax": softmax,
           "gemm": gemm, "layers": layers, "losses": losses, "attention": attention, "transforms": transforms,
-          "optimizer": optimizer, "train": train,
+          "optimizer": optimizer, "train": train, "gpt": gpt,
           "scaling": scaling, "memory": memory, "generate": generate, "cost": cost, "profile": profile,
           "ngram": ngram}

@@ -1,4 +1,5 @@
-"""Where a training step spends its time, from the samples that `bench_train --profile` prints.
+"""Where a training step spends its time, from the samples that `bench_train --profile` and
+`bench_gpt --profile` print.
 
 A sample is the stack of the thread that trains. The innermost function whose name matches a phase decides. So the gates'
 arithmetic counts as that although a matrix product calls it, and a loop over memory counts for the op that called it.
@@ -15,13 +16,19 @@ PHASES = {
     "softmax": r"softmax|cross_entrop|log_sum_exp",
     "embedding": r"gather|scatter|Embedding",
     "optimizer": r"gradus::optim::",
+    "attention": r"attention",
+    "norms": r"layer_norm|rms_norm|norm_gradients|gradients_of_rows",
+    "activations": r"gelu|silu|elementwise|detail::Program|run_block",
 }
 MEANING = {
-    "gemm": "matrix products and the packing of their sides",
+    "gemm": "matrix products and the packing of their sides, those of attention too",
     "gates": "the recurrent layers' arithmetic between the products",
     "softmax": "the softmax and the loss, their gradients, and adding the bias before them",
     "embedding": "gathering the embeddings and scattering their gradients",
     "optimizer": "clipping and the optimizer's step",
+    "attention": "the softmax of attention, and laying out its heads",
+    "norms": "layer and RMS normalisation",
+    "activations": "the activations between a transformer's products",
     "other": "the tape, memory, other sums",
     "waiting": "the part of all phases in which the thread waits for the others",
 }
@@ -51,7 +58,7 @@ def phase_of(names):
     """The phase of a stack, which begins with the innermost function."""
     for name in names:
         # The outermost functions name the network that is trained.
-        if "RecurrentNetwork" in name:
+        if re.search("RecurrentNetwork|gradus::models::", name):
             break
         for phase, pattern in PHASES.items():
             if re.search(pattern, name):

@@ -1,4 +1,5 @@
-"""The sizes of the language models that are measured, the same as in bench/training.hpp, and the work they take."""
+"""The sizes of the language models that are measured, the same as in bench/training.hpp and bench/gpt.cpp, and
+the work they take."""
 from dataclasses import dataclass
 
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
@@ -63,3 +64,34 @@ def train_bytes(size, kind):
     weights = sum(gates * size.hidden * (width + size.hidden) for width in size.inputs()) + size.hidden * size.vocab
     activations = size.width + size.layers * (gates + 1) * size.hidden + size.vocab
     return 4 * (7 * weights + 4 * size.tokens * activations)
+
+
+@dataclass(frozen=True)
+class Transformer:
+    vocab: int
+    width: int
+    heads: int
+    layers: int
+    batch: int
+    context: int
+
+    @property
+    def tokens(self):
+        return self.batch * self.context
+
+
+TRANSFORMERS = {
+    "char": Transformer(96, 128, 4, 4, 12, 64),
+    "baby": Transformer(96, 384, 6, 6, 8, 256),
+    "small": Transformer(10_000, 256, 4, 4, 16, 128),
+    "gpt2": Transformer(50_257, 768, 12, 12, 4, 64),
+}
+
+
+def transformer_flops(size, kind):
+    """The floating-point operations of a training step, 2 for each multiply-add of its matrix products, and twice as many
+    for the two gradients of each: of a token, each weight's (4 width^2 of attention and 8 width^2 of what follows it in each
+    layer, and the output's), and the products of attention with the tokens before it, half of the context on average."""
+    inner = 2 * 4 * size.width if kind == "gpt" else 3 * (size.width * 8 // 3)
+    layer = size.width * (4 * size.width + inner) + 2 * size.width * (size.context / 2)
+    return 6 * size.tokens * (size.layers * layer + size.vocab * size.width)

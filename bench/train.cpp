@@ -5,15 +5,13 @@
 
 #include <benchmark/benchmark.h>
 
-#include <chrono>
 #include <fstream>
 #include <iostream>
-#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <vector>
 
-#include "bench/sampler.hpp"
+#include "bench/profile.hpp"
 #include "bench/threads.hpp"
 #include "bench/training.hpp"
 
@@ -53,20 +51,6 @@ double peak_memory(const Size& size) {
   return status("VmHWM") - before;
 }
 
-/// Prints samples, as Sampler does, of where training steps spend their time.
-template <class Network>
-void profile(const Size& size, double seconds) {
-  using Clock = std::chrono::steady_clock;
-  Training<Network> training(size);
-  training.step();
-  bench::Sampler sampler(static_cast<std::size_t>(seconds * 1000));
-  if (!sampler.works()) throw std::runtime_error("this system has no timer that could sample a thread");
-  const auto start = Clock::now();
-  while (std::chrono::duration<double>(Clock::now() - start).count() < seconds) training.step();
-  sampler.stop();
-  sampler.print(std::cout);
-}
-
 /// Calls f with the size and the network type of a name such as medium-lstm; false for an unknown name.
 template <class F>
 bool with_network(const std::string& name, const F& f) {
@@ -93,7 +77,7 @@ int main(int argc, char** argv) {
   }
   if (words.size() == 3 && words[0] == "--profile") {
     const auto print = [&](const Size& size, auto network) {
-      profile<typename decltype(network)::type>(size, std::stod(words[2]));
+      bench::profile<Training<typename decltype(network)::type>>(size, std::stod(words[2]));
     };
     return with_network(words[1], print) ? 0 : 2;
   }

@@ -41,6 +41,14 @@ inline constexpr Size sizes[] = {{"char", 96, 128, 256, 1, 32, 64},
                                  {"t3000", 1000, 64, 64, 1, 1, 3000},
                                  {"t10000", 1000, 64, 64, 1, 1, 10'000}};
 
+/// Ids of a shape, of a vocabulary of that size.
+inline gradus::Indices random_ids(gradus::Rng& rng, std::int64_t vocab, const gradus::Shape& shape) {
+  std::vector<std::int32_t> ids;
+  for (std::int64_t i = 0; i < shape.size(); ++i)
+    ids.push_back(static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(vocab))));
+  return gradus::Indices(std::move(ids), shape);
+}
+
 /// A network and the data that it is trained on.
 template <class Network>
 struct Training {
@@ -54,14 +62,8 @@ struct Training {
       : size(chosen),
         network(rng,
                 {.vocab = size.vocab, .embedding = size.width, .width = size.hidden, .layers = size.layers}),
-        x(draw()),
-        y(draw()) {}
-  gradus::Indices draw() {
-    std::vector<std::int32_t> ids;
-    for (std::int64_t i = 0; i < size.steps * size.batch; ++i)
-      ids.push_back(static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(size.vocab))));
-    return gradus::Indices(std::move(ids), {size.steps, size.batch});
-  }
+        x(random_ids(rng, size.vocab, {size.steps, size.batch})),
+        y(random_ids(rng, size.vocab, {size.steps, size.batch})) {}
   void step() {
     gradus::Tape tape;
     auto [loss, next] = network.loss(x, y, network.start(size.batch));

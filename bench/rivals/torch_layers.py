@@ -27,15 +27,15 @@ def normal(*shape):
 
 # -- Layers ---------------------------------------------------------------------------------------------------
 
-def rms_norm():
+def rms_norm(width=650):
     """RMSNorm, which torch.nn has from PyTorch 2.4 on."""
     if hasattr(nn, "RMSNorm"):
-        return nn.RMSNorm(650)
+        return nn.RMSNorm(width)
 
     class RmsNorm(nn.Module):
         def __init__(self):
             super().__init__()
-            self.weight = nn.Parameter(torch.ones(650))
+            self.weight = nn.Parameter(torch.ones(width))
 
         def forward(self, x):
             return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * self.weight

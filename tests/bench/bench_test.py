@@ -62,6 +62,13 @@ class Work(unittest.TestCase):
         size = sizes.Size(vocab=7, width=2, hidden=3, layers=2, batch=5, steps=4)
         self.assertEqual(sizes.train_flops(size, "lstm"), 6 * 20 * (60 + 72 + 21))
 
+    def test_the_operations_of_a_transformers_training_step(self):
+        # Of each token: in 2 layers 12 x 4^2 weights of GPT-2, or 4 x 4^2 and 3 x 4 x 10 of Llama, and twice 5 tokens
+        # of width 4 that are seen on average; an output of 7 x 4.
+        size = sizes.Transformer(vocab=7, width=4, heads=2, layers=2, batch=3, context=10)
+        self.assertEqual(sizes.transformer_flops(size, "gpt"), 6 * 30 * (2 * (192 + 40) + 28))
+        self.assertEqual(sizes.transformer_flops(size, "llama"), 6 * 30 * (2 * (64 + 120 + 40) + 28))
+
 
 class Phases(unittest.TestCase):
     def test_the_innermost_function_with_a_word_of_a_phase_decides(self):
@@ -70,7 +77,7 @@ class Phases(unittest.TestCase):
         stacks = "0 10 40\n20 10 40\n=libtbb.so.12 20 30 40\n20 40\n"
         found = phases.shares(stacks, [0, 10, 20, 30, 40], names)
         self.assertEqual(found, {"gemm": 0.25, "gates": 0, "softmax": 0.25, "embedding": 0, "optimizer": 0.25,
-                                 "other": 0.25, "waiting": 0.25})
+                                 "attention": 0, "norms": 0, "activations": 0, "other": 0.25, "waiting": 0.25})
 
 
 def figures():

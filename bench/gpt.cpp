@@ -1,0 +1,89 @@
+// Training steps of transformers: forward, mean cross entropy over a full softmax, backward, clipping to a
+// norm of 1, AdamW. The sizes are those of sizes.py. Usage: bench_gpt [--threads N] followed by
+// [--benchmark_...], or by
+// --profile NAME SECONDS, which prints samples of the stack.
+
+#include <benchmark/benchmark.h>
+
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "bench/profile.hpp"
+#include "bench/threads.hpp"
+#include "bench/training.hpp"
+#include "models/transformers.hpp"
+
+using namespace gradus;
+
+namespace {
+
+struct GptSize {
+  const char* name;
+  std::int64_t vocab, width, heads;
+  int layers;
+  std::int64_t batch, context;
+};
+constexpr GptSize gpt_sizes[] = {{"char", 96, 128, 4, 4, 12, 64},
+                                 {"baby", 96, 384, 6, 6, 8, 256},
+                                 {"small", 10'000, 256, 4, 4, 16, 128},
+                                 {"gpt2", 50'257, 768, 12, 12, 4, 64}};
+
+/// A network and the data that it is trained on.
+template <class Network>
+struct GptTraining {
+  Rng rng{1};
+  Network network;
+  Indices x, y;
+  optim::AdamW optimizer{{.lr = 1e-3}};
+
+  explicit GptTraining(const GptSize& s)
+      : network(
+            rng,
+            {.vocab = s.vocab, .width = s.width, .layers = s.layers, .heads = s.heads, .context = s.context}),
+        x(bench::random_ids(rng, s.vocab, {s.context, s.batch})),
+        y(bench::random_ids(rng, s.vocab, {s.context, s.batch})) {}
+  void step() {
+    Tape tape;
+    const Variable loss = network.loss(x, y, network.start(x.dim(1))).first;
+    optimizer.step(network, tape.backward(loss), {.clip_norm = 1});
+  }
+};
+
+/// Tokens per second.
+template <class Network>
+void train(benchmark::State& state, const GptSize& size) {
+  GptTraining<Network> training(size);
+  training.step();  // takes the memory that the next steps reuse
+  for (auto _ : state) training.step();
+  state.counters["value"] = benchmark::Counter(
+      static_cast<double>(state.iterations() * size.context * size.batch), benchmark::Counter::kIsRate);
+}
+
+/// Prints samples of the training of a name such as baby-gpt; false for an unknown name.
+bool profile(const std::string& name, double seconds) {
+  for (const GptSize& size : gpt_sizes) {
+    if (name == size.name + std::string("-gpt"))
+      return bench::profile<GptTraining<models::GptNetwork>>(size, seconds), true;
+    if (name == size.name + std::string("-llama"))
+      return bench::profile<GptTraining<models::LlamaNetwork>>(size, seconds), true;
+  }
+  std::cerr << "bench_gpt: there is no " << name << '\n';
+  return false;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bench::take_threads(argc, argv);
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  if (words.size() == 3 && words[0] == "--profile") return profile(words[1], std::stod(words[2])) ? 0 : 2;
+  for (const GptSize& size : gpt_sizes) {
+    const std::string name = size.name;
+    benchmark::RegisterBenchmark((name + "-gpt").c_str(), train<models::GptNetwork>, size)->UseRealTime();
+    benchmark::RegisterBenchmark((name + "-llama").c_str(), train<models::LlamaNetwork>, size)->UseRealTime();
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+}

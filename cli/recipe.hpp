@@ -15,8 +15,9 @@ struct Recipe {
   models::TrainOptions train;
 };
 
-/// The kind's defaults, with the epochs and the batch chosen by the size of the training text.
-Recipe recipe(const models::NetworkKind& kind, const Corpus& corpus);
+/// The kind's defaults, with the epochs and the batch chosen by the size of the training text. `context`:
+/// that of a transformer, whose updates see whole ones; 0: the kind's.
+Recipe recipe(const models::NetworkKind& kind, const Corpus& corpus, std::int64_t context = 0);
 
 /// Shows how far a training run is, and the perplexity so far.
 models::TrainReport training_reporter(Progress& progress);

@@ -49,6 +49,17 @@ inline CLI::Validator whole_number() {
           "0 TO 2^64-1"};
 }
 
+/// Checks that an option is a number of at least 0 and below 1.
+inline CLI::Validator share_below_one() {
+  return {[](std::string& text) {
+            double number = 0;
+            return CLI::detail::lexical_cast(text, number) && number >= 0 && number < 1
+                       ? std::string()
+                       : fmt::format("{}: give a number from 0 to below 1", text);
+          },
+          "0 TO BELOW 1"};
+}
+
 /// Checks that an option is a number above 0 and at most 1.
 inline CLI::Validator share_of_one() {
   return {[](std::string& text) {

@@ -5,17 +5,47 @@
 
 #include "models/ngram/arpa/arpa.hpp"
 #include "models/ngram/store/writer.hpp"
+#include "models/pretrained.hpp"
 #include "tensor/support/read_file.hpp"
 #include "tensor/support/write_file.hpp"
 #include "text/byte_source.hpp"
 
 namespace gradus::models {
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(NetworkOptions, vocab, embedding, width, layers, dropout, order)
-
 namespace {
 
 using nlohmann::json;
+
+json to_json(const NetworkOptions& o) {
+  return {{"vocab", o.vocab},   {"embedding", o.embedding}, {"width", o.width},
+          {"layers", o.layers}, {"dropout", o.dropout},     {"order", o.order},
+          {"heads", o.heads},   {"kv_heads", o.kv_heads},   {"context", o.context},
+          {"inner", o.inner},   {"norm_eps", o.norm_eps},   {"rope_theta", o.rope_theta},
+          {"tied", o.tied}};
+}
+
+/// What only transformers have is not in files of versions without them.
+NetworkOptions options_from(const json& from) {
+  NetworkOptions o;
+  const auto required = [&](const char* key, auto& value) { from.at(key).get_to(value); };
+  const auto optional = [&](const char* key, auto& value) {
+    if (from.contains(key)) required(key, value);
+  };
+  required("vocab", o.vocab);
+  required("embedding", o.embedding);
+  required("width", o.width);
+  required("layers", o.layers);
+  required("dropout", o.dropout);
+  required("order", o.order);
+  optional("heads", o.heads);
+  optional("kv_heads", o.kv_heads);
+  optional("context", o.context);
+  optional("inner", o.inner);
+  optional("norm_eps", o.norm_eps);
+  optional("rope_theta", o.rope_theta);
+  optional("tied", o.tied);
+  return o;
+}
 
 /// The header's sizes must be those of the numbers that are there, before memory is taken for them.
 void check_sizes(const std::string& file, const NetworkKind& kind, const NetworkOptions& options,
@@ -24,7 +54,8 @@ void check_sizes(const std::string& file, const NetworkKind& kind, const Network
   for (const auto& entry : content.tensors) elements += static_cast<double>(entry.second.size());
   const bool fits = options.vocab == vocabulary.size() && options.embedding >= 1 && options.width >= 1 &&
                     options.layers >= 1 && options.order >= 1 && options.order <= 1000 &&
-                    options.dropout >= 0 && options.dropout < 1 &&
+                    options.dropout >= 0 && options.dropout < 1 && options.context >= 1 &&
+                    options.inner >= 0 && options.norm_eps > 0 && options.rope_theta > 0 &&
                     kind.fewest_parameters(options) <= elements;
   if (!fits) fail<DataError>("{}: the header's sizes contradict the file; write it again", file);
 }
@@ -41,7 +72,7 @@ TrainedModel read_model(const std::string& file, std::string_view bytes) {
   Vocabulary vocabulary = Vocabulary::parse(about("vocabulary"), file + ", its vocabulary");
   NetworkOptions options;
   try {
-    options = json::parse(about("network")).get<NetworkOptions>();
+    options = options_from(json::parse(about("network")));
   } catch (const json::exception& error) {
     fail<DataError>("{}: its header lacks what a gradus model needs ({})", file, error.what());
   }
@@ -73,7 +104,7 @@ void save_network(const std::filesystem::path& file, const NetworkKind& kind, co
                   Safetensors weights, const Vocabulary& vocabulary) {
   weights.metadata = {{"format", "gradus"},
                       {"kind", std::string(kind.name)},
-                      {"network", json(options).dump()},
+                      {"network", to_json(options).dump()},
                       {"vocabulary", vocabulary.serialize()}};
   save_safetensors(file, weights);
 }
@@ -113,6 +144,19 @@ TrainedModel model_of(const NgramModel& model) {
   return {model.vocabulary(), ErasedModel(model), "ngram"};
 }
 
+/// A folder of Hugging Face's files.
+TrainedModel pretrained(const std::filesystem::path& folder) {
+  const PretrainedConfig config = read_config(folder);
+  Vocabulary vocabulary = Vocabulary::of(load_subwords(folder));
+  if (vocabulary.size() > config.options.vocab) {
+    fail<DataError>("{}: its tokenizer has {} tokens, and the model only {}", folder.string(),
+                    vocabulary.size(), config.options.vocab);
+  }
+  ErasedModel model = config.kind == "gpt" ? ErasedModel(NeuralModel<GptNetwork>{load_gpt(folder)})
+                                           : ErasedModel(NeuralModel<LlamaNetwork>{load_llama(folder)});
+  return {std::move(vocabulary), std::move(model), config.kind};
+}
+
 TrainedModel network_of(std::string_view bytes, const std::string& file) {
   // A safetensors file begins with eight bytes of length and the brace of its head.
   if (bytes.size() < 9 || bytes[8] != '{') {
@@ -128,6 +172,8 @@ TrainedModel network_of(std::string_view bytes, const std::string& file) {
 
 TrainedModel load_model(const std::filesystem::path& file, const ArpaOptions& options) {
   constexpr std::size_t head = std::size_t{1} << 14;
+  std::error_code none;  // a name that no file can have is refused below
+  if (std::filesystem::is_directory(file, none)) return pretrained(file);
   const bool standard = is_standard_input(file);
   if (standard || is_special(file)) {
     const std::string bytes = read_stream(file), name = standard ? "standard input" : file.string();

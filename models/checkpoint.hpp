@@ -48,8 +48,9 @@ void save_ngram(const std::filesystem::path& file, const NgramModel& model, cons
                 NgramStorage storage);
 
 /// Reads any of these, once, from a file, a pipe or "-", the standard input; `options` are those of ARPA
-/// files. Throws DataError naming the file, and the place in it, when something is missing, cut short or
-/// inconsistent.
+/// files. Of a folder, the GPT-2 or Llama that Hugging Face's files in it hold (pretrained.hpp), and their
+/// tokenizer; it may have fewer tokens than the model. Throws DataError naming the file, and the place in it,
+/// when something is missing, cut short or inconsistent.
 TrainedModel load_model(const std::filesystem::path& file, const ArpaOptions& options = {});
 
 }  // namespace gradus::models

@@ -1,6 +1,7 @@
 #include "models/kinds.hpp"
 
 #include "models/neural.hpp"
+#include "models/transformers.hpp"
 #include "nn/weights.hpp"
 
 namespace gradus::models {
@@ -40,7 +41,8 @@ NetworkKind kind(std::string_view name, std::string_view about, const NetworkDef
             return std::make_unique<NetworkOf<Network>>(rng, options);
           },
           [](const NetworkOptions& options) { return Network::fewest_parameters(options); },
-          std::is_same_v<typename Network::State, Window>};
+          std::is_same_v<typename Network::State, Window>,
+          std::is_same_v<typename Network::State, TransformerState>};
 }
 
 }  // namespace
@@ -68,6 +70,15 @@ const std::vector<NetworkKind>& network_kinds() {
       kind<LstmNetwork>("lstm", "The LSTM's gates and its cell keep what matters later (long dependencies)",
                         {.embedding = 96, .width = 200, .lr = 5e-3, .tokens = 4'600'000},
                         {.embedding = 64, .width = 384, .dropout = 0.15, .lr = 3e-3, .tokens = 12'000'000}),
+      kind<GptNetwork>("gpt",
+                       "A transformer carries no state from token to token: each looks back at all of a "
+                       "context by attention. GPT-2 learns a vector for each position",
+                       {.width = 128, .layers = 2, .lr = 2e-3, .tokens = 1'800'000},
+                       {.width = 128, .layers = 4, .lr = 2e-3, .tokens = 3'000'000}),
+      kind<LlamaNetwork>("llama",
+                         "Llama turns queries and keys by their positions instead, and gates its layers",
+                         {.width = 128, .layers = 2, .lr = 2e-3, .tokens = 1'800'000},
+                         {.width = 128, .layers = 4, .lr = 2e-3, .tokens = 3'000'000}),
   };
   return all;
 }

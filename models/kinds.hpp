@@ -37,7 +37,9 @@ class ErasedNetwork {
 
 /// Sizes and training that suit a kind when the user says nothing else.
 struct NetworkDefaults {
-  std::int64_t embedding, width;
+  std::int64_t embedding = NetworkOptions{}.embedding, width;
+  int layers = 1;
+  std::int64_t heads = NetworkOptions{}.heads, context = 64;  // of transformers
   int order = NetworkOptions{}.order;
   double dropout = 0;
   double lr;
@@ -52,7 +54,8 @@ struct NetworkKind {
   std::unique_ptr<ErasedNetwork> (*make)(Rng& rng, const NetworkOptions& options);
   /// No network of these options has fewer parameters: to be asked before memory is taken for one.
   double (*fewest_parameters)(const NetworkOptions& options);
-  bool has_order;  // sees the last order - 1 tokens only
+  bool has_order;       // sees the last order - 1 tokens only; without layers
+  bool is_transformer;  // has heads and a context
 };
 
 const std::vector<NetworkKind>& network_kinds();

@@ -12,11 +12,16 @@ void TrainProgress::add(std::int64_t size, double mean_loss) {
 }
 
 std::int64_t updates(std::span<const std::int32_t> tokens, const TrainOptions& options) {
+  if (options.updates < 0 || options.warmup < 0) {
+    fail<ArgumentError>("training with updates {} and warmup {}: neither may be below 0", options.updates,
+                        options.warmup);
+  }
   if (options.batch < 1 || options.steps < 1 || options.epochs < 1) {
     fail<ArgumentError>("training with batch {}, steps {}, epochs {}: each must be at least 1", options.batch,
                         options.steps, options.epochs);
   }
-  return options.epochs * batches(tokens, {.batch = options.batch, .steps = options.steps}).size();
+  const std::int64_t once = batches(tokens, {.batch = options.batch, .steps = options.steps}).size();
+  return options.updates > 0 ? options.updates : options.epochs * once;
 }
 
 namespace detail {

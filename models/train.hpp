@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <functional>
@@ -17,14 +18,16 @@
 namespace gradus::models {
 
 struct TrainOptions {
-  std::int64_t batch = 32;  // texts read side by side
-  std::int64_t steps = 64;  // tokens between two updates, the reach of backpropagation
-  std::int64_t epochs = 1;  // times through the text
-  double clip = 1;          // the gradients' largest norm
-  std::uint64_t seed = 1;   // of dropout
+  std::int64_t batch = 32;   // texts read side by side
+  std::int64_t steps = 64;   // tokens between two updates, the reach of backpropagation
+  std::int64_t epochs = 1;   // times through the text
+  std::int64_t updates = 0;  // so many instead, the text begun again as often as that takes; 0: `epochs`
+  double clip = 1;           // the gradients' largest norm
+  std::uint64_t seed = 1;    // of dropout
   // Of AdamW, which trains where no optimizer is given:
   double lr = 2e-3;  // at the start; it falls to lr * final_lr by half a cosine
   double final_lr = 0.02;
+  std::int64_t warmup = 0;  // updates of a linear rise to lr, as transformers want; at most half of all
   double weight_decay = 0;
 };
 
@@ -109,9 +112,10 @@ TrainProgress train(Network& network, std::span<const std::int32_t> tokens, cons
   progress.steps = updates(tokens, options);
   const auto all = batches(tokens, {.batch = options.batch, .steps = options.steps});
   Rng rng(options.seed);
-  for (std::int64_t epoch = 0; epoch < options.epochs; ++epoch) {
+  while (progress.step < progress.steps) {
     auto state = network.start(options.batch);
     for (const Batch& batch : read_ahead(all)) {
+      if (progress.step == progress.steps) break;
       const Rng before = rng;
       double loss = 0;
       {
@@ -137,8 +141,11 @@ template <class Network>
 TrainProgress train(Network& network, std::span<const std::int32_t> tokens, const TrainOptions& options,
                     const TrainReport& report = {}) {
   optim::AdamW optimizer({.lr = options.lr, .weight_decay = options.weight_decay});
-  const optim::CosineSchedule schedule{
-      .lr = options.lr, .steps = updates(tokens, options), .minimum = options.lr * options.final_lr};
+  const std::int64_t steps = updates(tokens, options);
+  const optim::CosineSchedule schedule{.lr = options.lr,
+                                       .steps = steps,
+                                       .minimum = options.lr * options.final_lr,
+                                       .warmup = std::min(options.warmup, steps / 2)};
   return train(network, tokens, options, optimizer, schedule, report);
 }
 

@@ -16,7 +16,7 @@ namespace {
 
 const NetworkOptions& checked(const char* name, const NetworkOptions& o) {
   if (o.vocab < 2)
-    fail<ArgumentError>("{}: a vocabulary of {}; at least 2 symbols are needed", name, o.vocab);
+    fail<ArgumentError>("{}: a vocabulary of {}: at least 2 symbols are needed", name, o.vocab);
   if (o.width < 1 || o.layers < 1 || o.heads < 1 || o.context < 1) {
     fail<ArgumentError>("{}: width {}, {} layers, {} heads, a context of {}; each must be at least 1", name,
                         o.width, o.layers, o.heads, o.context);

@@ -112,7 +112,7 @@ TEST_CASE("wrong usage has exit code 2, help and version 0", "[cli]") {
   CHECK(top_p.code == 2);
   CHECK_THAT(top_p.error, Contains("--top-p") && Contains("above 0 and at most 1"));
   CHECK(gradus_command(folder, "train").code == 2);
-  CHECK(gradus_command(folder, "train a --out b --kind gpt").code == 2);
+  CHECK(gradus_command(folder, "train a --out b --kind mamba").code == 2);
   CHECK(gradus_command(folder, "demo --threads -1").code == 2);
   for (const std::string seed : {"-1", "18446744073709551616", "1.5", "x"})
     CHECK(gradus_command(folder, "demo --seed " + seed).code == 2);

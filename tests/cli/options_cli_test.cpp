@@ -27,8 +27,16 @@ TEST_CASE("an option that does not apply is an error", "[cli][options]") {
   const std::string train = "train text.txt --out m ";
   for (const std::string kind : {"lstm", "gru", "rnn"})
     misused(folder, train + "--order 3 --kind " + kind, "--order is of n-grams");
-  for (const std::string option : {"--epochs 3", "--width 8", "--lr 0.1", "--seed 2"})
+  for (const std::string option : {"--epochs 3", "--updates 3", "--batch 2", "--layers 2", "--dropout 0.1",
+                                   "--width 8", "--lr 0.1", "--seed 2"})
     misused(folder, train + "--kind ngram " + option, option.substr(0, option.find(' ')) + " is of networks");
+  for (const std::string kind : {"ngram", "feed-forward", "lstm"}) {
+    misused(folder, train + "--heads 2 --kind " + kind, "--heads is of transformers");
+    misused(folder, train + "--context 8 --kind " + kind, "--context is of transformers");
+  }
+  misused(folder, train + "--kind log-bilinear --layers 2", "--layers is of recurrent networks");
+  misused(folder, train + "--epochs 1 --updates 9", "give one");
+  misused(folder, train + "--dropout 1", "from 0 to below 1");
   misused(folder, train + "--unit byte --min-count 2", "--min-count");
   misused(folder, train + "--unit byte --subwords 300", "--subwords");
   misused(folder, train + "--unit bpe --subwords 300 --tokenizer t.json", "--subwords");
@@ -45,6 +53,24 @@ TEST_CASE("an option that does not apply is an error", "[cli][options]") {
   const std::string two = read_bytes(folder.path() / "m");
   REQUIRE(gradus_command(folder, train + "--kind feed-forward --order 4 --epochs 1 --width 8").code == 0);
   CHECK(read_bytes(folder.path() / "m").size() > two.size());
+  const std::string gpt = "--json --kind gpt --width 8 --updates 3 ";
+  const auto parameters = [&](const std::string& options) {
+    const Result trained = gradus_command(folder, train + gpt + options);
+    INFO(trained.error);
+    REQUIRE(trained.code == 0);
+    const auto report = nlohmann::json::parse(trained.out);
+    CHECK(report.at("updates") == 3);
+    CHECK(report.at("epochs").is_null());
+    return report.at("parameters").get<int>();
+  };
+  const int one = parameters("--layers 1 --heads 2 --context 16 --batch 2");
+  CHECK(parameters("--layers 3 --heads 4 --context 16 --batch 2") - one == 2 * (12 * 64 + 13 * 8));
+  CHECK(parameters("--layers 1 --heads 2 --context 20 --batch 2") - one == 4 * 8);
+  const Result heads = gradus_command(folder, train + gpt + "--heads 3");
+  CHECK_THAT(heads.error, Contains("3 heads do not divide a width of 8"));
+  const std::string three = read_bytes(folder.path() / "m");
+  parameters("--layers 1 --heads 2 --context 20 --batch 2 --dropout 0.5");
+  CHECK(read_bytes(folder.path() / "m") != three);
 }
 
 TEST_CASE("every command that reports can do so in JSON", "[cli][options]") {

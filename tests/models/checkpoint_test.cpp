@@ -1,11 +1,15 @@
 #include "models/checkpoint.hpp"
 
+#include <fmt/format.h>
+
 #include "models/ngram/arpa/arpa.hpp"
+#include "models/pretrained.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/safetensors.hpp"
 #include "tensor/support/write_file.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/folder.hpp"
+#include "text/bpe.hpp"
 #include "text/tokenizer.hpp"
 
 using namespace gradus;
@@ -38,8 +42,13 @@ TEST_CASE("networks of every kind and unit come back bit by bit", "[checkpoint]"
   for (const Unit unit : {Unit::word, Unit::character, Unit::byte}) {
     const Vocabulary vocabulary = Vocabulary::build(unit, text);
     const std::vector<std::int32_t> tokens = encode(vocabulary, text);
-    const NetworkOptions options{
-        .vocab = vocabulary.size(), .embedding = 3, .width = 4, .layers = 1, .order = 3};
+    const NetworkOptions options{.vocab = vocabulary.size(),
+                                 .embedding = 3,
+                                 .width = 4,
+                                 .layers = 1,
+                                 .order = 3,
+                                 .heads = 2,
+                                 .context = 5};
     Rng rng(4);
     const auto check = [&]<class Network>(const std::string& kind, const Network& network) {
       INFO(kind << " of " << name_of(unit) << "s");
@@ -74,6 +83,78 @@ TEST_CASE("networks of every kind and unit come back bit by bit", "[checkpoint]"
     }
   }
   CHECK(folder.files() == 1);  // nothing temporary left
+}
+
+TEST_CASE("a transformer's file keeps its own sizes, which files of other kinds need not have",
+          "[checkpoint]") {
+  const Folder folder;
+  const Vocabulary vocabulary = Vocabulary::build(Unit::character, text);
+  Rng rng(4);
+  const NetworkOptions options{.vocab = vocabulary.size(),
+                               .width = 8,
+                               .heads = 2,
+                               .kv_heads = 1,
+                               .context = 7,
+                               .inner = 5,
+                               .rope_theta = 500,
+                               .norm_eps = 1e-3,
+                               .tied = false};
+  save_network(folder.path() / "llama", LlamaNetwork(rng, options), vocabulary);
+  const TrainedModel read = load_model(folder.path() / "llama");
+  const NetworkOptions& kept = read.model.get<NeuralModel<LlamaNetwork>>().network.options;
+  CHECK(kept.heads == 2);
+  CHECK(kept.kv_heads == 1);
+  CHECK(kept.context == 7);
+  CHECK(kept.inner == 5);
+  CHECK(kept.rope_theta == 500);
+  CHECK(kept.norm_eps == 1e-3);
+  CHECK_FALSE(kept.tied);
+  // A file of before there were transformers.
+  save_network(folder.path() / "lstm", small_lstm(vocabulary.size()), vocabulary);
+  Safetensors old = load_safetensors(folder.path() / "lstm");
+  old.metadata["network"] = fmt::format(
+      R"({{"vocab":{},"embedding":3,"width":4,"layers":2,"dropout":0,"order":3}})", vocabulary.size());
+  save_safetensors(folder.path() / "old", old);
+  CHECK_NOTHROW(load_model(folder.path() / "old"));
+  // Sizes that no transformer has.
+  Safetensors content = load_safetensors(folder.path() / "llama");
+  const std::string good = content.metadata["network"];
+  for (const auto& [from, to] :
+       std::vector<std::pair<std::string, std::string>>{{"\"heads\":2", "\"heads\":0"},
+                                                        {"\"heads\":2", "\"heads\":3"},
+                                                        {"\"kv_heads\":1", "\"kv_heads\":-1"},
+                                                        {"\"context\":7", "\"context\":0"},
+                                                        {"\"inner\":5", "\"inner\":-5"},
+                                                        {"\"inner\":5", "\"inner\":4611686018427387905"},
+                                                        {"\"rope_theta\":500.0", "\"rope_theta\":0"},
+                                                        {"\"norm_eps\":0.001", "\"norm_eps\":-1"}}) {
+    INFO(to);
+    std::string sizes = good;
+    const std::size_t at = sizes.find(from);
+    REQUIRE(at != sizes.npos);
+    content.metadata["network"] = sizes.replace(at, from.size(), to);
+    save_safetensors(folder.path() / "sizes", content);
+    CHECK_THROWS_AS(load_model(folder.path() / "sizes"), DataError);
+  }
+}
+
+TEST_CASE("a folder of Hugging Face's files is a model", "[checkpoint]") {
+  const Folder folder;
+  const auto bytes = std::make_shared<const Bpe>(Bpe::train(text, {.size = 260}, "a text"));
+  Rng rng(4);
+  const GptNetwork network(rng, {.vocab = bytes->size() + 3, .width = 8, .heads = 2, .context = 7});
+  save_pretrained(folder.path() / "gpt", network);
+  CHECK_THROWS_WITH(load_model(folder.path() / "gpt"), Contains("tokenizer.json"));
+  bytes->save_json(folder.path() / "gpt" / "tokenizer.json");
+  const TrainedModel read = load_model(folder.path() / "gpt");
+  CHECK(read.kind == "gpt");
+  CHECK(read.vocabulary.size() == bytes->size());
+  const std::vector<std::int32_t> tokens = encode(read.vocabulary, text);
+  CHECK(score(read.model, tokens) == score(NeuralModel<GptNetwork>{network}, tokens));
+  save_pretrained(folder.path() / "gpt", LlamaNetwork(rng, {.vocab = 100, .width = 8, .heads = 2}));
+  CHECK_THROWS_WITH(load_model(folder.path() / "gpt"), Contains("tokens, and the model only 100"));
+  save_pretrained(folder.path() / "gpt", LlamaNetwork(rng, {.vocab = 300, .width = 8, .heads = 2}));
+  CHECK(load_model(folder.path() / "gpt").kind == "llama");
 }
 
 TEST_CASE("a network may be much wider than its weights are long", "[checkpoint]") {
@@ -192,8 +273,8 @@ TEST_CASE("a header that asks for more than the file holds is refused before mem
     CHECK_THROWS_AS(load_model(with("\\\"layers\\\":2", std::string("\\\"layers\\\":") + layers)), DataError);
   CHECK_THROWS_AS(load_model(with("\\\"embedding\\\":3", "\\\"embedding\\\":4611686018427387904")),
                   DataError);
-  CHECK_THROWS_WITH(load_model(with("\"kind\":\"lstm\"", "\"kind\":\"gpt\"")),
-                    Contains("'gpt'") && Contains(network_kind_names()));
+  CHECK_THROWS_WITH(load_model(with("\"kind\":\"lstm\"", "\"kind\":\"mamba\"")),
+                    Contains("'mamba'") && Contains(network_kind_names()));
   // Two tensors over the same bytes.
   const std::string header =
       R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],)"

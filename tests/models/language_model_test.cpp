@@ -272,6 +272,29 @@ TEST_CASE("training lowers the loss, and names the step and op when it is not fi
   CHECK(losses.front() == Approx(std::log(static_cast<double>(s.vocabulary.size()))).epsilon(0.02));
   CHECK(losses.back() < losses.front() - 1);
 
+  // Fewer updates than an epoch has, more than all have, and a slow start.
+  const auto updated = [&](const TrainOptions& how) {
+    Rng one(1);
+    LstmNetwork again(one, network.options);
+    std::vector<double> seen;
+    const TrainProgress end =
+        train(again, s.train, how, [&](const TrainProgress& p) { seen.push_back(p.loss); });
+    CHECK(end.step == end.steps);
+    CHECK(end.steps == how.updates);
+    CHECK(seen.size() == static_cast<std::size_t>(how.updates));
+    return seen;
+  };
+  const std::int64_t once = done.steps / 3;
+  const std::vector<double> few = updated({.batch = 4, .steps = 20, .updates = 3, .lr = 1e-2});
+  CHECK(few.front() == losses.front());
+  const std::vector<double> many = updated({.batch = 4, .steps = 20, .updates = 4 * once + 1, .lr = 1e-2});
+  CHECK(many.back() < few.back() - 1);
+  const std::vector<double> slow =
+      updated({.batch = 4, .steps = 20, .updates = 4 * once + 1, .lr = 1e-2, .warmup = 2 * once});
+  CHECK(slow[4] > many[4]);
+  CHECK_THROWS_WITH(updates(s.train, {.updates = -1}), Catch::Contains("updates -1"));
+  CHECK_THROWS_WITH(updates(s.train, {.warmup = -1}), Catch::Contains("warmup -1"));
+
   // The same by the optimizer and the schedule that are the default, and otherwise by others.
   Rng same(1);
   LstmNetwork other(same, network.options);

@@ -12,6 +12,25 @@
 
 #include "tensor/kernels/instruction_set.hpp"
 
+#if defined(__aarch64__)
+// xsimd divides and takes roots of f32 by the estimates that 32-bit ARM had to make do with, which are wrong by an ulp
+// or two, and infinite or NaN where the reciprocal or the root is subnormal, zero or infinite. 64-bit ARM has the exact
+// instructions.
+namespace xsimd::kernel {
+
+template <>
+inline batch<float, neon64> div<neon64>(const batch<float, neon64>& a, const batch<float, neon64>& b,
+                                        requires_arch<neon>) noexcept {
+  return vdivq_f32(a, b);
+}
+template <>
+inline batch<float, neon64> sqrt<neon64>(const batch<float, neon64>& a, requires_arch<neon>) noexcept {
+  return vsqrtq_f32(a);
+}
+
+}  // namespace xsimd::kernel
+#endif
+
 namespace gradus::kernels {
 
 constexpr InstructionSet this_set = InstructionSet::GRADUS_INSTRUCTION_SET;

@@ -8,6 +8,7 @@
 #include "nn/conv.hpp"
 #include "nn/dropout.hpp"
 #include "nn/embedding.hpp"
+#include "nn/min_rnn.hpp"
 #include "nn/mlp.hpp"
 #include "nn/norm.hpp"
 #include "nn/recurrent.hpp"
@@ -143,6 +144,26 @@ struct RecurrentRun {
   }
 };
 
+/// Dropout between minimal layers, whose state is carried on.
+struct MinRnnRun {
+  Rng rng{7};
+  nn::MinGru model{rng, 3, 4, {.layers = 2, .dropout = 0.3}};
+  Adam optimizer{{.lr = 0.05}};
+  test::Carried<nn::HiddenState> carried{};
+
+  void step() {
+    const Tensor x = rng.normal({3, 4, 3});  // (time, batch, in)
+    Tape tape;
+    const auto [h, last] = model(Variable(x), carried_or_start(model, carried, 4), &rng);
+    optimizer.step(model, tape.backward(mean(square(h - 0.3))));
+    carried = {nn::detach(last)};
+  }
+  static void parts(auto& self, auto&& visit) {
+    parts_of_training(self, visit);
+    visit("carried", self.carried);
+  }
+};
+
 struct LanguageModel {
   nn::Embedding embed;
   nn::Lstm lstm;
@@ -210,6 +231,7 @@ std::vector<KilledCase> test::killed_layers() {
   });
   const nn::RecurrentOptions both{.dropout = 0.2, .bidirectional = true, .projection = 3};
   out.push_back(killed_case<RecurrentRun<nn::Lstm>>("projected Lstm of both directions", both));
+  out.push_back(killed_case<MinRnnRun>("MinGru"));
   out.push_back(killed_case<LanguageRun>("AWD-LSTM"));
   return out;
 }

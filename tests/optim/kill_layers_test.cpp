@@ -14,6 +14,7 @@
 #include "nn/recurrent.hpp"
 #include "nn/sampled_softmax.hpp"
 #include "nn/sequential.hpp"
+#include "nn/transformer.hpp"
 #include "optim/average.hpp"
 #include "optim/rules.hpp"
 #include "tests/optim/killed_run.hpp"
@@ -108,6 +109,20 @@ struct AttentionRun {
     const Tensor x = rng.normal({3, 5, 4});  // (batch, time, width)
     Tape tape;
     optimizer.step(model, tape.backward(mean(square(model(Variable(x), {.causal = true}, &rng) - x))));
+  }
+  static void parts(auto& self, auto&& visit) { parts_of_training(self, visit); }
+};
+
+/// What an encoder and a decoder drop.
+struct TransformerRun {
+  Rng rng{8};
+  nn::Transformer model{rng, 4, 2, 1, 1, {.inner = 6, .dropout = 0.3}};
+  Adam optimizer{{.lr = 0.05}};
+
+  void step() {
+    const Variable x(rng.normal({3, 5, 4}));  // (batch, time, width)
+    Tape tape;
+    optimizer.step(model, tape.backward(mean(square(model(x, x, {.source = {5, 2, 4}}, &rng) - x.value()))));
   }
   static void parts(auto& self, auto&& visit) { parts_of_training(self, visit); }
 };
@@ -223,6 +238,7 @@ std::vector<KilledCase> test::killed_layers() {
   out.push_back(killed_case<NormRun>("BatchNorm on batches made when needed", std::int64_t{0}));
   out.push_back(killed_case<DropoutRun>("dropout"));
   out.push_back(killed_case<AttentionRun>("attention"));
+  out.push_back(killed_case<TransformerRun>("Transformer"));
   for_each_recurrent_layer([&]<class Layer, class Cell>(const RecurrentCase<Layer, Cell>& one) {
     nn::RecurrentOptions options{
         .layers = 2, .dropout = 0.2, .weight_dropout = 0.3, .zoneout = {.h = 0.1}, .learned_start = true};

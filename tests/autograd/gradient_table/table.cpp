@@ -36,7 +36,8 @@ std::vector<GradientRow> gradient_table() {
                            recurrent_option_rows(),
                            large_loss_rows(),
                            attention_rows(),
-                           scan_rows()}) {
+                           scan_rows(),
+                           transformer_rows()}) {
     out.insert(out.end(), rows.begin(), rows.end());
   }
   return out;

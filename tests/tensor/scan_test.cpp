@@ -4,10 +4,12 @@
 #include <limits>
 #include <vector>
 
+#include "tensor/kernels/kernels.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/random.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/fixture.hpp"
+#include "tests/support/guarded.hpp"
 #include "tests/support/instruction_sets.hpp"
 #include "tests/support/threads.hpp"
 
@@ -86,6 +88,37 @@ TEST_CASE("a linear scan and its gradients are those of a loop in higher precisi
         }
       }
     }
+  });
+}
+
+TEST_CASE("kernels of scans touch no element beyond their columns", "[scan]") {
+  const auto check = []<class T>(T) {
+    const auto& kernel = kernels::selected<T>();
+    for (std::int64_t cols = 1; cols <= 70; ++cols) {
+      const kernels::ScanBlock block{3, cols, cols};
+      Guarded<T> a(3 * cols), b(3 * cols), h(3 * cols), d_a(3 * cols), d_b(3 * cols), before(cols),
+          product(cols), total(cols);
+      std::fill_n(a.data(), 3 * cols, T(0.5));
+      std::fill_n(b.data(), 3 * cols, T(1));
+      std::fill_n(before.data(), cols, T(2));
+      kernel.scan_forward(block, a.data(), b.data(), before.data(), h.data());
+      CHECK(h.data()[3 * cols - 1] == T(2));
+      kernel.scan_summary(block, a.data(), b.data(), product.data(), total.data());
+      CHECK(product.data()[cols - 1] * before.data()[cols - 1] + total.data()[cols - 1] == T(2));
+      kernel.scan_backward_summary(block, a.data(), b.data(), product.data(), total.data());
+      const T expected = product.data()[cols - 1] * before.data()[cols - 1] + total.data()[cols - 1];
+      kernel.scan_backward(block, a.data(), b.data(), h.data(), before.data(), before.data(), d_a.data(),
+                           d_b.data());
+      CHECK(before.data()[cols - 1] == expected);
+      kernel.scan_backward(block, a.data(), b.data(), h.data(), product.data(), before.data(), nullptr,
+                           d_b.data());
+      kernel.scan_backward(block, a.data(), b.data(), h.data(), product.data(), before.data(), d_a.data(),
+                           nullptr);
+    }
+  };
+  for_every_instruction_set([&] {
+    check(1.0F);
+    check(1.0);
   });
 }
 

@@ -353,7 +353,8 @@ def transforms(run):
 
 
 LAYERS = """linear embedding dropout layer_norm rms_norm group_norm batch_norm conv1d conv2d conv_transpose2d max_pool2d
-avg_pool2d adaptive_max_pool2d adaptive_avg_pool2d global_avg_pool2d lstm_projected lstm_bidirectional""".split()
+avg_pool2d adaptive_max_pool2d adaptive_avg_pool2d global_avg_pool2d lstm_projected lstm_bidirectional
+min_gru min_gru_long""".split()
 LOSSES = """cross_entropy cross_entropy_smoothed cross_entropy_soft nll kl_div adaptive_softmax mse l1 huber bce_with_logits
 gaussian_nll cosine triplet margin ctc""".split()
 
@@ -368,7 +369,8 @@ def layers(run):
     28 by 28, or sequences as long."""
     for kind in KINDS + LAYERS:
         more = {}
-        flops = {"linear": 6 * 700 * 650 * 10_000, "conv1d": 6 * 32 * 784 * 3 * 64 * 64,
+        flops = {"linear": 6 * 700 * 650 * 10_000, "min_gru": 12 * 700 * 650 * 650, "min_gru_long": 12 * 1000 * 650 * 650,
+                 "conv1d": 6 * 32 * 784 * 3 * 64 * 64,
                  "conv2d": 6 * 32 * 784 * 9 * 64 * 64, "conv_transpose2d": 6 * 32 * 196 * 16 * 64 * 64}.get(kind)
         flops = sizes.layer_flops(kind, 650, 650, 700) if kind in KINDS else flops
         if flops:

@@ -1,7 +1,8 @@
 // Single layers, forward and backward with the gradients of input and weights: recurrent ones of 650 to 650
-// over 35 steps at batch 20, the output layer of a language model of that width and 10,000 words, its
-// embedding, normalisations and dropout of as many vectors; and of a convolutional network, over 32 images of
-// 64 channels. Usage: bench_layers [--threads N] [--benchmark_...].
+// over 35 steps at batch 20 (the minimal one also over 1,000 at batch 1), the output layer of a language
+// model of that width and 10,000 words, its embedding, normalisations and dropout of as many vectors; and of
+// a convolutional network, over 32 images of 64 channels. Usage: bench_layers [--threads N]
+// [--benchmark_...].
 
 #include <memory>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "nn/gru.hpp"
 #include "nn/linear.hpp"
 #include "nn/lstm.hpp"
+#include "nn/min_rnn.hpp"
 #include "nn/norm.hpp"
 #include "nn/pool.hpp"
 #include "nn/rnn.hpp"
@@ -44,6 +46,12 @@ bench::Made recurrent(Rng& rng, std::int64_t hidden = width, const nn::Recurrent
   return vectors(rng, [layer](const Variable& x) { return layer(x, layer.start(batch)).first; });
 }
 
+bench::Made minimal(Rng& rng, std::int64_t time, std::int64_t of_batch) {
+  const nn::MinGru layer(rng, width, width, {.candidate = nn::MinCandidate::positive});
+  const auto call = [layer, of_batch](const Variable& x) { return layer(x, layer.start(of_batch)).first; };
+  return of(call, rng.normal({time, of_batch, width}));
+}
+
 bench::Made embedding(Rng& rng) {
   std::vector<std::int32_t> ids;
   for (std::int64_t i = 0; i < steps * batch; ++i) ids.push_back(static_cast<std::int32_t>(rng.below(vocab)));
@@ -65,6 +73,8 @@ constexpr bench::GradientRow rows[] = {
      [](Rng& rng) { return recurrent<nn::Lstm>(rng, width / 2, {.bidirectional = true}); }},
     {"gru", [](Rng& rng) { return recurrent<nn::Gru>(rng); }},
     {"rnn", [](Rng& rng) { return recurrent<nn::Rnn>(rng); }},
+    {"min_gru", [](Rng& rng) { return minimal(rng, steps, batch); }},
+    {"min_gru_long", [](Rng& rng) { return minimal(rng, 1000, 1); }},
     {"linear", [](Rng& rng) { return vectors(rng, nn::Linear(rng, width, vocab)); }},
     {"embedding", embedding},
     {"dropout", [](Rng& rng) { return vectors(rng, training(nn::Dropout())); }},

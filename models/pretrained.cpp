@@ -1,68 +1,28 @@
 #include "models/pretrained.hpp"
 
-#include <nlohmann/json.hpp>
-#include <set>
-
+#include "models/pretrained_folder.hpp"
 #include "tensor/ops.hpp"
-#include "tensor/support/read_file.hpp"
-#include "tensor/support/write_file.hpp"
 
 namespace gradus::models {
 
 namespace {
 
 namespace fs = std::filesystem;
+using detail::Config;
+using detail::open_weights;
+using detail::without_prefix;
 using nlohmann::json;
 
-/// A config.json, whose keys are asked for by type.
-class Config {
- public:
-  explicit Config(const fs::path& folder) : file_((folder / "config.json").string()) {
-    try {
-      content_ = json::parse(read_file(file_));
-    } catch (const json::exception& error) {
-      fail<DataError>("{}: not JSON ({})", file_, error.what());
-    }
-    if (!content_.is_object()) fail<DataError>("{}: not an object of keys", file_);
+/// A network of a kind, of the sizes that config.json says.
+template <class Network>
+Network made(const PretrainedConfig& config, const char* kind, const fs::path& folder,
+             const StoredArrays& content) {
+  if (config.kind != kind) {
+    fail<DataError>("{}: a model of the kind {}, not {}", (folder / "config.json").string(), config.kind,
+                    kind);
   }
-
-  const std::string& file() const { return file_; }
-  bool has(const char* key) const { return content_.contains(key) && !content_[key].is_null(); }
-  /// The value of a key. Throws DataError where it is missing or of another type.
-  template <class T>
-  T get(const char* key) const {
-    if (!has(key)) fail<DataError>("{}: the key \"{}\" is missing", file_, key);
-    const json& value = content_[key];
-    const bool fits = std::is_same_v<T, bool>          ? value.is_boolean()
-                      : std::is_same_v<T, std::string> ? value.is_string()
-                      : std::is_integral_v<T>          ? value.is_number_integer()
-                                                       : value.is_number();
-    if (!fits) fail<DataError>("{}: the key \"{}\" is {}", file_, key, value.dump());
-    return value.get<T>();
-  }
-  template <class T>
-  T get(const char* key, T otherwise) const {
-    return has(key) ? get<T>(key) : otherwise;
-  }
-  std::int64_t size(const char* key) const {
-    const auto value = get<std::int64_t>(key);
-    constexpr std::int64_t most = std::int64_t{1} << 31;
-    if (value < 1 || value >= most) fail<DataError>("{}: the key \"{}\" is {}", file_, key, value);
-    return value;
-  }
-  /// Throws DataError where a key is there with another value than the one that is computed here.
-  template <class T>
-  void require(const char* key, const T& value) const {
-    if (has(key) && get<T>(key) != value) {
-      fail<DataError>("{}: the key \"{}\" is {}; only {} is supported", file_, key, content_[key].dump(),
-                      json(value).dump());
-    }
-  }
-
- private:
-  std::string file_;
-  json content_;
-};
+  return detail::made<Network>(config.options, folder, content);
+}
 
 NetworkOptions gpt_options(const Config& config) {
   config.require<std::string>("activation_function", "gelu_new");
@@ -107,50 +67,6 @@ bool is_transposed(const std::string& name) {
   return name.ends_with("c_attn.weight") || name.ends_with("c_proj.weight") || name.ends_with("c_fc.weight");
 }
 
-/// The files of a model without its output layer have no prefix.
-std::string without_prefix(const std::string& name, std::string_view prefix) {
-  return name.starts_with(prefix) ? name.substr(prefix.size()) : name;
-}
-
-/// The weights that are there, in several parts or in one.
-StoredArrays open_weights(const fs::path& folder) {
-  const fs::path index = folder / "model.safetensors.index.json";
-  return open_arrays(fs::exists(index) ? index : folder / "model.safetensors");
-}
-
-/// A network of the sizes that config.json says. They must be those of the numbers that are there, before
-/// memory is taken for them.
-template <class Network>
-Network made(const PretrainedConfig& config, const char* kind, const fs::path& folder,
-             const StoredArrays& content) {
-  if (config.kind != kind) {
-    fail<DataError>("{}: a model of the kind {}, not {}", (folder / "config.json").string(), config.kind,
-                    kind);
-  }
-  double elements = 0;
-  for (const auto& entry : content.arrays) elements += static_cast<double>(entry.second.shape().size());
-  if (Network::fewest_parameters(config.options) > elements) {
-    fail<DataError>("{}: its sizes ask for more numbers than the {:.0f} of the weights beside it",
-                    (folder / "config.json").string(), elements);
-  }
-  Rng rng(0);
-  try {
-    return Network(rng, config.options);
-  } catch (const ArgumentError& error) {
-    fail<DataError>("{}: {}", (folder / "config.json").string(), error.what());
-  }
-}
-
-void make_folder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) fail<DataError>("{}: cannot be made a folder ({})", folder.string(), error.message());
-}
-
-void write_json(const fs::path& file, const json& content) {
-  write_file(file, content.dump(2) + "\n");
-}
-
 }  // namespace
 
 PretrainedConfig read_config(const fs::path& folder) {
@@ -191,7 +107,7 @@ LlamaNetwork load_llama(const fs::path& folder) {
 }
 
 void save_pretrained(const fs::path& folder, const GptNetwork& network, const SaveOptions& options) {
-  make_folder(folder);
+  detail::make_folder(folder);
   StoredArrays content;
   for (const auto& [name, tensor] : nn::weights(network).tensors)
     content.arrays.emplace("transformer." + name, is_transposed(name) ? transpose(tensor) : tensor);
@@ -210,30 +126,31 @@ void save_pretrained(const fs::path& folder, const GptNetwork& network, const Sa
               {"layer_norm_epsilon", o.norm_eps},
               {"tie_word_embeddings", true}};
   if (o.inner > 0) config["n_inner"] = o.inner;
-  write_json(folder / "config.json", config);
+  detail::write_json(folder / "config.json", config);
 }
 
 void save_pretrained(const fs::path& folder, const LlamaNetwork& network, const SaveOptions& options) {
-  make_folder(folder);
+  detail::make_folder(folder);
   StoredArrays content;
   for (const auto& [name, tensor] : nn::weights(network).tensors)
     content.arrays.emplace(name.starts_with("lm_head.") ? name : "model." + name, tensor);
   content.metadata = {{"format", "pt"}};
   save_arrays(folder / "model.safetensors", content, options);
   const NetworkOptions& o = network.options;
-  write_json(folder / "config.json", {{"model_type", "llama"},
-                                      {"architectures", {"LlamaForCausalLM"}},
-                                      {"vocab_size", o.vocab},
-                                      {"hidden_size", o.width},
-                                      {"num_hidden_layers", o.layers},
-                                      {"num_attention_heads", o.heads},
-                                      {"num_key_value_heads", o.kv_heads > 0 ? o.kv_heads : o.heads},
-                                      {"intermediate_size", network.layers.front().mlp.up_proj.weight.dim(0)},
-                                      {"max_position_embeddings", o.context},
-                                      {"hidden_act", "silu"},
-                                      {"rms_norm_eps", o.norm_eps},
-                                      {"rope_theta", o.rope_theta},
-                                      {"tie_word_embeddings", o.tied}});
+  detail::write_json(folder / "config.json",
+                     {{"model_type", "llama"},
+                      {"architectures", {"LlamaForCausalLM"}},
+                      {"vocab_size", o.vocab},
+                      {"hidden_size", o.width},
+                      {"num_hidden_layers", o.layers},
+                      {"num_attention_heads", o.heads},
+                      {"num_key_value_heads", o.kv_heads > 0 ? o.kv_heads : o.heads},
+                      {"intermediate_size", network.layers.front().mlp.up_proj.weight.dim(0)},
+                      {"max_position_embeddings", o.context},
+                      {"hidden_act", "silu"},
+                      {"rms_norm_eps", o.norm_eps},
+                      {"rope_theta", o.rope_theta},
+                      {"tie_word_embeddings", o.tied}});
 }
 
 }  // namespace gradus::models

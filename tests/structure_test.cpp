@@ -168,7 +168,7 @@ TEST_CASE("docs/compared.md says what each layer, loss, optimizer and schedule i
   for (std::sregex_iterator it(text.begin(), text.end(), code), end; it != end; ++it) named.insert((*it)[1]);
 
   // Layers are structs with `members`; a cell goes with its layer, and activations are named together.
-  const std::set<std::string> parts{"Stateless", "Recurrent", "SingleStep"};
+  const std::set<std::string> parts{"Stateless", "Recurrent", "MinRecurrent", "SingleStep"};
   const std::regex begins(R"(^(?:struct|class) (\w+).*)"), step(R"(^using (\w+) = SingleStep.*)"),
       loss(R"(^Variable (\w+)\(.*)"), rule("(\\w+)Rule"), schedule("\\w+Schedule");
   std::map<std::string, int> found;

@@ -43,6 +43,29 @@ def rms_norm(width=650):
     return RmsNorm()
 
 
+class MinGru(nn.Module):
+    """Feng et al. 2024 with positive candidates: step by step, or as appendix B.2 has it, by sums of logarithms."""
+
+    def __init__(self, parallel):
+        super().__init__()
+        self.linear_z, self.linear_h, self.parallel = nn.Linear(650, 650), nn.Linear(650, 650), parallel
+
+    def forward(self, x):
+        k, v = self.linear_z(x), self.linear_h(x)
+        if self.parallel:
+            softplus = nn.functional.softplus
+            logs = torch.where(v >= 0, (v.relu() + 0.5).log(), -softplus(-v)) - softplus(-k)
+            factors = (-softplus(k)).cumsum(0)
+            return (factors + (logs - factors).logcumsumexp(0)).exp()
+        z, v = torch.sigmoid(k), torch.where(v >= 0, v + 0.5, torch.sigmoid(v))
+        a, b = (1 - z).unbind(0), (z * v).unbind(0)
+        h, out = torch.zeros_like(b[0]), []
+        for factor, term in zip(a, b):
+            h = torch.addcmul(term, factor, h)
+            out.append(h)
+        return torch.stack(out)
+
+
 VECTORS, IMAGES = (35, 20, 650), (32, 64, 28, 28)
 LAYERS = {
     "lstm": (VECTORS, lambda: nn.LSTM(650, 650)),
@@ -72,6 +95,10 @@ def layers(name):
         ids = torch.randint(10_000, (35, 20))
         of = [nn.Embedding(10_000, 650, sparse=sparse) for sparse in [False, True]]
         return fastest([gradient([], lambda layer=layer: layer(ids), layer) for layer in of])
+    if name.startswith("min_gru"):
+        x = normal(*((1000, 1, 650) if name.endswith("long") else VECTORS))
+        of = [MinGru(parallel) for parallel in [False, True]]
+        return fastest([gradient([x], layer, layer) for layer in of])
     shape, make = LAYERS[name]
     layer = make()
     recurrent = isinstance(layer, nn.RNNBase)

@@ -11,6 +11,11 @@ struct Part {
   std::int64_t rows, width, begin, end;  // all rows, the columns from begin to end
 };
 
+/// Some steps and columns of sequences whose steps are `stride` elements apart.
+struct ScanBlock {
+  std::int64_t steps, cols, stride;
+};
+
 /// The elementwise parts of one step of recurrent layers, on the caller's thread. T is float or double.
 ///
 /// What a forward step keeps for the gradient is the activations, in a form of the kernels' own: one that is
@@ -41,6 +46,19 @@ struct RecurrentKernels {
   virtual void rnn_forward(const Part& part, Unary f, T* h, T* slopes) const = 0;
   virtual void rnn_backward(const Part& part, Unary f, const T* h, const T* slopes, const T* dh,
                             T* d_pre) const = 0;
+
+  /// The linear recurrence h[t] = a[t] * h[t-1] + b[t] over the steps of a block, h[-1] being before, (cols).
+  virtual void scan_forward(const ScanBlock& block, const T* a, const T* b, const T* before, T* h) const = 0;
+  /// What that makes of any h before the block: its last h is product * before + sum, (cols) each.
+  virtual void scan_summary(const ScanBlock& block, const T* a, const T* b, T* product, T* sum) const = 0;
+  /// Its gradient, g being that of h: with s[t] = g[t] + a[t+1] * s[t+1], d_a[t] = s[t] * h[t-1] and
+  /// d_b = s. ahead, (cols), is a * s of the step after the block, and becomes that of its first step. d_a
+  /// and d_b may be null.
+  virtual void scan_backward(const ScanBlock& block, const T* a, const T* g, const T* h, const T* before,
+                             T* ahead, T* d_a, T* d_b) const = 0;
+  /// What that makes of any `ahead`: that of its first step is product * ahead + sum.
+  virtual void scan_backward_summary(const ScanBlock& block, const T* a, const T* g, T* product,
+                                     T* sum) const = 0;
 };
 
 /// Those of the instruction set in use.

@@ -8,11 +8,13 @@
 #include "nn/conv.hpp"
 #include "nn/dropout.hpp"
 #include "nn/embedding.hpp"
+#include "nn/min_rnn.hpp"
 #include "nn/mlp.hpp"
 #include "nn/norm.hpp"
 #include "nn/recurrent.hpp"
 #include "nn/sampled_softmax.hpp"
 #include "nn/sequential.hpp"
+#include "nn/transformer.hpp"
 #include "optim/average.hpp"
 #include "optim/rules.hpp"
 #include "tests/optim/killed_run.hpp"
@@ -111,6 +113,20 @@ struct AttentionRun {
   static void parts(auto& self, auto&& visit) { parts_of_training(self, visit); }
 };
 
+/// What an encoder and a decoder drop.
+struct TransformerRun {
+  Rng rng{8};
+  nn::Transformer model{rng, 4, 2, 1, 1, {.inner = 6, .dropout = 0.3}};
+  Adam optimizer{{.lr = 0.05}};
+
+  void step() {
+    const Variable x(rng.normal({3, 5, 4}));  // (batch, time, width)
+    Tape tape;
+    optimizer.step(model, tape.backward(mean(square(model(x, x, {.source = {5, 2, 4}}, &rng) - x.value()))));
+  }
+  static void parts(auto& self, auto&& visit) { parts_of_training(self, visit); }
+};
+
 /// What a layer goes on with, apart from the tape that made it, or its start.
 template <class Layer>
 typename Layer::State carried_or_start(const Layer& layer,
@@ -134,6 +150,26 @@ struct RecurrentRun {
     const Indices lengths = rng.below(2) == 0 ? Indices({3, 1, 0, 2}) : Indices();
     Tape tape;
     const auto [h, last] = model(Variable(x), carried_or_start(model, carried, 4), &rng, lengths);
+    optimizer.step(model, tape.backward(mean(square(h - 0.3))));
+    carried = {nn::detach(last)};
+  }
+  static void parts(auto& self, auto&& visit) {
+    parts_of_training(self, visit);
+    visit("carried", self.carried);
+  }
+};
+
+/// Dropout between minimal layers, whose state is carried on.
+struct MinRnnRun {
+  Rng rng{7};
+  nn::MinGru model{rng, 3, 4, {.layers = 2, .dropout = 0.3}};
+  Adam optimizer{{.lr = 0.05}};
+  test::Carried<nn::HiddenState> carried{};
+
+  void step() {
+    const Tensor x = rng.normal({3, 4, 3});  // (time, batch, in)
+    Tape tape;
+    const auto [h, last] = model(Variable(x), carried_or_start(model, carried, 4), &rng);
     optimizer.step(model, tape.backward(mean(square(h - 0.3))));
     carried = {nn::detach(last)};
   }
@@ -202,6 +238,7 @@ std::vector<KilledCase> test::killed_layers() {
   out.push_back(killed_case<NormRun>("BatchNorm on batches made when needed", std::int64_t{0}));
   out.push_back(killed_case<DropoutRun>("dropout"));
   out.push_back(killed_case<AttentionRun>("attention"));
+  out.push_back(killed_case<TransformerRun>("Transformer"));
   for_each_recurrent_layer([&]<class Layer, class Cell>(const RecurrentCase<Layer, Cell>& one) {
     nn::RecurrentOptions options{
         .layers = 2, .dropout = 0.2, .weight_dropout = 0.3, .zoneout = {.h = 0.1}, .learned_start = true};
@@ -210,6 +247,7 @@ std::vector<KilledCase> test::killed_layers() {
   });
   const nn::RecurrentOptions both{.dropout = 0.2, .bidirectional = true, .projection = 3};
   out.push_back(killed_case<RecurrentRun<nn::Lstm>>("projected Lstm of both directions", both));
+  out.push_back(killed_case<MinRnnRun>("MinGru"));
   out.push_back(killed_case<LanguageRun>("AWD-LSTM"));
   return out;
 }

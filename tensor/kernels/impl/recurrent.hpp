@@ -53,6 +53,19 @@ struct Tanh {
   }
 };
 
+/// Calls f(column, count, load, store) for up to four registers of columns at a time, `count` being their
+/// number as a constant. The states of so many stay in registers, over all steps.
+template <class T, class F>
+[[gnu::flatten]] void for_columns(std::int64_t cols, F f) {
+  const auto load = [](const T* x) { return Batch<T>::load_unaligned(x); };
+  const auto store = [](const Batch<T>& v, T* y) { v.store_unaligned(y); };
+  std::int64_t i = 0;
+  for (; i + 4 * lanes<T> <= cols; i += 4 * lanes<T>) f(i, std::integral_constant<int, 4>(), load, store);
+  for_batches<T>(cols - i, [&](std::int64_t j, auto load_some, auto store_some) {
+    f(i + j, std::integral_constant<int, 1>(), load_some, store_some);
+  });
+}
+
 template <class T, class Rest>
 struct WithRecurrent : Rest {
   void lstm_forward(const Part& part, T* gates, const T* c_before, T* c, T* tanh_c, T* h) const override {
@@ -146,6 +159,90 @@ struct WithRecurrent : Rest {
     for_units<T, 1>(part, [=](std::int64_t j, std::int64_t, auto load, auto store) {
       const auto slope = f == Unary::tanh ? load(slopes + j) : xsimd::select(load(h + j) > zero, one, zero);
       store(load(dh + j) * slope, d_pre + j);
+    });
+  }
+
+  void scan_forward(const ScanBlock& block, const T* a, const T* b, const T* before, T* h) const override {
+    for_columns<T>(block.cols, [=](std::int64_t first, auto count, auto load, auto store) {
+      constexpr int n = decltype(count)::value;
+      Batch<T> state[n];
+      for (int j = 0; j < n; ++j) state[j] = load(before + first + j * lanes<T>);
+      for (std::int64_t t = 0; t < block.steps; ++t) {
+        const std::int64_t row = t * block.stride + first;
+#pragma GCC unroll 4
+        for (int j = 0; j < n; ++j) {
+          const std::int64_t at = row + j * lanes<T>;
+          state[j] = mul_add<T>(load(a + at), state[j], load(b + at));
+          store(state[j], h + at);
+        }
+      }
+    });
+  }
+
+  void scan_summary(const ScanBlock& block, const T* a, const T* b, T* product, T* sum) const override {
+    for_columns<T>(block.cols, [=](std::int64_t first, auto count, auto load, auto store) {
+      constexpr int n = decltype(count)::value;
+      Batch<T> of_a[n], of_b[n];
+      for (int j = 0; j < n; ++j) of_a[j] = Batch<T>(1), of_b[j] = Batch<T>(0);
+      for (std::int64_t t = 0; t < block.steps; ++t) {
+        const std::int64_t row = t * block.stride + first;
+#pragma GCC unroll 4
+        for (int j = 0; j < n; ++j) {
+          const std::int64_t at = row + j * lanes<T>;
+          const Batch<T> factor = load(a + at);
+          of_a[j] = of_a[j] * factor;
+          of_b[j] = mul_add<T>(factor, of_b[j], load(b + at));
+        }
+      }
+      for (int j = 0; j < n; ++j) {
+        store(of_a[j], product + first + j * lanes<T>);
+        store(of_b[j], sum + first + j * lanes<T>);
+      }
+    });
+  }
+
+  void scan_backward(const ScanBlock& block, const T* a, const T* g, const T* h, const T* before, T* ahead,
+                     T* d_a, T* d_b) const override {
+    for_columns<T>(block.cols, [=](std::int64_t first, auto count, auto load, auto store) {
+      constexpr int n = decltype(count)::value;
+      Batch<T> next[n];
+      for (int j = 0; j < n; ++j) next[j] = load(ahead + first + j * lanes<T>);
+      for (std::int64_t t = block.steps; t-- > 0;) {
+        const std::int64_t row = t * block.stride + first;
+        const T* const h_before = t > 0 ? h + row - block.stride : before + first;
+#pragma GCC unroll 4
+        for (int j = 0; j < n; ++j) {
+          const std::int64_t at = row + j * lanes<T>;
+          const Batch<T> s = load(g + at) + next[j];
+          next[j] = load(a + at) * s;
+          if (d_b != nullptr) store(s, d_b + at);
+          if (d_a != nullptr) store(s * load(h_before + j * lanes<T>), d_a + at);
+        }
+      }
+      for (int j = 0; j < n; ++j) store(next[j], ahead + first + j * lanes<T>);
+    });
+  }
+
+  void scan_backward_summary(const ScanBlock& block, const T* a, const T* g, T* product,
+                             T* sum) const override {
+    for_columns<T>(block.cols, [=](std::int64_t first, auto count, auto load, auto store) {
+      constexpr int n = decltype(count)::value;
+      Batch<T> of_a[n], of_g[n];
+      for (int j = 0; j < n; ++j) of_a[j] = Batch<T>(1), of_g[j] = Batch<T>(0);
+      for (std::int64_t t = block.steps; t-- > 0;) {
+        const std::int64_t row = t * block.stride + first;
+#pragma GCC unroll 4
+        for (int j = 0; j < n; ++j) {
+          const std::int64_t at = row + j * lanes<T>;
+          const Batch<T> factor = load(a + at);
+          of_a[j] = of_a[j] * factor;
+          of_g[j] = factor * (load(g + at) + of_g[j]);
+        }
+      }
+      for (int j = 0; j < n; ++j) {
+        store(of_a[j], product + first + j * lanes<T>);
+        store(of_g[j], sum + first + j * lanes<T>);
+      }
     });
   }
 };

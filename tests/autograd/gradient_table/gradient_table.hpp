@@ -50,6 +50,8 @@ std::vector<GradientRow> pool_rows();
 std::vector<GradientRow> recurrent_option_rows();
 std::vector<GradientRow> large_loss_rows();
 std::vector<GradientRow> attention_rows();
+std::vector<GradientRow> scan_rows();
+std::vector<GradientRow> transformer_rows();
 
 /// All rows; an op in the sources without one fails a test.
 std::vector<GradientRow> gradient_table();

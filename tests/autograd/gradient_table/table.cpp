@@ -35,7 +35,9 @@ std::vector<GradientRow> gradient_table() {
                            pool_rows(),
                            recurrent_option_rows(),
                            large_loss_rows(),
-                           attention_rows()}) {
+                           attention_rows(),
+                           scan_rows(),
+                           transformer_rows()}) {
     out.insert(out.end(), rows.begin(), rows.end());
   }
   return out;

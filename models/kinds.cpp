@@ -1,5 +1,6 @@
 #include "models/kinds.hpp"
 
+#include "models/min_gru.hpp"
 #include "models/neural.hpp"
 #include "models/transformers.hpp"
 #include "nn/weights.hpp"
@@ -70,6 +71,11 @@ const std::vector<NetworkKind>& network_kinds() {
       kind<LstmNetwork>("lstm", "The LSTM's gates and its cell keep what matters later (long dependencies)",
                         {.embedding = 96, .width = 200, .lr = 5e-3, .tokens = 4'600'000},
                         {.embedding = 64, .width = 384, .dropout = 0.15, .lr = 3e-3, .tokens = 12'000'000}),
+      kind<MinGruNetwork>(
+          "min-gru",
+          "The gates of a minGRU see the input alone, so that all steps are computed at once, by a scan",
+          {.width = 128, .layers = 2, .lr = 5e-3, .tokens = 1'800'000},
+          {.width = 192, .layers = 2, .lr = 3e-3, .tokens = 3'000'000}),
       kind<GptNetwork>("gpt",
                        "A transformer carries no state from token to token: each looks back at all of a "
                        "context by attention. GPT-2 learns a vector for each position",

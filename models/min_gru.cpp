@@ -14,7 +14,7 @@ namespace {
 
 const NetworkOptions& checked(const NetworkOptions& o) {
   if (o.vocab < 2)
-    fail<ArgumentError>("MinGruNetwork: a vocabulary of {}; at least 2 symbols are needed", o.vocab);
+    fail<ArgumentError>("MinGruNetwork: a vocabulary of {}: at least 2 symbols are needed", o.vocab);
   if (o.width < 1 || o.layers < 1 || o.inner < 0)
     fail<ArgumentError>("MinGruNetwork: width {}, {} layers, inner {}; width and layers must be at least 1",
                         o.width, o.layers, o.inner);

@@ -2,7 +2,7 @@
 
 /// The sum of f(x[i]) with four independent accumulators.
 template <class T, class F>
-double sum_of(const T* x, std::int64_t n, F f) {
+double short_sum_of(const T* x, std::int64_t n, F f) {
   using B = Batch<T>;
   B acc[4] = {B(0), B(0), B(0), B(0)};
   std::int64_t i = 0;
@@ -17,6 +17,15 @@ double sum_of(const T* x, std::int64_t n, F f) {
   ((acc[0] + acc[1]) + (acc[2] + acc[3])).store_aligned(parts);
   double total = 0;
   for (std::int64_t lane = 0; lane < lanes<T>; ++lane) total += static_cast<double>(parts[lane]);
+  return total;
+}
+/// The same of any length. No accumulator adds more numbers than those of the widest registers do in a block
+/// of a reduction, so that the rounding of narrow ones is as small.
+template <class T, class F>
+double sum_of(const T* x, std::int64_t n, F f) {
+  constexpr std::int64_t part = 64 * 4 * lanes<T>;
+  double total = 0;
+  for (std::int64_t i = 0; i < n; i += part) total += short_sum_of(x + i, std::min(part, n - i), f);
   return total;
 }
 template <class T>

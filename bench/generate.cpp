@@ -94,7 +94,7 @@ void add_gpt(const bench::GptSize& size, Dtype dtype, const std::string& name) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  ::bench::take_threads(argc, argv);
+  bench::take_threads(argc, argv);
   for (const auto& [dtype, suffix] : dtypes) {
     add_lstm(dtype, std::string("medium-lstm") + suffix);
     for (const bench::GptSize& size : bench::gpt_sizes)

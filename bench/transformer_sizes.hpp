@@ -4,7 +4,7 @@
 
 #include "models/transformers.hpp"
 
-namespace gradus::bench {
+namespace bench {
 
 struct GptSize {
   const char* name;
@@ -12,7 +12,7 @@ struct GptSize {
   int layers;
   std::int64_t batch, context;
 
-  models::NetworkOptions options() const {
+  gradus::models::NetworkOptions options() const {
     return {.vocab = vocab, .width = width, .layers = layers, .heads = heads, .context = context};
   }
 };
@@ -21,4 +21,4 @@ inline constexpr GptSize gpt_sizes[] = {{"char", 96, 128, 4, 4, 12, 64},
                                         {"small", 10'000, 256, 4, 4, 16, 128},
                                         {"gpt2", 50'257, 768, 12, 12, 4, 64}};
 
-}  // namespace gradus::bench
+}  // namespace bench

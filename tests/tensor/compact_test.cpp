@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "tensor/ops.hpp"
+#include "tensor/random.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/fixture.hpp"
 #include "tests/support/instruction_sets.hpp"

@@ -1,47 +1,106 @@
 // Stepping through a text token by token, as generation does: batch 1, without a tape. Each token reads every
 // weight once, so memory bandwidth is the limit.
+//
+// NAME: tokens per second of an LSTM, or of a transformer behind a prompt of half its context, with the
+// likeliest token chosen; NAME-i8 and NAME-bf16: the same with quantized weights; NAME-bytes: the bytes of
+// weights that a token reads. Usage: bench_generate [--threads N] [--benchmark_...]
 
 #include <benchmark/benchmark.h>
 
+#include <string>
+
+#include "bench/threads.hpp"
+#include "bench/transformer_sizes.hpp"
+#include "models/generate.hpp"
 #include "models/neural.hpp"
-#include "tensor/support/parallel.hpp"
+#include "nn/quantize.hpp"
 
 using namespace gradus;
 
 namespace {
 
-models::LstmModel medium_lstm() {
+using GptModel = models::NeuralModel<models::GptNetwork>;
+
+models::LstmModel lstm() {
   Rng rng(1);
   return {models::LstmNetwork(rng, {.vocab = 10'000, .embedding = 650, .width = 650, .layers = 2})};
 }
+GptModel gpt(const bench::GptSize& size) {
+  Rng rng(1);
+  return {models::GptNetwork(rng, size.options())};
+}
+template <class Model>
+Model as(Model model, Dtype dtype) {
+  if (is_compact(dtype)) nn::quantize(model.network, {.dtype = dtype});
+  return model;
+}
 
-/// Tokens per second.
-void step(benchmark::State& state) {
-  set_threads(0);
-  const models::LstmModel model = medium_lstm();
-  auto now = model.advance(model.start(), 0);
-  std::int32_t token = 0;
+/// Tokens per second. `prompt` tokens are read first, and the text begins anew behind them after `count`.
+template <class Model>
+void generate(benchmark::State& state, const Model& model, std::int64_t prompt, std::int64_t count) {
+  auto begin = model.start();
+  for (std::int64_t i = 0; i < prompt; ++i) begin = model.advance(begin, 1);
+  Rng rng(1);
+  auto now = begin;
+  std::int64_t done = 0;
+  std::int32_t token = 1;
   for (auto _ : state) {
+    if (done++ == count) {
+      now = begin;
+      done = 1;
+    }
     now = model.advance(now, token);
-    token = (token + 1) % model.vocab_size();
-    benchmark::DoNotOptimize(model.log_probs(now));
+    token = models::sample(model.log_probs(now), {.temperature = 0}, rng);
   }
   state.counters["value"] =
       benchmark::Counter(static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
 }
-BENCHMARK(step)->Name("medium-lstm")->UseRealTime();
 
-/// The bytes of weights that a token reads; of the embeddings this is one row.
-void bytes(benchmark::State& state) {
-  const models::LstmModel model = medium_lstm();
+/// Of embeddings that are not the output layer this is one row.
+template <class Model, class Table>
+void bytes(benchmark::State& state, const Model& model, const Table* looked_up) {
   for (auto _ : state) {
   }
-  const std::int64_t read =
-      count_parameters(model.network) - model.network.embed.weight.size() + model.network.embed.weight.dim(1);
-  state.counters["value"] = static_cast<double>(read) * sizeof(float);
+  std::size_t read = 0;
+  for_each_parameter(model.network, [&](const std::string&, const Parameter& parameter) {
+    const auto rows = &parameter == looked_up ? static_cast<std::size_t>(parameter.dim(0)) : 1;
+    read += stored_bytes(parameter.value()) / rows;
+  });
+  state.counters["value"] = static_cast<double>(read);
 }
-BENCHMARK(bytes)->Name("medium-lstm-bytes");
+
+constexpr std::pair<Dtype, const char*> dtypes[] = {
+    {Dtype::f32, ""}, {Dtype::i8, "-i8"}, {Dtype::bf16, "-bf16"}};
+
+void add_lstm(Dtype dtype, const std::string& name) {
+  benchmark::RegisterBenchmark(name.c_str(), [dtype](benchmark::State& state) {
+    generate(state, as(lstm(), dtype), 1, 1 << 30);
+  })->UseRealTime();
+  benchmark::RegisterBenchmark((name + "-bytes").c_str(), [dtype](benchmark::State& state) {
+    const models::LstmModel model = as(lstm(), dtype);
+    bytes(state, model, &model.network.embed.weight);
+  });
+}
+void add_gpt(const bench::GptSize& size, Dtype dtype, const std::string& name) {
+  benchmark::RegisterBenchmark(name.c_str(), [&size, dtype](benchmark::State& state) {
+    generate(state, as(gpt(size), dtype), size.context / 2, size.context / 2);
+  })->UseRealTime();
+  benchmark::RegisterBenchmark((name + "-bytes").c_str(), [&size, dtype](benchmark::State& state) {
+    const GptModel model = as(gpt(size), dtype);
+    bytes(state, model, &model.network.wpe.weight);
+  });
+}
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  bench::take_threads(argc, argv);
+  for (const auto& [dtype, suffix] : dtypes) {
+    add_lstm(dtype, std::string("medium-lstm") + suffix);
+    for (const bench::GptSize& size : bench::gpt_sizes)
+      add_gpt(size, dtype, std::string(size.name) + "-gpt" + suffix);
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+}

@@ -12,22 +12,14 @@
 #include "bench/profile.hpp"
 #include "bench/threads.hpp"
 #include "bench/training.hpp"
-#include "models/transformers.hpp"
+#include "bench/transformer_sizes.hpp"
 
 using namespace gradus;
 
 namespace {
 
-struct GptSize {
-  const char* name;
-  std::int64_t vocab, width, heads;
-  int layers;
-  std::int64_t batch, context;
-};
-constexpr GptSize gpt_sizes[] = {{"char", 96, 128, 4, 4, 12, 64},
-                                 {"baby", 96, 384, 6, 6, 8, 256},
-                                 {"small", 10'000, 256, 4, 4, 16, 128},
-                                 {"gpt2", 50'257, 768, 12, 12, 4, 64}};
+using bench::gpt_sizes;
+using bench::GptSize;
 
 /// A network and the data that it is trained on.
 template <class Network>
@@ -38,9 +30,7 @@ struct GptTraining {
   optim::AdamW optimizer{{.lr = 1e-3}};
 
   explicit GptTraining(const GptSize& s)
-      : network(
-            rng,
-            {.vocab = s.vocab, .width = s.width, .layers = s.layers, .heads = s.heads, .context = s.context}),
+      : network(rng, s.options()),
         x(bench::random_ids(rng, s.vocab, {s.context, s.batch})),
         y(bench::random_ids(rng, s.vocab, {s.context, s.batch})) {}
   void step() {

@@ -8,7 +8,7 @@ from functools import partial
 
 import phases
 import sizes
-from measure import BIN, CORES, ROOT, SCALE, fma, name_of, ours, program, row, triad
+from measure import BIN, CORES, ROOT, SCALE, fma, name_of, ours, program, read, row, triad
 from ngram import ngram
 from sizes import SIZES
 
@@ -317,16 +317,28 @@ def generate_rows(run, benchmark):
     megabytes = ours("generate", benchmark + "-bytes") / 1e6
     name = "generate." + benchmark
     tokens = against_torch(run, name, "tokens/s", lambda: ours("generate", benchmark, seconds), name, seconds, CORES,
-                           lambda s: 1 / s, bound=triad(CORES), speed=lambda rate: rate * megabytes / 1e3)
+                           lambda s: 1 / s, bound=read(CORES), speed=lambda rate: rate * megabytes / 1e3)
     # A second row for the speed at which the weights are read.
     more = {key: tokens[key] for key in ["threads", "dropped", "disturbed", "bound", "share", "speed", "speed_unit"]}
     return [tokens, row(name + "-bandwidth", "GB/s", tokens["speed"], tokens["bound"], tokens["peak"],
                         tokens["share"], **more)]
 
 
+def quantized_row(run, benchmark, dtype):
+    """The same with quantized weights, beside exact ones."""
+    seconds, quantized = run.seconds(0.5), f"{benchmark}-{dtype}"
+    megabytes = ours("generate", quantized + "-bytes") / 1e6
+    return [run.compare("generate." + quantized, "tokens/s", lambda: ours("generate", quantized, seconds), "f32",
+                        lambda: ours("generate", benchmark, seconds), bound=read(CORES),
+                        speed=lambda rate: rate * megabytes / 1e3)]
+
+
 def generate(run):
-    name = "generate.medium-lstm"
-    yield [name, name + "-bandwidth"], partial(generate_rows, run, "medium-lstm")
+    for benchmark in ["medium-lstm", *(size + "-gpt" for size in sizes.TRANSFORMERS)]:
+        name = "generate." + benchmark
+        yield [name, name + "-bandwidth"], partial(generate_rows, run, benchmark)
+        for dtype in ["i8", "bf16"]:
+            yield [f"{name}-{dtype}"], partial(quantized_row, run, benchmark, dtype)
 
 
 # -- Derivatives, layers, optimizers --------------------------------------------------------------------------

@@ -39,6 +39,11 @@ def triad(threads):
     return ("triad", threads)
 
 
+def read(threads):
+    """The peak for rows that read memory and write nothing."""
+    return ("read", threads)
+
+
 def name_of(peak):
     name, threads = peak
     return f"{name}, {threads} thread" + ("s" if threads > 1 else "")

@@ -1,5 +1,6 @@
 // The peaks of the machine that other figures are compared with: multiply-add throughput and memory
-// bandwidth. A training step spends over nine tenths of its time in multiply-adds.
+// bandwidth, by a triad and by reading alone. A training step spends over nine tenths of its time in
+// multiply-adds.
 
 #include <benchmark/benchmark.h>
 
@@ -108,6 +109,30 @@ void triad(benchmark::State& state) {
       3.0 * n * sizeof(double) * static_cast<double>(state.iterations()) / 1e9, benchmark::Counter::kIsRate);
 }
 BENCHMARK(triad)->Arg(1)->Arg(0)->UseRealTime();
+
+/// GB/s of reading an array of 256 MiB alone, as a token that is generated reads the weights.
+void read(benchmark::State& state) {
+  constexpr std::size_t n = 64 << 20, at_once = 64;
+  static std::vector<float> a(n, 1.0F);
+  const std::size_t count = threads_wanted(state);
+  const auto part = [&](std::size_t i) {
+    float sums[at_once] = {};
+    const std::size_t end = n * (i + 1) / count / at_once * at_once;
+    for (std::size_t at = n * i / count / at_once * at_once; at < end; at += at_once) {
+      for (std::size_t j = 0; j < at_once; ++j) sums[j] += a[at + j];
+    }
+    benchmark::DoNotOptimize(sums);
+  };
+  for (auto _ : state) {
+    std::vector<std::thread> threads;
+    for (std::size_t i = 1; i < count; ++i) threads.emplace_back(part, i);
+    part(0);
+    for (std::thread& thread : threads) thread.join();
+  }
+  state.counters["value"] = benchmark::Counter(
+      1.0 * n * sizeof(float) * static_cast<double>(state.iterations()) / 1e9, benchmark::Counter::kIsRate);
+}
+BENCHMARK(read)->Arg(1)->Arg(0)->UseRealTime();
 
 }  // namespace
 

@@ -13,8 +13,8 @@
 namespace gradus::models {
 
 /// A language model of any kind behind one type: itself a LanguageModel, whose states hold those of the model
-/// inside, and whose `log_prob`, `score`, `top_k` and `draw` are those of that model. A handle: copies share
-/// the model, which never changes.
+/// inside, and whose `log_prob`, `score`, `advance`, `top_k` and `draw` are those of that model. A handle:
+/// copies share the model, which never changes.
 class ErasedModel {
  public:
   class State {
@@ -30,6 +30,9 @@ class ErasedModel {
   State start() const { return model_->start(); }
   /// These throw ArgumentError for a state of another kind of model.
   State advance(const State& state, std::int32_t token) const { return model_->advance(state, token); }
+  State advance(const State& state, std::span<const std::int32_t> tokens) const {
+    return model_->advance(state, tokens);
+  }
   Tensor log_probs(const State& state) const { return model_->log_probs(state); }
   double log_prob(const State& state, std::int32_t token) const { return model_->log_prob(state, token); }
   std::vector<double> score(State& state, std::span<const std::int32_t> tokens) const {
@@ -59,6 +62,7 @@ class ErasedModel {
     virtual std::int32_t vocab_size() const = 0;
     virtual State start() const = 0;
     virtual State advance(const State& state, std::int32_t token) const = 0;
+    virtual State advance(const State& state, std::span<const std::int32_t> tokens) const = 0;
     virtual Tensor log_probs(const State& state) const = 0;
     virtual double log_prob(const State& state, std::int32_t token) const = 0;
     virtual std::vector<double> score(State& state, std::span<const std::int32_t> tokens) const = 0;
@@ -73,6 +77,9 @@ class ErasedModel {
     State start() const override { return hold(model.start()); }
     State advance(const State& state, std::int32_t token) const override {
       return hold(model.advance(held(state), token));
+    }
+    State advance(const State& state, std::span<const std::int32_t> tokens) const override {
+      return hold(models::advance(model, held(state), tokens));
     }
     Tensor log_probs(const State& state) const override { return model.log_probs(held(state)); }
     double log_prob(const State& state, std::int32_t token) const override {

@@ -17,6 +17,37 @@ void check(const GenerateOptions& o) {
   }
 }
 
+/// Candidates in order, the likeliest first, of which only as many are sorted as are asked for: a draw from
+/// fifty thousand tokens ends among the first of them almost always.
+class Likeliest {
+ public:
+  explicit Likeliest(std::vector<Candidate> all) : all_(std::move(all)) {}
+
+  std::size_t size() const { return all_.size(); }
+  const Candidate& operator[](std::size_t i) {
+    while (i >= sorted_) sort_more();
+    return all_[i];
+  }
+  /// The sum of f over all of them.
+  template <class F>
+  double sum(const F& f) const {
+    return std::accumulate(all_.begin(), all_.end(), 0.0,
+                           [&](double before, const Candidate& candidate) { return before + f(candidate); });
+  }
+
+ private:
+  void sort_more() {
+    const std::size_t wanted = std::min(all_.size(), std::max<std::size_t>(64, 4 * sorted_));
+    const auto at = [&](std::size_t i) { return all_.begin() + static_cast<std::ptrdiff_t>(i); };
+    if (wanted < all_.size()) std::nth_element(at(sorted_), at(wanted), all_.end());
+    std::sort(at(sorted_), at(wanted));
+    sorted_ = wanted;
+  }
+
+  std::vector<Candidate> all_;
+  std::size_t sorted_ = 0;
+};
+
 }  // namespace
 
 bool GenerateOptions::bans(std::int32_t token) const {
@@ -44,6 +75,7 @@ std::int32_t sample(const Tensor& log_probs, const GenerateOptions& options, Rng
   const Tensor narrow = log_probs.to(Dtype::f32);
   const std::span<const float> logs = narrow.values<float>();
   std::vector<Candidate> possible;
+  possible.reserve(logs.size());
   for (std::size_t i = 0; i < logs.size(); ++i) {
     const auto id = static_cast<std::int32_t>(i);
     if (std::isnan(logs[i]))
@@ -52,27 +84,34 @@ std::int32_t sample(const Tensor& log_probs, const GenerateOptions& options, Rng
   }
   if (possible.empty()) fail<ArgumentError>("generate: every token is banned or impossible");
   if (options.temperature == 0) return std::min_element(possible.begin(), possible.end())->token;
-  std::sort(possible.begin(), possible.end());
-  if (options.top_k > 0 && std::ssize(possible) > options.top_k)
-    possible.resize(static_cast<std::size_t>(options.top_k));
-  const double most = possible.front().log_prob;
-  std::vector<double> weights;
-  for (const Candidate& candidate : possible)
-    weights.push_back(std::exp((static_cast<double>(candidate.log_prob) - most) / options.temperature));
-  double total = std::accumulate(weights.begin(), weights.end(), 0.0);
+  Likeliest likeliest(std::move(possible));
+  std::size_t count = likeliest.size();
+  if (options.top_k > 0) count = std::min(count, static_cast<std::size_t>(options.top_k));
+  const double most = likeliest[0].log_prob;
+  const auto weight = [&](std::size_t i) {
+    return std::exp((static_cast<double>(likeliest[i].log_prob) - most) / options.temperature);
+  };
+  double total = 0;
+  if (options.top_k > 0) {
+    for (std::size_t i = 0; i < count; ++i) total += weight(i);
+  } else {
+    total = likeliest.sum([&](const Candidate& candidate) {
+      return std::exp((static_cast<double>(candidate.log_prob) - most) / options.temperature);
+    });
+  }
   if (options.top_p < 1) {
     double reached = 0;
-    std::size_t count = 0;
-    while (count < weights.size() && reached < options.top_p * total) reached += weights[count++];
-    weights.resize(count);
+    std::size_t some = 0;
+    while (some < count && reached < options.top_p * total) reached += weight(some++);
+    count = some;
     total = reached;
   }
   double left = rng.uniform() * total;
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    left -= weights[i];
-    if (left < 0) return possible[i].token;
+  for (std::size_t i = 0; i < count; ++i) {
+    left -= weight(i);
+    if (left < 0) return likeliest[i].token;
   }
-  return possible[weights.size() - 1].token;
+  return likeliest[count - 1].token;
 }
 
 }  // namespace gradus::models

@@ -63,8 +63,7 @@ std::vector<std::int32_t> generate(const M& model, std::span<const std::int32_t>
     fail<ArgumentError>("generate: a prompt of at least one token is needed, such as the line end");
   Rng rng(options.seed);
   std::vector<std::int32_t> out;
-  auto state = model.start();
-  for (const std::int32_t token : prompt) state = model.advance(state, token);
+  auto state = advance(model, model.start(), prompt);
   std::int32_t before = prompt.back();
   for (std::int64_t stops = 0; std::ssize(out) < options.max_tokens; before = out.back()) {
     out.push_back(draw(model, state, options, rng));

@@ -26,10 +26,11 @@ struct Candidate {
 /// given, so a search may keep many. In texts of words every line ends with the `</s>` id, which also stands
 /// before the first line: p(w_1 ... w_n </s>) = product of p(w_i | </s> w_1 ... w_{i-1}).
 ///
-/// Everything else is a function over these three: `log_prob` and `score` below, `evaluate` (evaluate.hpp),
-/// `top_k`, `draw` and `generate` (generate.hpp). A model that has a faster way to one of `log_prob`,
-/// `score`, `top_k` and `draw` has a member of that name with the same arguments but the model, which is
-/// called instead and must give the same result; `ErasedModel` passes all of them on.
+/// Everything else is a function over these three: `log_prob`, `score` and `advance` by several tokens below,
+/// `evaluate` (evaluate.hpp), `top_k`, `draw` and `generate` (generate.hpp). A model that has a faster way to
+/// one of `log_prob`, `score`, `advance`, `top_k` and `draw` has a member of that name with the same
+/// arguments but the model, which is called instead and must give the same result; `ErasedModel` passes all
+/// of them on.
 template <class M>
 concept LanguageModel = requires(const M& model, const typename M::State& state, std::int32_t token) {
   { model.vocab_size() } -> std::same_as<std::int32_t>;
@@ -37,6 +38,19 @@ concept LanguageModel = requires(const M& model, const typename M::State& state,
   { model.advance(state, token) } -> std::same_as<typename M::State>;
   { model.log_probs(state) } -> std::same_as<Tensor>;
 };
+
+/// The state after several more tokens.
+template <LanguageModel M>
+typename M::State advance(const M& model, const typename M::State& state,
+                          std::span<const std::int32_t> tokens) {
+  if constexpr (requires { model.advance(state, tokens); }) {
+    return model.advance(state, tokens);
+  } else {
+    typename M::State out = state;
+    for (const std::int32_t token : tokens) out = model.advance(out, token);
+    return out;
+  }
+}
 
 /// log p(token | state) in nats.
 template <LanguageModel M>

@@ -37,6 +37,20 @@ struct NeuralModel {
     return {std::move(next), features.value()};
   }
 
+  /// After several tokens, which are read together: a prompt takes products of matrices so, and a chunk at a
+  /// time, so that memory does not grow with it.
+  State advance(const State& state, std::span<const std::int32_t> tokens) const {
+    const PauseRecording pause;
+    State out = state;
+    while (!tokens.empty()) {
+      const auto part = tokens.first(std::min(chunk, tokens.size()));
+      auto [features, next] = read(column(part), out.network);
+      out = {std::move(next), slice(features, 0, features.dim(0) - 1, features.dim(0)).value()};
+      tokens = tokens.subspan(part.size());
+    }
+    return out;
+  }
+
   Tensor log_probs(const State& state) const {
     const PauseRecording pause;
     if (!state.features.defined()) return full({vocab_size()}, uniform());
@@ -48,7 +62,6 @@ struct NeuralModel {
     const PauseRecording pause;
     std::vector<double> out;
     out.reserve(tokens.size());
-    constexpr std::size_t chunk = 256;
     while (!tokens.empty()) {
       const auto part = tokens.first(std::min(chunk, tokens.size()));
       const std::int64_t count = std::ssize(part);
@@ -74,6 +87,8 @@ struct NeuralModel {
   }
 
  private:
+  static constexpr std::size_t chunk = 256;  // tokens that are read together
+
   double uniform() const { return -std::log(static_cast<double>(vocab_size())); }
   /// As ids of one text: (time, 1).
   static Indices column(std::span<const std::int32_t> tokens) {

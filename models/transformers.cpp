@@ -7,6 +7,7 @@
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/attention.hpp"
 #include "autograd/ops/movement.hpp"
+#include "autograd/record.hpp"
 #include "nn/dropout.hpp"
 #include "nn/losses.hpp"
 
@@ -115,34 +116,14 @@ Variable attend(const Variable& q, const Variable& k, const Variable& v, KeyValu
   options.causal = true;
   options.time_first = true;
   const bool reads_on = past != nullptr && past->size() > 0;
+  const bool drops = options.rng != nullptr && options.dropout > 0;
   if (past != nullptr) past->append(k, v);
-  const Variable out =
-      reads_on ? attention(q, past->keys(), past->values(), options) : attention(q, k, v, options);
-  return flatten(out, 2);
+  if (reads_on && !drops) return flatten(past->attend(q, options.window), 2);
+  return flatten(reads_on ? attention(q, past->keys(), past->values(), options) : attention(q, k, v, options),
+                 2);
 }
 
 }  // namespace
-
-void KeyValues::append(const Variable& keys, const Variable& values) {
-  keys_ = keys_.value().defined() ? concat({keys_, keys}, 1) : keys;
-  values_ = values_.value().defined() ? concat({values_, values}, 1) : values;
-}
-
-void KeyValues::keep_last(std::int64_t count) {
-  const std::int64_t all = size();
-  if (all <= count) return;
-  keys_ = slice(keys_, 1, all - count, all);
-  values_ = slice(values_, 1, all - count, all);
-}
-
-KeyValues KeyValues::detached() const {
-  KeyValues out;
-  if (keys_.value().defined()) {
-    out.keys_ = detach(keys_);
-    out.values_ = detach(values_);
-  }
-  return out;
-}
 
 TransformerState detach(const TransformerState& state) {
   TransformerState out = state;
@@ -185,8 +166,11 @@ Variable GptAttention::operator()(const Variable& x, KeyValues* past, Rng* rng) 
   const AttentionOptions how{.causal = true, .dropout = dropout, .rng = rng};
   if (past == nullptr) return c_proj(packed_attention(packed, heads, heads, how));
   const std::int64_t width = x.dim(2);
+  const Shape shape{x.dim(0), x.dim(1), heads, width / heads};
+  const bool in_place = x.dim(0) * x.dim(1) == 1 && !recording();  // one token: its parts lie in a row
   const auto part = [&](std::int64_t i) {
-    return reshape(slice(packed, 2, i * width, (i + 1) * width), {x.dim(0), x.dim(1), heads, width / heads});
+    if (in_place) return Variable(packed.value().part(i * width, shape));
+    return reshape(slice(packed, 2, i * width, (i + 1) * width), shape);
   };
   return c_proj(attend(part(0), part(1), part(2), past, how));
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "autograd/ops/rotary.hpp"
+#include "models/key_values.hpp"
 #include "models/networks.hpp"
 #include "nn/norm.hpp"
 
@@ -16,24 +17,6 @@
 /// In training each batch is a context of its own, which begins empty; a step may have `context` tokens at
 /// the most. Reading, a state keeps keys and values, and goes on past the context as each network says.
 namespace gradus::models {
-
-/// The keys and values of the tokens that a layer has read. A value: what one copy appends, another does not
-/// see.
-class KeyValues {
- public:
-  /// How many tokens there are.
-  std::int64_t size() const { return keys_.value().defined() ? keys_.dim(1) : 0; }
-  /// (batch, time, heads, width of a head). Gradients flow through them, as through any state.
-  const Variable& keys() const { return keys_; }
-  const Variable& values() const { return values_; }
-  void append(const Variable& keys, const Variable& values);
-  /// Forgets all but the last ones.
-  void keep_last(std::int64_t count);
-  KeyValues detached() const;
-
- private:
-  Variable keys_, values_;
-};
 
 /// What a transformer remembers of a text.
 struct TransformerState {

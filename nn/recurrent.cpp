@@ -41,8 +41,9 @@ Tensor recurrent_weight_gradient(const Tensor& d_from_h, const Tensor& h0, const
 }
 
 bool projects_table(const Embedding& embedding, const Indices& ids) {
-  // A table with a row of padding is looked up, so that the row is not among its gradient's.
-  return !embedding.padding && embedding.weight.dim(0) < ids.size();
+  // A table with a row of padding is looked up, so that the row is not among its gradient's; a compact one
+  // is no left side of a product.
+  return !embedding.padding && embedding.weight.dim(0) < ids.size() && !is_compact(embedding.weight.dtype());
 }
 
 namespace detail {

@@ -234,7 +234,7 @@ Recurrent<Layer, Cell>::Recurrent(Rng& rng, std::int64_t in, std::int64_t width,
 template <class Layer, class Cell>
 auto Recurrent<Layer, Cell>::start(std::int64_t batch) const -> State {
   const Shape shape{static_cast<std::int64_t>(layers.size()), batch, width()};
-  const Tensor zero = zeros(shape, layers.front().weight_hh.dtype());
+  const Tensor zero = zeros(shape, computing_dtype(layers.front().weight_hh.dtype()));
   return state_of<State>([&](std::size_t i) {
     if (options.learned_start) return Variable(starts[i]);
     return Variable(i == 0 || cell_width() == width() ? zero
@@ -295,7 +295,7 @@ auto Recurrent<Layer, Cell>::run(SequenceInput input, State state, Rng* rng, con
     Variable& part = *parts[i];
     const Shape wanted = i == 0 ? whole : whole.with(2, cell_width());
     if (options.learned_start && part.shape() == wanted.with(1, 1)) part = broadcast_to(part, wanted, where);
-    detail::check_state(part, wanted, layers.front().weight_hh.dtype(), steps.count);
+    detail::check_state(part, wanted, computing_dtype(layers.front().weight_hh.dtype()), steps.count);
     part = order.sorted(part);
   }
   input = order.sorted(input);

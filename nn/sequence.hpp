@@ -20,6 +20,7 @@
 #include "tensor/kernels/elementwise.hpp"
 #include "tensor/kernels/gemm.hpp"
 #include "tensor/ops.hpp"
+#include "tensor/ops/compact.hpp"
 
 namespace gradus::nn {
 
@@ -81,12 +82,18 @@ Tensor recurrent_weight_gradient(const Tensor& d_from_h, const Tensor& h0, const
 
 /// to += h W^T for the steps of a layer, each gate's part of the (gates * width, width) W by itself; then
 /// done(begin, end) for units that are ready, on the thread that made them. W is packed once for many steps,
-/// and read where it stands for one alone.
+/// and read where it stands for one alone, also where it is compact.
 template <class T, std::size_t gates>
 class RecurrentProduct {
  public:
   RecurrentProduct(const Tensor& weight_hh, std::int64_t steps)
-      : weight_(weight_hh.data<T>()), width_(weight_hh.dim(1)), packs_(steps > 1) {
+      : width_(weight_hh.dim(1)), packs_(steps > 1) {
+    if (is_compact(weight_hh.dtype()) && !packs_) {
+      compact_ = &gradus::detail::compact_matrix(weight_hh);
+      return;
+    }
+    const Tensor whole = weight_hh.to(computing_dtype(weight_hh.dtype()));
+    weight_ = whole.data<T>();
     for (std::size_t g = 0; packs_ && g < gates; ++g) {
       packed_[g] = {weight_ + static_cast<std::int64_t>(g) * width_ * width_, width_, true, width_, width_};
     }
@@ -95,6 +102,12 @@ class RecurrentProduct {
                   FunctionRef<void(std::int64_t, std::int64_t)> done) const {
     constexpr auto count = static_cast<std::int64_t>(gates);
     if (packs_) return kernels::gemm_packed<T>(batch, h, width_, packed_, to, count * width_, T{1}, done);
+    if constexpr (sizeof(T) == sizeof(float)) {
+      if (compact_ != nullptr) {
+        gradus::detail::multiply_compact(*compact_, h, batch, nullptr, true, to);
+        return done(0, width_);
+      }
+    }
     kernels::gemm(kernels::Gemm<T>{.m = batch,
                                    .n = count * width_,
                                    .k = width_,
@@ -110,7 +123,8 @@ class RecurrentProduct {
   }
 
  private:
-  const T* weight_;
+  const T* weight_ = nullptr;  // of one step alone, whose W lives on
+  const gradus::detail::CompactMatrix* compact_ = nullptr;
   std::int64_t width_;
   bool packs_;
   std::array<kernels::PackedMatrix<T>, gates> packed_;
@@ -168,7 +182,7 @@ class FusedSequence {
   FusedSequence(const Cell& cell, const Steps& steps, Tensor from_x, const Inputs& inputs, const Again& again)
       : cell_(cell), steps_(steps), inputs_(inputs), again_(again), gates_(std::move(from_x)) {
     const Shape shape{steps.count, steps.batch, weight_hh().dim(1)};
-    const Dtype dtype = weight_hh().dtype();
+    const Dtype dtype = computing_dtype(weight_hh().dtype());
     for (std::size_t i = 0; i < parts; ++i)
       states_[i] = Cell::in_place && i == 0 ? std::move(gates_) : Tensor::uninitialized(shape, dtype);
     if (Cell::separate) from_h_ = Tensor::uninitialized_like(gates_);
@@ -336,7 +350,8 @@ SequenceResult<Cell> over_sequence(const Cell& cell, const Steps& steps, const S
     inputs[1 + parts] = w.weight_hh;
     if (Cell::separate) {
       const bool given = w.bias_hh.value().defined();
-      inputs.back() = given ? w.bias_hh : Variable(zeros({w.weight_hh.dim(0)}, w.weight_hh.dtype()));
+      inputs.back() =
+          given ? w.bias_hh : Variable(zeros({w.weight_hh.dim(0)}, computing_dtype(w.weight_hh.dtype())));
     }
     FusedSequence<Cell> sequence(cell, steps, std::move(from_x).take(), inputs, again);
     const auto results = sequence.results();

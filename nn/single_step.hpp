@@ -25,7 +25,7 @@ struct SingleStep {
 
   /// Zeros.
   State start(std::int64_t batch) const {
-    const Tensor zero = zeros({batch, part.weight_hh.dim(1)}, part.weight_hh.dtype());
+    const Tensor zero = zeros({batch, part.weight_hh.dim(1)}, computing_dtype(part.weight_hh.dtype()));
     return state_of<State>([&](std::size_t) { return Variable(zero); });
   }
 
@@ -39,9 +39,9 @@ struct SingleStep {
     for (const Variable* given : State::parts(before)) {
       if (given->shape() != wanted)
         fail<ShapeError>("a state of shape {}; it must be (batch, width), here {}", given->shape(), wanted);
-      if (given->dtype() != part.weight_hh.dtype())
+      if (given->dtype() != computing_dtype(part.weight_hh.dtype()))
         fail<DtypeError>("a state of {} for weights of {}; start(batch) makes one that fits",
-                         name_of(given->dtype()), name_of(part.weight_hh.dtype()));
+                         name_of(given->dtype()), name_of(computing_dtype(part.weight_hh.dtype())));
     }
     return over_sequence(part.cell, {.count = 1, .batch = x.dim(0)}, {unsqueeze(x, 0, where)}, before,
                          {part.weight_ih, part.weight_hh, part.bias_ih, part.bias_hh}, where)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <ostream>
 
+#include "tensor/compact.hpp"
 #include "tensor/indices.hpp"
 #include "tensor/support/function_ref.hpp"
 #include "tensor/tensor.hpp"
@@ -100,9 +101,10 @@ class Printer {
 
 std::string text_of(const Tensor& x) {
   if (!x.defined()) return "undefined";
-  const int digits = x.dtype() == Dtype::f32 ? 6 : 8;
+  const int digits = x.dtype() == Dtype::f64 ? 8 : 6;
+  const Tensor numbers = x.to(computing_dtype(x.dtype()));
   std::string out =
-      Printer(x.shape(), [&](std::int64_t i) { return fmt::format("{:.{}g}", x.at(i), digits); }).text();
+      Printer(x.shape(), [&](std::int64_t i) { return fmt::format("{:.{}g}", numbers.at(i), digits); }).text();
   return x.rank() == 0 ? out : fmt::format("{} {} {}", out, x.shape(), name_of(x.dtype()));
 }
 

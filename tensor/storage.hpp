@@ -14,8 +14,9 @@
 
 namespace gradus {
 
-/// The type of a tensor's elements.
-enum class Dtype : std::uint8_t { f32, f64 };
+/// The type of a tensor's elements. i8 and bf16 are compact forms of a matrix of f32, for weights that are
+/// only read (tensor/compact.hpp): ops on them compute in f32.
+enum class Dtype : std::uint8_t { f32, f64, i8, bf16 };
 
 template <class T>
 constexpr Dtype dtype_of() {
@@ -26,11 +27,13 @@ constexpr Dtype dtype_of() {
   return std::is_same_v<T, double> ? Dtype::f64 : Dtype::f32;
 }
 constexpr std::size_t bytes_of(Dtype dtype) {
-  return dtype == Dtype::f32 ? 4 : 8;
+  constexpr std::size_t bytes[] = {4, 8, 1, 2};
+  return bytes[static_cast<std::size_t>(dtype)];
 }
-/// "f32" or "f64".
+/// "f32", "f64", "i8" or "bf16".
 constexpr const char* name_of(Dtype dtype) {
-  return dtype == Dtype::f32 ? "f32" : "f64";
+  constexpr const char* names[] = {"f32", "f64", "i8", "bf16"};
+  return names[static_cast<std::size_t>(dtype)];
 }
 
 }  // namespace gradus

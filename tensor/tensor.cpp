@@ -5,6 +5,7 @@
 
 #include "tensor/kernels/copy.hpp"
 #include "tensor/kernels/elementwise.hpp"
+#include "tensor/ops/compact.hpp"
 
 namespace gradus {
 
@@ -134,6 +135,8 @@ Tensor Tensor::reshape(const Shape& wanted) const {
 
 Tensor Tensor::to(Dtype wanted) const {
   if (dtype() == wanted) return *this;
+  if (is_compact(dtype())) return detail::expanded(*this).to(wanted);
+  if (is_compact(wanted)) return detail::compacted(to(Dtype::f32), wanted);
   Tensor out = uninitialized(shape(), wanted);
   const auto convert = [n = size()](const auto* from, auto* to) {
     using To = std::remove_pointer_t<decltype(to)>;
@@ -150,6 +153,7 @@ Tensor Tensor::to(Dtype wanted) const {
 std::string Tensor::text() const {
   if (!defined()) return "undefined";
   if (rank() == 0) return fmt::format("{:.6g}", item());
+  if (is_compact(dtype())) return to(Dtype::f32).text();
   constexpr std::int64_t shown = 8;
   std::string out = "[";
   for (std::int64_t i = 0; i < dim(0); ++i) {

@@ -15,6 +15,12 @@
 
 namespace gradus {
 
+namespace detail {
+struct CompactAccess;
+/// What ops say of weights that are compact, which they do not take.
+[[noreturn]] void throw_compact(Dtype dtype);
+}  // namespace detail
+
 /// A dense, row-major array of f32 or f64 with up to 8 axes. It is a value: copies share storage until one of
 /// them is written to (copy on write), so writing to one never changes another. Slices along the first axis
 /// and reshapes share storage too. A default-constructed Tensor is undefined: it holds nothing, and
@@ -129,7 +135,8 @@ class Tensor {
   Tensor reshape(Length length) const {
     return reshape({static_cast<std::int64_t>(length)});
   }
-  /// The values converted to a dtype; the tensor itself, sharing storage, when it has that dtype already.
+  /// The values converted to a dtype; the tensor itself, sharing storage, when it has that dtype already. To
+  /// i8 and bf16 a matrix is rounded (tensor/compact.hpp).
   Tensor to(Dtype dtype) const;
   /// "[[1, 2], [3, 4]]", with "..." after the first 8 entries of an axis: one line, for messages.
   std::string text() const;
@@ -155,6 +162,7 @@ class Tensor {
     if (!storage::unique(block_)) separate();
   }
   static Tensor over(void* first, Dtype dtype, const Shape& shape, std::unique_ptr<storage::Keeper> keeper);
+  friend struct detail::CompactAccess;
   Tensor view(const Shape& shape, std::int64_t offset) const;
   void separate();
   [[noreturn]] static void throw_undefined();
@@ -206,10 +214,13 @@ inline Tensor ones_like(const Tensor& x) {
 }
 
 /// Calls f with a float or a double, whose type stands for the dtype: `visit_dtype(d, [&](auto tag) { using T
-/// = decltype(tag); ... })`.
+/// = decltype(tag); ... })`. Throws DtypeError for a compact one.
 template <class F>
 decltype(auto) visit_dtype(Dtype dtype, F&& f) {
-  return dtype == Dtype::f32 ? f(float{}) : f(double{});
+  if (dtype == Dtype::f32) return f(float{});
+  if (dtype != Dtype::f64) [[unlikely]]
+    detail::throw_compact(dtype);
+  return f(double{});
 }
 /// Calls f with the elements of tensors of one dtype, those of the first to be written, of the others to be
 /// read: `visit_elements([&]<class T>(T* to, const T* from) { ... }, out, x)`.

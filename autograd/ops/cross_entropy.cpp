@@ -1,4 +1,5 @@
 #include "autograd/ops/cross_entropy.hpp"
+#include "autograd/compact.hpp"
 
 #include <algorithm>
 #include <vector>
@@ -229,6 +230,7 @@ Variable linear_cross_entropy(const Variable& x, const Variable& weight, const V
   if (options.chunk_bytes < 1)
     fail<ArgumentError>("linear_cross_entropy: chunk_bytes of {}; at least 1", options.chunk_bytes);
   const CrossEntropyOptions end{.reduction = options.reduction, .ignore_index = options.ignore_index};
+  detail::refuse_recording(weight);
   const bool fits = x.value().defined() && x.rank() > 0 && weight.value().defined() && weight.rank() == 2;
   if (!fits || options.reduction == Reduction::none)
     return cross_entropy(linear(x, weight, bias, where), all_targets, end, where);

@@ -1,5 +1,6 @@
 #include "autograd/ops/indexing.hpp"
 
+#include "autograd/compact.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/record.hpp"
@@ -36,6 +37,7 @@ Variable record_reading(const Op& op, const Variable& x, Tensor value, Add add) 
 
 Variable gather_rows(const Variable& table, const Indices& ids, Where where) {
   const InOp op("gather_rows", where);
+  detail::refuse_recording(table);
   Tensor value = gather_rows(table.value(), ids);
   const std::int64_t height = table.dim(0);
   const auto scattered = [ids, height](const Variable& g) { return scatter_rows(g, ids, height); };

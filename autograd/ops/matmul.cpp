@@ -1,5 +1,6 @@
 #include "autograd/ops/matmul.hpp"
 
+#include "autograd/compact.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/record.hpp"
@@ -60,6 +61,7 @@ Variable matmul(const Variable& a, const Variable& b, MatmulOptions options, Whe
 
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias, Where where) {
   const InOp op("linear", where);
+  detail::refuse_recording(weight);
   Tensor value = linear(x.value(), weight.value(), bias.value());
   return record(
       op, std::move(value), wrt(x, [weight](const Variable& g) { return matmul(g, weight); }),

@@ -11,6 +11,7 @@ import time
 import warnings
 
 import torch
+import torch_generate
 import torch_gpt
 import torch_layers
 import torch_ops
@@ -19,7 +20,7 @@ import torch_transforms
 
 warnings.filterwarnings("ignore")
 PREPARE = {**torch_ops.PREPARE, **torch_layers.PREPARE, "train": torch_train.training,
-           "gpt": torch_gpt.training, "generate": torch_train.generating, "transforms": torch_transforms.prepare}
+           "gpt": torch_gpt.training, "generate": torch_generate.generating, "transforms": torch_transforms.prepare}
 
 
 def main():

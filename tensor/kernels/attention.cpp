@@ -252,10 +252,8 @@ template <class T>
 void Worker<T>::compute_scores(const Block& at) {
   take_ranges(at);
   if (keys_ == nullptr) {
-    for (std::int64_t r = 0; r < at.rows; ++r) {
-      kernel_.dots(queries_ + r * a_.width, a_.k.at(at.b, kv_head(at), at.key), a_.k.row_step, at.cols,
-                   a_.width, scores_ + r * ld_);
-    }
+    kernel_.dots(queries_, a_.width, at.rows, a_.k.at(at.b, kv_head(at), at.key), a_.k.row_step, at.cols,
+                 a_.width, scores_, ld_);
   } else {
     pack(at.b, kv_head(at));
     multiply<T>(at.rows, round_up(at.cols, panel_), {queries_, a_.width, 1},
@@ -492,7 +490,7 @@ void attention_backward(const Attention<T>& a, const HeadMatrices<const T>& g,
   T* const delta = deltas.template mutable_data<T>();
   parallel::for_each(rows, a.value_width, [&](std::int64_t row) {
     const std::int64_t b = row / (a.heads * a.queries), h = row / a.queries % a.heads, i = row % a.queries;
-    selected<T>().dots(g.at(b, h, i), out.at(b, h, i), 0, 1, a.value_width, delta + row);
+    selected<T>().dots(g.at(b, h, i), 0, 1, out.at(b, h, i), 0, 1, a.value_width, delta + row, 1);
   });
   const auto run = [&](Worker<T>& worker, std::int64_t head, std::int64_t query_block, std::int64_t key_block,
                        const AttentionGradients<T>& to) {

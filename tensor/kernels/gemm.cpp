@@ -217,26 +217,31 @@ void multiply_small(const Gemm<T>& call) {
   }
 }
 
-/// A few rows by a transposed right side, such as one token by a weight: a dot product for each element.
+constexpr std::int64_t few_tokens = 8;  // up to here dot products are faster than packing the right side
+
+/// A few rows by a transposed right side, such as the tokens of as many texts by a weight: dot products, for
+/// which the right side is read once. Those of a row are the same for any number of rows.
 template <class T>
 void multiply_rows(const Gemm<T>& call) {
   constexpr std::int64_t strip = 64;
-  parallel::for_range(call.n, call.m * call.k / 4 + 1, [&](std::int64_t from, std::int64_t to) {
-    std::array<T, strip> products;
+  const auto body = [&](std::int64_t from, std::int64_t to) {
+    std::array<T, strip * few_tokens> products;
     for (std::int64_t begin = from; begin < to; begin += strip) {
       const std::int64_t width = std::min(strip, to - begin);
+      selected<T>().dots(call.a, call.lda, call.m, call.b + begin * call.ldb, call.ldb, width, call.k,
+                         products.data(), strip);
       for (std::int64_t i = 0; i < call.m; ++i) {
-        selected<T>().dots(call.a + i * call.lda, call.b + begin * call.ldb, call.ldb, width, call.k,
-                           products.data());
+        const T* const product = products.data() + i * strip;
         T* const c = call.c + i * call.ldc + begin;
         for (std::int64_t j = 0; j < width; ++j) {
-          const T product = call.alpha * products[static_cast<std::size_t>(j)];
-          c[j] = (call.beta == T{0} ? product : product + call.beta * c[j]) +
+          const T scaled = call.alpha * product[j];
+          c[j] = (call.beta == T{0} ? scaled : scaled + call.beta * c[j]) +
                  (call.bias == nullptr ? T{0} : call.bias[begin + j]);
         }
       }
     }
-  });
+  };
+  parallel::for_range(call.n, call.m * call.k / 4 + 1, body, strip);
 }
 
 /// One row by a matrix: the weighted sum of the matrix's rows, a strip of columns at a time.
@@ -350,7 +355,7 @@ void gemm(const Gemm<T>& call) {
   const bool column = call.n == 1 && call.m > 1 && call.ldc == 1 && call.bias == nullptr;
   if (column && (call.b_transposed || call.ldb == 1)) return gemm(turned(call));
   if (call.m == 1 && !call.a_transposed && !call.b_transposed) return multiply_row(call);
-  if (call.m <= 2 && call.b_transposed && !call.a_transposed) return multiply_rows(call);
+  if (call.m <= few_tokens && call.b_transposed && !call.a_transposed) return multiply_rows(call);
   if (call.m * call.n * call.k <= small_work) return multiply_small(call);
   split<T>(call.m, call.n, call.k,
            [&](std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {

@@ -96,9 +96,10 @@ struct GemmKernels {
   /// stands at x[w * across + p * along].
   virtual void pack(const T* x, std::int64_t across, std::int64_t along, std::int64_t count,
                     std::int64_t depth, std::int64_t width, T* out) const = 0;
-  /// out[r] = x . row r of b
-  virtual void dots(const T* x, const T* b, std::int64_t ldb, std::int64_t rows, std::int64_t k,
-                    T* out) const = 0;
+  /// out[i][r] = x row i . b row r: m rows of x, ldx apart, to rows of out, ldo apart. The order of a sum
+  /// depends on k alone, not on the numbers of rows.
+  virtual void dots(const T* x, std::int64_t ldx, std::int64_t m, const T* b, std::int64_t ldb,
+                    std::int64_t rows, std::int64_t k, T* out, std::int64_t ldo) const = 0;
   /// c += a[0] * row 0 of b + a[1] * row 1 + ...
   virtual void add_rows(const T* a, const T* b, std::int64_t ldb, std::int64_t rows, T* c,
                         std::int64_t cols) const = 0;

@@ -19,6 +19,8 @@
 #include "tensor/kernels/impl/elementwise.hpp"
 #include "tensor/kernels/impl/pack.hpp"
 
+#include "tensor/kernels/impl/dots.hpp"
+
 #include "tensor/kernels/impl/gemm.hpp"
 
 #include "tensor/kernels/impl/conv.hpp"

@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "tensor/kernels/attention.hpp"
+#include "tensor/kernels/compact.hpp"
 #include "tensor/kernels/conv.hpp"
 #include "tensor/kernels/elementwise.hpp"
 #include "tensor/kernels/gemm.hpp"
@@ -23,6 +24,7 @@ struct Kernels : ElementwiseKernels<T>,
                  SoftmaxKernels<T>,
                  NormKernels<T>,
                  RandomKernels,
+                 CompactKernels,
                  AttentionKernels<T>,
                  RecurrentKernels<T>,
                  GemmKernels<T>,

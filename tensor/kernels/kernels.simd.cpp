@@ -1,7 +1,9 @@
 // The kernels of one instruction set: this file is compiled once for each.
 
-#include "tensor/kernels/kernels.hpp"
+#include <cstring>
+
 #include "tensor/kernels/impl/arch.hpp"
+#include "tensor/kernels/kernels.hpp"
 #include "tensor/kernels/scalar.hpp"
 
 namespace gradus::kernels {
@@ -15,10 +17,11 @@ struct AllKernels final
     : WithElementwise<
           T,
           WithConv<
-              T, WithGemm<T, WithRecurrent<
-                                 T, WithReduction<
-                                        T, WithSoftmax<T, WithNorm<T, WithAttention<
-                                                                          T, WithRandom<Kernels<T>>>>>>>>>> {
+              T,
+              WithGemm<T, WithRecurrent<
+                              T, WithReduction<
+                                     T, WithSoftmax<T, WithNorm<T, WithAttention<T, WithRandom<WithCompact<
+                                                                                        Kernels<T>>>>>>>>>>> {
 };
 template <class T>
 constexpr AllKernels<T> all_kernels{};

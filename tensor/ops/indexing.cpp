@@ -9,6 +9,7 @@
 #include "tensor/kernels/kernels.hpp"
 #include "tensor/kernels/strided.hpp"
 #include "tensor/ops.hpp"
+#include "tensor/ops/compact.hpp"
 #include "tensor/support/parallel.hpp"
 
 namespace gradus {
@@ -144,6 +145,7 @@ void index_add(Tensor& sum, int axis, const Indices& ids, const Tensor& x) {
 Tensor gather_rows(const Tensor& table, const Indices& ids) {
   if (table.rank() == 0) fail<ShapeError>("gather_rows: a scalar has no rows");
   check_ids("gather_rows", ids, table.dim(0));
+  if (is_compact(table.dtype())) return detail::compact_rows(detail::compact_matrix(table), ids);
   return index_select(table, 0, ids);
 }
 

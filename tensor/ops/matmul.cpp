@@ -1,6 +1,7 @@
 #include "tensor/kernels/gemm.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/ops/batches.hpp"
+#include "tensor/ops/compact.hpp"
 #include "tensor/support/parallel.hpp"
 
 namespace gradus {
@@ -124,13 +125,18 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
         "linear: x {}, weight {}, bias {}; x must end in the weight's second length, the bias have its first",
         x.shape(), weight.shape(), bias.defined() ? bias.shape().text() : "none");
   }
-  if (x.dtype() != weight.dtype() || (bias.defined() && bias.dtype() != x.dtype())) {
+  if (x.dtype() != computing_dtype(weight.dtype()) || (bias.defined() && bias.dtype() != x.dtype())) {
     fail<DtypeError>("linear: x is {}, the weight {}, the bias {}; convert with to() what differs",
                      name_of(x.dtype()), name_of(weight.dtype()),
                      bias.defined() ? name_of(bias.dtype()) : "none");
   }
   const std::int64_t in = weight.dim(1), out_width = weight.dim(0);
   Tensor out = Tensor::uninitialized(x.shape().with(-1, out_width), x.dtype());
+  if (is_compact(weight.dtype())) {
+    detail::multiply_compact(detail::compact_matrix(weight), x.data<float>(), out.size() / out_width,
+                             bias.defined() ? bias.data<float>() : nullptr, false, out.mutable_data<float>());
+    return out;
+  }
   visit_dtype(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     kernels::gemm(kernels::Gemm<T>{.m = out_width == 0 ? 0 : out.size() / out_width,

@@ -15,7 +15,8 @@ struct MatmulOptions {
 Tensor matmul(const Tensor& a, const Tensor& b, MatmulOptions options = {});
 /// sum += matmul(a, b), for operands of rank 2 or more.
 void add_matmul(Tensor& sum, const Tensor& a, const Tensor& b, MatmulOptions options = {});
-/// x weight^T + bias. x: (..., in); weight: (out, in); bias: (out), or undefined; result: (..., out).
+/// x weight^T + bias. x: (..., in); weight: (out, in); bias: (out), or undefined; result: (..., out). The
+/// weight may be compact (tensor/compact.hpp), x is f32 then.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias);
 
 }  // namespace gradus

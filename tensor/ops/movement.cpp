@@ -7,6 +7,7 @@
 #include "tensor/axes.hpp"
 #include "tensor/kernels/strided.hpp"
 #include "tensor/ops.hpp"
+#include "tensor/ops/compact.hpp"
 
 namespace gradus {
 
@@ -314,6 +315,12 @@ Tensor slice(const Tensor& x, int axis, std::int64_t begin, std::int64_t end) {
 
 Tensor slice(const Tensor& x, int axis, const Slice& which) {
   const Shape shape = x.shape();
+  if (is_compact(x.dtype())) {
+    const std::int64_t begin = which.begin.value_or(0), end = which.end.value_or(shape[axis]);
+    const bool rows = axis == 0 && which.step == 1 && begin >= 0 && begin <= end && end <= shape[0];
+    if (rows) return detail::compact_rows(detail::compact_matrix(x), begin, end);
+    return slice(x.to(Dtype::f32), axis, which);
+  }
   Strided view(shape);
   cut(view, shape, axis, which);
   return read_or_share(x, view);

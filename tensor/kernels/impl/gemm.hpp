@@ -1,44 +1,5 @@
 // The register tile of the product of matrices. Part of impl.hpp.
 
-template <class T>
-T dot(const T* a, const T* b, std::int64_t n) {
-  using B = Batch<T>;
-  B acc[4] = {B(0), B(0), B(0), B(0)};
-  std::int64_t i = 0;
-  for (; i + 4 * lanes<T> <= n; i += 4 * lanes<T>) {
-    for (int j = 0; j < 4; ++j) {
-      acc[j] =
-          mul_add(B::load_unaligned(a + i + j * lanes<T>), B::load_unaligned(b + i + j * lanes<T>), acc[j]);
-    }
-  }
-  for (; i + lanes<T> <= n; i += lanes<T>) {
-    acc[0] = mul_add(B::load_unaligned(a + i), B::load_unaligned(b + i), acc[0]);
-  }
-  if (i < n) acc[1] = mul_add(load_part<T>(a + i, n - i), load_part<T>(b + i, n - i), acc[1]);
-  alignas(64) T parts[lanes<T>];
-  ((acc[0] + acc[1]) + (acc[2] + acc[3])).store_aligned(parts);
-  T total = 0;
-  for (std::int64_t lane = 0; lane < lanes<T>; ++lane) total += parts[lane];
-  return total;
-}
-
-/// `Rows` dot products with one x, which is read once for all of them. Each has a single accumulator: for
-/// short ones.
-template <class T, int Rows>
-void short_dots(const T* x, const T* b, std::int64_t ldb, std::int64_t k, T* out) {
-  using B = Batch<T>;
-  B acc[Rows];
-#pragma GCC unroll 4
-  for (int r = 0; r < Rows; ++r) acc[r] = B(0);
-  for_batches<T>(k, [&](std::int64_t p, auto load, auto) {
-    const B v = load(x + p);
-#pragma GCC unroll 4
-    for (int r = 0; r < Rows; ++r) acc[r] = mul_add(load(b + r * ldb + p), v, acc[r]);
-  });
-#pragma GCC unroll 4
-  for (int r = 0; r < Rows; ++r) out[r] = lane_sum<T>(acc[r]);
-}
-
 /// One batch of C: alpha * sum + beta * C + bias, of which the first `left` elements exist.
 template <class T>
 [[gnu::always_inline]] inline void finish_batch(const Batch<T>& sum, T* to, std::int64_t left, T alpha,
@@ -166,17 +127,9 @@ constexpr Tiles<T> register_tiles{.rows = tile_rows,
 
 template <class T, class Rest>
 struct WithGemm : Rest {
-  // The order of a sum depends on k alone, not on the number of rows.
-  void dots(const T* x, const T* b, std::int64_t ldb, std::int64_t rows, std::int64_t k,
-            T* out) const override {
-    constexpr std::int64_t short_length = 512;
-    std::int64_t r = 0;
-    if (k <= short_length) {
-      for (; r + 4 <= rows; r += 4) short_dots<T, 4>(x, b + r * ldb, ldb, k, out + r);
-      for (; r < rows; ++r) short_dots<T, 1>(x, b + r * ldb, ldb, k, out + r);
-    } else {
-      for (; r < rows; ++r) out[r] = dot(x, b + r * ldb, k);
-    }
+  void dots(const T* x, std::int64_t ldx, std::int64_t m, const T* b, std::int64_t ldb, std::int64_t rows,
+            std::int64_t k, T* out, std::int64_t ldo) const override {
+    all_dots(x, ldx, m, b, ldb, rows, k, out, ldo);
   }
 
   // In the order of the rows; c is read and written once for four of them.

@@ -121,6 +121,12 @@ void language_model_battery(const std::string& name, const M& model, const std::
   if (!std::isinf(stepped[changed - 1]))
     CHECK(models::log_prob(model, scored, text[changed]) ==
           Approx(stepped[changed - 1]).epsilon(0).margin(slack));
+  // So is the one after tokens that are read together.
+  const auto together = models::advance(model, model.advance(model.start(), text[0]),
+                                        std::span<const std::int32_t>(text).subspan(1, changed - 1));
+  if (!std::isinf(stepped[changed - 1]))
+    CHECK(models::log_prob(model, together, text[changed]) ==
+          Approx(stepped[changed - 1]).epsilon(0).margin(slack));
 
   // A text's score is the sum of its conditionals, and perplexity is its exponential per token.
   const models::Evaluation result = models::evaluate(model, text, 10);

@@ -1,11 +1,13 @@
 #include "models/quantize.hpp"
 
 #include "autograd/tape.hpp"
+#include "models/pretrained.hpp"
 #include "models/transformers.hpp"
 #include "optim/adam.hpp"
 #include "optim/optimizer.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/fixture.hpp"
+#include "tests/support/folder.hpp"
 #include "tests/support/threads.hpp"
 
 using namespace gradus;
@@ -140,6 +142,24 @@ TEST_CASE("a quantized model is not trained", "[quantize]") {
   };
   refuses(small_gpt());
   refuses(small_lstm());
+}
+
+TEST_CASE("a quantized network is saved once its weights are f32 again, and not before", "[quantize]") {
+  const gradus::test::Folder folder;
+  GptNetwork network = small_gpt();
+  nn::quantize(network);
+  CHECK_THROWS_AS(nn::save_weights(folder.path() / "compact", network), Error);
+  CHECK_THROWS_AS(save_pretrained(folder.path() / "folder", network), Error);
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "compact"));
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "folder" / "model.safetensors"));
+  GptNetwork wide = network, read = small_gpt();
+  convert(wide, Dtype::f32);
+  nn::save_weights(folder.path() / "wide", wide);
+  nn::load_weights(read, folder.path() / "wide");
+  const auto tokens = chain(30, 5);
+  const auto exact = score(NeuralModel<GptNetwork>{network}, tokens),
+             rounded = score(NeuralModel<GptNetwork>{read}, tokens);
+  for (std::size_t i = 0; i < exact.size(); ++i) CHECK(rounded[i] == Approx(exact[i]).epsilon(1e-5));
 }
 
 TEST_CASE("a quantized network has the same bits for any number of threads", "[quantize]") {

@@ -17,7 +17,7 @@ int main() {
   Rng rng(1);
   models::GptNetwork network(rng,
                              {.vocab = vocab.size(), .width = 64, .layers = 2, .heads = 4, .context = 32});
-  models::train(network, train_part, {.batch = 16, .steps = 32, .updates = 200, .lr = 5e-3, .warmup = 20});
+  models::train(network, train_part, {.batch = 16, .steps = 32, .updates = 300, .lr = 5e-3, .warmup = 20});
 
   const models::NeuralModel<models::GptNetwork> model{network};
   const models::QuantizedPerplexity both = models::quantized_perplexity(model, test_part);

@@ -155,7 +155,7 @@ TEST_CASE("a quantized network is saved once its weights are f32 again, and not 
   GptNetwork wide = network, read = small_gpt();
   convert(wide, Dtype::f32);
   nn::save_weights(folder.path() / "wide", wide);
-  nn::load_weights(read, folder.path() / "wide");
+  nn::load_weights(folder.path() / "wide", read);
   const auto tokens = chain(30, 5);
   const auto exact = score(NeuralModel<GptNetwork>{network}, tokens),
              rounded = score(NeuralModel<GptNetwork>{read}, tokens);

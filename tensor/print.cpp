@@ -103,8 +103,9 @@ std::string text_of(const Tensor& x) {
   if (!x.defined()) return "undefined";
   const int digits = x.dtype() == Dtype::f64 ? 8 : 6;
   const Tensor numbers = x.to(computing_dtype(x.dtype()));
-  std::string out =
-      Printer(x.shape(), [&](std::int64_t i) { return fmt::format("{:.{}g}", numbers.at(i), digits); }).text();
+  std::string out = Printer(x.shape(), [&](std::int64_t i) {
+                      return fmt::format("{:.{}g}", numbers.at(i), digits);
+                    }).text();
   return x.rank() == 0 ? out : fmt::format("{} {} {}", out, x.shape(), name_of(x.dtype()));
 }
 

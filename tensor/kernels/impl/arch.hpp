@@ -13,9 +13,9 @@
 #include "tensor/kernels/instruction_set.hpp"
 
 #if defined(__aarch64__)
-// xsimd divides and takes roots of f32 by the estimates that 32-bit ARM had to make do with, which are wrong by an ulp
-// or two, and infinite or NaN where the reciprocal or the root is subnormal, zero or infinite. 64-bit ARM has the exact
-// instructions.
+// xsimd divides and takes roots of f32 by the estimates that 32-bit ARM had to make do with, which are wrong
+// by an ulp or two, and infinite or NaN where the reciprocal or the root is subnormal, zero or infinite.
+// 64-bit ARM has the exact instructions.
 namespace xsimd::kernel {
 
 template <>

@@ -79,11 +79,11 @@ const std::vector<NetworkKind>& network_kinds() {
       kind<GptNetwork>("gpt",
                        "A transformer carries no state from token to token: each looks back at all of a "
                        "context by attention. GPT-2 learns a vector for each position",
-                       {.width = 128, .layers = 2, .lr = 2e-3, .tokens = 1'800'000},
+                       {.width = 128, .layers = 2, .lr = 3e-3, .tokens = 900'000},
                        {.width = 128, .layers = 4, .lr = 2e-3, .tokens = 3'000'000}),
       kind<LlamaNetwork>("llama",
                          "Llama turns queries and keys by their positions instead, and gates its layers",
-                         {.width = 128, .layers = 2, .lr = 2e-3, .tokens = 1'800'000},
+                         {.width = 128, .layers = 2, .lr = 3e-3, .tokens = 900'000},
                          {.width = 128, .layers = 4, .lr = 2e-3, .tokens = 3'000'000}),
   };
   return all;

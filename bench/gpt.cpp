@@ -1,7 +1,6 @@
 // Training steps of transformers: forward, mean cross entropy over a full softmax, backward, clipping to a
 // norm of 1, AdamW. The sizes are those of sizes.py. Usage: bench_gpt [--threads N] followed by
-// [--benchmark_...], or by
-// --profile NAME SECONDS, which prints samples of the stack.
+// [--benchmark_...], or by --profile NAME SECONDS, which prints samples of the stack.
 
 #include <benchmark/benchmark.h>
 
@@ -9,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "bench/profile.hpp"
+#include "bench/steps.hpp"
 #include "bench/threads.hpp"
 #include "bench/training.hpp"
 #include "bench/transformer_sizes.hpp"
@@ -43,11 +42,7 @@ struct GptTraining {
 /// Tokens per second.
 template <class Network>
 void train(benchmark::State& state, const GptSize& size) {
-  GptTraining<Network> training(size);
-  training.step();  // takes the memory that the next steps reuse
-  for (auto _ : state) training.step();
-  state.counters["value"] = benchmark::Counter(
-      static_cast<double>(state.iterations() * size.context * size.batch), benchmark::Counter::kIsRate);
+  bench::measure<GptTraining<Network>>(state, size, size.context * size.batch);
 }
 
 /// Prints samples of the training of a name such as baby-gpt; false for an unknown name.

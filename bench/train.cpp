@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "bench/profile.hpp"
+#include "bench/steps.hpp"
 #include "bench/threads.hpp"
 #include "bench/training.hpp"
 
@@ -25,11 +25,7 @@ namespace {
 /// Tokens per second.
 template <class Network>
 void train(benchmark::State& state, const Size& size) {
-  Training<Network> training(size);
-  training.step();  // takes the memory that the next steps reuse
-  for (auto _ : state) training.step();
-  state.counters["value"] = benchmark::Counter(
-      static_cast<double>(state.iterations() * size.steps * size.batch), benchmark::Counter::kIsRate);
+  bench::measure<Training<Network>>(state, size, size.steps * size.batch);
 }
 
 /// The value of a line of /proc/self/status, in MB.

@@ -16,35 +16,37 @@ namespace {
 
 using nlohmann::json;
 
-json to_json(const NetworkOptions& o) {
-  return {{"vocab", o.vocab},   {"embedding", o.embedding}, {"width", o.width},
-          {"layers", o.layers}, {"dropout", o.dropout},     {"order", o.order},
-          {"heads", o.heads},   {"kv_heads", o.kv_heads},   {"context", o.context},
-          {"inner", o.inner},   {"norm_eps", o.norm_eps},   {"rope_theta", o.rope_theta},
-          {"tied", o.tied}};
+/// Calls visit(key, value, required) for each option. Those that are not required are not in the files of
+/// versions before transformers.
+template <class Options, class Visit>
+void visit_options(Options& o, const Visit& visit) {
+  visit("vocab", o.vocab, true);
+  visit("embedding", o.embedding, true);
+  visit("width", o.width, true);
+  visit("layers", o.layers, true);
+  visit("dropout", o.dropout, true);
+  visit("order", o.order, true);
+  visit("heads", o.heads, false);
+  visit("kv_heads", o.kv_heads, false);
+  visit("context", o.context, false);
+  visit("inner", o.inner, false);
+  visit("rope_theta", o.rope_theta, false);
+  visit("norm_eps", o.norm_eps, false);
+  visit("tied", o.tied, false);
 }
 
-/// What only transformers have is not in files of versions without them.
+json to_json(const NetworkOptions& options) {
+  json out;
+  visit_options(options, [&](const char* key, const auto& value, bool /*required*/) { out[key] = value; });
+  return out;
+}
+
 NetworkOptions options_from(const json& from) {
-  NetworkOptions o;
-  const auto required = [&](const char* key, auto& value) { from.at(key).get_to(value); };
-  const auto optional = [&](const char* key, auto& value) {
-    if (from.contains(key)) required(key, value);
-  };
-  required("vocab", o.vocab);
-  required("embedding", o.embedding);
-  required("width", o.width);
-  required("layers", o.layers);
-  required("dropout", o.dropout);
-  required("order", o.order);
-  optional("heads", o.heads);
-  optional("kv_heads", o.kv_heads);
-  optional("context", o.context);
-  optional("inner", o.inner);
-  optional("norm_eps", o.norm_eps);
-  optional("rope_theta", o.rope_theta);
-  optional("tied", o.tied);
-  return o;
+  NetworkOptions out;
+  visit_options(out, [&](const char* key, auto& value, bool required) {
+    if (required || from.contains(key)) from.at(key).get_to(value);
+  });
+  return out;
 }
 
 /// The header's sizes must be those of the numbers that are there, before memory is taken for them.

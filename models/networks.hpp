@@ -42,7 +42,7 @@ struct NetworkOptions {
   int layers = 1;
   double dropout = 0;
   int order = 5;  // of networks that see the last order - 1 tokens only
-  // Of transformers:
+  // Of transformers; inner, norm_eps and tied of minGRUs too:
   std::int64_t heads = 4;
   std::int64_t kv_heads = 0;   // of keys and values; 0: as many as heads
   std::int64_t context = 256;  // tokens that are seen at once

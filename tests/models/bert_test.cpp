@@ -1,9 +1,7 @@
 #include "models/bert.hpp"
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
-#include <regex>
 
 #include "autograd/gradcheck.hpp"
 #include "autograd/members.hpp"
@@ -14,10 +12,7 @@
 #include "autograd/tape.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/safetensors.hpp"
-#include "tensor/support/read_file.hpp"
-#include "tensor/support/write_file.hpp"
-#include "tests/support/fixture.hpp"
-#include "tests/support/folder.hpp"
+#include "tests/models/hugging_face.hpp"
 #include "tests/support/threads.hpp"
 
 using namespace gradus;
@@ -29,9 +24,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path folder_of(const std::string& name) {
-  return source_dir() + "/tests/fixtures/transformers/" + name;
-}
 Indices ids_of(const std::string& name, const char* what) {
   return load_npy_indices((folder_of(name) / (std::string(what) + ".npy")).string());
 }
@@ -48,18 +40,6 @@ void check_outputs(const BertNetwork& network, const std::string& name) {
   if (network.pooler) compare(network.pooled(h), "pooled");
   if (network.predictions) compare(network.logits(h), "logits");
   if (network.seq_relationship) compare(network.next_sentence(h), "next");
-}
-
-/// A copy of a fixture's folder with a part of its config.json replaced.
-void copy_with(const Folder& to, const std::string& name, const std::string& pattern,
-               const std::string& text) {
-  for (const auto& entry : fs::directory_iterator(folder_of(name)))
-    fs::copy(entry.path(), to.path() / entry.path().filename(), fs::copy_options::overwrite_existing);
-  const fs::path config = to.path() / "config.json";
-  const std::string before = read_file(config.string());
-  const std::string after = std::regex_replace(before, std::regex(pattern), text);
-  REQUIRE(after != before);
-  write_file(config, after);
 }
 
 const BertOptions small{.vocab = 7,
@@ -90,9 +70,7 @@ TEST_CASE("BERT written as Hugging Face's files is read again", "[bert]") {
     const BertNetwork network = load_bert(folder_of(name));
     save_pretrained(folder.path() / name, network, {.max_bytes = 3000});  // in parts
     const BertNetwork read = load_bert(folder.path() / name);
-    const Safetensors a = nn::weights(network), b = nn::weights(read);
-    REQUIRE(a.tensors.size() == b.tensors.size());
-    for (const auto& [path, tensor] : a.tensors) CHECK(identical(tensor, b.tensors.at(path)));
+    check_saved(network, read);
     check_outputs(read, name);
   }
   // Without its heads a model has no prefix.

@@ -1,36 +1,27 @@
 #include "models/transformers.hpp"
 
-#include <filesystem>
-#include <regex>
-
 #include "autograd/gradcheck.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/cross_entropy.hpp"
 #include "models/neural.hpp"
 #include "models/pretrained.hpp"
-#include "tensor/support/read_file.hpp"
-#include "tensor/support/write_file.hpp"
-#include "tests/support/catch.hpp"
-#include "tests/support/fixture.hpp"
-#include "tests/support/folder.hpp"
-#include "tests/support/paths.hpp"
+#include "tests/models/hugging_face.hpp"
 
 using namespace gradus;
 using namespace gradus::models;
 using Catch::Matchers::Contains;
+using gradus::test::check_saved;
+using gradus::test::copy_with;
 using gradus::test::difference;
 using gradus::test::fixture;
 using gradus::test::Folder;
+using gradus::test::folder_of;
 
 namespace {
 
 namespace fs = std::filesystem;
 
 const std::vector<std::string> gpts{"gpt_f32", "gpt_bf16"}, llamas{"llama_f32", "llama_bf16", "llama_f16"};
-
-fs::path folder_of(const std::string& name) {
-  return test::source_dir() + "/tests/fixtures/transformers/" + name;
-}
 
 /// (a, b) to (b, a).
 Indices turned(const Indices& ids) {
@@ -57,25 +48,6 @@ void check_logits(const Network& network, const std::string& name, std::int64_t 
     CHECK(difference(logits.value().to(Dtype::f64), slice(expected, 0, begin, end)) < 1e-5);
     state = std::move(next);
   }
-}
-
-template <class Network>
-void check_saved(const Network& network, const Network& read) {
-  const Safetensors a = nn::weights(network), b = nn::weights(read);
-  REQUIRE(a.tensors.size() == b.tensors.size());
-  for (const auto& [name, tensor] : a.tensors) CHECK(identical(tensor, b.tensors.at(name)));
-}
-
-/// A copy of a fixture's folder with a part of its config.json replaced.
-void copy_with(const Folder& to, const std::string& name, const std::string& pattern,
-               const std::string& text) {
-  for (const auto& entry : fs::directory_iterator(folder_of(name)))
-    fs::copy(entry.path(), to.path() / entry.path().filename(), fs::copy_options::overwrite_existing);
-  const fs::path config = to.path() / "config.json";
-  const std::string before = read_file(config.string());
-  const std::string after = std::regex_replace(before, std::regex(pattern), text);
-  REQUIRE(after != before);
-  write_file(config, after);
 }
 
 const NetworkOptions small{.vocab = 5, .width = 4, .layers = 1, .heads = 2, .context = 6, .inner = 3};

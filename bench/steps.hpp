@@ -1,12 +1,25 @@
 #pragma once
 
+#include <benchmark/benchmark.h>
+
 #include <chrono>
+#include <cstdint>
 #include <iostream>
 #include <stdexcept>
 
 #include "bench/sampler.hpp"
 
 namespace bench {
+
+/// Measures the steps of a Training of that size, which has so many tokens in each: tokens per second.
+template <class Training, class Size>
+void measure(benchmark::State& state, const Size& size, std::int64_t tokens) {
+  Training training(size);
+  training.step();  // takes the memory that the next steps reuse
+  for (auto _ : state) training.step();
+  state.counters["value"] =
+      benchmark::Counter(static_cast<double>(state.iterations() * tokens), benchmark::Counter::kIsRate);
+}
 
 /// Prints samples, as Sampler does, of where the steps of a Training of that size spend their time.
 template <class Training, class Size>

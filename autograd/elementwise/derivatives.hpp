@@ -246,19 +246,15 @@ auto sigmoid_of_difference(const A& a, const B& b) {
   const auto y = sigmoid(zero_where(both(equal(a, b), equal(equal(apart, apart), 0)), apart));
   return y + y * ((1 - y) * where(abs(lost) < 1, lost, 0.0));
 }
-/// The argument of gelu_gate and its derivative, for |x| up to where the gate is 0 or 1.
-inline constexpr double gelu_one = 1.595769121605730711760, gelu_three = 0.044715 * gelu_one;
+/// The derivative of log gelu_gate_slope(x), for |x| up to where that is 0: u'' / u' - tanh(u / 2) u' with
+/// gelu's argument u.
 template <class V>
-V half_gelu_argument(const V& x) {
-  using std::abs;
+V gelu_log_slope(const V& x) {
+  using std::abs, std::tanh;
+  constexpr double one = 1.595769121605730711760, three = 0.044715 * one;
   const auto near = where(abs(x) < 32, x, 0.0);
-  return near * (0.5 * gelu_one + 0.5 * gelu_three * square(near));
-}
-template <class V>
-V gelu_argument_slope(const V& x) {
-  using std::abs;
-  const auto near = abs(x) < 32;
-  return where(near, gelu_one + 3 * gelu_three * square(where(near, x, 0.0)), 0.0);
+  const auto slope = one + 3 * three * square(near);
+  return (6 * three) * near / slope - tanh(near * (0.5 * one + 0.5 * three * square(near))) * slope;
 }
 /// 1, and NaN where one of the three is.
 template <class A, class B, class C>

@@ -61,9 +61,9 @@ GRADUS_UNARY(lgamma,     library_call,   x,       g * derivative_of_order(Binary
 GRADUS_UNARY(sigmoid,    transcendental, x,       g * sigmoid_slope(x))
 GRADUS_UNARY(sigmoid_slope, transcendental, x,    g * (-sigmoid_slope(x) * tanh(0.5 * x)))
 GRADUS_UNARY(log1p_exp,  2 * transcendental, x,   g * sigmoid(x))  // log(1 + exp(x))
-// sigmoid(u) with u = 2 sqrt(2/pi) (x + 0.044715 x^3), the gate of gelu's tanh form, and sigmoid_slope(u).
-GRADUS_UNARY(gelu_gate,  2 * transcendental, x,   g * (gelu_gate_slope(x) * gelu_argument_slope(x)))
-GRADUS_UNARY(gelu_gate_slope, 2 * transcendental, x, g * (-gelu_gate_slope(x) * tanh(half_gelu_argument(x)) * gelu_argument_slope(x)))
+// sigmoid(u) with u = 2 sqrt(2/pi) (x + 0.044715 x^3), the gate of gelu's tanh form, and its derivative.
+GRADUS_UNARY(gelu_gate,  2 * transcendental, x,   g * gelu_gate_slope(x))
+GRADUS_UNARY(gelu_gate_slope, 2 * transcendental, x, g * (gelu_gate_slope(x) * gelu_log_slope(x)))
 // tanh(log(1 + exp(x))), the gate of mish, and its derivative.
 GRADUS_UNARY(mish_gate,  2 * transcendental, x,   g * mish_gate_slope(x))
 GRADUS_UNARY(mish_gate_slope, 2 * transcendental, x, g * (mish_gate_slope(x) * (sigmoid(-x) - 2 * (mish_gate(x) * sigmoid(x)))))

@@ -133,6 +133,13 @@ template <class T>
 bool reads_well(std::int64_t ld) {
   return ld * static_cast<std::int64_t>(sizeof(T)) % 512 != 0;
 }
+/// Up to how many columns packing a left side of this leading dimension costs more than it saves. Up to half
+/// as many that also holds of rows of which a few fall into each set.
+template <class T>
+std::int64_t cols_in_place(std::int64_t lda) {
+  if (reads_well<T>(lda)) return few_cols;
+  return lda * static_cast<std::int64_t>(sizeof(T)) % 2048 != 0 ? few_cols / 2 : 0;
+}
 
 /// One thread's part: rows and columns of C, over all of k.
 template <class T>
@@ -142,7 +149,7 @@ void multiply(const Gemm<T>& call, std::int64_t row, std::int64_t rows, std::int
   const Source<T> a = source(call.a, call.lda, call.a_transposed),
                   b = source(call.b, call.ldb, call.b_transposed);
   // A side that is read only a few times is not worth packing.
-  const bool left_in_place = !call.a_transposed && cols <= few_cols && reads_well<T>(call.lda);
+  const bool left_in_place = !call.a_transposed && cols <= cols_in_place<T>(call.lda);
   const bool right_in_place = !call.b_transposed && rows <= few_rows && reads_well<T>(call.ldb);
   const std::int64_t cols_block = most_cols / tiles.cols * tiles.cols;
   constexpr std::int64_t depth_block = depth_bytes / static_cast<std::int64_t>(sizeof(T));

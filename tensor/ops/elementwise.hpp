@@ -150,7 +150,7 @@ concept ElementwiseOperands = (ElementwiseOperand<Xs> || ...) &&
 //   sigmoid                    1 / (1 + exp(-x))
 //   sigmoid_slope, tanh_slope  the derivatives of sigmoid, sigmoid(x) sigmoid(-x), and of tanh, 1 - tanh(x)^2
 //   log1p_exp                  log(1 + exp(x)), without overflow
-//   gelu_gate, gelu_gate_slope sigmoid(u) and sigmoid_slope(u) of u = 2 sqrt(2/pi) (x + 0.044715 x^3)
+//   gelu_gate, gelu_gate_slope sigmoid(u) of u = 2 sqrt(2/pi) (x + 0.044715 x^3), and its derivative
 //   mish_gate, mish_gate_slope tanh(log(1 + exp(x))) and its derivative
 //   logit                      log(x / (1 - x)), the inverse of sigmoid; NaN outside of [0, 1]
 //   logit_slope                its derivative, 1 / (x (1 - x))

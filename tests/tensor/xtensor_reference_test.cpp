@@ -170,7 +170,11 @@ ReferenceRows elementwise_reference() {
   add_plain(
       rows, "gelu_gate_slope", 0, [](T x) { return gelu_gate_slope(x); },
       [gate](const X& x) -> X {
-        return xt::vectorize([gate](double v) { return gate(v) * (1 - gate(v)); })(x);
+        const double c = 2 * std::sqrt(2 / std::numbers::pi);
+        const auto slope = [gate, c](double v) {
+          return gate(v) * (1 - gate(v)) * c * (1 + 3 * 0.044715 * v * v);
+        };
+        return xt::vectorize(slope)(x);
       });
   const auto three = [&](const char* name, auto op, double (*reference)(double, double, double)) {
     rows.push_back({name, [op, reference](Rng& rng, const Shape& shape) {

@@ -143,10 +143,15 @@ template <bool slope>
   return xsimd::select(inside, y, beyond);
 }
 
-/// The argument of the sigmoid in gelu's tanh form, 2 sqrt(2/pi) (x + 0.044715 x^3), in two parts, for |x| up
-/// to where the sigmoid is 0 or 1: its error counts as much as it is large.
+/// The argument u of the sigmoid in gelu's tanh form, 2 sqrt(2/pi) (x + 0.044715 x^3), in two parts, as its
+/// error counts as much as it is large; and its derivative. Beyond where the sigmoid is 0 or 1, x counts as
+/// lying there.
 template <class T>
-[[gnu::always_inline]] inline TwoParts<T> gelu_argument(const Batch<T>& x) {
+struct GeluArgument {
+  Batch<T> high, low, slope;
+};
+template <class T>
+[[gnu::always_inline]] inline GeluArgument<T> gelu_argument(const Batch<T>& x) {
   using B = Batch<T>;
   constexpr long double one = 1.595769121605730711760L, three = 0.044715L * one;
   constexpr T one_high = static_cast<T>(one), three_high = static_cast<T>(three);
@@ -159,17 +164,19 @@ template <class T>
       mul_add(B(three_high), s_low,
               mul_add(B(static_cast<T>(three - three_high)), s, B(static_cast<T>(one - one_high))));
   const auto [high, low] = exact_product<T>(v, sum);
-  return {high, mul_add(v, (sum_low + term_low) + rest, low)};
+  return {high, mul_add(v, (sum_low + term_low) + rest, low),
+          mul_add(B(static_cast<T>(3 * three)), s, B(one_high))};
 }
 template <class T>
 [[gnu::always_inline]] inline Batch<T> gelu_gate(const Batch<T>& x) {
-  const auto [high, low] = gelu_argument<T>(x);
+  const auto [high, low, slope] = gelu_argument<T>(x);
   return sigmoid<T, true>(high, low);
 }
+/// The derivative of gelu_gate.
 template <class T>
 [[gnu::always_inline]] inline Batch<T> gelu_gate_slope(const Batch<T>& x) {
-  const auto [high, low] = gelu_argument<T>(x);
-  return sigmoid_slope<T, true>(high, low);
+  const auto [high, low, slope] = gelu_argument<T>(x);
+  return sigmoid_slope_times<T>(high, low, slope);
 }
 
 }  // namespace math

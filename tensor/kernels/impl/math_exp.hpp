@@ -125,12 +125,13 @@ template <class T>
 [[gnu::always_inline]] inline Batch<T> exp(const Batch<T>& x) {
   return exp_below<T>(xsimd::min(Batch<T>(exp_most<T>), x));
 }
-/// factor * e^(x + low) for x from exp_least to 0, a low that is small beside 1, and a factor up to 1.
+/// factor * e^(x + low) for x from `least` to 0 and a low that is small beside 1. The result below `least` is
+/// 0, as it is for factors up to 1 below exp_least.
 template <class T>
 [[gnu::always_inline]] inline Batch<T> exp_times(const Batch<T>& x, const Batch<T>& low,
-                                                 const Batch<T>& factor) {
+                                                 const Batch<T>& factor, T least = exp_least<T>) {
   const auto [r, n] = reduce<T>(x);
-  return scaled<T>((Batch<T>(1) + expm1_reduced<T>(r + low)) * factor, n, x, exp_floor<T>, exp_least<T>);
+  return scaled<T>((Batch<T>(1) + expm1_reduced<T>(r + low)) * factor, n, x, exp_floor<T>, least);
 }
 /// e^x for x from exp_floor to 0.
 template <class T>
@@ -173,16 +174,18 @@ template <class T>
   return xsimd::select(xsimd::abs(x) < Batch<T>(tiny), x, y);
 }
 
-/// y, and e^(x + low) itself below exp_floor: for a function of e^x that is e^x far below 0.
+/// y, and factor * e^(x + low) itself below exp_floor: for a function of e^x that is that far below 0. As for
+/// exp_times, the factor is at least 1, and the result is 0 below `least`.
 template <class T>
 [[gnu::always_inline]] inline Batch<T> exp_where_tiny(const Batch<T>& x, const Batch<T>& low,
-                                                      const Batch<T>& y) {
+                                                      const Batch<T>& y, const Batch<T>& factor = Batch<T>(1),
+                                                      T least = exp_least<T>) {
   const auto tiny = x < Batch<T>(exp_floor<T>);
   if (!xsimd::any(tiny)) return y;
   Batch<T> e(0);
-  if (xsimd::any(tiny & (x > Batch<T>(exp_least<T>)))) {
-    const Batch<T> bounded = xsimd::min(Batch<T>(0), xsimd::max(Batch<T>(exp_least<T>), x));
-    e = exp_times<T>(bounded, low, Batch<T>(1));
+  if (xsimd::any(tiny & (x > Batch<T>(least)))) {
+    const Batch<T> bounded = xsimd::min(Batch<T>(0), xsimd::max(Batch<T>(least), x));
+    e = exp_times<T>(bounded, low, factor, least);
   }
   return xsimd::select(tiny, e, y);
 }
@@ -200,14 +203,22 @@ template <class T, bool with_low = false>
 }
 /// The derivative of sigmoid, e / (1 + e)^2 with e = e^-|x|: through the result it would be 0 where that is 1
 /// to the nearest number.
-template <class T, bool with_low = false>
-[[gnu::always_inline]] inline Batch<T> sigmoid_slope(const Batch<T>& x, const Batch<T>& low = Batch<T>(0)) {
-  const Batch<T> down = -xsimd::abs(x);
-  Batch<T> e = exp_unscaled<T>(xsimd::max(Batch<T>(exp_floor<T>), down));
-  const Batch<T> down_low = xsimd::select(x < Batch<T>(0), low, -low);
-  if constexpr (with_low) e = mul_add(e, down_low, e);
+template <class T>
+[[gnu::always_inline]] inline Batch<T> sigmoid_slope(const Batch<T>& x) {
+  const Batch<T> down = -xsimd::abs(x), e = exp_unscaled<T>(xsimd::max(Batch<T>(exp_floor<T>), down));
   const Batch<T> above = Batch<T>(1) + e;
-  return exp_where_tiny<T>(down, down_low, e / (above * above));
+  return exp_where_tiny<T>(down, Batch<T>(0), e / (above * above));
+}
+/// The same at x + low, for a low that is small beside 1, times a factor from 1 to 128.
+template <class T>
+[[gnu::always_inline]] inline Batch<T> sigmoid_slope_times(const Batch<T>& x, const Batch<T>& low,
+                                                           const Batch<T>& factor) {
+  constexpr T least = exp_least<T> - 5;  // e^-5 < 1 / 128
+  const Batch<T> down = -xsimd::abs(x), down_low = xsimd::select(x < Batch<T>(0), low, -low);
+  Batch<T> e = exp_unscaled<T>(xsimd::max(Batch<T>(exp_floor<T>), down));
+  e = mul_add(e, down_low, e);
+  const Batch<T> above = Batch<T>(1) + e;
+  return exp_where_tiny<T>(down, down_low, factor * e / (above * above), factor, least);
 }
 
 /// tanh(log(1 + e^x)) = (w^2 + 2w) / (w^2 + 2w + 2) with w = e^x, for x > 0 written of 1/w; and its

@@ -10,7 +10,12 @@ int main() {
   const std::string text = synthetic_corpus(1, 20'000).text;
   const Bpe bpe = Bpe::train(text, {.size = 600, .special = {"<|endoftext|>"}});
   const std::vector<std::int32_t> ids = bpe.encode("the queen's crown: naïve \xFF bytes");
-  for (const std::int32_t id : ids) std::printf("[%s]", std::string(bpe.token(id)).c_str());
+  for (const std::int32_t id : ids) {
+    std::putchar('[');
+    // A subword may be a part of a letter, which is no text by itself.
+    for (const unsigned char byte : bpe.token(id)) std::printf(byte < 128 ? "%c" : "\\x%02X", byte);
+    std::putchar(']');
+  }
   std::printf("\n%zu bytes are %zu subwords\n", text.size(), bpe.encode(text).size());
   if (bpe.decode(ids) != "the queen's crown: naïve \xFF bytes") return 1;
 

@@ -75,7 +75,10 @@ def without(text):
     text = re.sub(r"^( *)static (?:void|auto) (?:members|parts)\(auto& self[^;{]*(?:;|\{[^\n]*\}|\{\n.*?\n\1\})\n", "", text,
                   flags=re.M | re.S)
     text = re.sub(r",?\s*Where (?:where|at)(?: = (?:Where::here\(\)|\{\}))?(?=\))", "", text)
-    return re.sub(r"(constexpr [\w:]+ \w+) =\s[^;]*(?:decltype|requires|<)[^;]*;", r"\1;", text)
+    # Sphinx knows no designated initializers, nor raw strings.
+    text = re.sub(r" = \{(\.\w+ = [^{}]*)\}(?=[,)])",
+                  lambda found: " = {" + re.sub(r"\.(\w+) = ([^,]*)", r"\1(\2)", found.group(1)) + "}", text)
+    return re.sub(r"(constexpr [\w:]+ \w+) =\s[^;]*(?:decltype|requires|<|R\")[^;]*;", r"\1;", text)
 
 
 def filtered(lines, group):

@@ -127,7 +127,7 @@ TEST_CASE("a network with adapters is trained, merged, and saved as an ordinary 
   nn::add_lora(rng, network, {"*.c_fc", "*.c_attn"}, {.rank = 4, .dropout = 0.1});
   const double before = evaluate(NeuralModel<GptNetwork>{network}, tokens, 0).perplexity();
   const TrainOptions options{.batch = 8, .steps = 16, .updates = 40, .lr = 1e-2};
-  GptNetwork again = network;
+  GptNetwork again = network, undropped = network;
   train(network, tokens, options);
   CHECK(identical(network.h[0].mlp.c_fc.weight.value(), weight));
   CHECK(identical(network.wte.weight.value(), table));
@@ -136,6 +136,10 @@ TEST_CASE("a network with adapters is trained, merged, and saved as an ordinary 
   // The same generator, of TrainOptions::seed, draws what adapters drop.
   train(again, tokens, options);
   CHECK(identical(again.h[0].mlp.c_fc.lora->b.value(), network.h[0].mlp.c_fc.lora->b.value()));
+
+  undropped.h[0].mlp.c_fc.lora->dropout = undropped.h[0].attn.c_attn.lora->dropout = 0;
+  train(undropped, tokens, options);
+  CHECK_FALSE(identical(undropped.h[0].mlp.c_fc.lora->b.value(), network.h[0].mlp.c_fc.lora->b.value()));
 
   const auto file = folder.path() / "model.safetensors";
   CHECK_THROWS_WITH(save_network(file, network, vocabulary),

@@ -1,11 +1,13 @@
 #include "nn/lora.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "autograd/describe.hpp"
 #include "autograd/gradcheck.hpp"
 #include "autograd/ops/elementwise.hpp"
 #include "autograd/unreached.hpp"
+#include "nn/adaptive_softmax.hpp"
 #include "nn/losses.hpp"
 #include "nn/quantize.hpp"
 #include "nn/weights.hpp"
@@ -264,6 +266,18 @@ TEST_CASE("gradients of adapters of every order are right, in layers and in loss
   check([&](Model& m) { return nn::linear_cross_entropy(tanh(m.body(x)), m.head, y); });
   const double fused = nn::linear_cross_entropy(tanh(model.body(x)), model.head, y).item();
   CHECK(fused == Approx(nn::cross_entropy(model(x), y).item()).epsilon(1e-12));
+}
+
+TEST_CASE("an adaptive softmax guesses with its adapters", "[nn][lora]") {
+  Rng rng(2);
+  nn::AdaptiveSoftmax softmax(rng, 4, 9, {3, 6}, {.div_value = 2});
+  nn::add_lora(rng, softmax, {"*"}, {.rank = 2, .alpha = 20});
+  const Tensor x = rng.normal({50, 4});
+  const Indices before = softmax.predict(x);
+  learn(softmax, 2);
+  const Indices likeliest = argmax(softmax.log_prob(Variable(x)).value(), -1);
+  CHECK(std::ranges::equal(softmax.predict(x).values(), likeliest.values()));
+  CHECK_FALSE(std::ranges::equal(before.values(), likeliest.values()));
 }
 
 TEST_CASE("merging adds adapters to the weights, and unmerging gives these back to the bit", "[nn][lora]") {

@@ -21,7 +21,8 @@
 ///   trained models::train(model, tokens, options); nn::save_lora("adapters.safetensors", model);  // A and B
 ///   alone nn::merge_lora(model);                         // an ordinary model, as fast as before
 ///
-/// What it computes and what things are called is as in PyTorch's PEFT, whose files of adapters are read too.
+/// What it computes and what things are called is as in Hugging Face's PEFT, whose files of adapters are read
+/// too.
 namespace gradus::nn {
 
 struct LoraOptions {
@@ -124,9 +125,10 @@ LoraReport finish(M& model, std::vector<std::string> adapted, bool freeze_rest) 
 /// Gives adapters to the linear layers whose paths, such as "h.0.attn.c_attn", match one of the patterns, as
 /// `freeze` takes them, and freezes all other parameters; `unfreeze(model.head)` then trains a new head as
 /// well. A is drawn from U(-1/sqrt(in), 1/sqrt(in)) and B is 0, so the model says at first what it said
-/// before. Another call with other patterns may add adapters of another rank. A weight that several modules
-/// read, and what is no nn::Linear (embeddings, output layers tied to them, recurrent weights, in_proj_weight
-/// of nn::MultiHeadAttention), has none.
+/// before. Another call with other patterns may add adapters of another rank. What is no nn::Linear has none:
+/// embeddings, output layers tied to them, recurrent weights, in_proj_weight of nn::MultiHeadAttention. Code
+/// that reads the weight of a layer itself takes `effective_weight()` of it; `unreached` names adapters that
+/// it goes around.
 ///
 /// Throws ArgumentError, before anything is changed: when no layer matches, for one that has an adapter
 /// already or compact weights (nn/quantize.hpp), and for a rank below 1, an alpha that is not above 0 or a

@@ -35,7 +35,9 @@ Variable LoraAdapter::call(const Variable& x, const Variable& weight, const Vari
 
 Variable LoraAdapter::added_to(const Variable& weight, Where where) const {
   if (is_merged()) return weight;
-  return VariableOperand(weight, where) + matmul(VariableOperand(b, where) * scale(), a, {}, where);
+  // Of a model that was quantized with its adapters, and only reads.
+  const Variable exact = is_compact(weight.dtype()) ? Variable(weight.value().to(Dtype::f32)) : weight;
+  return VariableOperand(exact, where) + matmul(VariableOperand(b, where) * scale(), a, {}, where);
 }
 
 namespace detail {

@@ -10,6 +10,7 @@
 #include "models/pretrained.hpp"
 #include "models/transformers.hpp"
 #include "nn/attention.hpp"
+#include "nn/quantize.hpp"
 #include "nn/transformer.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/fixture.hpp"
@@ -155,6 +156,19 @@ TEST_CASE("a network with adapters is trained, merged, and saved as an ordinary 
   for (std::size_t i = 0; i < merged.size(); ++i) CHECK(merged[i] == Approx(unmerged[i]).margin(1e-4));
   nn::unmerge_lora(network);
   CHECK(identical(network.h[0].mlp.c_fc.weight.value(), weight));
+}
+
+TEST_CASE("a network with adapters is quantized, its output layer too", "[models][lora]") {
+  Rng rng(1);
+  LlamaNetwork network(rng,
+                       {.vocab = vocab, .width = 8, .layers = 1, .heads = 2, .context = 8, .tied = false});
+  nn::add_lora(rng, network, {"*"}, {.rank = 2});
+  learn(network);
+  const double exact = network.loss(x, y, network.start(2)).first.item();
+  nn::quantize(network);
+  CHECK(network.loss(x, y, network.start(2)).first.item() == Approx(exact).epsilon(1e-2));
+  Tape tape;
+  CHECK_THROWS_WITH(network.loss(x, y, network.start(2)), Contains("a quantized model cannot be trained"));
 }
 
 TEST_CASE("a network reads token by token with adapters as it does at once", "[models][lora]") {

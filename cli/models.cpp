@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/commands.hpp"
 #include "cli/ngram_commands.hpp"
@@ -30,8 +31,14 @@ namespace {
 using models::ErasedModel;
 using models::TrainedModel;
 
+/// A quantized model beside the exact one, and what it said of the text.
+struct RoundedEvaluation {
+  models::QuantizedModel of;
+  models::Evaluation said = {};
+};
+
 struct UseCommand {
-  std::string model, text, prompt;
+  std::string model, text, prompt, quantize;
   models::GenerateOptions how;
   std::int64_t lines = 0;
   CLI::Option *lines_given = nullptr, *tokens_given = nullptr;
@@ -43,24 +50,55 @@ struct UseCommand {
   void score() const;
   void check_input() const;
   std::vector<std::int32_t> prompt_ids(const Vocabulary& v) const;
-  models::Evaluation evaluation(const TrainedModel& trained, TextBlocks& blocks) const;
+  models::Evaluation evaluation(const TrainedModel& trained, TextBlocks& blocks,
+                                RoundedEvaluation* rounded) const;
+  /// Loads the model; with --quantize one with compact weights, of which only eval reports the exact one too.
+  TrainedModel load() const;
+  models::QuantizedModel quantized(const TrainedModel& trained) const;
+  nlohmann::json rounded_json(const RoundedEvaluation& rounded, const models::Evaluation& e) const;
+  void print_rounded(const RoundedEvaluation& rounded, const models::Evaluation& e,
+                     const Vocabulary& v) const;
   void print_score(const Vocabulary& v, const ErasedModel& asked, std::span<const std::int32_t> line) const;
 };
 
-models::Evaluation UseCommand::evaluation(const TrainedModel& trained, TextBlocks& blocks) const {
+TrainedModel UseCommand::load() const {
+  TrainedModel trained = models::load_model(model);
+  if (!quantize.empty()) trained.model = quantized(trained).model;
+  return trained;
+}
+
+models::QuantizedModel UseCommand::quantized(const TrainedModel& trained) const {
+  if (trained.model.get_if<models::NgramModel>() != nullptr) {
+    fail<DataError>(
+        "{}: --quantize rounds the weights of networks, and an n-gram model has none; `gradus ngram export "
+        "--layout compact --quantize 8` makes a smaller one of it",
+        model);
+  }
+  return models::quantized(trained.model, {.dtype = quantize == "bf16" ? Dtype::bf16 : Dtype::i8});
+}
+
+/// What the model says of a text, which is read once; and what the quantized one says, where there is one.
+models::Evaluation UseCommand::evaluation(const TrainedModel& trained, TextBlocks& blocks,
+                                          RoundedEvaluation* rounded) const {
   Progress progress("evaluating");
   const Vocabulary& v = trained.vocabulary;
   const ErasedModel asked = unknown.applied_to(trained);
-  ErasedModel::State state = asked.start();
+  ErasedModel::State state = asked.start(), rounded_state;
+  if (rounded != nullptr) rounded_state = rounded->of.model.start();
   models::Evaluation out;
+  const auto add = [&](models::Evaluation& to, const ErasedModel& of, ErasedModel::State& at,
+                       std::span<const std::int32_t> part, std::size_t skipped) {
+    const std::vector<double> log_probs = of.score(at, part);
+    to.add(std::span(log_probs).subspan(skipped), part.subspan(skipped), v.unknown());
+  };
   progress.phase("reading", true);
   bool first = true;
   for (std::vector<std::int32_t> ids; blocks.next(ids);) {
     if (first) ids = with_context(v, std::move(ids));
     for (std::span<const std::int32_t> rest = ids; !rest.empty(); first = false) {
       const auto part = rest.first(std::min<std::size_t>(rest.size(), 4096));
-      const std::vector<double> log_probs = asked.score(state, part);
-      out.add(std::span(log_probs).subspan(first), part.subspan(first), v.unknown());
+      add(out, asked, state, part, first);
+      if (rounded != nullptr) add(rounded->said, rounded->of.model, rounded_state, part, first);
       rest = rest.subspan(part.size());
       progress.update(blocks.done(), blocks.total());
     }
@@ -75,12 +113,44 @@ void UseCommand::check_input() const {
     misuse("standard input can be the model or the text, not both");
 }
 
+/// How much the perplexity of known tokens, or of all, rises by rounding: 0.005 for half a percent.
+double rise(const Perplexities& exact, const Perplexities& rounded, bool skipped) {
+  return skipped ? rounded.without_unknown / exact.without_unknown - 1
+                 : rounded.with_unknown / exact.with_unknown - 1;
+}
+
+nlohmann::json UseCommand::rounded_json(const RoundedEvaluation& rounded, const models::Evaluation& e) const {
+  const bool skipped = unknown.skipped();
+  const Perplexities p(rounded.said, skipped);
+  return {{"quantize", quantize},
+          {"quantized_perplexity", skipped ? p.without_unknown : p.with_unknown},
+          {"quantized_rise", rise(Perplexities(e, skipped), p, skipped)},
+          {"quantized_bytes", rounded.of.report.bytes_after},
+          {"exact_bytes", rounded.of.report.bytes_before}};
+}
+
+void UseCommand::print_rounded(const RoundedEvaluation& rounded, const models::Evaluation& e,
+                               const Vocabulary& v) const {
+  const bool skipped = unknown.skipped();
+  const Perplexities p(rounded.said, skipped);
+  const auto megabytes = [](std::size_t bytes) { return static_cast<double>(bytes) / 1e6; };
+  fmt::print(
+      "with weights of {}: perplexity {} with unknown {}s, {} without, {:+.3f}% beside the exact ones; "
+      "{:.2f} "
+      "MB in place of {:.2f}\n",
+      quantize, number_text(p.with_unknown), name_of(v.unit()), number_text(p.without_unknown),
+      100 * rise(Perplexities(e, skipped), p, skipped), megabytes(rounded.of.report.bytes_after),
+      megabytes(rounded.of.report.bytes_before));
+}
+
 void UseCommand::evaluate() const {
   check_input();
   const TrainedModel trained = models::load_model(model);
   const Vocabulary& v = trained.vocabulary;
   TextBlocks blocks(text, v, skip_marks);
-  const models::Evaluation e = evaluation(trained, blocks);
+  std::optional<RoundedEvaluation> rounded;
+  if (!quantize.empty()) rounded.emplace(RoundedEvaluation{quantized(trained)});
+  const models::Evaluation e = evaluation(trained, blocks, rounded ? &*rounded : nullptr);
   if (!unknown.skipped() && e.unknown > 0) warn_of_untrained_unknown(trained, model);
   const Perplexities p(e, unknown.skipped());
   const auto* const ngrams = trained.model.get_if<models::NgramModel>();
@@ -100,6 +170,7 @@ void UseCommand::evaluate() const {
                        {"probabilities", !scores},
                        {"log_prob", log_prob}};
     out.update(p.json());
+    if (rounded) out.update(rounded_json(*rounded, e));
     fmt::print("{}\n", json_text(out));
     return;
   }
@@ -117,6 +188,7 @@ void UseCommand::evaluate() const {
              number_text(bits),
              ngrams != nullptr && v.unit() == Unit::word ? "context begun anew at each line"
                                                          : "state carried throughout");
+  if (rounded) print_rounded(*rounded, e, v);
 }
 
 /// The ids of the prompt, without a line end that it does not have. Warns of unknown words.
@@ -142,7 +214,7 @@ std::vector<std::int32_t> UseCommand::prompt_ids(const Vocabulary& v) const {
 }
 
 void UseCommand::generate() {
-  const TrainedModel trained = models::load_model(model);
+  const TrainedModel trained = load();
   const Vocabulary& v = trained.vocabulary;
   if (!allow_unknown && v.unknown() >= 0) how.banned = {v.unknown()};
   // What a model of others has more than its tokenizer is no text.
@@ -165,8 +237,9 @@ void UseCommand::generate() {
   const std::vector<std::int32_t> tokens = models::generate(trained.model, start, how);
   const std::string out = decode(v, tokens);
   if (json) {
-    fmt::print("{}\n",
-               json_text({{"prompt", prompt}, {"text", out}, {"tokens", tokens.size()}, {"seed", how.seed}}));
+    nlohmann::json report{{"prompt", prompt}, {"text", out}, {"tokens", tokens.size()}, {"seed", how.seed}};
+    if (!quantize.empty()) report["quantize"] = quantize;
+    fmt::print("{}\n", json_text(report));
   } else {
     const bool goes_on = v.unit() == Unit::word && !prompt.empty() && !prompt.ends_with('\n');
     fmt::print("{}{}{}{}", prompt, goes_on && !out.starts_with('\n') ? " " : "", out,
@@ -185,6 +258,7 @@ void UseCommand::print_score(const Vocabulary& v, const ErasedModel& asked,
     nlohmann::json out = Perplexities(e, unknown.skipped()).json();
     out.update(
         {{"log10", all}, {"log10_without_unknown", known}, {"tokens", e.tokens}, {"unknown", e.unknown}});
+    if (!quantize.empty()) out["quantize"] = quantize;
     fmt::print("{}\n", json_text(out, -1));
   } else {
     fmt::print("{:.6f}\t{}\t{}\t{:.6f}\n", all, e.tokens, e.unknown, known);
@@ -193,7 +267,7 @@ void UseCommand::print_score(const Vocabulary& v, const ErasedModel& asked,
 
 void UseCommand::score() const {
   check_input();
-  const TrainedModel trained = models::load_model(model);
+  const TrainedModel trained = load();
   const Vocabulary& v = trained.vocabulary;
   const ErasedModel asked = unknown.applied_to(trained);
   const std::string path = text.empty() ? "-" : text;
@@ -229,6 +303,12 @@ void add_model(CLI::App* command, UseCommand& options) {
           "A model that `gradus train` or `gradus ngram` wrote, an ARPA file, or a folder with Hugging "
           "Face's files of a GPT-2 or Llama")
       ->required();
+  command
+      ->add_option("--quantize", options.quantize,
+                   "Round a network's weights to 8 bits and a scale a row (i8) or to bfloat16 (bf16), which "
+                   "take less memory and are read faster; eval reports the exact model beside it")
+      ->check(CLI::IsMember({"i8", "bf16"}))
+      ->default_str("");
   add_json(command, options.json);
 }
 
@@ -238,7 +318,8 @@ void add_eval(CLI::App& app) {
   const auto [c, options] = subcommand<UseCommand>(
       app, "eval", &UseCommand::evaluate, "Compute the perplexity of a text under a model",
       "Examples:\n  gradus eval --model book.arpa other.txt --json\n"
-      "  zcat big.gz | gradus eval --model book.ngram - --unknown srilm");
+      "  zcat big.gz | gradus eval --model book.ngram - --unknown srilm\n"
+      "  gradus eval --model book.safetensors other.txt --quantize i8");
   add_text(c, options->text);
   add_model(c, *options);
   options->unknown.add_to(c);
@@ -248,7 +329,8 @@ void add_eval(CLI::App& app) {
 void add_generate(CLI::App& app) {
   const auto [c, options] = subcommand<UseCommand>(
       app, "generate", &UseCommand::generate, "Generate text by drawing from a model",
-      "Example:\n  gradus generate --model book.safetensors --prompt 'Once upon' --temperature 0.8");
+      "Examples:\n  gradus generate --model book.safetensors --prompt 'Once upon' --temperature 0.8\n"
+      "  gradus generate --model book.safetensors --quantize i8 --tokens 1000");
   add_model(c, *options);
   c->add_option("--prompt", options->prompt, "The text to continue");
   options->tokens_given =

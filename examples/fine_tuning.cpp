@@ -1,4 +1,5 @@
-// Fine-tuning: the body of a trained model is loaded and stays as it is, a new head learns another task.
+// Fine-tuning: the body of a trained model is loaded and stays as it is, a new head learns another task. Then
+// the same with adapters of low rank (LoRA), by which the body learns as well.
 
 #include <gradus.hpp>
 
@@ -73,9 +74,31 @@ int main() {
     optimizer.step(model.head, tape.backward(cross_entropy(model.head(features), inside)));
   }
   // fine-tuning ends
-  std::filesystem::remove(file);
   const bool frozen = identical(model.body.first.weight.value(), before);
   const double right = share_right(model, points, inside);
   std::printf("%.2f right, the body %s\n", right, frozen ? "as it was" : "changed");
-  return right > 0.9 && frozen && report.loaded.size() == 4 && report.misshapen.size() == 2 ? 0 : 1;
+
+  // adapters begin
+  Classifier adapted = trained;
+  adapted.head = nn::Linear(rng, 16, 2);                // a new head
+  nn::add_lora(rng, adapted.body, {"*"}, {.rank = 4});  // all else of the body is frozen
+  optim::Adam both({.lr = 0.02});
+  for (int step = 0; step < 200; ++step) {
+    Tape tape;
+    both.step(adapted, tape.backward(cross_entropy(adapted(Variable(points)), inside)));
+  }
+  nn::save_lora(file, adapted.body);  // the adapters alone
+  nn::merge_lora(adapted.body);       // an ordinary model, as fast as before
+  // adapters end
+  Classifier read = trained;
+  read.head = adapted.head;
+  nn::load_lora(file, read.body);
+  std::filesystem::remove(file);
+  const double with_adapters = share_right(adapted, points, inside);
+  std::printf("%.2f right with adapters, %.2f of them loaded\n", with_adapters,
+              share_right(read, points, inside));
+  return right > 0.9 && frozen && report.loaded.size() == 4 && report.misshapen.size() == 2 &&
+                 with_adapters > 0.95 && share_right(read, points, inside) > 0.95
+             ? 0
+             : 1;
 }

@@ -6,6 +6,7 @@
 #include "models/ngram/arpa/arpa.hpp"
 #include "models/ngram/store/writer.hpp"
 #include "models/pretrained.hpp"
+#include "nn/lora.hpp"
 #include "tensor/support/read_file.hpp"
 #include "tensor/support/write_file.hpp"
 #include "text/byte_source.hpp"
@@ -104,6 +105,7 @@ void save_network(const std::filesystem::path& file, const ErasedNetwork& networ
 
 void save_network(const std::filesystem::path& file, const NetworkKind& kind, const NetworkOptions& options,
                   Safetensors weights, const Vocabulary& vocabulary) {
+  nn::refuse_adapters("save_network", weights);
   weights.metadata = {{"format", "gradus"},
                       {"kind", std::string(kind.name)},
                       {"network", to_json(options).dump()},

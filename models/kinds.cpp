@@ -31,6 +31,15 @@ class NetworkOf final : public ErasedNetwork {
 };
 
 template <class Network>
+std::optional<QuantizedModel> quantized_of(const ErasedModel& model, const nn::QuantizeOptions& options) {
+  const auto* const of = model.get_if<NeuralModel<Network>>();
+  if (of == nullptr) return std::nullopt;
+  NeuralModel<Network> copy = *of;
+  const nn::QuantizeReport report = nn::quantize(copy.network, options);
+  return QuantizedModel{ErasedModel(std::move(copy)), report};
+}
+
+template <class Network>
 NetworkKind kind(std::string_view name, std::string_view about, const NetworkDefaults& words,
                  const NetworkDefaults& characters) {
   return {name,
@@ -42,6 +51,7 @@ NetworkKind kind(std::string_view name, std::string_view about, const NetworkDef
             return std::make_unique<NetworkOf<Network>>(rng, options);
           },
           [](const NetworkOptions& options) { return Network::fewest_parameters(options); },
+          &quantized_of<Network>,
           std::is_same_v<typename Network::State, Window>,
           std::is_same_v<typename Network::State, TransformerState>};
 }
@@ -108,6 +118,14 @@ const NetworkKind& network_kind_of(const std::type_info& type) {
     if (*kind.type == type) return kind;
   }
   fail<ArgumentError>("this network is of none of the kinds {}; nn::save_weights saves any network",
+                      network_kind_names());
+}
+
+QuantizedModel quantized(const ErasedModel& model, const nn::QuantizeOptions& options) {
+  for (const NetworkKind& kind : network_kinds()) {
+    if (auto out = kind.quantized(model, options)) return std::move(*out);
+  }
+  fail<ArgumentError>("a model that is no network has no weights to quantize; networks are {}",
                       network_kind_names());
 }
 

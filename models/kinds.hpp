@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include "models/erased_model.hpp"
 #include "models/networks.hpp"
 #include "models/train.hpp"
+#include "nn/quantize.hpp"
 #include "tensor/safetensors.hpp"
 
 /// The kinds of neural language models that the library knows by name: `gradus train` trains them, files keep
@@ -46,6 +48,12 @@ struct NetworkDefaults {
   std::int64_t tokens;  // to be read in training, in as many epochs as that takes
 };
 
+/// A model with compact weights (nn/quantize.hpp), and what came of it.
+struct QuantizedModel {
+  ErasedModel model;
+  nn::QuantizeReport report;
+};
+
 struct NetworkKind {
   std::string_view name;
   std::string_view about;  // a sentence: what sets it apart from those before it in the list
@@ -54,6 +62,8 @@ struct NetworkKind {
   std::unique_ptr<ErasedNetwork> (*make)(Rng& rng, const NetworkOptions& options);
   /// No network of these options has fewer parameters: to be asked before memory is taken for one.
   double (*fewest_parameters)(const NetworkOptions& options);
+  /// The same model with compact weights, or nothing where it is of another kind; see `quantized`.
+  std::optional<QuantizedModel> (*quantized)(const ErasedModel& model, const nn::QuantizeOptions& options);
   bool has_order;       // sees the last order - 1 tokens only; without layers
   bool is_transformer;  // has heads and a context
 };
@@ -65,5 +75,9 @@ std::string network_kind_names();
 const NetworkKind* find_network_kind(std::string_view name);
 /// The kind of a network of that type. Throws ArgumentError for one that is not in the list.
 const NetworkKind& network_kind_of(const std::type_info& type);
+
+/// A model of one of the kinds with compact weights; the given one stays exact. Throws ArgumentError for what
+/// is no network, such as an n-gram model, and as nn::quantize.
+QuantizedModel quantized(const ErasedModel& model, const nn::QuantizeOptions& options = {});
 
 }  // namespace gradus::models

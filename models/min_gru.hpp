@@ -63,7 +63,7 @@ struct MinGruNetwork : TwoPartNetwork<MinGruNetwork> {
   }
 
  private:
-  const Parameter& output() const { return options.tied ? embed.weight : head.weight; }
+  Variable output() const { return options.tied ? Variable(embed.weight) : head.effective_weight(); }
 };
 
 }  // namespace gradus::models

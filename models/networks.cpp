@@ -153,7 +153,7 @@ std::pair<Variable, typename Layer::State> RecurrentNetwork<Layer>::loss(const I
                                                                          const State& state, Rng* rng) const {
   const InModule here(*this);
   auto [h, next] = features(x, state, rng);
-  return {nn::linear_cross_entropy(h, head.weight, head.bias, y), std::move(next)};
+  return {nn::linear_cross_entropy(h, head, y), std::move(next)};
 }
 
 template struct RecurrentNetwork<nn::Rnn>;

@@ -107,9 +107,10 @@ LlamaNetwork load_llama(const fs::path& folder) {
 }
 
 void save_pretrained(const fs::path& folder, const GptNetwork& network, const SaveOptions& options) {
+  const Safetensors weights = detail::weights_of(network);
   detail::make_folder(folder);
   StoredArrays content;
-  for (const auto& [name, tensor] : nn::weights(network).tensors)
+  for (const auto& [name, tensor] : weights.tensors)
     content.arrays.emplace("transformer." + name, is_transposed(name) ? transpose(tensor) : tensor);
   content.metadata = {{"format", "pt"}};
   save_arrays(folder / "model.safetensors", content, options);
@@ -130,9 +131,10 @@ void save_pretrained(const fs::path& folder, const GptNetwork& network, const Sa
 }
 
 void save_pretrained(const fs::path& folder, const LlamaNetwork& network, const SaveOptions& options) {
+  const Safetensors weights = detail::weights_of(network);
   detail::make_folder(folder);
   StoredArrays content;
-  for (const auto& [name, tensor] : nn::weights(network).tensors)
+  for (const auto& [name, tensor] : weights.tensors)
     content.arrays.emplace(name.starts_with("lm_head.") ? name : "model." + name, tensor);
   content.metadata = {{"format", "pt"}};
   save_arrays(folder / "model.safetensors", content, options);

@@ -66,11 +66,12 @@ BertNetwork load_bert(const fs::path& folder) {
 }
 
 void save_pretrained(const fs::path& folder, const BertNetwork& network, const SaveOptions& options) {
+  const Safetensors weights = detail::weights_of(network);
   detail::make_folder(folder);
   StoredArrays content;
   const BertOptions& o = network.options;
   const bool bare = !o.predictions && !o.next_sentence;  // BertModel has no prefix
-  for (const auto& [name, tensor] : nn::weights(network).tensors)
+  for (const auto& [name, tensor] : weights.tensors)
     content.arrays.emplace(bare ? detail::without_prefix(name, "bert.") : name, tensor);
   content.metadata = {{"format", "pt"}};
   save_arrays(folder / "model.safetensors", content, options);

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "nn/lora.hpp"
 #include "nn/weights.hpp"
 #include "tensor/random.hpp"
 #include "tensor/support/read_file.hpp"
@@ -71,6 +72,15 @@ inline std::string without_prefix(const std::string& name, std::string_view pref
 
 /// The weights that are there, in several parts or in one.
 StoredArrays open_weights(const std::filesystem::path& folder);
+
+/// What is written of a network. Throws ArgumentError for one with adapters, which other programs do not
+/// know.
+template <class Network>
+Safetensors weights_of(const Network& network) {
+  Safetensors out = nn::weights(network);
+  nn::refuse_adapters("save_pretrained", out);
+  return out;
+}
 
 /// A network of the sizes that config.json says. They must be those of the numbers that are there, before
 /// memory is taken for them.

@@ -8,6 +8,7 @@
 
 #include "autograd/ops/cross_entropy.hpp"
 #include "autograd/tape.hpp"
+#include "nn/lora_adapter.hpp"
 #include "optim/rules.hpp"
 #include "optim/schedule.hpp"
 #include "tensor/ops.hpp"
@@ -89,6 +90,7 @@ template <class Network, class State>
                                std::int64_t step, double loss) {
   try {
     const Tape watched({.check_finite = true});
+    const nn::LoraDropout of_adapters(&rng);
     cross_entropy(network(batch.x, state, &rng).first, batch.y);
   } catch (const NumericError& error) {
     fail_not_finite(step, loss, error.what());
@@ -120,6 +122,7 @@ TrainProgress train(Network& network, std::span<const std::int32_t> tokens, cons
       double loss = 0;
       {
         Tape tape;
+        const nn::LoraDropout of_adapters(&rng);
         auto [mean_loss, next] = detail::loss_of(network, batch.x, batch.y, state, &rng);
         loss = mean_loss.item();
         if (!detail::is_usable(loss))

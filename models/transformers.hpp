@@ -107,7 +107,7 @@ struct GptNetwork : Transformer<GptNetwork> {
   std::pair<Variable, State> features(const Indices& x, const State& state, Rng* rng = nullptr) const;
 
   Variable read(const Indices& x, std::int64_t position, std::vector<KeyValues>* past, Rng* rng) const;
-  const Parameter& output() const { return wte.weight; }
+  Variable output() const { return wte.weight; }
 
   static void members(auto& self, auto&& visit) {
     visit("wte", self.wte);
@@ -178,7 +178,7 @@ struct LlamaNetwork : Transformer<LlamaNetwork> {
   std::pair<Variable, State> features(const Indices& x, const State& state, Rng* rng = nullptr) const;
 
   Variable read(const Indices& x, std::int64_t position, std::vector<KeyValues>* past, Rng* rng) const;
-  const Parameter& output() const { return lm_head ? lm_head->weight : embed_tokens.weight; }
+  Variable output() const { return lm_head ? lm_head->effective_weight() : Variable(embed_tokens.weight); }
 
   static void members(auto& self, auto&& visit) {
     visit("embed_tokens", self.embed_tokens);

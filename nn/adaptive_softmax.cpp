@@ -123,7 +123,7 @@ Indices AdaptiveSoftmax::predict(const Tensor& x, Where where) const {
   const InOp op("adaptive_softmax", where);
   check(Variable(x));
   const Tensor rows = rows_of(Variable(x)).value();
-  const Indices first = argmax(linear(rows, head.weight.value(), head.bias.value()), -1);
+  const Indices first = argmax(head(Variable(rows), where).value(), -1);
   std::vector<std::int32_t> out(first.values().begin(), first.values().end()), in_tail;
   for (std::size_t row = 0; row < out.size(); ++row) {
     if (out[row] >= cutoffs.front()) in_tail.push_back(static_cast<std::int32_t>(row));

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "autograd/ops/cross_entropy.hpp"
+#include "nn/linear.hpp"
 
 /// Losses, PyTorch's number for number unless said. `reduction` makes one number of all: their mean, their
 /// sum, or none, for each by itself. They throw ShapeError for shapes that do not fit and for the mean of
@@ -13,6 +14,14 @@ namespace gradus::nn {
 using gradus::cross_entropy;
 using gradus::linear_cross_entropy;
 using gradus::Reduction;
+
+/// The same of an output layer, with what an adapter (nn/lora.hpp) adds to it; the adapter's dropout has no
+/// effect there.
+inline Variable linear_cross_entropy(const Variable& x, const Linear& layer, const Indices& targets,
+                                     const LinearCrossEntropyOptions& options = {},
+                                     Where where = Where::here()) {
+  return linear_cross_entropy(x, layer.effective_weight(where), layer.bias, targets, options, where);
+}
 
 /// What a loss is compared with: a Tensor, or a Variable, through which gradients flow too.
 class Target {

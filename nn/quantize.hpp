@@ -75,6 +75,7 @@ QuantizeReport quantize(M& module, const QuantizeOptions& options = {}) {
   std::vector<std::pair<Parameter*, Tensor>> made;
   const auto add = [&](const std::string& path, Parameter& parameter) {
     if (is_compact(parameter.dtype()) || gradus::detail::matches(options.keep, path)) return;
+    if (gradus::detail::matches({"*lora_?.weight"}, path)) return;  // small, and read beside what is rounded
     made.emplace_back(&parameter, parameter.value().to(options.dtype));
     report.parameters += parameter.size();
   };

@@ -8,6 +8,8 @@
 #include "nn/conv.hpp"
 #include "nn/dropout.hpp"
 #include "nn/embedding.hpp"
+#include "nn/lora.hpp"
+#include "nn/lora_adapter.hpp"
 #include "nn/min_rnn.hpp"
 #include "nn/mlp.hpp"
 #include "nn/norm.hpp"
@@ -127,6 +129,22 @@ struct TransformerRun {
   static void parts(auto& self, auto&& visit) { parts_of_training(self, visit); }
 };
 
+/// What adapters drop, of a model whose other weights are frozen.
+struct LoraRun {
+  Rng rng{9};
+  nn::Mlp<nn::Tanh> model{rng, {3, 8, 3}, nn::Tanh{}};
+  Adam optimizer{{.lr = 0.05}};
+
+  LoraRun() { nn::add_lora(rng, model, {"*"}, {.rank = 2, .dropout = 0.3}); }
+  void step() {
+    const Variable x(rng.normal({5, 3}));
+    Tape tape;
+    const nn::LoraDropout of_adapters(&rng);
+    optimizer.step(model, tape.backward(mean(square(model(x, nullptr) - x.value()))));
+  }
+  static void parts(auto& self, auto&& visit) { parts_of_training(self, visit); }
+};
+
 /// What a layer goes on with, apart from the tape that made it, or its start.
 template <class Layer>
 typename Layer::State carried_or_start(const Layer& layer,
@@ -239,6 +257,7 @@ std::vector<KilledCase> test::killed_layers() {
   out.push_back(killed_case<DropoutRun>("dropout"));
   out.push_back(killed_case<AttentionRun>("attention"));
   out.push_back(killed_case<TransformerRun>("Transformer"));
+  out.push_back(killed_case<LoraRun>("adapters"));
   for_each_recurrent_layer([&]<class Layer, class Cell>(const RecurrentCase<Layer, Cell>& one) {
     nn::RecurrentOptions options{
         .layers = 2, .dropout = 0.2, .weight_dropout = 0.3, .zoneout = {.h = 0.1}, .learned_start = true};

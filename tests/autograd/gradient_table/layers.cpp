@@ -1,5 +1,6 @@
 #include "tests/autograd/gradient_table/gradient_table.hpp"
 
+#include "nn/linear.hpp"
 #include "nn/norm.hpp"
 #include "tests/support/recurrent.hpp"
 
@@ -44,6 +45,26 @@ std::vector<GradientRow> layer_rows() {
   rows.push_back({"layer_norm",
                   layer_norm,
                   {{{3}, {3}, {3}}, {{2, 4}, {4}, {4}}, {{2, 1, 3, 2}, {2}, {2}}, {{0, 3}, {3}, {3}}}});
+  // A linear layer with an adapter, and its weight with what that adds, as losses read it.
+  const auto adapted = [](Inputs in) {
+    Rng rng(1);
+    nn::Linear layer(rng, 1, 1);
+    layer.lora.emplace(nn::LoraAdapter{Parameter(), Parameter(), 3, 0});
+    static_cast<Variable&>(layer.weight) = in[1];
+    static_cast<Variable&>(layer.bias) = in[2];
+    static_cast<Variable&>(layer.lora->a) = in[3];
+    static_cast<Variable&>(layer.lora->b) = in[4];
+    return layer;
+  };
+  const std::vector<std::vector<Shape>> shapes{{{3}, {2, 3}, {2}, {1, 3}, {2, 1}},
+                                               {{2, 2, 3}, {4, 3}, {4}, {2, 3}, {4, 2}}};
+  rows.push_back({"linear", [adapted](Inputs in) { return adapted(in)(in[0]); }, shapes});
+  rows.push_back({"linear",
+                  [adapted](Inputs in) {
+                    const nn::Linear layer = adapted(in);
+                    return linear(in[0], layer.effective_weight(), layer.bias);
+                  },
+                  shapes});
   return rows;
 }
 

@@ -10,6 +10,8 @@
 #include "autograd/ops/cross_entropy.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/tape.hpp"
+#include "models/generate.hpp"
+#include "models/join.hpp"
 #include "models/language_model.hpp"
 #include "models/networks.hpp"
 #include "tensor/ops.hpp"
@@ -49,6 +51,55 @@ struct NeuralModel {
       tokens = tokens.subspan(part.size());
     }
     return out;
+  }
+
+  /// The states are read as one batch, so that weights are read once for all: those of recurrent networks
+  /// side by side, those of transformers each where it lies. Each is what `advance` makes of it, up to
+  /// rounding; to the bit, while there are at most 8.
+  void advance_each(std::span<State> states, std::span<const std::int32_t> tokens) const {
+    using Own = typename Network::State;
+    const PauseRecording pause;
+    if (states.empty()) return;
+    std::vector<Own> next;
+    next.reserve(states.size());
+    for (const State& state : states) next.push_back(state.network);
+    Tensor features;  // (1, texts, width)
+    if constexpr (requires { network.advance_each(tokens, std::span(next)); }) {
+      features = network.advance_each(tokens, std::span(next)).value();
+    } else if constexpr (requires { detail::joined(std::span<const Own>(next)); }) {
+      const Indices ids(std::vector<std::int32_t>(tokens.begin(), tokens.end()), {1, std::ssize(tokens)});
+      const auto [made, all] = read(ids, detail::joined(std::span<const Own>(next)));
+      features = made.value();
+      for (std::size_t i = 0; i < next.size(); ++i)
+        next[i] = detail::entry(all, static_cast<std::int64_t>(i));
+    } else {
+      std::vector<State> made;
+      for (std::size_t i = 0; i < states.size(); ++i) made.push_back(advance(states[i], tokens[i]));
+      std::ranges::move(made, states.begin());
+      return;
+    }
+    for (std::size_t i = 0; i < states.size(); ++i) {
+      const auto at = static_cast<std::int64_t>(i);
+      states[i] = {std::move(next[i]), slice(features, 1, at, at + 1)};
+    }
+  }
+
+  /// The output layer's weights, too, are read once for all.
+  std::vector<std::int32_t> draw_each(std::span<const State> states, const GenerateOptions& options,
+                                      std::span<Rng> rngs) const {
+    if (states.empty()) return {};
+    return sample_each(log_probs_each(states), options, rngs);
+  }
+
+  /// log_probs of each state: (texts, vocab).
+  Tensor log_probs_each(std::span<const State> states) const {
+    const PauseRecording pause;
+    const bool none_new = std::ranges::all_of(states, [](const State& s) { return s.features.defined(); });
+    std::vector<Tensor> parts;
+    for (const State& state : states) parts.push_back(none_new ? state.features : log_probs(state));
+    if (!none_new) return stack(parts, 0);
+    const Tensor logs = log_softmax(logits(Variable(concat(parts, 1))).value());
+    return logs.reshape({std::ssize(states), vocab_size()}).to(Dtype::f32);
   }
 
   Tensor log_probs(const State& state) const {

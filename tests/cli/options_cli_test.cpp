@@ -134,6 +134,37 @@ TEST_CASE("generate stops at the limit that is given, and keeps the prompt's lin
   CHECK(gradus_command(folder, "generate --model m --prompt 'the king' --tokens 3").error.empty());
 }
 
+TEST_CASE("generate continues several prompts, each as often as is asked for", "[cli][options]") {
+  const Folder folder;
+  folder.write("text.txt", gradus::synthetic_corpus(1, 2000).text);
+  folder.write("prompts.txt", "the queen\nthe king\n\n");
+  REQUIRE(gradus_command(folder, "train text.txt --kind gpt --width 16 --updates 2 --out m").code == 0);
+  const auto drawn = [&](const std::string& options) {
+    const Result result = gradus_command(folder, "generate --model m --tokens 9 --json " + options);
+    INFO(result.error);
+    REQUIRE(result.code == 0);
+    return nlohmann::json::parse(result.out);
+  };
+  const auto all = drawn("--prompts prompts.txt --count 2 --batch 3");
+  REQUIRE(all.size() == 6);
+  CHECK(all[1]["prompt"] == "the queen");
+  CHECK(all[2]["prompt"] == "the king");
+  CHECK(all[5]["prompt"] == "");
+  // The first draws what it draws alone; others from random numbers of their own.
+  CHECK(all[0] == drawn("--prompt 'the queen'"));
+  CHECK(all[0]["text"] != all[1]["text"]);
+  CHECK(drawn("--prompt 'the queen' --count 2")[1] == all[1]);
+
+  const std::string plain =
+      gradus_command(folder, "generate --model m --tokens 3 --prompt 'the queen' --count 3").out;
+  CHECK(plain.starts_with("--- 1 of 3\nthe queen "));
+  CHECK_THAT(plain, Contains("\n\n--- 3 of 3\nthe queen "));
+  const Result both = gradus_command(folder, "generate --model m --prompts prompts.txt --prompt the");
+  CHECK(both.code == 2);
+  CHECK_THAT(both.error, Contains("--prompt and --prompts"));
+  CHECK_THAT(gradus_command(folder, "generate --model m --prompts none.txt").error, Contains("none.txt"));
+}
+
 TEST_CASE("a network that never saw <unk> says so when a text has unknown words", "[cli][options]") {
   const Folder folder;
   const std::string text = gradus::synthetic_corpus(1, 3000).text;

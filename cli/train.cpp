@@ -29,12 +29,13 @@ struct TrainCommand {
   int order = 5, threads = 0;
   int layers = 0;
   std::int64_t epochs = 0, updates = 0, batch = 0, min_count = 1, width = 0, heads = 0, context = 0,
-               subwords = 8000;
+               sinks = 0, subwords = 8000;
   double lr = 0, dropout = 0;
   std::uint64_t seed = 1;
   bool skip_marks = false, json = false;
   CLI::Option *order_given = nullptr, *layers_given = nullptr, *dropout_given = nullptr,
-              *min_count_given = nullptr, *unit_given = nullptr, *subwords_given = nullptr;
+              *min_count_given = nullptr, *unit_given = nullptr, *subwords_given = nullptr,
+              *sinks_given = nullptr;
   std::vector<const CLI::Option*> of_networks, of_transformers;  // those that apply to nothing else
 
   void run() const;
@@ -64,6 +65,7 @@ void TrainCommand::check_kind() const {
   if (network == nullptr || !network->is_transformer) {
     for (const CLI::Option* const option : of_transformers) refuse(option, "transformers");
   }
+  if (kind != "llama") refuse(sinks_given, "Llama, which reads on past its context");
 }
 
 /// Before the work: an option that does not apply to what is asked for is an error.
@@ -105,6 +107,7 @@ Recipe TrainCommand::chosen_recipe(const models::NetworkKind& chosen, const Corp
   choose(width, made.network.width);
   choose(layers, made.network.layers);
   choose(heads, made.network.heads);
+  made.network.sinks = sinks;
   if (given(dropout_given)) made.network.dropout = dropout;
   if (given(order_given)) made.network.order = order;
   choose(epochs, made.train.epochs);
@@ -278,6 +281,11 @@ void add_train(CLI::App& app) {
   of_transformers(c->add_option("--context", options->context,
                                 "Tokens that a transformer sees at once; 0: chosen by the kind")
                       ->check(sizes));
+  options->sinks_given =
+      c->add_option("--sinks", options->sinks,
+                    "First tokens of a text that a Llama still sees when it reads on past its context, which "
+                    "they are part of")
+          ->check(sizes);
   options->dropout_given =
       of_networks(c->add_option("--dropout", options->dropout,
                                 "The share of activations that training sets to 0; chosen by the kind")

@@ -29,6 +29,7 @@ void visit_options(Options& o, const Visit& visit) {
   visit("heads", o.heads, false);
   visit("kv_heads", o.kv_heads, false);
   visit("context", o.context, false);
+  visit("sinks", o.sinks, false);
   visit("inner", o.inner, false);
   visit("rope_theta", o.rope_theta, false);
   visit("norm_eps", o.norm_eps, false);
@@ -57,8 +58,8 @@ void check_sizes(const std::string& file, const NetworkKind& kind, const Network
   const bool fits = options.vocab == vocabulary.size() && options.embedding >= 1 && options.width >= 1 &&
                     options.layers >= 1 && options.order >= 1 && options.order <= 1000 &&
                     options.dropout >= 0 && options.dropout < 1 && options.context >= 1 &&
-                    options.inner >= 0 && options.norm_eps > 0 && options.rope_theta > 0 &&
-                    kind.fewest_parameters(options) <= elements;
+                    options.sinks >= 0 && options.inner >= 0 && options.norm_eps > 0 &&
+                    options.rope_theta > 0 && kind.fewest_parameters(options) <= elements;
   if (!fits) fail<DataError>("{}: the header's sizes contradict the file; write it again", file);
 }
 

@@ -46,6 +46,7 @@ struct NetworkOptions {
   std::int64_t heads = 4;
   std::int64_t kv_heads = 0;   // of keys and values; 0: as many as heads
   std::int64_t context = 256;  // tokens that are seen at once
+  std::int64_t sinks = 0;      // of a Llama that reads on past the context, first tokens that are still seen
   std::int64_t inner = 0;      // the width between the two products of a layer; 0: the usual one of the kind
   double rope_theta = 10'000;  // the base of rotary positions
   double norm_eps = 1e-5;

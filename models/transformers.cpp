@@ -33,10 +33,21 @@ const NetworkOptions& checked_llama(const NetworkOptions& o) {
     fail<ArgumentError>("LlamaNetwork: {} heads of keys and values do not divide the {} heads", o.kv_heads,
                         o.heads);
   }
+  if (o.sinks < 0 || o.sinks >= o.context)
+    fail<ArgumentError>("LlamaNetwork: {} sinks in a context of {}, which other tokens need too", o.sinks,
+                        o.context);
   if (o.width / o.heads % 2 != 0) {
     fail<ArgumentError>("LlamaNetwork: heads of an odd width, {}; rotary positions turn pairs",
                         o.width / o.heads);
   }
+  return o;
+}
+
+const NetworkOptions& checked_gpt(const NetworkOptions& o) {
+  checked("GptNetwork", o);
+  if (o.sinks != 0)
+    fail<ArgumentError>("GptNetwork: {} sinks, which are of Llama: a GPT-2 has no positions past its context",
+                        o.sinks);
   return o;
 }
 
@@ -107,18 +118,21 @@ TransformerState empty_state(const NetworkOptions& o, std::int64_t batch) {
 }
 
 /// Attention of q, k and v, (batch, time, heads, width of a head), behind the past: (batch, time, width).
+/// `for_sinks`: the queries for the sinks, where they differ.
 Variable attend(const Variable& q, const Variable& k, const Variable& v, std::span<KeyValues> past,
-                AttentionOptions options) {
+                AttentionOptions options, const Variable& for_sinks = {}) {
   options.causal = true;
   options.time_first = true;
+  const nn::CacheSight sight{.window = options.window, .sinks = options.sinks, .sink_queries = for_sinks};
   if (past.size() > 1) {
     KeyValues::append_each(past, k, v);
-    return flatten(KeyValues::attend_each(past, q, {.window = options.window}), 2);
+    return flatten(KeyValues::attend_each(past, q, sight), 2);
   }
   const bool reads_on = !past.empty() && past[0].size() > 0;
   const bool drops = options.rng != nullptr && options.dropout > 0;
   if (!past.empty()) past[0].append(k, v);
-  if (reads_on && !drops) return flatten(past[0].attend(q, {.window = options.window}), 2);
+  const bool turns = !past.empty() && for_sinks.value().defined();
+  if ((reads_on || turns) && !drops) return flatten(past[0].attend(q, sight), 2);
   return flatten(
       reads_on ? attention(q, past[0].keys(), past[0].values(), options) : attention(q, k, v, options), 2);
 }
@@ -223,7 +237,7 @@ Variable GptBlock::operator()(const Variable& x, const Reading& how, std::size_t
 }
 
 GptNetwork::GptNetwork(Rng& rng, const NetworkOptions& chosen)
-    : Transformer(checked("GptNetwork", chosen)),
+    : Transformer(checked_gpt(chosen)),
       wte(rng, chosen.vocab, chosen.width, {.deviation = deviation}),
       wpe(rng, chosen.context, chosen.width, {.deviation = deviation}),
       ln_f(Shape{chosen.width}, {.eps = chosen.norm_eps}) {
@@ -286,9 +300,10 @@ LlamaAttention::LlamaAttention(Rng& rng, const NetworkOptions& o)
       o_proj(linear_of(rng, o.width, o.width, residual_deviation(o), false)),
       heads(o.heads),
       kv_heads(kv_heads_of(o)),
-      context(o.context) {}
+      context(o.context),
+      sinks(o.sinks) {}
 
-Variable LlamaAttention::operator()(const Variable& x, const RotaryAngles& angles, const Reading& how,
+Variable LlamaAttention::operator()(const Variable& x, const LlamaAngles& angles, const Reading& how,
                                     std::size_t layer) const {
   const InModule here(*this);
   const std::int64_t head = x.dim(2) / heads;
@@ -296,11 +311,12 @@ Variable LlamaAttention::operator()(const Variable& x, const RotaryAngles& angle
     return reshape(all, {x.dim(0), x.dim(1), count, head});
   };
   const RotaryLayout layout{.time_first = true};
-  const Variable q = rotary(split(q_proj(x), heads), angles, layout),
-                 k = rotary(split(k_proj(x), kv_heads), angles, layout), v = split(v_proj(x), kv_heads);
+  const Variable queries = split(q_proj(x), heads), q = rotary(queries, angles.own, layout),
+                 for_sinks = angles.for_sinks ? rotary(queries, *angles.for_sinks, layout) : Variable(),
+                 k = rotary(split(k_proj(x), kv_heads), angles.own, layout), v = split(v_proj(x), kv_heads);
   const std::span<KeyValues> past = how.past_of(layer);
-  const Variable seen = attend(q, k, v, past, {.window = context});
-  for (KeyValues& text : past) text.keep_last(context - 1);
+  const Variable seen = attend(q, k, v, past, {.window = context - sinks, .sinks = sinks}, for_sinks);
+  for (KeyValues& text : past) text.keep_last(context - sinks - 1, sinks);
   return o_proj(seen);
 }
 
@@ -321,7 +337,7 @@ LlamaBlock::LlamaBlock(Rng& rng, const NetworkOptions& o)
       mlp(rng, o),
       dropout(o.dropout) {}
 
-Variable LlamaBlock::operator()(const Variable& x, const RotaryAngles& angles, const Reading& how,
+Variable LlamaBlock::operator()(const Variable& x, const LlamaAngles& angles, const Reading& how,
                                 std::size_t layer) const {
   const InModule here(*this);
   const Variable h = x + nn::dropout(self_attn(input_layernorm(x), angles, how, layer), dropout, how.rng);
@@ -343,13 +359,27 @@ double LlamaNetwork::fewest_parameters(const NetworkOptions& o) {
          o.layers * (2 * width * width + 3 * width * static_cast<double>(o.inner));
 }
 
+LlamaAngles LlamaNetwork::angles_of(std::int64_t time, const Reading& how, Dtype dtype) const {
+  const RotaryOptions rotation{.base = options.rope_theta, .dtype = dtype};
+  const std::int64_t head = options.width / options.heads;
+  if (how.positions.size() == 0 && (options.sinks == 0 || how.position + time <= options.context))
+    return {rotary_angles(time, head, rotation, how.position), {}};
+  std::vector<std::int32_t> places(how.positions.values().begin(), how.positions.values().end());
+  for (std::int64_t i = 0; how.positions.size() == 0 && i < time; ++i)
+    places.push_back(static_cast<std::int32_t>(how.position + i));
+  const Shape shape = how.positions.size() == 0 ? Shape{time} : how.positions.shape();
+  LlamaAngles out{rotary_angles(Indices(places, shape), head, rotation), {}};
+  const auto last = static_cast<std::int32_t>(options.context - 1);
+  if (options.sinks > 0 && std::ranges::any_of(places, [&](std::int32_t p) { return p > last; })) {
+    for (std::int32_t& place : places) place = std::min(place, last);
+    out.for_sinks = rotary_angles(Indices(std::move(places), shape), head, rotation);
+  }
+  return out;
+}
+
 Variable LlamaNetwork::read(const Indices& x, const Reading& how) const {
   Variable y = nn::dropout(embed_tokens(x), options.dropout, how.rng);
-  const RotaryOptions rotation{.base = options.rope_theta, .dtype = y.dtype()};
-  const std::int64_t head = options.width / options.heads;
-  const RotaryAngles angles = how.positions.size() > 0
-                                  ? rotary_angles(how.positions, head, rotation)
-                                  : rotary_angles(x.dim(1), head, rotation, how.position);
+  const LlamaAngles angles = angles_of(x.dim(1), how, y.dtype());
   for (std::size_t i = 0; i < layers.size(); ++i) y = layers[i](y, angles, how, i);
   return norm(y);
 }

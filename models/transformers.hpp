@@ -142,14 +142,21 @@ struct GptNetwork : Transformer<GptNetwork> {
   }
 };
 
+/// By how much queries and keys are turned, (time) or (batch, time); and queries for the sinks, where tokens
+/// stand so far behind the context that this is less.
+struct LlamaAngles {
+  RotaryAngles own;
+  std::optional<RotaryAngles> for_sinks;
+};
+
 /// Attention with rotary positions, and fewer heads of keys and values than of queries where so chosen.
 struct LlamaAttention {
   nn::Linear q_proj, k_proj, v_proj, o_proj;
-  std::int64_t heads, kv_heads, context;
+  std::int64_t heads, kv_heads, context, sinks;
 
   LlamaAttention(Rng& rng, const NetworkOptions& options);
   /// x (batch, time, width) at the positions of the angles, read as layer number `layer` does.
-  Variable operator()(const Variable& x, const RotaryAngles& angles, const Reading& how,
+  Variable operator()(const Variable& x, const LlamaAngles& angles, const Reading& how,
                       std::size_t layer) const;
   static void members(auto& self, auto&& visit) {
     visit("q_proj", self.q_proj);
@@ -180,7 +187,7 @@ struct LlamaBlock {
   double dropout;
 
   LlamaBlock(Rng& rng, const NetworkOptions& options);
-  Variable operator()(const Variable& x, const RotaryAngles& angles, const Reading& how,
+  Variable operator()(const Variable& x, const LlamaAngles& angles, const Reading& how,
                       std::size_t layer) const;
   static void members(auto& self, auto&& visit) {
     visit("input_layernorm", self.input_layernorm);
@@ -192,19 +199,25 @@ struct LlamaBlock {
 
 /// Llama (Touvron et al. 2023): RMS normalisation, rotary positions, SwiGLU, grouped queries; an output
 /// layer of its own, or the embeddings. Reading on past the context, each token sees the `context` last ones,
-/// itself included.
+/// itself included; with `sinks` (Xiao et al. 2024, arXiv 2309.17453) the first `sinks` tokens of the text
+/// and the context - sinks last ones. Positions are those of the paper, places in what is seen and not in the
+/// text: a token beyond the context stands at place context - 1, those before it in order down to `sinks`,
+/// and the sinks at 0 to sinks - 1, so that no distance is longer than those of training. (Without sinks the
+/// two are the same, as rotary positions count by distances.)
 struct LlamaNetwork : Transformer<LlamaNetwork> {
   nn::Embedding embed_tokens;  // (vocab, width)
   std::vector<LlamaBlock> layers;
   nn::RmsNorm norm;
   std::optional<nn::Linear> lm_head;  // (vocab, width); without one the embeddings
 
-  /// Throws as GptNetwork, and for key heads that do not divide the heads or an odd width of a head.
+  /// Throws as GptNetwork, and for key heads that do not divide the heads, an odd width of a head, or sinks
+  /// that leave no room in the context.
   LlamaNetwork(Rng& rng, const NetworkOptions& chosen);
   static double fewest_parameters(const NetworkOptions& options);
   std::pair<Variable, State> features(const Indices& x, const State& state, Rng* rng = nullptr) const;
 
   Variable read(const Indices& x, const Reading& how) const;
+  LlamaAngles angles_of(std::int64_t time, const Reading& how, Dtype dtype) const;
   void make_room(State& /*state*/) const {}
   static void keep(State& state, const Indices& x) { state.position += x.dim(0); }
   const Parameter& output() const { return lm_head ? lm_head->weight : embed_tokens.weight; }

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "tensor/safetensors.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/command.hpp"
 #include "text/synthetic.hpp"
@@ -34,6 +35,8 @@ TEST_CASE("an option that does not apply is an error", "[cli][options]") {
     misused(folder, train + "--heads 2 --kind " + kind, "--heads is of transformers");
     misused(folder, train + "--context 8 --kind " + kind, "--context is of transformers");
   }
+  for (const std::string kind : {"ngram", "lstm", "gpt"})
+    misused(folder, train + "--sinks 2 --kind " + kind, "--sinks is of Llama");
   misused(folder, train + "--kind log-bilinear --layers 2", "--layers is of recurrent networks");
   misused(folder, train + "--epochs 1 --updates 9", "give one");
   misused(folder, train + "--dropout 1", "from 0 to below 1");
@@ -68,6 +71,12 @@ TEST_CASE("an option that does not apply is an error", "[cli][options]") {
   CHECK(parameters("--layers 1 --heads 2 --context 20 --batch 2") - one == 4 * 8);
   const Result heads = gradus_command(folder, train + gpt + "--heads 3");
   CHECK_THAT(heads.error, Contains("3 heads do not divide a width of 8"));
+  const std::string llama = train + "--kind llama --width 8 --updates 3 --heads 2 --context 9 --sinks ";
+  CHECK_THAT(gradus_command(folder, llama + "9").error, Contains("9 sinks in a context of 9"));
+  REQUIRE(gradus_command(folder, llama + "2").code == 0);
+  CHECK(gradus::load_safetensors(folder.path() / "m").metadata.at("network").find("\"sinks\":2") !=
+        std::string::npos);
+  parameters("--layers 1 --heads 2 --context 20 --batch 2");
   const std::string three = read_bytes(folder.path() / "m");
   parameters("--layers 1 --heads 2 --context 20 --batch 2 --dropout 0.5");
   CHECK(read_bytes(folder.path() / "m") != three);

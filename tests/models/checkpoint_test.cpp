@@ -95,6 +95,7 @@ TEST_CASE("a transformer's file keeps its own sizes, which files of other kinds 
                                .heads = 2,
                                .kv_heads = 1,
                                .context = 7,
+                               .sinks = 2,
                                .inner = 5,
                                .rope_theta = 500,
                                .norm_eps = 1e-3,
@@ -105,6 +106,7 @@ TEST_CASE("a transformer's file keeps its own sizes, which files of other kinds 
   CHECK(kept.heads == 2);
   CHECK(kept.kv_heads == 1);
   CHECK(kept.context == 7);
+  CHECK(kept.sinks == 2);
   CHECK(kept.inner == 5);
   CHECK(kept.rope_theta == 500);
   CHECK(kept.norm_eps == 1e-3);
@@ -124,6 +126,8 @@ TEST_CASE("a transformer's file keeps its own sizes, which files of other kinds 
                                                         {"\"heads\":2", "\"heads\":3"},
                                                         {"\"kv_heads\":1", "\"kv_heads\":-1"},
                                                         {"\"context\":7", "\"context\":0"},
+                                                        {"\"sinks\":2", "\"sinks\":7"},
+                                                        {"\"sinks\":2", "\"sinks\":-1"},
                                                         {"\"inner\":5", "\"inner\":-5"},
                                                         {"\"inner\":5", "\"inner\":4611686018427387905"},
                                                         {"\"rope_theta\":500.0", "\"rope_theta\":0"},

@@ -141,6 +141,16 @@ TEST_CASE("up to eight texts have the bits that each has alone, more the same up
   }
 }
 
+TEST_CASE("texts of a Llama with sinks are continued together as each alone", "[generate]") {
+  Rng rng(4);
+  NetworkOptions options = small;
+  options.sinks = 3;
+  LlamaNetwork network(rng, options);
+  for_each_parameter(
+      network, [&](const std::string&, Parameter& p) { p.mutable_value() = rng.normal(p.shape(), 0, 0.6); });
+  check_alone(NeuralModel<LlamaNetwork>{network}, ragged_prompts(), {.max_tokens = 40}, 1);
+}
+
 TEST_CASE("a text that ends leaves the batch, and another takes its place", "[generate]") {
   const ErasedModel model = random_model(*find_network_kind("llama"));
   const GenerateOptions how{.max_tokens = 40, .batch = 3, .stop = 7, .stop_count = 2, .other_stops = {3}};

@@ -21,7 +21,8 @@ namespace gradus::models {
 /// A network as a LanguageModel: one text, read token by token, the state carried from its beginning. What a
 /// network with members `features` and `logits` (networks.hpp) computes of a token's past is computed once,
 /// by `advance`, and kept in the state; of one that is only called, the logits are. Before the first token,
-/// of which no network is trained to say anything, all are equally likely.
+/// of which no network is trained to say anything, all are equally likely. Where the network's options name a
+/// document_end, the state begins anew at each.
 template <class Network>
 struct NeuralModel {
   struct State {
@@ -35,7 +36,7 @@ struct NeuralModel {
 
   State advance(const State& state, std::int32_t token) const {
     const PauseRecording pause;
-    auto [features, next] = read(Indices({token}, {1, 1}), state.network);
+    auto [features, next] = read(Indices({token}, {1, 1}), before(token, state.network));
     return {std::move(next), features.value()};
   }
 
@@ -45,8 +46,8 @@ struct NeuralModel {
     const PauseRecording pause;
     State out = state;
     while (!tokens.empty()) {
-      const auto part = tokens.first(std::min(chunk, tokens.size()));
-      auto [features, next] = read(column(part), out.network);
+      const auto part = next_part(tokens);
+      auto [features, next] = read(column(part), before(part.front(), out.network));
       out = {std::move(next), slice(features, 0, features.dim(0) - 1, features.dim(0)).value()};
       tokens = tokens.subspan(part.size());
     }
@@ -62,7 +63,7 @@ struct NeuralModel {
     if (states.empty()) return;
     std::vector<Own> next;
     next.reserve(states.size());
-    for (const State& state : states) next.push_back(state.network);
+    for (std::size_t i = 0; i < states.size(); ++i) next.push_back(before(tokens[i], states[i].network));
     Tensor features;  // (1, texts, width)
     if constexpr (requires { network.advance_each(tokens, std::span(next)); }) {
       features = network.advance_each(tokens, std::span(next)).value();
@@ -114,19 +115,19 @@ struct NeuralModel {
     std::vector<double> out;
     out.reserve(tokens.size());
     while (!tokens.empty()) {
-      const auto part = tokens.first(std::min(chunk, tokens.size()));
+      const auto part = next_part(tokens);
       const std::int64_t count = std::ssize(part);
-      auto [features, next] = read(column(part), state.network);
+      auto [features, next] = read(column(part), before(part.front(), state.network));
       // Each token is predicted from the features of the one before it.
-      std::vector<Variable> before;
+      std::vector<Variable> sources;
       if (state.features.defined()) {
-        before.emplace_back(state.features);
+        sources.emplace_back(state.features);
       } else {
         out.push_back(uniform());
       }
-      if (count > 1) before.push_back(slice(features, 0, 0, count - 1));
-      if (!before.empty()) {
-        const Variable from = concat(before, 0);
+      if (count > 1) sources.push_back(slice(features, 0, 0, count - 1));
+      if (!sources.empty()) {
+        const Variable from = concat(sources, 0);
         const auto targets = part.last(static_cast<std::size_t>(from.dim(0)));
         const Tensor losses = cross_entropy(logits(from), column(targets), Reduction::none).value();
         for (std::int64_t i = 0; i < losses.size(); ++i) out.push_back(-losses.at(i));
@@ -140,6 +141,24 @@ struct NeuralModel {
  private:
   static constexpr std::size_t chunk = 256;  // tokens that are read together
 
+  /// The token that ends a document, or -1.
+  std::int64_t document_end() const {
+    if constexpr (requires { network.options.document_end; }) {
+      return network.options.document_end;
+    } else {
+      return -1;
+    }
+  }
+  /// The state that a token is read from.
+  typename Network::State before(std::int32_t token, const typename Network::State& state) const {
+    return token == document_end() ? network.start(1) : state;
+  }
+  /// Tokens of one document, at most a chunk.
+  std::span<const std::int32_t> next_part(std::span<const std::int32_t> tokens) const {
+    const auto part = tokens.first(std::min(chunk, tokens.size()));
+    const auto next = std::find(part.begin() + 1, part.end(), document_end());
+    return part.first(static_cast<std::size_t>(next - part.begin()));
+  }
   double uniform() const { return -std::log(static_cast<double>(vocab_size())); }
   /// As ids of one text: (time, 1).
   static Indices column(std::span<const std::int32_t> tokens) {

@@ -8,6 +8,7 @@
 #include "autograd/ops/attention.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/record.hpp"
+#include "models/documents.hpp"
 #include "nn/dropout.hpp"
 #include "nn/losses.hpp"
 
@@ -161,7 +162,13 @@ std::pair<Variable, TransformerState> Transformer<Network>::loss(const Indices& 
                                                                  const State& /*state*/, Rng* rng) const {
   const InModule here(self());
   check_step(x, options);
-  const Variable h = self().read(transposed(x), {.rng = rng});
+  Reading how{.rng = rng};
+  if (options.document_end >= 0) {
+    detail::PackedDocuments packed(x, options.document_end);
+    how.positions = std::move(packed.positions);
+    how.starts = std::move(packed.starts);
+  }
+  const Variable h = self().read(transposed(x), how);
   return {nn::linear_cross_entropy(h, self().output(), {}, transposed(y)), start(x.dim(1))};
 }
 
@@ -202,7 +209,7 @@ GptAttention::GptAttention(Rng& rng, const NetworkOptions& o)
 Variable GptAttention::operator()(const Variable& x, const Reading& how, std::size_t layer) const {
   const InModule here(*this);
   const Variable packed = c_attn(x);  // (batch, time, 3 * width)
-  const AttentionOptions options{.causal = true, .dropout = dropout, .rng = how.rng};
+  const AttentionOptions options{.causal = true, .starts = how.starts, .dropout = dropout, .rng = how.rng};
   if (how.past.empty()) return c_proj(packed_attention(packed, heads, heads, options));
   const std::int64_t width = x.dim(2);
   const Shape shape{x.dim(0), x.dim(1), heads, width / heads};
@@ -315,7 +322,12 @@ Variable LlamaAttention::operator()(const Variable& x, const LlamaAngles& angles
                  for_sinks = angles.for_sinks ? rotary(queries, *angles.for_sinks, layout) : Variable(),
                  k = rotary(split(k_proj(x), kv_heads), angles.own, layout), v = split(v_proj(x), kv_heads);
   const std::span<KeyValues> past = how.past_of(layer);
-  const Variable seen = attend(q, k, v, past, {.window = context - sinks, .sinks = sinks}, for_sinks);
+  AttentionOptions options{.starts = how.starts};
+  if (!past.empty()) {  // else all are within the context
+    options.window = context - sinks;
+    options.sinks = sinks;
+  }
+  const Variable seen = attend(q, k, v, past, options, for_sinks);
   for (KeyValues& text : past) text.keep_last(context - sinks - 1, sinks);
   return o_proj(seen);
 }

@@ -33,6 +33,7 @@ TransformerState detach(const TransformerState& state);
 struct Reading {
   std::int64_t position = 0;  // of the first one
   Indices positions = {};     // of each, (batch, time), where they do not follow one another
+  Indices starts = {};        // the first token that each sees, (batch, time), where there is no past
   /// What each layer has read before, to which the tokens are appended: one for all of the batch or, of a
   /// batch of one, `texts` for each layer, each of which goes on with one of the tokens. Empty: nothing.
   std::span<KeyValues> past = {};

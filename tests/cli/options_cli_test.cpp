@@ -35,6 +35,8 @@ TEST_CASE("an option that does not apply is an error", "[cli][options]") {
     misused(folder, train + "--heads 2 --kind " + kind, "--heads is of transformers");
     misused(folder, train + "--context 8 --kind " + kind, "--context is of transformers");
   }
+  misused(folder, train + "--document-end '</s>' --kind ngram", "--document-end is of networks");
+  misused(folder, train + "--document-end '</s>' --kind feed-forward", "--document-end is of recurrent");
   for (const std::string kind : {"ngram", "lstm", "gpt"})
     misused(folder, train + "--sinks 2 --kind " + kind, "--sinks is of Llama");
   misused(folder, train + "--kind log-bilinear --layers 2", "--layers is of recurrent networks");
@@ -71,6 +73,15 @@ TEST_CASE("an option that does not apply is an error", "[cli][options]") {
   CHECK(parameters("--layers 1 --heads 2 --context 20 --batch 2") - one == 4 * 8);
   const Result heads = gradus_command(folder, train + gpt + "--heads 3");
   CHECK_THAT(heads.error, Contains("3 heads do not divide a width of 8"));
+  const std::string lines = train + "--kind gru --width 8 --updates 3 --document-end ";
+  CHECK_THAT(gradus_command(folder, lines + "zebra").error,
+             Contains("--document-end zebra: the text has no such word"));
+  for (const std::string end : {"'</s>'", "'\\n' --unit character"}) {
+    REQUIRE(gradus_command(folder, lines + end).code == 0);
+    const std::string network = gradus::load_safetensors(folder.path() / "m").metadata.at("network");
+    CHECK_THAT(network, !Contains("\"document_end\":-1") && Contains("\"document_end\":"));
+    CHECK(gradus_command(folder, "eval --model m text.txt").code == 0);
+  }
   const std::string llama = train + "--kind llama --width 8 --updates 3 --heads 2 --context 9 --sinks ";
   CHECK_THAT(gradus_command(folder, llama + "9").error, Contains("9 sinks in a context of 9"));
   REQUIRE(gradus_command(folder, llama + "2").code == 0);

@@ -187,7 +187,7 @@ Variable Transformer<Network>::advance_each(std::span<const std::int32_t> tokens
   }
   const std::int64_t count = std::ssize(states);
   const Indices ids(std::vector<std::int32_t>(tokens.begin(), tokens.end()), {1, count});
-  const Variable y = self().read(
+  Variable y = self().read(
       ids, {.positions = Indices(std::move(positions), {1, count}), .past = past, .texts = count});
   for (std::size_t i = 0; i < texts; ++i) {
     for (std::size_t layer = 0; layer < layers; ++layer)

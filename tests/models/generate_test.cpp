@@ -3,9 +3,11 @@
 #include "models/cache.hpp"
 #include "models/interpolate.hpp"
 #include "models/kinds.hpp"
+#include "models/min_gru.hpp"
 #include "models/neural.hpp"
 #include "models/ngram/ngram.hpp"
 #include "models/transformers.hpp"
+#include "nn/quantize.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/fixture.hpp"
 #include "tests/support/threads.hpp"
@@ -105,7 +107,7 @@ TEST_CASE("models that have no faster way continue several prompts one after ano
 
 TEST_CASE("up to eight texts have the bits that each has alone, more the same up to rounding", "[generate]") {
   for (const NetworkKind& kind : network_kinds()) {
-    for (const std::size_t count : {2, 5, 8, 20}) {
+    for (const std::size_t count : {2U, 5U, 8U, 20U}) {
       INFO(kind.name << ", " << count << " texts");
       const ErasedModel erased = random_model(kind);
       const auto check = [&]<class Network>(const NeuralModel<Network>& model) {
@@ -136,7 +138,9 @@ TEST_CASE("up to eight texts have the bits that each has alone, more the same up
       if (const auto* const model = erased.get_if<LstmModel>()) check(*model);
       if (const auto* const model = erased.get_if<GruModel>()) check(*model);
       if (const auto* const model = erased.get_if<RnnModel>()) check(*model);
+      if (const auto* const model = erased.get_if<NeuralModel<MinGruNetwork>>()) check(*model);
       if (const auto* const model = erased.get_if<FeedForwardModel>()) check(*model);
+      if (const auto* const model = erased.get_if<NeuralModel<LogBilinearNetwork>>()) check(*model);
     }
   }
 }
@@ -149,6 +153,23 @@ TEST_CASE("texts of a Llama with sinks are continued together as each alone", "[
   for_each_parameter(
       network, [&](const std::string&, Parameter& p) { p.mutable_value() = rng.normal(p.shape(), 0, 0.6); });
   check_alone(NeuralModel<LlamaNetwork>{network}, ragged_prompts(), {.max_tokens = 40}, 1);
+}
+
+TEST_CASE("quantized networks continue several prompts together as each alone", "[generate]") {
+  Rng rng(6);
+  const auto check = [&](auto network) {
+    for_each_parameter(network, [&](const std::string&, Parameter& p) {
+      p.mutable_value() = rng.normal(p.shape(), 0, 0.6);
+    });
+    for (const Dtype dtype : {Dtype::bf16, Dtype::i8}) {
+      nn::quantize(network, {.dtype = dtype});
+      check_alone(NeuralModel<decltype(network)>{network}, ragged_prompts(), {.max_tokens = 20}, 1);
+      convert(network, Dtype::f32);
+    }
+  };
+  check(GptNetwork(rng, small));
+  check(LlamaNetwork(rng, small));
+  check(GruNetwork(rng, small));
 }
 
 TEST_CASE("a text that ends leaves the batch, and another takes its place", "[generate]") {

@@ -183,8 +183,11 @@ TEST_CASE("the next tokens of several texts are read together as each alone", "[
       std::vector<KeyValues> alone = texts;
       KeyValues::append_each(texts, k, v);
       for (const bool turned : {false, true}) {
+        const nn::CacheSight shown{window, sinks, {}};
         const auto sight = [&](const auto& own) {
-          return nn::CacheSight{window, sinks, turned ? own(for_sinks) : Variable()};
+          nn::CacheSight out = shown;
+          if (turned) out.sink_queries = own(for_sinks);
+          return out;
         };
         const Variable together =
             KeyValues::attend_each(texts, q, sight([](const Variable& x) { return x; }));

@@ -3,7 +3,8 @@
 //
 // NAME: tokens per second of an LSTM, or of a transformer behind a prompt of half its context, with the
 // likeliest token chosen; NAME-i8 and NAME-bf16: the same with quantized weights; NAME-bytes: the bytes of
-// weights that a token reads. Usage: bench_generate [--threads N] [--benchmark_...]
+// weights that a token reads; NAME-xCOUNT: tokens per second of so many texts that are drawn together behind
+// a prompt each. Usage: bench_generate [--threads N] [--benchmark_...]
 
 #include <benchmark/benchmark.h>
 
@@ -56,6 +57,20 @@ void generate(benchmark::State& state, const Model& model, std::int64_t prompt, 
       benchmark::Counter(static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
 }
 
+/// Tokens per second of `texts` texts at once, behind one prompt of 16 tokens, up to the context.
+template <class Model>
+void generate_together(benchmark::State& state, const Model& model, std::int64_t context,
+                       std::int64_t texts) {
+  const std::vector<std::vector<std::int32_t>> prompts(1, std::vector<std::int32_t>(16, 1));
+  const std::int64_t count = context - 16;
+  std::int64_t done = 0;
+  for (auto _ : state) {
+    models::generate(model, prompts, {.max_tokens = count, .batch = texts}, texts);
+    done += count * texts;
+  }
+  state.counters["value"] = benchmark::Counter(static_cast<double>(done), benchmark::Counter::kIsRate);
+}
+
 /// Of embeddings that are not the output layer this is one row.
 template <class Model, class Table>
 void bytes(benchmark::State& state, const Model& model, const Table* looked_up) {
@@ -93,12 +108,22 @@ void add_gpt(const bench::GptSize& size, Dtype dtype, const std::string& name) {
 
 }  // namespace
 
+void add_together(const bench::GptSize& size, std::int64_t texts) {
+  const std::string name = std::string(size.name) + "-gpt-x" + std::to_string(texts);
+  benchmark::RegisterBenchmark(name.c_str(), [&size, texts](benchmark::State& state) {
+    generate_together(state, gpt(size), size.context, texts);
+  })->UseRealTime();
+}
+
 int main(int argc, char** argv) {
   bench::take_threads(argc, argv);
   for (const auto& [dtype, suffix] : dtypes) {
     add_lstm(dtype, std::string("medium-lstm") + suffix);
     for (const bench::GptSize& size : bench::gpt_sizes)
       add_gpt(size, dtype, std::string(size.name) + "-gpt" + suffix);
+  }
+  for (const bench::GptSize& size : bench::gpt_sizes) {
+    for (const std::int64_t texts : {1, 4, 16, 64}) add_together(size, texts);
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

@@ -38,10 +38,10 @@ struct RoundedEvaluation {
 };
 
 struct UseCommand {
-  std::string model, text, prompt, quantize;
+  std::string model, text, prompt, prompts, quantize;
   models::GenerateOptions how;
-  std::int64_t lines = 0;
-  CLI::Option *lines_given = nullptr, *tokens_given = nullptr;
+  std::int64_t lines = 0, count = 1;
+  CLI::Option *lines_given = nullptr, *tokens_given = nullptr, *prompt_given = nullptr;
   UnknownOption unknown;
   bool json = false, allow_unknown = false, skip_marks = false;
 
@@ -49,7 +49,9 @@ struct UseCommand {
   void generate();
   void score() const;
   void check_input() const;
-  std::vector<std::int32_t> prompt_ids(const Vocabulary& v) const;
+  void limit_texts(const TrainedModel& trained);
+  std::vector<std::string> all_prompts(const Vocabulary& v) const;
+  std::vector<std::int32_t> prompt_ids(const Vocabulary& v, const std::string& given_prompt) const;
   models::Evaluation evaluation(const TrainedModel& trained, TextBlocks& blocks,
                                 RoundedEvaluation* rounded) const;
   /// Loads the model; with --quantize one with compact weights, of which only eval reports the exact one too.
@@ -192,8 +194,8 @@ void UseCommand::evaluate() const {
 }
 
 /// The ids of the prompt, without a line end that it does not have. Warns of unknown words.
-std::vector<std::int32_t> UseCommand::prompt_ids(const Vocabulary& v) const {
-  std::string read = prompt;
+std::vector<std::int32_t> UseCommand::prompt_ids(const Vocabulary& v, const std::string& given_prompt) const {
+  std::string read = given_prompt;
   require_marks_of_words(skip_marks, v.unit());
   if (skip_marks) blank_sentence_marks(read);
   std::vector<std::int32_t> ids;
@@ -213,8 +215,8 @@ std::vector<std::int32_t> UseCommand::prompt_ids(const Vocabulary& v) const {
   return ids;
 }
 
-void UseCommand::generate() {
-  const TrainedModel trained = load();
+/// Which tokens are not drawn, and where a text ends.
+void UseCommand::limit_texts(const TrainedModel& trained) {
   const Vocabulary& v = trained.vocabulary;
   if (!allow_unknown && v.unknown() >= 0) how.banned = {v.unknown()};
   // What a model of others has more than its tokenizer is no text.
@@ -231,20 +233,51 @@ void UseCommand::generate() {
       if (v.symbol(id).find('\n') != std::string::npos) how.other_stops.push_back(id);
     }
   }
-  std::vector<std::int32_t> start = with_context(v, {});
-  const std::vector<std::int32_t> ids = prompt_ids(v);
-  start.insert(start.end(), ids.begin(), ids.end());
-  const std::vector<std::int32_t> tokens = models::generate(trained.model, start, how);
-  const std::string out = decode(v, tokens);
-  if (json) {
-    nlohmann::json report{{"prompt", prompt}, {"text", out}, {"tokens", tokens.size()}, {"seed", how.seed}};
-    if (!quantize.empty()) report["quantize"] = quantize;
-    fmt::print("{}\n", json_text(report));
-  } else {
-    const bool goes_on = v.unit() == Unit::word && !prompt.empty() && !prompt.ends_with('\n');
-    fmt::print("{}{}{}{}", prompt, goes_on && !out.starts_with('\n') ? " " : "", out,
+}
+
+/// The prompt that is given, or those of a file, one a line.
+std::vector<std::string> UseCommand::all_prompts(const Vocabulary& v) const {
+  if (prompts.empty()) return {prompt};
+  const std::string loaded = load_text(prompts, {.unit = v.unit(), .skip_marks = skip_marks});
+  std::vector<std::string> out;
+  for (std::size_t from = 0; from < loaded.size();) {
+    const std::size_t end = std::min(loaded.find('\n', from), loaded.size());
+    out.push_back(loaded.substr(from, end - from));
+    from = end + 1;
+  }
+  return out;
+}
+
+void UseCommand::generate() {
+  if (!prompts.empty() && given(prompt_given))
+    misuse("--prompt and --prompts both say what to continue; give one");
+  if (is_standard_input(model) && is_standard_input(prompts))
+    misuse("standard input can be the model or the prompts, not both");
+  const TrainedModel trained = load();
+  const Vocabulary& v = trained.vocabulary;
+  limit_texts(trained);
+  const std::vector<std::string> given_prompts = all_prompts(v);
+  std::vector<std::vector<std::int32_t>> starts;
+  for (const std::string& one : given_prompts) {
+    std::vector<std::int32_t>& start = starts.emplace_back(with_context(v, {}));
+    const std::vector<std::int32_t> ids = prompt_ids(v, one);
+    start.insert(start.end(), ids.begin(), ids.end());
+  }
+  const std::vector<std::vector<std::int32_t>> texts = models::generate(trained.model, starts, how, count);
+  nlohmann::json all = nlohmann::json::array();
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const std::string &before = given_prompts[i / static_cast<std::size_t>(count)], out = decode(v, texts[i]);
+    if (json) {
+      all.push_back({{"prompt", before}, {"text", out}, {"tokens", texts[i].size()}, {"seed", how.seed}});
+      if (!quantize.empty()) all.back()["quantize"] = quantize;
+      continue;
+    }
+    const bool goes_on = v.unit() == Unit::word && !before.empty() && !before.ends_with('\n');
+    if (texts.size() > 1) fmt::print("{}--- {} of {}\n", i == 0 ? "" : "\n", i + 1, texts.size());
+    fmt::print("{}{}{}{}", before, goes_on && !out.starts_with('\n') ? " " : "", out,
                out.ends_with('\n') ? "" : "\n");
   }
+  if (json) fmt::print("{}\n", json_text(texts.size() == 1 ? all.front() : all));
 }
 
 void UseCommand::print_score(const Vocabulary& v, const ErasedModel& asked,
@@ -330,9 +363,18 @@ void add_generate(CLI::App& app) {
   const auto [c, options] = subcommand<UseCommand>(
       app, "generate", &UseCommand::generate, "Generate text by drawing from a model",
       "Examples:\n  gradus generate --model book.safetensors --prompt 'Once upon' --temperature 0.8\n"
-      "  gradus generate --model book.safetensors --quantize i8 --tokens 1000");
+      "  gradus generate --model book.safetensors --quantize i8 --tokens 1000\n"
+      "  gradus generate --model book.safetensors --prompts beginnings.txt --count 4 --json");
   add_model(c, *options);
-  c->add_option("--prompt", options->prompt, "The text to continue");
+  options->prompt_given = c->add_option("--prompt", options->prompt, "The text to continue");
+  c->add_option("--prompts", options->prompts,
+                "A file of texts to continue, one a line, plain or compressed; - for standard input");
+  c->add_option("--count", options->count,
+                "How many continuations to draw of each prompt, each from random numbers of its own")
+      ->check(CLI::Range(1, 1 << 20));
+  c->add_option("--batch", options->how.batch,
+                "Of several texts, how many are written side by side, so that weights are read once for all")
+      ->check(CLI::Range(1, 65536));
   options->tokens_given =
       c->add_option("--tokens", options->how.max_tokens,
                     "The largest number of tokens to draw; 100 when neither this nor --lines is given")

@@ -16,6 +16,7 @@
 #include "tensor/support/parallel.hpp"
 #include "tensor/support/write_file.hpp"
 #include "text/bpe.hpp"
+#include "text/escapes.hpp"
 #include "text/load.hpp"
 #include "text/tokenizer.hpp"
 
@@ -25,21 +26,23 @@ namespace gradus::cli {
 namespace {
 
 struct TrainCommand {
-  std::string text, out, kind = "lstm", unit = "word", tokenizer;
+  std::string text, out, kind = "lstm", unit = "word", tokenizer, document_end;
   int order = 5, threads = 0;
   int layers = 0;
   std::int64_t epochs = 0, updates = 0, batch = 0, min_count = 1, width = 0, heads = 0, context = 0,
-               subwords = 8000;
+               sinks = 0, subwords = 8000;
   double lr = 0, dropout = 0;
   std::uint64_t seed = 1;
   bool skip_marks = false, json = false;
   CLI::Option *order_given = nullptr, *layers_given = nullptr, *dropout_given = nullptr,
-              *min_count_given = nullptr, *unit_given = nullptr, *subwords_given = nullptr;
+              *min_count_given = nullptr, *unit_given = nullptr, *subwords_given = nullptr,
+              *sinks_given = nullptr, *document_end_given = nullptr;
   std::vector<const CLI::Option*> of_networks, of_transformers;  // those that apply to nothing else
 
   void run() const;
   void check() const;
   void check_kind() const;
+  std::int32_t document_token(const Vocabulary& vocabulary) const;
   Recipe chosen_recipe(const models::NetworkKind& chosen, const Corpus& corpus) const;
   Corpus prepare() const;
   std::shared_ptr<const Subwords> subwords_of(const std::string& loaded, const std::string& name) const;
@@ -58,12 +61,14 @@ void TrainCommand::check_kind() const {
     for (const CLI::Option* const option : of_networks) refuse(option, "networks");
   } else if (network->has_order) {
     refuse(layers_given, "recurrent networks and transformers");
+    refuse(document_end_given, "recurrent networks and transformers");
   } else {
     refuse(order_given, "n-grams and of networks that see the last few tokens only");
   }
   if (network == nullptr || !network->is_transformer) {
     for (const CLI::Option* const option : of_transformers) refuse(option, "transformers");
   }
+  if (kind != "llama") refuse(sinks_given, "Llama, which reads on past its context");
 }
 
 /// Before the work: an option that does not apply to what is asked for is an error.
@@ -96,6 +101,15 @@ nlohmann::json TrainCommand::report(const Corpus& corpus, double seconds) const 
           {"bytes", size ? nlohmann::json(*size) : nlohmann::json()}};
 }
 
+std::int32_t TrainCommand::document_token(const Vocabulary& vocabulary) const {
+  std::string symbol;
+  if (!unescape(document_end, symbol) || !vocabulary.contains(symbol)) {
+    fail<ArgumentError>("--document-end {}: the text has no such {}; lines of words end with </s>",
+                        document_end, name_of(vocabulary.unit()));
+  }
+  return vocabulary.id(symbol);
+}
+
 /// The kind's defaults, and what the user says.
 Recipe TrainCommand::chosen_recipe(const models::NetworkKind& chosen, const Corpus& corpus) const {
   Recipe made = recipe(chosen, corpus, context);
@@ -105,6 +119,8 @@ Recipe TrainCommand::chosen_recipe(const models::NetworkKind& chosen, const Corp
   choose(width, made.network.width);
   choose(layers, made.network.layers);
   choose(heads, made.network.heads);
+  made.network.sinks = sinks;
+  if (given(document_end_given)) made.network.document_end = document_token(corpus.vocabulary);
   if (given(dropout_given)) made.network.dropout = dropout;
   if (given(order_given)) made.network.order = order;
   choose(epochs, made.train.epochs);
@@ -272,12 +288,21 @@ void add_train(CLI::App& app) {
   options->layers_given =
       of_networks(c->add_option("--layers", options->layers, "Layers; 0: chosen by the kind")
                       ->check(CLI::Range(0, 1024)));
+  options->document_end_given = of_networks(c->add_option(
+      "--document-end", options->document_end,
+      "A token that separates documents, such as </s>, which ends lines of words, or \\n among characters: "
+      "each is read from there on as if it were alone"));
   of_transformers(c->add_option("--heads", options->heads,
                                 "Heads of attention, a divisor of --width; 0: chosen by the kind")
                       ->check(sizes));
   of_transformers(c->add_option("--context", options->context,
                                 "Tokens that a transformer sees at once; 0: chosen by the kind")
                       ->check(sizes));
+  options->sinks_given =
+      c->add_option("--sinks", options->sinks,
+                    "First tokens of a text that a Llama still sees when it reads on past its context, which "
+                    "they are part of")
+          ->check(sizes);
   options->dropout_given =
       of_networks(c->add_option("--dropout", options->dropout,
                                 "The share of activations that training sets to 0; chosen by the kind")

@@ -62,9 +62,10 @@ struct Translator {
         transformer(rng, width, 4, 2, 2, {.inner = 96, .dropout = 0, .norm_first = true}),
         head(rng, embed) {}
 
-  /// (batch, time), to vectors with their positions, (batch, time, width).
-  Variable placed(const Indices& ids) const {
-    return embed(ids) * std::sqrt(static_cast<double>(width)) + sinusoidal_positions(ids.dim(1), width);
+  /// (batch, time), to vectors with their positions, from `first` on, (batch, time, width).
+  Variable placed(const Indices& ids, std::int64_t first = 0) const {
+    const Tensor positions = sinusoidal_positions(first + ids.dim(1), width).rows(first, first + ids.dim(1));
+    return embed(ids) * std::sqrt(static_cast<double>(width)) + positions;
   }
   /// The logits of what comes after each letter of the target, (batch, time, letters).
   Variable operator()(const Indices& source, const Indices& lengths, const Indices& target) const {
@@ -77,23 +78,27 @@ struct Translator {
   }
 };
 
-/// The likeliest text for a source, among those that `beams` at a time lead to.
+/// The likeliest text for a source, among those that `beams` at a time lead to. Each letter is read once: the
+/// decoder's state keeps what it made of those before it.
 std::string translated(const Translator& model, const std::string& source, std::size_t beams) {
   struct Beam {
     std::string text;
     double log_prob;
+    nn::TransformerDecoderState state;  // before the last letter
   };
-  std::vector<Beam> kept{{"<", 0}};
   const auto [ids, lengths] = encoded({source});
+  const nn::TransformerDecoder& decoder = model.transformer.decoder;
   const Variable memory = model.transformer.encoder(model.placed(ids), {.lengths = lengths});
+  std::vector<Beam> kept{{"<", 0, decoder.start(memory)}};
   for (std::int64_t step = 0; step < written; ++step) {
     std::vector<Beam> longer;
     for (const Beam& beam : kept) {
-      const Variable h = model.transformer.decoder(model.placed(encoded({beam.text}).first), memory);
-      const Tensor log_probs = log_softmax(model.head(slice(h, 1, -1, h.dim(1)), model.embed).value());
+      const std::string last(1, beam.text.back());
+      const auto [h, state] = decoder.step(model.placed(encoded({last}).first, step), beam.state);
+      const Tensor log_probs = log_softmax(model.head(h, model.embed).value());
       for (std::int64_t next = 0; next < log_probs.size(); ++next)
         longer.push_back(
-            {beam.text + letters[static_cast<std::size_t>(next)], beam.log_prob + log_probs.at(next)});
+            {beam.text + letters[static_cast<std::size_t>(next)], beam.log_prob + log_probs.at(next), state});
     }
     std::ranges::sort(longer, std::ranges::greater(), &Beam::log_prob);
     longer.resize(std::min(beams, longer.size()));

@@ -27,9 +27,11 @@ void visit_options(Options& o, const Visit& visit) {
   visit("layers", o.layers, true);
   visit("dropout", o.dropout, true);
   visit("order", o.order, true);
+  visit("document_end", o.document_end, false);
   visit("heads", o.heads, false);
   visit("kv_heads", o.kv_heads, false);
   visit("context", o.context, false);
+  visit("sinks", o.sinks, false);
   visit("inner", o.inner, false);
   visit("rope_theta", o.rope_theta, false);
   visit("norm_eps", o.norm_eps, false);
@@ -57,7 +59,8 @@ void check_sizes(const std::string& file, const NetworkKind& kind, const Network
   for (const auto& entry : content.tensors) elements += static_cast<double>(entry.second.size());
   const bool fits = options.vocab == vocabulary.size() && options.embedding >= 1 && options.width >= 1 &&
                     options.layers >= 1 && options.order >= 1 && options.order <= 1000 &&
-                    options.dropout >= 0 && options.dropout < 1 && options.context >= 1 &&
+                    options.dropout >= 0 && options.dropout < 1 && options.document_end >= -1 &&
+                    options.document_end < options.vocab && options.context >= 1 && options.sinks >= 0 &&
                     options.inner >= 0 && options.norm_eps > 0 && options.rope_theta > 0 &&
                     kind.fewest_parameters(options) <= elements;
   if (!fits) fail<DataError>("{}: the header's sizes contradict the file; write it again", file);

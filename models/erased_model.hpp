@@ -13,8 +13,8 @@
 namespace gradus::models {
 
 /// A language model of any kind behind one type: itself a LanguageModel, whose states hold those of the model
-/// inside, and whose `log_prob`, `score`, `advance`, `top_k` and `draw` are those of that model. A handle:
-/// copies share the model, which never changes.
+/// inside, and whose `log_prob`, `score`, `advance`, `advance_each`, `top_k`, `draw` and `draw_each` are
+/// those of that model. A handle: copies share the model, which never changes.
 class ErasedModel {
  public:
   class State {
@@ -42,6 +42,13 @@ class ErasedModel {
   std::int32_t draw(const State& state, const GenerateOptions& options, Rng& rng) const {
     return model_->draw(state, options, rng);
   }
+  void advance_each(std::span<State> states, std::span<const std::int32_t> tokens) const {
+    model_->advance_each(states, tokens);
+  }
+  std::vector<std::int32_t> draw_each(std::span<const State> states, const GenerateOptions& options,
+                                      std::span<Rng> rngs) const {
+    return model_->draw_each(states, options, rngs);
+  }
 
   /// The model inside, or null when it is not an M.
   template <LanguageModel M>
@@ -68,6 +75,9 @@ class ErasedModel {
     virtual std::vector<double> score(State& state, std::span<const std::int32_t> tokens) const = 0;
     virtual std::vector<Candidate> top_k(const State& state, std::int64_t k) const = 0;
     virtual std::int32_t draw(const State& state, const GenerateOptions& options, Rng& rng) const = 0;
+    virtual void advance_each(std::span<State> states, std::span<const std::int32_t> tokens) const = 0;
+    virtual std::vector<std::int32_t> draw_each(std::span<const State> states, const GenerateOptions& options,
+                                                std::span<Rng> rngs) const = 0;
   };
 
   template <class M>
@@ -93,6 +103,22 @@ class ErasedModel {
     }
     std::int32_t draw(const State& state, const GenerateOptions& options, Rng& rng) const override {
       return models::draw(model, held(state), options, rng);
+    }
+    void advance_each(std::span<State> states, std::span<const std::int32_t> tokens) const override {
+      std::vector<typename M::State> own = all_held(states);
+      models::advance_each(model, std::span(own), tokens);
+      for (std::size_t i = 0; i < own.size(); ++i) held(states[i]) = std::move(own[i]);
+    }
+    std::vector<std::int32_t> draw_each(std::span<const State> states, const GenerateOptions& options,
+                                        std::span<Rng> rngs) const override {
+      const std::vector<typename M::State> own = all_held(states);
+      return models::draw_each(model, std::span(own), options, rngs);
+    }
+    static std::vector<typename M::State> all_held(std::span<const State> states) {
+      std::vector<typename M::State> own;
+      own.reserve(states.size());
+      for (const State& state : states) own.push_back(held(state));
+      return own;
     }
     // The type is named, as the state of a model that wraps another may itself be a State.
     static State hold(typename M::State state) {

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "tensor/support/parallel.hpp"
+
 namespace gradus::models {
 
 namespace {
@@ -114,4 +116,33 @@ std::int32_t sample(const Tensor& log_probs, const GenerateOptions& options, Rng
   return likeliest[count - 1].token;
 }
 
+std::vector<std::int32_t> sample_each(const Tensor& log_probs, const GenerateOptions& options,
+                                      std::span<Rng> rngs) {
+  check(options);
+  if (log_probs.rank() != 2 || log_probs.dim(0) != std::ssize(rngs)) {
+    fail<ShapeError>("generate: log-probabilities of shape {} for {} texts", log_probs.shape(), rngs.size());
+  }
+  constexpr std::int64_t work_of_a_token = 16;
+  std::vector<std::int32_t> out(rngs.size());
+  parallel::for_each(log_probs.dim(0), work_of_a_token * log_probs.dim(1), [&](std::int64_t i) {
+    out[static_cast<std::size_t>(i)] = sample(log_probs[i], options, rngs[static_cast<std::size_t>(i)]);
+  });
+  return out;
+}
+
+namespace detail {
+
+void check_prompt(std::span<const std::int32_t> prompt) {
+  if (prompt.empty())
+    fail<ArgumentError>("generate: a prompt of at least one token is needed, such as the line end");
+}
+
+void GeneratedText::add(std::int32_t token) {
+  tokens_.push_back(token);
+  if (options_->stops_at(token) && !options_->stops_at(before_) && ++stops_ >= options_->stop_count)
+    ended_ = true;
+  before_ = token;
+}
+
+}  // namespace detail
 }  // namespace gradus::models

@@ -1,7 +1,11 @@
 #pragma once
 
+#include <algorithm>
+#include <concepts>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "models/language_model.hpp"
@@ -15,6 +19,8 @@ struct GenerateOptions {
   std::int64_t top_k = 0;  // draws from the k likeliest tokens only; 0: from all
   double top_p = 1;        // draws from the fewest tokens that together reach p (Holtzman et al. 2020)
   std::uint64_t seed = 1;
+  std::uint64_t stream = 0;               // of the seed's random numbers; of several texts, that of the first
+  std::int64_t batch = 64;                // of several texts, how many are written side by side
   std::vector<std::int32_t> banned = {};  // never drawn, such as "<unk>"
   std::int32_t stop = -1;  // ends the text when it has been drawn `stop_count` times, each behind
                            // another token: blank lines are not counted
@@ -30,6 +36,9 @@ struct GenerateOptions {
 /// Draws one token from log-probabilities, (vocab). Throws ArgumentError for options out of range or when
 /// everything is banned, NumericError for NaN.
 std::int32_t sample(const Tensor& log_probs, const GenerateOptions& options, Rng& rng);
+/// The same for each row of (texts, vocab), with a generator of its own.
+std::vector<std::int32_t> sample_each(const Tensor& log_probs, const GenerateOptions& options,
+                                      std::span<Rng> rngs);
 /// The k likeliest tokens (at most vocab) of log-probabilities, (vocab), the likeliest first, and of
 /// equals those of lower ids. Throws ArgumentError for k < 0.
 std::vector<Candidate> top_k(const Tensor& log_probs, std::int64_t k);
@@ -54,23 +63,127 @@ std::int32_t draw(const M& model, const typename M::State& state, const Generate
   }
 }
 
+/// The same after each of several states, with a generator of its own for each.
+template <LanguageModel M>
+std::vector<std::int32_t> draw_each(const M& model, std::span<const typename M::State> states,
+                                    const GenerateOptions& options, std::span<Rng> rngs) {
+  if (states.size() != rngs.size())
+    fail<ArgumentError>("draw_each: {} states and {} generators", states.size(), rngs.size());
+  if constexpr (requires { model.draw_each(states, options, rngs); }) {
+    return model.draw_each(states, options, rngs);
+  } else {
+    std::vector<std::int32_t> out;
+    for (std::size_t i = 0; i < states.size(); ++i) out.push_back(draw(model, states[i], options, rngs[i]));
+    return out;
+  }
+}
+
+namespace detail {
+
+/// Throws ArgumentError for a prompt without a token.
+void check_prompt(std::span<const std::int32_t> prompt);
+
+/// A text that is being written.
+class GeneratedText {
+ public:
+  GeneratedText(std::span<const std::int32_t> prompt, const GenerateOptions& options)
+      : options_(&options), before_(prompt.back()) {}
+  /// One more token.
+  void add(std::int32_t token);
+  bool ended() const { return ended_ || std::ssize(tokens_) >= options_->max_tokens; }
+  std::vector<std::int32_t> tokens() && { return std::move(tokens_); }
+
+ private:
+  const GenerateOptions* options_;
+  std::int32_t before_;
+  std::int64_t stops_ = 0;
+  bool ended_ = false;
+  std::vector<std::int32_t> tokens_;
+};
+
+}  // namespace detail
+
 /// Reads the prompt and goes on from there; the same seed gives the same tokens. The prompt, of at least one
 /// token, is not part of the result.
 template <LanguageModel M>
 std::vector<std::int32_t> generate(const M& model, std::span<const std::int32_t> prompt,
                                    const GenerateOptions& options) {
-  if (prompt.empty())
-    fail<ArgumentError>("generate: a prompt of at least one token is needed, such as the line end");
-  Rng rng(options.seed);
-  std::vector<std::int32_t> out;
-  auto state = advance(model, model.start(), prompt);
-  std::int32_t before = prompt.back();
-  for (std::int64_t stops = 0; std::ssize(out) < options.max_tokens; before = out.back()) {
-    out.push_back(draw(model, state, options, rng));
-    if (options.stops_at(out.back()) && !options.stops_at(before) && ++stops >= options.stop_count) break;
-    if (std::ssize(out) < options.max_tokens) state = model.advance(state, out.back());
+  detail::check_prompt(prompt);
+  Rng rng(options.seed, options.stream);
+  detail::GeneratedText out(prompt, options);
+  if (out.ended()) return {};
+  for (auto state = advance(model, model.start(), prompt);;) {
+    const std::int32_t token = draw(model, state, options, rng);
+    out.add(token);
+    if (out.ended()) return std::move(out).tokens();
+    state = model.advance(state, token);
   }
-  return out;
+}
+
+/// The same of several prompts of any lengths, each with `count` texts, which stand side by side in the
+/// result. Up to options.batch texts are written at once, where the model reads several states together
+/// (advance_each); one that ends leaves the batch and another takes its place. A prompt is read once for all
+/// of its texts. Throws ArgumentError for a prompt without a token, a batch or a count below 1.
+///
+/// Text i draws from stream options.stream + i of the seed, and what it is does not depend on the others but
+/// by rounding: it is what `generate` of its prompt alone gives with that stream, unless a difference in the
+/// last bits of a product, which may be summed in another order for more rows, decides a draw. The same call
+/// gives the same texts for any number of threads.
+template <LanguageModel M, std::convertible_to<std::span<const std::vector<std::int32_t>>> Prompts>
+std::vector<std::vector<std::int32_t>> generate(const M& model, const Prompts& all_prompts,
+                                                const GenerateOptions& options, std::int64_t count = 1) {
+  const std::span<const std::vector<std::int32_t>> prompts = all_prompts;
+  for (const std::vector<std::int32_t>& prompt : prompts) detail::check_prompt(prompt);
+  if (options.batch < 1 || count < 1)
+    fail<ArgumentError>("generate: {} texts of each prompt, {} at once; both must be at least 1", count,
+                        options.batch);
+  const std::size_t each = static_cast<std::size_t>(count), total = each * prompts.size();
+  std::vector<std::vector<std::int32_t>> out(total);
+  if (options.max_tokens < 1) return out;
+  // What is being written: entry i of each is of one text.
+  std::vector<std::size_t> places;
+  std::vector<detail::GeneratedText> texts;
+  std::vector<typename M::State> states;
+  std::vector<Rng> rngs;
+  std::optional<typename M::State> read;  // after the prompt of the last that began
+  for (std::size_t begun = 0;;) {
+    for (; begun < total && std::ssize(places) < options.batch; ++begun) {
+      const std::vector<std::int32_t>& prompt = prompts[begun / each];
+      if (begun % each == 0) read = advance(model, model.start(), std::span<const std::int32_t>(prompt));
+      places.push_back(begun);
+      texts.emplace_back(prompt, options);
+      states.push_back(*read);
+      rngs.emplace_back(options.seed, options.stream + begun);
+    }
+    if (places.empty()) return out;
+    std::vector<std::int32_t> tokens =
+        draw_each(model, std::span<const typename M::State>(states), options, std::span(rngs));
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      texts[i].add(tokens[i]);
+      if (texts[i].ended()) {
+        out[places[i]] = std::move(texts[i]).tokens();
+        continue;
+      }
+      if (kept < i) {
+        places[kept] = places[i];
+        texts[kept] = std::move(texts[i]);
+        states[kept] = std::move(states[i]);
+        rngs[kept] = rngs[i];
+        tokens[kept] = tokens[i];
+      }
+      ++kept;
+    }
+    const auto drop = [kept](auto& all) {
+      all.erase(all.begin() + static_cast<std::ptrdiff_t>(kept), all.end());
+    };
+    drop(places);
+    drop(texts);
+    drop(states);
+    drop(rngs);
+    drop(tokens);
+    advance_each(model, std::span(states), std::span<const std::int32_t>(tokens));
+  }
 }
 
 }  // namespace gradus::models

@@ -26,11 +26,11 @@ struct Candidate {
 /// given, so a search may keep many. In texts of words every line ends with the `</s>` id, which also stands
 /// before the first line: p(w_1 ... w_n </s>) = product of p(w_i | </s> w_1 ... w_{i-1}).
 ///
-/// Everything else is a function over these three: `log_prob`, `score` and `advance` by several tokens below,
-/// `evaluate` (evaluate.hpp), `top_k`, `draw` and `generate` (generate.hpp). A model that has a faster way to
-/// one of `log_prob`, `score`, `advance`, `top_k` and `draw` has a member of that name with the same
-/// arguments but the model, which is called instead and must give the same result; `ErasedModel` passes all
-/// of them on.
+/// Everything else is a function over these three: `log_prob`, `score`, `advance` by several tokens and
+/// `advance_each` below, `evaluate` (evaluate.hpp), `top_k`, `draw`, `draw_each` and `generate`
+/// (generate.hpp). A model that has a faster way to one of `log_prob`, `score`, `advance`, `advance_each`,
+/// `top_k`, `draw` and `draw_each` has a member of that name with the same arguments but the model, which is
+/// called instead and must give the same result; `ErasedModel` passes all of them on.
 template <class M>
 concept LanguageModel = requires(const M& model, const typename M::State& state, std::int32_t token) {
   { model.vocab_size() } -> std::same_as<std::int32_t>;
@@ -49,6 +49,23 @@ typename M::State advance(const M& model, const typename M::State& state,
     typename M::State out = state;
     for (const std::int32_t token : tokens) out = model.advance(out, token);
     return out;
+  }
+}
+
+/// The next token of each of several texts: state i becomes the one after token i. A model whose states can
+/// be read together computes them as a batch. Throws ArgumentError for another number of tokens; where it
+/// throws the states are as they were.
+template <LanguageModel M>
+void advance_each(const M& model, std::span<typename M::State> states, std::span<const std::int32_t> tokens) {
+  if (states.size() != tokens.size())
+    fail<ArgumentError>("advance_each: {} states and {} tokens", states.size(), tokens.size());
+  if constexpr (requires { model.advance_each(states, tokens); }) {
+    model.advance_each(states, tokens);
+  } else {
+    std::vector<typename M::State> next;
+    next.reserve(states.size());
+    for (std::size_t i = 0; i < states.size(); ++i) next.push_back(model.advance(states[i], tokens[i]));
+    std::ranges::move(next, states.begin());
   }
 }
 

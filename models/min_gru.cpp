@@ -5,6 +5,7 @@
 #include "autograd/ops/activations.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/movement.hpp"
+#include "models/documents.hpp"
 #include "nn/dropout.hpp"
 #include "nn/losses.hpp"
 
@@ -40,9 +41,10 @@ MinGruBlock::MinGruBlock(Rng& rng, const NetworkOptions& o)
       down(last_linear(rng, inner_width(o), o)),
       dropout(o.dropout) {}
 
-std::pair<Variable, Variable> MinGruBlock::operator()(const Variable& x, const Variable& h, Rng* rng) const {
+std::pair<Variable, Variable> MinGruBlock::operator()(const Variable& x, const Variable& h, Rng* rng,
+                                                      const Tensor& begins) const {
   const InModule here(*this);
-  const auto [mixed, next] = mix(norm_1(x), {h});
+  const auto [mixed, next] = begins.defined() ? mix.restarted(norm_1(x), begins, {h}) : mix(norm_1(x), {h});
   const Variable y = x + nn::dropout(mixed, dropout, rng);
   return {y + nn::dropout(down(gelu(up(norm_2(y)))), dropout, rng), next.h};
 }
@@ -70,11 +72,16 @@ nn::HiddenState MinGruNetwork::start(std::int64_t batch) const {
 std::pair<Variable, nn::HiddenState> MinGruNetwork::features(const Indices& x, const State& state,
                                                              Rng* rng) const {
   const InModule here(*this);
+  return run(x, state, rng, {});
+}
+
+std::pair<Variable, nn::HiddenState> MinGruNetwork::run(const Indices& x, const State& state, Rng* rng,
+                                                        const Tensor& begins) const {
   Variable h = nn::dropout(embed(x), options.dropout, rng);
   std::vector<Variable> last;
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     const auto at = static_cast<std::int64_t>(i);
-    auto [y, next] = blocks[i](h, slice(state.h, 0, at, at + 1), rng);
+    auto [y, next] = blocks[i](h, slice(state.h, 0, at, at + 1), rng, begins);
     h = std::move(y);
     last.push_back(std::move(next));
   }
@@ -89,7 +96,10 @@ Variable MinGruNetwork::logits(const Variable& features, Rng* /*rng*/) const {
 std::pair<Variable, nn::HiddenState> MinGruNetwork::loss(const Indices& x, const Indices& y,
                                                          const State& state, Rng* rng) const {
   const InModule here(*this);
-  auto [h, next] = features(x, state, rng);
+  const Tensor begins = options.document_end >= 0
+                            ? detail::document_begins(x, options.document_end, state.h.dtype())
+                            : Tensor();
+  auto [h, next] = run(x, state, rng, begins);
   return {nn::linear_cross_entropy(h, output(), head.bias, y), std::move(next)};
 }
 

@@ -19,8 +19,10 @@ struct MinGruBlock {
   double dropout;
 
   MinGruBlock(Rng& rng, const NetworkOptions& options);
-  /// x: (time, batch, width), h: (1, batch, width), to the same of both.
-  std::pair<Variable, Variable> operator()(const Variable& x, const Variable& h, Rng* rng) const;
+  /// x: (time, batch, width), h: (1, batch, width), to the same of both. Where `begins`, (time, batch, 1), is
+  /// given and not 0, h begins anew.
+  std::pair<Variable, Variable> operator()(const Variable& x, const Variable& h, Rng* rng,
+                                           const Tensor& begins = {}) const;
 
   static void members(auto& self, auto&& visit) {
     visit("norm_1", self.norm_1);
@@ -63,6 +65,7 @@ struct MinGruNetwork : TwoPartNetwork<MinGruNetwork> {
   }
 
  private:
+  std::pair<Variable, State> run(const Indices& x, const State& state, Rng* rng, const Tensor& begins) const;
   Variable output() const { return options.tied ? Variable(embed.weight) : head.effective_weight(); }
 };
 

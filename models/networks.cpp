@@ -4,7 +4,9 @@
 
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/elementwise.hpp"
+#include "autograd/ops/indexing.hpp"
 #include "autograd/ops/movement.hpp"
+#include "models/documents.hpp"
 #include "nn/dropout.hpp"
 #include "nn/losses.hpp"
 
@@ -25,6 +27,8 @@ const NetworkOptions& checked_order(const NetworkOptions& options) {
   if (options.order < 2)
     fail<ArgumentError>("a network of order {}, which sees no token at all: at least 2 is needed",
                         options.order);
+  if (options.document_end >= 0)
+    fail<ArgumentError>("a network that sees a window of tokens does not keep documents apart");
   return checked(options);
 }
 
@@ -135,11 +139,37 @@ std::pair<Variable, typename Layer::State> RecurrentNetwork<Layer>::features(con
                                                                              const State& state,
                                                                              Rng* rng) const {
   const InModule here(*this);
+  return run(x, state, rng, {});
+}
+
+template <class Layer>
+std::pair<Variable, typename Layer::State> RecurrentNetwork<Layer>::run(const Indices& x, const State& state,
+                                                                        Rng* rng,
+                                                                        const Indices& lengths) const {
   auto result = rng == nullptr || options.dropout == 0
-                    ? recurrent(embed, x, state, rng)
-                    : recurrent(nn::dropout(embed(x), options.dropout, rng), state, rng);
+                    ? recurrent(embed, x, state, rng, lengths)
+                    : recurrent(nn::dropout(embed(x), options.dropout, rng), state, rng, lengths);
   result.first = nn::dropout(result.first, options.dropout, rng);
   return result;
+}
+
+/// features of documents that are apart: each is a sequence of a batch of its own, begun with the state of
+/// its text where it goes on from the batch before.
+template <class Layer>
+std::pair<Variable, typename Layer::State> RecurrentNetwork<Layer>::separate_documents(const Indices& x,
+                                                                                       const State& state,
+                                                                                       Rng* rng) const {
+  const detail::SeparateDocuments apart(x, options.document_end);
+  const State first = start(1);
+  const State begun = nn::state_of<State>([&](std::size_t k) {
+    return index_select(concat({*State::parts(state)[k], *State::parts(first)[k]}, 1), 1, apart.before);
+  });
+  const auto [h, after] = run(apart.ids, begun, rng, apart.lengths);  // (longest, documents, width)
+  const Variable by_token = index_select(flatten(h, 0, 1), 0, apart.places);
+  return {reshape(by_token, {x.dim(0), x.dim(1), h.dim(2)}),
+          nn::state_of<State>([&, &last = after](std::size_t k) {
+            return index_select(*State::parts(last)[k], 1, apart.last);
+          })};
 }
 
 template <class Layer>
@@ -152,7 +182,7 @@ template <class Layer>
 std::pair<Variable, typename Layer::State> RecurrentNetwork<Layer>::loss(const Indices& x, const Indices& y,
                                                                          const State& state, Rng* rng) const {
   const InModule here(*this);
-  auto [h, next] = features(x, state, rng);
+  auto [h, next] = options.document_end >= 0 ? separate_documents(x, state, rng) : run(x, state, rng, {});
   return {nn::linear_cross_entropy(h, head, y), std::move(next)};
 }
 

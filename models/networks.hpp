@@ -42,10 +42,16 @@ struct NetworkOptions {
   int layers = 1;
   double dropout = 0;
   int order = 5;  // of networks that see the last order - 1 tokens only
+  /// The token that ends a document, such as the line end, or -1: a text is then many documents, of which
+  /// each is read as if it were alone, from the token before it, the end of another, on. No token sees
+  /// another document, positions begin anew and a recurrent state too, in training (`loss`) as in a
+  /// NeuralModel. Not of networks that see a window of tokens.
+  std::int64_t document_end = -1;
   // Of transformers; inner, norm_eps and tied of minGRUs too:
   std::int64_t heads = 4;
   std::int64_t kv_heads = 0;   // of keys and values; 0: as many as heads
   std::int64_t context = 256;  // tokens that are seen at once
+  std::int64_t sinks = 0;      // of a Llama that reads on past the context, first tokens that are still seen
   std::int64_t inner = 0;      // the width between the two products of a layer; 0: the usual one of the kind
   double rope_theta = 10'000;  // the base of rotary positions
   double norm_eps = 1e-5;
@@ -147,6 +153,11 @@ struct RecurrentNetwork : TwoPartNetwork<RecurrentNetwork<Layer>> {
     visit("recurrent", self.recurrent);
     visit("head", self.head);
   }
+
+ private:
+  std::pair<Variable, State> run(const Indices& x, const State& state, Rng* rng,
+                                 const Indices& lengths) const;
+  std::pair<Variable, State> separate_documents(const Indices& x, const State& state, Rng* rng) const;
 };
 
 using RnnNetwork = RecurrentNetwork<nn::Rnn>;

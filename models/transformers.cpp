@@ -8,6 +8,7 @@
 #include "autograd/ops/attention.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/record.hpp"
+#include "models/documents.hpp"
 #include "nn/dropout.hpp"
 #include "nn/losses.hpp"
 
@@ -33,10 +34,21 @@ const NetworkOptions& checked_llama(const NetworkOptions& o) {
     fail<ArgumentError>("LlamaNetwork: {} heads of keys and values do not divide the {} heads", o.kv_heads,
                         o.heads);
   }
+  if (o.sinks < 0 || o.sinks >= o.context)
+    fail<ArgumentError>("LlamaNetwork: {} sinks in a context of {}, which other tokens need too", o.sinks,
+                        o.context);
   if (o.width / o.heads % 2 != 0) {
     fail<ArgumentError>("LlamaNetwork: heads of an odd width, {}; rotary positions turn pairs",
                         o.width / o.heads);
   }
+  return o;
+}
+
+const NetworkOptions& checked_gpt(const NetworkOptions& o) {
+  checked("GptNetwork", o);
+  if (o.sinks != 0)
+    fail<ArgumentError>("GptNetwork: {} sinks, which are of Llama: a GPT-2 has no positions past its context",
+                        o.sinks);
   return o;
 }
 
@@ -106,21 +118,24 @@ TransformerState empty_state(const NetworkOptions& o, std::int64_t batch) {
   return {std::vector<KeyValues>(static_cast<std::size_t>(o.layers)), 0, Indices({}, {0, batch})};
 }
 
-KeyValues* layer_of(std::vector<KeyValues>* past, std::size_t i) {
-  return past == nullptr ? nullptr : &(*past)[i];
-}
-
 /// Attention of q, k and v, (batch, time, heads, width of a head), behind the past: (batch, time, width).
-Variable attend(const Variable& q, const Variable& k, const Variable& v, KeyValues* past,
-                AttentionOptions options) {
+/// `for_sinks`: the queries for the sinks, where they differ.
+Variable attend(const Variable& q, const Variable& k, const Variable& v, std::span<KeyValues> past,
+                AttentionOptions options, const Variable& for_sinks = {}) {
   options.causal = true;
   options.time_first = true;
-  const bool reads_on = past != nullptr && past->size() > 0;
+  const nn::CacheSight sight{.window = options.window, .sinks = options.sinks, .sink_queries = for_sinks};
+  if (past.size() > 1) {
+    KeyValues::append_each(past, k, v);
+    return flatten(KeyValues::attend_each(past, q, sight), 2);
+  }
+  const bool reads_on = !past.empty() && past[0].size() > 0;
   const bool drops = options.rng != nullptr && options.dropout > 0;
-  if (past != nullptr) past->append(k, v);
-  if (reads_on && !drops) return flatten(past->attend(q, options.window), 2);
-  return flatten(reads_on ? attention(q, past->keys(), past->values(), options) : attention(q, k, v, options),
-                 2);
+  if (!past.empty()) past[0].append(k, v);
+  const bool turns = !past.empty() && for_sinks.value().defined();
+  if ((reads_on || turns) && !drops) return flatten(past[0].attend(q, sight), 2);
+  return flatten(
+      reads_on ? attention(q, past[0].keys(), past[0].values(), options) : attention(q, k, v, options), 2);
 }
 
 }  // namespace
@@ -147,8 +162,39 @@ std::pair<Variable, TransformerState> Transformer<Network>::loss(const Indices& 
                                                                  const State& /*state*/, Rng* rng) const {
   const InModule here(self());
   check_step(x, options);
-  const Variable h = self().read(transposed(x), 0, nullptr, rng);
+  Reading how{.rng = rng};
+  if (options.document_end >= 0) {
+    detail::PackedDocuments packed(x, options.document_end);
+    how.positions = std::move(packed.positions);
+    how.starts = std::move(packed.starts);
+  }
+  const Variable h = self().read(transposed(x), how);
   return {nn::linear_cross_entropy(h, self().output(), {}, transposed(y)), start(x.dim(1))};
+}
+
+template <class Network>
+Variable Transformer<Network>::advance_each(std::span<const std::int32_t> tokens,
+                                            std::span<State> states) const {
+  const InModule here(self());
+  const std::size_t texts = states.size(), layers = static_cast<std::size_t>(options.layers);
+  std::vector<std::int32_t> positions;
+  std::vector<KeyValues> past(layers * texts);
+  for (std::size_t i = 0; i < texts; ++i) {
+    self().make_room(states[i]);
+    positions.push_back(static_cast<std::int32_t>(states[i].position));
+    for (std::size_t layer = 0; layer < layers; ++layer)
+      past[layer * texts + i] = std::move(states[i].layers[layer]);
+  }
+  const std::int64_t count = std::ssize(states);
+  const Indices ids(std::vector<std::int32_t>(tokens.begin(), tokens.end()), {1, count});
+  Variable y = self().read(
+      ids, {.positions = Indices(std::move(positions), {1, count}), .past = past, .texts = count});
+  for (std::size_t i = 0; i < texts; ++i) {
+    for (std::size_t layer = 0; layer < layers; ++layer)
+      states[i].layers[layer] = std::move(past[layer * texts + i]);
+    self().keep(states[i], Indices({tokens[i]}, {1, 1}));
+  }
+  return y;
 }
 
 template struct Transformer<GptNetwork>;
@@ -160,11 +206,11 @@ GptAttention::GptAttention(Rng& rng, const NetworkOptions& o)
       heads(o.heads),
       dropout(o.dropout) {}
 
-Variable GptAttention::operator()(const Variable& x, KeyValues* past, Rng* rng) const {
+Variable GptAttention::operator()(const Variable& x, const Reading& how, std::size_t layer) const {
   const InModule here(*this);
   const Variable packed = c_attn(x);  // (batch, time, 3 * width)
-  const AttentionOptions how{.causal = true, .dropout = dropout, .rng = rng};
-  if (past == nullptr) return c_proj(packed_attention(packed, heads, heads, how));
+  const AttentionOptions options{.causal = true, .starts = how.starts, .dropout = dropout, .rng = how.rng};
+  if (how.past.empty()) return c_proj(packed_attention(packed, heads, heads, options));
   const std::int64_t width = x.dim(2);
   const Shape shape{x.dim(0), x.dim(1), heads, width / heads};
   const bool in_place = x.dim(0) * x.dim(1) == 1 && !recording();  // one token: its parts lie in a row
@@ -172,7 +218,7 @@ Variable GptAttention::operator()(const Variable& x, KeyValues* past, Rng* rng) 
     if (in_place) return Variable(packed.value().part(i * width, shape));
     return reshape(slice(packed, 2, i * width, (i + 1) * width), shape);
   };
-  return c_proj(attend(part(0), part(1), part(2), past, how));
+  return c_proj(attend(part(0), part(1), part(2), how.past_of(layer), options));
 }
 
 GptMlp::GptMlp(Rng& rng, const NetworkOptions& o)
@@ -191,14 +237,14 @@ GptBlock::GptBlock(Rng& rng, const NetworkOptions& o)
       mlp(rng, o),
       dropout(o.dropout) {}
 
-Variable GptBlock::operator()(const Variable& x, KeyValues* past, Rng* rng) const {
+Variable GptBlock::operator()(const Variable& x, const Reading& how, std::size_t layer) const {
   const InModule here(*this);
-  const Variable h = x + nn::dropout(attn(ln_1(x), past, rng), dropout, rng);
-  return h + nn::dropout(mlp(ln_2(h)), dropout, rng);
+  const Variable h = x + nn::dropout(attn(ln_1(x), how, layer), dropout, how.rng);
+  return h + nn::dropout(mlp(ln_2(h)), dropout, how.rng);
 }
 
 GptNetwork::GptNetwork(Rng& rng, const NetworkOptions& chosen)
-    : Transformer(checked("GptNetwork", chosen)),
+    : Transformer(checked_gpt(chosen)),
       wte(rng, chosen.vocab, chosen.width, {.deviation = deviation}),
       wpe(rng, chosen.context, chosen.width, {.deviation = deviation}),
       ln_f(Shape{chosen.width}, {.eps = chosen.norm_eps}) {
@@ -212,12 +258,27 @@ double GptNetwork::fewest_parameters(const NetworkOptions& o) {
          o.layers * (4 * width * width + 2 * width * static_cast<double>(o.inner));
 }
 
-Variable GptNetwork::read(const Indices& x, std::int64_t position, std::vector<KeyValues>* past,
-                          Rng* rng) const {
-  Variable y = wte(x) + slice(wpe.weight, 0, position, position + x.dim(1));
-  y = nn::dropout(y, options.dropout, rng);
-  for (std::size_t i = 0; i < h.size(); ++i) y = h[i](y, layer_of(past, i), rng);
+Variable GptNetwork::read(const Indices& x, const Reading& how) const {
+  const Variable places = how.positions.size() > 0
+                              ? wpe(how.positions)
+                              : slice(wpe.weight, 0, how.position, how.position + x.dim(1));
+  Variable y = nn::dropout(wte(x) + places, options.dropout, how.rng);
+  for (std::size_t i = 0; i < h.size(); ++i) y = h[i](y, how, i);
   return ln_f(y);
+}
+
+void GptNetwork::make_room(State& state, Rng* rng) const {
+  if (state.position < options.context) return;
+  // All positions are taken: the last half of the context becomes the first.
+  const Indices kept = rows(state.tokens, options.context - options.context / 2, options.context);
+  state = empty_state(options, state.tokens.dim(1));
+  if (kept.size() > 0) read(transposed(kept), {.past = state.layers, .rng = rng});
+  keep(state, kept);
+}
+
+void GptNetwork::keep(State& state, const Indices& x) {
+  state.tokens = joined(state.tokens, x);
+  state.position += x.dim(0);
 }
 
 std::pair<Variable, TransformerState> GptNetwork::features(const Indices& x, const State& state,
@@ -228,19 +289,12 @@ std::pair<Variable, TransformerState> GptNetwork::features(const Indices& x, con
   std::vector<Variable> parts;
   std::int64_t done = 0;
   do {
-    if (next.position == options.context) {
-      // All positions are taken: the last half of the context becomes the first.
-      const Indices kept = rows(next.tokens, options.context - options.context / 2, options.context);
-      next = empty_state(options, x.dim(1));
-      if (kept.size() > 0) read(transposed(kept), 0, &next.layers, rng);
-      next.tokens = kept;
-      next.position = kept.dim(0);
-    }
+    make_room(next, rng);
     const std::int64_t count = std::min(options.context - next.position, x.dim(0) - done);
     const Indices part = rows(x, done, done + count);
-    parts.push_back(time_first(read(transposed(part), next.position, &next.layers, rng)));
-    next.tokens = joined(next.tokens, part);
-    next.position += count;
+    parts.push_back(
+        time_first(read(transposed(part), {.position = next.position, .past = next.layers, .rng = rng})));
+    keep(next, part);
     done += count;
   } while (done < x.dim(0));
   return {parts.size() == 1 ? parts.front() : concat(parts, 0), std::move(next)};
@@ -253,20 +307,29 @@ LlamaAttention::LlamaAttention(Rng& rng, const NetworkOptions& o)
       o_proj(linear_of(rng, o.width, o.width, residual_deviation(o), false)),
       heads(o.heads),
       kv_heads(kv_heads_of(o)),
-      context(o.context) {}
+      context(o.context),
+      sinks(o.sinks) {}
 
-Variable LlamaAttention::operator()(const Variable& x, const RotaryAngles& angles, KeyValues* past) const {
+Variable LlamaAttention::operator()(const Variable& x, const LlamaAngles& angles, const Reading& how,
+                                    std::size_t layer) const {
   const InModule here(*this);
   const std::int64_t head = x.dim(2) / heads;
   const auto split = [&](const Variable& all, std::int64_t count) {
     return reshape(all, {x.dim(0), x.dim(1), count, head});
   };
   const RotaryLayout layout{.time_first = true};
-  const Variable q = rotary(split(q_proj(x), heads), angles, layout),
-                 k = rotary(split(k_proj(x), kv_heads), angles, layout), v = split(v_proj(x), kv_heads);
-  Variable out = o_proj(attend(q, k, v, past, {.window = context}));
-  if (past != nullptr) past->keep_last(context - 1);
-  return out;
+  const Variable queries = split(q_proj(x), heads), q = rotary(queries, angles.own, layout),
+                 for_sinks = angles.for_sinks ? rotary(queries, *angles.for_sinks, layout) : Variable(),
+                 k = rotary(split(k_proj(x), kv_heads), angles.own, layout), v = split(v_proj(x), kv_heads);
+  const std::span<KeyValues> past = how.past_of(layer);
+  AttentionOptions options{.starts = how.starts};
+  if (!past.empty()) {  // else all are within the context
+    options.window = context - sinks;
+    options.sinks = sinks;
+  }
+  const Variable seen = attend(q, k, v, past, options, for_sinks);
+  for (KeyValues& text : past) text.keep_last(context - sinks - 1, sinks);
+  return o_proj(seen);
 }
 
 LlamaMlp::LlamaMlp(Rng& rng, const NetworkOptions& o)
@@ -286,11 +349,11 @@ LlamaBlock::LlamaBlock(Rng& rng, const NetworkOptions& o)
       mlp(rng, o),
       dropout(o.dropout) {}
 
-Variable LlamaBlock::operator()(const Variable& x, const RotaryAngles& angles, KeyValues* past,
-                                Rng* rng) const {
+Variable LlamaBlock::operator()(const Variable& x, const LlamaAngles& angles, const Reading& how,
+                                std::size_t layer) const {
   const InModule here(*this);
-  const Variable h = x + nn::dropout(self_attn(input_layernorm(x), angles, past), dropout, rng);
-  return h + nn::dropout(mlp(post_attention_layernorm(h)), dropout, rng);
+  const Variable h = x + nn::dropout(self_attn(input_layernorm(x), angles, how, layer), dropout, how.rng);
+  return h + nn::dropout(mlp(post_attention_layernorm(h)), dropout, how.rng);
 }
 
 LlamaNetwork::LlamaNetwork(Rng& rng, const NetworkOptions& chosen)
@@ -308,12 +371,28 @@ double LlamaNetwork::fewest_parameters(const NetworkOptions& o) {
          o.layers * (2 * width * width + 3 * width * static_cast<double>(o.inner));
 }
 
-Variable LlamaNetwork::read(const Indices& x, std::int64_t position, std::vector<KeyValues>* past,
-                            Rng* rng) const {
-  Variable y = nn::dropout(embed_tokens(x), options.dropout, rng);
-  const RotaryAngles angles = rotary_angles(x.dim(1), options.width / options.heads,
-                                            {.base = options.rope_theta, .dtype = y.dtype()}, position);
-  for (std::size_t i = 0; i < layers.size(); ++i) y = layers[i](y, angles, layer_of(past, i), rng);
+LlamaAngles LlamaNetwork::angles_of(std::int64_t time, const Reading& how, Dtype dtype) const {
+  const RotaryOptions rotation{.base = options.rope_theta, .dtype = dtype};
+  const std::int64_t head = options.width / options.heads;
+  if (how.positions.size() == 0 && (options.sinks == 0 || how.position + time <= options.context))
+    return {rotary_angles(time, head, rotation, how.position), {}};
+  std::vector<std::int32_t> places(how.positions.values().begin(), how.positions.values().end());
+  for (std::int64_t i = 0; how.positions.size() == 0 && i < time; ++i)
+    places.push_back(static_cast<std::int32_t>(how.position + i));
+  const Shape shape = how.positions.size() == 0 ? Shape{time} : how.positions.shape();
+  LlamaAngles out{rotary_angles(Indices(places, shape), head, rotation), {}};
+  const auto last = static_cast<std::int32_t>(options.context - 1);
+  if (options.sinks > 0 && std::ranges::any_of(places, [&](std::int32_t p) { return p > last; })) {
+    for (std::int32_t& place : places) place = std::min(place, last);
+    out.for_sinks = rotary_angles(Indices(std::move(places), shape), head, rotation);
+  }
+  return out;
+}
+
+Variable LlamaNetwork::read(const Indices& x, const Reading& how) const {
+  Variable y = nn::dropout(embed_tokens(x), options.dropout, how.rng);
+  const LlamaAngles angles = angles_of(x.dim(1), how, y.dtype());
+  for (std::size_t i = 0; i < layers.size(); ++i) y = layers[i](y, angles, how, i);
   return norm(y);
 }
 
@@ -322,8 +401,8 @@ std::pair<Variable, TransformerState> LlamaNetwork::features(const Indices& x, c
   const InModule here(*this);
   if (rng != nullptr) check_step(x, options);
   State next = state;
-  const Variable y = read(transposed(x), state.position, &next.layers, rng);
-  next.position += x.dim(0);
+  const Variable y = read(transposed(x), {.position = state.position, .past = next.layers, .rng = rng});
+  keep(next, x);
   return {time_first(y), std::move(next)};
 }
 

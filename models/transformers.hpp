@@ -2,12 +2,13 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "autograd/ops/rotary.hpp"
-#include "models/key_values.hpp"
 #include "models/networks.hpp"
+#include "nn/key_values.hpp"
 #include "nn/norm.hpp"
 
 /// Transformers as language models: GPT-2's and Llama's. They read ids (time, batch) as the other networks
@@ -18,6 +19,8 @@
 /// the most. Reading, a state keeps keys and values, and goes on past the context as each network says.
 namespace gradus::models {
 
+using nn::KeyValues;
+
 /// What a transformer remembers of a text.
 struct TransformerState {
   std::vector<KeyValues> layers;
@@ -26,9 +29,27 @@ struct TransformerState {
 };
 TransformerState detach(const TransformerState& state);
 
-/// What both networks share. They have `read`, the hidden vectors (batch, time, width) of x, (batch, time),
-/// at positions from `position` on, behind the past, to which x is appended where it is given; and `output`,
-/// the weight of the output layer.
+/// How tokens, (batch, time), are read.
+struct Reading {
+  std::int64_t position = 0;  // of the first one
+  Indices positions = {};     // of each, (batch, time), where they do not follow one another
+  Indices starts = {};        // the first token that each sees, (batch, time), where there is no past
+  /// What each layer has read before, to which the tokens are appended: one for all of the batch or, of a
+  /// batch of one, `texts` for each layer, each of which goes on with one of the tokens. Empty: nothing.
+  std::span<KeyValues> past = {};
+  std::int64_t texts = 1;
+  Rng* rng = nullptr;  // of dropout, in training
+
+  /// What a layer has read before.
+  std::span<KeyValues> past_of(std::size_t layer) const {
+    const auto count = static_cast<std::size_t>(texts);
+    return past.empty() ? past : past.subspan(layer * count, count);
+  }
+};
+
+/// What both networks share. They have `read`, the hidden vectors (batch, time, width) of x, (batch, time);
+/// `output`, the weight of the output layer; `make_room`, after which the state can take a token more; and
+/// `keep`, which notes in a state that x, (time, batch), was read.
 template <class Network>
 struct Transformer : TwoPartNetwork<Network> {
   using State = TransformerState;
@@ -42,6 +63,9 @@ struct Transformer : TwoPartNetwork<Network> {
   /// after it is a beginning. Throws ShapeError for more than `context` tokens.
   std::pair<Variable, State> loss(const Indices& x, const Indices& y, const State& state,
                                   Rng* rng = nullptr) const;
+  /// The next token of each of several texts of any lengths, whose states are of one text each: the features
+  /// (1, texts, width), and the states after them. The weights are read once for all.
+  Variable advance_each(std::span<const std::int32_t> tokens, std::span<State> states) const;
 
  private:
   const Network& self() const { return static_cast<const Network&>(*this); }
@@ -55,8 +79,8 @@ struct GptAttention {
   double dropout;
 
   GptAttention(Rng& rng, const NetworkOptions& options);
-  /// x (batch, time, width), behind what `past` holds and, where it is given, is appended to.
-  Variable operator()(const Variable& x, KeyValues* past, Rng* rng) const;
+  /// x (batch, time, width), read as layer number `layer` does.
+  Variable operator()(const Variable& x, const Reading& how, std::size_t layer) const;
   static void members(auto& self, auto&& visit) {
     visit("c_attn", self.c_attn);
     visit("c_proj", self.c_proj);
@@ -82,7 +106,7 @@ struct GptBlock {
   double dropout;
 
   GptBlock(Rng& rng, const NetworkOptions& options);
-  Variable operator()(const Variable& x, KeyValues* past, Rng* rng) const;
+  Variable operator()(const Variable& x, const Reading& how, std::size_t layer) const;
   static void members(auto& self, auto&& visit) {
     visit("ln_1", self.ln_1);
     visit("attn", self.attn);
@@ -106,7 +130,9 @@ struct GptNetwork : Transformer<GptNetwork> {
   /// (time, batch, width). Throws ShapeError in training for more than `context` tokens at once.
   std::pair<Variable, State> features(const Indices& x, const State& state, Rng* rng = nullptr) const;
 
-  Variable read(const Indices& x, std::int64_t position, std::vector<KeyValues>* past, Rng* rng) const;
+  Variable read(const Indices& x, const Reading& how) const;
+  void make_room(State& state, Rng* rng = nullptr) const;
+  static void keep(State& state, const Indices& x);
   Variable output() const { return wte.weight; }
 
   static void members(auto& self, auto&& visit) {
@@ -117,14 +143,22 @@ struct GptNetwork : Transformer<GptNetwork> {
   }
 };
 
+/// By how much queries and keys are turned, (time) or (batch, time); and queries for the sinks, where tokens
+/// stand so far behind the context that this is less.
+struct LlamaAngles {
+  RotaryAngles own;
+  std::optional<RotaryAngles> for_sinks;
+};
+
 /// Attention with rotary positions, and fewer heads of keys and values than of queries where so chosen.
 struct LlamaAttention {
   nn::Linear q_proj, k_proj, v_proj, o_proj;
-  std::int64_t heads, kv_heads, context;
+  std::int64_t heads, kv_heads, context, sinks;
 
   LlamaAttention(Rng& rng, const NetworkOptions& options);
-  /// x (batch, time, width) at the positions of the angles.
-  Variable operator()(const Variable& x, const RotaryAngles& angles, KeyValues* past) const;
+  /// x (batch, time, width) at the positions of the angles, read as layer number `layer` does.
+  Variable operator()(const Variable& x, const LlamaAngles& angles, const Reading& how,
+                      std::size_t layer) const;
   static void members(auto& self, auto&& visit) {
     visit("q_proj", self.q_proj);
     visit("k_proj", self.k_proj);
@@ -154,7 +188,8 @@ struct LlamaBlock {
   double dropout;
 
   LlamaBlock(Rng& rng, const NetworkOptions& options);
-  Variable operator()(const Variable& x, const RotaryAngles& angles, KeyValues* past, Rng* rng) const;
+  Variable operator()(const Variable& x, const LlamaAngles& angles, const Reading& how,
+                      std::size_t layer) const;
   static void members(auto& self, auto&& visit) {
     visit("input_layernorm", self.input_layernorm);
     visit("self_attn", self.self_attn);
@@ -165,19 +200,27 @@ struct LlamaBlock {
 
 /// Llama (Touvron et al. 2023): RMS normalisation, rotary positions, SwiGLU, grouped queries; an output
 /// layer of its own, or the embeddings. Reading on past the context, each token sees the `context` last ones,
-/// itself included.
+/// itself included; with `sinks` (Xiao et al. 2024, arXiv 2309.17453) the first `sinks` tokens of the text
+/// and the context - sinks last ones. Positions are those of the paper, places in what is seen and not in the
+/// text: a token beyond the context stands at place context - 1, those before it in order down to `sinks`,
+/// and the sinks at 0 to sinks - 1, so that no distance is longer than those of training. (Without sinks the
+/// two are the same, as rotary positions count by distances.)
 struct LlamaNetwork : Transformer<LlamaNetwork> {
   nn::Embedding embed_tokens;  // (vocab, width)
   std::vector<LlamaBlock> layers;
   nn::RmsNorm norm;
   std::optional<nn::Linear> lm_head;  // (vocab, width); without one the embeddings
 
-  /// Throws as GptNetwork, and for key heads that do not divide the heads or an odd width of a head.
+  /// Throws as GptNetwork, and for key heads that do not divide the heads, an odd width of a head, or sinks
+  /// that leave no room in the context.
   LlamaNetwork(Rng& rng, const NetworkOptions& chosen);
   static double fewest_parameters(const NetworkOptions& options);
   std::pair<Variable, State> features(const Indices& x, const State& state, Rng* rng = nullptr) const;
 
-  Variable read(const Indices& x, std::int64_t position, std::vector<KeyValues>* past, Rng* rng) const;
+  Variable read(const Indices& x, const Reading& how) const;
+  LlamaAngles angles_of(std::int64_t time, const Reading& how, Dtype dtype) const;
+  void make_room(State& /*state*/) const {}
+  static void keep(State& state, const Indices& x) { state.position += x.dim(0); }
   Variable output() const { return lm_head ? lm_head->effective_weight() : Variable(embed_tokens.weight); }
 
   static void members(auto& self, auto&& visit) {

@@ -1,5 +1,6 @@
 #include "nn/attention.hpp"
 
+#include <array>
 #include <utility>
 #include <vector>
 
@@ -75,21 +76,34 @@ AttentionHeads MultiHeadAttention::project(const Variable& x, Where where) const
   return {in_heads(parts[0], where), in_heads(parts[1], where), in_heads(parts[2], where)};
 }
 
+MultiHeadAttention::Projections MultiHeadAttention::projections(Where where) const {
+  return {in_proj_weight.value().defined()
+              ? split(in_proj_weight, {width, kv_width(), kv_width()}, 0, where)
+              : std::vector<Variable>{q_proj_weight, k_proj_weight, v_proj_weight},
+          parts_of(in_proj_bias, {width, kv_width(), kv_width()}, where)};
+}
+Variable MultiHeadAttention::projected(const Projections& by, const Variable& x, std::size_t part,
+                                       Where where) const {
+  static constexpr std::array names{"queries", "keys", "values"};
+  check_input(names[part], x, by.weights[part].dim(1));
+  return in_heads(linear(x, by.weights[part], by.biases[part], where), where);
+}
+
 AttentionHeads MultiHeadAttention::project(const Variable& queries, const Variable& keys,
                                            const Variable& values, Where where) const {
   const InModule here(*this);
-  const bool together = in_proj_weight.value().defined();
-  check_input("queries", queries, width);
-  check_input("keys", keys, together ? width : k_proj_weight.dim(1));
-  check_input("values", values, together ? width : v_proj_weight.dim(1));
-  const std::vector<Variable> weights =
-      together ? split(in_proj_weight, {width, kv_width(), kv_width()}, 0, where)
-               : std::vector<Variable>{q_proj_weight, k_proj_weight, v_proj_weight};
-  const std::vector<Variable> biases = parts_of(in_proj_bias, {width, kv_width(), kv_width()}, where);
-  const auto projected = [&](const Variable& x, std::size_t part) {
-    return in_heads(linear(x, weights[part], biases[part], where), where);
-  };
-  return {projected(queries, 0), projected(keys, 1), projected(values, 2)};
+  const Projections by = projections(where);
+  return {projected(by, queries, 0, where), projected(by, keys, 1, where), projected(by, values, 2, where)};
+}
+Variable MultiHeadAttention::project_queries(const Variable& queries, Where where) const {
+  const InModule here(*this);
+  return projected(projections(where), queries, 0, where);
+}
+std::pair<Variable, Variable> MultiHeadAttention::project_memory(const Variable& keys, const Variable& values,
+                                                                 Where where) const {
+  const InModule here(*this);
+  const Projections by = projections(where);
+  return {projected(by, keys, 1, where), projected(by, values, 2, where)};
 }
 
 AttentionOptions MultiHeadAttention::options_of(const AttentionOptions& how, Rng* rng) const {

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "autograd/module_path.hpp"
 #include "autograd/ops/attention.hpp"
@@ -61,6 +63,10 @@ struct MultiHeadAttention {
   AttentionHeads project(const Variable& x, Where where = Where::here()) const;
   AttentionHeads project(const Variable& queries, const Variable& keys, const Variable& values,
                          Where where = Where::here()) const;
+  /// The queries alone, and the keys and values of what many queries see.
+  Variable project_queries(const Variable& queries, Where where = Where::here()) const;
+  std::pair<Variable, Variable> project_memory(const Variable& keys, const Variable& values,
+                                               Where where = Where::here()) const;
   /// Attention of the heads and the last projection: (batch, queries, width).
   Variable attend(const AttentionHeads& by_heads, const AttentionOptions& how = {}, Rng* rng = nullptr,
                   Where where = Where::here()) const;
@@ -76,6 +82,12 @@ struct MultiHeadAttention {
 
  private:
   std::int64_t kv_width() const { return width / heads * kv_heads; }
+  /// Of queries, keys and values, in this order.
+  struct Projections {
+    std::vector<Variable> weights, biases;
+  };
+  Projections projections(Where where) const;
+  Variable projected(const Projections& by, const Variable& x, std::size_t part, Where where) const;
   Variable in_heads(const Variable& x, Where where) const;
   AttentionOptions options_of(const AttentionOptions& how, Rng* rng) const;
 };

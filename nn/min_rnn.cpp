@@ -75,12 +75,27 @@ HiddenState MinRecurrent<Layer, Cell>::start(std::int64_t batch) const {
 template <class Layer, class Cell>
 auto MinRecurrent<Layer, Cell>::operator()(const Variable& x, const State& state, Rng* rng,
                                            const Indices& lengths, Where at) const -> Result {
+  return run(x, state, rng, lengths, {}, at);
+}
+
+template <class Layer, class Cell>
+auto MinRecurrent<Layer, Cell>::restarted(const Variable& x, const Tensor& begins, const State& state,
+                                          Rng* rng, Where at) const -> Result {
+  return run(x, state, rng, {}, begins, at);
+}
+
+template <class Layer, class Cell>
+auto MinRecurrent<Layer, Cell>::run(const Variable& x, const State& state, Rng* rng, const Indices& lengths,
+                                    const Tensor& begins, Where at) const -> Result {
   const InModule here(static_cast<const Layer&>(*this));
   const InOp call("recurrent", at);
   detail::check_sequence(x, input_width());
   const std::int64_t steps = x.dim(0), batch = x.dim(1);
   detail::check_state(state.h, {std::ssize(layers), batch, width()}, layers.front().linear_h.weight.dtype(),
                       steps);
+  if (begins.defined() && begins.shape() != Shape{steps, batch, 1})
+    fail<ShapeError>("the steps where a state begins anew, {}; they must be {}", begins.shape(),
+                     Shape{steps, batch, 1});
   const Tensor taken = steps_taken(lengths, steps, batch, x.dtype());
   // What stands past an end may be anything.
   Variable h = taken.defined() ? where(taken, x, 0, at) : x;
@@ -92,6 +107,7 @@ auto MinRecurrent<Layer, Cell>::operator()(const Variable& x, const State& state
       a = where(taken, a, 1, at);
       b = where(taken, b, 0, at);
     }
+    if (begins.defined()) a = where(begins, 0, a, at);
     h = linear_scan(a, b, select(state.h, static_cast<std::int64_t>(i), at), at);
     last.push_back(select(h, steps - 1, at));
   }

@@ -81,6 +81,10 @@ struct MinRecurrent {
   /// is 0 in the result. Throws ShapeError and DtypeError.
   Result operator()(const Variable& x, const State& state, Rng* rng = nullptr, const Indices& lengths = {},
                     Where where = Where::here()) const;
+  /// The same of texts in which the state begins anew, from 0, before each step where `begins`, (time, batch,
+  /// 1), is not 0.
+  Result restarted(const Variable& x, const Tensor& begins, const State& state, Rng* rng = nullptr,
+                   Where where = Where::here()) const;
   /// The same of the embeddings of ids, (time, batch).
   Result operator()(const Embedding& embedding, const Indices& ids, const State& state, Rng* rng = nullptr,
                     const Indices& lengths = {}, Where where = Where::here()) const {
@@ -90,6 +94,10 @@ struct MinRecurrent {
   Result step(const Variable& x, const State& state, Where where = Where::here()) const;
 
   static void members(auto& self, auto&& visit) { visit("layers", self.layers); }
+
+ private:
+  Result run(const Variable& x, const State& state, Rng* rng, const Indices& lengths, const Tensor& begins,
+             Where where) const;
 };
 
 /// The minimal gated recurrent unit (section 3.1):

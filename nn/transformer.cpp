@@ -3,6 +3,7 @@
 #include "autograd/members.hpp"
 #include "autograd/ops/activations.hpp"
 #include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/movement.hpp"
 #include "nn/dropout.hpp"
 
 namespace gradus::nn {
@@ -86,6 +87,28 @@ Variable TransformerDecoderLayer::operator()(const Variable& x, const Variable& 
   return feed_forward(*this, z, norm3, rng, where);
 }
 
+TransformerDecoderLayerState TransformerDecoderLayer::start(const Variable& memory, Where where) const {
+  const InModule here(*this);
+  auto [keys, values] = multihead_attn.project_memory(memory, memory, where);
+  return {{}, std::move(keys), std::move(values)};
+}
+
+Variable TransformerDecoderLayer::step(const Variable& x, TransformerDecoderLayerState& state,
+                                       const AttentionOptions& how_memory, Where where) const {
+  const InModule here(*this);
+  const Variable y = residual(x, norm1, options, nullptr, where, [&](const Variable& v) {
+    const AttentionHeads heads = self_attn.project(v, where);
+    state.own.append(heads.k, heads.v);
+    return self_attn.out_proj(flatten(state.own.attend(heads.q), 2, -1, where), where);
+  });
+  const Variable z = residual(y, norm2, options, nullptr, where, [&](const Variable& v) {
+    const Variable queries = multihead_attn.project_queries(v, where);
+    return multihead_attn.attend({queries, state.memory_keys, state.memory_values}, how_memory, nullptr,
+                                 where);
+  });
+  return feed_forward(*this, z, norm3, nullptr, where);
+}
+
 TransformerEncoder::TransformerEncoder(Rng& rng, std::int64_t width, std::int64_t heads, int depth,
                                        const TransformerOptions& options, bool final_norm)
     : norm(final_norm_of(final_norm, width, options)) {
@@ -115,6 +138,28 @@ Variable TransformerDecoder::operator()(const Variable& x, const Variable& memor
   Variable y = x;
   for (const TransformerDecoderLayer& layer : layers) y = layer(y, memory, how, how_memory, rng, where);
   return norm ? (*norm)(y, where) : y;
+}
+
+TransformerDecoderState TransformerDecoder::start(const Variable& memory, const AttentionOptions& how_memory,
+                                                  Where where) const {
+  const InModule here(*this);
+  TransformerDecoderState out{{}, how_memory};
+  out.layers.reserve(layers.size());
+  for (const TransformerDecoderLayer& layer : layers) out.layers.push_back(layer.start(memory, where));
+  return out;
+}
+
+std::pair<Variable, TransformerDecoderState> TransformerDecoder::step(const Variable& x,
+                                                                      TransformerDecoderState state,
+                                                                      Where where) const {
+  const InModule here(*this);
+  if (state.layers.size() != layers.size())
+    fail<ArgumentError>("TransformerDecoder: a state of {} layers for {}; start() makes one",
+                        state.layers.size(), layers.size());
+  Variable y = x;
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    y = layers[i].step(y, state.layers[i], state.how_memory, where);
+  return {norm ? (*norm)(y, where) : y, std::move(state)};
 }
 
 Transformer::Transformer(Rng& rng, std::int64_t width, std::int64_t heads, int encoder_layers,

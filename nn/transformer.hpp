@@ -2,9 +2,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "nn/attention.hpp"
+#include "nn/key_values.hpp"
 #include "nn/norm.hpp"
 
 /// The encoder and decoder of Vaswani et al. (2017, "Attention Is All You Need", arXiv 1706.03762), over
@@ -58,6 +60,18 @@ struct TransformerEncoderLayer {
   }
 };
 
+/// What a decoder layer keeps of what it has read: the keys and values of its own elements, and those of the
+/// memory.
+struct TransformerDecoderLayerState {
+  KeyValues own;
+  Variable memory_keys, memory_values;  // (batch, source time, heads, width of a head)
+};
+/// A value: what is read behind one copy another does not see, and what both have read they share.
+struct TransformerDecoderState {
+  std::vector<TransformerDecoderLayerState> layers;
+  AttentionOptions how_memory;
+};
+
 /// The same with attention to an encoder's result, the memory, between the two.
 struct TransformerDecoderLayer {
   MultiHeadAttention self_attn, multihead_attn;
@@ -73,6 +87,10 @@ struct TransformerDecoderLayer {
   Variable operator()(const Variable& x, const Variable& memory,
                       const AttentionOptions& how = {.causal = true}, const AttentionOptions& how_memory = {},
                       Rng* rng = nullptr, Where where = Where::here()) const;
+  /// As of TransformerDecoder.
+  TransformerDecoderLayerState start(const Variable& memory, Where where = Where::here()) const;
+  Variable step(const Variable& x, TransformerDecoderLayerState& state,
+                const AttentionOptions& how_memory = {}, Where where = Where::here()) const;
 
   static void members(auto& self, auto&& visit) {
     visit("self_attn", self.self_attn);
@@ -114,6 +132,17 @@ struct TransformerDecoder {
   Variable operator()(const Variable& x, const Variable& memory,
                       const AttentionOptions& how = {.causal = true}, const AttentionOptions& how_memory = {},
                       Rng* rng = nullptr, Where where = Where::here()) const;
+
+  // The same element by element, so that writing n of them takes n steps. Keys and values of the memory are
+  // computed once, those of each element when it is read. Without dropout.
+
+  /// The state before the first element.
+  TransformerDecoderState start(const Variable& memory, const AttentionOptions& how_memory = {},
+                                Where where = Where::here()) const;
+  /// The next elements, x (batch, time, width), usually one, each of which sees itself and all before it: to
+  /// the shape of x, and the state behind them. Throws ShapeError for another batch than the state's.
+  std::pair<Variable, TransformerDecoderState> step(const Variable& x, TransformerDecoderState state,
+                                                    Where where = Where::here()) const;
 
   static void members(auto& self, auto&& visit) {
     visit("layers", self.layers);

@@ -203,6 +203,24 @@ void take_segments(AttentionPlan& plan, const AttentionOptions& options) {
   plan.q_segments = Indices::from_pool(std::move(own)).reshape({plan.batch, plan.queries});
 }
 
+void take_starts(AttentionPlan& plan, const AttentionOptions& options) {
+  const Indices& starts = options.starts;
+  if (starts.data() == nullptr) return;
+  check_shape("starts", starts, {plan.batch, plan.queries});
+  if (options.sinks > 0)
+    fail<ArgumentError>("attention: {} sinks and starts, which hide the first keys", options.sinks);
+  for (std::int64_t i = 0; i < starts.size(); ++i) {
+    const std::int32_t start = starts.data()[i];
+    if (start < 0 || start > plan.keys)
+      fail<ShapeError>("attention: a start of {}; it must be from 0 to {}, the number of keys", start,
+                       plan.keys);
+    if (i % plan.queries != 0 && start < starts.data()[i - 1])
+      fail<ArgumentError>("attention: a start of {} behind one of {}; they must not fall", start,
+                          starts.data()[i - 1]);
+  }
+  plan.starts = starts;
+}
+
 void take_dropout(AttentionPlan& plan, const AttentionOptions& options) {
   const double rate = options.dropout;
   if (!(rate >= 0 && rate < 1))
@@ -255,6 +273,7 @@ void take_options(AttentionPlan& plan, Dtype dtype, const AttentionOptions& opti
   take_places(plan, options);
   take_lengths(plan, options.lengths);
   take_segments(plan, options);
+  take_starts(plan, options);
   if (options.mask.defined()) {
     check_broadcasts(plan, "mask", options.mask);
     plan.mask = options.mask.to(dtype);

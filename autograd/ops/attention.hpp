@@ -34,6 +34,10 @@ struct AttentionOptions {
   /// The documents that are packed in an entry, by any ids: (batch, keys). A query sees the keys of its own
   /// document alone: that of the key at its place, or of query_segments, (batch, queries), where given.
   Indices segments = {}, query_segments = {};
+  /// The first key that each query may see, such as that of its document where several are packed one behind
+  /// another: (batch, queries), from 0 to the number of keys, and not less from one query to the next. Blocks
+  /// that are before it for all their queries take no time, in the gradient neither.
+  Indices starts = {};
   /// A key is seen where this is not 0. Broadcasts to (batch, heads, queries, keys).
   Tensor mask = {};
   /// Added to the scaled products, and differentiated; -infinity hides a key. Broadcasts likewise. Its

@@ -442,8 +442,9 @@ void for_items(const Attention<T>& a, std::int64_t items, std::int64_t work, boo
 KeyRange Sight::range(std::int64_t b, std::int64_t query) const {
   const std::int64_t there = lengths == nullptr ? keys : lengths[b], own = place(b, query);
   const std::int64_t end = causal ? std::min(there, std::max<std::int64_t>(own + 1, 0)) : there;
-  if (window == 0) return {0, end, 0};
-  return {std::max<std::int64_t>(own - window + 1, 0), std::clamp<std::int64_t>(own + window, 0, end),
+  const std::int64_t start = starts == nullptr ? 0 : starts[b * queries + query];
+  if (window == 0) return {start, end, 0};
+  return {std::max<std::int64_t>(own - window + 1, start), std::clamp<std::int64_t>(own + window, 0, end),
           std::min(sinks, end)};
 }
 

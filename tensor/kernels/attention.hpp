@@ -43,6 +43,8 @@ struct Sight {
   std::int64_t window = 0, sinks = 0;        // none `window` or more away, but for the first `sinks`; or 0
   const std::int32_t* offsets = nullptr;     // (batch)
   const std::int32_t* lengths = nullptr;     // (batch): how many keys there are; or null
+  const std::int32_t* starts = nullptr;      // (batch, queries): the first key that is seen, which does not
+  std::int64_t queries = 0;                  // fall from one query to the next; or null
   const std::int32_t* q_segments = nullptr;  // (batch, queries) and (batch, keys): only those of its own
   const std::int32_t* k_segments = nullptr;  // segment; or null
 

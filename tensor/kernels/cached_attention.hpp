@@ -20,13 +20,16 @@ template <class T>
 struct CachedAttention {
   std::int64_t batch, heads, kv_heads, queries, width;
   HeadMatrices<const T> q;
+  HeadMatrices<T> out;
   std::span<const CachedPiece<T>> pieces;  // the queries stand at the last places
   T scale;
   std::int64_t window = 0, sinks = 0;  // a query sees the last `window` keys, its own included, and the
                                        // first `sinks`; 0: all up to its own
+  HeadMatrices<const T> sink_q = {};   // what the first `sinks` keys are multiplied by in place of q; or null
 };
-/// As `attention`, causal. The bits do not depend on the number of threads.
+/// As `attention`, causal, of each of some calls, such as one for each text of a batch, in one parallel
+/// region. The bits depend on neither the number of threads nor the other calls.
 template <class T>
-void cached_attention(const CachedAttention<T>& a, const HeadMatrices<T>& out);
+void cached_attention(std::span<const CachedAttention<T>> calls);
 
 }  // namespace gradus::kernels

@@ -66,6 +66,8 @@ kernels::Attention<T> call_of(const AttentionPlan& plan, const Tensor& bias) {
                                        .sinks = plan.sinks,
                                        .offsets = plan.offsets.data(),
                                        .lengths = data_or_null(plan.lengths),
+                                       .starts = data_or_null(plan.starts),
+                                       .queries = plan.queries,
                                        .q_segments = data_or_null(plan.q_segments),
                                        .k_segments = data_or_null(plan.k_segments)},
                              .mask = per_score<T>(plan.mask),

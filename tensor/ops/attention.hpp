@@ -24,6 +24,7 @@ struct AttentionPlan {
   std::int64_t window = 0, sinks = 0;        // a window of 0 is none
   Indices offsets = {};                      // (batch): the places of the first queries
   Indices lengths = {};                      // (batch), or without elements for none
+  Indices starts = {};                       // (batch, queries), or without elements for none
   Indices q_segments = {}, k_segments = {};  // (batch, queries), (batch, keys), or without elements for none
   Tensor mask = {};                          // broadcasts to (batch, heads, queries, keys), or undefined
   Tensor slopes = {};                        // (heads), or undefined

@@ -129,6 +129,14 @@ TEST_CASE("each option of attention shows the keys that it says", "[attention]")
   for (std::int64_t j = 0; j < 2 * keys; ++j)
     documents.push_back(static_cast<std::int32_t>(j < keys ? j / 110 : 7 - j / 130));
   const Indices segments(documents, {2, keys});
+  std::vector<std::int32_t> first_seen;  // one query of the first entry sees no key
+  for (std::int64_t i = 0; i < 2 * queries; ++i)
+    first_seen.push_back(
+        static_cast<std::int32_t>(i < queries ? (i < 80 ? i / 33 * 115 : 300) : i / 50 * 70));
+  const Indices starts(first_seen, {2, queries});
+  const auto start = [&](std::int64_t b, std::int64_t i) {
+    return first_seen[static_cast<std::size_t>(b * queries + i)];
+  };
   struct Row {
     const char* name;
     AttentionOptions options;
@@ -159,6 +167,19 @@ TEST_CASE("each option of attention shows the keys that it says", "[attention]")
       {"a window",
        {.causal = true, .window = 40},
        [=](auto, auto, std::int64_t i, std::int64_t j) { return j <= first + i && j > first + i - 40; }},
+      {"starts",
+       {.starts = starts},
+       [=](std::int64_t b, auto, std::int64_t i, std::int64_t j) { return j >= start(b, i); }},
+      {"causal with starts",
+       {.causal = true, .starts = starts},
+       [=](std::int64_t b, auto, std::int64_t i, std::int64_t j) {
+         return j <= first + i && j >= start(b, i);
+       }},
+      {"a window with starts and lengths",
+       {.causal = true, .window = 40, .lengths = {300, 290}, .starts = starts},
+       [=](std::int64_t b, auto, std::int64_t i, std::int64_t j) {
+         return j <= first + i && j > first + i - 40 && j >= start(b, i) && j < (b == 0 ? 300 : 290);
+       }},
       {"a window with sinks",
        {.causal = true, .window = 40, .sinks = 3},
        [=](auto, auto, std::int64_t i, std::int64_t j) {

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "tensor/safetensors.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/command.hpp"
 #include "text/synthetic.hpp"
@@ -34,6 +35,10 @@ TEST_CASE("an option that does not apply is an error", "[cli][options]") {
     misused(folder, train + "--heads 2 --kind " + kind, "--heads is of transformers");
     misused(folder, train + "--context 8 --kind " + kind, "--context is of transformers");
   }
+  misused(folder, train + "--document-end '</s>' --kind ngram", "--document-end is of networks");
+  misused(folder, train + "--document-end '</s>' --kind feed-forward", "--document-end is of recurrent");
+  for (const std::string kind : {"ngram", "lstm", "gpt"})
+    misused(folder, train + "--sinks 2 --kind " + kind, "--sinks is of Llama");
   misused(folder, train + "--kind log-bilinear --layers 2", "--layers is of recurrent networks");
   misused(folder, train + "--epochs 1 --updates 9", "give one");
   misused(folder, train + "--dropout 1", "from 0 to below 1");
@@ -68,6 +73,21 @@ TEST_CASE("an option that does not apply is an error", "[cli][options]") {
   CHECK(parameters("--layers 1 --heads 2 --context 20 --batch 2") - one == 4 * 8);
   const Result heads = gradus_command(folder, train + gpt + "--heads 3");
   CHECK_THAT(heads.error, Contains("3 heads do not divide a width of 8"));
+  const std::string lines = train + "--kind gru --width 8 --updates 3 --document-end ";
+  CHECK_THAT(gradus_command(folder, lines + "zebra").error,
+             Contains("--document-end zebra: the text has no such word"));
+  for (const std::string end : {"'</s>'", "'\\n' --unit character"}) {
+    REQUIRE(gradus_command(folder, lines + end).code == 0);
+    const std::string network = gradus::load_safetensors(folder.path() / "m").metadata.at("network");
+    CHECK_THAT(network, !Contains("\"document_end\":-1") && Contains("\"document_end\":"));
+    CHECK(gradus_command(folder, "eval --model m text.txt").code == 0);
+  }
+  const std::string llama = train + "--kind llama --width 8 --updates 3 --heads 2 --context 9 --sinks ";
+  CHECK_THAT(gradus_command(folder, llama + "9").error, Contains("9 sinks in a context of 9"));
+  REQUIRE(gradus_command(folder, llama + "2").code == 0);
+  CHECK(gradus::load_safetensors(folder.path() / "m").metadata.at("network").find("\"sinks\":2") !=
+        std::string::npos);
+  parameters("--layers 1 --heads 2 --context 20 --batch 2");
   const std::string three = read_bytes(folder.path() / "m");
   parameters("--layers 1 --heads 2 --context 20 --batch 2 --dropout 0.5");
   CHECK(read_bytes(folder.path() / "m") != three);
@@ -132,6 +152,37 @@ TEST_CASE("generate stops at the limit that is given, and keeps the prompt's lin
   CHECK(strange.code == 0);
   CHECK_THAT(strange.error, Contains("warning") && Contains("'zebra', 'and'"));
   CHECK(gradus_command(folder, "generate --model m --prompt 'the king' --tokens 3").error.empty());
+}
+
+TEST_CASE("generate continues several prompts, each as often as is asked for", "[cli][options]") {
+  const Folder folder;
+  folder.write("text.txt", gradus::synthetic_corpus(1, 2000).text);
+  folder.write("prompts.txt", "the queen\nthe king\n\n");
+  REQUIRE(gradus_command(folder, "train text.txt --kind gpt --width 16 --updates 2 --out m").code == 0);
+  const auto drawn = [&](const std::string& options) {
+    const Result result = gradus_command(folder, "generate --model m --tokens 9 --json " + options);
+    INFO(result.error);
+    REQUIRE(result.code == 0);
+    return nlohmann::json::parse(result.out);
+  };
+  const auto all = drawn("--prompts prompts.txt --count 2 --batch 3");
+  REQUIRE(all.size() == 6);
+  CHECK(all[1]["prompt"] == "the queen");
+  CHECK(all[2]["prompt"] == "the king");
+  CHECK(all[5]["prompt"] == "");
+  // The first draws what it draws alone; others from random numbers of their own.
+  CHECK(all[0] == drawn("--prompt 'the queen'"));
+  CHECK(all[0]["text"] != all[1]["text"]);
+  CHECK(drawn("--prompt 'the queen' --count 2")[1] == all[1]);
+
+  const std::string plain =
+      gradus_command(folder, "generate --model m --tokens 3 --prompt 'the queen' --count 3").out;
+  CHECK(plain.starts_with("--- 1 of 3\nthe queen "));
+  CHECK_THAT(plain, Contains("\n\n--- 3 of 3\nthe queen "));
+  const Result both = gradus_command(folder, "generate --model m --prompts prompts.txt --prompt the");
+  CHECK(both.code == 2);
+  CHECK_THAT(both.error, Contains("--prompt and --prompts"));
+  CHECK_THAT(gradus_command(folder, "generate --model m --prompts none.txt").error, Contains("none.txt"));
 }
 
 TEST_CASE("a network that never saw <unk> says so when a text has unknown words", "[cli][options]") {

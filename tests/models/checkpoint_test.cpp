@@ -92,9 +92,11 @@ TEST_CASE("a transformer's file keeps its own sizes, which files of other kinds 
   Rng rng(4);
   const NetworkOptions options{.vocab = vocabulary.size(),
                                .width = 8,
+                               .document_end = 3,
                                .heads = 2,
                                .kv_heads = 1,
                                .context = 7,
+                               .sinks = 2,
                                .inner = 5,
                                .rope_theta = 500,
                                .norm_eps = 1e-3,
@@ -102,9 +104,11 @@ TEST_CASE("a transformer's file keeps its own sizes, which files of other kinds 
   save_network(folder.path() / "llama", LlamaNetwork(rng, options), vocabulary);
   const TrainedModel read = load_model(folder.path() / "llama");
   const NetworkOptions& kept = read.model.get<NeuralModel<LlamaNetwork>>().network.options;
+  CHECK(kept.document_end == 3);
   CHECK(kept.heads == 2);
   CHECK(kept.kv_heads == 1);
   CHECK(kept.context == 7);
+  CHECK(kept.sinks == 2);
   CHECK(kept.inner == 5);
   CHECK(kept.rope_theta == 500);
   CHECK(kept.norm_eps == 1e-3);
@@ -122,8 +126,12 @@ TEST_CASE("a transformer's file keeps its own sizes, which files of other kinds 
   for (const auto& [from, to] :
        std::vector<std::pair<std::string, std::string>>{{"\"heads\":2", "\"heads\":0"},
                                                         {"\"heads\":2", "\"heads\":3"},
+                                                        {"\"document_end\":3", "\"document_end\":-2"},
+                                                        {"\"document_end\":3", "\"document_end\":99999"},
                                                         {"\"kv_heads\":1", "\"kv_heads\":-1"},
                                                         {"\"context\":7", "\"context\":0"},
+                                                        {"\"sinks\":2", "\"sinks\":7"},
+                                                        {"\"sinks\":2", "\"sinks\":-1"},
                                                         {"\"inner\":5", "\"inner\":-5"},
                                                         {"\"inner\":5", "\"inner\":4611686018427387905"},
                                                         {"\"rope_theta\":500.0", "\"rope_theta\":0"},

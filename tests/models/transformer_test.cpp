@@ -2,7 +2,10 @@
 
 #include "autograd/gradcheck.hpp"
 #include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/attention.hpp"
 #include "autograd/ops/cross_entropy.hpp"
+#include "autograd/ops/indexing.hpp"
+#include "autograd/ops/movement.hpp"
 #include "models/neural.hpp"
 #include "models/pretrained.hpp"
 #include "tests/models/hugging_face.hpp"
@@ -119,6 +122,9 @@ TEST_CASE("transformers say which sizes are impossible", "[transformer]") {
   CHECK_THROWS_WITH(GptNetwork(rng, {.vocab = 5, .width = 6, .heads = 4}), Contains("4 heads do not divide"));
   CHECK_THROWS_WITH(GptNetwork(rng, {.vocab = 5, .context = 0}), Contains("a context of 0"));
   CHECK_THROWS_WITH(LlamaNetwork(rng, {.vocab = 5, .width = 6, .heads = 2}), Contains("an odd width, 3"));
+  CHECK_THROWS_WITH(LlamaNetwork(rng, {.vocab = 5, .context = 4, .sinks = 4}),
+                    Contains("4 sinks in a context of 4"));
+  CHECK_THROWS_WITH(GptNetwork(rng, {.vocab = 5, .sinks = 1}), Contains("1 sinks, which are of Llama"));
   CHECK_THROWS_WITH(LlamaNetwork(rng, {.vocab = 5, .width = 8, .heads = 4, .kv_heads = 3}),
                     Contains("3 heads of keys and values do not divide the 4 heads"));
   const GptNetwork network(rng, small);
@@ -158,6 +164,82 @@ TEST_CASE("a Llama that has read more than its context sees the last tokens alon
   // Rotary positions: only distances count.
   CHECK(difference(last({4, 4, 0, 1, 2, 3}), last({0, 1, 2, 3})) < 1e-5);
   CHECK(difference(last({4, 4, 0, 1, 2, 3}), last({4, 1, 2, 3})) > 1e-4);
+}
+
+namespace {
+
+/// The features of a text, (time, 1, width): of each token by attention to the tokens that it sees, the sinks
+/// and the last ones, as its definition says, each key turned by its place among them.
+Variable with_sinks(const LlamaNetwork& network, const Indices& ids) {
+  const NetworkOptions& o = network.options;
+  const std::int64_t time = ids.dim(0), kv_heads = o.kv_heads > 0 ? o.kv_heads : o.heads,
+                     width = o.width / o.heads;
+  Variable x = network.embed_tokens(ids.reshape({time}));  // (time, width)
+  for (const LlamaBlock& block : network.layers) {
+    const LlamaAttention& at = block.self_attn;
+    const Variable h = block.input_layernorm(x);
+    const Variable q = at.q_proj(h), k = at.k_proj(h), v = at.v_proj(h);
+    std::vector<Variable> rows;
+    for (std::int64_t t = 0; t < time; ++t) {
+      std::vector<std::int32_t> seen;
+      for (std::int64_t j = 0; j <= t; ++j) {
+        if (j < o.sinks || t - j < o.context - o.sinks) seen.push_back(static_cast<std::int32_t>(j));
+      }
+      const std::int64_t count = std::ssize(seen);
+      const RotaryOptions how{.base = o.rope_theta, .dtype = x.dtype()};
+      const auto heads = [&](const Variable& all, std::int64_t heads_of) {
+        return reshape(all, {1, all.dim(0), heads_of, width});
+      };
+      const RotaryLayout layout{.time_first = true};
+      const Variable turned_q =
+          rotary(heads(slice(q, 0, t, t + 1), o.heads), rotary_angles(1, width, how, count - 1), layout);
+      const Variable turned_k = rotary(heads(index_select(k, 0, Indices(seen)), kv_heads),
+                                       rotary_angles(count, width, how), layout);
+      rows.push_back(attention(turned_q, turned_k, heads(index_select(v, 0, Indices(seen)), kv_heads),
+                               {.time_first = true}));
+    }
+    x = x + at.o_proj(reshape(concat(rows, 1), {time, o.width}));
+    x = x + block.mlp(block.post_attention_layernorm(x));
+  }
+  return reshape(network.norm(x), {time, 1, o.width});
+}
+
+}  // namespace
+
+TEST_CASE("a Llama with sinks reads on as attention to them and to the last tokens", "[transformer]") {
+  Rng rng(9);
+  std::vector<std::int32_t> text;
+  for (int i = 0; i < 90; ++i) text.push_back(static_cast<std::int32_t>(rng.below(7)));
+  const Indices ids(text, {90, 1});
+  for (const auto& [context, sinks] : {std::pair{10, 3}, {10, 0}, {6, 5}, {80, 70}}) {
+    LlamaNetwork network(rng, {.vocab = 7,
+                               .width = 16,
+                               .layers = 2,
+                               .heads = 4,
+                               .kv_heads = 2,
+                               .context = context,
+                               .sinks = sinks,
+                               .inner = 9});
+    convert(network, Dtype::f64);
+    for_each_parameter(network, [&](const std::string&, Parameter& p) {
+      p.mutable_value() = rng.normal(p.shape(), 0, 0.5, Dtype::f64);
+    });
+    const Tensor expected = with_sinks(network, ids).value();
+    for (const std::int64_t count : {1, 3, 17, 90}) {  // one by one, where keys lie, and side by side
+      INFO(context << " tokens, " << sinks << " sinks, " << count << " at a time");
+      auto state = network.start(1);
+      double most = 0;
+      for (std::int64_t begin = 0; begin < 90; begin += count) {
+        const std::int64_t end = std::min<std::int64_t>(begin + count, 90);
+        auto [found, next] =
+            network.features(Indices({text.begin() + begin, text.begin() + end}, {end - begin, 1}), state);
+        most = std::max(most, difference(found.value(), slice(expected, 0, begin, end)));
+        state = std::move(next);
+        CHECK(state.layers[1].size() < context);
+      }
+      CHECK(most < 1e-11);
+    }
+  }
 }
 
 TEST_CASE("a transformer's loss is the mean cross entropy of its logits", "[transformer]") {

@@ -3,6 +3,8 @@
 #include <limits>
 
 #include "autograd/describe.hpp"
+#include "autograd/ops/movement.hpp"
+#include "autograd/ops/reduction.hpp"
 #include "tensor/ops.hpp"
 #include "tests/support/threads.hpp"
 #include "tests/support/torch_module.hpp"
@@ -74,6 +76,52 @@ TEST_CASE("what stands past the end of a source or a target changes nothing befo
   // A target is read from its beginning on.
   const Tensor front = model(Variable(source), Variable(slice(target, 1, 0, 2)), lengths).value();
   CHECK(difference(front, slice(expected, 1, 0, 2)) < 1e-5);
+}
+
+TEST_CASE("a decoder that reads element by element is the one that reads all", "[nn][attention]") {
+  Rng rng(5);
+  const std::int64_t time = 75;  // more than a block of keys and values
+  for (const bool norm_first : {false, true}) {
+    nn::TransformerDecoder decoder(rng, 8, 2, 3, {.inner = 12, .dropout = 0.5, .norm_first = norm_first},
+                                   true);
+    convert(decoder, Dtype::f64);
+    const Variable memory(rng.normal({2, 6, 8}, 0, 1, Dtype::f64)),
+        x(rng.normal({2, time, 8}, 0, 1, Dtype::f64));
+    const AttentionOptions how_memory{.lengths = {6, 4}};
+    const Tensor expected = decoder(x, memory, {.causal = true}, how_memory).value();
+    for (const std::int64_t count : {1, 4, 20}) {
+      INFO(count << " at a time");
+      auto state = decoder.start(memory, how_memory);
+      double most = 0;
+      for (std::int64_t begin = 0; begin < time; begin += count) {
+        const std::int64_t last = std::min(begin + count, time);
+        // A state is a value: what is read behind a copy changes nothing.
+        decoder.step(slice(x, 1, 0, 2), state);
+        auto [y, next] = decoder.step(slice(x, 1, begin, last), state);
+        most = std::max(most, difference(y.value(), slice(expected, 1, begin, last)));
+        state = std::move(next);
+      }
+      CHECK(most < 1e-12);
+    }
+    // Gradients flow through the state, to the memory too.
+    const auto gradients = [&](bool by_steps) {
+      Tape tape;
+      const Variable source = tape.watch(memory.value()), target = tape.watch(x.value().part(0, {2, 5, 8}));
+      Variable y;
+      if (by_steps) {
+        auto [first, state] = decoder.step(slice(target, 1, 0, 2), decoder.start(source, how_memory));
+        y = concat({first, decoder.step(slice(target, 1, 2, 5), state).first}, 1);
+      } else {
+        y = decoder(target, source, {.causal = true}, how_memory);
+      }
+      const Gradients found = tape.backward(sum(y * y * y));
+      return std::array{found[source], found[target], found[decoder.layers[1].multihead_attn.in_proj_weight]};
+    };
+    const auto stepped = gradients(true), whole = gradients(false);
+    for (std::size_t i = 0; i < whole.size(); ++i) CHECK(difference(stepped[i], whole[i]) < 1e-11);
+    CHECK_THROWS_AS(decoder.step(slice(x, 1, 0, 1), {}), ArgumentError);
+    CHECK_THROWS_AS(decoder.step(Variable(zeros({3, 1, 8}, Dtype::f64)), decoder.start(memory)), ShapeError);
+  }
 }
 
 TEST_CASE("a transformer drops in training alone, and has the same bits for any number of threads",

@@ -77,6 +77,8 @@ std::vector<GradientRow> attention_rows() {
        with({.segments = Indices({1, 1, 2}, {1, 3}), .query_segments = Indices({2, 1, 3}, {1, 3})}),
        {small}},
       {"attention", with({.mask = mask}), {small}},
+      {"attention", with({.causal = true, .starts = Indices({0, 0, 2, 0, 1, 1}, {2, 3})}), {two}},
+      {"attention", with({.starts = Indices({0, 2, 3}, {1, 3})}), {small}},
       {"attention", with({.slopes = slopes}), {small}},
       {"attention", with({.time_first = true}), {{{1, 3, 2, 2}, {1, 2, 1, 2}, {1, 2, 1, 2}}}},
       {"attention",

@@ -1,17 +1,16 @@
-#include "models/key_values.hpp"
+#include "nn/key_values.hpp"
 
+#include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/attention.hpp"
 #include "autograd/ops/movement.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/tape.hpp"
-#include "models/neural.hpp"
-#include "models/transformers.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/fixture.hpp"
 #include "tests/support/threads.hpp"
 
 using namespace gradus;
-using gradus::models::KeyValues;
+using gradus::nn::KeyValues;
 using gradus::test::difference;
 
 namespace {
@@ -47,7 +46,8 @@ TEST_CASE("keys and values are attended to as if they stood side by side", "[key
         const Variable expected =
             attention(q, plain.all(plain.keys), plain.all(plain.values),
                       {.causal = true, .window = window, .sinks = sinks, .time_first = true});
-        CHECK(difference(cache.attend(q, window, sinks).value(), expected.value()) < slack);
+        CHECK(difference(cache.attend(q, {.window = window, .sinks = sinks}).value(), expected.value()) <
+              slack);
       }
     }
   };
@@ -166,6 +166,50 @@ TEST_CASE("gradients flow through keys and values while a tape records", "[key v
   CHECK(difference(by_cache(), plainly()) < 1e-12);
 }
 
+TEST_CASE("the next tokens of several texts are read together as each alone", "[key values]") {
+  const auto check = [](Dtype dtype) {
+    Rng rng(9);
+    const auto drawn = [&](std::int64_t time, std::int64_t heads) {
+      return Variable(rng.normal({1, time, heads, 8}, 0, 1, dtype));
+    };
+    std::vector<KeyValues> texts;
+    for (const std::int64_t length : {0, 5, 64, 200, 63}) {
+      texts.emplace_back();
+      if (length > 0) texts.back().append(drawn(length, 2), drawn(length, 2));
+    }
+    texts[2] = texts[3];  // goes on from the same blocks
+    for (const auto& [window, sinks] : {std::pair{0, 0}, {70, 0}, {7, 3}}) {
+      const Variable k = drawn(5, 2), v = drawn(5, 2), q = drawn(5, 6), for_sinks = drawn(5, 6);
+      std::vector<KeyValues> alone = texts;
+      KeyValues::append_each(texts, k, v);
+      for (const bool turned : {false, true}) {
+        const nn::CacheSight shown{window, sinks, {}};
+        const auto sight = [&](const auto& own) {
+          nn::CacheSight out = shown;
+          if (turned) out.sink_queries = own(for_sinks);
+          return out;
+        };
+        const Variable together =
+            KeyValues::attend_each(texts, q, sight([](const Variable& x) { return x; }));
+        for (std::int64_t i = 0; i < 5; ++i) {
+          const auto own = [&](const Variable& x) { return slice(x, 1, i, i + 1); };
+          KeyValues& text = alone[static_cast<std::size_t>(i)];
+          if (!turned) text.append(own(k), own(v));
+          INFO("text " << i << ", window " << window << ", sinks " << sinks << ", " << turned);
+          CHECK(identical(own(together).value(), text.attend(own(q), sight(own)).value()));
+        }
+        test::check_same_bits([&] {
+          return KeyValues::attend_each(texts, q, sight([](const Variable& x) { return x; })).value();
+        });
+      }
+    }
+    CHECK_THROWS_AS(KeyValues::attend_each(texts, drawn(4, 2)), ShapeError);
+    CHECK_THROWS_AS(KeyValues::attend_each(texts, drawn(5, 3)), ShapeError);
+  };
+  check(Dtype::f64);
+  check(Dtype::f32);
+}
+
 TEST_CASE("keys and values that do not fit are refused", "[key values]") {
   Rng rng(7);
   KeyValues cache;
@@ -175,18 +219,4 @@ TEST_CASE("keys and values that do not fit are refused", "[key values]") {
   CHECK_THROWS_AS(cache.attend(tokens(rng, 3)), ShapeError);
   CHECK_THROWS_AS(cache.attend(tokens(rng, 1, 3)), ShapeError);
   CHECK(cache.size() == 2);
-}
-
-TEST_CASE("a token that is generated has the same bits for any number of threads", "[key values]") {
-  Rng rng(8);
-  const models::NeuralModel<models::GptNetwork> gpt{
-      models::GptNetwork(rng, {.vocab = 3000, .width = 192, .layers = 2, .heads = 4, .context = 100})};
-  const models::NeuralModel<models::LlamaNetwork> llama{models::LlamaNetwork(
-      rng, {.vocab = 300, .width = 192, .layers = 2, .heads = 6, .kv_heads = 3, .context = 30})};
-  const auto logits = [](const auto& model) {
-    auto state = model.start();
-    for (int i = 0; i < 40; ++i) state = model.advance(state, i * 7 % 300);
-    return model.log_probs(state);
-  };
-  test::check_same_bits([&] { return std::vector{logits(gpt), logits(llama)}; });
 }

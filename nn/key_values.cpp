@@ -1,4 +1,4 @@
-#include "models/key_values.hpp"
+#include "nn/key_values.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -9,9 +9,10 @@
 #include "autograd/ops/movement.hpp"
 #include "autograd/record.hpp"
 #include "tensor/kernels/cached_attention.hpp"
+#include "tensor/ops.hpp"
 #include "tensor/storage.hpp"
 
-namespace gradus::models {
+namespace gradus::nn {
 
 namespace {
 
@@ -164,45 +165,134 @@ Tensor KeyValues::together(bool of_keys) const {
   return out;
 }
 
-Variable KeyValues::attend(const Variable& queries, std::int64_t window, std::int64_t sinks) const {
-  const std::int64_t count = queries.dim(1);
-  if (parts_.empty() || recording() || count > few_queries) {
-    return attention(
-        queries, keys(), values(),
-        {.causal = true, .window = window, .sinks = window == 0 ? 0 : sinks, .time_first = true});
+/// Calls of cached_attention over one tensor of queries, with the pieces that they read.
+template <class T>
+class KeyValues::Calls {
+ public:
+  /// `count` queries for each of so many entries.
+  Calls(const Variable& queries, const CacheSight& sight, std::int64_t count, std::size_t calls, T* to)
+      : queries_(queries.value()), sight_(sight), count_(count), to_(to), pieces_(calls) {
+    all_.reserve(calls);
   }
-  const Tensor& q = queries.value();
-  const Tensor& like = parts_.front().block->keys;
-  const std::int64_t heads = q.dim(2), width = q.dim(3);
-  if (q.dim(0) != like.dim(0) || heads % like.dim(1) != 0 || width != like.dim(3) || count > size())
-    fail<ShapeError>("KeyValues: queries of shape {} for keys of shape {}", q.shape(),
-                     Shape{like.dim(0), size(), like.dim(1), like.dim(3)});
-  Tensor out = Tensor::uninitialized_like(q);
-  const auto compute = [&]<class T>(T* to, const T* from) {
-    storage::PoolVector<kernels::CachedPiece<T>> pieces;
-    pieces.reserve(parts_.size());
-    for (const Part& part : parts_) {
+  /// Of the entries from `first` on.
+  void add(const KeyValues& of, std::int64_t first) {
+    const Tensor& like = of.parts_.front().block->keys;
+    const std::int64_t heads = queries_.dim(2), width = queries_.dim(3), step = count_ * heads * width;
+    auto& pieces = pieces_[all_.size()];
+    pieces.reserve(of.parts_.size());
+    for (const Part& part : of.parts_) {
       const Block& block = *part.block;
-      const std::int64_t first = part.begin * width;
-      pieces.push_back({block.keys.data<T>() + first, block.values.data<T>() + first, block.batch_step(),
-                        block.head_step(), part.end - part.begin});
+      const std::int64_t skipped = part.begin * width;
+      pieces.push_back({block.keys.template data<T>() + skipped, block.values.template data<T>() + skipped,
+                        block.batch_step(), block.head_step(), part.end - part.begin});
     }
     const auto in = [&]<class U>(U* data) {
-      return kernels::HeadMatrices<U>{data, count * heads * width, width, heads * width};
+      return kernels::HeadMatrices<U>{data + first * step, step, width, heads * width};
     };
-    kernels::cached_attention<T>({.batch = q.dim(0),
-                                  .heads = heads,
-                                  .kv_heads = like.dim(1),
-                                  .queries = count,
-                                  .width = width,
-                                  .q = in(from),
-                                  .pieces = pieces,
-                                  .scale = static_cast<T>(1 / std::sqrt(static_cast<double>(width))),
-                                  .window = window,
-                                  .sinks = sinks},
-                                 in(to));
+    const Tensor& for_sinks = sight_.sink_queries.value();
+    all_.push_back(
+        {.batch = like.dim(0),
+         .heads = heads,
+         .kv_heads = like.dim(1),
+         .queries = count_,
+         .width = width,
+         .q = in(queries_.data<T>()),
+         .out = in(to_),
+         .pieces = pieces,
+         .scale = static_cast<T>(1 / std::sqrt(static_cast<double>(width))),
+         .window = sight_.window,
+         .sinks = sight_.sinks,
+         .sink_q = for_sinks.defined() ? in(for_sinks.data<T>()) : decltype(in(queries_.data<T>())){}});
+  }
+  void run() const { kernels::cached_attention<T>(all_); }
+
+ private:
+  const Tensor& queries_;
+  const CacheSight& sight_;
+  std::int64_t count_;
+  T* to_;
+  storage::PoolVector<storage::PoolVector<kernels::CachedPiece<T>>> pieces_;
+  storage::PoolVector<kernels::CachedAttention<T>> all_;
+};
+
+void KeyValues::check_queries(const Variable& queries, std::int64_t batch, std::int64_t count) const {
+  const Tensor& like = parts_.front().block->keys;
+  if (batch != like.dim(0) || queries.dim(2) % like.dim(1) != 0 || queries.dim(3) != like.dim(3) ||
+      count > size() || queries.dtype() != like.dtype()) {
+    fail<ShapeError>("KeyValues: queries of shape {} for keys of shape {}", queries.shape(),
+                     Shape{like.dim(0), size(), like.dim(1), like.dim(3)});
+  }
+}
+
+/// By keys side by side. Queries for sinks stand beside the others, and the keys of each in columns of their
+/// own, so that one product takes each key by its own.
+Variable KeyValues::attend_together(const Variable& queries, const CacheSight& sight) const {
+  AttentionOptions how{.causal = true,
+                       .window = sight.window,
+                       .sinks = sight.window == 0 ? 0 : sight.sinks,
+                       .time_first = true};
+  const Variable all = keys();
+  const std::int64_t sinks = all.value().defined() ? std::min(how.sinks, all.dim(1)) : 0;
+  if (!sight.sink_queries.value().defined() || sinks == 0) return attention(queries, all, values(), how);
+  how.scale = 1 / std::sqrt(static_cast<double>(queries.dim(3)));
+  const std::int64_t count = all.dim(1);
+  const auto hidden = [&](std::int64_t tokens) {
+    return Variable(zeros(all.shape().with(1, tokens), all.dtype()));
   };
-  visit_elements(compute, out, q);
+  const Variable by_place = concat({hidden(sinks), slice(all, 1, sinks, count)}, 1),
+                 by_sinks = concat({slice(all, 1, 0, sinks), hidden(count - sinks)}, 1);
+  return attention(concat({queries, sight.sink_queries}, 3), concat({by_place, by_sinks}, 3), values(), how);
+}
+
+Variable KeyValues::attend(const Variable& queries, const CacheSight& sight) const {
+  const std::int64_t count = queries.dim(1);
+  if (parts_.empty() || recording() || count > few_queries) return attend_together(queries, sight);
+  check_queries(queries, queries.dim(0), count);
+  Tensor out = Tensor::uninitialized_like(queries.value());
+  visit_dtype(out.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    Calls<T> calls(queries, sight, count, 1, out.mutable_data<T>());
+    calls.add(*this, 0);
+    calls.run();
+  });
+  return Variable(std::move(out));
+}
+
+void KeyValues::append_each(std::span<KeyValues> texts, const Variable& keys, const Variable& values) {
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const auto at = static_cast<std::int64_t>(i);
+    texts[i].append(slice(keys, 1, at, at + 1), slice(values, 1, at, at + 1));
+  }
+}
+
+Variable KeyValues::attend_each(std::span<const KeyValues> texts, const Variable& queries,
+                                const CacheSight& sight) {
+  if (queries.rank() != 4 || queries.dim(0) != 1 || queries.dim(1) != std::ssize(texts))
+    fail<ShapeError>("KeyValues: queries of shape {} for {} texts", queries.shape(), texts.size());
+  const bool in_blocks =
+      !recording() && std::ranges::none_of(texts, [](const KeyValues& text) { return text.parts_.empty(); });
+  if (!in_blocks) {
+    std::vector<Variable> parts;
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      const auto own = [&](const Variable& x) {
+        return x.value().defined()
+                   ? slice(x, 1, static_cast<std::int64_t>(i), static_cast<std::int64_t>(i) + 1)
+                   : Variable();
+      };
+      parts.push_back(texts[i].attend(own(queries), {sight.window, sight.sinks, own(sight.sink_queries)}));
+    }
+    return concat(parts, 1);
+  }
+  Tensor out = Tensor::uninitialized_like(queries.value());
+  visit_dtype(out.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    Calls<T> calls(queries, sight, 1, texts.size(), out.mutable_data<T>());
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      texts[i].check_queries(queries, 1, 1);
+      calls.add(texts[i], static_cast<std::int64_t>(i));
+    }
+    calls.run();
+  });
   return Variable(std::move(out));
 }
 
@@ -242,4 +332,4 @@ KeyValues KeyValues::detached() const {
   return out;
 }
 
-}  // namespace gradus::models
+}  // namespace gradus::nn

@@ -132,8 +132,9 @@ const std::vector<FunctionRow>& function_rows() {
       {"gelu_gate", [](Real x) { return logistic(gelu_argument(x)); }, {4, 4}},
       {"gelu_gate_slope",
        [](Real x) {
-         const Real y = logistic(gelu_argument(x)), rest = logistic(-gelu_argument(x));
-         return y * rest * (1.595769121605730711760L * (1 + 3 * 0.044715L * x * x));
+         const Real both = logistic(gelu_argument(x)) * logistic(-gelu_argument(x));
+         if (both == 0) return both;  // at infinity too
+         return both * (1.595769121605730711760L * (1 + 3 * 0.044715L * x * x));
        },
        {8, 8}},
       {"gaussian", [](Real x) { return std::exp(-x * x / 2); }, {4, 4}},

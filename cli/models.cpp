@@ -19,6 +19,7 @@
 #include "tensor/support/parallel.hpp"
 #include "tensor/support/write_file.hpp"
 #include "text/bpe.hpp"
+#include "text/escapes.hpp"
 #include "text/load.hpp"
 #include "text/text_check.hpp"
 #include "text/tokenizer.hpp"
@@ -186,10 +187,12 @@ void UseCommand::evaluate() const {
              number_text(p.without_unknown), e.tokens, name_of(v.unit()),
              v.unit() == Unit::word ? "line ends counted, " : "", e.unknown,
              unknown.skipped() ? " and left out" : "");
+  const std::int64_t end = trained.document_end;
   fmt::print("{} nats a token, {} bits a character; {}\n", number_text(-log_prob / counted),
              number_text(bits),
              ngrams != nullptr && v.unit() == Unit::word ? "context begun anew at each line"
-                                                         : "state carried throughout");
+             : end < 0 ? "state carried throughout"
+                       : fmt::format("state begun anew behind each {}", escaped(v.symbol(static_cast<std::int32_t>(end)))));
   if (rounded) print_rounded(*rounded, e, v);
 }
 

@@ -93,7 +93,7 @@ TrainedModel read_model(const std::string& file, std::string_view bytes) {
     Rng rng(0);
     const std::unique_ptr<ErasedNetwork> network = kind->make(rng, options);
     network->set_weights(content, file);
-    return {std::move(vocabulary), network->model(), name};
+    return {std::move(vocabulary), network->model(), name, false, network->options().document_end};
   } catch (const ArgumentError& error) {
     fail<DataError>("{}: its header's sizes are not possible: {}", file, error.what());
   }

@@ -19,6 +19,7 @@ struct TrainedModel {
   ErasedModel model;  // an NgramModel, or a NeuralModel of one of the networks of kinds.hpp
   std::string kind;   // "ngram", or the name of the network's kind
   bool arpa = false;  // whether the file is ARPA text
+  std::int64_t document_end = -1;  // the token behind each of which reading begins anew; -1: none
 };
 
 /// Networks are kept in the safetensors format: 8 bytes of length, a JSON header with each tensor's dtype,

@@ -191,8 +191,9 @@ void UseCommand::evaluate() const {
   fmt::print("{} nats a token, {} bits a character; {}\n", number_text(-log_prob / counted),
              number_text(bits),
              ngrams != nullptr && v.unit() == Unit::word ? "context begun anew at each line"
-             : end < 0 ? "state carried throughout"
-                       : fmt::format("state begun anew behind each {}", escaped(v.symbol(static_cast<std::int32_t>(end)))));
+             : end < 0                                   ? "state carried throughout"
+                                                         : fmt::format("state begun anew behind each {}",
+                                                                       escaped(v.symbol(static_cast<std::int32_t>(end)))));
   if (rounded) print_rounded(*rounded, e, v);
 }
 

@@ -16,9 +16,9 @@ namespace gradus::models {
 /// A trained model with the vocabulary of its text.
 struct TrainedModel {
   Vocabulary vocabulary;
-  ErasedModel model;  // an NgramModel, or a NeuralModel of one of the networks of kinds.hpp
-  std::string kind;   // "ngram", or the name of the network's kind
-  bool arpa = false;  // whether the file is ARPA text
+  ErasedModel model;               // an NgramModel, or a NeuralModel of one of the networks of kinds.hpp
+  std::string kind;                // "ngram", or the name of the network's kind
+  bool arpa = false;               // whether the file is ARPA text
   std::int64_t document_end = -1;  // the token behind each of which reading begins anew; -1: none
 };
 

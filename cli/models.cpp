@@ -146,6 +146,14 @@ void UseCommand::print_rounded(const RoundedEvaluation& rounded, const models::E
       megabytes(rounded.of.report.bytes_before));
 }
 
+/// What of the text before a token the model has read.
+std::string reading_of(const TrainedModel& trained) {
+  const Vocabulary& v = trained.vocabulary;
+  if (trained.kind == "ngram" && v.unit() == Unit::word) return "context begun anew at each line";
+  if (trained.document_end < 0) return "state carried throughout";
+  return "state begun anew behind each " + escaped(v.symbol(static_cast<std::int32_t>(trained.document_end)));
+}
+
 void UseCommand::evaluate() const {
   check_input();
   const TrainedModel trained = models::load_model(model);
@@ -187,13 +195,8 @@ void UseCommand::evaluate() const {
              number_text(p.without_unknown), e.tokens, name_of(v.unit()),
              v.unit() == Unit::word ? "line ends counted, " : "", e.unknown,
              unknown.skipped() ? " and left out" : "");
-  const std::int64_t end = trained.document_end;
   fmt::print("{} nats a token, {} bits a character; {}\n", number_text(-log_prob / counted),
-             number_text(bits),
-             ngrams != nullptr && v.unit() == Unit::word ? "context begun anew at each line"
-             : end < 0                                   ? "state carried throughout"
-                                                         : fmt::format("state begun anew behind each {}",
-                                                                       escaped(v.symbol(static_cast<std::int32_t>(end)))));
+             number_text(bits), reading_of(trained));
   if (rounded) print_rounded(*rounded, e, v);
 }
 

@@ -13,7 +13,10 @@ int main() {
   for (const std::int32_t id : ids) {
     std::putchar('[');
     // A subword may be a part of a letter, which is no text by itself.
-    for (const unsigned char byte : bpe.token(id)) std::printf(byte < 128 ? "%c" : "\\x%02X", byte);
+    for (const char letter : bpe.token(id)) {
+      const auto byte = static_cast<unsigned char>(letter);
+      std::printf(byte < 128 ? "%c" : "\\x%02X", byte);
+    }
     std::putchar(']');
   }
   std::printf("\n%zu bytes are %zu subwords\n", text.size(), bpe.encode(text).size());

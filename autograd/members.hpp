@@ -173,10 +173,16 @@ struct CheckHeld<std::unique_ptr<Part, Deleter>> {
   static constexpr void check() { check_part<Part>(); }
 };
 
-/// Calls visit(path, leaf) for each Parameter and Buffer in a part.
+/// Whether a visitor wants modules of a type as a whole, not the parts in them.
+template <class Visit, class Part>
+concept TakesWhole = requires {
+  requires std::remove_const_t<Visit>::template takes_whole<std::remove_const_t<Part>>;
+};
+
+/// Calls visit(path, leaf) for each Parameter and Buffer in a part, and for each module that it takes whole.
 template <class Path, class Part, class Visit>
 void visit_part(const Path& path, Part& part, Visit& visit) {
-  if constexpr (PartLeaf<Part>) {
+  if constexpr (PartLeaf<Part> || TakesWhole<Visit, Part>) {
     visit(path, part);
   } else if constexpr (Module<Part>) {
     std::remove_const_t<Part>::members(part, [&](std::string_view name, auto& inner) {

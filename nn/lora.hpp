@@ -17,9 +17,10 @@
 /// product of low rank that is added to it,
 ///   y = x (W + alpha / rank B A)^T + b,   A: (rank, in), B: (out, rank)
 ///
-///   nn::add_lora(rng, model, {"*.c_attn", "*.c_proj"}, {.rank = 8, .alpha = 16});  // and nothing else is
-///   trained models::train(model, tokens, options); nn::save_lora("adapters.safetensors", model);  // A and B
-///   alone nn::merge_lora(model);                         // an ordinary model, as fast as before
+///   nn::add_lora(rng, model, {"*.c_attn", "*.c_proj"}, {.rank = 8, .alpha = 16});
+///   models::train(model, tokens, options);           // nothing but A and B of these layers
+///   nn::save_lora("adapters.safetensors", model);    // A and B alone
+///   nn::merge_lora(model);                           // an ordinary model, as fast as before
 ///
 /// What it computes and what things are called is as in Hugging Face's PEFT, whose files of adapters are read
 /// too.
@@ -65,29 +66,26 @@ struct LinearAt {
 using LinearLayers = std::vector<LinearAt<Linear>>;
 using ConstLinearLayers = std::vector<LinearAt<const Linear>>;
 
-template <class Part, class Layer>
-void find_linears(const std::string& path, Part& part, std::vector<LinearAt<Layer>>& out) {
-  if constexpr (std::derived_from<std::remove_const_t<Part>, Linear>) {
-    if (part.weight.value().defined()) out.push_back({path, &part});
-  } else if constexpr (gradus::detail::PartLeaf<Part>) {
-    return;
-  } else if constexpr (Module<Part>) {
-    std::remove_const_t<Part>::members(part, [&](std::string_view name, auto& inner) {
-      find_linears(gradus::detail::path_of_part(path, name), inner, out);
-    });
-  } else if constexpr (gradus::detail::PartList<Part>) {
-    for (std::size_t i = 0; i < part.size(); ++i)
-      find_linears(gradus::detail::path_of_part(path, std::to_string(i)), part[i], out);
-  } else if constexpr (gradus::detail::PartHolder<Part>) {
-    gradus::detail::visit_held(part, [&](auto& held) { find_linears(path, held, out); });
-  } else {
-    gradus::detail::refuse_part<std::remove_const_t<Part>>();
+/// Collects the linear layers of a model, as a visitor of its parts.
+template <class Layer>
+struct FindLinears {
+  template <class Part>
+  static constexpr bool takes_whole = std::derived_from<Part, Linear>;
+  std::vector<LinearAt<Layer>>& found;
+
+  template <class Part>
+  void operator()(const std::string& path, Part& part) const {
+    if constexpr (takes_whole<std::remove_const_t<Part>>) {
+      if (part.weight.value().defined()) found.push_back({path, &part});
+    }
   }
-}
+};
 template <class M>
 auto linears_of(M& model) {
-  std::conditional_t<std::is_const_v<M>, ConstLinearLayers, LinearLayers> out;
-  find_linears(std::string(), model, out);
+  using Layer = std::conditional_t<std::is_const_v<M>, const Linear, Linear>;
+  std::vector<LinearAt<Layer>> out;
+  const FindLinears<Layer> find{out};
+  gradus::detail::visit_part(std::string(), model, find);
   return out;
 }
 

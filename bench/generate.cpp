@@ -106,14 +106,14 @@ void add_gpt(const bench::GptSize& size, Dtype dtype, const std::string& name) {
   });
 }
 
-}  // namespace
-
 void add_together(const bench::GptSize& size, std::int64_t texts) {
   const std::string name = std::string(size.name) + "-gpt-x" + std::to_string(texts);
   benchmark::RegisterBenchmark(name.c_str(), [&size, texts](benchmark::State& state) {
     generate_together(state, gpt(size), size.context, texts);
   })->UseRealTime();
 }
+
+}  // namespace
 
 int main(int argc, char** argv) {
   bench::take_threads(argc, argv);

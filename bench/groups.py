@@ -333,12 +333,21 @@ def quantized_row(run, benchmark, dtype):
                         speed=lambda rate: rate * megabytes / 1e3)]
 
 
+def together_row(run, benchmark, texts):
+    """So many texts that are written at once, beside one."""
+    seconds, together = run.seconds(0.5), f"{benchmark}-x{texts}"
+    return [run.compare("generate." + together, "tokens/s", lambda: ours("generate", together, seconds), "1 text",
+                        lambda: ours("generate", benchmark + "-x1", seconds))]
+
+
 def generate(run):
     for benchmark in ["medium-lstm", *(size + "-gpt" for size in sizes.TRANSFORMERS)]:
         name = "generate." + benchmark
         yield [name, name + "-bandwidth"], partial(generate_rows, run, benchmark)
         for dtype in ["i8", "bf16"]:
             yield [f"{name}-{dtype}"], partial(quantized_row, run, benchmark, dtype)
+    for texts in [4, 16, 64]:
+        yield [f"generate.small-gpt-x{texts}"], partial(together_row, run, "small-gpt", texts)
 
 
 # -- Derivatives, layers, optimizers --------------------------------------------------------------------------

@@ -135,11 +135,12 @@ std::int64_t updates_in(double seconds, const std::function<void(std::int64_t)>&
 struct Trained {
   std::string name;
   models::ErasedModel model;
-  double loss;  // carried
+  double loss;     // carried
+  double seconds;  // of training
 };
 
-Trained train_gpt(const Texts& texts, const std::string& name, const Recipe& r, double seconds,
-                  double& took) {
+/// For as long as that takes, or with `seconds` of 0 for the recipe's updates.
+Trained train_gpt(const Texts& texts, const std::string& name, const Recipe& r, double seconds) {
   const models::NetworkOptions options{.vocab = texts.vocabulary.size(),
                                        .width = r.width,
                                        .layers = r.layers,
@@ -158,12 +159,12 @@ Trained train_gpt(const Texts& texts, const std::string& name, const Recipe& r, 
       seconds > 0 ? updates_in(seconds, [&](std::int64_t count) { run(count, r.updates); }) : r.updates;
   const Clock clock;
   const models::GptNetwork network = run(updates, updates);
-  took = clock.seconds();
+  const double took = clock.seconds();
   const double blocks = loss_of_blocks(network, texts.valid, r);
   const models::NeuralModel<models::GptNetwork> model{network};
   const double carried = mean_loss(models::score(model, texts.valid));
   print("gpt (" + name + ")", took, updates, blocks, carried);
-  return {"gpt (" + name + ")", models::ErasedModel(model), carried};
+  return {"gpt (" + name + ")", models::ErasedModel(model), carried, took};
 }
 
 /// A network of a kind as `gradus train` makes it for characters.
@@ -189,7 +190,7 @@ Trained train_kind(const Texts& texts, const models::NetworkKind& kind, double s
   const models::ErasedModel model = network->model();
   const double carried = mean_loss(models::score(model, texts.valid));
   print(std::string(kind.name), took, updates, 0, carried);
-  return {std::string(kind.name), model, carried};
+  return {std::string(kind.name), model, carried, took};
 }
 
 }  // namespace
@@ -202,11 +203,10 @@ int main(int argc, char** argv) {
   }
   Texts texts = read(argv[1]);
   std::printf("| model | s of training | updates | loss of blocks | carried |\n|---|---:|---:|---:|---:|\n");
-  double seconds = argc == 4 ? std::atof(argv[3]) : 0;
-  std::vector<Trained> trained{train_gpt(texts, argv[2], recipes.at(argv[2]), seconds, seconds)};
-  double unused = 0;
-  if (argv[2] == std::string("nano"))
-    trained.push_back(train_gpt(texts, "fast", recipes.at("fast"), 0, unused));
+  std::vector<Trained> trained{
+      train_gpt(texts, argv[2], recipes.at(argv[2]), argc == 4 ? std::atof(argv[3]) : 0)};
+  const double seconds = trained.front().seconds;
+  if (argv[2] == std::string("nano")) trained.push_back(train_gpt(texts, "fast", recipes.at("fast"), 0));
   for (const char* name : {"llama", "lstm", "min-gru", "gru"})
     trained.push_back(train_kind(texts, *models::find_network_kind(name), seconds));
 

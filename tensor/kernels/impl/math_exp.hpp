@@ -125,8 +125,8 @@ template <class T>
 [[gnu::always_inline]] inline Batch<T> exp(const Batch<T>& x) {
   return exp_below<T>(xsimd::min(Batch<T>(exp_most<T>), x));
 }
-/// factor * e^(x + low) for x from `least` to 0 and a low that is small beside 1. The result below `least` is
-/// 0, as it is for factors up to 1 below exp_least.
+/// factor * e^(x + low) for x from `least` to 0 and a low that is small beside 1, where e^least times the
+/// factor is 0 to the nearest number: with exp_least, for factors up to 1.
 template <class T>
 [[gnu::always_inline]] inline Batch<T> exp_times(const Batch<T>& x, const Batch<T>& low,
                                                  const Batch<T>& factor, T least = exp_least<T>) {
@@ -174,8 +174,8 @@ template <class T>
   return xsimd::select(xsimd::abs(x) < Batch<T>(tiny), x, y);
 }
 
-/// y, and factor * e^(x + low) itself below exp_floor: for a function of e^x that is that far below 0. As for
-/// exp_times, the factor is at least 1, and the result is 0 below `least`.
+/// y, and factor * e^(x + low) below exp_floor: for a function of e^x that is that far below 0. The factor
+/// and `least` are as for exp_times.
 template <class T>
 [[gnu::always_inline]] inline Batch<T> exp_where_tiny(const Batch<T>& x, const Batch<T>& low,
                                                       const Batch<T>& y, const Batch<T>& factor = Batch<T>(1),

@@ -230,25 +230,20 @@ constexpr std::int64_t few_tokens = 8;  // up to here dot products are faster th
 /// which the right side is read once. Those of a row are the same for any number of rows.
 template <class T>
 void multiply_rows(const Gemm<T>& call) {
-  constexpr std::int64_t strip = 64;
-  const auto body = [&](std::int64_t from, std::int64_t to) {
-    std::array<T, strip * few_tokens> products;
-    for (std::int64_t begin = from; begin < to; begin += strip) {
-      const std::int64_t width = std::min(strip, to - begin);
-      selected<T>().dots(call.a, call.lda, call.m, call.b + begin * call.ldb, call.ldb, width, call.k,
-                         products.data(), strip);
-      for (std::int64_t i = 0; i < call.m; ++i) {
-        const T* const product = products.data() + i * strip;
-        T* const c = call.c + i * call.ldc + begin;
-        for (std::int64_t j = 0; j < width; ++j) {
-          const T scaled = call.alpha * product[j];
-          c[j] = (call.beta == T{0} ? scaled : scaled + call.beta * c[j]) +
-                 (call.bias == nullptr ? T{0} : call.bias[begin + j]);
-        }
+  for_strips(call.n, call.m * call.k / 4 + 1, [&](std::int64_t begin, std::int64_t width) {
+    std::array<T, dots_strip * few_tokens> products;
+    selected<T>().dots(call.a, call.lda, call.m, call.b + begin * call.ldb, call.ldb, width, call.k,
+                       products.data(), dots_strip);
+    for (std::int64_t i = 0; i < call.m; ++i) {
+      const T* const product = products.data() + i * dots_strip;
+      T* const c = call.c + i * call.ldc + begin;
+      for (std::int64_t j = 0; j < width; ++j) {
+        const T scaled = call.alpha * product[j];
+        c[j] = (call.beta == T{0} ? scaled : scaled + call.beta * c[j]) +
+               (call.bias == nullptr ? T{0} : call.bias[begin + j]);
       }
     }
-  };
-  parallel::for_range(call.n, call.m * call.k / 4 + 1, body, strip);
+  });
 }
 
 /// One row by a matrix: the weighted sum of the matrix's rows, a strip of columns at a time.

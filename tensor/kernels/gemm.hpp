@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <span>
 
+#include "tensor/support/blocks.hpp"
 #include "tensor/support/function_ref.hpp"
+#include "tensor/support/parallel.hpp"
 #include "tensor/tensor.hpp"
 
 /// Products of matrices, split among threads. T is float or double.
@@ -87,6 +89,22 @@ struct Tiles {
   // The same with A and B where they stand: for products too small to be worth packing.
   Kernels in_place, in_place_narrow;
 };
+
+/// Rows of a matrix that `dots` takes at once: enough for it to read from several places far from each other.
+constexpr std::int64_t dots_strip = 256;
+/// Runs body(begin, count) for strips of n rows, split among threads. `cost` is the work of a row.
+template <class Body>
+void for_strips(std::int64_t n, std::int64_t cost, Body&& body) {
+  constexpr std::int64_t unit = 64;
+  parallel::for_range(
+      n, cost,
+      [&](std::int64_t from, std::int64_t to) {
+        const std::int64_t strip = gradus::detail::round_up(gradus::detail::balanced(to - from, dots_strip), unit);
+        for (std::int64_t begin = from; begin < to; begin += strip)
+          body(begin, begin + strip < to ? strip : to - begin);
+      },
+      unit);
+}
 
 /// What each instruction set provides, on the caller's thread.
 template <class T>

@@ -60,27 +60,22 @@ void round_row(const float* x, std::int64_t n, std::uint16_t* to, float& scale) 
 /// The products of a few rows of x, whose rows are padded with zeros to w.ld.
 void multiply_few(const CompactMatrix& w, const float* x, std::int64_t m, const float* bias, bool add,
                   float* out) {
-  constexpr std::int64_t strip = 64;
-  const auto body = [&](std::int64_t from, std::int64_t to) {
-    std::array<float, strip * few_rows> products;
+  kernels::for_strips(w.rows, m * w.ld / 8 + 1, [&](std::int64_t begin, std::int64_t count) {
+    std::array<float, kernels::dots_strip * few_rows> products;
+    w.visit([&]<class E>(E) {
+      kernels::selected<float>().compact_dots(x, w.ld, m, w.row<E>(begin), w.ld, count, w.ld, products.data(),
+                                              kernels::dots_strip);
+    });
     const float* const scales = w.scales.data<float>();
-    for (std::int64_t begin = from; begin < to; begin += strip) {
-      const std::int64_t count = std::min(strip, to - begin);
-      w.visit([&]<class E>(E) {
-        kernels::selected<float>().compact_dots(x, w.ld, m, w.row<E>(begin), w.ld, count, w.ld,
-                                                products.data(), strip);
-      });
-      for (std::int64_t i = 0; i < m; ++i) {
-        const float* const product = products.data() + i * strip;
-        float* const c = out + i * w.rows + begin;
-        for (std::int64_t r = 0; r < count; ++r) {
-          const float value = product[r] * scales[begin + r] + (bias == nullptr ? 0.0F : bias[begin + r]);
-          c[r] = add ? c[r] + value : value;
-        }
+    for (std::int64_t i = 0; i < m; ++i) {
+      const float* const product = products.data() + i * kernels::dots_strip;
+      float* const c = out + i * w.rows + begin;
+      for (std::int64_t r = 0; r < count; ++r) {
+        const float value = product[r] * scales[begin + r] + (bias == nullptr ? 0.0F : bias[begin + r]);
+        c[r] = add ? c[r] + value : value;
       }
     }
-  };
-  parallel::for_range(w.rows, m * w.ld / 8 + 1, body, strip);
+  });
 }
 
 void widen_rows(const CompactMatrix& w, std::int64_t begin, std::int64_t end, float* to) {

@@ -61,77 +61,113 @@ template <class T>
   return xsimd::haddp(rows);
 }
 
-/// Prefetches what lies eight kilobytes further on into the second-level cache.
-[[gnu::always_inline]] inline void prefetch_soon(const void* x) {
-  const std::uintptr_t at = reinterpret_cast<std::uintptr_t>(x) + 8192;
-  __builtin_prefetch(reinterpret_cast<const void*>(at), 0, 2);  // NOLINT(performance-no-int-to-ptr)
-}
-
-/// M rows of x with up to a register's lanes of the rows of w. A row of w is read once for all of x, from its
-/// beginning to its end, as memory is read fastest; and its lanes are summed at the end, those of all rows at
-/// once. The order of a sum depends on k alone.
-template <class T, class W, int M>
-void dots_of_rows(const T* x, std::int64_t ldx, const W* w, std::int64_t ldw, std::int64_t rows,
-                  std::int64_t k, T* out, std::int64_t ldo) {
+/// M rows of x with the rows of w in `Streams` places, `apart` rows from one to the next, of each up to a
+/// register's lanes. A row of w is read once for all of x, from its beginning to its end; and its lanes are
+/// summed at the end, those of all rows at once. The order of a sum depends on k alone.
+///
+/// Memory is read faster in several streams than in one, since the processor prefetches each of them.
+template <class T, class W, int M, int Streams>
+void dots_of_rows(const T* x, std::int64_t ldx, const W* w, std::int64_t ldw, std::int64_t apart,
+                  std::int64_t rows, std::int64_t k, T* out, std::int64_t ldo) {
   using B = Batch<T>;
-  B sums[M][lanes<T>];
+  B sums[Streams][M][lanes<T>];
   for (std::int64_t r = 0; r < rows; ++r, w += ldw) {
-    B acc[M][4];
+    B acc[Streams][M][4];
 #pragma GCC unroll 4
-    for (int m = 0; m < M; ++m) {
+    for (int s = 0; s < Streams; ++s) {
 #pragma GCC unroll 4
-      for (int j = 0; j < 4; ++j) acc[m][j] = B(0);
+      for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; ++j) acc[s][m][j] = B(0);
+      }
     }
+    // acc[..][j] += x[i..] w[i..], in all streams
+    const auto add = [&](std::int64_t i, int j, auto load_x, auto load_w) __attribute__((always_inline)) {
+      B left[M];
+#pragma GCC unroll 4
+      for (int m = 0; m < M; ++m) left[m] = load_x(x + m * ldx + i);
+#pragma GCC unroll 4
+      for (int s = 0; s < Streams; ++s) {
+        // Widening leaves the processor fewer bytes to look ahead by itself.
+        if constexpr (sizeof(W) == 1) __builtin_prefetch(w + s * apart * ldw + i + 2048, 0, 2);
+        const B v = load_w(w + s * apart * ldw + i);
+#pragma GCC unroll 4
+        for (int m = 0; m < M; ++m) acc[s][m][j] = mul_add(left[m], v, acc[s][m][j]);
+      }
+    };
+    const auto whole = [](const T* from) { return B::load_unaligned(from); };
+    const auto row = [](const W* from) { return load_row(from); };
     std::int64_t i = 0;
     for (; i + 4 * lanes<T> <= k; i += 4 * lanes<T>) {
-      // Widening leaves the processor fewer bytes to look ahead by itself; bytes of eight kilobytes further
-      // on come into the second-level cache meanwhile.
-      if constexpr (sizeof(W) == 1) prefetch_soon(w + i);
 #pragma GCC unroll 4
-      for (int j = 0; j < 4; ++j) {
-        const B v = load_row(w + i + j * lanes<T>);
-#pragma GCC unroll 4
-        for (int m = 0; m < M; ++m)
-          acc[m][j] = mul_add(B::load_unaligned(x + m * ldx + i + j * lanes<T>), v, acc[m][j]);
-      }
+      for (int j = 0; j < 4; ++j) add(i + j * lanes<T>, j, whole, row);
     }
-    for (; i + lanes<T> <= k; i += lanes<T>) {
-      const B v = load_row(w + i);
-#pragma GCC unroll 4
-      for (int m = 0; m < M; ++m) acc[m][0] = mul_add(B::load_unaligned(x + m * ldx + i), v, acc[m][0]);
-    }
+    for (; i + lanes<T> <= k; i += lanes<T>) add(i, 0, whole, row);
     if constexpr (std::is_same_v<T, W>) {
-      if (i < k) {
-        const B v = load_part<T>(w + i, k - i);
-#pragma GCC unroll 4
-        for (int m = 0; m < M; ++m) acc[m][1] = mul_add(load_part<T>(x + m * ldx + i, k - i), v, acc[m][1]);
-      }
+      const auto part = [&](const T* from) { return load_part<T>(from, k - i); };
+      if (i < k) add(i, 1, part, part);
     }
 #pragma GCC unroll 4
-    for (int m = 0; m < M; ++m) sums[m][r] = (acc[m][0] + acc[m][1]) + (acc[m][2] + acc[m][3]);
+    for (int s = 0; s < Streams; ++s) {
+#pragma GCC unroll 4
+      for (int m = 0; m < M; ++m)
+        sums[s][m][r] = (acc[s][m][0] + acc[s][m][1]) + (acc[s][m][2] + acc[s][m][3]);
+    }
   }
-  for (int m = 0; m < M; ++m) {
-    for (std::int64_t r = rows; r < lanes<T>; ++r) sums[m][r] = B(0);
-    const B totals = lane_sums<T>(sums[m]);
-    if (rows == lanes<T>) {
-      totals.store_unaligned(out + m * ldo);
-    } else {
-      store_part<T>(totals, out + m * ldo, rows);
+  for (int s = 0; s < Streams; ++s) {
+    for (int m = 0; m < M; ++m) {
+      for (std::int64_t r = rows; r < lanes<T>; ++r) sums[s][m][r] = B(0);
+      const B totals = lane_sums<T>(sums[s][m]);
+      T* const to = out + m * ldo + s * apart;
+      if (rows == lanes<T>) {
+        totals.store_unaligned(to);
+      } else {
+        store_part<T>(totals, to, rows);
+      }
     }
   }
 }
-template <class T, class W>
-void all_dots(const T* x, std::int64_t ldx, std::int64_t m, const W* w, std::int64_t ldw, std::int64_t rows,
-              std::int64_t k, T* out, std::int64_t ldo) {
-  constexpr std::int64_t most = register_count >= 32 ? 4 : 2;
+
+/// So many rows of x are multiplied together, or by as many streams.
+constexpr int rows_of_x = register_count >= 32 ? 4 : 2;
+
+/// m rows of x with `rows` rows of w in each of `Streams` places.
+template <class T, class W, int Streams>
+void dots_by_streams(const T* x, std::int64_t ldx, std::int64_t m, const W* w, std::int64_t ldw,
+                     std::int64_t rows, std::int64_t k, T* out, std::int64_t ldo) {
+  constexpr int most = rows_of_x / Streams;
   for (std::int64_t r = 0; r < rows; r += lanes<T>, w += lanes<T> * ldw) {
     const std::int64_t some = rows - r < lanes<T> ? rows - r : lanes<T>;
     std::int64_t i = 0;
     for (; i + most <= m; i += most)
-      dots_of_rows<T, W, most>(x + i * ldx, ldx, w, ldw, some, k, out + i * ldo + r, ldo);
-    for (; i + 2 <= m; i += 2)
-      dots_of_rows<T, W, 2>(x + i * ldx, ldx, w, ldw, some, k, out + i * ldo + r, ldo);
-    if (i < m) dots_of_rows<T, W, 1>(x + i * ldx, ldx, w, ldw, some, k, out + i * ldo + r, ldo);
+      dots_of_rows<T, W, most, Streams>(x + i * ldx, ldx, w, ldw, rows, some, k, out + i * ldo + r, ldo);
+    if constexpr (most > 2) {
+      for (; i + 2 <= m; i += 2)
+        dots_of_rows<T, W, 2, Streams>(x + i * ldx, ldx, w, ldw, rows, some, k, out + i * ldo + r, ldo);
+    }
+    if constexpr (most > 1) {
+      if (i < m)
+        dots_of_rows<T, W, 1, Streams>(x + i * ldx, ldx, w, ldw, rows, some, k, out + i * ldo + r, ldo);
+    }
+  }
+}
+/// The same of all rows of w, of which those that do not fill registers in each stream come last.
+template <class T, class W, int Streams>
+void split_dots(const T* x, std::int64_t ldx, std::int64_t m, const W* w, std::int64_t ldw, std::int64_t rows,
+                std::int64_t k, T* out, std::int64_t ldo) {
+  const std::int64_t each = rows / (Streams * lanes<T>) * lanes<T>, done = Streams * each;
+  dots_by_streams<T, W, Streams>(x, ldx, m, w, ldw, each, k, out, ldo);
+  dots_by_streams<T, W, 1>(x, ldx, m, w + done * ldw, ldw, rows - done, k, out + done, ldo);
+}
+template <class T, class W>
+void all_dots(const T* x, std::int64_t ldx, std::int64_t m, const W* w, std::int64_t ldw, std::int64_t rows,
+              std::int64_t k, T* out, std::int64_t ldo) {
+  if (m == 1) {
+    split_dots<T, W, rows_of_x>(x, ldx, m, w, ldw, rows, k, out, ldo);
+  } else if (m < rows_of_x) {
+    split_dots<T, W, 2>(x, ldx, m, w, ldw, rows, k, out, ldo);
+  } else {
+    split_dots<T, W, 1>(x, ldx, m, w, ldw, rows, k, out, ldo);
   }
 }
 

@@ -9,6 +9,7 @@ import time
 
 import torch
 import torch_gpt
+import torch_memory
 from torch.nn import functional
 
 
@@ -42,6 +43,7 @@ def loss_of_blocks(model, text, size):
 
 
 def main():
+    torch_memory.keep_memory()
     torch.set_num_threads(int(sys.argv[1]))
     with open(sys.argv[2]) as file:
         text = file.read()

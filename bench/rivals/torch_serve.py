@@ -14,6 +14,7 @@ import torch
 import torch_generate
 import torch_gpt
 import torch_layers
+import torch_memory
 import torch_ops
 import torch_train
 import torch_transforms
@@ -28,6 +29,7 @@ def main():
         torch.set_num_threads(int(sys.argv[2]))
         print(torch_train.peak_memory(sys.argv[3]))
         return
+    torch_memory.keep_memory()
     print("ready", torch.__version__, flush=True)
     prepared = asked = None  # one at a time in memory
     for line in sys.stdin:

@@ -53,6 +53,9 @@ TEST_CASE("products of all sizes, transposed or not, equal three loops on every 
       {3, 300, 2},
       {100, 20, 130},
       {1, 513, 300},
+      {2, 150, 300},
+      {3, 77, 333},
+      {8, 90, 300},
       {65, 7, 257},
       {31, 401, 15},
       // large enough to be packed: tiles of several heights, several blocks of rows, columns and depth

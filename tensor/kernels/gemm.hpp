@@ -99,7 +99,8 @@ void for_strips(std::int64_t n, std::int64_t cost, Body&& body) {
   parallel::for_range(
       n, cost,
       [&](std::int64_t from, std::int64_t to) {
-        const std::int64_t strip = gradus::detail::round_up(gradus::detail::balanced(to - from, dots_strip), unit);
+        const std::int64_t strip =
+            gradus::detail::round_up(gradus::detail::balanced(to - from, dots_strip), unit);
         for (std::int64_t begin = from; begin < to; begin += strip)
           body(begin, begin + strip < to ? strip : to - begin);
       },

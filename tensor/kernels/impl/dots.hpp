@@ -155,7 +155,7 @@ void dots_by_streams(const T* x, std::int64_t ldx, std::int64_t m, const W* w, s
 template <class T, class W, int Streams>
 void split_dots(const T* x, std::int64_t ldx, std::int64_t m, const W* w, std::int64_t ldw, std::int64_t rows,
                 std::int64_t k, T* out, std::int64_t ldo) {
-  const std::int64_t each = rows / (Streams * lanes<T>) * lanes<T>, done = Streams * each;
+  const std::int64_t each = lanes<T> * (rows / (Streams * lanes<T>)), done = Streams * each;
   dots_by_streams<T, W, Streams>(x, ldx, m, w, ldw, each, k, out, ldo);
   dots_by_streams<T, W, 1>(x, ldx, m, w + done * ldw, ldw, rows - done, k, out + done, ldo);
 }

@@ -1,4 +1,4 @@
-"""How PyTorch's memory is had."""
+"""PyTorch's memory while it is timed."""
 import ctypes
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # mallopt's numbers, of malloc.h

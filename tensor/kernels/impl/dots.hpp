@@ -81,7 +81,7 @@ void dots_of_rows(const T* x, std::int64_t ldx, const W* w, std::int64_t ldw, st
         for (int j = 0; j < 4; ++j) acc[s][m][j] = B(0);
       }
     }
-    // acc[..][j] += x[i..] w[i..], in all streams
+    // acc[..][j] += x[i..] w[i..], in all streams; inlined, so that acc stays in registers
     const auto add = [&](std::int64_t i, int j, auto load_x, auto load_w) __attribute__((always_inline)) {
       B left[M];
 #pragma GCC unroll 4

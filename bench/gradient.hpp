@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 
+#include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/tape.hpp"
 #include "bench/threads.hpp"
@@ -12,7 +13,8 @@
 
 namespace bench {
 
-/// What is timed with its gradient: a loss, or something whose elements are summed to one.
+/// What is timed with its gradient: a loss, or something whose product with a fixed tensor is summed to one,
+/// so that its gradient is a tensor as in a network and not one number for all elements.
 using Made = std::function<gradus::Variable()>;
 
 /// A benchmark: its name, and what makes the parameters and the function of them.
@@ -25,10 +27,11 @@ struct GradientRow {
 inline void time_gradient(benchmark::State& state, const GradientRow& row) {
   gradus::Rng rng(1);
   const Made f = row.make(rng);
+  const gradus::Tensor direction = rng.normal(f().shape());
   const auto run = [&] {
     gradus::Tape tape;
     gradus::Variable y = f();
-    return tape.backward(y.rank() == 0 ? y : sum(y));
+    return tape.backward(y.rank() == 0 ? y : sum(y * direction));
   };
   benchmark::DoNotOptimize(run());  // which takes the memory that the next ones use again
   for (auto _ : state) benchmark::DoNotOptimize(run());

@@ -9,14 +9,20 @@ from torch_ops import fastest
 
 
 def gradient(inputs, f, layer=None):
-    """A call of f, summed unless it is a loss, and the gradients of the inputs and of the layer's parameters."""
+    """A call of f, times a fixed tensor and summed unless it is a loss, and the gradients of the inputs and of the
+    layer's parameters. The gradient of a sum alone would be one number, of which PyTorch makes no tensor. The rows of
+    a sparse gradient are merged, as ours are, and as clipping and every rule but SGD merge them."""
     leaves = [*inputs, *(layer.parameters() if layer else [])]
+    direction = torch.randn_like(f(*inputs))
 
     def call():
         for leaf in leaves:
             leaf.grad = None
         y = f(*inputs)
-        (y.sum() if y.dim() else y).backward()
+        ((y * direction).sum() if y.dim() else y).backward()
+        for leaf in leaves:
+            if leaf.grad is not None and leaf.grad.is_sparse:
+                leaf.grad.coalesce()
 
     return call
 

@@ -163,8 +163,7 @@ Variable soft_cross_entropy(const Variable& logits, const Target& target, Reduct
   detail::require_same_shape("soft_cross_entropy", logits, *target);
   if (logits.rank() == 0)
     fail<ShapeError>("soft_cross_entropy: the logits are a scalar; they need an axis of classes");
-  const auto f = [](auto t, auto log_p) { return where(t == 0, 0, -t * log_p); };
-  return reduced(sum(elementwise(f, *target, log_softmax(logits), at), -1), reduction, "soft_cross_entropy");
+  return reduced(gradus::detail::soft_cross_entropies(logits, *target, at), reduction, "soft_cross_entropy");
 }
 
 Variable cross_entropy(const Variable& logits, const Target& target, const CrossEntropyOptions& options,

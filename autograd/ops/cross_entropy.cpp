@@ -123,14 +123,87 @@ Variable cross_entropy(const Variable& logits, const Indices& targets, Reduction
 
 namespace {
 
-/// -mean over the classes of weight * log p, for each target that counts: (targets)
-Variable smoothing_losses(const Variable& logits, const Indices& targets, const Tensor& weight, Where where) {
-  Variable log_p = log_softmax(logits, -1, where);
-  if (weight.defined()) log_p = log_p * Variable(weight.to(logits.dtype()));
-  return -mean(log_p, -1, false, where) * Variable(weights_of(targets, Tensor(), logits.dtype()));
+/// Targets that are distributions over the classes.
+struct Distributions {
+  Tensor values;       // (..., classes), or (classes) for all rows alike
+  Indices classes;     // (...): whose target is larger by the row's share, if there are shares; -1 for a row
+  Tensor shares = {};  // that does not count
+
+  template <class T>
+  kernels::SoftTargets<T> of_kernel(const Shape& logits) const {
+    kernels::SoftTargets<T> out{values.data<T>(), values.shape() == logits ? logits[-1] : 0};
+    if (shares.defined()) {
+      out.classes = classes.data();
+      out.shares = shares.data<T>();
+    }
+    return out;
+  }
+  /// (..., classes)
+  Tensor dense(const Shape& logits) const {
+    if (!shares.defined()) return values;
+    const Tensor at_class = one_hot_targets(classes, logits, values.dtype());
+    const Tensor counts = weights_of(classes, Tensor(), values.dtype());
+    return values * unsqueeze(counts, -1) + at_class * unsqueeze(shares, -1);
+  }
+};
+
+/// The gradient of the logits by ops: g (sum(t) p - t), also where p rounds to 1.
+Variable soft_slope(const Variable& log_p, const Variable& target, const Variable& g) {
+  const Variable down = -(target * unsqueeze(g, -1));
+  return -(down * expm1(log_p)) - exp(log_p) * (sum(down, -1, true) - down);
+}
+
+/// -sum(target * log_softmax(logits)) of each row, as one node; `target` has the values of `t`, and a
+/// gradient where these are a Variable's.
+Variable soft_losses(const InOp& op, const Variable& logits, const Variable& target, const Distributions& t) {
+  const Tensor& x = logits.value();
+  const Shape shape = x.shape(), of_rows = shape.erased(-1);
+  const std::int64_t rows = of_rows.size();
+  Tensor losses = Tensor::uninitialized(of_rows, x.dtype());
+  Tensor log_totals = Tensor::uninitialized_like(losses), target_totals = Tensor::uninitialized_like(losses);
+  visit_dtype(x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels::soft_cross_entropy<T>(x.data<T>(), t.of_kernel<T>(shape), rows, shape[-1],
+                                   losses.mutable_data<T>(), log_totals.mutable_data<T>(),
+                                   target_totals.mutable_data<T>());
+  });
+  const auto fused = [x, t, log_totals, target_totals, rows, shape](
+                         const Tensor& g, std::span<const bool> wanted, std::span<Tensor> out) {
+    if (wanted[1]) out[1] = -(log_softmax(x) * unsqueeze(g, -1));
+    if (!wanted[0]) return;
+    out[0] = Tensor::uninitialized_like(x);
+    visit_dtype(x.dtype(), [&](auto tag) {
+      using T = decltype(tag);
+      kernels::soft_cross_entropy_backward<T>(x.data<T>(), t.of_kernel<T>(shape), log_totals.data<T>(),
+                                              target_totals.data<T>(), g.data<T>(), rows, shape[-1],
+                                              out[0].mutable_data<T>());
+    });
+  };
+  const auto differentiable = [logits, target, t, shape](const Variable& g) {
+    const Variable log_p = log_softmax(logits);
+    const Variable wanted = target.value().defined() ? target : Variable(t.dense(shape));
+    return std::vector<Variable>{soft_slope(log_p, wanted, g), -(log_p * unsqueeze(g, -1))};
+  };
+  return record(op, std::move(losses), jointly({logits, target}, fused, differentiable));
+}
+
+/// The losses of smoothed targets: (1 - e) of each target's weight at its class, and e of the mean of all.
+Variable smoothed_losses(const InOp& op, const Variable& logits, const Indices& targets,
+                         const CrossEntropyOptions& options, const Tensor& weights) {
+  const double e = options.label_smoothing;
+  const std::int64_t classes = logits.dim(-1);
+  const Tensor even = full({classes}, e / static_cast<double>(classes), logits.dtype());
+  return soft_losses(op, logits, Variable(),
+                     {options.weight.defined() ? even * options.weight.to(logits.dtype()) : even, targets,
+                      weights * (1 - e)});
 }
 
 }  // namespace
+
+Variable detail::soft_cross_entropies(const Variable& logits, const Variable& target, Where where) {
+  const InOp op("soft_cross_entropy", where);
+  return soft_losses(op, logits, target, {target.value(), {}});
+}
 
 Variable cross_entropy(const Variable& logits, const Indices& all_targets, const CrossEntropyOptions& options,
                        Where where) {
@@ -142,11 +215,10 @@ Variable cross_entropy(const Variable& logits, const Indices& all_targets, const
   if (options.reduction == Reduction::mean && total == 0) {
     fail_no_targets(targets);
   }
-  Variable losses = cross_entropies(logits, targets, where);
-  if (options.weight.defined()) losses = losses * Variable(weights);
-  if (const double e = options.label_smoothing; e > 0) {
-    losses = (1 - e) * losses + e * smoothing_losses(logits, targets, options.weight, where);
-  }
+  const bool smoothed = options.label_smoothing > 0;
+  Variable losses = smoothed ? smoothed_losses(op, logits, targets, options, weights)
+                             : cross_entropies(logits, targets, where);
+  if (options.weight.defined() && !smoothed) losses = losses * Variable(weights);
   switch (options.reduction) {
     case Reduction::none:
       return losses;

@@ -31,6 +31,12 @@ Variable cross_entropy(const Variable& logits, const Indices& targets, Reduction
 Variable cross_entropy(const Variable& logits, const Indices& targets, const CrossEntropyOptions& options,
                        Where where = Where::here());
 
+namespace detail {
+/// -sum(target * log_softmax(logits)) over the last axis, in which a class of target 0 costs nothing; both
+/// (..., classes). See nn::soft_cross_entropy.
+Variable soft_cross_entropies(const Variable& logits, const Variable& target, Where where);
+}  // namespace detail
+
 struct LinearCrossEntropyOptions {
   Reduction reduction = Reduction::mean;
   /// A target of this value has loss 0 and no gradient, and does not count in the mean.

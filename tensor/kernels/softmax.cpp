@@ -119,11 +119,66 @@ void cross_entropy_backward(const T* x, const std::int32_t* targets, const T* lo
   });
 }
 
+namespace {
+
+/// Whether the row's targets are all 0: it has no loss then, whatever its logits are.
+template <class T>
+bool counts_nothing(const SoftTargets<T>& t, std::int64_t row, std::int64_t cols, T total) {
+  if (t.classes != nullptr) return t.classes[row] < 0;
+  const T* const values = t.values + row * t.stride;
+  return total == 0 && std::all_of(values, values + cols, [](T value) { return value == 0; });
+}
+
+}  // namespace
+
+template <class T>
+void soft_cross_entropy(const T* x, const SoftTargets<T>& t, std::int64_t rows, std::int64_t cols, T* losses,
+                        T* log_totals, T* target_totals) {
+  const auto& kernel = selected<T>();
+  parallel::for_each(rows, cols * transcendental, [&](std::int64_t r) {
+    const T* const row = x + r * cols;
+    const LogSum<T> sum = finite_or_nan(kernel.log_sum_exp(row, cols));
+    TargetSums sums = kernel.target_sums(t.values + r * t.stride, row, sum.shift, cols);
+    const std::int32_t at = t.classes == nullptr ? -1 : t.classes[r];
+    if (at >= 0) {
+      const double share = static_cast<double>(t.shares[r]);
+      sums.total += share;
+      if (share != 0)
+        sums.weighted += share * (static_cast<double>(row[at]) - static_cast<double>(sum.shift));
+    }
+    target_totals[r] = static_cast<T>(sums.total);
+    log_totals[r] = static_cast<T>(sum.log_total);
+    const bool nothing = counts_nothing(t, r, cols, target_totals[r]);
+    losses[r] = nothing ? T{0} : static_cast<T>(sums.total * sum.log_total - sums.weighted);
+  });
+}
+template <class T>
+void soft_cross_entropy_backward(const T* x, const SoftTargets<T>& t, const T* log_totals,
+                                 const T* target_totals, const T* g, std::int64_t rows, std::int64_t cols,
+                                 T* dx) {
+  parallel::for_each(rows, cols * transcendental, [&](std::int64_t r) {
+    T* const to = dx + r * cols;
+    if (counts_nothing(t, r, cols, target_totals[r])) {
+      std::fill_n(to, cols, T{0});
+      return;
+    }
+    const T *const row = x + r * cols, *const targets = t.values + r * t.stride;
+    const T shift = selected<T>().soft_slope(row, targets, log_totals[r], target_totals[r], g[r], to, cols);
+    if (t.classes == nullptr) return;
+    // total p - t = total (p - 1) + (total - t), also where p rounds to 1
+    const std::int32_t at = t.classes[r];
+    const double total = static_cast<double>(target_totals[r]);
+    const double below = below_certainty(row[at], shift, static_cast<double>(log_totals[r]));
+    const double others = total - static_cast<double>(targets[at]) - static_cast<double>(t.shares[r]);
+    to[at] = static_cast<T>(static_cast<double>(g[r]) * (total * below + others));
+  });
+}
+
 template <class T>
 struct InstantiateSoftmax {
-  [[maybe_unused]] static constexpr auto all =
-      std::tuple(&softmax<T>, &softmax_backward<T>, &log_sum_exp<T>, &cross_entropy<T>,
-                 &cross_entropy_in_place<T>, &cross_entropy_backward<T>);
+  [[maybe_unused]] static constexpr auto all = std::tuple(
+      &softmax<T>, &softmax_backward<T>, &log_sum_exp<T>, &cross_entropy<T>, &cross_entropy_in_place<T>,
+      &cross_entropy_backward<T>, &soft_cross_entropy<T>, &soft_cross_entropy_backward<T>);
 };
 template struct InstantiateSoftmax<float>;
 template struct InstantiateSoftmax<double>;

@@ -38,11 +38,37 @@ template <class T>
 void cross_entropy_backward(const T* x, const std::int32_t* targets, const T* log_totals, const T* g,
                             std::int64_t rows, std::int64_t cols, T* dx);
 
+/// Targets that are distributions over the classes.
+template <class T>
+struct SoftTargets {
+  const T* values;      // (rows, cols), or (cols) for all rows alike
+  std::int64_t stride;  // from a row's to the next one's: cols, or 0
+  /// Of each row a class whose target is larger by the row's share, or null. Rows with a negative one have no
+  /// loss and no gradient.
+  const std::int32_t* classes = nullptr;
+  const T* shares = nullptr;
+};
+/// losses[r] = -sum over c of t[r, c] * log_softmax(x[r])[c], in which a class of target 0 costs nothing;
+/// log_totals as above and target_totals[r] = sum(t[r]), for the gradient.
+template <class T>
+void soft_cross_entropy(const T* x, const SoftTargets<T>& t, std::int64_t rows, std::int64_t cols, T* losses,
+                        T* log_totals, T* target_totals);
+/// dx[r, c] = g[r] * (sum(t[r]) * exp(x[r, c] - logsumexp(x[r])) - t[r, c])
+template <class T>
+void soft_cross_entropy_backward(const T* x, const SoftTargets<T>& t, const T* log_totals,
+                                 const T* target_totals, const T* g, std::int64_t rows, std::int64_t cols,
+                                 T* dx);
+
 /// log(sum(exp(x))) = shift + log_total, kept apart so that neither is rounded to the other's size.
 template <class T>
 struct LogSum {
   T shift;  // the largest x, when it is finite
   double log_total;
+};
+
+/// The sum of a row's targets, and that of each times x - shift where it is not 0.
+struct TargetSums {
+  double total = 0, weighted = 0;
 };
 
 /// What each instruction set provides of them, on the caller's thread.
@@ -60,6 +86,10 @@ struct SoftmaxKernels {
   virtual void scale(T factor, T* x, std::int64_t n) const = 0;
   /// y = factor * exp(x - shift - log_total); returns the shift.
   virtual T softmax_scaled(const T* x, T log_total, T factor, T* y, std::int64_t cols) const = 0;
+  virtual TargetSums target_sums(const T* t, const T* x, T shift, std::int64_t cols) const = 0;
+  /// y = factor * (total * exp(l) - t) for l = x - shift - log_total; returns the shift.
+  virtual T soft_slope(const T* x, const T* t, T log_total, T total, T factor, T* y,
+                       std::int64_t cols) const = 0;
   /// Down each of `cols` columns of `rows` elements, `stride` apart.
   virtual void softmax_columns(Softmax kind, const T* x, T* y, std::int64_t stride, std::int64_t rows,
                                std::int64_t cols) const = 0;

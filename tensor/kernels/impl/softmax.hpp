@@ -350,6 +350,33 @@ struct WithSoftmax : Rest {
         cols, y, [shift, all, s](Batch<T> v) { return s * math::exp<T>(v - shift - all); }, x);
     return most;
   }
+  TargetSums target_sums(const T* t, const T* x, T shift, std::int64_t cols) const override {
+    using B = Batch<T>;
+    const B s(shift);
+    TargetSums out;
+    for (std::int64_t begin = 0; begin < cols; begin += softmax_block<T>) {
+      const std::int64_t left = cols - begin;
+      B total(0), weighted(0);
+      const auto add = [&](std::int64_t i, auto load, auto) {
+        const B target = load(t + begin + i), term = target * (load(x + begin + i) - s);
+        total = total + target;
+        weighted = weighted + xsimd::select(target == B(0), B(0), term);
+      };
+      for_batches<T>(left < softmax_block<T> ? left : softmax_block<T>, add);
+      out.total += static_cast<double>(lane_sum<T>(total));
+      out.weighted += static_cast<double>(lane_sum<T>(weighted));
+    }
+    return out;
+  }
+  T soft_slope(const T* x, const T* t, T log_total, T total, T factor, T* y,
+               std::int64_t cols) const override {
+    using B = Batch<T>;
+    const T most = shift_of<T>(x, cols);
+    const B shift(most), all(log_total), down(-factor), sum(-factor * total);
+    map(
+        cols, y, [=](B xv, B tv) { return log_softmax_slope<T>(tv * down, xv - shift - all, sum); }, x, t);
+    return most;
+  }
   void softmax_columns(Softmax kind, const T* x, T* y, std::int64_t stride, std::int64_t rows,
                        std::int64_t cols) const override {
     using B = Batch<T>;

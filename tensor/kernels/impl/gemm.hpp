@@ -158,12 +158,12 @@ struct WithGemm : Rest {
       const std::int64_t deep = depth - p < at_once ? depth - p : at_once;
       T* to = out + p * width;
       for (std::int64_t first = 0; first < count; first += width, to += depth * width) {
-        const std::int64_t filled = count - first < width ? count - first : width;
+        const std::int64_t there = count - first;
         const T* const from = x + first * across + p * along;
         if (across == 1) {
-          pack_rows(from, along, filled, deep, width, to);
+          pack_rows(from, along, there, deep, width, to);
         } else {
-          pack_columns(from, across, along, filled, deep, width, to);
+          pack_columns(from, across, along, there < width ? there : width, deep, width, to);
         }
       }
     }

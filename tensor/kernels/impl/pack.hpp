@@ -33,25 +33,39 @@ inline void transpose_square(const float* x, std::int64_t ldx, float* y, std::in
 }
 #endif
 
-/// A group whose entries lie side by side across. Its rows are too far apart for the processor to prefetch
-/// the next one by itself.
+/// A row of a group, zeros past `filled`.
 template <class T>
-void pack_rows(const T* x, std::int64_t along, std::int64_t filled, std::int64_t depth, std::int64_t width,
+void pack_row(const T* x, std::int64_t filled, std::int64_t width, T* out) {
+  for (std::int64_t w = 0; w < width; w += lanes<T>) {
+    const std::int64_t there = filled - w, wanted = width - w;
+    const Batch<T> v = there >= lanes<T> ? Batch<T>::load_unaligned(x + w)
+                       : there > 0       ? load_part<T>(x + w, there)
+                                         : Batch<T>(0);
+    if (wanted >= lanes<T>) {
+      v.store_unaligned(out + w);
+    } else {
+      store_part<T>(v, out + w, wanted);
+    }
+  }
+}
+/// A group whose entries lie side by side across, of which `there` follow its first one in each row. Its rows
+/// are too far apart for the processor to prefetch the next one by itself.
+template <class T>
+void pack_rows(const T* x, std::int64_t along, std::int64_t there, std::int64_t depth, std::int64_t width,
                T* out) {
   constexpr std::int64_t ahead = 256 / sizeof(T);
-  for (std::int64_t p = 0; p < depth; ++p, x += along, out += width) {
+  // Whole registers are quicker than parts. What they write past a row is overwritten by the next one.
+  const std::int64_t whole = (width + lanes<T> - 1) / lanes<T> * lanes<T>;
+  std::int64_t p = 0;
+  for (; there >= whole && p + 1 < depth; ++p, x += along, out += width) {
     __builtin_prefetch(x + ahead);
-    for (std::int64_t w = 0; w < width; w += lanes<T>) {
-      const std::int64_t there = filled - w, wanted = width - w;
-      const Batch<T> v = there >= lanes<T> ? Batch<T>::load_unaligned(x + w)
-                         : there > 0       ? load_part<T>(x + w, there)
-                                           : Batch<T>(0);
-      if (wanted >= lanes<T>) {
-        v.store_unaligned(out + w);
-      } else {
-        store_part<T>(v, out + w, wanted);
-      }
-    }
+    for (std::int64_t w = 0; w < whole; w += lanes<T>)
+      Batch<T>::load_unaligned(x + w).store_unaligned(out + w);
+  }
+  const std::int64_t filled = there < width ? there : width;
+  for (; p < depth; ++p, x += along, out += width) {
+    __builtin_prefetch(x + ahead);
+    pack_row(x, filled, width, out);
   }
 }
 

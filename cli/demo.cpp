@@ -124,7 +124,7 @@ void finish(Demo& demo, Row row, const M& model) {
   models::GenerateOptions how{
       .max_tokens = demo.options.sample, .temperature = 0.9, .seed = demo.options.seed};
   if (c.vocabulary.unit() != Unit::word) how.max_tokens *= 5;
-  if (c.vocabulary.unknown() >= 0) how.banned = {c.vocabulary.unknown()};
+  if (c.vocabulary.unknown() >= 0) how.banned.push_back(c.vocabulary.unknown());
   const std::vector<std::int32_t> prompt{c.vocabulary.line_end() >= 0 ? c.vocabulary.line_end() : 0};
   row.sample = decode(c.vocabulary, models::generate(model, prompt, how));
   demo.say("  {:<28} perplexity {:>10}   {:.1f} s\n", row.model, perplexity_text(row.result.perplexity()),

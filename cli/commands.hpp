@@ -10,6 +10,7 @@ void add_train(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_generate(CLI::App& app);
 void add_score(CLI::App& app);
+void add_next(CLI::App& app);
 void add_ngram(CLI::App& app);
 
 }  // namespace gradus::cli

@@ -8,12 +8,12 @@
 #include <optional>
 
 #include "cli/commands.hpp"
+#include "cli/model_options.hpp"
 #include "cli/ngram_commands.hpp"
 #include "cli/progress.hpp"
 #include "cli/recipe.hpp"
 #include "cli/text_blocks.hpp"
 #include "cli/usage.hpp"
-#include "models/generate.hpp"
 #include "models/kinds.hpp"
 #include "models/ngram/ngram.hpp"
 #include "tensor/support/parallel.hpp"
@@ -24,7 +24,7 @@
 #include "text/text_check.hpp"
 #include "text/tokenizer.hpp"
 
-// The commands that use a model: eval, generate, score.
+// The commands that score texts by a model: eval, score.
 namespace gradus::cli {
 
 namespace {
@@ -38,47 +38,21 @@ struct RoundedEvaluation {
   models::Evaluation said = {};
 };
 
-struct UseCommand {
-  std::string model, text, prompt, prompts, quantize;
-  models::GenerateOptions how;
-  std::int64_t lines = 0, count = 1;
-  CLI::Option *lines_given = nullptr, *tokens_given = nullptr, *prompt_given = nullptr;
+struct UseCommand : ModelOptions {
+  std::string text;
   UnknownOption unknown;
-  bool json = false, allow_unknown = false, skip_marks = false;
+  bool skip_marks = false;
 
   void evaluate() const;
-  void generate();
   void score() const;
   void check_input() const;
-  void limit_texts(const TrainedModel& trained);
-  std::vector<std::string> all_prompts(const Vocabulary& v) const;
-  std::vector<std::int32_t> prompt_ids(const Vocabulary& v, const std::string& given_prompt) const;
   models::Evaluation evaluation(const TrainedModel& trained, TextBlocks& blocks,
                                 RoundedEvaluation* rounded) const;
-  /// Loads the model; with --quantize one with compact weights, of which only eval reports the exact one too.
-  TrainedModel load() const;
-  models::QuantizedModel quantized(const TrainedModel& trained) const;
   nlohmann::json rounded_json(const RoundedEvaluation& rounded, const models::Evaluation& e) const;
   void print_rounded(const RoundedEvaluation& rounded, const models::Evaluation& e,
                      const Vocabulary& v) const;
   void print_score(const Vocabulary& v, const ErasedModel& asked, std::span<const std::int32_t> line) const;
 };
-
-TrainedModel UseCommand::load() const {
-  TrainedModel trained = models::load_model(model);
-  if (!quantize.empty()) trained.model = quantized(trained).model;
-  return trained;
-}
-
-models::QuantizedModel UseCommand::quantized(const TrainedModel& trained) const {
-  if (trained.model.get_if<models::NgramModel>() != nullptr) {
-    fail<DataError>(
-        "{}: --quantize rounds the weights of networks, and an n-gram model has none; `gradus ngram export "
-        "--layout compact --quantize 8` makes a smaller one of it",
-        model);
-  }
-  return models::quantized(trained.model, {.dtype = quantize == "bf16" ? Dtype::bf16 : Dtype::i8});
-}
 
 /// What the model says of a text, which is read once; and what the quantized one says, where there is one.
 models::Evaluation UseCommand::evaluation(const TrainedModel& trained, TextBlocks& blocks,
@@ -200,93 +174,6 @@ void UseCommand::evaluate() const {
   if (rounded) print_rounded(*rounded, e, v);
 }
 
-/// The ids of the prompt, without a line end that it does not have. Warns of unknown words.
-std::vector<std::int32_t> UseCommand::prompt_ids(const Vocabulary& v, const std::string& given_prompt) const {
-  std::string read = given_prompt;
-  require_marks_of_words(skip_marks, v.unit());
-  if (skip_marks) blank_sentence_marks(read);
-  std::vector<std::int32_t> ids;
-  if (read.empty()) return ids;
-  if (v.subwords() != nullptr) return v.subwords()->encode(read);
-  std::vector<std::string> missing;
-  for_tokens(v.unit(), read, "the prompt", [&](std::string_view symbol) {
-    ids.push_back(v.id(symbol));
-    const std::string quoted = fmt::format("'{}'", symbol);
-    if (v.unit() != Unit::byte && !v.contains(symbol) &&
-        std::find(missing.begin(), missing.end(), quoted) == missing.end())
-      missing.push_back(quoted);
-  });
-  if (!missing.empty())
-    warn("the model does not know {} of the prompt and reads <unk> instead", fmt::join(missing, ", "));
-  if (v.unit() == Unit::word && !read.ends_with('\n')) ids.pop_back();  // the prompt's line goes on
-  return ids;
-}
-
-/// Which tokens are not drawn, and where a text ends.
-void UseCommand::limit_texts(const TrainedModel& trained) {
-  const Vocabulary& v = trained.vocabulary;
-  if (!allow_unknown && v.unknown() >= 0) how.banned = {v.unknown()};
-  // What a model of others has more than its tokenizer is no text.
-  for (auto id = static_cast<std::int32_t>(v.size()); id < trained.model.vocab_size(); ++id)
-    how.banned.push_back(id);
-  // What is given is the limit; otherwise there are both.
-  constexpr std::int64_t usual_lines = 5, usual_tokens = 100, tokens_a_line = 1000;
-  if (!given(lines_given) && !given(tokens_given)) lines = usual_lines;
-  if (!given(tokens_given)) how.max_tokens = given(lines_given) ? lines * tokens_a_line : usual_tokens;
-  if (lines > 0) {
-    how.stop = v.line_end();
-    how.stop_count = lines;
-    for (std::int32_t id = 0; id < v.size() && v.subwords() != nullptr; ++id) {
-      if (v.symbol(id).find('\n') != std::string::npos) how.other_stops.push_back(id);
-    }
-  }
-}
-
-/// The prompt that is given, or those of a file, one a line.
-std::vector<std::string> UseCommand::all_prompts(const Vocabulary& v) const {
-  if (prompts.empty()) return {prompt};
-  const std::string loaded = load_text(prompts, {.unit = v.unit(), .skip_marks = skip_marks});
-  std::vector<std::string> out;
-  for (std::size_t from = 0; from < loaded.size();) {
-    const std::size_t end = std::min(loaded.find('\n', from), loaded.size());
-    out.push_back(loaded.substr(from, end - from));
-    from = end + 1;
-  }
-  return out;
-}
-
-void UseCommand::generate() {
-  if (!prompts.empty() && given(prompt_given))
-    misuse("--prompt and --prompts both say what to continue; give one");
-  if (is_standard_input(model) && is_standard_input(prompts))
-    misuse("standard input can be the model or the prompts, not both");
-  const TrainedModel trained = load();
-  const Vocabulary& v = trained.vocabulary;
-  limit_texts(trained);
-  const std::vector<std::string> given_prompts = all_prompts(v);
-  std::vector<std::vector<std::int32_t>> starts;
-  for (const std::string& one : given_prompts) {
-    std::vector<std::int32_t>& start = starts.emplace_back(with_context(v, {}));
-    const std::vector<std::int32_t> ids = prompt_ids(v, one);
-    start.insert(start.end(), ids.begin(), ids.end());
-  }
-  const std::vector<std::vector<std::int32_t>> texts = models::generate(trained.model, starts, how, count);
-  nlohmann::json all = nlohmann::json::array();
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    const std::string &before = given_prompts[i / static_cast<std::size_t>(count)], out = decode(v, texts[i]);
-    if (json) {
-      all.push_back({{"prompt", before}, {"text", out}, {"tokens", texts[i].size()}, {"seed", how.seed}});
-      if (!quantize.empty()) all.back()["quantize"] = quantize;
-      continue;
-    }
-    const bool goes_on = v.unit() == Unit::word && !before.empty() && !before.ends_with('\n');
-    if (texts.size() > 1) fmt::print("{}--- {} of {}\n", i == 0 ? "" : "\n", i + 1, texts.size());
-    fmt::print("{}{}{}{}", before, goes_on && !out.starts_with('\n') ? " " : "", out,
-               out.ends_with('\n') ? "" : "\n");
-  }
-  if (json) fmt::print("{}\n", json_text(texts.size() == 1 ? all.front() : all));
-}
-
 void UseCommand::print_score(const Vocabulary& v, const ErasedModel& asked,
                              std::span<const std::int32_t> line) const {
   const models::Evaluation e = models::evaluate(asked, line, 1, v.unknown());
@@ -336,22 +223,6 @@ void UseCommand::score() const {
   }
 }
 
-void add_model(CLI::App* command, UseCommand& options) {
-  command
-      ->add_option(
-          "--model", options.model,
-          "A model that `gradus train` or `gradus ngram` wrote, an ARPA file, or a folder with Hugging "
-          "Face's files of a GPT-2 or Llama")
-      ->required();
-  command
-      ->add_option("--quantize", options.quantize,
-                   "Round a network's weights to 8 bits and a scale a row (i8) or to bfloat16 (bf16), which "
-                   "take less memory and are read faster; eval reports the exact model beside it")
-      ->check(CLI::IsMember({"i8", "bf16"}))
-      ->default_str("");
-  add_json(command, options.json);
-}
-
 }  // namespace
 
 void add_eval(CLI::App& app) {
@@ -361,49 +232,8 @@ void add_eval(CLI::App& app) {
       "  zcat big.gz | gradus eval --model book.ngram - --unknown srilm\n"
       "  gradus eval --model book.safetensors other.txt --quantize i8");
   add_text(c, options->text);
-  add_model(c, *options);
+  options->add_to(c);
   options->unknown.add_to(c);
-  add_skip_marks(c, options->skip_marks);
-}
-
-void add_generate(CLI::App& app) {
-  const auto [c, options] = subcommand<UseCommand>(
-      app, "generate", &UseCommand::generate, "Generate text by drawing from a model",
-      "Examples:\n  gradus generate --model book.safetensors --prompt 'Once upon' --temperature 0.8\n"
-      "  gradus generate --model book.safetensors --quantize i8 --tokens 1000\n"
-      "  gradus generate --model book.safetensors --prompts beginnings.txt --count 4 --json");
-  add_model(c, *options);
-  options->prompt_given = c->add_option("--prompt", options->prompt, "The text to continue");
-  c->add_option("--prompts", options->prompts,
-                "A file of texts to continue, one a line, plain or compressed; - for standard input");
-  c->add_option("--count", options->count,
-                "How many continuations to draw of each prompt, each from random numbers of its own")
-      ->check(CLI::Range(1, 1 << 20));
-  c->add_option("--batch", options->how.batch,
-                "Of several texts, how many are written side by side, so that weights are read once for all")
-      ->check(CLI::Range(1, 65536));
-  options->tokens_given =
-      c->add_option("--tokens", options->how.max_tokens,
-                    "The largest number of tokens to draw; 100 when neither this nor --lines is given")
-          ->check(CLI::Range(1, 1 << 30))
-          ->default_str("");
-  options->lines_given =
-      c->add_option("--lines", options->lines,
-                    "The number of lines to stop after, blank ones not counted; 5 when neither this nor "
-                    "--tokens is given")
-          ->check(CLI::Range(1, 1 << 20))
-          ->default_str("");
-  c->add_option("--temperature", options->how.temperature,
-                "Divides the log-probabilities: below 1 favours likely tokens, above 1 unlikely ones; 0 "
-                "always takes the likeliest")
-      ->check(zero_or_more());
-  c->add_option("--top-k", options->how.top_k, "Draw from the k likeliest tokens only; 0: from all")
-      ->check(zero_or_more());
-  c->add_option("--top-p", options->how.top_p,
-                "Draw from the fewest likeliest tokens that together reach probability p; above 0, at most 1")
-      ->check(share_of_one());
-  c->add_option("--seed", options->how.seed, "The same seed gives the same text")->check(whole_number());
-  c->add_flag("--allow-unknown", options->allow_unknown, "Allow <unk> to be drawn");
   add_skip_marks(c, options->skip_marks);
 }
 
@@ -414,7 +244,7 @@ void add_score(CLI::App& app) {
       "Example:\n  echo 'the king has a crown .' | gradus score --model book.arpa");
   c->add_option("text", options->text,
                 "A file, plain or compressed; without it, or with -, lines of standard input");
-  add_model(c, *options);
+  options->add_to(c);
   options->unknown.add_to(c);
   add_skip_marks(c, options->skip_marks);
 }

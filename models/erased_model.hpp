@@ -13,8 +13,8 @@
 namespace gradus::models {
 
 /// A language model of any kind behind one type: itself a LanguageModel, whose states hold those of the model
-/// inside, and whose `log_prob`, `score`, `advance`, `advance_each`, `top_k`, `draw` and `draw_each` are
-/// those of that model. A handle: copies share the model, which never changes.
+/// inside, and whose `log_prob`, `score`, `advance`, `advance_each`, `log_probs_each`, `top_k`, `draw` and
+/// `draw_each` are those of that model. A handle: copies share the model, which never changes.
 class ErasedModel {
  public:
   class State {
@@ -45,6 +45,7 @@ class ErasedModel {
   void advance_each(std::span<State> states, std::span<const std::int32_t> tokens) const {
     model_->advance_each(states, tokens);
   }
+  Tensor log_probs_each(std::span<const State> states) const { return model_->log_probs_each(states); }
   std::vector<std::int32_t> draw_each(std::span<const State> states, const GenerateOptions& options,
                                       std::span<Rng> rngs) const {
     return model_->draw_each(states, options, rngs);
@@ -76,6 +77,7 @@ class ErasedModel {
     virtual std::vector<Candidate> top_k(const State& state, std::int64_t k) const = 0;
     virtual std::int32_t draw(const State& state, const GenerateOptions& options, Rng& rng) const = 0;
     virtual void advance_each(std::span<State> states, std::span<const std::int32_t> tokens) const = 0;
+    virtual Tensor log_probs_each(std::span<const State> states) const = 0;
     virtual std::vector<std::int32_t> draw_each(std::span<const State> states, const GenerateOptions& options,
                                                 std::span<Rng> rngs) const = 0;
   };
@@ -108,6 +110,10 @@ class ErasedModel {
       std::vector<typename M::State> own = all_held(states);
       models::advance_each(model, std::span(own), tokens);
       for (std::size_t i = 0; i < own.size(); ++i) held(states[i]) = std::move(own[i]);
+    }
+    Tensor log_probs_each(std::span<const State> states) const override {
+      const std::vector<typename M::State> own = all_held(states);
+      return models::log_probs_each(model, std::span<const typename M::State>(own));
     }
     std::vector<std::int32_t> draw_each(std::span<const State> states, const GenerateOptions& options,
                                         std::span<Rng> rngs) const override {

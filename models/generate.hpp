@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <utility>
@@ -13,11 +14,21 @@
 
 namespace gradus::models {
 
+/// What may be drawn is limited by each option in the order in which they stand here, of what those before
+/// left; the value of each here leaves the model's probabilities as they are.
 struct GenerateOptions {
   std::int64_t max_tokens = 100;
+  /// Multiplies the log-probability of each token that is among the last `repetition_window` of the text, the
+  /// prompt's included: above 1 makes it rarer, below 1 more frequent (Keskar et al. 2019).
+  double repetition_penalty = 1;
+  std::int64_t repetition_window = 64;  // 0: the whole text
   double temperature = 1;  // the log-probabilities are divided by it; 0: always the likeliest token
   std::int64_t top_k = 0;  // draws from the k likeliest tokens only; 0: from all
   double top_p = 1;        // draws from the fewest tokens that together reach p (Holtzman et al. 2020)
+  double min_p = 0;  // draws from tokens at least min_p times as likely as the likeliest (Nguyen et al. 2024)
+  /// Draws from the fewest tokens that together reach p, those first whose -log p is nearest to its mean, the
+  /// entropy (Meister et al. 2023).
+  double typical_p = 1;
   std::uint64_t seed = 1;
   std::uint64_t stream = 0;               // of the seed's random numbers; of several texts, that of the first
   std::int64_t batch = 64;                // of several texts, how many are written side by side
@@ -26,19 +37,27 @@ struct GenerateOptions {
                            // another token: blank lines are not counted
   std::int64_t stop_count = 1;
   std::vector<std::int32_t> other_stops = {};  // that count as `stop` does, such as "\n\n" among subwords
+  /// Called after each token with the text so far, without the prompt; true ends it.
+  std::function<bool(std::span<const std::int32_t> text)> until = {};
 
   bool bans(std::int32_t token) const;
   bool stops_at(std::int32_t token) const;
   /// Whether tokens are drawn with the model's own probabilities, apart from those that are banned.
-  bool keeps_probabilities() const { return temperature == 1 && top_k == 0 && top_p == 1; }
+  bool keeps_probabilities() const {
+    return temperature == 1 && top_k == 0 && top_p == 1 && min_p == 0 && typical_p == 1 &&
+           repetition_penalty == 1;
+  }
 };
 
-/// Draws one token from log-probabilities, (vocab). Throws ArgumentError for options out of range or when
-/// everything is banned, NumericError for NaN.
-std::int32_t sample(const Tensor& log_probs, const GenerateOptions& options, Rng& rng);
-/// The same for each row of (texts, vocab), with a generator of its own.
+/// Draws one token from log-probabilities, (vocab); `text` is what stands before it, for the penalty of
+/// repetition. Throws ArgumentError for options out of range or when everything is banned, NumericError for
+/// NaN.
+std::int32_t sample(const Tensor& log_probs, const GenerateOptions& options, Rng& rng,
+                    std::span<const std::int32_t> text = {});
+/// The same for each row of (texts, vocab), with a generator of its own and, unless there are none, a text.
 std::vector<std::int32_t> sample_each(const Tensor& log_probs, const GenerateOptions& options,
-                                      std::span<Rng> rngs);
+                                      std::span<Rng> rngs,
+                                      std::span<const std::span<const std::int32_t>> texts = {});
 /// The k likeliest tokens (at most vocab) of log-probabilities, (vocab), the likeliest first, and of
 /// equals those of lower ids. Throws ArgumentError for k < 0.
 std::vector<Candidate> top_k(const Tensor& log_probs, std::int64_t k);
@@ -87,19 +106,32 @@ void check_prompt(std::span<const std::int32_t> prompt);
 class GeneratedText {
  public:
   GeneratedText(std::span<const std::int32_t> prompt, const GenerateOptions& options)
-      : options_(&options), before_(prompt.back()) {}
+      : options_(&options), prompt_(prompt.size()), text_(prompt.begin(), prompt.end()) {}
   /// One more token.
   void add(std::int32_t token);
-  bool ended() const { return ended_ || std::ssize(tokens_) >= options_->max_tokens; }
-  std::vector<std::int32_t> tokens() && { return std::move(tokens_); }
+  bool ended() const { return ended_ || std::ssize(tokens()) >= options_->max_tokens; }
+  std::span<const std::int32_t> text() const { return text_; }  // with the prompt
+  std::span<const std::int32_t> tokens() const { return text().subspan(prompt_); }
+  std::vector<std::int32_t> copy_tokens() const { return {tokens().begin(), tokens().end()}; }
 
  private:
   const GenerateOptions* options_;
-  std::int32_t before_;
+  std::size_t prompt_;
+  std::vector<std::int32_t> text_;
   std::int64_t stops_ = 0;
   bool ended_ = false;
-  std::vector<std::int32_t> tokens_;
 };
+
+/// The next token of each of several texts.
+template <LanguageModel M>
+std::vector<std::int32_t> draw_next(const M& model, std::span<const typename M::State> states,
+                                    const GenerateOptions& options, std::span<Rng> rngs,
+                                    std::span<const GeneratedText> texts) {
+  if (options.repetition_penalty == 1) return draw_each(model, states, options, rngs);
+  std::vector<std::span<const std::int32_t>> before;
+  for (const GeneratedText& text : texts) before.push_back(text.text());
+  return sample_each(log_probs_each(model, states), options, rngs, before);
+}
 
 }  // namespace detail
 
@@ -113,9 +145,11 @@ std::vector<std::int32_t> generate(const M& model, std::span<const std::int32_t>
   detail::GeneratedText out(prompt, options);
   if (out.ended()) return {};
   for (auto state = advance(model, model.start(), prompt);;) {
-    const std::int32_t token = draw(model, state, options, rng);
+    const std::int32_t token = options.repetition_penalty == 1
+                                   ? draw(model, state, options, rng)
+                                   : sample(model.log_probs(state), options, rng, out.text());
     out.add(token);
-    if (out.ended()) return std::move(out).tokens();
+    if (out.ended()) return out.copy_tokens();
     state = model.advance(state, token);
   }
 }
@@ -157,12 +191,12 @@ std::vector<std::vector<std::int32_t>> generate(const M& model, const Prompts& a
     }
     if (places.empty()) return out;
     std::vector<std::int32_t> tokens =
-        draw_each(model, std::span<const typename M::State>(states), options, std::span(rngs));
+        detail::draw_next<M>(model, states, options, std::span(rngs), std::span(texts));
     std::size_t kept = 0;
     for (std::size_t i = 0; i < places.size(); ++i) {
       texts[i].add(tokens[i]);
       if (texts[i].ended()) {
-        out[places[i]] = std::move(texts[i]).tokens();
+        out[places[i]] = texts[i].copy_tokens();
         continue;
       }
       if (kept < i) {

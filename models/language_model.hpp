@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "tensor/ops.hpp"
 #include "tensor/tensor.hpp"
 
 namespace gradus::models {
@@ -26,11 +27,12 @@ struct Candidate {
 /// given, so a search may keep many. In texts of words every line ends with the `</s>` id, which also stands
 /// before the first line: p(w_1 ... w_n </s>) = product of p(w_i | </s> w_1 ... w_{i-1}).
 ///
-/// Everything else is a function over these three: `log_prob`, `score`, `advance` by several tokens and
-/// `advance_each` below, `evaluate` (evaluate.hpp), `top_k`, `draw`, `draw_each` and `generate`
-/// (generate.hpp). A model that has a faster way to one of `log_prob`, `score`, `advance`, `advance_each`,
-/// `top_k`, `draw` and `draw_each` has a member of that name with the same arguments but the model, which is
-/// called instead and must give the same result; `ErasedModel` passes all of them on.
+/// Everything else is a function over these three: `log_prob`, `score`, `advance` by several tokens,
+/// `advance_each` and `log_probs_each` below, `evaluate` (evaluate.hpp), `top_k`, `draw`, `draw_each` and
+/// `generate` (generate.hpp), `beam_search` (beam.hpp). A model that has a faster way to one of `log_prob`,
+/// `score`, `advance`, `advance_each`, `log_probs_each`, `top_k`, `draw` and `draw_each` has a member of that
+/// name with the same arguments but the model, which is called instead and must give the same result;
+/// `ErasedModel` passes all of them on.
 template <class M>
 concept LanguageModel = requires(const M& model, const typename M::State& state, std::int32_t token) {
   { model.vocab_size() } -> std::same_as<std::int32_t>;
@@ -66,6 +68,20 @@ void advance_each(const M& model, std::span<typename M::State> states, std::span
     next.reserve(states.size());
     for (std::size_t i = 0; i < states.size(); ++i) next.push_back(model.advance(states[i], tokens[i]));
     std::ranges::move(next, states.begin());
+  }
+}
+
+/// log p of each possible next token after each of several states: (states, vocab) f32.
+template <LanguageModel M>
+Tensor log_probs_each(const M& model, std::span<const typename M::State> states) {
+  if (states.empty()) return zeros({0, model.vocab_size()});
+  if constexpr (requires { model.log_probs_each(states); }) {
+    return model.log_probs_each(states);
+  } else {
+    std::vector<Tensor> rows;
+    rows.reserve(states.size());
+    for (const typename M::State& state : states) rows.push_back(model.log_probs(state));
+    return stack(rows, 0);
   }
 }
 

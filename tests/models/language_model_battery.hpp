@@ -70,7 +70,9 @@ void check_identical(const A& a, const B& b, const std::vector<std::int32_t>& te
   const std::span first = std::span(text).first(1);
   for (const models::GenerateOptions& how :
        {models::GenerateOptions{.max_tokens = 30}, models::GenerateOptions{.max_tokens = 30, .banned = {0}},
-        models::GenerateOptions{.max_tokens = 30, .temperature = 0.7, .top_k = 9}})
+        models::GenerateOptions{.max_tokens = 30, .temperature = 0.7, .top_k = 9},
+        models::GenerateOptions{
+            .max_tokens = 30, .repetition_penalty = 1.5, .min_p = 0.01, .typical_p = 0.9}})
     CHECK(models::generate(a, first, how) == models::generate(b, first, how));
 }
 
@@ -127,6 +129,18 @@ void language_model_battery(const std::string& name, const M& model, const std::
   if (!std::isinf(stepped[changed - 1]))
     CHECK(models::log_prob(model, together, text[changed]) ==
           Approx(stepped[changed - 1]).epsilon(0).margin(slack));
+
+  // States that are asked together say what each says.
+  const std::vector<typename M::State> asked{model.start(), model.advance(model.start(), text[0]), together};
+  const Tensor rows = models::log_probs_each(model, std::span<const typename M::State>(asked));
+  REQUIRE(rows.shape() == Shape{3, model.vocab_size()});
+  for (std::int64_t i = 0; i < 3; ++i) {
+    const Tensor row = rows[i], alone = model.log_probs(asked[static_cast<std::size_t>(i)]);
+    for (std::int32_t token = 0; token < model.vocab_size(); ++token)
+      REQUIRE(agree(row.at(token), alone.at(token), slack + 1e-5));
+  }
+  CHECK(models::log_probs_each(model, std::span<const typename M::State>()).shape() ==
+        Shape{0, model.vocab_size()});
 
   // A text's score is the sum of its conditionals, and perplexity is its exponential per token.
   const models::Evaluation result = models::evaluate(model, text, 10);

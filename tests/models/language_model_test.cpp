@@ -356,7 +356,29 @@ TEST_CASE("sampling obeys its options", "[models]") {
   check("top_p", {.top_p = 0.9}, {0.3 / 0.95, 0.5 / 0.95, 0, 0.15 / 0.95});
   check("top_p of the likeliest", {.top_p = 0.01}, {0, 1, 0, 0});
   check("banned", {.banned = {1}}, {0.6, 0, 0.1, 0.3});
+  check("min_p", {.min_p = 0.29}, {0.3 / 0.95, 0.5 / 0.95, 0, 0.15 / 0.95});
+  check("min_p of the likeliest", {.min_p = 1}, {0, 1, 0, 0});
+  // The entropy is 1.142 nats; -log p is 1.204, 0.693, 2.996 and 1.897.
+  check("typical_p", {.typical_p = 0.25}, {1, 0, 0, 0});
+  check("typical_p of two", {.typical_p = 0.35}, {0.375, 0.625, 0, 0});
+  check("typical_p of three", {.typical_p = 0.9}, {0.3 / 0.95, 0.5 / 0.95, 0, 0.15 / 0.95});
+  // top_k leaves 0.3 and 0.5, whose entropy is 0.662: the likelier one, at 0.47, is the more typical.
+  check("typical_p behind top_k", {.top_k = 2, .typical_p = 0.5}, {0, 1, 0, 0});
+  // Without a text there is nothing to penalize.
+  check("repetition_penalty", {.repetition_penalty = 2}, {0.3, 0.5, 0.05, 0.15});
   Rng rng(1);
+  const std::vector<std::int32_t> before{3, 1, 1};
+  CHECK(sample(logs, {.repetition_penalty = 50, .temperature = 0}, rng, before) == 0);
+  CHECK(sample(logs, {.repetition_penalty = 0.01, .temperature = 0}, rng, std::vector<std::int32_t>{2}) == 2);
+  CHECK(sample(logs, {.repetition_penalty = 50, .repetition_window = 1, .temperature = 0}, rng,
+               std::vector<std::int32_t>{1, 3}) == 1);
+  CHECK(sample(logs, {.repetition_penalty = 50, .repetition_window = 0, .temperature = 0}, rng,
+               std::vector<std::int32_t>(200, 1)) == 0);
+  for (const GenerateOptions& wrong :
+       {GenerateOptions{.min_p = -0.1}, GenerateOptions{.min_p = 1.1}, GenerateOptions{.typical_p = 0},
+        GenerateOptions{.repetition_penalty = 0}, GenerateOptions{.repetition_penalty = INFINITY},
+        GenerateOptions{.repetition_window = -1}, GenerateOptions{.min_p = NAN}})
+    CHECK_THROWS_AS(sample(logs, wrong, rng), ArgumentError);
   CHECK_THROWS_AS(sample(logs, {.banned = {0, 1, 2, 3}}, rng), ArgumentError);
   CHECK_THROWS_AS(sample(logs, {.temperature = -1}, rng), ArgumentError);
   CHECK_THROWS_AS(sample(logs, {.top_p = 0}, rng), ArgumentError);

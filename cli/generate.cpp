@@ -1,0 +1,347 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "cli/commands.hpp"
+#include "cli/decoded_text.hpp"
+#include "cli/model_options.hpp"
+#include "cli/usage.hpp"
+#include "models/beam.hpp"
+#include "models/generate.hpp"
+#include "text/byte_source.hpp"
+#include "text/escapes.hpp"
+#include "text/load.hpp"
+#include "text/tokenizer.hpp"
+
+// The commands that ask a model what comes next: generate, next.
+namespace gradus::cli {
+
+namespace {
+
+using models::TrainedModel;
+
+/// A continuation of a prompt.
+struct Continuation {
+  std::vector<std::int32_t> tokens;
+  std::string text;
+};
+
+struct GenerateCommand : ModelOptions {
+  std::string prompt, prompts;
+  std::vector<std::string> stops;
+  models::GenerateOptions how;
+  models::BeamOptions search;
+  std::int64_t lines = 0, count = 1;
+  bool allow_unknown = false, skip_marks = false, interactive = false, log_probs = false;
+  CLI::Option *lines_given = nullptr, *tokens_given = nullptr, *prompt_given = nullptr,
+              *beams_given = nullptr, *penalty_given = nullptr;
+  std::vector<const CLI::Option*> of_drawing;  // those that a search by beams has no use for
+
+  void run();
+  void check() const;
+  void limit_texts(const TrainedModel& trained);
+  std::vector<std::string> all_prompts(const Vocabulary& v) const;
+  std::string before(const Vocabulary& v, const std::string& read, const std::string& text) const;
+  std::vector<Continuation> written(const TrainedModel& trained, std::span<const std::string> read);
+  void print(const TrainedModel& trained, std::span<const std::string> read,
+             std::span<const Continuation> texts, std::int64_t each) const;
+  nlohmann::json described(const TrainedModel& trained, const std::string& read,
+                           const Continuation& text) const;
+  void answer_lines(const TrainedModel& trained);
+  void stream(const TrainedModel& trained, const std::string& read);
+};
+
+void GenerateCommand::check() const {
+  if (!prompts.empty() && given(prompt_given))
+    misuse("--prompt and --prompts both say what to continue; give one");
+  if (interactive && (!prompts.empty() || given(prompt_given)))
+    misuse("--interactive continues the lines of standard input; leave out --prompt and --prompts");
+  if (is_standard_input(model) && (interactive || is_standard_input(prompts)))
+    misuse("standard input can be the model or the prompts, not both");
+  if (log_probs && !json) misuse("--log-probs is part of what --json prints; give both");
+  if (!given(beams_given)) {
+    if (given(penalty_given)) misuse("--length-penalty is of --beams");
+    return;
+  }
+  for (const CLI::Option* const option : of_drawing) {
+    if (given(option)) misuse("{} is of drawing, and --beams draws nothing", option->get_name());
+  }
+  if (count > search.beams)
+    misuse("--count {} of --beams {}: a search finds one text a beam", count, search.beams);
+}
+
+/// Which tokens are not drawn, and where a text ends.
+void GenerateCommand::limit_texts(const TrainedModel& trained) {
+  const Vocabulary& v = trained.vocabulary;
+  if (!allow_unknown && v.unknown() >= 0) how.banned.push_back(v.unknown());
+  // What a model of others has more than its tokenizer is no text.
+  for (auto id = static_cast<std::int32_t>(v.size()); id < trained.model.vocab_size(); ++id)
+    how.banned.push_back(id);
+  // What is given is the limit; otherwise there are both.
+  constexpr std::int64_t usual_lines = 5, usual_tokens = 100, tokens_a_line = 1000;
+  if (!given(lines_given) && !given(tokens_given)) lines = usual_lines;
+  if (!given(tokens_given)) how.max_tokens = given(lines_given) ? lines * tokens_a_line : usual_tokens;
+  if (lines > 0) {
+    how.stop = v.line_end();
+    how.stop_count = lines;
+    for (std::int32_t id = 0; id < v.size() && v.subwords() != nullptr; ++id) {
+      if (v.symbol(id).find('\n') != std::string::npos) how.other_stops.push_back(id);
+    }
+  }
+  if (!stops.empty()) {
+    how.until = [&v, this](std::span<const std::int32_t> text) { return ends_with_stop(v, text, stops); };
+  }
+}
+
+/// The prompt that is given, or those of a file, one a line.
+std::vector<std::string> GenerateCommand::all_prompts(const Vocabulary& v) const {
+  if (prompts.empty()) return {prompt};
+  const std::string loaded = load_text(prompts, {.unit = v.unit(), .skip_marks = skip_marks});
+  std::vector<std::string> out;
+  for (std::size_t from = 0; from < loaded.size();) {
+    const std::size_t end = std::min(loaded.find('\n', from), loaded.size());
+    out.push_back(loaded.substr(from, end - from));
+    from = end + 1;
+  }
+  return out;
+}
+
+/// What is printed before a continuation: the prompt, and a space where a word follows a word.
+std::string GenerateCommand::before(const Vocabulary& v, const std::string& read,
+                                    const std::string& text) const {
+  const bool goes_on = v.unit() == Unit::word && !read.empty() && !read.ends_with('\n');
+  return goes_on && !text.starts_with('\n') ? read + ' ' : read;
+}
+
+/// All continuations of the prompts, those of one behind each other.
+std::vector<Continuation> GenerateCommand::written(const TrainedModel& trained,
+                                                   std::span<const std::string> read) {
+  const Vocabulary& v = trained.vocabulary;
+  std::vector<std::vector<std::int32_t>> starts, texts;
+  for (const std::string& one : read) starts.push_back(ids_before(v, one, skip_marks));
+  if (given(beams_given)) {
+    for (const std::vector<std::int32_t>& start : starts) {
+      std::vector<models::BeamText> found = models::beam_search(trained.model, start, how, search);
+      found.resize(std::min(found.size(), static_cast<std::size_t>(count)));
+      for (models::BeamText& text : found) texts.push_back(std::move(text.tokens));
+    }
+  } else if (starts.size() == 1 && count == 1) {
+    texts.push_back(models::generate(trained.model, starts.front(), how));
+  } else {
+    texts = models::generate(trained.model, starts, how, count);
+  }
+  std::vector<Continuation> out;
+  for (std::vector<std::int32_t>& tokens : texts) {
+    std::string text = without_stop(decode(v, tokens), stops);
+    out.push_back({std::move(tokens), std::move(text)});
+  }
+  return out;
+}
+
+nlohmann::json GenerateCommand::described(const TrainedModel& trained, const std::string& read,
+                                          const Continuation& text) const {
+  const Vocabulary& v = trained.vocabulary;
+  nlohmann::json out{
+      {"prompt", read}, {"text", text.text}, {"tokens", text.tokens.size()}, {"seed", how.seed}};
+  if (!quantize.empty()) out["quantize"] = quantize;
+  if (!log_probs) return out;
+  auto state = models::advance(trained.model, trained.model.start(),
+                               std::span<const std::int32_t>(ids_before(v, read, skip_marks)));
+  const std::vector<double> scores = models::score(trained.model, state, text.tokens);
+  nlohmann::json all = nlohmann::json::array();
+  double total = 0;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    all.push_back({{"token", decode(v, std::span(text.tokens).subspan(i, 1))}, {"log_prob", scores[i]}});
+    total += scores[i];
+  }
+  out["log_prob"] = total;
+  out["log_probs"] = std::move(all);
+  return out;
+}
+
+void GenerateCommand::print(const TrainedModel& trained, std::span<const std::string> read,
+                            std::span<const Continuation> texts, std::int64_t each) const {
+  nlohmann::json all = nlohmann::json::array();
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const std::string& start = read[i / static_cast<std::size_t>(each)];
+    if (json) {
+      all.push_back(described(trained, start, texts[i]));
+      continue;
+    }
+    const std::string& text = texts[i].text;
+    if (texts.size() > 1) fmt::print("{}--- {} of {}\n", i == 0 ? "" : "\n", i + 1, texts.size());
+    fmt::print("{}{}{}", before(trained.vocabulary, start, text), text, text.ends_with('\n') ? "" : "\n");
+  }
+  if (json) fmt::print("{}\n", json_text(texts.size() == 1 ? all.front() : all, interactive ? -1 : 2));
+}
+
+/// Each line of standard input is continued before the next is read.
+void GenerateCommand::answer_lines(const TrainedModel& trained) {
+  for (std::string line; std::getline(std::cin, line); how.stream += static_cast<std::uint64_t>(count)) {
+    const std::vector<std::string> read{line};
+    print(trained, read, written(trained, read), count);
+    std::fflush(stdout);
+  }
+}
+
+void GenerateCommand::run() {
+  check();
+  const TrainedModel trained = load();
+  limit_texts(trained);
+  if (interactive) return answer_lines(trained);
+  const std::vector<std::string> read = all_prompts(trained.vocabulary);
+  if (json || read.size() != 1 || count != 1 || given(beams_given)) {
+    return print(trained, read, written(trained, read), count);
+  }
+  stream(trained, read.front());
+}
+
+/// Shows the one text as it is written.
+void GenerateCommand::stream(const TrainedModel& trained, const std::string& read) {
+  const Vocabulary& v = trained.vocabulary;
+  bool begun = false;
+  StreamedText shown(v, stops, [&](std::string_view piece) {
+    if (!begun) fmt::print("{}", before(v, read, std::string(piece)));
+    begun = true;
+    fmt::print("{}", piece);
+    std::fflush(stdout);
+  });
+  how.until = [&shown, stopped = how.until](std::span<const std::int32_t> tokens) {
+    shown.add(tokens);
+    return stopped && stopped(tokens);
+  };
+  const std::vector<Continuation> texts = written(trained, std::span(&read, 1));
+  const std::string& text = texts.front().text;
+  shown.finish(text);
+  if (!text.ends_with('\n')) fmt::print("\n");
+}
+
+struct NextCommand : ModelOptions {
+  std::string context;
+  std::int64_t top = 10;
+  bool skip_marks = false;
+
+  void run() const;
+};
+
+void NextCommand::run() const {
+  const TrainedModel trained = load();
+  const Vocabulary& v = trained.vocabulary;
+  const std::vector<std::int32_t> ids = ids_before(v, context, skip_marks);
+  const auto state =
+      models::advance(trained.model, trained.model.start(), std::span<const std::int32_t>(ids));
+  const std::int64_t count = top == 0 ? trained.model.vocab_size() : top;
+  nlohmann::json all = nlohmann::json::array();
+  for (const models::Candidate& candidate : models::top_k(trained.model, state, count)) {
+    // What a model of others has more than its tokenizer has no symbol.
+    const std::string symbol = candidate.token < v.size() ? v.symbol(candidate.token) : "";
+    const double probability = std::exp(static_cast<double>(candidate.log_prob));
+    if (json) {
+      all.push_back({{"token", symbol},
+                     {"id", candidate.token},
+                     {"probability", probability},
+                     {"log_prob", candidate.log_prob}});
+    } else {
+      fmt::print("{:.6f}\t{}\n", probability, escaped(symbol));
+    }
+  }
+  if (json) fmt::print("{}\n", json_text({{"context", context}, {"next", all}}));
+}
+
+}  // namespace
+
+void add_generate(CLI::App& app) {
+  const auto [c, options] = subcommand<GenerateCommand>(
+      app, "generate", &GenerateCommand::run, "Generate text by drawing from a model",
+      "Examples:\n  gradus generate --model book.safetensors --prompt 'Once upon' --temperature 0.8\n"
+      "  gradus generate --model book.safetensors --quantize i8 --tokens 1000\n"
+      "  gradus generate --model book.safetensors --prompts beginnings.txt --count 4 --json\n"
+      "  gradus generate --model book.safetensors --prompt 'It was' --beams 8 --stop .");
+  options->add_to(c);
+  options->prompt_given = c->add_option("--prompt", options->prompt, "The text to continue");
+  c->add_option("--prompts", options->prompts,
+                "A file of texts to continue, one a line, plain or compressed; - for standard input");
+  c->add_option("--count", options->count,
+                "How many continuations to draw of each prompt, each from random numbers of its own")
+      ->check(CLI::Range(1, 1 << 20));
+  c->add_option("--batch", options->how.batch,
+                "Of several texts, how many are written side by side, so that weights are read once for all")
+      ->check(CLI::Range(1, 65536));
+  options->tokens_given =
+      c->add_option("--tokens", options->how.max_tokens,
+                    "The largest number of tokens to draw; 100 when neither this nor --lines is given")
+          ->check(CLI::Range(1, 1 << 30))
+          ->default_str("");
+  options->lines_given =
+      c->add_option("--lines", options->lines,
+                    "The number of lines to stop after, blank ones not counted; 5 when neither this nor "
+                    "--tokens is given")
+          ->check(CLI::Range(1, 1 << 20))
+          ->default_str("");
+  c->add_option("--stop", options->stops,
+                "Ends a text before this, when it has been written; may be given several times")
+      ->allow_extra_args(false)
+      ->default_str("");
+  options->beams_given =
+      c->add_option("--beams", options->search.beams,
+                    "Search for the likeliest texts by following so many at a time, instead of drawing")
+          ->check(CLI::Range(1, 65536))
+          ->default_str("");
+  options->penalty_given =
+      c->add_option("--length-penalty", options->search.length_penalty,
+                    "Of --beams: texts are ranked by log-probability / length^penalty; 0 favours short ones")
+          ->check(zero_or_more());
+  const auto of_drawing = [options = options](CLI::Option* option) { options->of_drawing.push_back(option); };
+  of_drawing(c->add_option("--temperature", options->how.temperature,
+                           "Divides the log-probabilities: below 1 favours likely tokens, above 1 unlikely "
+                           "ones; 0 always takes the likeliest; 1 changes nothing")
+                 ->check(zero_or_more()));
+  of_drawing(
+      c->add_option("--top-k", options->how.top_k, "Draw from the k likeliest tokens only; 0: from all")
+          ->check(zero_or_more()));
+  of_drawing(c->add_option("--top-p", options->how.top_p,
+                           "Draw from the fewest likeliest tokens that together reach probability p; above "
+                           "0, at most 1; 1: from all")
+                 ->check(share_of_one()));
+  of_drawing(c->add_option("--min-p", options->how.min_p,
+                           "Draw from tokens at least so many times as likely as the likeliest; 0: from all")
+                 ->check(CLI::Range(0.0, 1.0)));
+  of_drawing(c->add_option("--typical-p", options->how.typical_p,
+                           "Draw from the fewest tokens of the most usual surprise that together reach "
+                           "probability p; above 0, at most 1; 1: from all")
+                 ->check(share_of_one()));
+  of_drawing(
+      c->add_option("--repetition-penalty", options->how.repetition_penalty,
+                    "Multiplies the log-probability of tokens that the text has already: above 1 makes "
+                    "them rarer; 1 changes nothing")
+          ->check(CLI::PositiveNumber));
+  of_drawing(c->add_option("--repetition-window", options->how.repetition_window,
+                           "How many of the last tokens the penalty looks at; 0: all")
+                 ->check(CLI::Range(0, 1 << 30)));
+  of_drawing(
+      c->add_option("--seed", options->how.seed, "The same seed gives the same text")->check(whole_number()));
+  c->add_flag("--interactive", options->interactive, "Continue each line of standard input as it comes");
+  c->add_flag("--log-probs", options->log_probs,
+              "With --json: each token and its log-probability under the model, in nats");
+  c->add_flag("--allow-unknown", options->allow_unknown, "Allow <unk> to be drawn");
+  add_skip_marks(c, options->skip_marks);
+}
+
+void add_next(CLI::App& app) {
+  const auto [c, options] =
+      subcommand<NextCommand>(app, "next", &NextCommand::run,
+                              "Print the likeliest next tokens after a text, each with its probability",
+                              "Examples:\n  gradus next --model book.arpa --context 'the king has a'\n"
+                              "  gradus next --model book.safetensors --context 'Once upon' --top 0 --json");
+  options->add_to(c);
+  c->add_option("--context", options->context, "The text before; by default the beginning of a line")
+      ->default_str("");
+  c->add_option("--top", options->top, "How many tokens; 0: all")->check(CLI::Range(0, 1 << 30));
+  add_skip_marks(c, options->skip_marks);
+}
+
+}  // namespace gradus::cli

@@ -1,0 +1,69 @@
+#include "cli/model_options.hpp"
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "cli/text_blocks.hpp"
+#include "models/ngram/ngram.hpp"
+#include "text/subwords.hpp"
+#include "text/text_check.hpp"
+#include "text/tokenizer.hpp"
+
+namespace gradus::cli {
+
+void ModelOptions::add_to(CLI::App* command) {
+  command
+      ->add_option(
+          "--model", model,
+          "A model that `gradus train` or `gradus ngram` wrote, an ARPA file, or a folder with Hugging "
+          "Face's files of a GPT-2 or Llama")
+      ->required();
+  command
+      ->add_option("--quantize", quantize,
+                   "Round a network's weights to 8 bits and a scale a row (i8) or to bfloat16 (bf16), which "
+                   "take less memory and are read faster; eval reports the exact model beside it")
+      ->check(CLI::IsMember({"i8", "bf16"}))
+      ->default_str("");
+  add_json(command, json);
+}
+
+models::TrainedModel ModelOptions::load() const {
+  models::TrainedModel trained = models::load_model(model);
+  if (!quantize.empty()) trained.model = quantized(trained).model;
+  return trained;
+}
+
+models::QuantizedModel ModelOptions::quantized(const models::TrainedModel& trained) const {
+  if (trained.model.get_if<models::NgramModel>() != nullptr) {
+    fail<DataError>(
+        "{}: --quantize rounds the weights of networks, and an n-gram model has none; `gradus ngram export "
+        "--layout compact --quantize 8` makes a smaller one of it",
+        model);
+  }
+  return models::quantized(trained.model, {.dtype = quantize == "bf16" ? Dtype::bf16 : Dtype::i8});
+}
+
+std::vector<std::int32_t> ids_before(const Vocabulary& v, const std::string& text, bool skip_marks) {
+  std::string read = text;
+  require_marks_of_words(skip_marks, v.unit());
+  if (skip_marks) blank_sentence_marks(read);
+  std::vector<std::int32_t> ids;
+  if (read.empty()) return with_context(v, ids);
+  if (v.subwords() != nullptr) return with_context(v, v.subwords()->encode(read));
+  std::vector<std::string> missing;
+  for_tokens(v.unit(), read, "the prompt", [&](std::string_view symbol) {
+    ids.push_back(v.id(symbol));
+    const std::string quoted = fmt::format("'{}'", symbol);
+    if (v.unit() != Unit::byte && !v.contains(symbol) &&
+        std::find(missing.begin(), missing.end(), quoted) == missing.end())
+      missing.push_back(quoted);
+  });
+  if (!missing.empty())
+    warn("the model does not know {} of the prompt and reads <unk> instead", fmt::join(missing, ", "));
+  if (v.unit() == Unit::word && !read.ends_with('\n')) ids.pop_back();  // the prompt's line goes on
+  return with_context(v, std::move(ids));
+}
+
+}  // namespace gradus::cli

@@ -1,10 +1,10 @@
 // Trains language models of characters on a text and prints how well each predicts its last tenth, in nats a
-// character. Usage: bench_recipe [--threads N] TEXT nano|fast|baby [SECONDS]
+// character. Usage: bench_recipe [--threads N] TEXT nano|fast|baby [SECONDS [KIND...]]
 //
 // First a GPT by nanoGPT's recipe for a CPU (nano: 4 layers of 128 with 4 heads, contexts of 64, 12 at once,
 // 2,000 updates) or with its larger network (baby: 6 layers of 384 with 6 heads, contexts of 256, dropout of
-// 0.2; as many updates as take SECONDS). Then networks of other kinds, each trained for as long, n-grams, and
-// the mixture of the n-grams with the best network.
+// 0.2; as many updates as take SECONDS). Then networks of other kinds, those named or four of them, each
+// trained for as long, n-grams, and the mixture of the n-grams with the best network.
 //
 // A loss of blocks is that of nanoGPT: the text is cut into contexts, and nothing is known before each.
 // Carried, a model has read the text from its beginning.
@@ -197,17 +197,20 @@ Trained train_kind(const Texts& texts, const models::NetworkKind& kind, double s
 
 int main(int argc, char** argv) {
   bench::take_threads(argc, argv);
-  if (argc < 3 || argc > 4 || !recipes.contains(argv[2])) {
-    std::fputs("usage: bench_recipe [--threads N] TEXT nano|fast|baby [SECONDS]\n", stderr);
+  std::vector<std::string> kinds(argv + std::min(argc, 4), argv + argc);
+  const auto known = [](const std::string& kind) { return models::find_network_kind(kind) != nullptr; };
+  if (argc < 3 || !recipes.contains(argv[2]) || !std::ranges::all_of(kinds, known)) {
+    std::fputs("usage: bench_recipe [--threads N] TEXT nano|fast|baby [SECONDS [KIND...]]\n", stderr);
     return 2;
   }
+  if (kinds.empty()) kinds = {"llama", "lstm", "min-gru", "gru"};
   Texts texts = read(argv[1]);
   std::printf("| model | s of training | updates | loss of blocks | carried |\n|---|---:|---:|---:|---:|\n");
   std::vector<Trained> trained{
-      train_gpt(texts, argv[2], recipes.at(argv[2]), argc == 4 ? std::atof(argv[3]) : 0)};
+      train_gpt(texts, argv[2], recipes.at(argv[2]), argc > 3 ? std::atof(argv[3]) : 0)};
   const double seconds = trained.front().seconds;
   if (argv[2] == std::string("nano")) trained.push_back(train_gpt(texts, "fast", recipes.at("fast"), 0));
-  for (const char* name : {"llama", "lstm", "min-gru", "gru"})
+  for (const std::string& name : kinds)
     trained.push_back(train_kind(texts, *models::find_network_kind(name), seconds));
 
   const Clock clock;

@@ -22,7 +22,7 @@ void DecodedText::add(std::span<const std::int32_t> tokens) {
 
 bool ends_with_stop(const Vocabulary& vocabulary, std::span<const std::int32_t> tokens,
                     std::span<const std::string> stops) {
-  // A token that is not empty has at least a byte, so a stop is within the last tokens.
+  // Nearly every token has a byte or more, so what the last one completes is within so many.
   std::size_t longest = 0;
   for (const std::string& stop : stops) longest = std::max(longest, stop.size());
   const std::string end = decode(vocabulary, tokens.last(std::min(tokens.size(), longest + context)));

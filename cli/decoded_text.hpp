@@ -38,9 +38,9 @@ class StreamedText {
   /// `show` is called with piece after piece. The vocabulary must outlive it.
   StreamedText(const Vocabulary& vocabulary, std::span<const std::string> stops,
                std::function<void(std::string_view)> show);
-  /// All tokens so far.
+  /// All tokens so far, which complete none of the stops.
   void add(std::span<const std::int32_t> tokens);
-  /// The whole text; shows what is left of it.
+  /// The whole text, up to a stop; shows what is left of it.
   void finish(std::string_view text);
 
  private:

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "cli/commands.hpp"
 #include "cli/decoded_text.hpp"
@@ -62,6 +61,7 @@ void GenerateCommand::check() const {
     misuse("--interactive continues the lines of standard input; leave out --prompt and --prompts");
   if (is_standard_input(model) && (interactive || is_standard_input(prompts)))
     misuse("standard input can be the model or the prompts, not both");
+  if (std::ranges::find(stops, "") != stops.end()) misuse("--stop: give a text that is not empty");
   if (log_probs && !json) misuse("--log-probs is part of what --json prints; give both");
   if (!given(beams_given)) {
     if (given(penalty_given)) misuse("--length-penalty is of --beams");
@@ -211,8 +211,9 @@ void GenerateCommand::stream(const TrainedModel& trained, const std::string& rea
     std::fflush(stdout);
   });
   how.until = [&shown, stopped = how.until](std::span<const std::int32_t> tokens) {
-    shown.add(tokens);
-    return stopped && stopped(tokens);
+    const bool ends = stopped && stopped(tokens);
+    if (!ends) shown.add(tokens);  // the last token may go on behind the stop
+    return ends;
   };
   const std::vector<Continuation> texts = written(trained, std::span(&read, 1));
   const std::string& text = texts.front().text;

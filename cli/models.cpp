@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -11,17 +10,10 @@
 #include "cli/model_options.hpp"
 #include "cli/ngram_commands.hpp"
 #include "cli/progress.hpp"
-#include "cli/recipe.hpp"
 #include "cli/text_blocks.hpp"
 #include "cli/usage.hpp"
-#include "models/kinds.hpp"
 #include "models/ngram/ngram.hpp"
-#include "tensor/support/parallel.hpp"
-#include "tensor/support/write_file.hpp"
-#include "text/bpe.hpp"
 #include "text/escapes.hpp"
-#include "text/load.hpp"
-#include "text/text_check.hpp"
 #include "text/tokenizer.hpp"
 
 // The commands that score texts by a model: eval, score.

@@ -35,4 +35,11 @@ int main() {
   };
   models::generate(model, prompt, how);
   std::printf("\n");
+
+  // What the search says of a text is what the model says of it.
+  const models::BeamText best = models::beam_search(model, prompt, limits).front();
+  auto read = state;
+  double total = 0;
+  for (const double log_prob : models::score(model, read, best.tokens)) total += log_prob;
+  return std::abs(total - best.log_prob) < 1e-4 ? 0 : 1;
 }

@@ -70,7 +70,8 @@ Variable nll(const Variable& log_probs, const Indices& targets, const NllOptions
              Where at = Where::here());
 
 /// cross_entropy for targets that are distributions over the classes: -sum(target * log_softmax(logits)) over
-/// the last axis.
+/// the last axis, in which a class of target 0 costs nothing. A row whose targets are all 0 has a loss of 0
+/// and gives its logits no gradient, whatever they are.
 Variable soft_cross_entropy(const Variable& logits, const Target& target,
                             Reduction reduction = Reduction::mean, Where at = Where::here());
 /// The same as PyTorch's cross_entropy has it, which takes both kinds of targets. Label smoothing mixes each

@@ -125,9 +125,11 @@ namespace {
 
 /// Targets that are distributions over the classes.
 struct Distributions {
-  Tensor values;       // (..., classes), or (classes) for all rows alike
-  Indices classes;     // (...): whose target is larger by the row's share, if there are shares; -1 for a row
-  Tensor shares = {};  // that does not count
+  Tensor values;  // (..., classes), or (classes) for all rows alike
+  /// (...): of each row a class, -1 for a row that does not count, and what its target is larger by. Without
+  /// shares `values` is all.
+  Indices classes = {};
+  Tensor shares = {};
 
   template <class T>
   kernels::SoftTargets<T> of_kernel(const Shape& logits) const {
@@ -202,7 +204,7 @@ Variable smoothed_losses(const InOp& op, const Variable& logits, const Indices& 
 
 Variable detail::soft_cross_entropies(const Variable& logits, const Variable& target, Where where) {
   const InOp op("soft_cross_entropy", where);
-  return soft_losses(op, logits, target, {target.value(), {}});
+  return soft_losses(op, logits, target, {target.value()});
 }
 
 Variable cross_entropy(const Variable& logits, const Indices& all_targets, const CrossEntropyOptions& options,

@@ -136,6 +136,10 @@ void soft_cross_entropy(const T* x, const SoftTargets<T>& t, std::int64_t rows, 
                         T* log_totals, T* target_totals) {
   const auto& kernel = selected<T>();
   parallel::for_each(rows, cols * transcendental, [&](std::int64_t r) {
+    if (t.classes != nullptr && t.classes[r] < 0) {
+      losses[r] = log_totals[r] = target_totals[r] = 0;
+      return;
+    }
     const T* const row = x + r * cols;
     const LogSum<T> sum = finite_or_nan(kernel.log_sum_exp(row, cols));
     TargetSums sums = kernel.target_sums(t.values + r * t.stride, row, sum.shift, cols);

@@ -14,23 +14,10 @@
 using Catch::Contains;
 using gradus::test::Folder;
 using gradus::test::gradus_command;
+using gradus::test::json;
 using gradus::test::misused;
+using gradus::test::output;
 using gradus::test::refused;
-using gradus::test::Result;
-
-namespace {
-
-std::string output(const Folder& folder, const std::string& arguments) {
-  const Result result = gradus_command(folder, arguments);
-  INFO(arguments << ": " << result.error);
-  REQUIRE(result.code == 0);
-  return result.out;
-}
-nlohmann::json json(const Folder& folder, const std::string& arguments) {
-  return nlohmann::json::parse(output(folder, arguments + " --json"));
-}
-
-}  // namespace
 
 TEST_CASE("eval --quantize reports the rounded model beside the exact one", "[cli][quantize]") {
   const Folder folder;

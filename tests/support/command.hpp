@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,17 @@ inline Result gradus_command(const Folder& folder, const std::string& arguments,
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_bytes(output.path() / "out"),
           read_bytes(output.path() / "error")};
+}
+
+/// What a command that succeeds prints, and the same as JSON.
+inline std::string output(const Folder& folder, const std::string& arguments) {
+  const Result result = gradus_command(folder, arguments);
+  INFO(arguments << ": " << result.error);
+  REQUIRE(result.code == 0);
+  return result.out;
+}
+inline nlohmann::json json(const Folder& folder, const std::string& arguments) {
+  return nlohmann::json::parse(output(folder, arguments + " --json"));
 }
 
 /// Expects a refusal: exit code 1, one line on stderr with the text in it, and no file left behind.

@@ -14,6 +14,8 @@
 #include "models/generate.hpp"
 #include "models/kinds.hpp"
 #include "models/ngram/ngram.hpp"
+#include "models/run/defaults.hpp"
+#include "models/run/text.hpp"
 #include "tensor/support/parallel.hpp"
 #include "tensor/support/write_file.hpp"
 #include "text/load.hpp"
@@ -96,7 +98,7 @@ Demo prepare(const DemoOptions& options) {
       make_corpus(text, {.unit = unit, .split = {.train = 0.9, .valid = 0}, .vocabulary = {}}, name);
   const Corpus& c = demo.corpus;
   const std::int32_t line_end = c.vocabulary.line_end();
-  require_batch(c, name);
+  models::require_batch(c.train, c.vocabulary.unit(), name);
   // The last token before the test part is what it follows.
   demo.test = c.test.tokens;
   demo.test.insert(demo.test.begin(), unit == Unit::word ? line_end : c.train.tokens.back());
@@ -144,7 +146,8 @@ void add_ngram(Demo& demo, const std::string& name, models::NgramOptions options
 }
 
 void add_neural(Demo& demo, const models::NetworkKind& kind) {
-  const Recipe made = recipe(kind, demo.corpus);
+  const models::Recipe made =
+      models::recipe(kind, demo.corpus.vocabulary, std::ssize(demo.corpus.train.tokens));
   Rng rng(demo.options.seed);
   const auto network = kind.make(rng, made.network);
   Row row{.model = fmt::format("{} ({})", kind.name, made.network.width),

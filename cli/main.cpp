@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cli/commands.hpp"
+#include "cli/interrupt.hpp"
 #include "tensor/support/error.hpp"
 
 namespace {
@@ -85,7 +86,8 @@ std::string unknown_command(const CLI::App& app, const std::vector<std::string>&
 
 }  // namespace
 
-// Exit codes: 0 done, 1 the text, model or machine does not allow it (the message says why), 2 wrong usage.
+// Exit codes: 0 done, 1 the text, model or machine does not allow it (the message says why), 2 wrong usage,
+// 128 and the number of a signal that ended the work, which was saved.
 int main(int argc, char** argv) {
   // So that writing beyond the limit of a file's size fails with an error, which is reported, instead of
   // ending the program.
@@ -115,6 +117,9 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? finish() : 2;
+  } catch (const gradus::cli::ExitCode& exit) {
+    const int unwritten = finish();
+    return unwritten != 0 ? unwritten : exit.code;
   } catch (const gradus::Error& error) {
     std::fprintf(stderr, "gradus: %s\n", error.what());
   } catch (const std::bad_alloc&) {

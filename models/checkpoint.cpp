@@ -2,10 +2,12 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "models/ngram/arpa/arpa.hpp"
 #include "models/ngram/store/writer.hpp"
 #include "models/pretrained.hpp"
+#include "models/run/folder.hpp"
 #include "nn/lora.hpp"
 #include "tensor/support/read_file.hpp"
 #include "tensor/support/write_file.hpp"
@@ -36,18 +38,43 @@ void visit_options(Options& o, const Visit& visit) {
   visit("rope_theta", o.rope_theta, false);
   visit("norm_eps", o.norm_eps, false);
   visit("tied", o.tied, false);
+  visit("input_dropout", o.input_dropout, false);
+  visit("layer_dropout", o.layer_dropout, false);
+  visit("output_dropout", o.output_dropout, false);
+  visit("word_dropout", o.word_dropout, false);
+  visit("weight_dropout", o.weight_dropout, false);
+  visit("locked_dropout", o.locked_dropout, false);
+  visit("cutoffs", o.cutoffs, false);
+}
+
+template <class T>
+void put(json& out, const char* key, const T& value) {
+  out[key] = value;
+}
+template <class T>
+void put(json& out, const char* key, const std::optional<T>& value) {
+  if (value) out[key] = *value;
+}
+template <class T>
+void take(const json& from, T& value) {
+  from.get_to(value);
+}
+template <class T>
+void take(const json& from, std::optional<T>& value) {
+  value = from.get<T>();
 }
 
 json to_json(const NetworkOptions& options) {
   json out;
-  visit_options(options, [&](const char* key, const auto& value, bool /*required*/) { out[key] = value; });
+  visit_options(options,
+                [&](const char* key, const auto& value, bool /*required*/) { put(out, key, value); });
   return out;
 }
 
 NetworkOptions options_from(const json& from) {
   NetworkOptions out;
   visit_options(out, [&](const char* key, auto& value, bool required) {
-    if (required || from.contains(key)) from.at(key).get_to(value);
+    if (required || from.contains(key)) take(from.at(key), value);
   });
   return out;
 }
@@ -66,7 +93,7 @@ void check_sizes(const std::string& file, const NetworkKind& kind, const Network
   if (!fits) fail<DataError>("{}: the header's sizes contradict the file; write it again", file);
 }
 
-TrainedModel read_model(const std::string& file, std::string_view bytes) {
+LoadedNetwork read_network(const std::string& file, std::string_view bytes) {
   const Safetensors content = parse_safetensors(bytes, file);
   const auto about = [&](const char* key) {
     const auto found = content.metadata.find(key);
@@ -88,12 +115,15 @@ TrainedModel read_model(const std::string& file, std::string_view bytes) {
     fail<DataError>("{}: a model of the kind '{}', which this version does not know; it knows {}", file, name,
                     network_kind_names());
   }
+  // Files of versions before recurrent networks could be tied call all of them so.
+  if (content.tensors.contains("head.weight") && content.tensors.contains("recurrent.weight_hh_l0"))
+    options.tied.reset();
   check_sizes(file, *kind, options, vocabulary, content);
   try {
     Rng rng(0);
-    const std::unique_ptr<ErasedNetwork> network = kind->make(rng, options);
+    std::unique_ptr<ErasedNetwork> network = kind->make(rng, options);
     network->set_weights(content, file);
-    return {std::move(vocabulary), network->model(), name, false, network->options().document_end};
+    return {std::move(vocabulary), std::move(network)};
   } catch (const ArgumentError& error) {
     fail<DataError>("{}: its header's sizes are not possible: {}", file, error.what());
   }
@@ -152,19 +182,33 @@ TrainedModel model_of(const NgramModel& model) {
 }
 
 /// A folder of Hugging Face's files.
-TrainedModel pretrained(const std::filesystem::path& folder) {
+LoadedNetwork pretrained(const std::filesystem::path& folder) {
   const PretrainedConfig config = read_config(folder);
   Vocabulary vocabulary = Vocabulary::of(load_subwords(folder));
   if (vocabulary.size() > config.options.vocab) {
     fail<DataError>("{}: its tokenizer has {} tokens, and the model only {}", folder.string(),
                     vocabulary.size(), config.options.vocab);
   }
-  ErasedModel model = config.kind == "gpt" ? ErasedModel(NeuralModel<GptNetwork>{load_gpt(folder)})
-                                           : ErasedModel(NeuralModel<LlamaNetwork>{load_llama(folder)});
-  return {std::move(vocabulary), std::move(model), config.kind};
+  Rng rng(0);
+  std::unique_ptr<ErasedNetwork> network = find_network_kind(config.kind)->make(rng, config.options);
+  network->set_weights(config.kind == "gpt" ? nn::weights(load_gpt(folder)) : nn::weights(load_llama(folder)),
+                       folder.string());
+  return {std::move(vocabulary), std::move(network)};
 }
 
-TrainedModel network_of(std::string_view bytes, const std::string& file) {
+/// The model in the folder of a run, or nothing where it is no such folder.
+std::optional<std::filesystem::path> model_of_run(const std::filesystem::path& folder) {
+  if (!RunFolder::is_run(folder)) return std::nullopt;
+  const std::filesystem::path file = folder / "model.safetensors";
+  std::error_code none;
+  if (!std::filesystem::exists(file, none)) {
+    fail<DataError>("{}: the run in this folder has kept no model yet; train on by --resume {}",
+                    folder.string(), folder.string());
+  }
+  return file;
+}
+
+LoadedNetwork network_of(std::string_view bytes, const std::string& file) {
   // A safetensors file begins with eight bytes of length and the brace of its head.
   if (bytes.size() < 9 || bytes[8] != '{') {
     fail<DataError>(
@@ -172,22 +216,45 @@ TrainedModel network_of(std::string_view bytes, const std::string& file) {
         "(safetensors)",
         file, bytes.size());
   }
-  return read_model(file, bytes);
+  return read_network(file, bytes);
+}
+
+TrainedModel model_of(LoadedNetwork loaded) {
+  return {std::move(loaded.vocabulary), loaded.network->model(), std::string(loaded.network->kind().name),
+          false, loaded.network->options().document_end};
 }
 
 }  // namespace
 
+LoadedNetwork load_network(const std::filesystem::path& file) {
+  std::error_code none;
+  if (std::filesystem::is_directory(file, none)) {
+    if (const auto model = model_of_run(file)) return load_network(*model);
+    return pretrained(file);
+  }
+  const bool special = is_standard_input(file) || is_special(file);
+  const std::string bytes = special ? read_stream(file) : read_file(file);
+  if (NgramModel::is_binary(bytes) ||
+      looks_like_arpa(std::string_view(bytes).substr(0, std::size_t{1} << 14)))
+    fail<DataError>("{}: an n-gram model has no weights to train; build it again with more text",
+                    file.string());
+  return network_of(bytes, file.string());
+}
+
 TrainedModel load_model(const std::filesystem::path& file, const ArpaOptions& options) {
   constexpr std::size_t head = std::size_t{1} << 14;
   std::error_code none;  // a name that no file can have is refused below
-  if (std::filesystem::is_directory(file, none)) return pretrained(file);
+  if (std::filesystem::is_directory(file, none)) {
+    if (const auto model = model_of_run(file)) return load_model(*model, options);
+    return model_of(pretrained(file));
+  }
   const bool standard = is_standard_input(file);
   if (standard || is_special(file)) {
     const std::string bytes = read_stream(file), name = standard ? "standard input" : file.string();
     if (NgramModel::is_binary(bytes)) return model_of(NgramModel::from_bytes(bytes, name));
     if (looks_like_arpa(std::string_view(bytes).substr(0, head)))
       return model_of(ArpaFile(bytes, name, options));
-    return network_of(bytes, name);
+    return model_of(network_of(bytes, name));
   }
   std::string first(head, '\0');
   std::ifstream in(file, std::ios::binary);
@@ -195,7 +262,7 @@ TrainedModel load_model(const std::filesystem::path& file, const ArpaOptions& op
   first.resize(static_cast<std::size_t>(in.gcount()));
   if (NgramModel::is_binary(first)) return model_of(NgramModel::open(file));
   if (looks_like_arpa(first)) return model_of(ArpaFile(file, options));
-  return network_of(read_file(file), file.string());
+  return model_of(network_of(read_file(file), file.string()));
 }
 
 }  // namespace gradus::models

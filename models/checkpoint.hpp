@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 
 #include "models/erased_model.hpp"
@@ -48,10 +49,20 @@ void save_ngram(const std::filesystem::path& file, const NgramModel& model, cons
 void save_ngram(const std::filesystem::path& file, const NgramModel& model, const Vocabulary& vocabulary,
                 NgramStorage storage);
 
+/// A network that goes on to be trained, with the vocabulary of its text.
+struct LoadedNetwork {
+  Vocabulary vocabulary;
+  std::unique_ptr<ErasedNetwork> network;
+};
+/// Reads a network from a file that save_network wrote, from the folder of a run (models/run/folder.hpp) or
+/// from a folder of Hugging Face's files. Throws DataError as load_model does, and for an n-gram model.
+LoadedNetwork load_network(const std::filesystem::path& file);
+
 /// Reads any of these, once, from a file, a pipe or "-", the standard input; `options` are those of ARPA
-/// files. Of a folder, the GPT-2 or Llama that Hugging Face's files in it hold (pretrained.hpp), and their
-/// tokenizer; it may have fewer tokens than the model. Throws DataError naming the file, and the place in it,
-/// when something is missing, cut short or inconsistent.
+/// files. Of the folder of a run (models/run/folder.hpp), its best model; of another folder, the GPT-2 or
+/// Llama that Hugging Face's files in it hold (pretrained.hpp), and their tokenizer; it may have fewer tokens
+/// than the model. Throws DataError naming the file, and the place in it, when something is missing, cut
+/// short or inconsistent.
 TrainedModel load_model(const std::filesystem::path& file, const ArpaOptions& options = {});
 
 }  // namespace gradus::models

@@ -9,6 +9,46 @@ namespace gradus::models {
 
 namespace {
 
+template <nn::RecurrentState State>
+Safetensors tensors_of(const State& state) {
+  Safetensors out;
+  const auto parts = State::parts(state);
+  for (std::size_t i = 0; i < parts.size(); ++i) out.tensors.emplace(std::to_string(i), parts[i]->value());
+  return out;
+}
+Safetensors tensors_of(const Window& state) {
+  const std::vector<double> ids(state.tokens.values().begin(), state.tokens.values().end());
+  Safetensors out;
+  out.tensors.emplace("0", Tensor::from(ids, state.tokens.shape()));
+  return out;
+}
+Safetensors tensors_of(const TransformerState&) {
+  return {};
+}
+
+const Tensor& part_of(const Safetensors& from, std::size_t i, const Shape& shape) {
+  const auto found = from.tensors.find(std::to_string(i));
+  if (found == from.tensors.end() || found->second.shape() != shape)
+    fail<DataError>("the state of a network lacks part {} of shape {}", i, shape);
+  return found->second;
+}
+/// `like`: a state at a beginning, for its shapes.
+template <nn::RecurrentState State>
+State state_from(const Safetensors& from, const State& like) {
+  const auto parts = State::parts(like);
+  return nn::state_of<State>(
+      [&](std::size_t i) { return Variable(part_of(from, i, parts[i]->shape()).to(parts[i]->dtype())); });
+}
+Window state_from(const Safetensors& from, const Window& like) {
+  const Tensor ids = part_of(from, 0, like.tokens.shape()).to(Dtype::f64);
+  std::vector<std::int32_t> tokens;
+  for (std::int64_t i = 0; i < ids.size(); ++i) tokens.push_back(static_cast<std::int32_t>(ids.at(i)));
+  return {Indices(std::move(tokens), ids.shape())};
+}
+TransformerState state_from(const Safetensors&, const TransformerState& like) {
+  return like;
+}
+
 template <class Network>
 class NetworkOf final : public ErasedNetwork {
  public:
@@ -25,8 +65,48 @@ class NetworkOf final : public ErasedNetwork {
     nn::set_weights(network_, content, name);
   }
   ErasedModel model() const override { return ErasedModel(NeuralModel<Network>{network_}); }
+  std::unique_ptr<ErasedNetwork> copy() const override { return std::make_unique<NetworkOf>(*this); }
+  ParameterView parameter_view() override { return ParameterView(network_); }
+
+  std::any start(std::int64_t batch) const override { return network_.start(batch); }
+  bool carries_state() const override { return detail::carries_state<Network>; }
+  ErasedLoss loss(const Batch& batch, const std::any& state, Rng* rng,
+                  const ActivationPenalties& penalties) const override {
+    const auto& before = std::any_cast<const State&>(state);
+    if constexpr (requires { network_.penalized_loss(batch.x, batch.y, before, rng, penalties); }) {
+      auto out = network_.penalized_loss(batch.x, batch.y, before, rng, penalties);
+      return {std::move(out.mean), std::move(out.penalty), detach(std::move(out.next))};
+    } else {
+      if (penalties.size != 0 || penalties.change != 0)
+        fail<ArgumentError>("penalties of activations are of recurrent networks, and this is {}",
+                            kind().name);
+      auto [mean, next] = detail::loss_of(network_, batch.x, batch.y, before, rng);
+      return {std::move(mean), {}, carries_state() ? detach(next) : before};
+    }
+  }
+  Safetensors state_tensors(const std::any& state) const override {
+    return tensors_of(std::any_cast<const State&>(state));
+  }
+  std::any state_of(const Safetensors& tensors, std::int64_t batch) const override {
+    return state_from(tensors, network_.start(batch));
+  }
+
+  void convert(Dtype dtype) override { gradus::convert(network_, dtype); }
+  void freeze(const std::vector<std::string>& patterns) override { gradus::freeze(network_, patterns); }
+  nn::LoraReport add_lora(Rng& rng, const std::vector<std::string>& patterns,
+                          const nn::LoraOptions& options) override {
+    return nn::add_lora(rng, network_, patterns, options);
+  }
+  void merge_lora() override {
+    bool any = false;
+    for (const auto& [path, layer] : nn::detail::linears_of(network_)) any |= layer->lora.has_value();
+    if (!any) return;
+    nn::merge_lora(network_);
+    nn::remove_lora(network_);
+  }
 
  private:
+  using State = typename Network::State;
   Network network_;
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <any>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -9,17 +10,27 @@
 #include <typeinfo>
 #include <vector>
 
+#include "autograd/parameter_view.hpp"
 #include "models/erased_model.hpp"
 #include "models/networks.hpp"
 #include "models/train.hpp"
+#include "nn/lora.hpp"
 #include "nn/quantize.hpp"
 #include "tensor/safetensors.hpp"
+#include "text/batches.hpp"
 
 /// The kinds of neural language models that the library knows by name: `gradus train` trains them, files keep
 /// them, the demo compares them. They are listed once, in kinds.cpp.
 namespace gradus::models {
 
 struct NetworkKind;
+
+/// What a network says of a batch in training.
+struct ErasedLoss {
+  Variable mean;     // the mean cross entropy in nats
+  Variable penalty;  // what is added to it for the gradient; undefined where that is nothing
+  std::any next;     // the state to go on from, detached
+};
 
 /// A network of one of the kinds.
 class ErasedNetwork {
@@ -35,6 +46,31 @@ class ErasedNetwork {
   virtual void set_weights(const Safetensors& content, const std::string& name) = 0;
   /// A NeuralModel of a copy of the network.
   virtual ErasedModel model() const = 0;
+  virtual std::unique_ptr<ErasedNetwork> copy() const = 0;
+  /// The parameters where they are; a frozen one is among them.
+  virtual ParameterView parameter_view() = 0;
+
+  // For a training loop of any sort (models/run/trainer.hpp has one). A state is one of the network's own,
+  // for a number of texts side by side.
+  virtual std::any start(std::int64_t batch) const = 0;
+  /// Whether the state after a batch is what the next one begins with.
+  virtual bool carries_state() const = 0;
+  /// The loss of a batch; in training, with a generator of dropout. Throws ArgumentError for penalties of a
+  /// network that has none (models/networks.hpp).
+  virtual ErasedLoss loss(const Batch& batch, const std::any& state, Rng* rng,
+                          const ActivationPenalties& penalties = {}) const = 0;
+  /// A carried state as tensors, and back; one that is not carried has none.
+  virtual Safetensors state_tensors(const std::any& state) const = 0;
+  virtual std::any state_of(const Safetensors& tensors, std::int64_t batch) const = 0;
+
+  // What is said of the same functions of modules holds here: autograd/members.hpp, autograd/freeze.hpp,
+  // nn/lora.hpp.
+  virtual void convert(Dtype dtype) = 0;
+  virtual void freeze(const std::vector<std::string>& patterns) = 0;
+  virtual nn::LoraReport add_lora(Rng& rng, const std::vector<std::string>& patterns,
+                                  const nn::LoraOptions& options) = 0;
+  /// Merges adapters, where there are some.
+  virtual void merge_lora() = 0;
 };
 
 /// Sizes and training that suit a kind when the user says nothing else.

@@ -56,7 +56,7 @@ MinGruNetwork::MinGruNetwork(Rng& rng, const NetworkOptions& chosen)
       head(rng, chosen.width, chosen.vocab) {
   for (int i = 0; i < options.layers; ++i) blocks.emplace_back(rng, options);
   head.bias.mutable_value() = zeros({options.vocab});
-  if (options.tied) head.weight = Parameter();
+  if (options.is_tied(true)) head.weight = Parameter();
 }
 
 double MinGruNetwork::fewest_parameters(const NetworkOptions& o) {

@@ -66,7 +66,7 @@ struct MinGruNetwork : TwoPartNetwork<MinGruNetwork> {
 
  private:
   std::pair<Variable, State> run(const Indices& x, const State& state, Rng* rng, const Tensor& begins) const;
-  Variable output() const { return options.tied ? Variable(embed.weight) : head.effective_weight(); }
+  Variable output() const { return options.is_tied(true) ? Variable(embed.weight) : head.effective_weight(); }
 };
 
 }  // namespace gradus::models

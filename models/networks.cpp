@@ -122,16 +122,42 @@ template <class Layer>
 RecurrentNetwork<Layer>::RecurrentNetwork(Rng& rng, const NetworkOptions& chosen)
     : options(checked(chosen)),
       embed(rng, chosen.vocab, chosen.embedding),
-      recurrent(rng, chosen.embedding, chosen.width, {.layers = chosen.layers, .dropout = chosen.dropout}),
+      recurrent(rng, chosen.embedding, chosen.width,
+                {.layers = chosen.layers,
+                 .dropout = chosen.layer_dropout.value_or(chosen.dropout),
+                 .locked_dropout = chosen.locked_dropout,
+                 .weight_dropout = chosen.weight_dropout}),
       head(rng, chosen.width, chosen.vocab) {
   shrink_embedding(*this);
+  if (chosen.is_tied(false) && chosen.embedding != chosen.width) {
+    fail<ArgumentError>(
+        "a recurrent network with tied embeddings of width {} and layers of width {}: they must be as wide",
+        chosen.embedding, chosen.width);
+  }
+  if (!chosen.cutoffs.empty()) {
+    if (chosen.is_tied(false))
+      fail<ArgumentError>(
+          "a recurrent network with tied embeddings has no adaptive softmax; leave out one of the two");
+    adaptive.emplace(rng, chosen.width, chosen.vocab, chosen.cutoffs);
+    head.bias = Parameter();
+  }
+  if (chosen.is_tied(false) || adaptive) head.weight = Parameter();
 }
 
 template <class Layer>
 double RecurrentNetwork<Layer>::fewest_parameters(const NetworkOptions& options) {
   const auto vocab = static_cast<double>(options.vocab), embedding = static_cast<double>(options.embedding),
              width = static_cast<double>(options.width);
-  return vocab * embedding + width * embedding + options.layers * width * width + width * vocab;
+  const bool full_head = !options.is_tied(false) && options.cutoffs.empty();
+  return vocab * embedding + width * embedding + options.layers * width * width +
+         (full_head ? width * vocab : 0);
+}
+
+template <class Layer>
+Variable RecurrentNetwork<Layer>::dropped(const Variable& x, const std::optional<double>& rate,
+                                          Rng* rng) const {
+  const double share = rate.value_or(options.dropout);
+  return options.locked_dropout ? nn::locked_dropout(x, share, rng) : nn::dropout(x, share, rng);
 }
 
 template <class Layer>
@@ -142,15 +168,16 @@ std::pair<Variable, typename Layer::State> RecurrentNetwork<Layer>::features(con
   return run(x, state, rng, {});
 }
 
+/// Where nothing of the embeddings is dropped, the layer may project their table instead of them.
 template <class Layer>
 std::pair<Variable, typename Layer::State> RecurrentNetwork<Layer>::run(const Indices& x, const State& state,
                                                                         Rng* rng,
                                                                         const Indices& lengths) const {
-  auto result = rng == nullptr || options.dropout == 0
-                    ? recurrent(embed, x, state, rng, lengths)
-                    : recurrent(nn::dropout(embed(x), options.dropout, rng), state, rng, lengths);
-  result.first = nn::dropout(result.first, options.dropout, rng);
-  return result;
+  const bool drops = options.word_dropout > 0 || options.input_dropout.value_or(options.dropout) > 0;
+  if (rng == nullptr || !drops) return recurrent(embed, x, state, rng, lengths);
+  const Variable embedded =
+      options.word_dropout > 0 ? nn::embedding_dropout(embed, x, options.word_dropout, rng) : embed(x);
+  return recurrent(dropped(embedded, options.input_dropout, rng), state, rng, lengths);
 }
 
 /// features of documents that are apart: each is a sequence of a batch of its own, begun with the state of
@@ -173,17 +200,36 @@ std::pair<Variable, typename Layer::State> RecurrentNetwork<Layer>::separate_doc
 }
 
 template <class Layer>
-Variable RecurrentNetwork<Layer>::logits(const Variable& features, Rng* /*rng*/) const {
+Variable RecurrentNetwork<Layer>::logits(const Variable& features, Rng* rng) const {
   const InModule here(*this);
-  return head(features);
+  const Variable h = dropped(features, options.output_dropout, rng);
+  if (adaptive) return adaptive->log_prob(h);
+  return options.is_tied(false) ? linear(h, embed.weight, head.bias) : head(h);
 }
 
 template <class Layer>
 std::pair<Variable, typename Layer::State> RecurrentNetwork<Layer>::loss(const Indices& x, const Indices& y,
                                                                          const State& state, Rng* rng) const {
+  PenalizedLoss out = penalized_loss(x, y, state, rng, {});
+  return {std::move(out.mean), std::move(out.next)};
+}
+
+template <class Layer>
+auto RecurrentNetwork<Layer>::penalized_loss(const Indices& x, const Indices& y, const State& state, Rng* rng,
+                                             const ActivationPenalties& penalties) const -> PenalizedLoss {
   const InModule here(*this);
   auto [h, next] = options.document_end >= 0 ? separate_documents(x, state, rng) : run(x, state, rng, {});
-  return {nn::linear_cross_entropy(h, head, y), std::move(next)};
+  const Variable dropped_h = dropped(h, options.output_dropout, rng);
+  PenalizedLoss out{
+      adaptive ? (*adaptive)(dropped_h, y).loss : nn::linear_cross_entropy(dropped_h, output(), head.bias, y),
+      {},
+      std::move(next)};
+  if (penalties.size > 0) out.penalty = nn::activation_penalty(dropped_h, penalties.size);
+  if (penalties.change > 0 && h.dim(0) > 1) {
+    const Variable change = nn::change_penalty(h, penalties.change);
+    out.penalty = out.penalty.value().defined() ? out.penalty + change : change;
+  }
+  return out;
 }
 
 template struct RecurrentNetwork<nn::Rnn>;

@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <utility>
+#include <vector>
 
+#include "nn/adaptive_softmax.hpp"
 #include "nn/embedding.hpp"
 #include "nn/gru.hpp"
 #include "nn/linear.hpp"
@@ -55,7 +58,28 @@ struct NetworkOptions {
   std::int64_t inner = 0;      // the width between the two products of a layer; 0: the usual one of the kind
   double rope_theta = 10'000;  // the base of rotary positions
   double norm_eps = 1e-5;
-  bool tied = true;  // the embeddings are the output layer of those that may choose
+  /// Whether the embeddings are the output layer, which then is as wide as they are; nothing: as usual of the
+  /// kind, where transformers and minGRUs have them tied, and recurrent networks not.
+  std::optional<bool> tied = {};
+  // Of recurrent networks, the regularisers of AWD-LSTM (Merity, Keskar and Socher 2018), in training:
+  std::optional<double> input_dropout = {};   // of the embeddings; nothing: `dropout`, as of the next two
+  std::optional<double> layer_dropout = {};   // between layers
+  std::optional<double> output_dropout = {};  // of the last layer's h
+  double word_dropout = 0;                    // of whole rows of the embeddings' table
+  double weight_dropout = 0;                  // of the recurrent weights
+  bool locked_dropout = false;                // one mask for all steps of a batch
+  /// Of recurrent networks: the output is an adaptive softmax (nn/adaptive_softmax.hpp) with these cutoffs,
+  /// for large vocabularies in the order of falling frequency, as those of words are.
+  std::vector<std::int64_t> cutoffs = {};
+
+  bool is_tied(bool usual) const { return tied.value_or(usual); }
+};
+
+/// What the loss of a recurrent network in training has beside the cross entropy: multiples of the mean
+/// square of the last layer's h, with dropout, and of its changes from step to step, without (Merity, McCann
+/// and Socher 2017).
+struct ActivationPenalties {
+  double size = 0, change = 0;
 };
 
 /// The call of a network in two parts: ids (time, batch) to logits (time, batch, vocab) and the next state.
@@ -134,30 +158,45 @@ struct RecurrentNetwork : TwoPartNetwork<RecurrentNetwork<Layer>> {
   NetworkOptions options;
   nn::Embedding embed;
   Layer recurrent;
-  nn::Linear head;
+  nn::Linear head;                              // where tied, the bias alone; nothing with cutoffs
+  std::optional<nn::AdaptiveSoftmax> adaptive;  // with cutoffs
 
-  /// Throws ArgumentError for a vocabulary below 2 or other sizes below 1.
+  /// Throws ArgumentError for a vocabulary below 2 or other sizes below 1, for tied embeddings that are not
+  /// as wide as the layers, and for those with cutoffs.
   RecurrentNetwork(Rng& rng, const NetworkOptions& chosen);
   /// A lower bound of the number of parameters: that of a layer of a single gate.
   static double fewest_parameters(const NetworkOptions& options);
   State start(std::int64_t batch) const { return recurrent.start(batch); }
-  /// The last layer's hidden state: (time, batch, width).
+  /// The last layer's hidden state: (time, batch, width), without dropout of it, which `logits` does.
   std::pair<Variable, State> features(const Indices& x, const State& state, Rng* rng = nullptr) const;
   Variable logits(const Variable& features, Rng* rng = nullptr) const;
   /// The mean cross entropy of targets y, (time, batch), without logits of all of them at once.
   std::pair<Variable, State> loss(const Indices& x, const Indices& y, const State& state,
                                   Rng* rng = nullptr) const;
+  struct PenalizedLoss {
+    Variable mean;     // the mean cross entropy
+    Variable penalty;  // what is added to it in training; undefined where that is nothing
+    State next;
+  };
+  /// The same with penalties of the activations.
+  PenalizedLoss penalized_loss(const Indices& x, const Indices& y, const State& state, Rng* rng,
+                               const ActivationPenalties& penalties) const;
 
   static void members(auto& self, auto&& visit) {
     visit("embed", self.embed);
     visit("recurrent", self.recurrent);
     visit("head", self.head);
+    visit("adaptive", self.adaptive);
   }
 
  private:
   std::pair<Variable, State> run(const Indices& x, const State& state, Rng* rng,
                                  const Indices& lengths) const;
   std::pair<Variable, State> separate_documents(const Indices& x, const State& state, Rng* rng) const;
+  Variable dropped(const Variable& x, const std::optional<double>& rate, Rng* rng) const;
+  Variable output() const {
+    return options.is_tied(false) ? Variable(embed.weight) : head.effective_weight();
+  }
 };
 
 using RnnNetwork = RecurrentNetwork<nn::Rnn>;

@@ -97,7 +97,7 @@ LlamaNetwork load_llama(const fs::path& folder) {
   const PretrainedConfig config = read_config(folder);
   const StoredArrays content = open_weights(folder);
   auto network = made<LlamaNetwork>(config, "llama", folder, content);
-  const bool tied = network.options.tied;
+  const bool tied = network.options.is_tied(true);
   const auto rename = [tied](const std::string& name) -> std::string {
     const bool is_table = name.ends_with("rotary_emb.inv_freq");
     return is_table || (tied && name == "lm_head.weight") ? "" : without_prefix(name, "model.");
@@ -152,7 +152,7 @@ void save_pretrained(const fs::path& folder, const LlamaNetwork& network, const 
                       {"hidden_act", "silu"},
                       {"rms_norm_eps", o.norm_eps},
                       {"rope_theta", o.rope_theta},
-                      {"tie_word_embeddings", o.tied}});
+                      {"tie_word_embeddings", o.is_tied(true)}});
 }
 
 }  // namespace gradus::models

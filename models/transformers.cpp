@@ -362,7 +362,7 @@ LlamaNetwork::LlamaNetwork(Rng& rng, const NetworkOptions& chosen)
       norm(Shape{chosen.width}, {.eps = chosen.norm_eps}) {
   layers.reserve(static_cast<std::size_t>(chosen.layers));
   for (int i = 0; i < chosen.layers; ++i) layers.emplace_back(rng, chosen);
-  if (!chosen.tied) lm_head = linear_of(rng, chosen.width, chosen.vocab, deviation, false);
+  if (!chosen.is_tied(true)) lm_head = linear_of(rng, chosen.width, chosen.vocab, deviation, false);
 }
 
 double LlamaNetwork::fewest_parameters(const NetworkOptions& o) {

@@ -21,8 +21,10 @@ struct LstmCell;
 struct RecurrentOptions {
   /// Each layer but the first reads the h of the one below.
   int layers = 1;
-  /// Dropout between layers, when a generator is given to the call.
+  /// Dropout between layers, when a generator is given to the call; one mask for all steps where it is
+  /// locked.
   double dropout = 0;
+  bool locked_dropout = false;
   /// Each layer is two, of which one reads the sequence backwards; the next layer reads the h of both, side
   /// by side, forward first.
   bool bidirectional = false;
@@ -301,7 +303,10 @@ auto Recurrent<Layer, Cell>::run(SequenceInput input, State state, Rng* rng, con
   input = order.sorted(input);
   std::array<storage::PoolVector<Variable>, part_count<State>> last;
   for (std::size_t i = 0; i < layers.size();) {
-    if (i > 0) input = {dropout(input.x, options.dropout, rng)};
+    if (i > 0) {
+      input = {options.locked_dropout ? locked_dropout(input.x, options.dropout, rng)
+                                      : dropout(input.x, options.dropout, rng)};
+    }
     std::array<Variable, 2> out;
     for (int direction = 0; direction < directions(); ++direction, ++i) {
       const auto before = state_of<State>(

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "tensor/ops.hpp"
+#include "tensor/support/checksum.hpp"
 
 namespace gradus::optim {
 
@@ -15,6 +16,29 @@ namespace {
 // A set may be empty, so the sets are listed; no name has a point in it.
 constexpr const char* sets_key = ".sets";
 constexpr const char* list_key = "list";
+constexpr const char* checksum_key = ".checksum";
+
+/// Of all that is in a file, but for the checksum itself.
+std::string checksum_of(const Safetensors& all) {
+  Checksum sum;
+  const auto add_text = [&](const std::string& text) { sum.add(fmt::format("{} ", text.size())).add(text); };
+  for (const auto& [key, text] : all.metadata) {
+    if (key == checksum_key) continue;
+    add_text(key);
+    add_text(text);
+  }
+  for (const auto& [name, value] : all.tensors) {
+    add_text(name);
+    add_text(fmt::format("{} {}", name_of(value.dtype()), value.shape()));
+    if (value.dtype() != Dtype::f32 && value.dtype() != Dtype::f64) continue;  // such are not kept
+    visit_dtype(value.dtype(), [&](auto tag) {
+      using T = decltype(tag);
+      sum.add({reinterpret_cast<const char*>(value.data<T>()),
+               static_cast<std::size_t>(value.size()) * sizeof(T)});
+    });
+  }
+  return sum.text();
+}
 
 template <class T>
 bool parses(const std::string& text, T& out) {
@@ -121,6 +145,7 @@ void RunState::save(const std::filesystem::path& file) const {
   }
   for (const auto& [name, text] : numbers_) all.metadata.emplace(name, text);
   all.metadata.emplace(sets_key, sets);
+  all.metadata.emplace(checksum_key, checksum_of(all));
   save_safetensors(file, all);
 }
 
@@ -128,6 +153,10 @@ RunState RunState::load(const std::filesystem::path& file) {
   const Safetensors all = load_safetensors(file);
   RunState out;
   out.file_ = file.string();
+  const auto sum = all.metadata.find(checksum_key);  // files of earlier versions have none
+  if (sum != all.metadata.end() && sum->second != checksum_of(all))
+    fail<DataError>("{}: its checksum is not that of its content, so it is damaged; use an older one",
+                    out.file_);
   const auto sets = all.metadata.find(sets_key);
   if (sets == all.metadata.end())
     fail<DataError>("{}: it is no state of a run, which RunState::save writes", out.file_);
@@ -146,7 +175,7 @@ RunState RunState::load(const std::filesystem::path& file) {
     out.parts_[name].tensors.emplace(inner, value);
   }
   for (const auto& [path, text] : all.metadata) {
-    if (path == sets_key) continue;
+    if (path == sets_key || path == checksum_key) continue;
     const std::string name = path.substr(0, path.find('.'));
     if (out.parts_.contains(name)) {
       out.parts_[name].metadata.emplace(split(path).second, text);

@@ -89,10 +89,10 @@ class RunState {
   std::vector<double> numbers(const std::string& name) const;
   bool contains(const std::string& name) const;
 
-  /// Replaces an older file only once this one is whole, so a run that is killed finds one of the two. Throws
-  /// DataError naming the file.
+  /// Replaces an older file only once this one is whole, so a run that is killed finds one of the two. The
+  /// file holds a checksum of all that is in it. Throws DataError naming the file.
   void save(const std::filesystem::path& file) const;
-  /// Throws what load_safetensors throws.
+  /// Throws what load_safetensors throws, and DataError where the checksum is another.
   static RunState load(const std::filesystem::path& file);
 
  private:

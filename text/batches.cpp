@@ -30,7 +30,12 @@ std::int64_t Batches::tokens() const {
 Batch Batches::operator[](std::int64_t i) const {
   if (i < 0 || i >= size_) fail<ArgumentError>("batches: there is no batch {} among {}", i, size_);
   const std::int64_t first = i * options_.steps;
-  const std::int64_t steps = std::min(options_.steps, stream_ - first);
+  return part(first, std::min(options_.steps, stream_ - first));
+}
+
+Batch Batches::part(std::int64_t first, std::int64_t steps) const {
+  if (first < 0 || steps < 1 || first > stream_ - steps)
+    fail<ArgumentError>("batches: there are no {} steps from {} on in streams of {}", steps, first, stream_);
   const Shape shape{steps, options_.batch};
   std::vector<std::int32_t> x(static_cast<std::size_t>(shape.size()));
   std::vector<std::int32_t> y(x.size());
@@ -39,6 +44,26 @@ Batch Batches::operator[](std::int64_t i) const {
       const auto place = static_cast<std::size_t>(column * stream_ + first + t);
       x[static_cast<std::size_t>(at)] = tokens_[place];
       y[static_cast<std::size_t>(at)] = tokens_[place + 1];
+    }
+  }
+  return {Indices(std::move(x), shape), Indices(std::move(y), shape)};
+}
+
+Batch random_batch(std::span<const std::int32_t> tokens, const BatchOptions& options, Rng& rng) {
+  const auto [batch, steps, drop_last] = options;
+  if (batch < 1 || steps < 1)
+    fail<ArgumentError>("random_batch: batch {} and steps {}; both must be 1 or more", batch, steps);
+  if (std::ssize(tokens) <= steps)
+    fail<DataError>("a text of {} tokens has no context of {} and a token after it", tokens.size(), steps);
+  const Shape shape{steps, batch};
+  std::vector<std::int32_t> x(static_cast<std::size_t>(shape.size())), y(x.size());
+  for (std::int64_t column = 0; column < batch; ++column) {
+    const auto begin = static_cast<std::int64_t>(rng.below(tokens.size() - static_cast<std::size_t>(steps)));
+    for (std::int64_t t = 0; t < steps; ++t) {
+      const auto at = static_cast<std::size_t>(t * batch + column),
+                 place = static_cast<std::size_t>(begin + t);
+      x[at] = tokens[place];
+      y[at] = tokens[place + 1];
     }
   }
   return {Indices(std::move(x), shape), Indices(std::move(y), shape)};

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tensor/indices.hpp"
+#include "tensor/random.hpp"
 
 namespace gradus {
 
@@ -69,6 +70,10 @@ class Batches {
   std::int64_t tokens() const;
   /// The i-th batch, for example to resume a run in the middle. Throws ArgumentError when out of range.
   Batch operator[](std::int64_t i) const;
+  /// The number of targets of each stream, and `steps` of all streams from a place of theirs on, for batches
+  /// of lengths of one's own. Throws ArgumentError when out of range.
+  std::int64_t stream() const { return stream_; }
+  Batch part(std::int64_t first, std::int64_t steps) const;
   Iterator begin() const { return {this, 0}; }
   Iterator end() const { return {this, size_}; }
 
@@ -83,6 +88,10 @@ class Batches {
 /// are needed, for fewer than batch + 1 tokens (with drop_last, batch * steps + 1).
 Batches batches(std::span<const std::int32_t> tokens, const BatchOptions& options = {},
                 std::string_view name = "the text");
+/// `batch` contexts of `steps` tokens that begin anywhere in the text, each place being as likely, and the
+/// tokens after each: for networks that carry no state. Throws ArgumentError for sizes below 1, DataError for
+/// a text of not more than `steps` tokens.
+Batch random_batch(std::span<const std::int32_t> tokens, const BatchOptions& options, Rng& rng);
 /// Deleted, because the tokens would be destroyed before the first batch.
 Batches batches(std::vector<std::int32_t>&& tokens, const BatchOptions& options = {},
                 std::string_view name = "the text") = delete;

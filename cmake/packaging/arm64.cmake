@@ -5,7 +5,7 @@
 #     libzstd-dev:arm64 libpcre2-dev:arm64
 #   cmake --preset arm64 && cmake --build --preset arm64 && ctest --preset arm64
 #
-# beside the packages of scripts/bootstrap that are headers alone (xsimd, xtensor, Eigen, CLI11, nlohmann-json, Random123).
+# beside the packages of scripts/bootstrap that are headers alone (xsimd, xtensor, Eigen, CLI11, toml++, nlohmann-json, Random123).
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)

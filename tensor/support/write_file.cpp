@@ -120,6 +120,13 @@ void FileReplacement::commit() {
   if (::fsync(descriptor_) != 0) fail_writing(errno);
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail_writing(errno);
   committed_ = true;
+  // So that the new name outlives a loss of power; where a folder cannot be synchronised, there is nothing to
+  // do.
+  const std::filesystem::path folder = target_.parent_path();
+  const int opened = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (opened < 0) return;
+  ::fsync(opened);
+  ::close(opened);
 }
 
 void require_writable(const std::filesystem::path& path) {

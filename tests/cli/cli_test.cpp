@@ -33,7 +33,7 @@ TEST_CASE("a bad text is refused by every command that reads one, and leaves not
   for (int i = 0; i < 2000; ++i) same += "a a\n";
   folder.write("same.txt", same);
   for (const std::string command :
-       {"train --kind ngram --out model", "train --kind lstm --out model", "demo"}) {
+       {"train --kind ngram --out model", "train --kind lstm --out model.safetensors", "demo"}) {
     refused(folder, command + " missing.txt", {"missing.txt", "no such file"});
     refused(folder, command + " empty.txt", {"empty.txt", "is empty"});
     refused(folder, command + " word.txt", {"word.txt"});
@@ -53,14 +53,17 @@ TEST_CASE("a model never replaces its own text, and training that went astray le
   refused(folder, "train text --kind ngram --out ./text", {"--out", "which the model would replace"});
   CHECK(read_bytes(folder.path() / "text") == before);
   refused(folder, "train text --kind feed-forward --order 1 --out model", {"order 1", "at least 2"});
-  refused(folder, "train text --kind rnn --lr 1e6 --epochs 3 --width 8 --out model", {"training step"});
+  refused(folder, "train text --kind rnn --lr 1e6 --epochs 3 --width 8 --out model.safetensors",
+          {"training step"});
 }
 
 TEST_CASE("a place that cannot be written to is found out before the work", "[cli]") {
   const Folder folder;
   folder.write("text.txt", gradus::synthetic_corpus(1, 2000).text);
-  refused(folder, "train text.txt --out none/model", {"none/model", "make its folder"});
-  refused(folder, "train text.txt --out .", {"directory"});
+  refused(folder, "train text.txt --out none/model.safetensors", {"none/model", "make its folder"});
+  refused(folder, "train text.txt --out .", {"there is text.txt in this folder", "choose an empty folder"});
+  refused(folder, "train text.txt --out text.txt/run", {"text.txt/run"});
+  refused(folder, "train text.txt --kind ngram --out .", {"directory"});
   refused(folder, "train text.txt --out ''", {"is empty"});
   refused(folder, "demo text.txt --out text.txt", {"text.txt/results.json"});
 }
@@ -68,7 +71,7 @@ TEST_CASE("a place that cannot be written to is found out before the work", "[cl
 TEST_CASE("a loss that is not finite stops the training, names step and op, and writes nothing", "[cli]") {
   const Folder folder;
   folder.write("text.txt", gradus::synthetic_corpus(1, 5000).text);
-  refused(folder, "train text.txt --kind rnn --lr 1e38 --out model",
+  refused(folder, "train text.txt --kind rnn --lr 1e38 --out model.safetensors",
           {"training step", "lower learning rate"});
 }
 
@@ -140,17 +143,18 @@ TEST_CASE("models of every kind are trained, evaluated, scored and drawn from", 
     CHECK_THAT(help, Contains(kind));
     for (const std::string unit : {"word", "character", "byte", "bpe"}) {
       INFO(kind << " of " << unit << "s");
+      const std::string model = kind == "ngram" ? "model" : "model.safetensors";
       const bool ordered = kind == "feed-forward" || kind == "log-bilinear" || kind == "ngram";
       const std::string own =
           std::string(kind == "ngram" ? "" : " --epochs 1 --width 16") + (ordered ? " --order 3" : "");
       const Result trained = gradus_command(
-          folder, "train text.txt --json --kind " + kind + own + " --unit " + unit + " --out model");
+          folder, "train text.txt --json --kind " + kind + own + " --unit " + unit + " --out " + model);
       INFO(trained.error);
       REQUIRE(trained.code == 0);
       const auto report = nlohmann::json::parse(trained.out);
       CHECK(report.at("kind") == kind);
-      CHECK(report.at("bytes") == std::filesystem::file_size(folder.path() / "model"));
-      const Result eval = gradus_command(folder, "eval --model model test.txt --json");
+      CHECK(report.at("bytes") == std::filesystem::file_size(folder.path() / model));
+      const Result eval = gradus_command(folder, "eval --model " + model + " test.txt --json");
       REQUIRE(eval.code == 0);
       const auto json = nlohmann::json::parse(eval.out);
       CHECK(json.at("perplexity") > 1);
@@ -162,8 +166,8 @@ TEST_CASE("models of every kind are trained, evaluated, scored and drawn from", 
       }
 
       // The lines' scores add up to the text's when each begins anew, as n-grams of words do.
-      const Result from_file = gradus_command(folder, "score --model model test.txt");
-      const Result from_input = gradus_command(folder, "score --model model", test);
+      const Result from_file = gradus_command(folder, "score --model " + model + " test.txt");
+      const Result from_input = gradus_command(folder, "score --model " + model, test);
       CHECK(from_file.out == from_input.out);
       if (kind == "ngram" && unit == "word") {
         std::istringstream lines(from_file.out);
@@ -183,7 +187,7 @@ TEST_CASE("models of every kind are trained, evaluated, scored and drawn from", 
               Approx(json.at("perplexity_without_unknown").get<double>()).epsilon(1e-6));
         CHECK(sum * std::log(10.0) == Approx(json.at("log_prob").get<double>()).epsilon(1e-6));
       }
-      const std::string draw = "generate --model model --tokens 30 --prompt 'the queen' --seed ";
+      const std::string draw = "generate --model " + model + " --tokens 30 --prompt 'the queen' --seed ";
       const Result drawn = gradus_command(folder, draw + "1");
       CHECK(drawn.code == 0);
       CHECK(drawn.out.starts_with("the queen"));
@@ -286,15 +290,15 @@ TEST_CASE("a model that does not fit into memory is refused, with what to do", "
   if (sanitized) return;
   const Folder folder;
   folder.write("text.txt", gradus::synthetic_corpus(1, 2000).text);
-  const std::string command = "cd '" + folder.path().string() + "' && ulimit -v 4000000 && '" +
-                              gradus::test::bin_dir() +
-                              "/gradus' train text.txt --kind rnn --width 65536 --out model >out 2>error";
+  const std::string command =
+      "cd '" + folder.path().string() + "' && ulimit -v 4000000 && '" + gradus::test::bin_dir() +
+      "/gradus' train text.txt --kind rnn --width 65536 --out model.safetensors >out 2>error";
   const int status = std::system(command.c_str());
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 1);
   CHECK(read_bytes(folder.path() / "error") ==
         "gradus: not enough memory for this text and model; try a smaller one\n");
-  CHECK_FALSE(std::filesystem::exists(folder.path() / "model"));
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "model.safetensors"));
 }
 
 TEST_CASE("the demo compares all models on a text, the same each time", "[cli]") {

@@ -25,7 +25,7 @@ std::int64_t line_ends(const std::string& text) {
 TEST_CASE("an option that does not apply is an error", "[cli][options]") {
   const Folder folder;
   folder.write("text.txt", gradus::synthetic_corpus(1, 3000).text);
-  const std::string train = "train text.txt --out m ";
+  const std::string train = "train text.txt --out m.safetensors ";
   for (const std::string kind : {"lstm", "gru", "rnn"})
     misused(folder, train + "--order 3 --kind " + kind, "--order is of n-grams");
   for (const std::string option : {"--epochs 3", "--updates 3", "--batch 2", "--layers 2", "--dropout 0.1",
@@ -55,9 +55,9 @@ TEST_CASE("an option that does not apply is an error", "[cli][options]") {
   misused(folder, "ngram interpolate a b --log-linear --weights 1,1 --test text.txt --epochs 2", "--epochs");
   // Where it applies, it is not ignored.
   REQUIRE(gradus_command(folder, train + "--kind feed-forward --order 2 --epochs 1 --width 8").code == 0);
-  const std::string two = read_bytes(folder.path() / "m");
+  const std::string two = read_bytes(folder.path() / "m.safetensors");
   REQUIRE(gradus_command(folder, train + "--kind feed-forward --order 4 --epochs 1 --width 8").code == 0);
-  CHECK(read_bytes(folder.path() / "m").size() > two.size());
+  CHECK(read_bytes(folder.path() / "m.safetensors").size() > two.size());
   const std::string gpt = "--json --kind gpt --width 8 --updates 3 ";
   const auto parameters = [&](const std::string& options) {
     const Result trained = gradus_command(folder, train + gpt + options);
@@ -75,23 +75,25 @@ TEST_CASE("an option that does not apply is an error", "[cli][options]") {
   CHECK_THAT(heads.error, Contains("3 heads do not divide a width of 8"));
   const std::string lines = train + "--kind gru --width 8 --updates 3 --document-end ";
   CHECK_THAT(gradus_command(folder, lines + "zebra").error,
-             Contains("--document-end zebra: the text has no such word"));
+             Contains("data.document_end zebra: the text has no such word"));
   for (const std::string end : {"'</s>'", "'\\n' --unit character"}) {
     REQUIRE(gradus_command(folder, lines + end).code == 0);
-    const std::string network = gradus::load_safetensors(folder.path() / "m").metadata.at("network");
+    const std::string network =
+        gradus::load_safetensors(folder.path() / "m.safetensors").metadata.at("network");
     CHECK_THAT(network, !Contains("\"document_end\":-1") && Contains("\"document_end\":"));
-    CHECK_THAT(gradus_command(folder, "eval --model m text.txt").out,
+    CHECK_THAT(gradus_command(folder, "eval --model m.safetensors text.txt").out,
                Contains("state begun anew behind each " + end.substr(1, end.find('\'', 1) - 1)));
   }
   const std::string llama = train + "--kind llama --width 8 --updates 3 --heads 2 --context 9 --sinks ";
   CHECK_THAT(gradus_command(folder, llama + "9").error, Contains("9 sinks in a context of 9"));
   REQUIRE(gradus_command(folder, llama + "2").code == 0);
-  CHECK(gradus::load_safetensors(folder.path() / "m").metadata.at("network").find("\"sinks\":2") !=
-        std::string::npos);
+  CHECK(
+      gradus::load_safetensors(folder.path() / "m.safetensors").metadata.at("network").find("\"sinks\":2") !=
+      std::string::npos);
   parameters("--layers 1 --heads 2 --context 20 --batch 2");
-  const std::string three = read_bytes(folder.path() / "m");
+  const std::string three = read_bytes(folder.path() / "m.safetensors");
   parameters("--layers 1 --heads 2 --context 20 --batch 2 --dropout 0.5");
-  CHECK(read_bytes(folder.path() / "m") != three);
+  CHECK(read_bytes(folder.path() / "m.safetensors") != three);
 }
 
 TEST_CASE("every command that reports can do so in JSON", "[cli][options]") {
@@ -106,7 +108,7 @@ TEST_CASE("every command that reports can do so in JSON", "[cli][options]") {
   const auto ngram = json("train text.txt --kind ngram --order 3 --out m.ngram");
   CHECK(ngram["orders"].size() == 3);
   CHECK(ngram["train_tokens"] == json("ngram build text.txt --order 3 --out b.ngram")["tokens"]);
-  const auto network = json("train text.txt --kind rnn --width 8 --epochs 2 --out m");
+  const auto network = json("train text.txt --kind rnn --width 8 --epochs 2 --out m.safetensors");
   CHECK(network["epochs"] == 2);
   CHECK(network["smoothed_training_perplexity"] > 1);
   CHECK(network["parameters"] > 0);
@@ -214,7 +216,7 @@ TEST_CASE("a network that never saw <unk> says so when a text has unknown words"
 TEST_CASE("the report on training says what its perplexity is", "[cli][options]") {
   const Folder folder;
   folder.write("text.txt", gradus::synthetic_corpus(1, 6000).text);
-  CHECK_THAT(gradus_command(folder, "train text.txt --kind rnn --width 8 --epochs 1 --out m").out,
+  CHECK_THAT(gradus_command(folder, "train text.txt --kind rnn --width 8 --epochs 1 --out m.safetensors").out,
              Contains("perplexity while it learned") && Contains("the mean of all "));
 }
 

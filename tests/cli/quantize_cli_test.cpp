@@ -24,14 +24,14 @@ TEST_CASE("eval --quantize reports the rounded model beside the exact one", "[cl
   folder.write("text.txt", gradus::synthetic_corpus(1, 4000).text);
   folder.write("test.txt", gradus::synthetic_corpus(2, 600).text + "zebra\n");
   for (const std::string kind : {"lstm --width 64", "gpt --width 64 --heads 2 --context 32"}) {
-    output(folder, "train text.txt --out model --updates 20 --kind " + kind);
-    const auto exact = json(folder, "eval --model model test.txt");
+    output(folder, "train text.txt --out model.safetensors --updates 20 --kind " + kind);
+    const auto exact = json(folder, "eval --model model.safetensors test.txt");
     CHECK_FALSE(exact.contains("quantize"));
     for (const std::string dtype : {"i8", "bf16"}) {
       for (const std::string unknown : {"kenlm", "srilm"}) {
         INFO(kind << " in " << dtype << ", " << unknown);
-        const auto both =
-            json(folder, "eval --model model test.txt --quantize " + dtype + " --unknown " + unknown);
+        const auto both = json(
+            folder, "eval --model model.safetensors test.txt --quantize " + dtype + " --unknown " + unknown);
         CHECK(both.at("perplexity") ==
               exact.at(unknown == "kenlm" ? "perplexity" : "perplexity_without_unknown"));
         CHECK(both.at("quantize") == dtype);
@@ -44,7 +44,7 @@ TEST_CASE("eval --quantize reports the rounded model beside the exact one", "[cl
         CHECK(smaller < (dtype == "i8" ? 0.5 : 0.7));
       }
     }
-    CHECK_THAT(output(folder, "eval --model model test.txt --quantize i8"),
+    CHECK_THAT(output(folder, "eval --model model.safetensors test.txt --quantize i8"),
                Contains("perplexity ") && Contains("with weights of i8: perplexity ") &&
                    Contains("% beside the exact ones; "));
   }

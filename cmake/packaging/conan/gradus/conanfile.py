@@ -33,7 +33,7 @@ class Gradus(ConanFile):
         for name in ["onetbb/[>=2021.7 <2023]", "zlib/[>=1.2.11 <2]", "zstd/[>=1.5 <2]",
                      "pcre2/[>=10.40 <11]"]:
             self.requires(name)
-        for name in ["xsimd/[>=9 <14]", "xtensor/[>=0.24 <0.26]", "eigen/[>=3.4 <4]", "nlohmann_json/[>=3.11 <4]",
+        for name in ["xsimd/[>=9 <14]", "xtensor/[>=0.24 <0.26]", "eigen/[>=3.4 <4]", "nlohmann_json/[>=3.11 <4]", "tomlplusplus/[>=3.3 <4]",
                      "random123/1.14.0"]:
             self.requires(name, visible=False)
         if self.options.program:

@@ -1,0 +1,392 @@
+#include "models/run/run.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "models/checkpoint.hpp"
+#include "models/run/defaults.hpp"
+#include "models/run/folder.hpp"
+#include "models/run/metrics.hpp"
+#include "models/run/trainer.hpp"
+#include "text/byte_source.hpp"
+
+namespace gradus::models {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// The mean loss since the last line of the log.
+struct Window {
+  double loss = 0;
+  std::int64_t tokens = 0;
+  double seconds = 0;
+
+  static void fields(auto& self, auto&& visit) {
+    visit("loss", self.loss);
+    visit("tokens", self.tokens);
+    visit("seconds", self.seconds);
+  }
+};
+
+std::string absolute_path(const std::string& path) {
+  if (path.empty() || is_standard_input(path)) return path;
+  return std::filesystem::absolute(path).lexically_normal().string();
+}
+
+/// A trained network and its vocabulary, where start.from names one; else nothing.
+std::optional<LoadedNetwork> start_of(const RunConfig& config) {
+  if (config.start.from.empty()) return std::nullopt;
+  return load_network(config.start.from);
+}
+
+/// The settings of the model that is started from, where the configuration does not say otherwise.
+void take_sizes(RunConfig& config, const ErasedNetwork& network) {
+  const NetworkOptions& o = network.options();
+  RunConfig::Model& m = config.model;
+  m.kind = network.kind().name;
+  const auto take = [&](auto& setting, auto value, const char* name) {
+    if (setting && *setting != value)
+      fail<ArgumentError>("model.{} is {}, but {} has {}, which stays", name, *setting, config.start.from,
+                          value);
+    setting = value;
+  };
+  take(m.width, o.width, "width");
+  if (!network.kind().has_order) {
+    take(m.layers, std::int64_t{o.layers}, "layers");
+    if (o.tied) take(m.tied, *o.tied, "tied");
+  } else {
+    take(m.order, std::int64_t{o.order}, "order");
+  }
+  if (!network.kind().is_transformer && m.kind != "min-gru" && m.kind != "log-bilinear")
+    take(m.embedding, o.embedding, "embedding");
+  if (network.kind().is_transformer) {
+    take(m.heads, o.heads, "heads");
+    take(m.context, o.context, "context");
+    take(m.inner, o.inner, "inner");
+  }
+  if (m.kind == "llama") {
+    take(m.kv_heads, o.kv_heads, "kv_heads");
+    take(m.sinks, o.sinks, "sinks");
+  }
+  m.rope_theta = o.rope_theta;
+  m.norm_eps = o.norm_eps;
+  m.cutoffs = o.cutoffs;
+}
+
+/// A run from its beginning or its last checkpoint to its end.
+class TrainingRun {
+ public:
+  TrainingRun(const RunConfig& config, const RunOptions& options);
+  RunResult run();
+
+ private:
+  void prepare(const RunConfig& given);
+  void make_network(std::optional<LoadedNetwork> from);
+  void decide_intervals();
+  void resume();
+  bool step();
+  void log(const Update& update);
+  void evaluate();
+  void save();
+  void save_model();
+  void say(const std::string& line);
+  void warn(const std::string& line);
+  void interrupted();
+  void note_end();
+  RunResult result();
+
+  const RunOptions& options_;
+  RunConfig config_;
+  RunText text_;
+  std::unique_ptr<ErasedNetwork> network_, best_;
+  std::optional<RunFolder> folder_;
+  std::optional<Trainer> trainer_;
+  std::optional<MetricsFiles> metrics_;
+  TrainProgress smoothed_;
+  Window window_;
+  RunProgress progress_;
+  double seconds_before_ = 0;  // in the processes before this one
+  Clock::time_point started_ = Clock::now(), saved_ = Clock::now();
+  double evaluating_ = 0;           // seconds of this process
+  std::int64_t tokens_before_ = 0;  // of those processes
+  std::int64_t evaluated_ = -1;     // the step of the last evaluation
+  bool interrupted_ = false, saving_fails_ = false;
+};
+
+TrainingRun::TrainingRun(const RunConfig& config, const RunOptions& options) : options_(options) {
+  if (options.resume) {
+    folder_.emplace(RunFolder::open(options.folder));
+  } else if (!options.folder.empty()) {
+    RunFolder::require_new(options.folder);
+  }
+  RunConfig given = options.resume ? folder_->load_config() : config;
+  if (options.overrides) options.overrides(given);
+  prepare(given);
+  started_ = saved_ = Clock::now();  // reading the text is no training
+}
+
+void TrainingRun::prepare(const RunConfig& given) {
+  config_ = given;
+  config_.data.text =
+      absolute_path(config_.data.text);  // so that it is found from wherever the run is resumed
+  config_.data.valid = absolute_path(config_.data.valid);
+  std::optional<LoadedNetwork> from;  // a run that is resumed has its weights in its checkpoint
+  if (!options_.resume) from = start_of(given);
+  std::optional<Vocabulary> vocabulary;
+  if (from) {
+    take_sizes(config_, *from->network);
+    vocabulary = from->vocabulary;
+  }
+  if (options_.resume) vocabulary = folder_->load_vocabulary();
+  text_ = read_run_text(config_.data, vocabulary, options_.subwords);
+  require_batch(text_.train, text_.vocabulary.unit(), config_.data.text);
+  const NetworkKind* const kind = find_network_kind(config_.model.kind);
+  if (kind == nullptr)
+    fail<ArgumentError>("{} is no network, which alone is trained in steps", config_.model.kind);
+  config_ = resolved(config_, *kind, text_.vocabulary, std::ssize(text_.train.tokens));
+  make_network(std::move(from));
+  trainer_.emplace(*network_, text_.train.tokens, text_.valid.tokens, config_);
+  decide_intervals();
+  if (options_.resume) resume();
+  if (options_.folder.empty()) return;
+  if (!folder_) {
+    folder_.emplace(RunFolder::create(options_.folder));
+    folder_->save_vocabulary(text_.vocabulary);
+  }
+  folder_->save_config(config_);
+  metrics_.emplace(folder_->path(), trainer_->step(), [this](const std::string& line) { warn(line); });
+}
+
+void TrainingRun::make_network(std::optional<LoadedNetwork> from) {
+  NetworkOptions options = network_options(config_, text_.vocabulary);
+  const NetworkKind& kind = *find_network_kind(config_.model.kind);
+  Rng rng(config_.training.seed);
+  network_ = kind.make(rng, options);
+  if (from) network_->set_weights(from->network->weights(), config_.start.from);
+  if (config_.training.precision == "f64") network_->convert(Dtype::f64);
+  if (config_.start.lora_rank > 0) {
+    Rng of_adapters = rng.fork(1);
+    network_->add_lora(of_adapters, config_.start.lora_layers,
+                       {.rank = config_.start.lora_rank,
+                        .alpha = config_.start.lora_alpha,
+                        .dropout = config_.start.lora_dropout});
+  }
+  if (!config_.start.freeze.empty()) network_->freeze(config_.start.freeze);
+}
+
+/// Ten looks at the validation text, or one an epoch where that is more.
+void TrainingRun::decide_intervals() {
+  RunConfig::Training& t = config_.training;
+  const std::int64_t steps = trainer_->steps(), epoch = trainer_->epoch_steps();
+  if (!t.evaluate_every)
+    t.evaluate_every = config_.schedule.name == "plateau" ? epoch : std::min(epoch, (steps + 9) / 10);
+  if (!t.log_every) t.log_every = std::clamp<std::int64_t>(steps / 20, 1, 50);
+}
+
+void TrainingRun::resume() {
+  const auto loaded = folder_->newest_checkpoint([this](const std::string& line) { warn(line); });
+  if (!loaded) return say("the run was stopped before its first checkpoint, so it begins anew");
+  const optim::RunState& state = loaded->state;
+  if (state.get<std::uint64_t>("text") != text_.checksum()) {
+    fail<DataError>(
+        "{}: the run was made of another text than {} is now; give that text, or begin another run",
+        folder_->path().string(), config_.data.text);
+  }
+  trainer_->set_state(state);
+  smoothed_.step = trainer_->step();
+  smoothed_.loss = state.get<double>("smoothed");
+  window_ = state.get<Window>("window");
+  seconds_before_ = state.get<double>("seconds");
+  evaluated_ = state.get<std::int64_t>("evaluated");
+  tokens_before_ = trainer_->tokens();
+  say(fmt::format("going on from {}, update {} of {}", loaded->file.string(), trainer_->step(),
+                  trainer_->steps()));
+}
+
+void TrainingRun::say(const std::string& line) {
+  if (folder_) folder_->log(line);
+  if (options_.say) options_.say(line);
+}
+
+void TrainingRun::warn(const std::string& line) {
+  if (folder_) folder_->log("warning: " + line);
+  if (options_.warn) options_.warn(line);
+}
+
+/// A checkpoint that cannot be written is no reason to lose the run: the one before it stays, and the next is
+/// tried.
+void TrainingRun::save() {
+  if (!folder_) return;
+  optim::RunState state = trainer_->state();
+  state.put("text", text_.checksum());
+  state.put("smoothed", smoothed_.loss);
+  state.put("window", window_);
+  state.put("seconds", seconds_before_ + seconds_since(started_));
+  state.put("evaluated", evaluated_);
+  try {
+    folder_->save_checkpoint(state, trainer_->step(), config_.training.keep);
+    saving_fails_ = false;
+  } catch (const DataError& error) {
+    saving_fails_ = true;
+    warn(fmt::format("update {}: the checkpoint was not saved: {}; training goes on", trainer_->step(),
+                     error.what()));
+  }
+  saved_ = Clock::now();
+}
+
+void TrainingRun::save_model() {
+  best_ = trainer_->kept();
+  if (!folder_) return;
+  try {
+    save_network(folder_->model_file(), *best_, text_.vocabulary);
+  } catch (const DataError& error) {
+    saving_fails_ = true;
+    warn(fmt::format("update {}: the best model was not saved: {}", trainer_->step(), error.what()));
+  }
+}
+
+void TrainingRun::log(const Update& update) {
+  window_.loss += update.loss * static_cast<double>(update.tokens);
+  window_.tokens += update.tokens;
+  if (update.number % *config_.training.log_every != 0 && !trainer_->done()) return;
+  const double loss = window_.loss / static_cast<double>(window_.tokens);
+  const double seconds = seconds_before_ + seconds_since(started_);
+  MetricsLine line{
+      update.number,
+      {{"epoch", static_cast<double>(trainer_->epoch())},
+       {"tokens", static_cast<double>(trainer_->tokens())},
+       {"seconds", seconds},
+       {"loss", loss},
+       {"perplexity", std::exp(loss)},
+       {"lr", update.lr},
+       {"tokens_per_second", static_cast<double>(window_.tokens) / std::max(seconds - window_.seconds, 1e-9)},
+       {"gradient_norm", update.gradient_norm}}};
+  for (const auto& [part, norm] : update.part_norms) line.numbers.emplace_back("gradient_norm/" + part, norm);
+  if (metrics_) metrics_->add(line);
+  window_ = {0, 0, seconds};
+}
+
+void TrainingRun::evaluate() {
+  const Clock::time_point begun = Clock::now();
+  evaluated_ = trainer_->step();
+  if (!trainer_->validates()) return save_model();
+  const Validation seen = trainer_->validate();
+  progress_.valid_loss = seen.loss;
+  if (metrics_) {
+    metrics_->add({trainer_->step(),
+                   {{"valid_loss", seen.loss},
+                    {"valid_perplexity", std::exp(seen.loss)},
+                    {"best", seen.best ? 1 : 0}}});
+  }
+  if (seen.best) save_model();
+  say(fmt::format("update {} of {}: perplexity {:.2f} in training, {:.2f} on the validation text{}",
+                  trainer_->step(), trainer_->steps(), std::exp(smoothed_.loss), std::exp(seen.loss),
+                  seen.best ? ", the best so far" : ""));
+  evaluating_ += seconds_since(begun);
+}
+
+/// One update and what is due after it. False once the run is over.
+bool TrainingRun::step() {
+  const std::int64_t next = trainer_->step() + 1;
+  const bool logs = metrics_ && (next % *config_.training.log_every == 0 || next == trainer_->steps());
+  const Update update = trainer_->update(logs);
+  smoothed_.add(update.tokens, update.loss);
+  log(update);
+  const bool due = update.number % *config_.training.evaluate_every == 0 || trainer_->done();
+  if (due) evaluate();
+  progress_.step = update.number;
+  progress_.steps = trainer_->steps();
+  progress_.tokens = trainer_->tokens();
+  progress_.loss = smoothed_.loss;
+  progress_.tokens_per_second = static_cast<double>(trainer_->tokens() - tokens_before_) /
+                                std::max(seconds_since(started_) - evaluating_, 1e-9);
+  if (options_.progress) options_.progress(progress_);
+  if (options_.stop && options_.stop()) interrupted_ = true;
+  const std::int64_t every = config_.training.save_every;
+  const bool by_time = every == 0 && seconds_since(saved_) >= config_.training.save_seconds;
+  if (trainer_->done() || interrupted_ || (every > 0 && update.number % every == 0) || by_time) save();
+  return !trainer_->done() && !interrupted_;
+}
+
+RunResult TrainingRun::run() {
+  if (folder_ && !options_.resume) save();  // so that what is wrong with the disk is known at once
+  if (saving_fails_)
+    fail<DataError>("{}: nothing can be saved there; free some space, and begin again",
+                    folder_->path().string());
+  try {
+    while (!trainer_->done() && step()) {
+    }
+  } catch (const NumericError& error) {
+    if (!folder_) throw;
+    const auto kept = fmt::format(
+        "{}; the checkpoints in {} are from before: go on by --resume with a lower rate, "
+        "such as --set optimizer.lr={:.3g}",
+        error.what(), folder_->path().string(), config_.optimizer.options.at("lr") / 2);
+    folder_->log(kept);
+    fail<NumericError>("{}", kept);
+  }
+  const ParameterView weights = network_->parameter_view();
+  detail::check_weights(weights, trainer_->step(), smoothed_.loss);
+  note_end();
+  if (saving_fails_ && folder_)
+    fail<DataError>(
+        "{}: the last state of the run could not be saved; free some space, and go on from the one before by "
+        "--resume {}",
+        folder_->path().string(), folder_->path().string());
+  return result();
+}
+
+void TrainingRun::note_end() {
+  if (interrupted_ && !trainer_->done()) {
+    say(folder_ ? fmt::format("stopped after update {} of {}; go on by: gradus train --resume {}",
+                              trainer_->step(), trainer_->steps(), folder_->path().string())
+                : fmt::format("stopped after update {} of {}", trainer_->step(), trainer_->steps()));
+    if (!best_) save_model();
+  } else if (trainer_->step() < trainer_->steps()) {
+    say(fmt::format(
+        "ended after update {}, as the validation text was predicted no better for {} evaluations",
+        trainer_->step(), config_.training.patience));
+  }
+}
+
+RunResult TrainingRun::result() {
+  RunResult out;
+  if (!best_ && folder_) {  // it was found by a process before this one
+    std::error_code none;
+    if (std::filesystem::exists(folder_->model_file(), none))
+      best_ = load_network(folder_->model_file()).network;
+  }
+  if (!best_) best_ = trainer_->kept();
+  out.network = std::move(best_);
+  progress_.step = trainer_->step();
+  progress_.steps = trainer_->steps();
+  progress_.tokens = trainer_->tokens();
+  progress_.loss = smoothed_.loss;
+  out.progress = progress_;
+  out.train_tokens = std::ssize(text_.train.tokens);
+  out.unknown = text_.train.unknown;
+  out.valid_tokens = std::ssize(text_.valid.tokens);
+  out.seconds = seconds_before_ + seconds_since(started_);
+  if (trainer_->validates() && std::isfinite(trainer_->best_loss())) out.best_loss = trainer_->best_loss();
+  out.interrupted = interrupted_ && !trainer_->done();
+  out.stopped_early = trainer_->done() && trainer_->step() < trainer_->steps();
+  out.vocabulary = std::move(text_.vocabulary);
+  out.config = std::move(config_);
+  return out;
+}
+
+}  // namespace
+
+RunResult train_run(const RunConfig& config, const RunOptions& options) {
+  return TrainingRun(config, options).run();
+}
+
+}  // namespace gradus::models

@@ -8,6 +8,8 @@ namespace gradus::cli {
 void add_demo(CLI::App& app);
 void add_train(CLI::App& app);
 void add_eval(CLI::App& app);
+void add_adapt(CLI::App& app);
+void add_compare(CLI::App& app);
 void add_generate(CLI::App& app);
 void add_score(CLI::App& app);
 void add_next(CLI::App& app);

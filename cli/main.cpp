@@ -101,6 +101,8 @@ int main(int argc, char** argv) {
   gradus::cli::add_demo(app);
   gradus::cli::add_train(app);
   gradus::cli::add_eval(app);
+  gradus::cli::add_adapt(app);
+  gradus::cli::add_compare(app);
   gradus::cli::add_generate(app);
   gradus::cli::add_score(app);
   gradus::cli::add_next(app);

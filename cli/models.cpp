@@ -6,12 +6,14 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "cli/adapt_options.hpp"
 #include "cli/commands.hpp"
 #include "cli/model_options.hpp"
 #include "cli/ngram_commands.hpp"
 #include "cli/progress.hpp"
 #include "cli/text_blocks.hpp"
 #include "cli/usage.hpp"
+#include "models/lines_apart.hpp"
 #include "models/ngram/ngram.hpp"
 #include "text/escapes.hpp"
 #include "text/tokenizer.hpp"
@@ -33,32 +35,54 @@ struct RoundedEvaluation {
 struct UseCommand : ModelOptions {
   std::string text;
   UnknownOption unknown;
-  bool skip_marks = false;
+  AdaptFlags adapt;
+  models::AdaptOptions adapting{};
+  std::string line_ends = "counted", reading = "carried";
+  bool skip_marks = false, details = false, words = false;
 
-  void evaluate() const;
+  void evaluate();
   void score() const;
   void check_input() const;
+  ErasedModel asked(const TrainedModel& trained) const;
   models::Evaluation evaluation(const TrainedModel& trained, TextBlocks& blocks,
-                                RoundedEvaluation* rounded) const;
+                                models::SurprisalGroups& groups, RoundedEvaluation* rounded) const;
+  std::string reading_of(const TrainedModel& trained) const;
+  nlohmann::json details_json(const models::SurprisalGroups& groups) const;
+  void print_details(const models::SurprisalGroups& groups) const;
+  void print_words(const Vocabulary& v, const ErasedModel& model, std::span<const std::int32_t> line) const;
   nlohmann::json rounded_json(const RoundedEvaluation& rounded, const models::Evaluation& e) const;
   void print_rounded(const RoundedEvaluation& rounded, const models::Evaluation& e,
                      const Vocabulary& v) const;
   void print_score(const Vocabulary& v, const ErasedModel& asked, std::span<const std::int32_t> line) const;
 };
 
+/// The model as the options want it read.
+ErasedModel UseCommand::asked(const TrainedModel& trained) const {
+  ErasedModel out = unknown.applied_to(trained);
+  if (reading == "lines") out = ErasedModel(models::LinesApart(std::move(out), trained.vocabulary));
+  return models::adapted(out, adapting);
+}
+
 /// What the model says of a text, which is read once; and what the quantized one says, where there is one.
 models::Evaluation UseCommand::evaluation(const TrainedModel& trained, TextBlocks& blocks,
-                                          RoundedEvaluation* rounded) const {
+                                          models::SurprisalGroups& groups, RoundedEvaluation* rounded) const {
   Progress progress("evaluating");
   const Vocabulary& v = trained.vocabulary;
-  const ErasedModel asked = unknown.applied_to(trained);
-  ErasedModel::State state = asked.start(), rounded_state;
+  const ErasedModel exact = asked(trained);
+  ErasedModel::State state = exact.start(), rounded_state;
   if (rounded != nullptr) rounded_state = rounded->of.model.start();
   models::Evaluation out;
   const auto add = [&](models::Evaluation& to, const ErasedModel& of, ErasedModel::State& at,
                        std::span<const std::int32_t> part, std::size_t skipped) {
     const std::vector<double> log_probs = of.score(at, part);
-    to.add(std::span(log_probs).subspan(skipped), part.subspan(skipped), v.unknown());
+    for (std::size_t i = skipped; i < part.size(); ++i) {
+      const bool counted = line_ends == "counted" || part[i] != v.line_end();
+      if (counted) to.add(std::span(log_probs).subspan(i, 1), part.subspan(i, 1), v.unknown());
+    }
+    if (&to == &out) {
+      groups.add(std::span(log_probs).subspan(skipped), part.subspan(skipped), v.line_end(),
+                 [&](std::int32_t id) { return id < v.size() ? v.count(id) : 0; });
+    }
   };
   progress.phase("reading", true);
   bool first = true;
@@ -66,8 +90,8 @@ models::Evaluation UseCommand::evaluation(const TrainedModel& trained, TextBlock
     if (first) ids = with_context(v, std::move(ids));
     for (std::span<const std::int32_t> rest = ids; !rest.empty(); first = false) {
       const auto part = rest.first(std::min<std::size_t>(rest.size(), 4096));
-      add(out, asked, state, part, first);
-      if (rounded != nullptr) add(rounded->said, rounded->of.model, rounded_state, part, first);
+      add(out, exact, state, part, first ? 1 : 0);
+      if (rounded != nullptr) add(rounded->said, rounded->of.model, rounded_state, part, first ? 1 : 0);
       rest = rest.subspan(part.size());
       progress.update(blocks.done(), blocks.total());
     }
@@ -113,21 +137,68 @@ void UseCommand::print_rounded(const RoundedEvaluation& rounded, const models::E
 }
 
 /// What of the text before a token the model has read.
-std::string reading_of(const TrainedModel& trained) {
+std::string UseCommand::reading_of(const TrainedModel& trained) const {
   const Vocabulary& v = trained.vocabulary;
+  if (reading == "lines") return "each line read by itself";
   if (trained.kind == "ngram" && v.unit() == Unit::word) return "context begun anew at each line";
   if (trained.document_end < 0) return "state carried throughout";
   return "state begun anew behind each " + escaped(v.symbol(static_cast<std::int32_t>(trained.document_end)));
 }
 
-void UseCommand::evaluate() const {
+// "1", "2", "3 to 4" and so on of places; "never", "1", "2 to 3" of counts.
+std::string place_name(std::size_t group) {
+  const auto last = std::int64_t{1} << group, first = group == 0 ? 1 : (last >> 1) + 1;
+  return first == last ? fmt::format("{}", first) : fmt::format("{} to {}", first, last);
+}
+std::string count_name(std::size_t group) {
+  if (group == 0) return "never";
+  const auto first = std::int64_t{1} << (group - 1), last = 2 * first - 1;
+  return first == last ? fmt::format("{}", first) : fmt::format("{} to {}", first, last);
+}
+
+nlohmann::json UseCommand::details_json(const models::SurprisalGroups& groups) const {
+  const auto list = [](const std::vector<models::SurprisalGroup>& all, const auto& name) {
+    nlohmann::json out = nlohmann::json::array();
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (all[i].tokens > 0)
+        out.push_back({{"group", name(i)}, {"tokens", all[i].tokens}, {"nats_per_token", all[i].nats()}});
+    }
+    return out;
+  };
+  return {{"by_place_in_line", list(groups.by_place, place_name)},
+          {"by_training_count", list(groups.by_count, count_name)}};
+}
+
+void UseCommand::print_details(const models::SurprisalGroups& groups) const {
+  const auto table = [](const char* title, const std::vector<models::SurprisalGroup>& all, const auto& name) {
+    fmt::print("\n{:<24} {:>10} {:>10} {:>12}\n", title, "tokens", "nats", "perplexity");
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (all[i].tokens > 0)
+        fmt::print("{:<24} {:>10} {:>10.4f} {:>12.2f}\n", name(i), all[i].tokens, all[i].nats(),
+                   std::exp(all[i].nats()));
+    }
+  };
+  table("place in the line", groups.by_place, place_name);
+  table("times in training", groups.by_count, count_name);
+}
+
+void UseCommand::evaluate() {
   check_input();
+  adapt.check();
+  if (reading == "lines" && (adapt.dynamic > 0 || adapt.neural_cache > 0))
+    misuse("--reading lines: --dynamic and --neural-cache carry what they have read");
+  if (reading == "lines" && !quantize.empty())
+    misuse("--reading lines and --quantize cannot be given together");
   const TrainedModel trained = models::load_model(model);
+  adapting = adapt.options(trained, skip_marks);
+  if (adapting.any() && !quantize.empty())
+    misuse("--quantize: rounded weights do not adapt; give one of them");
   const Vocabulary& v = trained.vocabulary;
   TextBlocks blocks(text, v, skip_marks);
   std::optional<RoundedEvaluation> rounded;
   if (!quantize.empty()) rounded.emplace(RoundedEvaluation{quantized(trained)});
-  const models::Evaluation e = evaluation(trained, blocks, rounded ? &*rounded : nullptr);
+  models::SurprisalGroups groups;
+  const models::Evaluation e = evaluation(trained, blocks, groups, rounded ? &*rounded : nullptr);
   if (!unknown.skipped() && e.unknown > 0) warn_of_untrained_unknown(trained, model);
   const Perplexities p(e, unknown.skipped());
   const auto* const ngrams = trained.model.get_if<models::NgramModel>();
@@ -135,10 +206,20 @@ void UseCommand::evaluate() const {
   // Unknown words that are left out are not counted.
   const double log_prob = unknown.skipped() ? e.log_prob_known : e.log_prob;
   const auto counted = static_cast<double>(unknown.skipped() ? e.tokens - e.unknown : e.tokens);
-  const double bits = -log_prob / std::log(2.0) / static_cast<double>(e.characters);
+  const double all_bits = -log_prob / std::log(2.0), bits = all_bits / static_cast<double>(e.characters);
+  const double bits_per_byte = all_bits / static_cast<double>(blocks.bytes());
+  // Of words that spaces separate, whatever the tokens are; unknown words that are left out are no words
+  // then.
+  const bool by_words = v.unit() != Unit::word && blocks.words() > 0;
+  const double word_perplexity = std::exp(-log_prob / static_cast<double>(blocks.words()));
   if (json) {
     nlohmann::json out{{"perplexity", unknown.skipped() ? p.without_unknown : p.with_unknown},
                        {"bits_per_character", bits},
+                       {"bits_per_byte", bits_per_byte},
+                       {"characters", e.characters},
+                       {"bytes", blocks.bytes()},
+                       {"line_ends", line_ends},
+                       {"reading", reading_of(trained)},
                        {"nats_per_token", -log_prob / counted},
                        {"tokens", e.tokens},
                        {"unknown", e.unknown},
@@ -147,6 +228,9 @@ void UseCommand::evaluate() const {
                        {"probabilities", !scores},
                        {"log_prob", log_prob}};
     out.update(p.json());
+    if (by_words) out["word_perplexity"] = word_perplexity;
+    if (details) out.update(details_json(groups));
+    if (adapting.any()) out["adapted_by"] = adaptation_json(adapting);
     if (rounded) out.update(rounded_json(*rounded, e));
     fmt::print("{}\n", json_text(out));
     return;
@@ -159,16 +243,45 @@ void UseCommand::evaluate() const {
   fmt::print("{} {} with unknown {}s, {} without; {} {}s, {}{} of them unknown{}\n",
              scores ? "of the scores:" : "perplexity", number_text(p.with_unknown), name_of(v.unit()),
              number_text(p.without_unknown), e.tokens, name_of(v.unit()),
-             v.unit() == Unit::word ? "line ends counted, " : "", e.unknown,
-             unknown.skipped() ? " and left out" : "");
-  fmt::print("{} nats a token, {} bits a character; {}\n", number_text(-log_prob / counted),
-             number_text(bits), reading_of(trained));
+             v.line_end() >= 0 && (v.unit() == Unit::word || line_ends != "counted")
+                 ? "line ends " + line_ends + ", "
+                 : "",
+             e.unknown, unknown.skipped() ? " and left out" : "");
+  fmt::print("{} nats a token, {} bits a character, {} a byte; {}\n", number_text(-log_prob / counted),
+             number_text(bits), number_text(bits_per_byte), reading_of(trained));
+  if (by_words)
+    fmt::print("perplexity {} a word, of the {} that spaces and line ends separate\n",
+               number_text(word_perplexity), blocks.words());
+  if (details) print_details(groups);
+  if (adapting.any()) fmt::print("adapted by {}\n", adaptation_text(adapting));
   if (rounded) print_rounded(*rounded, e, v);
 }
 
-void UseCommand::print_score(const Vocabulary& v, const ErasedModel& asked,
+/// Each token of a line and its log10 probability.
+void UseCommand::print_words(const Vocabulary& v, const ErasedModel& of,
                              std::span<const std::int32_t> line) const {
-  const models::Evaluation e = models::evaluate(asked, line, 1, v.unknown());
+  const std::vector<double> scores = models::score(of, line);
+  nlohmann::json all = nlohmann::json::array();
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    const std::string& symbol = v.symbol(line[i + 1]);
+    const double log10 = scores[i] / std::log(10.0);
+    if (json) {
+      all.push_back({{"token", symbol}, {"log10", log10}});
+    } else {
+      fmt::print("{}\t{:.6f}\n", escaped(symbol), log10);
+    }
+  }
+  if (json) {
+    fmt::print("{}\n", json_text(all, -1));
+  } else {
+    fmt::print("\n");
+  }
+}
+
+void UseCommand::print_score(const Vocabulary& v, const ErasedModel& of,
+                             std::span<const std::int32_t> line) const {
+  if (words) return print_words(v, of, line);
+  const models::Evaluation e = models::evaluate(of, line, 1, v.unknown());
   const double ln10 = std::log(10.0);
   const double known = e.log_prob_known / ln10, all = unknown.skipped() && e.unknown > 0
                                                           ? -std::numeric_limits<double>::infinity()
@@ -188,7 +301,7 @@ void UseCommand::score() const {
   check_input();
   const TrainedModel trained = load();
   const Vocabulary& v = trained.vocabulary;
-  const ErasedModel asked = unknown.applied_to(trained);
+  const ErasedModel exact = unknown.applied_to(trained);
   const std::string path = text.empty() ? "-" : text;
   TextLines reader(path, v, skip_marks);
   std::vector<std::int32_t> ids;
@@ -201,7 +314,7 @@ void UseCommand::score() const {
   if (is_stream(path)) {  // each line is answered at once
     while (reader.next(ids)) {
       note_unknown(ids);
-      print_score(v, asked, with_context(v, std::move(ids)));
+      print_score(v, exact, with_context(v, std::move(ids)));
       std::fflush(stdout);
     }
     return;
@@ -211,7 +324,7 @@ void UseCommand::score() const {
   while (reader.next(ids)) spool.add(ids);
   while (spool.next(ids)) {
     note_unknown(ids);
-    print_score(v, asked, with_context(v, std::move(ids)));
+    print_score(v, exact, with_context(v, std::move(ids)));
   }
 }
 
@@ -222,10 +335,21 @@ void add_eval(CLI::App& app) {
       app, "eval", &UseCommand::evaluate, "Compute the perplexity of a text under a model",
       "Examples:\n  gradus eval --model book.arpa other.txt --json\n"
       "  zcat big.gz | gradus eval --model book.ngram - --unknown srilm\n"
-      "  gradus eval --model book.safetensors other.txt --quantize i8");
+      "  gradus eval --model book.safetensors other.txt --quantize i8\n"
+      "  gradus eval --model run1 other.txt --neural-cache 0.1 --theta 0.3");
   add_text(c, options->text);
   options->add_to(c);
   options->unknown.add_to(c);
+  c->add_option("--line-ends", options->line_ends,
+                "counted: they are predicted and counted as tokens; left-out: neither, though they are read")
+      ->check(CLI::IsMember({"counted", "left-out"}));
+  c->add_option(
+       "--reading", options->reading,
+       "carried: a model knows the lines before, as far as its kind remembers; lines: each is read by itself")
+      ->check(CLI::IsMember({"carried", "lines"}));
+  c->add_flag("--details", options->details,
+              "Show surprisal by the place in the line and by how often a token was seen in training");
+  options->adapt.add_to(c);
   add_skip_marks(c, options->skip_marks);
 }
 
@@ -238,6 +362,8 @@ void add_score(CLI::App& app) {
                 "A file, plain or compressed; without it, or with -, lines of standard input");
   options->add_to(c);
   options->unknown.add_to(c);
+  c->add_flag("--words", options->words,
+              "Print each token with its log10 probability, a blank line behind each line");
   add_skip_marks(c, options->skip_marks);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
@@ -11,8 +12,9 @@
 #include "cli/usage.hpp"
 #include "models/cache.hpp"
 #include "models/interpolate.hpp"
+#include "models/mixture.hpp"
+#include "models/ngram/merge.hpp"
 #include "models/ngram/ngram.hpp"
-#include "models/shared_vocabulary.hpp"
 
 namespace gradus::cli {
 
@@ -30,11 +32,12 @@ struct Parts {
   std::vector<std::int64_t> unlisted;  // of each model: words that others list and it does not
   Vocabulary vocabulary;
   std::optional<ModelSet> set;
+  std::vector<gradus::models::NgramModel> ngrams;  // those that are
 };
 
 struct InterpolateCommand {
   std::vector<std::string> models;
-  std::string held_out, test, weights;
+  std::string held_out, test, weights, mixture;
   UnknownOption unknown;
   std::int64_t cache = 0;
   int epochs = 10;
@@ -58,6 +61,8 @@ struct InterpolateCommand {
   std::vector<std::vector<double>> scores(const Parts& parts, std::span<const std::int32_t> tokens,
                                           const char* what) const;
   void print(const Parts& parts, const Result& result) const;
+  bool writes_ngrams(const Parts& parts) const;
+  void write(const Parts& parts, const std::vector<double>& fitted) const;
   /// Whether another text is scored than the weights were fitted to.
   bool test_differs() const { return !test.empty() && test != held_out; }
   const std::string& judged() const { return test.empty() ? held_out : test; }
@@ -67,7 +72,16 @@ void InterpolateCommand::check() const {
   if (weights.empty() && held_out.empty())
     misuse("give --held-out, the text that weights are fitted to, or --weights");
   if (!weights.empty() && !held_out.empty()) misuse("--weights are fixed: nothing is fitted to --held-out");
-  if (!weights.empty() && test.empty()) misuse("with --weights give --test, the text that is scored");
+  if (!weights.empty() && test.empty() && mixture.empty())
+    misuse("with --weights give --test, the text that is scored, or --out, the mixture's file");
+  if (is_standard_output(mixture)) misuse("--out: a mixture is written to a file");
+  for (const std::string& model : models) {
+    std::error_code missing;
+    if (!mixture.empty() && std::filesystem::equivalent(model, mixture, missing))
+      misuse("--out {} is a model that is mixed; name another file", mixture);
+    if (!mixture.empty() && is_standard_input(model))
+      misuse("--out copies models from files, and one is standard input");
+  }
   if (is_standard_input(held_out) && is_standard_input(test))
     misuse("standard input can be --held-out or --test, not both");
   const auto piped = std::ranges::count_if(models, [](const std::string& m) { return is_standard_input(m); });
@@ -86,46 +100,26 @@ void InterpolateCommand::check() const {
 
 Parts InterpolateCommand::load() const {
   Parts out;
-  std::vector<Vocabulary> vocabularies;
-  std::vector<ErasedModel> each;
-  bool same = true;
+  std::vector<TrainedModel> each;
   for (const std::string& file : models) {
     TrainedModel trained = gradus::models::load_model(file);
-    if (!vocabularies.empty()) {
-      if (trained.vocabulary.unit() != vocabularies.front().unit())
-        gradus::models::require_same_vocabulary(vocabularies.front(), models.front(), trained.vocabulary,
-                                                file);
-      const bool alike = trained.vocabulary.same_symbols(vocabularies.front());
-      if (!alike && trained.vocabulary.subwords() != nullptr) {
-        fail<DataError>(
-            "{} and {} cut a text into different subwords, so that their tokens cannot be compared; train "
-            "them "
-            "with one tokenizer",
-            models.front(), file);
-      }
-      same &= alike;
-    }
-    const auto* const ngrams = trained.model.get_if<gradus::models::NgramModel>();
-    if (ngrams != nullptr && gives_scores(ngrams->description()))
-      fail<DataError>("{}: stupid backoff gives scores, not probabilities, which cannot be mixed", file);
-    each.push_back(unknown.applied_to(trained));
-    out.names.push_back(file);
+    if (const auto* const ngrams = trained.model.get_if<gradus::models::NgramModel>())
+      out.ngrams.push_back(*ngrams);
     out.untrained.push_back(unknown_is_untrained(trained));
-    vocabularies.push_back(std::move(trained.vocabulary));
+    trained.model = unknown.applied_to(trained);
+    out.names.push_back(file);
+    each.push_back(std::move(trained));
   }
-  out.unlisted.assign(each.size(), 0);
-  out.vocabulary = same ? vocabularies.front() : gradus::models::union_of(vocabularies);
-  for (std::size_t i = 0; i < each.size() && !same; ++i) {
-    gradus::models::WidenedModel widened(std::move(each[i]), vocabularies[i], out.vocabulary);
-    out.unlisted[i] = widened.unlisted();
-    each[i] = ErasedModel(std::move(widened));
-  }
+  gradus::models::UnitedModels all = gradus::models::united(std::move(each), models);
+  out.unlisted = std::move(all.unlisted);
+  out.vocabulary = std::move(all.vocabulary);
   if (cache > 0) {
-    each.emplace_back(gradus::models::CacheModel(static_cast<std::int32_t>(out.vocabulary.size()), cache));
+    all.models.emplace_back(
+        gradus::models::CacheModel(static_cast<std::int32_t>(out.vocabulary.size()), cache));
     out.names.push_back(fmt::format("the cache of {}", cache));
     out.unlisted.push_back(0);
   }
-  out.set.emplace(std::move(each));
+  out.set.emplace(std::move(all.models));
   return out;
 }
 
@@ -269,11 +263,40 @@ void InterpolateCommand::print(const Parts& parts, const Result& result) const {
                   result.together.unknown, unknown.skipped() ? " and left out" : ""));
 }
 
+/// n-gram models of one vocabulary become one n-gram model.
+bool InterpolateCommand::writes_ngrams(const Parts& parts) const {
+  const bool same = std::ranges::all_of(parts.unlisted, [](std::int64_t count) { return count == 0; });
+  return !log_linear && cache == 0 && same && parts.ngrams.size() == models.size() &&
+         gradus::models::can_merge(parts.ngrams);
+}
+
+void InterpolateCommand::write(const Parts& parts, const std::vector<double>& fitted) const {
+  if (writes_ngrams(parts)) {
+    Progress progress("writing");
+    Place place;
+    place.file = mixture;
+    PlaceWriter writer(place, parts.vocabulary);
+    gradus::models::merge(parts.ngrams, fitted, writer.sink(), shown_by(progress));
+  } else {
+    if (is_arpa(mixture))
+      misuse("--out {}: only n-gram models of one vocabulary that back off are one ARPA model", mixture);
+    gradus::models::save_mixture(mixture, models,
+                                 {.weights = fitted, .log_linear = log_linear, .cache = cache});
+  }
+}
+
 void InterpolateCommand::run() const {
   check();
+  if (!mixture.empty()) require_writable(mixture);
   const Parts parts = load();
-  if (!weights.empty()) fixed_weights(parts);  // before the work
-  print(parts, log_linear ? log_linear_fit(parts) : linear(parts));
+  std::vector<double> fitted;
+  if (!weights.empty()) fitted = fixed_weights(parts);  // before the work
+  if (!judged().empty()) {
+    const Result result = log_linear ? log_linear_fit(parts) : linear(parts);
+    print(parts, result);
+    fitted = result.weights;
+  }
+  if (!mixture.empty()) write(parts, fitted);
 }
 
 }  // namespace
@@ -283,7 +306,8 @@ void add_ngram_interpolate(CLI::App& ngram) {
       ngram, "interpolate", &InterpolateCommand::run,
       "Combine models, n-gram or neural, with weights fitted to a text",
       "Examples:\n  gradus ngram interpolate book.ngram book.safetensors --held-out valid.txt --test "
-      "test.txt\n  gradus ngram interpolate book.ngram --cache 500 --held-out valid.txt.gz");
+      "test.txt\n  gradus ngram interpolate book.ngram --cache 500 --held-out valid.txt.gz\n"
+      "  gradus ngram interpolate book.ngram run1 --held-out valid.txt --out mixture");
   c->add_option(
        "models", o->models,
        "Models of the same unit (word, character or byte); what a model does not list is <unk> to it")
@@ -295,6 +319,10 @@ void add_ngram_interpolate(CLI::App& ngram) {
       "The text that the weights are fitted to: by expectation maximization or, with --log-linear, by "
       "gradient descent");
   c->add_option("--weights", o->weights, "Fixed weights, such as 0.3,0.7, instead of a held-out text");
+  c->add_option("--out", o->mixture,
+                "Write the mixture as a model, which every command reads: n-gram models of one vocabulary as "
+                "one n-gram "
+                "model (ARPA text for .arpa and .gz), others as copies of the models with their weights");
   c->add_option("--test", o->test, "The text whose perplexities are reported; without it, the held-out one");
   c->add_option("--cache", o->cache,
                 "Add a cache of this many of the last words as one more model (Kuhn and De Mori 1990)")

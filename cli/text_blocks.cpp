@@ -21,8 +21,7 @@ bool TextBlocks::next(std::vector<std::int32_t>& ids) {
   const std::optional<BlockReader::Block> block = blocks_.next_checked();
   if (!block) return false;
   ids = encode(vocabulary_, block->text, blocks_.name(*block), block->first_line);
-  characters_ += vocabulary_.unit() == Unit::byte ? static_cast<std::int64_t>(block->text.size())
-                                                  : count_characters(block->text);
+  count(block->text);
   done_ = block->done;
   return true;
 }
@@ -43,8 +42,26 @@ bool TextBlocks::next_subwords(std::vector<std::int32_t>& ids) {
     text.resize(cut);
   }
   ids = encode(vocabulary_, text);
-  characters_ += count_characters(text);
+  count(text);
   return !text.empty();
+}
+
+void TextBlocks::count(std::string_view text) {
+  const auto size = static_cast<std::int64_t>(text.size());
+  bytes_ += size;
+  characters_ += vocabulary_.unit() == Unit::byte ? size : count_characters(text);
+  words_ += count_words(text, in_word_);
+}
+
+std::int64_t count_words(std::string_view text, bool& in_word) {
+  std::int64_t out = 0;
+  for (const char c : text) {
+    const bool space = c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    if (!space && !in_word) ++out;
+    if (c == '\n') ++out;
+    in_word = !space;
+  }
+  return out;
 }
 
 std::vector<std::int32_t> read_tokens(const std::string& path, const Vocabulary& vocabulary,
@@ -62,17 +79,17 @@ TextLines::TextLines(const std::string& path, const Vocabulary& vocabulary, bool
 }
 
 bool TextLines::next(std::vector<std::int32_t>& ids) {
-  std::string line;
+  line_.clear();
   for (;;) {
     const std::string_view text = block_.text;
     const std::size_t end = std::min(text.find('\n', at_), text.size() - 1) + 1;
-    line += text.substr(at_, end - at_);
+    line_ += text.substr(at_, end - at_);
     at_ = end;
-    if (line.ends_with('\n')) break;
+    if (line_.ends_with('\n')) break;
     // The block is at its end; of bytes, the line may go on in the next one of the same file.
     std::optional<BlockReader::Block> more = blocks_.next_checked();
-    if ((!more || more->file_start) && !line.empty()) {
-      ids = encode(vocabulary_, line, blocks_.name(block_), number_);
+    if ((!more || more->file_start) && !line_.empty()) {
+      ids = encode(vocabulary_, line_, blocks_.name(block_), number_);
       block_ = more ? std::move(*more) : BlockReader::Block{.text = {}, .file = block_.file};
       at_ = 0;
       number_ = block_.first_line;
@@ -83,7 +100,7 @@ bool TextLines::next(std::vector<std::int32_t>& ids) {
     at_ = 0;
     number_ = block_.first_line;
   }
-  ids = encode(vocabulary_, line, blocks_.name(block_), number_++);
+  ids = encode(vocabulary_, line_, blocks_.name(block_), number_++);
   return true;
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "text/block_reader.hpp"
@@ -33,6 +34,9 @@ class TextBlocks {
   bool next(std::vector<std::int32_t>& ids);
   /// The size of what was read so far: in code points, or in bytes where they are the unit.
   std::int64_t characters() const { return characters_; }
+  /// The same in bytes, and the words that spaces and line ends separate, each line end counted as one more.
+  std::int64_t bytes() const { return bytes_; }
+  std::int64_t words() const { return words_; }
   /// The number of bytes read so far, and of all bytes; 0 when that is not known.
   std::int64_t done() const { return done_; }
   std::int64_t total() const { return blocks_.total(); }
@@ -42,8 +46,11 @@ class TextBlocks {
 
   const Vocabulary& vocabulary_;
   BlockReader blocks_;
-  std::int64_t characters_ = 0, done_ = 0;
-  std::string rest_;  // of subwords: what may belong to a token that goes on in the next block
+  void count(std::string_view text);
+
+  std::int64_t characters_ = 0, done_ = 0, bytes_ = 0, words_ = 0;
+  bool in_word_ = false;  // whether the text so far ends within a word
+  std::string rest_;      // of subwords: what may belong to a token that goes on in the next block
 };
 
 /// All ids of a text, preceded by the one that serves as the first one's context.
@@ -59,14 +66,21 @@ class TextLines {
 
   /// Replaces the ids by those of the next line; false at the end.
   bool next(std::vector<std::int32_t>& ids);
+  /// The text of that line, with its end if it has one.
+  const std::string& line() const { return line_; }
 
  private:
   const Vocabulary& vocabulary_;
   BlockReader blocks_;
   BlockReader::Block block_;
+  std::string line_;
   std::size_t at_ = 0;       // what of the block has been read
   std::int64_t number_ = 1;  // of the line at that place
 };
+
+/// The words of a text that spaces and line ends separate, each line end counted as one more. `in_word`:
+/// whether the text before it ends within a word; becomes so of this text.
+std::int64_t count_words(std::string_view text, bool& in_word);
 
 /// Ids of lines, kept in a temporary file until they are wanted.
 class LineSpool {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "models/mixture.hpp"
 #include "models/ngram/arpa/arpa.hpp"
 #include "models/ngram/store/writer.hpp"
 #include "models/pretrained.hpp"
@@ -241,6 +242,14 @@ LoadedNetwork load_network(const std::filesystem::path& file) {
   return network_of(bytes, file.string());
 }
 
+TrainedModel parse_model(std::string_view bytes, const std::string& name, const ArpaOptions& options) {
+  constexpr std::size_t head = std::size_t{1} << 14;
+  if (is_mixture(bytes)) return parse_mixture(bytes, name);
+  if (NgramModel::is_binary(bytes)) return model_of(NgramModel::from_bytes(bytes, name));
+  if (looks_like_arpa(bytes.substr(0, head))) return model_of(ArpaFile(std::string(bytes), name, options));
+  return model_of(network_of(bytes, name));
+}
+
 TrainedModel load_model(const std::filesystem::path& file, const ArpaOptions& options) {
   constexpr std::size_t head = std::size_t{1} << 14;
   std::error_code none;  // a name that no file can have is refused below
@@ -250,19 +259,16 @@ TrainedModel load_model(const std::filesystem::path& file, const ArpaOptions& op
   }
   const bool standard = is_standard_input(file);
   if (standard || is_special(file)) {
-    const std::string bytes = read_stream(file), name = standard ? "standard input" : file.string();
-    if (NgramModel::is_binary(bytes)) return model_of(NgramModel::from_bytes(bytes, name));
-    if (looks_like_arpa(std::string_view(bytes).substr(0, head)))
-      return model_of(ArpaFile(bytes, name, options));
-    return model_of(network_of(bytes, name));
+    return parse_model(read_stream(file), standard ? "standard input" : file.string(), options);
   }
   std::string first(head, '\0');
   std::ifstream in(file, std::ios::binary);
   in.read(first.data(), static_cast<std::streamsize>(first.size()));
   first.resize(static_cast<std::size_t>(in.gcount()));
   if (NgramModel::is_binary(first)) return model_of(NgramModel::open(file));
+  if (is_mixture(first)) return parse_mixture(read_file(file), file.string());
   if (looks_like_arpa(first)) return model_of(ArpaFile(file, options));
-  return model_of(network_of(read_file(file), file.string()));
+  return parse_model(read_file(file), file.string(), options);
 }
 
 }  // namespace gradus::models

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "models/erased_model.hpp"
 #include "models/kinds.hpp"
@@ -18,7 +19,7 @@ namespace gradus::models {
 struct TrainedModel {
   Vocabulary vocabulary;
   ErasedModel model;               // an NgramModel, or a NeuralModel of one of the networks of kinds.hpp
-  std::string kind;                // "ngram", or the name of the network's kind
+  std::string kind;                // "ngram", "mixture", or the name of the network's kind
   bool arpa = false;               // whether the file is ARPA text
   std::int64_t document_end = -1;  // the token behind each of which reading begins anew; -1: none
 };
@@ -58,11 +59,13 @@ struct LoadedNetwork {
 /// from a folder of Hugging Face's files. Throws DataError as load_model does, and for an n-gram model.
 LoadedNetwork load_network(const std::filesystem::path& file);
 
-/// Reads any of these, once, from a file, a pipe or "-", the standard input; `options` are those of ARPA
-/// files. Of the folder of a run (models/run/folder.hpp), its best model; of another folder, the GPT-2 or
-/// Llama that Hugging Face's files in it hold (pretrained.hpp), and their tokenizer; it may have fewer tokens
-/// than the model. Throws DataError naming the file, and the place in it, when something is missing, cut
-/// short or inconsistent.
+/// Reads any of these, or a mixture of them (models/mixture.hpp), once, from a file, a pipe or "-", the
+/// standard input; `options` are those of ARPA files. Of the folder of a run (models/run/folder.hpp), its
+/// best model; of another folder, the GPT-2 or Llama that Hugging Face's files in it hold (pretrained.hpp),
+/// and their tokenizer; it may have fewer tokens than the model. Throws DataError naming the file, and the
+/// place in it, when something is missing, cut short or inconsistent.
 TrainedModel load_model(const std::filesystem::path& file, const ArpaOptions& options = {});
+/// The same of a file's bytes, which errors call `name`.
+TrainedModel parse_model(std::string_view bytes, const std::string& name, const ArpaOptions& options = {});
 
 }  // namespace gradus::models

@@ -57,6 +57,11 @@ class ErasedModel {
     const auto* const holder = dynamic_cast<const Holder<M>*>(model_.get());
     return holder == nullptr ? nullptr : &holder->model;
   }
+  /// The state inside, of a model that is an M; null for another.
+  template <LanguageModel M>
+  static const typename M::State* state_if(const State& state) {
+    return std::any_cast<typename M::State>(&state.held_);
+  }
   /// The model inside. Throws ArgumentError when it is not an M.
   template <LanguageModel M>
   const M& get() const {

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <span>
+#include <vector>
 
 #include "models/language_model.hpp"
 
@@ -44,6 +47,41 @@ struct Evaluation {
   }
   double nats_per_token() const { return -log_prob / static_cast<double>(tokens); }
   double bits_per_character() const { return -log_prob / std::log(2.0) / static_cast<double>(characters); }
+};
+
+/// Surprisal of tokens of one sort: how many, and their log-probability in nats.
+struct SurprisalGroup {
+  std::int64_t tokens = 0;
+  double log_prob = 0;
+
+  double nats() const { return -log_prob / static_cast<double>(tokens); }
+};
+
+/// The same by what tokens are and where: by their place in the line, 1, 2, 3 to 4, 5 to 8 and so on, and by
+/// how often they occur in the text that the vocabulary was built from, never, 1, 2 to 3, 4 to 7 and so on.
+class SurprisalGroups {
+ public:
+  /// `line_end`: the id that ends a line, or -1; `counts`: of an id in training.
+  void add(std::span<const double> log_probs, std::span<const std::int32_t> predicted, std::int32_t line_end,
+           const std::function<std::int64_t(std::int32_t)>& counts) {
+    for (std::size_t i = 0; i < log_probs.size(); ++i) {
+      add_to(by_place, group_of(place_++), log_probs[i]);
+      add_to(by_count,
+             static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(counts(predicted[i])))),
+             log_probs[i]);
+      if (predicted[i] == line_end) place_ = 0;
+    }
+  }
+  std::vector<SurprisalGroup> by_place, by_count;
+
+ private:
+  static std::size_t group_of(std::uint64_t place) { return static_cast<std::size_t>(std::bit_width(place)); }
+  static void add_to(std::vector<SurprisalGroup>& groups, std::size_t at, double log_prob) {
+    if (groups.size() <= at) groups.resize(at + 1);
+    ++groups[at].tokens;
+    groups[at].log_prob += log_prob;
+  }
+  std::uint64_t place_ = 0;  // in the line
 };
 
 /// Scores tokens[1], tokens[2], ... each after all those before it; tokens[0] is context only. `unknown` is

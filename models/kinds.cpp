@@ -1,5 +1,6 @@
 #include "models/kinds.hpp"
 
+#include "models/adapt/adapt.hpp"
 #include "models/min_gru.hpp"
 #include "models/neural.hpp"
 #include "models/transformers.hpp"
@@ -120,6 +121,30 @@ std::optional<QuantizedModel> quantized_of(const ErasedModel& model, const nn::Q
 }
 
 template <class Network>
+std::optional<ErasedModel> adapted_of(const ErasedModel& model, const AdaptOptions& options) {
+  const auto* const of = model.get_if<NeuralModel<Network>>();
+  if (of == nullptr) return std::nullopt;
+  if (options.neural_cache) return ErasedModel(NeuralCache<Network>(*of, *options.neural_cache));
+  return ErasedModel(DynamicEvaluation<Network>(of->network, *options.dynamic, options.mean_squares));
+}
+
+template <class Network>
+std::optional<Safetensors> mean_squares_of(const ErasedModel& model, std::span<const std::int32_t> tokens) {
+  const auto* const of = model.get_if<NeuralModel<Network>>();
+  if (of == nullptr) return std::nullopt;
+  return gradient_mean_squares(of->network, tokens);
+}
+
+template <class Network>
+std::optional<Safetensors> learned_of(const ErasedModel& model, const ErasedModel::State& state) {
+  using Model = DynamicEvaluation<Network>;
+  const auto* const of = model.get_if<Model>();
+  const auto* const at = ErasedModel::state_if<Model>(state);
+  if (of == nullptr || at == nullptr) return std::nullopt;
+  return nn::weights(of->network(*at));
+}
+
+template <class Network>
 NetworkKind kind(std::string_view name, std::string_view about, const NetworkDefaults& words,
                  const NetworkDefaults& characters) {
   return {name,
@@ -132,6 +157,9 @@ NetworkKind kind(std::string_view name, std::string_view about, const NetworkDef
           },
           [](const NetworkOptions& options) { return Network::fewest_parameters(options); },
           &quantized_of<Network>,
+          &adapted_of<Network>,
+          &mean_squares_of<Network>,
+          &learned_of<Network>,
           std::is_same_v<typename Network::State, Window>,
           std::is_same_v<typename Network::State, TransformerState>};
 }

@@ -23,6 +23,7 @@
 /// them, the demo compares them. They are listed once, in kinds.cpp.
 namespace gradus::models {
 
+struct AdaptOptions;
 struct NetworkKind;
 
 /// What a network says of a batch in training.
@@ -100,6 +101,13 @@ struct NetworkKind {
   double (*fewest_parameters)(const NetworkOptions& options);
   /// The same model with compact weights, or nothing where it is of another kind; see `quantized`.
   std::optional<QuantizedModel> (*quantized)(const ErasedModel& model, const nn::QuantizeOptions& options);
+  /// The model with what models/adapt/adapt.hpp makes of networks: one that adapts, the mean squares of its
+  /// training gradients, and what a state of dynamic evaluation has learned. Nothing where the model is of
+  /// another kind.
+  std::optional<ErasedModel> (*adapted)(const ErasedModel& model, const AdaptOptions& options);
+  std::optional<Safetensors> (*training_mean_squares)(const ErasedModel& model,
+                                                      std::span<const std::int32_t> tokens);
+  std::optional<Safetensors> (*learned_weights)(const ErasedModel& model, const ErasedModel::State& state);
   bool has_order;       // sees the last order - 1 tokens only; without layers
   bool is_transformer;  // has heads and a context
 };

@@ -109,8 +109,22 @@ struct NeuralModel {
     return log_softmax(logits(Variable(state.features)).value()).reshape({vocab_size()}).to(Dtype::f32);
   }
 
-  /// Over chunks of time, so that the product with the head's weights is one of matrices.
   std::vector<double> score(State& state, std::span<const std::int32_t> tokens) const {
+    return score_parts(state, tokens, nullptr);
+  }
+  /// The same, and what the network made of the past at each token: `features` becomes (tokens, 1, width).
+  std::vector<double> score_with_features(State& state, std::span<const std::int32_t> tokens,
+                                          Tensor& features) const {
+    std::vector<Tensor> parts;
+    std::vector<double> out = score_parts(state, tokens, &parts);
+    features = concat(parts, 0);
+    return out;
+  }
+
+ private:
+  /// Over chunks of time, so that the product with the head's weights is one of matrices.
+  std::vector<double> score_parts(State& state, std::span<const std::int32_t> tokens,
+                                  std::vector<Tensor>* all_features) const {
     const PauseRecording pause;
     std::vector<double> out;
     out.reserve(tokens.size());
@@ -132,13 +146,13 @@ struct NeuralModel {
         const Tensor losses = cross_entropy(logits(from), column(targets), Reduction::none).value();
         for (std::int64_t i = 0; i < losses.size(); ++i) out.push_back(-losses.at(i));
       }
+      if (all_features != nullptr) all_features->push_back(features.value());
       state = {std::move(next), slice(features, 0, count - 1, count).value()};
       tokens = tokens.subspan(part.size());
     }
     return out;
   }
 
- private:
   static constexpr std::size_t chunk = 256;  // tokens that are read together
 
   /// The token that ends a document, or -1.

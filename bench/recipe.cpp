@@ -13,9 +13,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <map>
 #include <string>
 
@@ -26,7 +24,9 @@
 #include "models/ngram/ngram.hpp"
 #include "models/transformers.hpp"
 #include "optim/rules.hpp"
+#include "text/batches.hpp"
 #include "text/corpus.hpp"
+#include "text/load.hpp"
 
 using namespace gradus;
 
@@ -60,32 +60,17 @@ struct Texts {
 
 /// The first nine tenths to train on, as nanoGPT divides it.
 Texts read(const char* file) {
-  std::ifstream in(file, std::ios::binary);
-  const std::string text(std::istreambuf_iterator<char>(in), {});
-  const Corpus corpus = make_corpus(
-      text, {.unit = Unit::character, .split = {.train = 0.9, .valid = 0}, .vocabulary = {}}, file);
+  const Corpus corpus =
+      make_corpus(load_text(file, {.unit = Unit::character}),
+                  {.unit = Unit::character, .split = {.train = 0.9, .valid = 0}, .vocabulary = {}}, file);
   return {corpus.vocabulary, corpus.train.tokens, corpus.test.tokens};
-}
-
-/// Contexts that begin anywhere in the text, (time, batch), and the tokens after each.
-std::pair<Indices, Indices> draw(Rng& rng, const std::vector<std::int32_t>& text, const Recipe& r) {
-  std::vector<std::int32_t> x(static_cast<std::size_t>(r.context * r.batch)), y = x;
-  for (std::int64_t b = 0; b < r.batch; ++b) {
-    const auto begin =
-        static_cast<std::int64_t>(rng.below(text.size() - static_cast<std::size_t>(r.context)));
-    for (std::int64_t t = 0; t < r.context; ++t) {
-      x[static_cast<std::size_t>(t * r.batch + b)] = text[static_cast<std::size_t>(begin + t)];
-      y[static_cast<std::size_t>(t * r.batch + b)] = text[static_cast<std::size_t>(begin + t + 1)];
-    }
-  }
-  return {Indices(std::move(x), {r.context, r.batch}), Indices(std::move(y), {r.context, r.batch})};
 }
 
 /// nanoGPT's: AdamW with betas of 0.9 and 0.99, weight decay of matrices alone, the rate rising to 1e-3 and
 /// falling to a tenth by half a cosine.
 void update(models::GptNetwork& network, optim::AdamW& optimizer, Rng& rng, const Texts& texts,
             const Recipe& r, std::int64_t step, std::int64_t steps) {
-  const auto [x, y] = draw(rng, texts.train, r);
+  const auto [x, y] = random_batch(texts.train, {.batch = r.batch, .steps = r.context}, rng);
   Tape tape;
   const Variable loss = network.loss(x, y, network.start(r.batch), &rng).first;
   const optim::CosineSchedule schedule{.lr = r.lr, .steps = steps, .minimum = r.lr / 10, .warmup = r.warmup};

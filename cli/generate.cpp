@@ -6,12 +6,12 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
-#include "cli/decoded_text.hpp"
 #include "cli/model_options.hpp"
 #include "cli/usage.hpp"
 #include "models/beam.hpp"
 #include "models/generate.hpp"
 #include "text/byte_source.hpp"
+#include "text/decoded_text.hpp"
 #include "text/escapes.hpp"
 #include "text/load.hpp"
 #include "text/tokenizer.hpp"

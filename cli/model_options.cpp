@@ -3,13 +3,9 @@
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-
 #include "cli/text_blocks.hpp"
 #include "models/ngram/ngram.hpp"
-#include "text/subwords.hpp"
 #include "text/text_check.hpp"
-#include "text/tokenizer.hpp"
 
 namespace gradus::cli {
 
@@ -49,21 +45,12 @@ std::vector<std::int32_t> ids_before(const Vocabulary& v, const std::string& tex
   std::string read = text;
   require_marks_of_words(skip_marks, v.unit());
   if (skip_marks) blank_sentence_marks(read);
-  std::vector<std::int32_t> ids;
-  if (read.empty()) return with_context(v, ids);
-  if (v.subwords() != nullptr) return with_context(v, v.subwords()->encode(read));
-  std::vector<std::string> missing;
-  for_tokens(v.unit(), read, "the prompt", [&](std::string_view symbol) {
-    ids.push_back(v.id(symbol));
-    const std::string quoted = fmt::format("'{}'", symbol);
-    if (v.unit() != Unit::byte && !v.contains(symbol) &&
-        std::find(missing.begin(), missing.end(), quoted) == missing.end())
-      missing.push_back(quoted);
-  });
-  if (!missing.empty())
-    warn("the model does not know {} of the prompt and reads <unk> instead", fmt::join(missing, ", "));
-  if (v.unit() == Unit::word && !read.ends_with('\n')) ids.pop_back();  // the prompt's line goes on
-  return with_context(v, std::move(ids));
+  std::vector<std::string> unknown;
+  std::vector<std::int32_t> ids = prompt_ids(v, read, &unknown);
+  for (std::string& symbol : unknown) symbol = "'" + symbol + "'";
+  if (!unknown.empty())
+    warn("the model does not know {} of the prompt and reads <unk> instead", fmt::join(unknown, ", "));
+  return ids;
 }
 
 }  // namespace gradus::cli

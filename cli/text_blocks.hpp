@@ -10,18 +10,10 @@
 
 #include "text/block_reader.hpp"
 #include "text/byte_source.hpp"
+#include "text/prompt.hpp"
 #include "text/vocabulary.hpp"
 
 namespace gradus::cli {
-
-/// A text's tokens, preceded by the one that serves as context of the first: the line end where the
-/// vocabulary has one.
-inline std::vector<std::int32_t> with_context(const Vocabulary& vocabulary,
-                                              std::vector<std::int32_t> tokens) {
-  const std::int32_t line_end = vocabulary.line_end();
-  tokens.insert(tokens.begin(), line_end >= 0 ? line_end : 0);
-  return tokens;
-}
 
 /// The ids of a text to be scored, piece by piece: of a file, a folder or "-", the standard input, plain or
 /// compressed by gzip or zstd. The text is checked as by load_text and encode.

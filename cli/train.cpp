@@ -147,6 +147,7 @@ void TrainCommand::report_network(const models::RunResult& done, double seconds)
                 {"tokens", done.progress.tokens},
                 {"smoothed_training_perplexity", smoothed},
                 {"valid_tokens", done.valid_tokens},
+                {"valid_unknown", done.valid_unknown},
                 {"validation_perplexity",
                  done.best_loss ? nlohmann::json(std::exp(*done.best_loss)) : nlohmann::json()},
                 {"interrupted", done.interrupted},
@@ -162,6 +163,14 @@ void TrainCommand::report_network(const models::RunResult& done, double seconds)
   if (done.best_loss) {
     fmt::print(to, "perplexity {:.4f} on the validation text of {} tokens, at its best, which is kept\n",
                std::exp(*done.best_loss), done.valid_tokens);
+    const Vocabulary& v = done.vocabulary;
+    if (done.valid_unknown > 0 && v.count(v.unknown()) == 0) {
+      fmt::print(to,
+                 "{} of these are <unk>, which it never saw in training, so that what it says of them is "
+                 "chance; --min-count "
+                 "2 makes the rare {}s <unk>\n",
+                 done.valid_unknown, name_of(v.unit()));
+    }
   } else {
     fmt::print(to, "no validation text: what the model makes of unseen text is not known\n");
   }

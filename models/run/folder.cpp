@@ -76,7 +76,7 @@ void RunFolder::require_new(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder, none)) {
     // What a run leaves that was killed before it began.
     const std::string name = entry.path().filename().string();
-    const bool own = name == lock_name || name == vocabulary_name ||
+    const bool own = name == lock_name || name == vocabulary_name || name.find(".gradus-part") != name.npos ||
                      (name == checkpoints_name && checkpoints_in(entry.path()).empty());
     if (!own) {
       fail<DataError>(
@@ -131,6 +131,10 @@ void RunFolder::save_checkpoint(const optim::RunState& state, std::int64_t step,
     std::error_code none;  // one that stays is only in the way
     fs::remove(all[i], none);
   }
+}
+
+bool RunFolder::has_checkpoint() const {
+  return !checkpoints_in(folder_ / checkpoints_name).empty();
 }
 
 std::optional<RunFolder::Loaded> RunFolder::newest_checkpoint(

@@ -54,6 +54,7 @@ class RunFolder {
     optim::RunState state;
     std::filesystem::path file;
   };
+  bool has_checkpoint() const;
   /// The newest checkpoint that is whole; `warn` is told of each that is not. Nothing where there was none at
   /// all. Throws DataError where there are some and none is whole.
   std::optional<Loaded> newest_checkpoint(const std::function<void(const std::string&)>& warn) const;

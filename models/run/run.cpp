@@ -138,12 +138,17 @@ void TrainingRun::prepare(const RunConfig& given) {
   config_.data.text =
       absolute_path(config_.data.text);  // so that it is found from wherever the run is resumed
   config_.data.valid = absolute_path(config_.data.valid);
-  std::optional<LoadedNetwork> from;  // a run that is resumed has its weights in its checkpoint
-  if (!options_.resume) from = start_of(given);
+  // A run that is resumed has its weights in its checkpoint, unless it was stopped before the first one.
+  std::optional<LoadedNetwork> from;
+  if (!options_.resume || !folder_->has_checkpoint()) from = start_of(given);
   std::optional<Vocabulary> vocabulary;
   if (from) {
     take_sizes(config_, *from->network);
     vocabulary = from->vocabulary;
+    if (vocabulary->size() != from->network->options().vocab) {
+      fail<DataError>("{}: the model has {} tokens and its tokenizer {}; such a model cannot be gone on with",
+                      given.start.from, from->network->options().vocab, vocabulary->size());
+    }
   }
   if (options_.resume) vocabulary = folder_->load_vocabulary();
   text_ = read_run_text(config_.data, vocabulary, options_.subwords);
@@ -374,6 +379,7 @@ RunResult TrainingRun::result() {
   out.train_tokens = std::ssize(text_.train.tokens);
   out.unknown = text_.train.unknown;
   out.valid_tokens = std::ssize(text_.valid.tokens);
+  out.valid_unknown = text_.valid.unknown;
   out.seconds = seconds_before_ + seconds_since(started_);
   if (trainer_->validates() && std::isfinite(trainer_->best_loss())) out.best_loss = trainer_->best_loss();
   out.interrupted = interrupted_ && !trainer_->done();

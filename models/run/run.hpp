@@ -41,7 +41,7 @@ struct RunResult {
   Vocabulary vocabulary;
   std::unique_ptr<ErasedNetwork> network;  // the best on the validation text, or the last without one
   RunProgress progress;
-  std::int64_t train_tokens = 0, unknown = 0, valid_tokens = 0;
+  std::int64_t train_tokens = 0, unknown = 0, valid_tokens = 0, valid_unknown = 0;
   double seconds = 0;               // of training in all processes, evaluations included
   std::optional<double> best_loss;  // on the validation text
   bool interrupted = false, stopped_early = false;

@@ -225,6 +225,13 @@ TEST_CASE("a trained model is gone on from: with its tokens, frozen parts, or ad
   const Safetensors first = weights("first"), frozen = weights("frozen");
   CHECK(identical(first.tensors.at("wte.weight"), frozen.tensors.at("wte.weight")));
   CHECK_FALSE(identical(first.tensors.at("h.0.mlp.c_fc.weight"), frozen.tensors.at("h.0.mlp.c_fc.weight")));
+  // One that was stopped before its first checkpoint begins with the model again.
+  fs::remove_all(folder.path() / "frozen" / "checkpoints");
+  fs::create_directory(folder.path() / "frozen" / "checkpoints");
+  output(folder, "train --resume frozen");
+  CHECK(read_bytes(folder.path() / "frozen" / "model.safetensors").size() > 0);
+  for (const auto& [name, value] : weights("frozen").tensors)
+    CHECK(identical(value, frozen.tensors.at(name)));
   // Adapters alone are trained, and merged in what is kept; a run of them is resumed too.
   output(folder, "train later.txt --from first --updates 5 --lora-rank 2 --out adapted");
   const Safetensors adapted = weights("adapted");

@@ -9,7 +9,7 @@
 
 #include "text/vocabulary.hpp"
 
-namespace gradus::cli {
+namespace gradus {
 
 /// The text of tokens that come one after another, each decoded behind the few before it.
 class DecodedText {
@@ -49,4 +49,4 @@ class StreamedText {
   std::size_t held_ = 0, shown_ = 0;
 };
 
-}  // namespace gradus::cli
+}  // namespace gradus

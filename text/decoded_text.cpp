@@ -1,11 +1,11 @@
-#include "cli/decoded_text.hpp"
+#include "text/decoded_text.hpp"
 
 #include <algorithm>
 #include <utility>
 
 #include "text/tokenizer.hpp"
 
-namespace gradus::cli {
+namespace gradus {
 
 namespace {
 /// So many tokens before one decide how it is decoded: a space before a word, bytes of one character.
@@ -56,4 +56,4 @@ void StreamedText::finish(std::string_view text) {
   show_(text.starts_with(so_far) ? text.substr(shown_) : text);
 }
 
-}  // namespace gradus::cli
+}  // namespace gradus

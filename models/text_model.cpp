@@ -1,0 +1,63 @@
+#include "models/text_model.hpp"
+
+#include "text/decoded_text.hpp"
+#include "text/prompt.hpp"
+#include "text/tokenizer.hpp"
+
+namespace gradus {
+
+using models::ErasedModel;
+
+std::vector<ScoredToken> TextModel::score(std::string_view text) const {
+  const std::vector<std::int32_t> ids = prompt_ids(vocabulary(), text);
+  std::vector<ScoredToken> out;
+  const std::vector<double> log_probs = models::score(model(), ids);
+  for (std::size_t i = 0; i < log_probs.size(); ++i)
+    out.push_back({vocabulary().symbol(ids[i + 1]), log_probs[i]});
+  return out;
+}
+
+double TextModel::log_prob(std::string_view text) const {
+  double total = 0;
+  for (const double one : models::score(model(), prompt_ids(vocabulary(), text))) total += one;
+  return total;
+}
+
+std::vector<ScoredToken> TextModel::next(std::string_view context, std::int64_t k) const {
+  const std::vector<std::int32_t> ids = prompt_ids(vocabulary(), context);
+  const auto state = models::advance(model(), model().start(), std::span<const std::int32_t>(ids));
+  std::vector<ScoredToken> out;
+  for (const models::Candidate& one : models::top_k(model(), state, k)) {
+    // What a model of others has more than its tokenizer has no symbol.
+    out.push_back({one.token < vocabulary().size() ? vocabulary().symbol(one.token) : "", one.log_prob});
+  }
+  return out;
+}
+
+std::string TextModel::generate(std::string_view prompt, const TextOptions& options) const {
+  const Vocabulary& v = vocabulary();
+  models::GenerateOptions how = options;
+  if (!options.allow_unknown && v.unknown() >= 0) how.banned.push_back(v.unknown());
+  for (auto id = static_cast<std::int32_t>(v.size()); id < model().vocab_size(); ++id)
+    how.banned.push_back(id);
+  bool goes_on = true;
+  StreamedText shown(v, options.stops, [&](std::string_view piece) {
+    if (options.stream && goes_on) goes_on = options.stream(piece);
+  });
+  how.until = [&](std::span<const std::int32_t> tokens) {
+    if (options.until && options.until(tokens)) return true;
+    if (!options.stops.empty() && ends_with_stop(v, tokens, options.stops)) return true;
+    if (options.stream) shown.add(tokens);
+    return !goes_on;
+  };
+  const std::vector<std::int32_t> tokens = models::generate(model(), prompt_ids(v, prompt), how);
+  const std::string text = without_stop(decode(v, tokens), options.stops);
+  if (options.stream && goes_on) shown.finish(text);
+  return text;
+}
+
+TextModel load(const std::filesystem::path& file) {
+  return TextModel(models::load_model(file));
+}
+
+}  // namespace gradus

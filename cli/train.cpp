@@ -69,8 +69,6 @@ void TrainCommand::check(const RunConfig& config) const {
     Place place;
     place.file = out;
     place.check(config.data.text);
-  } else if (config.training.epochs && config.training.updates.value_or(0) > 0) {
-    misuse("--epochs and --updates both say how long to train; give one");
   }
   std::error_code missing;
   if (std::filesystem::equivalent(config.data.text, out, missing))

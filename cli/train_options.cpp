@@ -45,6 +45,9 @@ void check_kind(const TrainOptions& o, const std::string& kind) {
 
 void TrainOptions::check(const models::RunConfig& c) const {
   check_kind(*this, c.model.kind);
+  // Of a file's epochs and a flag's updates the flag holds, since updates stand in place of epochs.
+  if (given(epochs) && given(updates) && c.training.updates.value_or(0) > 0 && c.training.epochs)
+    misuse("--epochs and --updates both say how long to train; give one");
   const std::string& chosen = c.data.unit;
   const bool has_tokenizer = !c.data.tokenizer.empty();
   if (given(min_count) && chosen == "byte") misuse("--min-count: no byte is unknown among bytes");
@@ -148,13 +151,14 @@ void add_model_flags(const Flags& f, TrainOptions& o, const CLI::Range& sizes) {
                     ->check(share_below_one()));
 }
 
-void add_training_flags(const Flags& f, const CLI::Range& sizes) {
-  f.of_networks(f.add_or_zero("--epochs", "training.epochs",
-                              "How often a network reads the text; 0: chosen by its size")
-                    ->check(CLI::Range(0, 100000)));
-  f.of_networks(f.add_or_zero("--updates", "training.updates",
-                              "How many updates to train for, in place of whole epochs; 0: by --epochs")
-                    ->check(CLI::Range(0, 1 << 30)));
+void add_training_flags(const Flags& f, TrainOptions& o, const CLI::Range& sizes) {
+  o.epochs = f.of_networks(f.add_or_zero("--epochs", "training.epochs",
+                                         "How often a network reads the text; 0: chosen by its size")
+                               ->check(CLI::Range(0, 100000)));
+  o.updates =
+      f.of_networks(f.add_or_zero("--updates", "training.updates",
+                                  "How many updates to train for, in place of whole epochs; 0: by --epochs")
+                        ->check(CLI::Range(0, 1 << 30)));
   f.of_networks(
       f.add_or_zero("--batch", "training.batch",
                     "Texts that are read side by side, the streams that the text is cut into; 0: chosen by "
@@ -200,7 +204,7 @@ void add_train_options(CLI::App* command, const std::shared_ptr<TrainOptions>& o
       ->default_str("");
   add_model_flags(flags, *options, sizes);
   add_text_flags(flags, *options);
-  add_training_flags(flags, sizes);
+  add_training_flags(flags, *options, sizes);
   command->add_flag_callback(
       "--skip-marks", [options] { options->flags.emplace_back("data.skip_marks=true"); },
       "Read the words <s> and </s> in a text as spaces; without it they are refused");

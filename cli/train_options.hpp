@@ -17,7 +17,7 @@ struct TrainOptions {
   std::vector<std::string> flags;                                // as settings
   std::vector<const CLI::Option*> of_networks, of_transformers;  // those that apply to nothing else
   CLI::Option *order = nullptr, *layers = nullptr, *sinks = nullptr, *document_end = nullptr, *unit = nullptr,
-              *subwords = nullptr, *min_count = nullptr;
+              *subwords = nullptr, *min_count = nullptr, *epochs = nullptr, *updates = nullptr;
 
   /// Ends the command as wrong usage for a setting that is not known or not possible.
   void apply_to(models::RunConfig& configuration) const;

@@ -197,6 +197,10 @@ TEST_CASE("settings come from a file, from --set and from flags, the later ones 
   CHECK(read_bytes(folder.path() / "again" / "model.safetensors") ==
         read_bytes(folder.path() / "run" / "model.safetensors"));
   CHECK(output(folder, "train --kind gpt --print-config").find("kind = \"gpt\"") != std::string::npos);
+  folder.write("epochs.toml", "[training]\nepochs = 3\n");
+  CHECK(json(folder, "train text.txt --kind rnn --width 8 --config epochs.toml --updates 2 --out few")
+            .at("updates") == 2);
+  misused(folder, "train text.txt --kind rnn --epochs 1 --updates 2 --out x", "give one");
   refused(folder, "train --config none.toml --out x", {"none.toml"});
   misused(folder, "train text.txt --set model.widht=3 --out x", "did you mean 'width'?");
   misused(folder, "train text.txt --set model.width=wide --out x", "a whole number");

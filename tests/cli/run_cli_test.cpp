@@ -12,6 +12,7 @@
 #include "tensor/safetensors.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/command.hpp"
+#include "tests/support/paths.hpp"
 #include "text/synthetic.hpp"
 
 // Runs of `gradus train` that are killed, interrupted, damaged and gone on with.
@@ -209,6 +210,24 @@ TEST_CASE("settings come from a file, from --set and from flags, the later ones 
   misused(folder, "train --resume run --out x", "--out");
   refused(folder, "train text.txt --out run", {"there is a run in this folder already", "--resume run"});
   refused(folder, "train --resume none", {"there is no run in it"});
+}
+
+TEST_CASE("a committed recipe gives the figure that is known of it", "[cli][run]") {
+  const Folder folder;
+  folder.write("text.txt", synthetic_corpus(1, 20000).text);
+  const std::string recipes = gradus::test::source_dir() + "/recipes/";
+  const auto done = json(folder, "train text.txt --config '" + recipes + "smoke.toml' --out run");
+  // Between instruction sets the last bits differ.
+  CHECK(done.at("validation_perplexity") == Approx(50.149).epsilon(5e-3));
+  // All of them are configurations.
+  int count = 0;
+  for (const auto& entry : fs::directory_iterator(recipes)) {
+    INFO(entry.path());
+    models::RunConfig config;
+    CHECK_NOTHROW(models::merge_toml_file(config, entry.path()));
+    ++count;
+  }
+  CHECK(count >= 5);
 }
 
 TEST_CASE("a trained model is gone on from: with its tokens, frozen parts, or adapters", "[cli][run]") {

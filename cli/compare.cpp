@@ -23,6 +23,7 @@ struct Scored {
   std::string name;
   std::vector<double> lines;
   double total = 0;
+  std::int64_t unknown = 0;  // tokens of the text that are <unk> to it
 };
 
 struct CompareCommand {
@@ -60,6 +61,7 @@ Scored CompareCommand::score(const std::string& file, std::vector<double>& words
     for (std::size_t i = first ? 1 : 0; i < scores.size(); ++i) {
       if (std::isnan(scores[i]))
         fail<NumericError>("{}: it gives a token a probability of NaN; train it again", file);
+      if (ids[i] == v.unknown()) ++out.unknown;
       if (!unknown.skipped() || ids[i] != v.unknown()) nats -= scores[i];
     }
     out.lines.push_back(nats);
@@ -95,6 +97,7 @@ void CompareCommand::print(const std::vector<Scored>& all, const std::vector<dou
                       {"word_perplexity", perplexity},
                       {"bits_per_character", bits},
                       {"nats", one.total},
+                      {"unknown", one.unknown},
                       {"difference", d.mean},
                       {"low", d.low},
                       {"high", d.high},
@@ -105,6 +108,17 @@ void CompareCommand::print(const std::vector<Scored>& all, const std::vector<dou
       fmt::print("{:>12.4f} {:>10.4f} {:>+12.5f} {:>24} {:>9.4f}  {}\n", perplexity, bits, d.mean,
                  fmt::format("{:+.5f} to {:+.5f}", d.low, d.high), d.p_value, one.name);
     }
+  }
+  const auto differs = [&](const Scored& one) { return one.unknown != all.front().unknown; };
+  if (std::ranges::any_of(all, differs)) {
+    std::string counts;
+    for (const Scored& one : all)
+      counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", one.name, one.unknown);
+    warn(
+        "the models differ in how many tokens are <unk> to them ({}), and one <unk> is likelier than the "
+        "word that it stands "
+        "for: those that know all words are at a disadvantage",
+        counts);
   }
   if (!json) return;
   fmt::print("{}\n", json_text({{"text", text},

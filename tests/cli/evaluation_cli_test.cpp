@@ -135,6 +135,10 @@ TEST_CASE("compare ranks models of different tokens, the same each time", "[cli]
     }
   }
   CHECK_THAT(output(folder, compare), Contains("the best, in nats a word"));
+  folder.write("strange.txt", "the king sees a xylophone .\n");
+  const std::string strange = "compare words.ngram characters.ngram --text strange.txt --resamples 10";
+  CHECK_THAT(gradus_command(folder, strange).error, Contains("words.ngram 1, characters.ngram 0"));
+  CHECK(json(folder, strange).at("models")[0].at("unknown") == 1);
   misused(folder, "compare words --text test.txt", "at least two");
   misused(folder, "compare words words.ngram --text -", "give a file");
   refused(folder, "compare words.ngram none --text test.txt", {"none"});

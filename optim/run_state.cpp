@@ -27,8 +27,9 @@ std::string checksum_of(const Safetensors& all) {
     add_text(key);
     add_text(text);
   }
-  for (const auto& [name, value] : all.tensors) {
-    add_text(name);
+  for (const auto& entry : all.tensors) {
+    const Tensor& value = entry.second;
+    add_text(entry.first);
     add_text(fmt::format("{} {}", name_of(value.dtype()), value.shape()));
     if (value.dtype() != Dtype::f32 && value.dtype() != Dtype::f64) continue;  // such are not kept
     visit_dtype(value.dtype(), [&](auto tag) {

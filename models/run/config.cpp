@@ -164,7 +164,8 @@ void take_option(RunConfig& config, const std::string& at, const std::string& ke
 
 void take_section(RunConfig& config, const std::string& name, const std::string& section,
                   const toml::table& table, const std::vector<std::string>& keys) {
-  for (const auto& [toml_key, node] : table) {
+  for (const auto& [toml_key, toml_node] : table) {
+    const toml::node& node = toml_node;  // which a lambda can refer to in C++20 with clang 14, too
     const std::string key(toml_key.str()), at = place(name, node);
     if (section == "optimizer" && is_optimizer_option(key)) {
       take_option(config, at, key, node);

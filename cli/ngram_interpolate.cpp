@@ -30,6 +30,7 @@ struct Parts {
   std::vector<std::string> names;
   std::vector<bool> untrained;         // of each model: whether it never saw <unk>
   std::vector<std::int64_t> unlisted;  // of each model: words that others list and it does not
+  bool same_ids = true;                // whether every word has the same id in all of them
   Vocabulary vocabulary;
   std::optional<ModelSet> set;
   std::vector<gradus::models::NgramModel> ngrams;  // those that are
@@ -112,6 +113,7 @@ Parts InterpolateCommand::load() const {
   }
   gradus::models::UnitedModels all = gradus::models::united(std::move(each), models);
   out.unlisted = std::move(all.unlisted);
+  out.same_ids = all.same_ids;
   out.vocabulary = std::move(all.vocabulary);
   if (cache > 0) {
     all.models.emplace_back(
@@ -263,10 +265,10 @@ void InterpolateCommand::print(const Parts& parts, const Result& result) const {
                   result.together.unknown, unknown.skipped() ? " and left out" : ""));
 }
 
-/// n-gram models of one vocabulary become one n-gram model.
+/// n-gram models of one vocabulary become one n-gram model. The same words under other ids are not one: what
+/// is merged are n-grams of ids.
 bool InterpolateCommand::writes_ngrams(const Parts& parts) const {
-  const bool same = std::ranges::all_of(parts.unlisted, [](std::int64_t count) { return count == 0; });
-  return !log_linear && cache == 0 && same && parts.ngrams.size() == models.size() &&
+  return !log_linear && cache == 0 && parts.same_ids && parts.ngrams.size() == models.size() &&
          gradus::models::can_merge(parts.ngrams);
 }
 

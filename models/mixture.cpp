@@ -1,8 +1,5 @@
 #include "models/mixture.hpp"
 
-#include <unistd.h>
-
-#include <cerrno>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -11,9 +8,9 @@
 #include "models/ngram/ngram.hpp"
 #include "models/run/folder.hpp"
 #include "models/shared_vocabulary.hpp"
+#include "tensor/files/file_sink.hpp"
 #include "tensor/support/checksum.hpp"
 #include "tensor/support/read_file.hpp"
-#include "tensor/support/write_file.hpp"
 
 namespace gradus::models {
 
@@ -24,6 +21,8 @@ using nlohmann::json;
 // The file is this line, a line of JSON, and the models' bytes, one after the other.
 constexpr std::string_view first_line = "gradus mixture 1\n";
 constexpr std::size_t longest_header = std::size_t{1} << 20;
+constexpr int deepest =
+    16;  // mixtures within mixtures; what is hostile could go on for as long as it has bytes
 
 std::string bytes_of_model(const std::string& path) {
   std::error_code none;
@@ -36,15 +35,6 @@ std::string bytes_of_model(const std::string& path) {
         path);
   }
   return read_file(std::filesystem::path(path) / "model.safetensors");
-}
-
-void write_all(const FileReplacement& file, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(file.descriptor(), bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) file.fail_writing(errno);
-    bytes.remove_prefix(static_cast<std::size_t>(count));
-  }
 }
 
 /// A header that was read, with every member of its type.
@@ -104,6 +94,7 @@ UnitedModels united(std::vector<TrainedModel> models, std::span<const std::strin
     vocabularies.push_back(std::move(one.vocabulary));
   }
   out.unlisted.assign(out.models.size(), 0);
+  out.same_ids = same;
   if (out.models.empty()) return out;
   out.vocabulary = same ? vocabularies.front() : union_of(vocabularies);
   for (std::size_t i = 0; i < out.models.size() && !same; ++i) {
@@ -136,15 +127,15 @@ void save_mixture(const std::filesystem::path& file, std::span<const std::string
                                 {"bytes", bytes.size()},
                                 {"checksum", Checksum().add(bytes).text()}});
   }
-  FileReplacement out(file);
-  write_all(out, first_line);
-  write_all(out, header.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+  files::FileSink out(file);
+  out.write(first_line);
+  out.write(header.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
   // Read again one after the other, so that not all are in memory at once.
   for (std::size_t i = 0; i < models.size(); ++i) {
     const std::string bytes = bytes_of_model(models[i]);
     if (Checksum().add(bytes).text() != header["models"][i]["checksum"])
       fail<DataError>("{}: the model changed while it was copied", models[i]);
-    write_all(out, bytes);
+    out.write(bytes);
   }
   out.commit();
 }
@@ -153,7 +144,8 @@ bool is_mixture(std::string_view first_bytes) {
   return first_bytes.starts_with(first_line);
 }
 
-TrainedModel parse_mixture(std::string_view bytes, const std::string& name) {
+TrainedModel parse_mixture(std::string_view bytes, const std::string& name, int depth) {
+  if (depth == deepest) fail<DataError>("{}: more than {} mixtures within one another", name, deepest);
   bytes.remove_prefix(first_line.size());
   const std::size_t end = bytes.substr(0, longest_header).find('\n');
   if (end == bytes.npos) fail<DataError>("{}: the header of the mixture is cut short; write it again", name);
@@ -170,7 +162,8 @@ TrainedModel parse_mixture(std::string_view bytes, const std::string& name) {
     if (Checksum().add(own).text() != part.checksum)
       fail<DataError>("{}: its checksum is not that of its bytes, so it is damaged; write the mixture again",
                       names.back());
-    models.push_back(parse_model(own, names.back()));
+    models.push_back(is_mixture(own) ? parse_mixture(own, names.back(), depth + 1)
+                                     : parse_model(own, names.back()));
     bytes.remove_prefix(part.size);
   }
   if (!bytes.empty())

@@ -18,6 +18,7 @@ struct UnitedModels {
   Vocabulary vocabulary;
   std::vector<ErasedModel> models;
   std::vector<std::int64_t> unlisted;  // of each model: words that others list and it does not
+  bool same_ids = true;                // whether every word had the same id in all of them before
 };
 /// Brings models to one vocabulary: their own where it is the same, else that of all together (WidenedModel);
 /// `names` are for errors. Throws DataError for models of different units, for different subwords, and for
@@ -45,8 +46,8 @@ void save_mixture(const std::filesystem::path& file, std::span<const std::string
 
 /// Whether the first bytes are those of such a file.
 bool is_mixture(std::string_view first_bytes);
-/// The model of a file's bytes, which errors call `name`. Throws DataError naming the part for one that is
-/// damaged.
-TrainedModel parse_mixture(std::string_view bytes, const std::string& name);
+/// The model of a file's bytes, which errors call `name`; `depth`: in how many other mixtures it is. Throws
+/// DataError naming the part for one that is damaged, and for more than 16 within one another.
+TrainedModel parse_mixture(std::string_view bytes, const std::string& name, int depth = 0);
 
 }  // namespace gradus::models

@@ -122,6 +122,27 @@ TEST_CASE("a mixture file is the mixture of its models, and can hold mixtures", 
   CHECK(total == Approx(1).epsilon(1e-4));
 }
 
+TEST_CASE("mixtures within mixtures are read to a depth of 16", "[models][mixture]") {
+  const Folder folder;
+  const std::vector<std::int32_t> tokens{1, 2, 3, 1, 2, 3, 1, 3, 2, 1, 2, 3, 3, 1};
+  const std::string a = folder.path() / "a.ngram";
+  save_ngram(a, NgramModel(tokens, 4, {.order = 2}), Vocabulary::build(Unit::word, "a b\n"), {});
+  const std::vector<double> expected = score(load_model(a).model, tokens);
+  std::string inner = a;
+  for (int depth = 1; depth <= 17; ++depth) {
+    INFO("depth " << depth);
+    const std::string outer = folder.path() / std::to_string(depth);
+    save_mixture(outer, std::vector{inner, a}, {.weights = {0.5, 0.5}});
+    inner = outer;
+    if (depth == 17) {
+      CHECK_THROWS_WITH(load_model(outer), Contains("more than 16 mixtures within one another"));
+      continue;
+    }
+    const std::vector<double> found = score(load_model(outer).model, tokens);
+    for (std::size_t i = 0; i < found.size(); ++i) CHECK(found[i] == Approx(expected[i]).epsilon(1e-5));
+  }
+}
+
 TEST_CASE("a damaged mixture is refused with the part that is damaged", "[models][mixture]") {
   const Folder folder;
   const std::vector<std::int32_t> tokens{1, 2, 3, 1, 2, 3, 1, 3, 2, 1, 2, 3, 3, 1};

@@ -106,6 +106,8 @@ void AdaptCommand::run() const {
   flags.check();
   if (is_standard_input(model) && is_standard_input(text))
     misuse("standard input can be the model or the text, not both");
+  if (flags.dynamic > 0 && !quantize.empty())
+    misuse("--quantize: rounded weights do not learn; give --dynamic or --quantize");
   if (!out.empty() && (flags.dynamic == 0 || flags.counts > 0 || flags.cache > 0))
     misuse("--out keeps the weights that --dynamic learned; give that alone");
   if (!out.empty()) require_writable_out(out);

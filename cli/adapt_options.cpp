@@ -66,8 +66,7 @@ void AdaptFlags::check() const {
   needs(strength_given, counts > 0, "--counts");
   for (const CLI::Option* const option : {decay_given, steps_given, gradients_given})
     needs(option, dynamic > 0, "--dynamic");
-  const bool any = cache > 0 || neural_cache > 0 || counts > 0 || dynamic > 0;
-  if (!tune.empty() && !any)
+  if (!tune.empty() && !any())
     misuse("--tune chooses the numbers of --cache, --neural-cache, --counts and --dynamic");
   if (dynamic > 0 && neural_cache > 0)
     misuse("--dynamic changes the features that --neural-cache compares; give one of them");

@@ -19,6 +19,7 @@ struct AdaptFlags {
               *strength_given = nullptr, *gradients_given = nullptr;
 
   void add_to(CLI::App* command);
+  bool any() const { return cache > 0 || neural_cache > 0 || counts > 0 || dynamic > 0; }
   /// Ends the command as wrong usage where an option has nothing to belong to.
   void check() const;
   /// What was asked for; with --tune, the best of it on that text. Reads the texts that the options name.

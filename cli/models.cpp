@@ -32,6 +32,14 @@ struct RoundedEvaluation {
   models::Evaluation said = {};
 };
 
+/// What a model said of a text, and the size of the text: what was left out is no part of it.
+struct Measured {
+  models::Evaluation said;
+  std::int64_t bytes = 0, words = 0;
+  models::SurprisalGroups groups = {};
+  std::optional<RoundedEvaluation> rounded = {};
+};
+
 struct UseCommand : ModelOptions {
   std::string text;
   UnknownOption unknown;
@@ -44,8 +52,8 @@ struct UseCommand : ModelOptions {
   void score() const;
   void check_input() const;
   ErasedModel asked(const TrainedModel& trained) const;
-  models::Evaluation evaluation(const TrainedModel& trained, TextBlocks& blocks,
-                                models::SurprisalGroups& groups, RoundedEvaluation* rounded) const;
+  void check_evaluation() const;
+  void measure(const TrainedModel& trained, Measured& out) const;
   std::string reading_of(const TrainedModel& trained) const;
   nlohmann::json details_json(const models::SurprisalGroups& groups) const;
   void print_details(const models::SurprisalGroups& groups) const;
@@ -53,6 +61,8 @@ struct UseCommand : ModelOptions {
   nlohmann::json rounded_json(const RoundedEvaluation& rounded, const models::Evaluation& e) const;
   void print_rounded(const RoundedEvaluation& rounded, const models::Evaluation& e,
                      const Vocabulary& v) const;
+  nlohmann::json evaluation_json(const TrainedModel& trained, const Measured& m) const;
+  void print_evaluation(const TrainedModel& trained, const Measured& m) const;
   void print_score(const Vocabulary& v, const ErasedModel& asked, std::span<const std::int32_t> line) const;
 };
 
@@ -64,24 +74,28 @@ ErasedModel UseCommand::asked(const TrainedModel& trained) const {
 }
 
 /// What the model says of a text, which is read once; and what the quantized one says, where there is one.
-models::Evaluation UseCommand::evaluation(const TrainedModel& trained, TextBlocks& blocks,
-                                          models::SurprisalGroups& groups, RoundedEvaluation* rounded) const {
+void UseCommand::measure(const TrainedModel& trained, Measured& out) const {
   Progress progress("evaluating");
   const Vocabulary& v = trained.vocabulary;
+  TextBlocks blocks(text, v, skip_marks);
   const ErasedModel exact = asked(trained);
   ErasedModel::State state = exact.start(), rounded_state;
-  if (rounded != nullptr) rounded_state = rounded->of.model.start();
-  models::Evaluation out;
+  if (out.rounded) rounded_state = out.rounded->of.model.start();
+  std::int64_t left_out = 0;
   const auto add = [&](models::Evaluation& to, const ErasedModel& of, ErasedModel::State& at,
                        std::span<const std::int32_t> part, std::size_t skipped) {
     const std::vector<double> log_probs = of.score(at, part);
     for (std::size_t i = skipped; i < part.size(); ++i) {
       const bool counted = line_ends == "counted" || part[i] != v.line_end();
-      if (counted) to.add(std::span(log_probs).subspan(i, 1), part.subspan(i, 1), v.unknown());
+      if (counted) {
+        to.add(std::span(log_probs).subspan(i, 1), part.subspan(i, 1), v.unknown());
+      } else if (&to == &out.said) {
+        ++left_out;
+      }
     }
-    if (&to == &out) {
-      groups.add(std::span(log_probs).subspan(skipped), part.subspan(skipped), v.line_end(),
-                 [&](std::int32_t id) { return id < v.size() ? v.count(id) : 0; });
+    if (&to == &out.said) {
+      out.groups.add(std::span(log_probs).subspan(skipped), part.subspan(skipped), v.line_end(),
+                     [&](std::int32_t id) { return id < v.size() ? v.count(id) : 0; });
     }
   };
   progress.phase("reading", true);
@@ -90,14 +104,16 @@ models::Evaluation UseCommand::evaluation(const TrainedModel& trained, TextBlock
     if (first) ids = with_context(v, std::move(ids));
     for (std::span<const std::int32_t> rest = ids; !rest.empty(); first = false) {
       const auto part = rest.first(std::min<std::size_t>(rest.size(), 4096));
-      add(out, exact, state, part, first ? 1 : 0);
-      if (rounded != nullptr) add(rounded->said, rounded->of.model, rounded_state, part, first ? 1 : 0);
+      add(out.said, exact, state, part, first ? 1 : 0);
+      if (out.rounded) add(out.rounded->said, out.rounded->of.model, rounded_state, part, first ? 1 : 0);
       rest = rest.subspan(part.size());
       progress.update(blocks.done(), blocks.total());
     }
   }
-  out.characters = blocks.characters();
-  return out;
+  // Each line end is one character, one byte and one of the words.
+  out.said.characters = blocks.characters() - left_out;
+  out.bytes = blocks.bytes() - left_out;
+  out.words = blocks.words() - left_out;
 }
 
 /// What is read from the standard input can be the model or the text.
@@ -182,59 +198,87 @@ void UseCommand::print_details(const models::SurprisalGroups& groups) const {
   table("times in training", groups.by_count, count_name);
 }
 
-void UseCommand::evaluate() {
+/// What the figures of an evaluation are of: all tokens, or the known ones where unknown ones are left out.
+struct Counted {
+  double log_prob, tokens;
+  Counted(const models::Evaluation& e, bool skipped)
+      : log_prob(skipped ? e.log_prob_known : e.log_prob),
+        tokens(static_cast<double>(skipped ? e.tokens - e.unknown : e.tokens)) {}
+  double nats() const { return -log_prob / tokens; }
+  double bits(std::int64_t units) const { return -log_prob / std::log(2.0) / static_cast<double>(units); }
+  double perplexity(std::int64_t units) const { return std::exp(-log_prob / static_cast<double>(units)); }
+};
+
+bool gives_scores(const TrainedModel& trained) {
+  const auto* const ngrams = trained.model.get_if<models::NgramModel>();
+  return ngrams != nullptr && gives_scores(ngrams->description());
+}
+
+/// Whether a perplexity by words is another than that by tokens.
+bool is_counted_by_words(const Vocabulary& v, const Measured& m) {
+  return v.unit() != Unit::word && m.words > 0;
+}
+
+void UseCommand::check_evaluation() const {
   check_input();
   adapt.check();
   if (reading == "lines" && (adapt.dynamic > 0 || adapt.neural_cache > 0))
     misuse("--reading lines: --dynamic and --neural-cache carry what they have read");
   if (reading == "lines" && !quantize.empty())
     misuse("--reading lines and --quantize cannot be given together");
+  if (adapt.any() && !quantize.empty()) misuse("--quantize: rounded weights do not adapt; give one of them");
+}
+
+void UseCommand::evaluate() {
+  check_evaluation();
   const TrainedModel trained = models::load_model(model);
   adapting = adapt.options(trained, skip_marks);
-  if (adapting.any() && !quantize.empty())
-    misuse("--quantize: rounded weights do not adapt; give one of them");
-  const Vocabulary& v = trained.vocabulary;
-  TextBlocks blocks(text, v, skip_marks);
-  std::optional<RoundedEvaluation> rounded;
-  if (!quantize.empty()) rounded.emplace(RoundedEvaluation{quantized(trained)});
-  models::SurprisalGroups groups;
-  const models::Evaluation e = evaluation(trained, blocks, groups, rounded ? &*rounded : nullptr);
-  if (!unknown.skipped() && e.unknown > 0) warn_of_untrained_unknown(trained, model);
-  const Perplexities p(e, unknown.skipped());
-  const auto* const ngrams = trained.model.get_if<models::NgramModel>();
-  const bool scores = ngrams != nullptr && gives_scores(ngrams->description());
-  // Unknown words that are left out are not counted.
-  const double log_prob = unknown.skipped() ? e.log_prob_known : e.log_prob;
-  const auto counted = static_cast<double>(unknown.skipped() ? e.tokens - e.unknown : e.tokens);
-  const double all_bits = -log_prob / std::log(2.0), bits = all_bits / static_cast<double>(e.characters);
-  const double bits_per_byte = all_bits / static_cast<double>(blocks.bytes());
-  // Of words that spaces separate, whatever the tokens are; unknown words that are left out are no words
-  // then.
-  const bool by_words = v.unit() != Unit::word && blocks.words() > 0;
-  const double word_perplexity = std::exp(-log_prob / static_cast<double>(blocks.words()));
+  Measured m;
+  if (!quantize.empty()) m.rounded.emplace(RoundedEvaluation{quantized(trained)});
+  measure(trained, m);
+  if (!unknown.skipped() && m.said.unknown > 0) warn_of_untrained_unknown(trained, model);
   if (json) {
-    nlohmann::json out{{"perplexity", unknown.skipped() ? p.without_unknown : p.with_unknown},
-                       {"bits_per_character", bits},
-                       {"bits_per_byte", bits_per_byte},
-                       {"characters", e.characters},
-                       {"bytes", blocks.bytes()},
-                       {"line_ends", line_ends},
-                       {"reading", reading_of(trained)},
-                       {"nats_per_token", -log_prob / counted},
-                       {"tokens", e.tokens},
-                       {"unknown", e.unknown},
-                       {"unknown_words", unknown.convention},
-                       {"unknown_trained", !unknown_is_untrained(trained)},
-                       {"probabilities", !scores},
-                       {"log_prob", log_prob}};
-    out.update(p.json());
-    if (by_words) out["word_perplexity"] = word_perplexity;
-    if (details) out.update(details_json(groups));
-    if (adapting.any()) out["adapted_by"] = adaptation_json(adapting);
-    if (rounded) out.update(rounded_json(*rounded, e));
-    fmt::print("{}\n", json_text(out));
-    return;
+    fmt::print("{}\n", json_text(evaluation_json(trained, m)));
+  } else {
+    print_evaluation(trained, m);
   }
+}
+
+nlohmann::json UseCommand::evaluation_json(const TrainedModel& trained, const Measured& m) const {
+  const models::Evaluation& e = m.said;
+  const Perplexities p(e, unknown.skipped());
+  const Counted counted(e, unknown.skipped());
+  nlohmann::json out{{"perplexity", unknown.skipped() ? p.without_unknown : p.with_unknown},
+                     {"bits_per_character", counted.bits(e.characters)},
+                     {"bits_per_byte", counted.bits(m.bytes)},
+                     {"characters", e.characters},
+                     {"bytes", m.bytes},
+                     {"line_ends", line_ends},
+                     {"reading", reading_of(trained)},
+                     {"nats_per_token", counted.nats()},
+                     {"tokens", e.tokens},
+                     {"unknown", e.unknown},
+                     {"unknown_words", unknown.convention},
+                     {"unknown_trained", !unknown_is_untrained(trained)},
+                     {"probabilities", !gives_scores(trained)},
+                     {"log_prob", counted.log_prob}};
+  out.update(p.json());
+  if (is_counted_by_words(trained.vocabulary, m)) {
+    out["words"] = m.words;
+    out["word_perplexity"] = counted.perplexity(m.words);
+  }
+  if (details) out.update(details_json(m.groups));
+  if (adapting.any()) out["adapted_by"] = adaptation_json(adapting);
+  if (m.rounded) out.update(rounded_json(*m.rounded, e));
+  return out;
+}
+
+void UseCommand::print_evaluation(const TrainedModel& trained, const Measured& m) const {
+  const Vocabulary& v = trained.vocabulary;
+  const models::Evaluation& e = m.said;
+  const Perplexities p(e, unknown.skipped());
+  const Counted counted(e, unknown.skipped());
+  const bool scores = gives_scores(trained);
   if (scores) {
     fmt::print(
         "stupid backoff gives scores, not probabilities: this is not a perplexity, and not comparable with "
@@ -247,14 +291,17 @@ void UseCommand::evaluate() {
                  ? "line ends " + line_ends + ", "
                  : "",
              e.unknown, unknown.skipped() ? " and left out" : "");
-  fmt::print("{} nats a token, {} bits a character, {} a byte; {}\n", number_text(-log_prob / counted),
-             number_text(bits), number_text(bits_per_byte), reading_of(trained));
-  if (by_words)
-    fmt::print("perplexity {} a word, of the {} that spaces and line ends separate\n",
-               number_text(word_perplexity), blocks.words());
-  if (details) print_details(groups);
+  fmt::print("{} nats a token, {} bits a character, {} a byte; {}\n", number_text(counted.nats()),
+             number_text(counted.bits(e.characters)), number_text(counted.bits(m.bytes)),
+             reading_of(trained));
+  if (is_counted_by_words(v, m)) {
+    fmt::print("perplexity {} a word, of the {} that spaces{} separate\n",
+               number_text(counted.perplexity(m.words)), m.words,
+               line_ends == "counted" ? " and line ends" : "");
+  }
+  if (details) print_details(m.groups);
   if (adapting.any()) fmt::print("adapted by {}\n", adaptation_text(adapting));
-  if (rounded) print_rounded(*rounded, e, v);
+  if (m.rounded) print_rounded(*m.rounded, e, v);
 }
 
 /// Each token of a line and its log10 probability.

@@ -71,6 +71,13 @@ TEST_CASE("eval reports by word, byte and character from one total, whatever the
     const auto lines = std::count(text.begin(), text.end(), '\n');
     CHECK(e.at("tokens").get<std::int64_t>() - without.at("tokens").get<std::int64_t>() == lines);
     CHECK(without.at("log_prob") > e.at("log_prob"));
+    for (const char* const size : {"bytes", "characters", "words"}) {
+      if (!e.contains(size)) continue;
+      CHECK(e.at(size).get<std::int64_t>() - without.at(size).get<std::int64_t>() == lines);
+    }
+    CHECK(without.at("bits_per_byte") ==
+          Approx(-without.at("log_prob").get<double>() / std::log(2.0) /
+                 static_cast<double>(text.size() - static_cast<std::size_t>(lines))));
   }
 }
 
@@ -194,6 +201,15 @@ TEST_CASE("interpolate --out writes a model that is the mixture", "[cli][evaluat
   output(folder, "ngram interpolate words.ngram two.ngram --weights 0.5,0.5 --out one.arpa");
   CHECK(test::read_bytes(folder.path() / "one.arpa").find("\\3-grams:") != std::string::npos);
   CHECK(json(folder, "ngram info one.arpa").at("ngrams").size() == 3);
+  // The same words under other ids are not one vocabulary: what is written is still the mixture.
+  folder.write("few.txt", "a b\na b\nb a\na b a\n");
+  folder.write("many.txt", "b a\nb a b\nb b a\nb a b b\n");
+  for (const std::string name : {"few", "many"})
+    output(folder, "train " + name + ".txt --kind ngram --order 2 --out " + name + ".ngram");
+  const auto by_hand =
+      json(folder, "ngram interpolate few.ngram many.ngram --weights 0.6,0.4 --test many.txt --out ab");
+  CHECK(json(folder, "eval --model ab many.txt").at("perplexity") ==
+        Approx(by_hand.at("perplexity").get<double>()).epsilon(1e-5));
   misused(folder, "ngram interpolate words.ngram words --weights 0.5,0.5 --out mixed.arpa",
           "only n-gram models");
   misused(folder, "ngram interpolate words.ngram words --weights 0.5,0.5 --out words.ngram",

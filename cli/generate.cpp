@@ -4,12 +4,14 @@
 #include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "cli/commands.hpp"
 #include "cli/model_options.hpp"
 #include "cli/usage.hpp"
 #include "models/beam.hpp"
 #include "models/generate.hpp"
+#include "models/text_model.hpp"
 #include "text/byte_source.hpp"
 #include "text/decoded_text.hpp"
 #include "text/escapes.hpp"
@@ -30,7 +32,7 @@ struct Continuation {
 };
 
 struct GenerateCommand : ModelOptions {
-  std::string prompt, prompts;
+  std::string prompt, prompts, regex, words;
   std::vector<std::string> stops;
   models::GenerateOptions how;
   models::BeamOptions search;
@@ -44,6 +46,8 @@ struct GenerateCommand : ModelOptions {
   void check() const;
   void limit_texts(const TrainedModel& trained);
   std::vector<std::string> all_prompts(const Vocabulary& v) const;
+  std::vector<std::string> listed_words() const;
+  void warn_of_incomplete(std::span<const Continuation> texts) const;
   std::string before(const Vocabulary& v, const std::string& read, const std::string& text) const;
   std::vector<Continuation> written(const TrainedModel& trained, std::span<const std::string> read);
   void print(const TrainedModel& trained, std::span<const std::string> read,
@@ -62,6 +66,9 @@ void GenerateCommand::check() const {
   if (is_standard_input(model) && (interactive || is_standard_input(prompts)))
     misuse("standard input can be the model or the prompts, not both");
   if (std::ranges::find(stops, "") != stops.end()) misuse("--stop: give a text that is not empty");
+  if (!regex.empty() && !words.empty()) misuse("--regex and --words both say what may be written; give one");
+  if (!regex.empty() && given(lines_given))
+    misuse("--lines ends a text at a line end, and --regex says itself where one may end");
   if (log_probs && !json) misuse("--log-probs is part of what --json prints; give both");
   if (!given(beams_given)) {
     if (given(penalty_given)) misuse("--length-penalty is of --beams");
@@ -77,13 +84,10 @@ void GenerateCommand::check() const {
 /// Which tokens are not drawn, and where a text ends.
 void GenerateCommand::limit_texts(const TrainedModel& trained) {
   const Vocabulary& v = trained.vocabulary;
-  if (!allow_unknown && v.unknown() >= 0) how.banned.push_back(v.unknown());
-  // What a model of others has more than its tokenizer is no text.
-  for (auto id = static_cast<std::int32_t>(v.size()); id < trained.model.vocab_size(); ++id)
-    how.banned.push_back(id);
+  how.banned = ids_without_text(trained, allow_unknown);
   // What is given is the limit; otherwise there are both.
   constexpr std::int64_t usual_lines = 5, usual_tokens = 100, tokens_a_line = 1000;
-  if (!given(lines_given) && !given(tokens_given)) lines = usual_lines;
+  if (!given(lines_given) && !given(tokens_given) && regex.empty()) lines = usual_lines;
   if (!given(tokens_given)) how.max_tokens = given(lines_given) ? lines * tokens_a_line : usual_tokens;
   if (lines > 0) {
     how.stop = v.line_end();
@@ -92,9 +96,31 @@ void GenerateCommand::limit_texts(const TrainedModel& trained) {
       if (v.symbol(id).find('\n') != std::string::npos) how.other_stops.push_back(id);
     }
   }
+  if (!regex.empty()) how.constraint = constrained(trained, models::TextAutomaton::of_expression(regex));
+  if (!words.empty()) how.constraint = constrained(trained, models::TextAutomaton::of_words(listed_words()));
   if (!stops.empty()) {
     how.until = [&v, this](std::span<const std::int32_t> text) { return ends_with_stop(v, text, stops); };
   }
+}
+
+/// The words of --words, which spaces and line ends separate.
+std::vector<std::string> GenerateCommand::listed_words() const {
+  std::vector<std::string> out;
+  std::istringstream all(load_text(words, {.unit = Unit::word}));
+  for (std::string word; all >> word;) out.push_back(std::move(word));
+  return out;
+}
+
+/// Says so where a text that should match an expression does not.
+void GenerateCommand::warn_of_incomplete(std::span<const Continuation> texts) const {
+  if (regex.empty()) return;
+  const auto incomplete = std::ranges::count_if(
+      texts, [&](const Continuation& text) { return !how.constraint->after(text.tokens)->complete; });
+  if (incomplete == 0) return;
+  warn(
+      "{} of the texts written, {} in all, {} not match --regex: cut off after {} tokens (--tokens sets the "
+      "limit), or the model has no token for what would have to follow",
+      incomplete, texts.size(), incomplete == 1 ? "does" : "do", how.max_tokens);
 }
 
 /// The prompt that is given, or those of a file, one a line.
@@ -139,6 +165,7 @@ std::vector<Continuation> GenerateCommand::written(const TrainedModel& trained,
     std::string text = without_stop(decode(v, tokens), stops);
     out.push_back({std::move(tokens), std::move(text)});
   }
+  warn_of_incomplete(out);
   return out;
 }
 
@@ -261,7 +288,8 @@ void add_generate(CLI::App& app) {
       "Examples:\n  gradus generate --model book.safetensors --prompt 'Once upon' --temperature 0.8\n"
       "  gradus generate --model book.safetensors --quantize i8 --tokens 1000\n"
       "  gradus generate --model book.safetensors --prompts beginnings.txt --count 4 --json\n"
-      "  gradus generate --model book.safetensors --prompt 'It was' --beams 8 --stop .");
+      "  gradus generate --model book.safetensors --prompt 'It was' --beams 8 --stop .\n"
+      "  gradus generate --model book.safetensors --prompt 'In the year' --regex ' ?[0-9]{4}'");
   options->add_to(c);
   options->prompt_given = c->add_option("--prompt", options->prompt, "The text to continue");
   c->add_option("--prompts", options->prompts,
@@ -325,6 +353,9 @@ void add_generate(CLI::App& app) {
                  ->check(CLI::Range(0, 1 << 30)));
   of_drawing(
       c->add_option("--seed", options->how.seed, "The same seed gives the same text")->check(whole_number()));
+  c->add_option("--regex", options->regex,
+                "Write only what this regular expression matches as a whole, behind the prompt");
+  c->add_option("--words", options->words, "A file of words, the only ones that may be written");
   c->add_flag("--interactive", options->interactive, "Continue each line of standard input as it comes");
   c->add_flag("--log-probs", options->log_probs,
               "With --json: each token and its log-probability under the model, in nats");

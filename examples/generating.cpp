@@ -1,6 +1,7 @@
 // Generating text: what comes next, drawing within limits, searching for the likeliest, writing until a stop.
 #include <cmath>
 #include <cstdio>
+#include <memory>
 #include <string>
 
 #include "gradus.hpp"
@@ -35,6 +36,13 @@ int main() {
   };
   models::generate(model, prompt, how);
   std::printf("\n");
+
+  // Only what an expression matches.
+  models::GenerateOptions answer{.max_tokens = 20, .banned = how.banned};
+  answer.constraint = std::make_shared<const models::Constraint>(
+      models::TextAutomaton::of_expression("the (king|queen)( [a-z]+){1,3}"), vocab,
+      std::vector{vocab.line_end()});
+  std::printf("%s\n", decode(vocab, models::generate(model, prompt, answer)).c_str());
 
   // What the search says of a text is what the model says of it.
   const models::BeamText best = models::beam_search(model, prompt, limits).front();

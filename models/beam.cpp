@@ -26,7 +26,7 @@ std::vector<BeamStep> likeliest_steps(const Tensor& log_probs, std::span<const B
       const float log_prob = row.data<float>()[token];
       if (std::isnan(log_prob))
         fail<NumericError>("beam_search: the model gives token {} a probability of NaN", token);
-      if (std::isinf(log_prob) || limits.bans(token)) continue;
+      if (std::isinf(log_prob) || limits.bans(token) || !beams[b].text.allows(token)) continue;
       own.push_back({b, token, beams[b].log_prob + static_cast<double>(log_prob)});
     }
     const auto kept = std::min(count, std::ssize(own));

@@ -67,7 +67,9 @@ class FinishedBeams {
 
  private:
   double score(double log_prob, std::int64_t length) const {
-    return log_prob / std::pow(static_cast<double>(length), options_->length_penalty);
+    // A text that ended at once, by a constraint, counts as one token.
+    return log_prob /
+           std::pow(static_cast<double>(std::max<std::int64_t>(length, 1)), options_->length_penalty);
   }
 
   const BeamOptions* options_;
@@ -79,10 +81,10 @@ class FinishedBeams {
 /// The best texts behind a prompt that a beam search finds, the best first, at most options.beams of them. A
 /// text ends as one of `generate` does, by limits.stop and the like, or at limits.max_tokens; the search ends
 /// when no text that is still followed can become better than those found. Of the limits it reads max_tokens,
-/// banned, stop, stop_count, other_stops and until. All texts are read together where the model can
-/// (advance_each, log_probs_each); the same call gives the same texts. Throws ArgumentError for beams below
-/// 1, a penalty that is negative or not finite, options of drawing that are not neutral, or a prompt without
-/// a token; NumericError for NaN.
+/// banned, stop, stop_count, other_stops, until and constraint. All texts are read together where the model
+/// can (advance_each, log_probs_each); the same call gives the same texts. Throws ArgumentError for beams
+/// below 1, a penalty that is negative or not finite, options of drawing that are not neutral, or a prompt
+/// without a token; NumericError for NaN.
 template <LanguageModel M>
 std::vector<BeamText> beam_search(const M& model, std::span<const std::int32_t> prompt,
                                   const GenerateOptions& limits, const BeamOptions& options = {}) {
@@ -90,8 +92,8 @@ std::vector<BeamText> beam_search(const M& model, std::span<const std::int32_t> 
   detail::check_prompt(prompt);
   detail::check_beam_search(limits, options);
   detail::FinishedBeams finished(options);
-  if (limits.max_tokens < 1) return {};
   std::vector<detail::Beam> beams{{detail::GeneratedText(prompt, limits), 0}};
+  if (beams.front().text.ended()) return {};
   std::vector<State> states{advance(model, model.start(), prompt)};
   while (!beams.empty()) {
     const Tensor log_probs = log_probs_each(model, std::span<const State>(states));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "tensor/support/parallel.hpp"
@@ -206,12 +207,43 @@ void check_prompt(std::span<const std::int32_t> prompt) {
     fail<ArgumentError>("generate: a prompt of at least one token is needed, such as the line end");
 }
 
+GeneratedText::GeneratedText(std::span<const std::int32_t> prompt, const GenerateOptions& options)
+    : options_(&options), prompt_(prompt.size()), text_(prompt.begin(), prompt.end()) {
+  if (!options.constraint) return;
+  next_ = options.constraint->after({});
+  ended_ = !next_->goes_on;
+}
+
+bool GeneratedText::allows(std::int32_t token) const {
+  if (!next_) return true;
+  const auto id = static_cast<std::size_t>(token);
+  const bool goes_on = id < next_->allowed.size() && next_->allowed[id] != 0;
+  return goes_on || (next_->complete && options_->constraint->is_end(token));
+}
+
+Tensor allowed_log_probs(const Tensor& log_probs, const GeneratedText& text) {
+  Tensor out = log_probs.to(Dtype::f32);
+  auto values = out.mutable_values<float>();
+  for (std::int32_t id = 0; id < out.size(); ++id) {
+    if (!text.allows(id)) values[static_cast<std::size_t>(id)] = -std::numeric_limits<float>::infinity();
+  }
+  return out;
+}
+
 void GeneratedText::add(std::int32_t token) {
+  const auto id = static_cast<std::size_t>(token);
+  if (next_ && (id >= next_->allowed.size() || next_->allowed[id] == 0)) {
+    ended_ = true;  // a token that ends a complete text is no part of it
+    return;
+  }
   const std::int32_t before = text_.back();
   text_.push_back(token);
   if (options_->stops_at(token) && !options_->stops_at(before) && ++stops_ >= options_->stop_count)
     ended_ = true;
   if (options_->until && options_->until(tokens())) ended_ = true;
+  if (!next_) return;
+  next_ = options_->constraint->after(tokens());
+  if (!next_->goes_on) ended_ = true;
 }
 
 }  // namespace detail

@@ -4,12 +4,15 @@
 #include <concepts>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "models/constraint/constraint.hpp"
 #include "models/language_model.hpp"
+#include "tensor/ops/movement.hpp"
 #include "tensor/random.hpp"
 
 namespace gradus::models {
@@ -39,8 +42,12 @@ struct GenerateOptions {
   std::vector<std::int32_t> other_stops = {};  // that count as `stop` does, such as "\n\n" among subwords
   /// Called after each token with the text so far, without the prompt; true ends it.
   std::function<bool(std::span<const std::int32_t> text)> until = {};
+  /// Before all of these: what texts there may be, such as those that a regular expression matches.
+  std::shared_ptr<const Constraint> constraint = {};
 
   bool bans(std::int32_t token) const;
+  /// Whether what may be drawn depends on the model's state alone, and not on the text before.
+  bool keeps_to_states() const { return repetition_penalty == 1 && !constraint; }
   bool stops_at(std::int32_t token) const;
   /// Whether tokens are drawn with the model's own probabilities, apart from those that are banned.
   bool keeps_probabilities() const {
@@ -105,10 +112,11 @@ void check_prompt(std::span<const std::int32_t> prompt);
 /// A text that is being written.
 class GeneratedText {
  public:
-  GeneratedText(std::span<const std::int32_t> prompt, const GenerateOptions& options)
-      : options_(&options), prompt_(prompt.size()), text_(prompt.begin(), prompt.end()) {}
-  /// One more token.
+  GeneratedText(std::span<const std::int32_t> prompt, const GenerateOptions& options);
+  /// One more token, which `allows` it.
   void add(std::int32_t token);
+  /// Whether the constraint, if there is one, lets a token come next.
+  bool allows(std::int32_t token) const;
   bool ended() const { return ended_ || std::ssize(tokens()) >= options_->max_tokens; }
   std::span<const std::int32_t> text() const { return text_; }  // with the prompt
   std::span<const std::int32_t> tokens() const { return text().subspan(prompt_); }
@@ -120,17 +128,28 @@ class GeneratedText {
   std::vector<std::int32_t> text_;
   std::int64_t stops_ = 0;
   bool ended_ = false;
+  std::shared_ptr<const NextTokens> next_;  // of the constraint
 };
+
+/// Log-probabilities, (vocab), where those of tokens that the text does not allow are minus infinity.
+Tensor allowed_log_probs(const Tensor& log_probs, const GeneratedText& text);
 
 /// The next token of each of several texts.
 template <LanguageModel M>
 std::vector<std::int32_t> draw_next(const M& model, std::span<const typename M::State> states,
                                     const GenerateOptions& options, std::span<Rng> rngs,
                                     std::span<const GeneratedText> texts) {
-  if (options.repetition_penalty == 1) return draw_each(model, states, options, rngs);
+  if (options.keeps_to_states()) return draw_each(model, states, options, rngs);
   std::vector<std::span<const std::int32_t>> before;
   for (const GeneratedText& text : texts) before.push_back(text.text());
-  return sample_each(log_probs_each(model, states), options, rngs, before);
+  Tensor log_probs = log_probs_each(model, states);  // (texts, vocab)
+  if (options.constraint) {
+    std::vector<Tensor> rows;
+    for (std::int64_t i = 0; i < log_probs.dim(0); ++i)
+      rows.push_back(allowed_log_probs(log_probs[i], texts[static_cast<std::size_t>(i)]));
+    log_probs = stack(rows);
+  }
+  return sample_each(log_probs, options, rngs, before);
 }
 
 }  // namespace detail
@@ -145,9 +164,10 @@ std::vector<std::int32_t> generate(const M& model, std::span<const std::int32_t>
   detail::GeneratedText out(prompt, options);
   if (out.ended()) return {};
   for (auto state = advance(model, model.start(), prompt);;) {
-    const std::int32_t token = options.repetition_penalty == 1
-                                   ? draw(model, state, options, rng)
-                                   : sample(model.log_probs(state), options, rng, out.text());
+    const std::int32_t token =
+        options.keeps_to_states()
+            ? draw(model, state, options, rng)
+            : sample(detail::allowed_log_probs(model.log_probs(state), out), options, rng, out.text());
     out.add(token);
     if (out.ended()) return out.copy_tokens();
     state = model.advance(state, token);
@@ -174,6 +194,7 @@ std::vector<std::vector<std::int32_t>> generate(const M& model, const Prompts& a
   const std::size_t each = static_cast<std::size_t>(count), total = each * prompts.size();
   std::vector<std::vector<std::int32_t>> out(total);
   if (options.max_tokens < 1) return out;
+  if (detail::GeneratedText({}, options).ended()) return out;  // nothing may be written
   // What is being written: entry i of each is of one text.
   std::vector<std::size_t> places;
   std::vector<detail::GeneratedText> texts;

@@ -37,9 +37,7 @@ std::vector<ScoredToken> TextModel::next(std::string_view context, std::int64_t 
 std::string TextModel::generate(std::string_view prompt, const TextOptions& options) const {
   const Vocabulary& v = vocabulary();
   models::GenerateOptions how = options;
-  if (!options.allow_unknown && v.unknown() >= 0) how.banned.push_back(v.unknown());
-  for (auto id = static_cast<std::int32_t>(v.size()); id < model().vocab_size(); ++id)
-    how.banned.push_back(id);
+  for (const std::int32_t id : ids_without_text(trained_, options.allow_unknown)) how.banned.push_back(id);
   bool goes_on = true;
   StreamedText shown(v, options.stops, [&](std::string_view piece) {
     if (options.stream && goes_on) goes_on = options.stream(piece);
@@ -54,6 +52,23 @@ std::string TextModel::generate(std::string_view prompt, const TextOptions& opti
   const std::string text = without_stop(decode(v, tokens), options.stops);
   if (options.stream && goes_on) shown.finish(text);
   return text;
+}
+
+std::shared_ptr<const models::Constraint> constrained(const models::TrainedModel& trained,
+                                                      models::TextAutomaton texts) {
+  std::vector<std::int32_t> ends;
+  if (trained.vocabulary.line_end() >= 0) ends.push_back(trained.vocabulary.line_end());
+  if (trained.document_end >= 0) ends.push_back(static_cast<std::int32_t>(trained.document_end));
+  return std::make_shared<const models::Constraint>(std::move(texts), trained.vocabulary, std::move(ends));
+}
+
+std::vector<std::int32_t> ids_without_text(const models::TrainedModel& trained, bool allow_unknown) {
+  std::vector<std::int32_t> out;
+  const Vocabulary& v = trained.vocabulary;
+  if (!allow_unknown && v.unknown() >= 0) out.push_back(v.unknown());
+  for (auto id = static_cast<std::int32_t>(v.size()); id < trained.model.vocab_size(); ++id)
+    out.push_back(id);
+  return out;
 }
 
 TextModel load(const std::filesystem::path& file) {

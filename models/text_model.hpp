@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,8 @@ class TextModel {
   /// The model itself, over ids.
   const models::ErasedModel& model() const { return trained_.model; }
   const std::string& kind() const { return trained_.kind; }
+  /// All that was read of it.
+  const models::TrainedModel& trained() const { return trained_; }
 
   /// log p in nats of a text as the first that is read: of all its tokens, and of each. A line of words ends
   /// where the text does, only if it has a line end. Throws DataError for what is no text.
@@ -52,6 +55,15 @@ class TextModel {
  private:
   models::TrainedModel trained_;
 };
+
+/// A constraint of what a model writes (GenerateOptions::constraint): a text that is complete may end with a
+/// line end or, of a model that reads documents apart, with what ends one.
+std::shared_ptr<const models::Constraint> constrained(const models::TrainedModel& trained,
+                                                      models::TextAutomaton texts);
+
+/// The ids that no generated text should have: of "<unk>" unless it is allowed, and those that a model of
+/// others has more than its tokenizer.
+std::vector<std::int32_t> ids_without_text(const models::TrainedModel& trained, bool allow_unknown);
 
 /// Any model that models::load_model reads. Throws as it does.
 TextModel load(const std::filesystem::path& file);

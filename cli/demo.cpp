@@ -7,7 +7,6 @@
 
 #include "cli/commands.hpp"
 #include "cli/progress.hpp"
-#include "cli/recipe.hpp"
 #include "cli/text_blocks.hpp"
 #include "cli/usage.hpp"
 #include "models/evaluate.hpp"
@@ -159,7 +158,9 @@ void add_neural(Demo& demo, const models::NetworkKind& kind) {
   if (demo.options.epochs > 0) how.epochs = demo.options.epochs;
   Progress progress(row.model);
   const models::TrainProgress done =
-      network->train(demo.corpus.train.tokens, how, training_reporter(progress));
+      network->train(demo.corpus.train.tokens, how, [&](const models::TrainProgress& p) {
+        progress.update(p.step, p.steps, fmt::format("perplexity {:.2f}", std::exp(p.loss)));
+      });
   row.seconds = progress.seconds();
   row.tokens_per_second = static_cast<double>(done.tokens) / row.seconds;
   finish(demo, std::move(row), network->model());

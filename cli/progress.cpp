@@ -60,6 +60,10 @@ void Progress::update(std::int64_t done, std::int64_t total, const std::string& 
   std::fflush(stderr);
 }
 
+void Progress::clear() {
+  if (terminal_ && shown_) fmt::print(stderr, "\r\033[K");
+}
+
 void Progress::say(const std::string& line) {
   if (terminal_) fmt::print(stderr, "\r\033[K{}\n", line);
 }

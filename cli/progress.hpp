@@ -27,6 +27,8 @@ class Progress {
   /// Begins a new phase, unless the current one has this name.
   void phase(std::string_view name, bool bytes = false);
   void update(std::int64_t done, std::int64_t total, const std::string& note = {});
+  /// Removes the line of progress, until the next update.
+  void clear();
   /// A line above that of the progress, on a terminal alone.
   void say(const std::string& line);
   /// A callback that calls update, for work of a known size.

@@ -15,10 +15,10 @@
 #include "models/kinds.hpp"
 #include "models/ngram/ngram.hpp"
 #include "models/run/folder.hpp"
+#include "models/run/rate_search.hpp"
 #include "models/run/run.hpp"
 #include "tensor/support/parallel.hpp"
 #include "tensor/support/write_file.hpp"
-#include "text/tokenizer.hpp"
 
 // The command that makes a model of a text.
 namespace gradus::cli {
@@ -31,7 +31,7 @@ struct TrainCommand {
   std::string text, out, resume;
   std::shared_ptr<TrainOptions> options = std::make_shared<TrainOptions>();
   int threads = 0;
-  bool json = false, print_config = false;
+  bool json = false, print_config = false, find_lr = false;
   const CLI::Option* out_given = nullptr;
 
   void run() const;
@@ -41,6 +41,7 @@ struct TrainCommand {
   void train_network(const RunConfig& config) const;
   void report_network(const models::RunResult& done, double seconds) const;
   void train_ngram(const RunConfig& config) const;
+  void search_rate(const RunConfig& config) const;
   nlohmann::json report(const RunConfig& config, const Vocabulary& vocabulary, std::int64_t tokens,
                         std::int64_t unknown, double seconds) const;
 };
@@ -63,8 +64,14 @@ RunConfig TrainCommand::configuration() const {
 /// Before the work: an option that does not apply to what is asked for is an error.
 void TrainCommand::check(const RunConfig& config) const {
   if (config.data.text.empty()) misuse("give a text to train on, or a configuration that names one");
-  if (!given(out_given)) misuse("--out is required: the model's file, or the folder of the run");
+  if (find_lr && given(out_given)) misuse("--find-lr keeps nothing; leave out --out");
+  if (!given(out_given) && !find_lr) misuse("--out is required: the model's file, or the folder of the run");
   options->check(config);
+  if (find_lr) {
+    if (models::find_network_kind(config.model.kind) == nullptr)
+      misuse("--find-lr is of networks, and --kind is {}", config.model.kind);
+    return;
+  }
   if (models::find_network_kind(config.model.kind) == nullptr) {
     Place place;
     place.file = out;
@@ -116,7 +123,7 @@ void TrainCommand::train_network(const RunConfig& config) const {
   how.progress = [&](const models::RunProgress& p) { progress.update(p.step, p.steps, progress_note(p)); };
   how.say = [&](const std::string& line) { progress.say(line); };
   how.warn = [&](const std::string& line) {
-    progress.say("");
+    progress.clear();
     warn("{}", line);
   };
   how.subwords = [&](std::int64_t done, std::int64_t total) { subwords.update(done, total); };
@@ -208,9 +215,35 @@ void TrainCommand::train_ngram(const RunConfig& config) const {
   fmt::print(to, "{}\n", json_text(all));
 }
 
+/// The losses of rising rates, about twenty of them, and what they suggest.
+void TrainCommand::search_rate(const RunConfig& config) const {
+  models::RateSearchOptions how;
+  models::RateSearch found;
+  {
+    Progress progress("searching for a rate");
+    how.progress = [&](std::int64_t done, std::int64_t updates) { progress.update(done, updates); };
+    found = models::find_rate(config, how);
+  }
+  if (json) {
+    nlohmann::json points = nlohmann::json::array();
+    for (const auto& [rate, loss] : found.points) points.push_back({{"lr", rate}, {"loss", loss}});
+    fmt::print("{}\n",
+               json_text({{"suggested", found.suggested}, {"steepest", found.steepest}, {"points", points}}));
+    return;
+  }
+  fmt::print("{:>10} {:>10}\n", "lr", "loss");
+  const std::size_t step = std::max<std::size_t>(1, found.points.size() / 20);
+  for (std::size_t i = 0; i < found.points.size(); i += step)
+    fmt::print("{:>10.2e} {:>10.4f}\n", found.points[i].rate, found.points[i].loss);
+  fmt::print(
+      "the loss fell fastest at {:.2g}; a tenth of where it was lowest, a rate to begin with: --lr {:.2g}\n",
+      found.steepest, found.suggested);
+}
+
 void TrainCommand::run() const {
   set_threads(threads);
   if (!resume.empty()) {
+    if (find_lr) misuse("--find-lr begins anew; leave out --resume");
     if (!out.empty()) misuse("--resume goes on in its own folder; leave out --out");
     return train_network(RunConfig());
   }
@@ -220,6 +253,7 @@ void TrainCommand::run() const {
     return;
   }
   check(config);
+  if (find_lr) return search_rate(config);
   if (models::find_network_kind(config.model.kind) == nullptr) {
     require_writable_out(out);
     return train_ngram(config);
@@ -240,6 +274,7 @@ void add_train(CLI::App& app) {
                                "Examples:\n  gradus train book.txt --kind lstm --valid other.txt --out run1\n"
                                "  gradus train --resume run1\n"
                                "  gradus train letters.txt --from run1 --lr 1e-4 --out run2\n"
+                               "  gradus train book.txt --kind gpt --find-lr\n"
                                "  gradus train book.txt --config recipes/gpt-characters.toml --out run3\n"
                                "  gradus train book.txt --kind gpt --unit character --layers 6 --width 384 "
                                "--heads 6 --context 256 \\\n"
@@ -255,6 +290,10 @@ void add_train(CLI::App& app) {
   c->add_option("--resume", command->resume,
                 "Go on with the run in this folder, to the same bits as if it had not been stopped");
   add_train_options(c, command->options);
+  c->add_flag(
+      "--find-lr", command->find_lr,
+      "Train for a moment with a learning rate that rises, print the losses and a rate to begin with, "
+      "and keep nothing");
   c->add_flag("--print-config", command->print_config, "Print all settings as TOML, and train nothing");
   add_threads(c, command->threads);
   add_json(c, command->json);

@@ -86,6 +86,7 @@ class Flags {
         },
         about);
   }
+  const std::shared_ptr<TrainOptions>& options() const { return options_; }
   CLI::Option* of_networks(CLI::Option* option) const {
     options_->of_networks.push_back(option);
     return option;
@@ -151,7 +152,7 @@ void add_model_flags(const Flags& f, TrainOptions& o, const CLI::Range& sizes) {
                     ->check(share_below_one()));
 }
 
-void add_training_flags(const Flags& f, TrainOptions& o, const CLI::Range& sizes) {
+void add_training_flags(CLI::App* command, const Flags& f, TrainOptions& o, const CLI::Range& sizes) {
   o.epochs = f.of_networks(f.add_or_zero("--epochs", "training.epochs",
                                          "How often a network reads the text; 0: chosen by its size")
                                ->check(CLI::Range(0, 100000)));
@@ -182,6 +183,9 @@ void add_training_flags(const Flags& f, TrainOptions& o, const CLI::Range& sizes
       "--from", "start.from",
       "A trained model to begin with, which keeps its tokens and sizes: a file, the folder of a run, or "
       "one with Hugging Face's files"));
+  command->add_flag_callback(
+      "--extend", [options = f.options()] { options->flags.emplace_back("start.extend=true"); },
+      "With --from: add the words or characters of the text that the model lacks to its own");
   f.of_networks(
       f.add("--freeze", "start.freeze",
             "Parameters that stay as they are, such as embed.* or h.0.*,h.1.*, with commas between"));
@@ -204,7 +208,7 @@ void add_train_options(CLI::App* command, const std::shared_ptr<TrainOptions>& o
       ->default_str("");
   add_model_flags(flags, *options, sizes);
   add_text_flags(flags, *options);
-  add_training_flags(flags, *options, sizes);
+  add_training_flags(command, flags, *options, sizes);
   command->add_flag_callback(
       "--skip-marks", [options] { options->flags.emplace_back("data.skip_marks=true"); },
       "Read the words <s> and </s> in a text as spaces; without it they are refused");

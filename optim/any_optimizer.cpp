@@ -53,6 +53,8 @@ class Held final : public AnyOptimizer::Interface {
 
  public:
   Held(const OptimizerSettings& settings, const ParameterView& model) : optimizer_(options_of(settings)) {
+    for (const auto& [pattern, decay] : settings.decay_of)
+      optimizer_.for_parameters({pattern}, [value = decay](Options& o) { o.weight_decay = value; });
     std::vector<std::string> matching;
     for (const std::string& pattern : settings.no_decay) {
       if (std::ranges::any_of(model.parts(), [&](const auto& part) {

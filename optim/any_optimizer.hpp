@@ -24,6 +24,9 @@ struct OptimizerSettings {
   /// Parameters whose paths match one of these patterns (Optimizer::for_parameters) have no weight decay. One
   /// that no parameter matches is no error.
   std::vector<std::string> no_decay{};
+  /// Patterns of parameters with a weight decay of their own; where several match, the last holds, before
+  /// no_decay. One that no parameter matches is an error.
+  std::vector<std::pair<std::string, double>> decay_of{};
 };
 
 /// "sgd", "asgd", "lion", "adam", "adamw", "adamax", "nadam", "radam", "adagrad", "adadelta", "rmsprop",

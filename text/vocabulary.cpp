@@ -157,6 +157,23 @@ std::int64_t Vocabulary::count(std::int32_t id) const {
   return counts_[static_cast<std::size_t>(id)];
 }
 
+Vocabulary Vocabulary::extended_by(const Vocabulary& other) const {
+  if (unit_ != other.unit_ || unit_ == Unit::subword)
+    fail<ArgumentError>("Vocabulary: one of {}s cannot be extended by one of {}s", name_of(unit_),
+                        name_of(other.unit_));
+  Vocabulary out = *this;
+  for (std::size_t i = 0; i < other.symbols_.size(); ++i) {
+    const std::string& symbol = other.symbols_[i];
+    const auto found = out.ids_.find(symbol);
+    if (found != out.ids_.end()) {
+      out.counts_[static_cast<std::size_t>(found->second)] += other.counts_[i];
+    } else {
+      out.add(symbol, other.counts_[i]);
+    }
+  }
+  return out;
+}
+
 std::string Vocabulary::serialize() const {
   std::string out = fmt::format("gradus vocabulary 1 {} {}\n", name_of(unit_), size());
   for (std::size_t id = 0; id < symbols_.size(); ++id) {

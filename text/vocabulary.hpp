@@ -94,6 +94,11 @@ class Vocabulary {
   void save(const std::filesystem::path& file) const;
   static Vocabulary load(const std::filesystem::path& file);
 
+  /// This one, with the symbols of another that it lacks behind its own, and the counts of both; those that
+  /// the other has not listed stay unknown. Throws ArgumentError for subwords, of which any text is made
+  /// already, and for units that differ.
+  Vocabulary extended_by(const Vocabulary& other) const;
+
   /// Whether the other has the same ids for the same symbols, and makes the same subwords of a text; the
   /// counts may differ.
   bool same_symbols(const Vocabulary& other) const;

@@ -26,37 +26,15 @@ constexpr void expect_of_parser(bool holds) {
 #include "models/kinds.hpp"
 #include "optim/any_optimizer.hpp"
 #include "tensor/support/read_file.hpp"
+#include "tensor/support/suggestion.hpp"
 #include "text/byte_source.hpp"
+#include "text/text_check.hpp"
 
 namespace gradus::models {
 
 namespace {
 
 constexpr std::uintmax_t largest_file = std::uintmax_t{1} << 20;
-
-/// The number of letters to change, insert or leave out.
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i + 1);
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
-}
-
-/// "; did you mean 'x'?" of the nearest name, or all of them where none is near.
-std::string suggestion(std::string_view given, const std::vector<std::string>& names) {
-  const auto nearest = std::ranges::min_element(
-      names, {}, [&](const std::string& name) { return edit_distance(given, name); });
-  if (nearest != names.end() && edit_distance(given, *nearest) <= std::max<std::size_t>(2, given.size() / 3))
-    return fmt::format("; did you mean '{}'?", *nearest);
-  return fmt::format("; there are {}", fmt::join(names, ", "));
-}
 
 std::string place(const std::string& name, const toml::node& node) {
   const auto line = node.source().begin.line;
@@ -376,6 +354,22 @@ void check_training(const RunConfig::Training& t, const Checker& check) {
 
 }  // namespace
 
+std::pair<std::string, double> decay_of(std::string_view entry) {
+  const std::size_t equals = entry.rfind('=');
+  const auto trimmed = [](std::string_view text) {
+    while (text.starts_with(' ')) text.remove_prefix(1);
+    while (text.ends_with(' ')) text.remove_suffix(1);
+    return text;
+  };
+  double decay = 0;
+  const std::string_view pattern = trimmed(entry.substr(0, std::min(equals, entry.size())));
+  if (equals == entry.npos || pattern.empty() || !to_number(trimmed(entry.substr(equals + 1)), decay) ||
+      !(decay >= 0 && std::isfinite(decay)))
+    fail<DataError>(
+        "optimizer.decay_of has '{}'; give a pattern and a number of 0 or more, as in embed.* = 0.1", entry);
+  return {std::string(pattern), decay};
+}
+
 void check_config(const RunConfig& config, const std::string& name) {
   const Checker check(name);
   check.rate("data.valid_share", config.data.valid_share);
@@ -396,6 +390,9 @@ void check_config(const RunConfig& config, const std::string& name) {
                 config.schedule.final, "from 0 to 1");
   check.require(config.schedule.factor > 0 && config.schedule.factor < 1, "schedule.factor",
                 config.schedule.factor, "above 0 and below 1");
+  for (const std::string& entry : config.optimizer.decay_of) static_cast<void>(decay_of(entry));
+  check.require(!config.start.extend || !config.start.from.empty(), "start.extend", config.start.extend,
+                "left out where start.from names no model");
   check.at_least(0, "start.lora_rank", config.start.lora_rank);
   check.require(config.start.lora_alpha > 0 && std::isfinite(config.start.lora_alpha), "start.lora_alpha",
                 config.start.lora_alpha, "above 0");

@@ -12,7 +12,7 @@
 namespace gradus::models {
 
 /// All settings of a training run, as one TOML file holds them. Those that are optional here are chosen by
-/// the kind of model and the size of the text where nothing is said (default_config in
+/// the kind of model and the size of the text where nothing is said (resolved in
 /// models/run/defaults.hpp); the file that a run writes back has them all.
 struct RunConfig {
   struct Data {
@@ -50,7 +50,7 @@ struct RunConfig {
   struct Optimizer {
     std::string name = "adamw";
     std::map<std::string, double> options;  // each a key of the section, such as lr
-    std::vector<std::string> no_decay{"*bias", "*norm*", "*ln_*"};
+    std::vector<std::string> no_decay{"*bias", "*norm*", "*ln_*"}, decay_of;
   } optimizer;
   struct Schedule {
     std::string name = "cosine";
@@ -61,6 +61,7 @@ struct RunConfig {
   struct Start {
     std::string from;
     std::vector<std::string> freeze;
+    bool extend = false;
     std::int64_t lora_rank = 0;
     double lora_alpha = 16, lora_dropout = 0;
     std::vector<std::string> lora_layers{"*"};
@@ -146,6 +147,8 @@ void visit_settings(Config& c, const Visit& visit) {
   visit("optimizer", "name", c.optimizer.name,
         "beside it, its options: lr, weight_decay, beta1, momentum and so on");
   visit("optimizer", "no_decay", c.optimizer.no_decay, "parameters without weight decay");
+  visit("optimizer", "decay_of", c.optimizer.decay_of,
+        "parameters with a decay of their own, such as \"embed.* = 0.1\"");
   const auto schedule = [&](const char* key, auto& value, const char* about) {
     visit("schedule", key, value, about);
   };
@@ -160,6 +163,7 @@ void visit_settings(Config& c, const Visit& visit) {
     visit("start", key, value, about);
   };
   start("from", c.start.from, "a trained model to begin with, whose tokens and sizes are kept");
+  start("extend", c.start.extend, "whether tokens of the text that it lacks are added to its own");
   start("freeze", c.start.freeze, "parameters that stay as they are, such as embed.*");
   start("lora_rank", c.start.lora_rank, "of adapters, all that is trained then; 0: none");
   start("lora_alpha", c.start.lora_alpha, "");
@@ -178,6 +182,10 @@ void merge_setting(RunConfig& config, std::string_view setting);
 
 /// The whole configuration as TOML, with what each setting is; what is not decided stands there as a comment.
 std::string to_toml(const RunConfig& config);
+
+/// The pattern and the number of an entry of optimizer.decay_of, "pattern = number". Throws DataError for
+/// what is none.
+std::pair<std::string, double> decay_of(std::string_view entry);
 
 /// Throws DataError naming the setting for values that no run can have.
 void check_config(const RunConfig& config, const std::string& name);

@@ -17,8 +17,9 @@ void decide(std::optional<T>& setting, T value) {
   if (!setting) setting = value;
 }
 
-bool is_recurrent(const NetworkKind& kind) {
-  return kind.name == "rnn" || kind.name == "gru" || kind.name == "lstm";
+/// Whether the width of the embeddings is a setting of its own.
+bool has_embedding(const NetworkKind& kind) {
+  return kind.is_recurrent || kind.name == "feed-forward";
 }
 
 /// A setting of other kinds is an error.
@@ -27,7 +28,6 @@ void check_kind(const RunConfig& c, const NetworkKind& kind) {
     if (given) fail<ArgumentError>("model.{} is of {}, and the kind is {}", setting, whose, kind.name);
   };
   const RunConfig::Model& m = c.model;
-  const bool recurrent = is_recurrent(kind);
   if (!kind.is_transformer) {
     refuse(m.heads.has_value(), "heads", "transformers");
     refuse(m.kv_heads.has_value(), "kv_heads", "Llama");
@@ -44,7 +44,7 @@ void check_kind(const RunConfig& c, const NetworkKind& kind) {
   } else {
     refuse(m.order.has_value(), "order", "n-grams and of networks that see the last few tokens only");
   }
-  if (!recurrent) {
+  if (!kind.is_recurrent) {
     const char* const whose = "recurrent networks";
     refuse(m.input_dropout || m.layer_dropout || m.output_dropout,
            "input_dropout, layer_dropout or output_dropout", whose);
@@ -62,6 +62,9 @@ void check_kind(const RunConfig& c, const NetworkKind& kind) {
                         kind.name);
   if (c.training.contexts == "random" && c.training.variable_steps)
     fail<ArgumentError>("training.variable_steps is of contexts in order");
+  if (c.training.variable_steps && kind.is_transformer)
+    fail<ArgumentError>(
+        "training.variable_steps is of networks that carry a state; a transformer sees whole contexts");
 }
 
 }  // namespace
@@ -98,15 +101,14 @@ RunConfig resolved(const RunConfig& config, const NetworkKind& kind, const Vocab
   const Recipe usual = recipe(kind, vocabulary, tokens, c.model.context.value_or(0));
   RunConfig::Model& m = c.model;
   decide(m.width, usual.network.width);
-  const bool ties = is_recurrent(kind) && m.tied.value_or(false);
-  if (!kind.is_transformer && kind.name != "min-gru" && kind.name != "log-bilinear")
-    decide(m.embedding, ties ? *m.width : usual.network.embedding);
+  const bool ties = kind.is_recurrent && m.tied.value_or(false);
+  if (has_embedding(kind)) decide(m.embedding, ties ? *m.width : usual.network.embedding);
   decide(m.dropout, usual.network.dropout);
   if (kind.has_order) {
     decide(m.order, std::int64_t{usual.network.order});
   } else {
     decide(m.layers, std::int64_t{usual.network.layers});
-    decide(m.tied, !is_recurrent(kind));
+    decide(m.tied, !kind.is_recurrent);
   }
   if (kind.is_transformer) {
     decide(m.heads, usual.network.heads);
@@ -129,6 +131,45 @@ RunConfig resolved(const RunConfig& config, const NetworkKind& kind, const Vocab
   for (const auto& [option, value] : own) c.optimizer.options.try_emplace(option, value);
   decide(c.schedule.warmup, usual.train.warmup);
   return c;
+}
+
+void take_model(RunConfig& config, const NetworkKind& kind, const NetworkOptions& o,
+                const Vocabulary& vocabulary) {
+  RunConfig::Model& m = config.model;
+  m.kind = kind.name;
+  const auto take = [&](auto& setting, auto value, const char* name) {
+    if (setting && *setting != value)
+      fail<ArgumentError>("model.{} is {}, but {} has {}, which stays", name, *setting, config.start.from,
+                          value);
+    setting = value;
+  };
+  take(m.width, o.width, "width");
+  if (kind.has_order) {
+    take(m.order, std::int64_t{o.order}, "order");
+  } else {
+    take(m.layers, std::int64_t{o.layers}, "layers");
+    if (o.tied) take(m.tied, *o.tied, "tied");
+  }
+  if (has_embedding(kind)) take(m.embedding, o.embedding, "embedding");
+  if (kind.is_transformer) {
+    take(m.heads, o.heads, "heads");
+    take(m.context, o.context, "context");
+    take(m.inner, o.inner, "inner");
+  }
+  if (kind.name == "llama") {
+    take(m.kv_heads, o.kv_heads, "kv_heads");
+    take(m.sinks, o.sinks, "sinks");
+  }
+  m.rope_theta = o.rope_theta;
+  m.norm_eps = o.norm_eps;
+  m.cutoffs = o.cutoffs;
+  if (o.document_end < 0) return;
+  const std::string end = escaped(vocabulary.symbol(static_cast<std::int32_t>(o.document_end)));
+  std::string& given = config.data.document_end;
+  const bool by_lines = config.data.reading == "lines" && o.document_end == vocabulary.line_end();
+  if (!given.empty() && given != end)
+    fail<ArgumentError>("data.document_end is {}, but {} has {}, which stays", given, config.start.from, end);
+  if (given.empty() && !by_lines) given = end;
 }
 
 NetworkOptions network_options(const RunConfig& c, const Vocabulary& vocabulary) {

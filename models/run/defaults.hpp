@@ -27,6 +27,11 @@ Recipe recipe(const NetworkKind& kind, const Vocabulary& vocabulary, std::int64_
 RunConfig resolved(const RunConfig& config, const NetworkKind& kind, const Vocabulary& vocabulary,
                    std::int64_t tokens);
 
+/// Takes over what a trained model is, `options` and the token that ends its documents, to go on with it
+/// (start.from). Throws ArgumentError for a setting that says otherwise.
+void take_model(RunConfig& config, const NetworkKind& kind, const NetworkOptions& options,
+                const Vocabulary& vocabulary);
+
 /// The network's options of a resolved configuration. Throws DataError for a document_end that is no token.
 NetworkOptions network_options(const RunConfig& config, const Vocabulary& vocabulary);
 

@@ -102,20 +102,39 @@ double wall_time() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-/// The lines of steps up to `step`, of those that are whole.
-std::string lines_until(const std::string& all, std::int64_t step) {
+/// Calls take(line) with each line that is one, until that is false or one is not. The bytes of those taken.
+template <class Take>
+std::size_t for_each_line(const std::string& all, const Take& take) {
   std::size_t end = 0;
   for (std::size_t at = 0; (at = all.find('\n', end)) != all.npos; end = at + 1) {
-    const auto line = nlohmann::json::parse(all.begin() + static_cast<std::ptrdiff_t>(end),
-                                            all.begin() + static_cast<std::ptrdiff_t>(at), nullptr, false);
-    if (!line.is_object() || !line.contains("step") || !line["step"].is_number_integer() ||
-        line["step"] > step)
+    const auto line =
+        nlohmann::ordered_json::parse(all.begin() + static_cast<std::ptrdiff_t>(end),
+                                      all.begin() + static_cast<std::ptrdiff_t>(at), nullptr, false);
+    if (!line.is_object() || !line.contains("step") || !line["step"].is_number_integer() || !take(line))
       break;
   }
-  return all.substr(0, end);
+  return end;
+}
+
+/// The lines of steps up to `step`, of those that are whole.
+std::string lines_until(const std::string& all, std::int64_t step) {
+  return all.substr(0, for_each_line(all, [&](const auto& line) { return line["step"] <= step; }));
 }
 
 }  // namespace
+
+std::vector<MetricsLine> read_metrics(const std::filesystem::path& folder) {
+  std::vector<MetricsLine> out;
+  for_each_line(read_file(folder / "metrics.jsonl"), [&](const nlohmann::ordered_json& line) {
+    MetricsLine& one = out.emplace_back();
+    one.step = line["step"].get<std::int64_t>();
+    for (const auto& [name, value] : line.items()) {
+      if (name != "step" && value.is_number()) one.numbers.emplace_back(name, value.get<double>());
+    }
+    return true;
+  });
+  return out;
+}
 
 MetricsFiles::MetricsFiles(const std::filesystem::path& folder, std::int64_t step,
                            std::function<void(const std::string&)> warn)

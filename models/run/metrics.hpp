@@ -22,6 +22,10 @@ struct MetricsLine {
 /// A line as JSON, {"step":100,"loss":4.1}; NaN and infinities are null. Without a line end.
 std::string json_line(const MetricsLine& line);
 
+/// The lines of a run's metrics.jsonl, in order, to what is no such line, as a run that is being written may
+/// end with. Numbers that are null are left out. Throws DataError where the file cannot be read.
+std::vector<MetricsLine> read_metrics(const std::filesystem::path& folder);
+
 /// TensorBoard's event files: each record is its length, a checksum of that, the bytes and a checksum of
 /// them, and holds a protocol buffer of the type tensorflow.Event.
 namespace events {

@@ -8,6 +8,7 @@
 
 #include "models/checkpoint.hpp"
 #include "models/run/defaults.hpp"
+#include "models/run/extend.hpp"
 #include "models/run/folder.hpp"
 #include "models/run/metrics.hpp"
 #include "models/run/trainer.hpp"
@@ -47,38 +48,67 @@ std::optional<LoadedNetwork> start_of(const RunConfig& config) {
   return load_network(config.start.from);
 }
 
-/// The settings of the model that is started from, where the configuration does not say otherwise.
-void take_sizes(RunConfig& config, const ErasedNetwork& network) {
-  const NetworkOptions& o = network.options();
-  RunConfig::Model& m = config.model;
-  m.kind = network.kind().name;
-  const auto take = [&](auto& setting, auto value, const char* name) {
-    if (setting && *setting != value)
-      fail<ArgumentError>("model.{} is {}, but {} has {}, which stays", name, *setting, config.start.from,
-                          value);
-    setting = value;
-  };
-  take(m.width, o.width, "width");
-  if (!network.kind().has_order) {
-    take(m.layers, std::int64_t{o.layers}, "layers");
-    if (o.tied) take(m.tied, *o.tied, "tied");
-  } else {
-    take(m.order, std::int64_t{o.order}, "order");
+/// The network that the configuration asks for, or the one that is begun with.
+std::unique_ptr<ErasedNetwork> make_network(const RunConfig& config, const Vocabulary& vocabulary,
+                                            const std::optional<LoadedNetwork>& from) {
+  const NetworkKind& kind = *find_network_kind(config.model.kind);
+  Rng rng(config.training.seed);
+  std::unique_ptr<ErasedNetwork> out = kind.make(rng, network_options(config, vocabulary));
+  if (from && config.start.extend) {
+    out->set_weights(extended_weights(*from->network, *out, vocabulary.unknown()), config.start.from);
+  } else if (from) {
+    out->set_weights(from->network->weights(), config.start.from);
   }
-  if (!network.kind().is_transformer && m.kind != "min-gru" && m.kind != "log-bilinear")
-    take(m.embedding, o.embedding, "embedding");
-  if (network.kind().is_transformer) {
-    take(m.heads, o.heads, "heads");
-    take(m.context, o.context, "context");
-    take(m.inner, o.inner, "inner");
+  if (config.training.precision == "f64") out->convert(Dtype::f64);
+  if (config.start.lora_rank > 0) {
+    Rng of_adapters = rng.fork(1);
+    out->add_lora(of_adapters, config.start.lora_layers,
+                  {.rank = config.start.lora_rank,
+                   .alpha = config.start.lora_alpha,
+                   .dropout = config.start.lora_dropout});
   }
-  if (m.kind == "llama") {
-    take(m.kv_heads, o.kv_heads, "kv_heads");
-    take(m.sinks, o.sinks, "sinks");
+  if (!config.start.freeze.empty()) out->freeze(config.start.freeze);
+  return out;
+}
+
+/// The tokens of the model that is begun with, and those of the text where it is to be extended.
+Vocabulary begun_vocabulary(const RunConfig& config, const LoadedNetwork& from, const SubwordReport& report) {
+  const Vocabulary& own = from.vocabulary;
+  if (own.size() != from.network->options().vocab) {
+    fail<DataError>("{}: the model has {} tokens and its tokenizer {}; such a model cannot be gone on with",
+                    config.start.from, from.network->options().vocab, own.size());
   }
-  m.rope_theta = o.rope_theta;
-  m.norm_eps = o.norm_eps;
-  m.cutoffs = o.cutoffs;
+  if (!config.start.extend) return own;
+  if (own.unit() == Unit::subword || own.unit() == Unit::byte)
+    fail<ArgumentError>("start.extend: any text can be made of the {}s of {}; leave it out",
+                        name_of(own.unit()), config.start.from);
+  RunConfig::Data data = config.data;
+  data.unit = name_of(own.unit());
+  return own.extended_by(read_run_text(data, {}, report).vocabulary);
+}
+
+/// All that training begins with. `vocabulary`: of a run that is resumed; `begins`: whether the weights of
+/// the model that is started from are wanted.
+PreparedRun prepared(const RunConfig& given, bool begins, std::optional<Vocabulary> vocabulary,
+                     const SubwordReport& report) {
+  PreparedRun out{given, {}, {}};
+  // So that they are found from wherever the run is resumed.
+  out.config.data.text = absolute_path(given.data.text);
+  out.config.data.valid = absolute_path(given.data.valid);
+  std::optional<LoadedNetwork> from;
+  if (begins) from = start_of(given);
+  if (from) {
+    take_model(out.config, from->network->kind(), from->network->options(), from->vocabulary);
+    if (!vocabulary) vocabulary = begun_vocabulary(out.config, *from, report);
+  }
+  out.text = read_run_text(out.config.data, vocabulary, report);
+  require_batch(out.text.train, out.text.vocabulary.unit(), out.config.data.text);
+  const NetworkKind* const kind = find_network_kind(out.config.model.kind);
+  if (kind == nullptr)
+    fail<ArgumentError>("{} is no network, which alone is trained in steps", out.config.model.kind);
+  out.config = resolved(out.config, *kind, out.text.vocabulary, std::ssize(out.text.train.tokens));
+  out.network = make_network(out.config, out.text.vocabulary, from);
+  return out;
 }
 
 /// A run from its beginning or its last checkpoint to its end.
@@ -89,7 +119,6 @@ class TrainingRun {
 
  private:
   void prepare(const RunConfig& given);
-  void make_network(std::optional<LoadedNetwork> from);
   void decide_intervals();
   void resume();
   bool step();
@@ -97,10 +126,11 @@ class TrainingRun {
   void evaluate();
   void save();
   void save_model();
+  void write_model();
   void say(const std::string& line);
   void warn(const std::string& line);
-  void interrupted();
   void note_end();
+  bool has_model() const;
   RunResult result();
 
   const RunOptions& options_;
@@ -117,8 +147,9 @@ class TrainingRun {
   Clock::time_point started_ = Clock::now(), saved_ = Clock::now();
   double evaluating_ = 0;           // seconds of this process
   std::int64_t tokens_before_ = 0;  // of those processes
-  std::int64_t evaluated_ = -1;     // the step of the last evaluation
-  bool interrupted_ = false, saving_fails_ = false;
+  bool interrupted_ = false;
+  bool saving_fails_ = false;   // whether the newest checkpoint could not be written
+  bool model_unsaved_ = false;  // whether the best model could not
 };
 
 TrainingRun::TrainingRun(const RunConfig& config, const RunOptions& options) : options_(options) {
@@ -134,30 +165,14 @@ TrainingRun::TrainingRun(const RunConfig& config, const RunOptions& options) : o
 }
 
 void TrainingRun::prepare(const RunConfig& given) {
-  config_ = given;
-  config_.data.text =
-      absolute_path(config_.data.text);  // so that it is found from wherever the run is resumed
-  config_.data.valid = absolute_path(config_.data.valid);
   // A run that is resumed has its weights in its checkpoint, unless it was stopped before the first one.
-  std::optional<LoadedNetwork> from;
-  if (!options_.resume || !folder_->has_checkpoint()) from = start_of(given);
-  std::optional<Vocabulary> vocabulary;
-  if (from) {
-    take_sizes(config_, *from->network);
-    vocabulary = from->vocabulary;
-    if (vocabulary->size() != from->network->options().vocab) {
-      fail<DataError>("{}: the model has {} tokens and its tokenizer {}; such a model cannot be gone on with",
-                      given.start.from, from->network->options().vocab, vocabulary->size());
-    }
-  }
-  if (options_.resume) vocabulary = folder_->load_vocabulary();
-  text_ = read_run_text(config_.data, vocabulary, options_.subwords);
-  require_batch(text_.train, text_.vocabulary.unit(), config_.data.text);
-  const NetworkKind* const kind = find_network_kind(config_.model.kind);
-  if (kind == nullptr)
-    fail<ArgumentError>("{} is no network, which alone is trained in steps", config_.model.kind);
-  config_ = resolved(config_, *kind, text_.vocabulary, std::ssize(text_.train.tokens));
-  make_network(std::move(from));
+  const bool begins = !options_.resume || !folder_->has_checkpoint();
+  PreparedRun made =
+      prepared(given, begins, options_.resume ? std::optional(folder_->load_vocabulary()) : std::nullopt,
+               options_.subwords);
+  config_ = std::move(made.config);
+  text_ = std::move(made.text);
+  network_ = std::move(made.network);
   trainer_.emplace(*network_, text_.train.tokens, text_.valid.tokens, config_);
   decide_intervals();
   if (options_.resume) resume();
@@ -168,23 +183,6 @@ void TrainingRun::prepare(const RunConfig& given) {
   }
   folder_->save_config(config_);
   metrics_.emplace(folder_->path(), trainer_->step(), [this](const std::string& line) { warn(line); });
-}
-
-void TrainingRun::make_network(std::optional<LoadedNetwork> from) {
-  NetworkOptions options = network_options(config_, text_.vocabulary);
-  const NetworkKind& kind = *find_network_kind(config_.model.kind);
-  Rng rng(config_.training.seed);
-  network_ = kind.make(rng, options);
-  if (from) network_->set_weights(from->network->weights(), config_.start.from);
-  if (config_.training.precision == "f64") network_->convert(Dtype::f64);
-  if (config_.start.lora_rank > 0) {
-    Rng of_adapters = rng.fork(1);
-    network_->add_lora(of_adapters, config_.start.lora_layers,
-                       {.rank = config_.start.lora_rank,
-                        .alpha = config_.start.lora_alpha,
-                        .dropout = config_.start.lora_dropout});
-  }
-  if (!config_.start.freeze.empty()) network_->freeze(config_.start.freeze);
 }
 
 /// Ten looks at the validation text, or one an epoch where that is more.
@@ -210,7 +208,6 @@ void TrainingRun::resume() {
   smoothed_.loss = state.get<double>("smoothed");
   window_ = state.get<Window>("window");
   seconds_before_ = state.get<double>("seconds");
-  evaluated_ = state.get<std::int64_t>("evaluated");
   tokens_before_ = trainer_->tokens();
   say(fmt::format("going on from {}, update {} of {}", loaded->file.string(), trainer_->step(),
                   trainer_->steps()));
@@ -227,15 +224,17 @@ void TrainingRun::warn(const std::string& line) {
 }
 
 /// A checkpoint that cannot be written is no reason to lose the run: the one before it stays, and the next is
-/// tried.
+/// tried. None says that a model is the best so far which could not be written: a run resumed from it would
+/// keep a worse one.
 void TrainingRun::save() {
   if (!folder_) return;
+  if (model_unsaved_) write_model();
+  if (model_unsaved_) return;
   optim::RunState state = trainer_->state();
   state.put("text", text_.checksum());
   state.put("smoothed", smoothed_.loss);
   state.put("window", window_);
   state.put("seconds", seconds_before_ + seconds_since(started_));
-  state.put("evaluated", evaluated_);
   try {
     folder_->save_checkpoint(state, trainer_->step(), config_.training.keep);
     saving_fails_ = false;
@@ -249,11 +248,15 @@ void TrainingRun::save() {
 
 void TrainingRun::save_model() {
   best_ = trainer_->kept();
-  if (!folder_) return;
+  if (folder_) write_model();
+}
+
+void TrainingRun::write_model() {
   try {
     save_network(folder_->model_file(), *best_, text_.vocabulary);
+    model_unsaved_ = false;
   } catch (const DataError& error) {
-    saving_fails_ = true;
+    model_unsaved_ = true;
     warn(fmt::format("update {}: the best model was not saved: {}", trainer_->step(), error.what()));
   }
 }
@@ -281,7 +284,6 @@ void TrainingRun::log(const Update& update) {
 
 void TrainingRun::evaluate() {
   const Clock::time_point begun = Clock::now();
-  evaluated_ = trainer_->step();
   if (!trainer_->validates()) return save_model();
   const Validation seen = trainer_->validate();
   progress_.valid_loss = seen.loss;
@@ -341,7 +343,7 @@ RunResult TrainingRun::run() {
   const ParameterView weights = network_->parameter_view();
   detail::check_weights(weights, trainer_->step(), smoothed_.loss);
   note_end();
-  if (saving_fails_ && folder_)
+  if (saving_fails_ || model_unsaved_)
     fail<DataError>(
         "{}: the last state of the run could not be saved; free some space, and go on from the one before by "
         "--resume {}",
@@ -349,12 +351,18 @@ RunResult TrainingRun::run() {
   return result();
 }
 
+/// Whether there is a best model yet, of this process or of one before it.
+bool TrainingRun::has_model() const {
+  std::error_code none;
+  return best_ || (folder_ && std::filesystem::exists(folder_->model_file(), none));
+}
+
 void TrainingRun::note_end() {
   if (interrupted_ && !trainer_->done()) {
     say(folder_ ? fmt::format("stopped after update {} of {}; go on by: gradus train --resume {}",
                               trainer_->step(), trainer_->steps(), folder_->path().string())
                 : fmt::format("stopped after update {} of {}", trainer_->step(), trainer_->steps()));
-    if (!best_) save_model();
+    if (!has_model()) save_model();
   } else if (trainer_->step() < trainer_->steps()) {
     say(fmt::format(
         "ended after update {}, as the validation text was predicted no better for {} evaluations",
@@ -364,11 +372,8 @@ void TrainingRun::note_end() {
 
 RunResult TrainingRun::result() {
   RunResult out;
-  if (!best_ && folder_) {  // it was found by a process before this one
-    std::error_code none;
-    if (std::filesystem::exists(folder_->model_file(), none))
-      best_ = load_network(folder_->model_file()).network;
-  }
+  // It may have been found by a process before this one.
+  if (!best_ && has_model()) best_ = load_network(folder_->model_file()).network;
   if (!best_) best_ = trainer_->kept();
   out.network = std::move(best_);
   progress_.step = trainer_->step();
@@ -390,6 +395,10 @@ RunResult TrainingRun::result() {
 }
 
 }  // namespace
+
+PreparedRun prepare_run(const RunConfig& config) {
+  return prepared(config, true, {}, {});
+}
 
 RunResult train_run(const RunConfig& config, const RunOptions& options) {
   return TrainingRun(config, options).run();

@@ -47,6 +47,15 @@ struct RunResult {
   bool interrupted = false, stopped_early = false;
 };
 
+/// What a run begins with: everything decided, the text read, the network made.
+struct PreparedRun {
+  RunConfig config;
+  RunText text;
+  std::unique_ptr<ErasedNetwork> network;
+};
+/// Throws as train_run does.
+PreparedRun prepare_run(const RunConfig& config);
+
 /// Trains a network by a configuration (models/run/config.hpp), from the beginning or from where a run was
 /// stopped. A run that is resumed gives the same bits as one that was not stopped, also with another number
 /// of threads. Throws DataError for texts, files and settings that do not fit, naming them; NumericError,

@@ -19,7 +19,13 @@ constexpr std::int64_t valid_streams = 10;
 constexpr std::uint64_t for_lengths = 1, for_contexts = 2;
 
 optim::OptimizerSettings optimizer_settings(const RunConfig& c) {
-  return {.name = c.optimizer.name, .options = c.optimizer.options, .no_decay = c.optimizer.no_decay};
+  optim::OptimizerSettings out{
+      .name = c.optimizer.name, .options = c.optimizer.options, .no_decay = c.optimizer.no_decay};
+  for (const std::string& one : c.optimizer.decay_of) {
+    const auto [pattern, decay] = decay_of(one);
+    out.decay_of.emplace_back(pattern, decay);
+  }
+  return out;
 }
 
 /// The lengths of the batches of an epoch. Those of variable ones are normal about `steps` with a deviation

@@ -62,6 +62,9 @@ class Trainer {
   bool validates() const { return !valid_.empty(); }
   double best_loss() const { return stopping_.best(); }
 
+  /// Replaces the schedule of the configuration.
+  void set_schedule(optim::Schedule schedule) { schedule_ = std::move(schedule); }
+
   /// The next update. Throws NumericError naming the step and the first op or parameter whose numbers are not
   /// finite; the weights are then those of before.
   Update update(bool with_part_norms = false);

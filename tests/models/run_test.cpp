@@ -198,14 +198,17 @@ TEST_CASE("training ends early when validation gets no better, and a plateau low
   const Text text;
   const RunConfig config = small("rnn",
                                  {"training.updates=100", "training.patience=2", "schedule.name=plateau",
-                                  "optimizer.name=sgd", "optimizer.lr=0", "schedule.factor=0.5"},
+                                  "optimizer.name=sgd", "optimizer.lr=1e-30", "schedule.factor=0.5"},
                                  text);
   const auto network = network_of(config, text);
   Trainer trainer(*network, text.train(), text.valid(), config);
-  trainer.update();
+  // Steps this small change no weight, so that no evaluation is better than the first.
+  CHECK(trainer.update().lr == 1e-30);
   CHECK(trainer.validate().best);
+  CHECK(trainer.update().lr == 1e-30);
   CHECK_FALSE(trainer.validate().best);
   CHECK_FALSE(trainer.done());
+  CHECK(trainer.update().lr == 0.5e-30);
   CHECK(trainer.validate().stopped);
   CHECK(trainer.done());
 }
@@ -292,6 +295,84 @@ TEST_CASE("a run in a folder keeps all, is refused to be begun twice, and loads 
   CHECK_THROWS_WITH(train_run({}, {.folder = run, .resume = true}),
                     Contains("another process trains in this folder"));
   CHECK_THROWS_WITH(RunFolder::open(folder.path()), Contains("there is no run in it"));
+}
+
+TEST_CASE("a run that is resumed and stopped at once keeps the best model of before", "[models][run]") {
+  const Folder folder;
+  RunConfig config;
+  config.data.text = folder.write("text.txt", synthetic_corpus(1, 3000).text).string();
+  config.model.kind = "gru";
+  config.model.width = 8;
+  config.training.updates = 60;
+  config.training.evaluate_every = 10;
+  config.training.save_every = 1;
+  const auto run = folder.path() / "run";
+  std::int64_t updates = 0;
+  const auto stop_after = [&](std::int64_t count) {
+    updates = count;
+    return [&] { return --updates <= 0; };
+  };
+  CHECK(train_run(config, {.folder = run, .stop = stop_after(15)}).interrupted);
+  const std::string best = read_bytes(run / "model.safetensors");
+  const RunResult again = train_run({}, {.folder = run, .resume = true, .stop = stop_after(2)});
+  CHECK(again.interrupted);
+  CHECK(again.progress.step == 17);
+  CHECK(read_bytes(run / "model.safetensors") == best);
+  CHECK(same(again.network->weights(), load_network(run).network->weights()));
+}
+
+TEST_CASE("no checkpoint is newer than a best model that could not be written", "[models][run]") {
+  const Folder folder;
+  RunConfig config;
+  config.data.text = folder.write("text.txt", synthetic_corpus(1, 3000).text).string();
+  config.model.kind = "gru";
+  config.model.width = 8;
+  config.training.updates = 12;
+  config.training.evaluate_every = 2;
+  config.training.save_every = 1;
+  const auto whole = folder.path() / "whole", run = folder.path() / "run";
+  train_run(config, {.folder = whole});
+  std::vector<std::string> warnings;
+  // In the way of the model's file, from the third update on, stands a folder.
+  const auto block = [&](const RunProgress& p) {
+    if (p.step != 3) return;
+    std::filesystem::remove(run / "model.safetensors");
+    std::filesystem::create_directories(run / "model.safetensors" / "in the way");
+  };
+  CHECK_THROWS_WITH(train_run(config, {.folder = run,
+                                       .progress = block,
+                                       .warn = [&](const std::string& line) { warnings.push_back(line); }}),
+                    Contains("could not be saved"));
+  REQUIRE_FALSE(warnings.empty());
+  CHECK_THAT(warnings.front(), Contains("update 4: the best model was not saved"));
+  const auto newest = RunFolder::open(run).newest_checkpoint([](const std::string& line) { FAIL(line); });
+  CHECK(newest->state.get<std::int64_t>("step") == 3);
+  std::filesystem::remove_all(run / "model.safetensors");
+  train_run({}, {.folder = run, .resume = true});
+  CHECK(read_bytes(run / "model.safetensors") == read_bytes(whole / "model.safetensors"));
+}
+
+TEST_CASE("a model that ends documents does so when it is trained on", "[models][run]") {
+  const Folder folder;
+  RunConfig config;
+  config.data.text = folder.write("text.txt", synthetic_corpus(1, 3000).text).string();
+  config.data.document_end = ".";
+  config.model.kind = "gru";
+  config.model.width = 8;
+  config.training.updates = 2;
+  const RunResult first = train_run(config, {.folder = folder.path() / "first"});
+  const std::int64_t end = first.vocabulary.id(".");
+  REQUIRE(first.network->options().document_end == end);
+  RunConfig on;
+  on.data.text = config.data.text;
+  on.start.from = (folder.path() / "first").string();
+  on.training.updates = 2;
+  const RunResult next = train_run(on, {.folder = folder.path() / "next"});
+  CHECK(next.network->options().document_end == end);
+  CHECK(next.config.data.document_end == ".");
+  on.data.document_end = "the";
+  CHECK_THROWS_WITH(train_run(on, {.folder = folder.path() / "other"}),
+                    Contains("data.document_end is the, but") && Contains("has ., which stays"));
 }
 
 TEST_CASE("a damaged checkpoint is told from a whole one, and the one before it is used", "[models][run]") {

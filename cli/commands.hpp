@@ -13,6 +13,8 @@ void add_compare(CLI::App& app);
 void add_generate(CLI::App& app);
 void add_score(CLI::App& app);
 void add_next(CLI::App& app);
+void add_serve(CLI::App& app);
+void add_report(CLI::App& app);
 void add_ngram(CLI::App& app);
 
 }  // namespace gradus::cli

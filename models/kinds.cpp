@@ -1,6 +1,7 @@
 #include "models/kinds.hpp"
 
 #include "models/adapt/adapt.hpp"
+#include "models/inspect.hpp"
 #include "models/min_gru.hpp"
 #include "models/neural.hpp"
 #include "models/transformers.hpp"
@@ -68,6 +69,10 @@ class NetworkOf final : public ErasedNetwork {
   ErasedModel model() const override { return ErasedModel(NeuralModel<Network>{network_}); }
   std::unique_ptr<ErasedNetwork> copy() const override { return std::make_unique<NetworkOf>(*this); }
   ParameterView parameter_view() override { return ParameterView(network_); }
+  std::vector<NetworkView> views(std::span<const std::int32_t> ids) const override {
+    return models::views(network_, ids);
+  }
+  Tensor embeddings() const override { return models::embeddings(network_); }
 
   std::any start(std::int64_t batch) const override { return network_.start(batch); }
   bool carries_state() const override { return detail::carries_state<Network>; }
@@ -147,22 +152,17 @@ std::optional<Safetensors> learned_of(const ErasedModel& model, const ErasedMode
 template <class Network>
 NetworkKind kind(std::string_view name, std::string_view about, const NetworkDefaults& words,
                  const NetworkDefaults& characters) {
-  return {name,
-          about,
-          words,
-          characters,
-          &typeid(Network),
+  return {name, about, words, characters, &typeid(Network),
           [](Rng& rng, const NetworkOptions& options) -> std::unique_ptr<ErasedNetwork> {
             return std::make_unique<NetworkOf<Network>>(rng, options);
           },
           [](const NetworkOptions& options) { return Network::fewest_parameters(options); },
-          &quantized_of<Network>,
-          &adapted_of<Network>,
-          &mean_squares_of<Network>,
-          &learned_of<Network>,
-          std::is_same_v<typename Network::State, Window>,
-          std::is_same_v<typename Network::State, TransformerState>};
+          &quantized_of<Network>, &adapted_of<Network>, &mean_squares_of<Network>, &learned_of<Network>,
+          std::is_same_v<typename Network::State, Window>, requires(const Network& network){network.recurrent;
 }
+, std::is_same_v<typename Network::State, TransformerState>
+};  // namespace
+}  // namespace gradus::models
 
 }  // namespace
 

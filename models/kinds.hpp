@@ -25,6 +25,7 @@ namespace gradus::models {
 
 struct AdaptOptions;
 struct NetworkKind;
+struct NetworkView;
 
 /// What a network says of a batch in training.
 struct ErasedLoss {
@@ -50,6 +51,9 @@ class ErasedNetwork {
   virtual std::unique_ptr<ErasedNetwork> copy() const = 0;
   /// The parameters where they are; a frozen one is among them.
   virtual ParameterView parameter_view() = 0;
+  /// As models::views and models::embeddings of the network (models/inspect.hpp).
+  virtual std::vector<NetworkView> views(std::span<const std::int32_t> ids) const = 0;
+  virtual Tensor embeddings() const = 0;
 
   // For a training loop of any sort (models/run/trainer.hpp has one). A state is one of the network's own,
   // for a number of texts side by side.
@@ -109,6 +113,7 @@ struct NetworkKind {
                                                       std::span<const std::int32_t> tokens);
   std::optional<Safetensors> (*learned_weights)(const ErasedModel& model, const ErasedModel::State& state);
   bool has_order;       // sees the last order - 1 tokens only; without layers
+  bool is_recurrent;    // an nn::Rnn, Gru or Lstm, with the regularisers of AWD-LSTM
   bool is_transformer;  // has heads and a context
 };
 

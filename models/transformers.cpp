@@ -138,6 +138,27 @@ Variable attend(const Variable& q, const Variable& k, const Variable& v, std::sp
       reads_on ? attention(q, past[0].keys(), past[0].values(), options) : attention(q, k, v, options), 2);
 }
 
+/// What `attend` multiplies values by, to be looked at: (heads, time, time) of q and k, (1, time, heads,
+/// width of a head), where keys may have fewer heads.
+Tensor attention_weights(const Variable& q, const Variable& k) {
+  const Tensor queries = transpose(q.value()[0].to(Dtype::f64), 0, 1);  // (heads, time, width)
+  const Tensor keys = transpose(k.value()[0].to(Dtype::f64), 0, 1);
+  const std::int64_t heads = queries.dim(0), time = queries.dim(1), shared = heads / keys.dim(0);
+  std::vector<Tensor> out;
+  for (std::int64_t head = 0; head < heads; ++head) {
+    const Tensor scores = matmul(queries[head], transpose(keys[head / shared], 0, 1)) /
+                          std::sqrt(static_cast<double>(queries.dim(2)));
+    Tensor rows = zeros({time, time}, Dtype::f64);
+    auto values = rows.mutable_values<double>();
+    for (std::int64_t i = 0; i < time; ++i) {
+      const Tensor weights = softmax(slice(scores[i], 0, 0, i + 1), 0);
+      for (std::int64_t j = 0; j <= i; ++j) values[static_cast<std::size_t>(i * time + j)] = weights.at(j);
+    }
+    out.push_back(std::move(rows));
+  }
+  return stack(out);
+}
+
 }  // namespace
 
 TransformerState detach(const TransformerState& state) {
@@ -210,7 +231,8 @@ Variable GptAttention::operator()(const Variable& x, const Reading& how, std::si
   const InModule here(*this);
   const Variable packed = c_attn(x);  // (batch, time, 3 * width)
   const AttentionOptions options{.causal = true, .starts = how.starts, .dropout = dropout, .rng = how.rng};
-  if (how.past.empty()) return c_proj(packed_attention(packed, heads, heads, options));
+  if (how.past.empty() && how.attention == nullptr)
+    return c_proj(packed_attention(packed, heads, heads, options));
   const std::int64_t width = x.dim(2);
   const Shape shape{x.dim(0), x.dim(1), heads, width / heads};
   const bool in_place = x.dim(0) * x.dim(1) == 1 && !recording();  // one token: its parts lie in a row
@@ -218,6 +240,7 @@ Variable GptAttention::operator()(const Variable& x, const Reading& how, std::si
     if (in_place) return Variable(packed.value().part(i * width, shape));
     return reshape(slice(packed, 2, i * width, (i + 1) * width), shape);
   };
+  if (how.attention != nullptr) how.attention->push_back(attention_weights(part(0), part(1)));
   return c_proj(attend(part(0), part(1), part(2), how.past_of(layer), options));
 }
 
@@ -327,6 +350,7 @@ Variable LlamaAttention::operator()(const Variable& x, const LlamaAngles& angles
     options.window = context - sinks;
     options.sinks = sinks;
   }
+  if (how.attention != nullptr) how.attention->push_back(attention_weights(q, k));
   const Variable seen = attend(q, k, v, past, options, for_sinks);
   for (KeyValues& text : past) text.keep_last(context - sinks - 1, sinks);
   return o_proj(seen);

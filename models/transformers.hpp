@@ -39,6 +39,8 @@ struct Reading {
   std::span<KeyValues> past = {};
   std::int64_t texts = 1;
   Rng* rng = nullptr;  // of dropout, in training
+  /// Where given, of a batch of one without a past: gets each layer's weights, (heads, time, time), in f64.
+  std::vector<Tensor>* attention = nullptr;
 
   /// What a layer has read before.
   std::span<KeyValues> past_of(std::size_t layer) const {

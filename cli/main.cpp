@@ -106,6 +106,8 @@ int main(int argc, char** argv) {
   gradus::cli::add_generate(app);
   gradus::cli::add_score(app);
   gradus::cli::add_next(app);
+  gradus::cli::add_serve(app);
+  gradus::cli::add_report(app);
   gradus::cli::add_ngram(app);
   try {
     const std::vector<std::string> given = arguments(argc, argv);

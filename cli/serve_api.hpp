@@ -1,0 +1,71 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <semaphore>
+#include <string>
+#include <string_view>
+
+#include "models/generation_queue.hpp"
+#include "models/text_model.hpp"
+
+namespace gradus::cli {
+
+/// What `gradus serve` answers, as JSON; without HTTP, which cli/serve.cpp has. Several threads may ask.
+class ServeApi {
+ public:
+  struct Limits {
+    std::int64_t tokens = 4096;      // of a text that is generated
+    std::int64_t texts = 64;         // of one request
+    std::chrono::seconds time{120};  // for one request
+    models::GenerationQueue::Options queue{};
+  };
+
+  ServeApi(models::TrainedModel trained, std::string name, const Limits& limits);
+
+  /// The model, and what can be asked.
+  nlohmann::json about() const;
+  /// These throw ArgumentError or DataError, naming the member, for a request that cannot be answered.
+  nlohmann::json score(std::string_view body);
+  nlohmann::json next(std::string_view body);
+
+  /// A text that is being written for a client, piece by piece.
+  class Stream {
+   public:
+    /// Calls `show` with each piece of text as it comes, and then `end` once, with what is known then; false
+    /// from either ends the text.
+    void run(const std::function<bool(std::string_view)>& show,
+             const std::function<bool(nlohmann::json)>& end);
+
+   private:
+    friend class ServeApi;
+    ServeApi* api_ = nullptr;
+    std::vector<std::string> stops_;
+    std::shared_ptr<const models::Constraint> constraint_;
+    std::shared_ptr<models::GenerationQueue::Text> text_;
+    std::int64_t most_ = 0;
+  };
+  /// The texts of a request, in order, and whether its client wants them piece by piece (then there is one).
+  /// Empty where too many wait already.
+  struct Generation {
+    std::vector<Stream> texts;
+    bool streamed = false;
+  };
+  Generation generate(std::string_view body);
+
+  /// Ends all texts that are being written, and refuses others.
+  void close();
+
+ private:
+  models::GenerateOptions options_of(class RequestFields& fields, std::vector<std::string>& stops);
+
+  TextModel model_;
+  std::string name_;
+  Limits limits_;
+  models::GenerationQueue queue_;
+  // Scores are computed in their clients' threads, a few at a time.
+  std::counting_semaphore<64> scoring_{2};
+};
+
+}  // namespace gradus::cli

@@ -1,0 +1,311 @@
+#include <arpa/inet.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <thread>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/command.hpp"
+#include "text/synthetic.hpp"
+
+// The server, asked over sockets of the test's own, so that it can be asked badly.
+
+using namespace gradus;
+using Catch::Contains;
+using gradus::test::Folder;
+using gradus::test::gradus_command;
+using gradus::test::output;
+using gradus::test::read_bytes;
+using nlohmann::json;
+
+namespace {
+
+/// A server of the folder's model, on a port that was free.
+class Server {
+ public:
+  Server(const Folder& folder, const std::vector<std::string>& arguments) : folder_(folder) {
+    child_ = ::fork();
+    if (child_ == 0) {
+      if (::chdir(folder.path().c_str()) != 0 || std::freopen("serve.out", "w", stdout) == nullptr ||
+          std::freopen("serve.err", "w", stderr) == nullptr)
+        ::_exit(127);
+      std::vector<std::string> all{gradus::test::bin_dir() + "/gradus", "serve", "--json", "--port", "0"};
+      all.insert(all.end(), arguments.begin(), arguments.end());
+      std::vector<char*> raw;
+      for (std::string& one : all) raw.push_back(one.data());
+      raw.push_back(nullptr);
+      ::execv(raw[0], raw.data());
+      ::_exit(127);
+    }
+    for (int i = 0; i < 2000 && port_ == 0; ++i) {
+      const std::string said = read_bytes(folder.path() / "serve.out");
+      if (said.ends_with('\n')) port_ = json::parse(said).at("port").get<int>();
+      ::usleep(5000);
+    }
+  }
+  ~Server() {
+    if (child_ > 0) stop();
+  }
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  int port() const { return port_; }
+  /// Its exit code, when it has been asked to end.
+  int stop() {
+    ::kill(child_, SIGTERM);
+    int status = 0;
+    ::waitpid(std::exchange(child_, -1), &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+  std::string errors() const { return read_bytes(folder_.path() / "serve.err"); }
+  /// Of the memory that it holds, in MB.
+  double megabytes() const {
+    std::ifstream in("/proc/" + std::to_string(child_) + "/statm");
+    long all = 0, held = 0;
+    in >> all >> held;
+    return static_cast<double>(held) * static_cast<double>(::sysconf(_SC_PAGESIZE)) / 1e6;
+  }
+
+  int connect() const {
+    const int out = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(static_cast<std::uint16_t>(port_));
+    ::inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
+    REQUIRE(::connect(out, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
+    return out;
+  }
+
+ private:
+  const Folder& folder_;
+  pid_t child_ = -1;
+  int port_ = 0;
+};
+
+void send_all(int to, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::send(to, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (count <= 0) return;
+    bytes.remove_prefix(static_cast<std::size_t>(count));
+  }
+}
+std::string receive_all(int from) {
+  std::string out;
+  char part[4096];
+  for (ssize_t count = 0; (count = ::recv(from, part, sizeof part, 0)) > 0;)
+    out.append(part, static_cast<std::size_t>(count));
+  ::close(from);
+  return out;
+}
+/// What is answered to bytes.
+std::string answer(const Server& server, std::string_view bytes) {
+  const int connection = server.connect();
+  send_all(connection, bytes);
+  return receive_all(connection);
+}
+std::string request(const std::string& path, const std::string& body) {
+  return "POST " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + std::to_string(body.size()) +
+         "\r\n\r\n" + body;
+}
+int status_of(const std::string& response) {
+  return response.starts_with("HTTP/1.1 ") ? std::atoi(response.c_str() + 9) : 0;
+}
+std::string body_of(const std::string& response) {
+  const std::size_t end = response.find("\r\n\r\n");
+  return end == response.npos ? "" : response.substr(end + 4);
+}
+json asked(const Server& server, const std::string& path, const json& body) {
+  const std::string response = answer(server, request(path, body.dump()));
+  INFO(response);
+  REQUIRE(status_of(response) == 200);
+  return json::parse(body_of(response));
+}
+void refused_request(const Server& server, const std::string& path, const std::string& body,
+                     const char* what) {
+  INFO(path << " " << body.substr(0, 100));
+  const std::string response = answer(server, request(path, body));
+  CHECK(status_of(response) == 400);
+  CHECK_THAT(json::parse(body_of(response)).at("error").get<std::string>(), Contains(what));
+}
+
+/// Whether the program was built with a server; without one it says what is missing.
+bool can_serve(const Folder& folder) {
+  const test::Result result = gradus_command(folder, "serve --model none");
+  if (result.error.find("without cpp-httplib") == std::string::npos) return true;
+  WARN("skipped: the program was built without cpp-httplib");
+  return false;
+}
+
+void make_model(const Folder& folder) {
+  folder.write("text.txt", synthetic_corpus(1, 3000).text);
+  output(folder, "train text.txt --kind gru --width 16 --updates 60 --out run");
+}
+
+}  // namespace
+
+TEST_CASE("a server answers what the commands print", "[cli][serve]") {
+  const Folder folder;
+  if (!can_serve(folder)) return;
+  make_model(folder);
+  Server server(folder, {"--model", "run"});
+  const json about = json::parse(body_of(answer(server, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")));
+  CHECK(about.at("kind") == "gru");
+  CHECK(about.at("requests").size() == 3);
+
+  folder.write("line.txt", "the king has a crown .\n");
+  const json scored = json::parse(output(folder, "score --model run line.txt --json"));
+  const json score = asked(server, "/score", {{"text", "the king has a crown .\n"}, {"details", true}});
+  CHECK(score.at("log_prob").get<double>() ==
+        Approx(scored.at("log10").get<double>() * std::log(10.0)).epsilon(1e-5));
+  CHECK(score.at("tokens") == 7);
+  double total = 0;
+  for (const json& one : score.at("details")) total += one.at("log_prob").get<double>();
+  CHECK(total == Approx(score.at("log_prob").get<double>()));
+  CHECK(asked(server, "/score", {{"text", ""}}).at("perplexity").is_null());
+
+  const json next = json::parse(output(folder, "next --model run --context the --top 5 --json")).at("next");
+  const json found = asked(server, "/next", {{"context", "the"}, {"top", 5}}).at("next");
+  REQUIRE(found.size() == 5);
+  for (std::size_t i = 0; i < 5; ++i) CHECK(found[i].at("token") == next[i].at("token"));
+
+  const std::string same = " --prompt the --tokens 12 --temperature 0.7 --seed 3 --json";
+  const json written = json::parse(output(folder, "generate --model run" + same));
+  json ask{{"prompt", "the"}, {"max_tokens", 12}, {"temperature", 0.7}, {"seed", 3}};
+  const json text = asked(server, "/generate", ask);
+  CHECK(text.at("text") == written.at("text"));
+  CHECK(text.at("tokens") == 12);
+  CHECK(text.at("finish") == "length");
+  // The same piece by piece.
+  ask["stream"] = true;
+  const std::string events = answer(server, request("/generate", ask.dump()));
+  CHECK_THAT(events, Contains("Content-Type: text/event-stream") && Contains("\"done\":true"));
+  std::string joined;
+  for (std::size_t at = 0; (at = events.find("data: ", at)) != events.npos; ++at) {
+    const json event = json::parse(events.substr(at + 6, events.find('\n', at) - at - 6));
+    if (event.contains("text")) joined += event.at("text").get<std::string>();
+  }
+  CHECK(joined == text.at("text"));
+  // Several, with a stop, and limited to an expression.
+  ask.erase("stream");
+  ask["count"] = 3;
+  CHECK(asked(server, "/generate", ask).at("texts").size() == 3);
+  const std::string stop = text.at("text").get<std::string>().substr(4, 3);
+  const json stopped =
+      asked(server, "/generate",
+            {{"prompt", "the"}, {"max_tokens", 12}, {"temperature", 0.7}, {"seed", 3}, {"stop", stop}});
+  CHECK(stopped.at("finish") == "stop");
+  CHECK(text.at("text").get<std::string>().starts_with(stopped.at("text").get<std::string>() + stop));
+  const json limited = asked(server, "/generate", {{"prompt", "the"}, {"regex", "(king|queen)"}});
+  CHECK((limited.at("text") == "king" || limited.at("text") == "queen"));
+  CHECK(limited.at("complete") == true);
+  CHECK(limited.at("finish") == "end");
+  CHECK(server.stop() == 0);
+}
+
+TEST_CASE("a server says what is wrong with a request", "[cli][serve]") {
+  const Folder folder;
+  if (!can_serve(folder)) return;
+  make_model(folder);
+  Server server(folder, {"--model", "run", "--max-tokens", "50"});
+  refused_request(server, "/score", "", "no JSON");
+  refused_request(server, "/score", "{\"text\": \"a\"", "no JSON");
+  refused_request(server, "/score", "[1]", "no JSON object");
+  refused_request(server, "/score", "{}", "lacks \"text\"");
+  refused_request(server, "/score", "{\"text\": 3}", "give a text");
+  refused_request(server, "/score", "{\"text\": \"\\ud800\"}", "no JSON");
+  refused_request(server, "/score", "{\"text\": \"\xff\"}", "no JSON");
+  refused_request(server, "/next", "{\"contxt\": \"a\"}", "did you mean 'context'?");
+  refused_request(server, "/next", "{\"top\": 0}", "from 1 to");
+  refused_request(server, "/next", "{\"top\": 18446744073709551615}", "from 1 to");
+  refused_request(server, "/next", "{\"top\": 1e30}", "from 1 to");
+  refused_request(server, "/generate", "{\"max_tokens\": 51}", "from 1 to 50");
+  refused_request(server, "/generate", "{\"temperature\": -1}", "from 0 to");
+  refused_request(server, "/generate", "{\"temperature\": \"hot\"}", "give a number");
+  refused_request(server, "/generate", "{\"stop\": [\"\"]}", "empty");
+  refused_request(server, "/generate", "{\"stop\": [1]}", "list of texts");
+  refused_request(server, "/generate", "{\"regex\": \"a(\"}", "nothing closes");
+  refused_request(server, "/generate", "{\"stream\": true, \"count\": 2}", "of one text");
+  refused_request(server, "/generate", std::string(200'000, '['), "no JSON");
+  const auto status = [&](const std::string& bytes) { return status_of(answer(server, bytes)); };
+  CHECK(status("GET /none HTTP/1.1\r\nHost: x\r\n\r\n") == 404);
+  CHECK(status("GET /score HTTP/1.1\r\nHost: x\r\n\r\n") == 405);
+  CHECK(status(request("/", "{}")) == 405);
+  CHECK(status("POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n" +
+               std::string(2'000'000, 'a')) == 413);
+  CHECK(status("hello\r\n\r\n") == 400);
+  CHECK(status("GET / HTTP/1.1\r\nX: " + std::string(100'000, 'a')) == 431);
+  CHECK(server.stop() == 0);
+  CHECK(server.errors().empty());
+  const test::Result taken = gradus_command(folder, "serve --model run --host 192.0.2.1 --port 1");
+  CHECK(taken.code == 1);
+  CHECK_THAT(taken.error, Contains("192.0.2.1 port 1"));
+}
+
+TEST_CASE("slow and many clients neither stop a server nor take its memory", "[cli][serve]") {
+  const Folder folder;
+  if (!can_serve(folder)) return;
+  make_model(folder);
+  Server server(folder, {"--model", "run"});
+  asked(server, "/next", {{"context", "the"}});
+  const double before = server.megabytes();
+  // Half of them say nothing, half a part of a request.
+  std::vector<int> slow;
+  for (int i = 0; i < 400; ++i) {
+    slow.push_back(server.connect());
+    if (i % 2 == 0) send_all(slow.back(), "POST /generate HTTP/1.1\r\nContent-Length: 100\r\n\r\n{\"pro");
+  }
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 5; ++i) CHECK(asked(server, "/next", {{"context", "the"}}).at("next").size() == 10);
+  CHECK(std::chrono::steady_clock::now() - start <
+        std::chrono::seconds(8));  // they wait for nobody's time limit
+  // A header that never ends, and a body in endless chunks.
+  const int endless = server.connect();
+  send_all(endless, "GET / HTTP/1.1\r\nX: ");
+  for (int i = 0; i < 200; ++i) send_all(endless, std::string(100'000, 'a'));
+  ::close(endless);
+  const int chunks = server.connect();
+  send_all(chunks, "POST /score HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  const std::string chunk = "186a0\r\n" + std::string(100'000, 'a') + "\r\n";
+  for (int i = 0; i < 200; ++i) send_all(chunks, chunk);
+  ::close(chunks);
+  CHECK(asked(server, "/next", {{"context", "the"}}).at("next").size() == 10);
+  CHECK(server.megabytes() < before + 60);
+  // Those that were late are told so.
+  CHECK(status_of(receive_all(slow[0])) == 408);
+  for (std::size_t i = 1; i < slow.size(); ++i) ::close(slow[i]);
+  // Several at once are each answered as alone.
+  const json ask{{"prompt", "the"}, {"max_tokens", 60}, {"seed", 2}};
+  const json alone = asked(server, "/generate", ask);
+  std::vector<std::string> responses(8);
+  std::vector<std::thread> clients;
+  for (std::string& response : responses)
+    clients.emplace_back([&] { response = answer(server, request("/generate", ask.dump())); });
+  for (std::thread& client : clients) client.join();
+  for (const std::string& response : responses) CHECK(json::parse(body_of(response)) == alone);
+}
+
+TEST_CASE("a server ends when it is asked to, whatever it is writing", "[cli][serve]") {
+  const Folder folder;
+  if (!can_serve(folder)) return;
+  make_model(folder);
+  Server server(folder, {"--model", "run", "--max-tokens", "1000000", "--seconds", "600"});
+  const int streaming = server.connect(), waiting = server.connect(), gone = server.connect();
+  send_all(streaming, request("/generate", R"({"max_tokens": 1000000, "stream": true})"));
+  send_all(waiting, request("/generate", R"({"max_tokens": 1000000})"));
+  send_all(gone, request("/generate", R"({"max_tokens": 1000000, "stream": true})"));
+  char some[512];
+  CHECK(::recv(streaming, some, sizeof some, 0) > 0);
+  CHECK(::recv(gone, some, sizeof some, 0) > 0);
+  ::close(gone);
+  const auto start = std::chrono::steady_clock::now();
+  CHECK(server.stop() == 0);
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(10));
+  ::close(streaming);
+  ::close(waiting);
+}

@@ -69,7 +69,8 @@ struct NetworkOptions {
   double weight_dropout = 0;                  // of the recurrent weights
   bool locked_dropout = false;                // one mask for all steps of a batch
   /// Of recurrent networks: the output is an adaptive softmax (nn/adaptive_softmax.hpp) with these cutoffs,
-  /// for large vocabularies in the order of falling frequency, as those of words are.
+  /// for large vocabularies in the order of falling frequency, as those of words are. What `logits` gives are
+  /// log-probabilities then.
   std::vector<std::int64_t> cutoffs = {};
 
   bool is_tied(bool usual) const { return tied.value_or(usual); }

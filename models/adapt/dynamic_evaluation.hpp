@@ -29,7 +29,7 @@ namespace detail {
 void check_options(const DynamicOptions& options);
 /// w - lr g, and decay of the way back to `trained`. With mean squares m of the training gradients the
 /// gradient is divided by sqrt(m) + eps, and the decay multiplied by sqrt(m) over its mean, at most 1 / decay
-/// of it (Krause et al., eq. 6 and 7).
+/// of it (Krause et al. 2018).
 Tensor dynamic_update(const Tensor& weight, const Tensor& trained, const Tensor& gradient, double scale,
                       const Tensor& mean_squares, double mean_root, const DynamicOptions& options);
 }  // namespace detail

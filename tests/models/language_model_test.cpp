@@ -3,7 +3,10 @@
 #include "autograd/gradcheck.hpp"
 #include "autograd/members.hpp"
 #include "autograd/ops/arithmetic.hpp"
+#include "models/adapt/adapt.hpp"
+#include "models/adapt/learned_counts.hpp"
 #include "models/kinds.hpp"
+#include "models/lines_apart.hpp"
 #include "models/neural.hpp"
 #include "models/ngram/ngram.hpp"
 #include "models/train.hpp"
@@ -45,9 +48,9 @@ NeuralModel<Network> trained(const Sample& sample, NetworkOptions options) {
   return model;
 }
 
-/// Checks the gradient of the network's whole training loss with respect to every parameter.
-template <class Network>
-GradcheckResult check_network(const Network& network, std::uint64_t seed) {
+/// Checks the gradient of what `loss` makes of the network with respect to every parameter.
+template <class Network, class Loss>
+GradcheckResult check_loss(const Network& network, std::uint64_t seed, bool second_order, const Loss& loss) {
   std::vector<Tensor> values;
   for_each_parameter(network, [&](const std::string&, const Parameter& parameter) {
     values.push_back(parameter.value().to(Dtype::f64));
@@ -55,7 +58,6 @@ GradcheckResult check_network(const Network& network, std::uint64_t seed) {
   // Larger weights than at the start, so that every path counts.
   Rng rng(seed);
   for (Tensor& value : values) value = rng.uniform(value.shape(), -0.8, 0.8, Dtype::f64);
-  const Indices x({0, 3, 1, 2, 4, 0, 3, 3}, {4, 2}), y({1, 2, 4, 0, 3, 3, 0, 1}, {4, 2});
   return gradcheck(
       [&](std::span<const Variable> inputs) {
         // The checked tensors are put where the parameters were, places included.
@@ -64,12 +66,32 @@ GradcheckResult check_network(const Network& network, std::uint64_t seed) {
         for_each_parameter(copy, [&](const std::string&, Parameter& parameter) {
           static_cast<Variable&>(parameter) = inputs[next++];
         });
-        auto state = copy.start(2);
-        auto first = copy(x, state);
-        auto second = copy(y, first.second);  // the state is carried, with its gradient
-        return cross_entropy(first.first, y) + cross_entropy(second.first, x);
+        return loss(copy);
       },
-      values, {.second_order = count_parameters(network) < 400});
+      values, {.second_order = second_order});
+}
+
+const Indices ids({0, 3, 1, 2, 4, 0, 3, 3}, {4, 2}),
+    targets({1, 2, 4, 0, 3, 3, 0, 1}, {4, 2});  // (time, batch)
+
+/// Of the logits of two batches.
+template <class Network>
+GradcheckResult check_network(const Network& network, std::uint64_t seed) {
+  return check_loss(network, seed, count_parameters(network) < 400, [](const Network& of) {
+    const auto first = of(ids, of.start(2));
+    const auto second = of(targets, first.second);  // the state is carried, with its gradient
+    return cross_entropy(first.first, targets) + cross_entropy(second.first, ids);
+  });
+}
+
+/// Of the loss of a recurrent network in training, with penalties of its activations.
+template <class Network>
+GradcheckResult check_penalized(const Network& network, std::uint64_t seed) {
+  return check_loss(network, seed, false, [](const Network& of) {
+    const auto first = of.penalized_loss(ids, targets, of.start(2), nullptr, {.size = 2, .change = 1});
+    const auto second = of.penalized_loss(targets, ids, first.next, nullptr, {.size = 0.5, .change = 3});
+    return first.mean + first.penalty + second.mean + second.penalty;
+  });
 }
 
 }  // namespace
@@ -114,6 +136,27 @@ TEST_CASE("every neural model passes the battery of all language models", "[mode
                              s.test, 1e-5);
     }
   }
+}
+
+TEST_CASE("recurrent networks with other outputs pass the battery of all language models", "[models]") {
+  const Sample s = sample_text();
+  const auto tied = trained<LstmNetwork>(s, {.embedding = 16, .width = 16, .layers = 2, .tied = true});
+  language_model_battery("tied lstm", tied, s.test, 1e-5);
+  const auto adaptive = trained<GruNetwork>(s, {.embedding = 12, .width = 16, .cutoffs = {5, 20}});
+  language_model_battery("gru with an adaptive softmax", adaptive, s.test, 1e-5);
+}
+
+TEST_CASE("models that adapt pass the battery of all language models", "[models][adapt]") {
+  const Sample s = sample_text();
+  const auto lstm = trained<LstmNetwork>(s, {.embedding = 12, .width = 16});
+  language_model_battery("neural cache", NeuralCache(lstm, {.weight = 0.2, .theta = 0.5, .window = 50}),
+                         s.test, 1e-5);
+  language_model_battery("dynamic evaluation",
+                         DynamicEvaluation(lstm.network, {.lr = 1e-3, .decay = 1e-3, .steps = 5}), s.test,
+                         1e-5);
+  language_model_battery("learned counts", LearnedCounts(ErasedModel(lstm), {.order = 3, .strength = 1}),
+                         s.test, 1e-5);
+  language_model_battery("lines apart", LinesApart(ErasedModel(lstm), s.vocabulary), s.test, 1e-5);
 }
 
 TEST_CASE("transformers pass the battery of all language models", "[models]") {
@@ -226,6 +269,17 @@ TEST_CASE("the loss of every network has derivatives equal to central difference
                 rng,
                 {.vocab = 5, .width = 4, .heads = 2, .kv_heads = 1, .context = 8, .inner = 3, .tied = false}),
             17));
+  const NetworkOptions tied{.vocab = 5, .embedding = 4, .width = 4, .tied = true};
+  check("tied rnn", check_network(RnnNetwork(rng, tied), 18));
+  check("tied lstm", check_network(LstmNetwork(rng, tied), 19));
+  check("tied gru with penalties", check_penalized(GruNetwork(rng, tied), 20));
+  NetworkOptions adaptive{.vocab = 5, .embedding = 3, .width = 16, .cutoffs = {2, 4}};
+  check("rnn with an adaptive softmax", check_network(RnnNetwork(rng, adaptive), 21));
+  check("rnn with an adaptive softmax and penalties", check_penalized(RnnNetwork(rng, adaptive), 22));
+  adaptive.document_end = 3;
+  check("lstm of documents with penalties",
+        check_penalized(LstmNetwork(rng, {.vocab = 5, .embedding = 3, .width = 4, .document_end = 3}), 23));
+  check("rnn of documents with an adaptive softmax", check_penalized(RnnNetwork(rng, adaptive), 24));
 }
 
 TEST_CASE("a trained network has the same bits for any number of threads", "[models][threads]") {

@@ -121,6 +121,23 @@ TEST_CASE("weight_dropout drops the same recurrent weights in all steps of a cal
   for (std::int64_t i = 0; i < g.size(); ++i) CHECK((g.at(i) == 0) == (kept.at(i) == 0));
 }
 
+TEST_CASE("locked_dropout drops the same outputs of a layer in all steps", "[nn]") {
+  Rng rng(2);
+  const nn::Gru gru(rng, 3, 8, {.layers = 2, .dropout = 0.5, .locked_dropout = true});
+  const Variable x(rng.normal({6, 2, 3}));
+  // The same by hand: the layers one after the other, with one mask (1, batch, width) between.
+  nn::Gru first = gru, second = gru;
+  first.layers.erase(first.layers.begin() + 1, first.layers.end());
+  second.layers.erase(second.layers.begin());
+  first.options.layers = second.options.layers = 1;
+  Rng mask(7), again(7);
+  const Variable h = first(x, first.start(2)).first;
+  const Variable dropped = h * Variable(mask.bernoulli({1, 2, 8}, 0.5, 2));
+  const Tensor expected = second(dropped, second.start(2)).first.value();
+  CHECK(identical(gru(x, gru.start(2), &again).first.value(), expected));
+  CHECK_FALSE(identical(gru(x, gru.start(2)).first.value(), expected));
+}
+
 TEST_CASE("zoneout keeps units as they were, and in evaluation the expectation", "[nn]") {
   Rng rng(3);
   const Tensor x = rng.normal({5, 2, 3}, 0, 1, Dtype::f64);

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -100,23 +102,25 @@ std::string error_text(const std::string& message) {
   return json_text({{"error", message}}, -1) + "\n";
 }
 
-/// The number behind "content-length:" in a header; 0 where there is none.
+/// Where in a header the value of a name begins, such as "\ncontent-length:"; npos where it is not there.
+std::size_t value_of(std::string_view header, std::string_view name) {
+  const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
+  const auto found = std::search(header.begin(), header.end(), name.begin(), name.end(), same);
+  return found == header.end() ? header.npos : static_cast<std::size_t>(found - header.begin()) + name.size();
+}
+bool has_header(std::string_view header, std::string_view name) {
+  return value_of(header, name) != header.npos;
+}
+
+/// The length of the body that a header announces; 0 where it does not.
 std::size_t content_length(std::string_view header) {
-  constexpr std::string_view name = "\ncontent-length:";
-  for (std::size_t i = 0; i + name.size() < header.size(); ++i) {
-    const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
-    if (!std::equal(name.begin(), name.end(), header.begin() + static_cast<std::ptrdiff_t>(i),
-                    [&](char b, char a) { return same(a, b); }))
-      continue;
-    std::size_t out = 0;
-    for (std::size_t at = i + name.size(); at < header.size() && out < (std::size_t{1} << 40); ++at) {
-      if (header[at] == ' ') continue;
-      if (header[at] < '0' || header[at] > '9') break;
-      out = 10 * out + static_cast<std::size_t>(header[at] - '0');
-    }
-    return out;
+  std::size_t out = 0;
+  for (std::size_t at = value_of(header, "\ncontent-length:"); at < header.size(); ++at) {
+    if (header[at] == ' ') continue;
+    if (header[at] < '0' || header[at] > '9' || out > (std::size_t{1} << 40)) break;
+    out = 10 * out + static_cast<std::size_t>(header[at] - '0');
   }
-  return 0;
+  return out;
 }
 
 }  // namespace
@@ -316,7 +320,9 @@ void HttpServer::look_at(int connection) {
   int there = 0;
   ::ioctl(connection, FIONREAD, &there);
   const std::size_t body = std::min(content_length(seen.substr(0, header)), body_in_socket);
-  if (static_cast<std::size_t>(there) >= header + body) hand_over(connection);
+  // A client may wait to be told to go on before it sends its body.
+  const bool asks = has_header(seen.substr(0, header), "\nexpect:");
+  if (asks || static_cast<std::size_t>(there) >= header + body) hand_over(connection);
 }
 
 void HttpServer::hand_over(int connection) {

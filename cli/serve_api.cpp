@@ -141,6 +141,7 @@ json ServeApi::score(std::string_view body) {
   auto state = model_.model().start();
   constexpr std::size_t piece = 512;
   for (std::size_t from = 0; from < ids.size(); from += piece) {
+    if (closed_) fail<Error>("the server is being ended");
     if (Clock::now() > until)
       fail<DataError>("the text is too long: {} of its {} tokens were scored in {} s", from, ids.size(),
                       limits_.time.count());
@@ -262,6 +263,7 @@ void ServeApi::Stream::run(const std::function<bool(std::string_view)>& show,
 }
 
 void ServeApi::close() {
+  closed_ = true;
   queue_.close();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -54,7 +55,7 @@ class ServeApi {
   };
   Generation generate(std::string_view body);
 
-  /// Ends all texts that are being written, and refuses others.
+  /// Ends all texts that are being written or scored, and refuses others.
   void close();
 
  private:
@@ -64,6 +65,7 @@ class ServeApi {
   std::string name_;
   Limits limits_;
   models::GenerationQueue queue_;
+  std::atomic<bool> closed_ = false;
   // Scores are computed in their clients' threads, a few at a time.
   std::counting_semaphore<64> scoring_{2};
 };

@@ -65,12 +65,17 @@ class GenerationQueue {
     detail::GeneratedText written;
     ErasedModel::State state;
     Rng rng;
+    std::size_t read = 0;  // tokens of the prompt
   };
 
   void run();
-  void admit(std::vector<Writing>& writing);
-  void step(std::vector<Writing>& writing);
+  void admit();
+  void read_prompts();
+  void step();
+  /// Whether there is nothing to read or write.
+  bool idle() const { return reading_.empty() && writing_.empty(); }
   static void show(const Writing& one, bool ended);
+  static bool is_cancelled(const Text& text);
   static void fail_with(Text& text, std::exception_ptr error);
 
   const ErasedModel& model_;
@@ -79,6 +84,9 @@ class GenerationQueue {
   std::condition_variable asked_;
   std::deque<std::shared_ptr<Text>> waiting_;
   bool stopping_ = false;
+  // Of the queue's thread alone: texts whose prompts are being read, and texts that are being written.
+  std::deque<Writing> reading_;
+  std::vector<Writing> writing_;
   std::thread thread_;  // the last, so that all else is there when it begins
 };
 

@@ -44,6 +44,14 @@ struct Axis {
   }
 };
 
+std::vector<double> round_marks(double low, double high, int count) {
+  std::vector<double> out;
+  const double step = round_step(high - low, count);
+  for (double at = std::ceil(low / step - 1e-9) * step; at <= high + 1e-9 * step; at += step)
+    out.push_back(at);
+  return out;
+}
+
 Axis axis_of(double low, double high, int count, bool logarithmic) {
   Axis out{low, high, logarithmic, {}};
   if (logarithmic) {
@@ -56,17 +64,15 @@ Axis axis_of(double low, double high, int count, bool logarithmic) {
         if (times * power >= out.low && times * power <= out.high) out.marks.push_back(times * power);
       }
     }
-    if (out.marks.size() >= 2) return out;
-    out.marks = {out.low, out.high};
+    // Over less than a factor of five or so, marks at equal distances tell more.
+    if (out.marks.size() < 3) out.marks = round_marks(out.low, out.high, count);
     return out;
   }
   if (!(high - low > 1e-12 * std::max(std::abs(low), std::abs(high)))) {
     out.low = low - std::max(std::abs(low) * 0.1, 1e-9);
     out.high = high + std::max(std::abs(high) * 0.1, 1e-9);
   }
-  const double step = round_step(out.high - out.low, count);
-  for (double at = std::ceil(out.low / step - 1e-9) * step; at <= out.high + 1e-9 * step; at += step)
-    out.marks.push_back(at);
+  out.marks = round_marks(out.low, out.high, count);
   return out;
 }
 

@@ -41,7 +41,7 @@ h3 { font-size: 1.02rem; margin: 26px 0 8px; } p { margin: 6px 0; max-width: 75c
 th, td { padding: 4px 14px 4px 0; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
 th { color: var(--soft); font-weight: 500; font-size: 0.86rem; } th:first-child, td:first-child, td.text, th.text { text-align: left; }
 td.text { white-space: normal; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 460px), 1fr)); gap: 14px; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 460px), 1fr)); gap: 14px; }
 figure { margin: 0; min-width: 0; } .chart { background: var(--box); border-radius: 8px; padding: 8px 10px 6px; }
 .chart svg { width: 100%; height: auto; display: block; } .wide { margin: 8px 0; } .maps { display: flex; flex-wrap: wrap; gap: 18px; }
 .map { overflow-x: auto; } .map svg { display: block; max-width: none; }
@@ -127,7 +127,7 @@ std::string curves(const std::vector<ReportedRun>& runs) {
   }
   return "<div class=\"charts\">\n" + line_chart("Loss (nats a token)", "updates", losses) +
          line_chart("Perplexity (logarithmic)", "updates", perplexities, true) +
-         line_chart("Learning rate", "updates", rates) +
+         line_chart("Learning rate (logarithmic)", "updates", rates, true) +
          line_chart("Norm of all gradients, before clipping (logarithmic)", "updates", norms, true) +
          line_chart("Tokens a second", "updates", speeds) + "</div>\n";
 }

@@ -227,8 +227,10 @@ void TrainCommand::search_rate(const RunConfig& config) const {
   if (json) {
     nlohmann::json points = nlohmann::json::array();
     for (const auto& [rate, loss] : found.points) points.push_back({{"lr", rate}, {"loss", loss}});
-    fmt::print("{}\n",
-               json_text({{"suggested", found.suggested}, {"steepest", found.steepest}, {"points", points}}));
+    fmt::print("{}\n", json_text({{"suggested", found.suggested},
+                                  {"steepest", found.steepest},
+                                  {"lowest", found.lowest},
+                                  {"points", points}}));
     return;
   }
   fmt::print("{:>10} {:>10}\n", "lr", "loss");
@@ -236,8 +238,9 @@ void TrainCommand::search_rate(const RunConfig& config) const {
   for (std::size_t i = 0; i < found.points.size(); i += step)
     fmt::print("{:>10.2e} {:>10.4f}\n", found.points[i].rate, found.points[i].loss);
   fmt::print(
-      "the loss fell fastest at {:.2g}; a tenth of where it was lowest, a rate to begin with: --lr {:.2g}\n",
-      found.steepest, found.suggested);
+      "the loss fell fastest at {:.2g} and was lowest at {:.2g}; a rate to begin with, between the two: --lr "
+      "{:.2g}\n",
+      found.steepest, found.lowest, found.suggested);
 }
 
 void TrainCommand::run() const {

@@ -13,9 +13,9 @@ void judge(RateSearch& search) {
   if (p.size() < 3)
     fail<ArgumentError>("a search for a rate with {} losses; at least 3 are needed", p.size());
   const auto lowest = std::ranges::min_element(p, {}, &RateSearch::Point::loss);
-  search.suggested = lowest->rate / 10;
+  search.lowest = lowest->rate;
   double fall = 0;
-  search.steepest = search.suggested;
+  search.steepest = search.lowest;
   // Over several updates, as neighbours differ by chance.
   const auto span = std::max<std::ptrdiff_t>(1, std::ssize(p) / 20);
   for (auto at = p.begin(); at + span <= lowest; ++at) {
@@ -25,6 +25,7 @@ void judge(RateSearch& search) {
       search.steepest = std::sqrt(at->rate * (at + span)->rate);
     }
   }
+  search.suggested = std::sqrt(search.steepest * search.lowest);
 }
 
 RateSearch find_rate(const RunConfig& config, const RateSearchOptions& options) {

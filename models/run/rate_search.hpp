@@ -14,9 +14,9 @@ struct RateSearch {
     double rate, loss;  // in nats a token, smoothed
   };
   std::vector<Point> points;
-  /// Where the loss fell fastest with the logarithm of the rate.
-  double steepest = 0;
-  /// A tenth of the rate at which the loss was lowest, from where it rose again: what to begin with.
+  double steepest = 0;  // where the loss fell fastest with the logarithm of the rate
+  double lowest = 0;    // where it was lowest, before it rose again
+  /// What to begin with: between the two, the square root of their product.
   double suggested = 0;
 };
 

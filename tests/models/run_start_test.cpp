@@ -124,7 +124,8 @@ TEST_CASE("a search for a rate finds one that trains", "[models][run]") {
     curve.points.push_back({std::pow(10, exponent), loss});
   }
   judge(curve);
-  CHECK(curve.suggested == Approx(1e-2).epsilon(0.01));
+  CHECK(curve.lowest == Approx(1e-1).epsilon(0.01));
+  CHECK(curve.suggested == Approx(std::sqrt(curve.steepest * curve.lowest)));
   CHECK(curve.steepest > 1e-4);
   CHECK(curve.steepest < 1e-1);
   RateSearch few{{{1, 1}, {2, 1}}};

@@ -79,7 +79,7 @@ Axis axis_of(double low, double high, int count, bool logarithmic) {
 Points shown(const Points& all, bool logarithmic) {
   Points out;
   for (const auto& [x, y] : all) {
-    if (std::isfinite(x) && std::isfinite(y) && (!logarithmic || y > 0)) out.emplace_back(x, y);
+    if (std::isfinite(x) && std::isfinite(y) && (!logarithmic || y > 1e-300)) out.emplace_back(x, y);
   }
   if (out.size() <= most_points) return out;
   Points few;

@@ -96,8 +96,10 @@ void GenerateCommand::limit_texts(const TrainedModel& trained) {
       if (v.symbol(id).find('\n') != std::string::npos) how.other_stops.push_back(id);
     }
   }
-  if (!regex.empty()) how.constraint = constrained(trained, models::TextAutomaton::of_expression(regex));
-  if (!words.empty()) how.constraint = constrained(trained, models::TextAutomaton::of_words(listed_words()));
+  if (!regex.empty())
+    how.constraint = constrained(trained, models::TextAutomaton::of_expression(regex), allow_unknown);
+  if (!words.empty())
+    how.constraint = constrained(trained, models::TextAutomaton::of_words(listed_words()), allow_unknown);
   if (!stops.empty()) {
     how.until = [&v, this](std::span<const std::int32_t> text) { return ends_with_stop(v, text, stops); };
   }

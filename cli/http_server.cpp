@@ -1,12 +1,11 @@
 #ifdef GRADUS_SERVER
 #include "cli/http_server.hpp"
 
-#include <fcntl.h>
 #include <httplib.h>
 #include <netdb.h>
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include <cctype>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string_view>
 
 #include "cli/usage.hpp"
@@ -25,44 +25,44 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// What is waited for before a worker reads a longer body by itself: less than sockets hold.
-constexpr std::size_t body_in_socket = std::size_t{32} << 10;
-
-bool wait_for(int connection, short what, Clock::time_point until) {
+/// Waits until a connection can be written to; false when it is too late or `stop` is set.
+bool wait_to_write(int connection, Clock::time_point until, const std::atomic<bool>& stop) {
   for (;;) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
-    if (left <= 0) return false;
-    pollfd one{connection, what, 0};
-    const int found = ::poll(&one, 1, static_cast<int>(std::min<long>(left, 1000)));
-    if (found > 0) return true;
-    if (found < 0 && errno != EINTR) return false;
+    const bool last = stop || left <= 0;  // what can be written at once still is
+    pollfd one{connection, POLLOUT, 0};
+    const int found = ::poll(&one, 1, last ? 0 : static_cast<int>(std::min<long>(left, 200)));
+    if (found > 0) return (one.revents & POLLOUT) != 0;
+    if (last || (found < 0 && errno != EINTR)) return false;
   }
 }
 
-/// A connection as the library sees it: with a time for the whole request, and one for each part of the
-/// answer. What later versions of the library ask of a stream is here too.
+/// A request that is there, and the connection that its answer goes to, as the library sees them. What later
+/// versions of the library ask of a stream is here too.
 class Connection final : public httplib::Stream {
  public:
-  Connection(int descriptor, const HttpServer::Limits& limits)
-      : descriptor_(descriptor), limits_(limits), received_by_(Clock::now() + limits.receiving) {}
+  Connection(int descriptor, const std::string& request, Clock::time_point until,
+             const std::atomic<bool>& stop)
+      : descriptor_(descriptor), left_(request), until_(until), stop_(stop) {}
 
-  bool is_readable() const override { return wait_for(descriptor_, POLLIN, received_by_); }
+  bool is_readable() const override { return !left_.empty(); }
   bool is_writable() const override {
     // An answer that is written piece by piece ends when the client has gone.
-    pollfd one{descriptor_, POLLOUT | POLLRDHUP, 0};
-    return ::poll(&one, 1, 0) >= 0 && (one.revents & (POLLERR | POLLHUP | POLLRDHUP)) == 0;
+    pollfd one{descriptor_, POLLOUT, 0};
+    return ::poll(&one, 1, 0) >= 0 && (one.revents & (POLLERR | POLLHUP)) == 0;
   }
   bool wait_readable() const { return is_readable(); }
   bool wait_writable() const { return is_writable(); }
 
   ssize_t read(char* to, std::size_t size) override {
-    if (!wait_for(descriptor_, POLLIN, received_by_)) return -1;
-    return ::recv(descriptor_, to, size, 0);
+    const std::size_t count = std::min(size, left_.size());
+    std::copy_n(left_.data(), count, to);
+    left_.remove_prefix(count);
+    return static_cast<ssize_t>(count);
   }
   ssize_t write(const char* from, std::size_t size) override {
-    std::size_t done = 0;
-    while (done < size) {
-      if (!wait_for(descriptor_, POLLOUT, Clock::now() + limits_.sending)) return -1;
+    for (std::size_t done = 0; done < size;) {
+      if (!wait_to_write(descriptor_, until_, stop_)) return -1;
       const ssize_t count = ::send(descriptor_, from + done, size - done, MSG_NOSIGNAL);
       if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
       if (count <= 0) return -1;
@@ -78,22 +78,25 @@ class Connection final : public httplib::Stream {
     ip.clear();
     port = 0;
   }
-  socket_t socket() const override { return descriptor_; }
+  // Not the connection's: the library refuses numbers that select() does not take, and asks nothing else of
+  // it.
+  socket_t socket() const override { return 0; }
   time_t duration() const { return 0; }
 
  private:
   int descriptor_;
-  const HttpServer::Limits& limits_;
-  Clock::time_point received_by_;
+  std::string_view left_;
+  Clock::time_point until_;
+  const std::atomic<bool>& stop_;
 };
 
 void close_gently(int connection) {
   // What the client still sends would make the system drop an answer that it has not read yet.
   ::shutdown(connection, SHUT_WR);
   char rest[4096];
-  const auto until = Clock::now() + std::chrono::milliseconds(200);
-  for (int i = 0; i < 64 && wait_for(connection, POLLIN, until); ++i) {
-    if (::recv(connection, rest, sizeof rest, MSG_DONTWAIT) <= 0) break;
+  for (int i = 0; i < 64; ++i) {
+    pollfd one{connection, POLLIN, 0};
+    if (::poll(&one, 1, 100) <= 0 || ::recv(connection, rest, sizeof rest, MSG_DONTWAIT) <= 0) break;
   }
   ::close(connection);
 }
@@ -102,25 +105,37 @@ std::string error_text(const std::string& message) {
   return json_text({{"error", message}}, -1) + "\n";
 }
 
-/// Where in a header the value of a name begins, such as "\ncontent-length:"; npos where it is not there.
-std::size_t value_of(std::string_view header, std::string_view name) {
+/// Where the line of a name, such as "\nrange:", begins in a header; npos where there is none.
+std::size_t line_of(std::string_view header, std::string_view name) {
   const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
   const auto found = std::search(header.begin(), header.end(), name.begin(), name.end(), same);
-  return found == header.end() ? header.npos : static_cast<std::size_t>(found - header.begin()) + name.size();
-}
-bool has_header(std::string_view header, std::string_view name) {
-  return value_of(header, name) != header.npos;
+  return found == header.end() ? header.npos : static_cast<std::size_t>(found - header.begin());
 }
 
-/// The length of the body that a header announces; 0 where it does not.
-std::size_t content_length(std::string_view header) {
+/// The length of the body that a header announces, 0 where it does not; nothing for what is no length.
+std::optional<std::size_t> content_length(std::string_view header) {
+  constexpr std::string_view name = "\ncontent-length:";
+  const std::size_t line = line_of(header, name);
+  if (line == header.npos) return 0;
+  std::string_view text = header.substr(line + name.size());
+  text = text.substr(0, text.find('\r'));
+  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
+  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
   std::size_t out = 0;
-  for (std::size_t at = value_of(header, "\ncontent-length:"); at < header.size(); ++at) {
-    if (header[at] == ' ') continue;
-    if (header[at] < '0' || header[at] > '9' || out > (std::size_t{1} << 40)) break;
-    out = 10 * out + static_cast<std::size_t>(header[at] - '0');
+  return to_number(text, out) ? std::optional(out) : std::nullopt;
+}
+
+/// As many connections as the system lets a process have, after asking for more.
+std::size_t possible_connections(std::size_t wanted) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::min<std::size_t>(wanted, 500);
+  constexpr rlim_t others = 100;
+  if (limit.rlim_cur < wanted + others) {
+    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, wanted + others);
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    ::getrlimit(RLIMIT_NOFILE, &limit);
   }
-  return out;
+  return limit.rlim_cur > 2 * others ? std::min<std::size_t>(wanted, limit.rlim_cur - others) : others / 2;
 }
 
 }  // namespace
@@ -145,7 +160,31 @@ class HttpServer::Library final : public httplib::Server {
   }
 };
 
+/// The threads that answer, which end with this object.
+class HttpServer::Workers {
+ public:
+  explicit Workers(HttpServer& server) : server_(server) {
+    for (std::size_t i = 0; i < server.limits_.workers; ++i)
+      threads_.emplace_back([&server] { server.work(); });
+  }
+  Workers(const Workers&) = delete;
+  Workers& operator=(const Workers&) = delete;
+  ~Workers() {
+    {
+      const std::lock_guard lock(server_.mutex_);
+      server_.stopping_ = true;
+    }
+    server_.arrived_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+ private:
+  HttpServer& server_;
+  std::vector<std::thread> threads_;
+};
+
 HttpServer::HttpServer(const Limits& limits) : limits_(limits), library_(std::make_unique<Library>()) {
+  limits_.connections = possible_connections(limits.connections);
   library_->set_payload_max_length(limits.body_bytes);
   library_->set_exception_handler(
       [](const httplib::Request&, httplib::Response& response, std::exception_ptr thrown) {
@@ -178,8 +217,9 @@ HttpServer::HttpServer(const Limits& limits) : limits_(limits), library_(std::ma
 }
 
 HttpServer::~HttpServer() {
-  for (const auto& [connection, until] : waiting_) ::close(connection);
-  if (listener_ >= 0) ::close(listener_);
+  for (const auto& [connection, received] : receiving_) ::close(connection);
+  for (const Request& request : requests_) ::close(request.connection);
+  for (const int listener : listeners_) ::close(listener);
   if (events_ >= 0) ::close(events_);
 }
 
@@ -192,7 +232,7 @@ void HttpServer::get(const std::string& path, Handler handler) {
 
 void HttpServer::post(const std::string& path, Handler handler) {
   paths_[path] = "POST";
-  // The body is read here, so that one in chunks or compressed has the same limit.
+  // The body is read here, so that one that is compressed has the same limit.
   library_->Post(
       path, [this, handler = std::move(handler)](const httplib::Request& request, httplib::Response& response,
                                                  const httplib::ContentReader& read) {
@@ -220,117 +260,164 @@ int HttpServer::bind(const std::string& host, int port) {
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE;
-  const int problem = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
+  const int problem = ::getaddrinfo(host.c_str(), nullptr, &hints, &found);
   if (problem != 0) fail<DataError>("{}: no address of this machine ({})", host, ::gai_strerror(problem));
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> all(found, &::freeaddrinfo);
-  int error = 0;
-  for (const addrinfo* one = found; one != nullptr && listener_ < 0; one = one->ai_next) {
-    listener_ = ::socket(one->ai_family, one->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, one->ai_protocol);
-    if (listener_ < 0) continue;
+  int error = 0, chosen = port;
+  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
+    sockaddr_storage address{};
+    std::memcpy(&address, one->ai_addr, one->ai_addrlen);
+    in_port_t& its_port = one->ai_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(address).sin6_port
+                                                     : reinterpret_cast<sockaddr_in&>(address).sin_port;
+    its_port = htons(static_cast<std::uint16_t>(chosen));
+    const int listener =
+        ::socket(one->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, one->ai_protocol);
     const int yes = 1;
-    ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    if (::bind(listener_, one->ai_addr, one->ai_addrlen) == 0 && ::listen(listener_, SOMAXCONN) == 0) break;
-    error = errno;
-    ::close(listener_);
-    listener_ = -1;
+    if (listener >= 0) {
+      ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+      if (one->ai_family == AF_INET6) ::setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes);
+    }
+    socklen_t size = one->ai_addrlen;
+    auto* const raw = reinterpret_cast<sockaddr*>(&address);
+    if (listener < 0 || ::bind(listener, raw, size) != 0 || ::listen(listener, SOMAXCONN) != 0 ||
+        ::getsockname(listener, raw, &size) != 0) {
+      error = errno;
+      if (listener >= 0) ::close(listener);
+      continue;
+    }
+    chosen = ntohs(its_port);
+    listeners_.push_back(listener);
   }
-  if (listener_ < 0)
+  if (listeners_.empty())
     fail<DataError>("{} port {}: {}; give another --port, or 0 for one that is free", host, port,
                     std::strerror(error));
-  sockaddr_storage own{};
-  socklen_t size = sizeof own;
-  ::getsockname(listener_, reinterpret_cast<sockaddr*>(&own), &size);
-  const in_port_t chosen = own.ss_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6&>(own).sin6_port
-                                                     : reinterpret_cast<const sockaddr_in&>(own).sin_port;
-  return ntohs(chosen);
+  return chosen;
 }
 
 void HttpServer::run(const std::function<bool()>& stop, const std::function<void()>& closing) {
   events_ = ::epoll_create1(EPOLL_CLOEXEC);
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.fd = listener_;
-  ::epoll_ctl(events_, EPOLL_CTL_ADD, listener_, &event);
+  for (const int listener : listeners_) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = listener;
+    if (::epoll_ctl(events_, EPOLL_CTL_ADD, listener, &event) != 0)
+      fail<Error>("the server cannot wait for clients: {}", std::strerror(errno));
+  }
   library_->listens(true);
-  for (std::size_t i = 0; i < limits_.workers; ++i) workers_.emplace_back([this] { work(); });
+  const Workers workers(*this);
   while (!stop()) {
     epoll_event ready[64];
     const int count = ::epoll_wait(events_, ready, 64, 100);
     for (int i = 0; i < count; ++i) {
-      if (ready[i].data.fd == listener_) {
-        accept_all();
-      } else {
-        look_at(ready[i].data.fd);
+      const int one = ready[i].data.fd;
+      try {
+        if (std::ranges::find(listeners_, one) != listeners_.end()) {
+          accept_all(one);
+        } else {
+          receive(one);
+        }
+      } catch (const std::bad_alloc&) {
+        if (receiving_.contains(one)) forget(one);
       }
     }
     expire();
   }
   library_->listens(false);
   closing();
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  arrived_.notify_all();
-  for (std::thread& worker : workers_) worker.join();
 }
 
-void HttpServer::accept_all() {
+void HttpServer::accept_all(int listener) {
   for (;;) {
-    const int connection = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int connection = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (connection < 0) {
       // Without a descriptor left none can be taken; those that wait end in time.
       if (errno == EMFILE || errno == ENFILE) std::this_thread::sleep_for(std::chrono::milliseconds(20));
       return;
     }
-    std::size_t others = waiting_.size();
+    std::size_t others = receiving_.size();
     {
       const std::lock_guard lock(mutex_);
       others += in_work_;
     }
-    waiting_[connection] = Clock::now() + limits_.receiving;
+    receiving_[connection].until = Clock::now() + limits_.receiving;
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLRDHUP;
+    event.data.fd = connection;
     if (others >= limits_.connections) {
       refuse(connection, "503 Service Unavailable", "too many clients at once; try again");
-      continue;
+    } else if (::epoll_ctl(events_, EPOLL_CTL_ADD, connection, &event) != 0) {
+      forget(connection);
     }
-    // Told of what arrives once, as a part that has been looked at stays where it is.
-    epoll_event event{};
-    event.events = EPOLLIN | EPOLLRDHUP | EPOLLET;
-    event.data.fd = connection;
-    ::epoll_ctl(events_, EPOLL_CTL_ADD, connection, &event);
-    look_at(connection);
   }
 }
 
-/// Hands a request over once it is there. It is only looked at: a worker reads it.
-void HttpServer::look_at(int connection) {
-  if (!waiting_.contains(connection)) return;
-  std::vector<char> bytes(limits_.header_bytes);
-  const ssize_t count = ::recv(connection, bytes.data(), bytes.size(), MSG_PEEK);
+/// Takes what has arrived, and hands the request over once it is there.
+void HttpServer::receive(int connection) {
+  const auto found = receiving_.find(connection);
+  if (found == receiving_.end()) return;
+  Received& of = found->second;
+  char part[16384];
+  const ssize_t count = ::recv(connection, part, sizeof part, 0);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (count <= 0) return forget(connection);
-  const std::string_view seen(bytes.data(), static_cast<std::size_t>(count));
-  const std::size_t end = seen.find("\r\n\r\n");
-  if (end == seen.npos) {
-    if (seen.size() == bytes.size())
-      refuse(connection, "431 Request Header Fields Too Large", "a header that is too large");
-    return;
-  }
-  const std::size_t header = end + 4;
-  int there = 0;
-  ::ioctl(connection, FIONREAD, &there);
-  const std::size_t body = std::min(content_length(seen.substr(0, header)), body_in_socket);
-  // A client may wait to be told to go on before it sends its body.
-  const bool asks = has_header(seen.substr(0, header), "\nexpect:");
-  if (asks || static_cast<std::size_t>(there) >= header + body) hand_over(connection);
+  of.bytes.append(part, static_cast<std::size_t>(count));
+  received_bytes_ += static_cast<std::size_t>(count);
+  if (received_bytes_ > limits_.memory_bytes)
+    return refuse(connection, "503 Service Unavailable", "too many large requests at once; try again");
+  if (is_whole(connection, of)) hand_over(connection, std::move(of.bytes));
 }
 
-void HttpServer::hand_over(int connection) {
+/// Whether all of a request is there; one that cannot be answered is refused.
+bool HttpServer::is_whole(int connection, Received& of) {
+  if (of.header == 0) {
+    const std::size_t end = of.bytes.find("\r\n\r\n");
+    if (std::min(end, of.bytes.size()) > limits_.header_bytes) {
+      refuse(connection, "431 Request Header Fields Too Large",
+             fmt::format("a header of more than {} bytes", limits_.header_bytes));
+      return false;
+    }
+    if (end == of.bytes.npos) return false;
+    of.header = end + 4;
+    const std::string_view header = std::string_view(of.bytes).substr(0, of.header);
+    const std::optional<std::size_t> body = content_length(header);
+    const bool chunked = line_of(header, "\ntransfer-encoding:") != header.npos;
+    if (chunked || !body || *body > limits_.body_bytes) {
+      if (chunked) {
+        refuse(connection, "411 Length Required", "a body in chunks; send Content-Length");
+      } else if (!body) {
+        refuse(connection, "400 Bad Request", "a Content-Length that is no number");
+      } else {
+        refuse(connection, "413 Payload Too Large",
+               fmt::format("a request of more than {} bytes", limits_.body_bytes));
+      }
+      return false;
+    }
+    of.whole = of.header + *body;
+    const std::size_t asks = line_of(header, "\nexpect:");
+    if (asks != header.npos && of.bytes.size() < of.whole) {
+      constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+      static_cast<void>(::send(connection, go_on.data(), go_on.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
+    }
+    // What has been answered, and parts of an answer, of which the library would make any number.
+    for (const char* const name : {"\nexpect:", "\nrange:"}) {
+      for (std::size_t at = 0;
+           (at = line_of(std::string_view(of.bytes).substr(0, of.header), name)) != header.npos;)
+        of.bytes[at + 1] = '-';
+    }
+  }
+  if (of.bytes.size() < of.whole) return false;
+  received_bytes_ -= of.bytes.size() - of.whole;
+  of.bytes.resize(of.whole);
+  return true;
+}
+
+void HttpServer::hand_over(int connection, std::string bytes) {
   ::epoll_ctl(events_, EPOLL_CTL_DEL, connection, nullptr);
-  waiting_.erase(connection);
+  received_bytes_ -= bytes.size();
+  receiving_.erase(connection);
   {
     const std::lock_guard lock(mutex_);
-    requests_.push_back(connection);
+    requests_.push_back({connection, Clock::now(), std::move(bytes)});
     ++in_work_;
   }
   arrived_.notify_one();
@@ -338,12 +425,13 @@ void HttpServer::hand_over(int connection) {
 
 void HttpServer::forget(int connection) {
   ::epoll_ctl(events_, EPOLL_CTL_DEL, connection, nullptr);
-  waiting_.erase(connection);
+  received_bytes_ -= receiving_[connection].bytes.size();
+  receiving_.erase(connection);
   ::close(connection);
 }
 
 /// Answers without waiting: what does not fit into the socket is lost.
-void HttpServer::refuse(int connection, const char* status, const char* message) {
+void HttpServer::refuse(int connection, const char* status, const std::string& message) {
   const std::string body = error_text(message);
   const std::string all = fmt::format(
       "HTTP/1.1 {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}",
@@ -351,7 +439,7 @@ void HttpServer::refuse(int connection, const char* status, const char* message)
   static_cast<void>(::send(connection, all.data(), all.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
   ::shutdown(connection, SHUT_WR);
   char rest[4096];
-  while (::recv(connection, rest, sizeof rest, MSG_DONTWAIT) > 0) {
+  for (int i = 0; i < 64 && ::recv(connection, rest, sizeof rest, MSG_DONTWAIT) > 0; ++i) {
   }
   forget(connection);
 }
@@ -359,8 +447,8 @@ void HttpServer::refuse(int connection, const char* status, const char* message)
 void HttpServer::expire() {
   const auto now = Clock::now();
   std::vector<int> late;
-  for (const auto& [connection, until] : waiting_) {
-    if (until < now) late.push_back(connection);
+  for (const auto& [connection, received] : receiving_) {
+    if (received.until < now) late.push_back(connection);
   }
   for (const int connection : late)
     refuse(connection, "408 Request Timeout", "the request did not arrive in time");
@@ -368,28 +456,38 @@ void HttpServer::expire() {
 
 void HttpServer::work() {
   for (;;) {
-    int connection = -1;
+    Request request{};
     {
       std::unique_lock lock(mutex_);
       arrived_.wait(lock, [&] { return stopping_ || !requests_.empty(); });
-      if (requests_.empty()) return;
-      connection = requests_.front();
+      if (stopping_) return;  // the others are closed without an answer
+      request = std::move(requests_.front());
       requests_.pop_front();
     }
-    answer(connection);
+    answer(request);
     const std::lock_guard lock(mutex_);
     --in_work_;
   }
 }
 
-void HttpServer::answer(int connection) {
+void HttpServer::answer(const Request& request) {
+  const auto now = Clock::now();
   try {
-    Connection stream(connection, limits_);
-    library_->process(stream);
+    Connection stream(request.connection, request.bytes, now + limits_.answering, stopping_);
+    if (now > request.since + limits_.waiting) {
+      const std::string late =
+          "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n" +
+          error_text("too many requests wait for an answer; try again");
+      static_cast<void>(stream.write(late.data(), late.size()));
+    } else {
+      library_->process(stream);
+    }
   } catch (const std::exception& error) {
     fmt::print(stderr, "gradus: a request failed: {}\n", error.what());
+  } catch (...) {
+    fmt::print(stderr, "gradus: a request failed\n");
   }
-  close_gently(connection);
+  close_gently(request.connection);
 }
 
 }  // namespace gradus::cli

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -19,19 +20,20 @@ struct Response;
 namespace gradus::cli {
 
 /// An HTTP server that many slow clients do not stop. cpp-httplib reads and writes HTTP here, but as it comes
-/// it gives each connection a thread and headers no limit; so the connections are ours. One thread waits for
-/// all of them and hands a request to a worker once it has arrived, its header and what a socket holds of its
-/// body; one that takes too long, or whose header is too large, is answered with an error. Each connection is
-/// for one request.
+/// it gives each connection a thread and headers no limit; so the connections are ours. One thread receives
+/// all requests, each into memory of a limited size, and hands a whole one to a worker; one that takes too
+/// long or is too large is answered with an error. Each connection is for one request.
 class HttpServer {
  public:
   struct Limits {
-    std::size_t connections = 2000;  // more are answered with 503
+    std::size_t connections = 2000;  // more are answered with 503; and no more than the system lets open
     std::size_t workers = 32;        // requests that are answered at once
     std::size_t header_bytes = std::size_t{1} << 14;
-    std::size_t body_bytes = std::size_t{1} << 20;  // after decompression
-    std::chrono::seconds receiving{10};             // from connecting until the request is there
-    std::chrono::seconds sending{30};               // without the client reading any of the answer
+    std::size_t body_bytes = std::size_t{1} << 20;    // also after decompression
+    std::size_t memory_bytes = std::size_t{1} << 28;  // of all requests that are being received
+    std::chrono::seconds receiving{10};               // from connecting until the request is there
+    std::chrono::seconds waiting{30};                 // for a worker
+    std::chrono::seconds answering{150};              // from then until the answer has been read
   };
   /// What comes of a body. What it throws is answered as JSON, {"error": message}, with 400 for an Error of
   /// the library, else 500.
@@ -46,8 +48,8 @@ class HttpServer {
   void get(const std::string& path, Handler handler);
   void post(const std::string& path, Handler handler);
 
-  /// Takes an address of this machine; port 0: any that is free. The port. Throws DataError where it cannot
-  /// be had.
+  /// Takes all addresses that a name has on this machine; port 0: any that is free. The port. Throws
+  /// DataError where it cannot be had.
   int bind(const std::string& host, int port);
   /// Answers until `stop` is true, which is asked several times a second; then calls `closing`, which should
   /// let handlers end, and waits for them.
@@ -55,28 +57,43 @@ class HttpServer {
 
  private:
   class Library;
+  class Workers;
   using Clock = std::chrono::steady_clock;
 
-  void accept_all();
-  void look_at(int connection);
+  /// What of a request has arrived.
+  struct Received {
+    Clock::time_point until;
+    std::string bytes;
+    std::size_t header = 0, whole = 0;  // the sizes of the header and of all of it, once they are known
+  };
+  struct Request {
+    int connection;
+    Clock::time_point since;
+    std::string bytes;
+  };
+
+  void accept_all(int listener);
+  void receive(int connection);
+  bool is_whole(int connection, Received& of);
   void expire();
-  void hand_over(int connection);
-  void refuse(int connection, const char* status, const char* message);
+  void hand_over(int connection, std::string bytes);
+  void refuse(int connection, const char* status, const std::string& message);
   void forget(int connection);
   void work();
-  void answer(int connection);
+  void answer(const Request& request);
 
   Limits limits_;
   std::unique_ptr<Library> library_;
   std::map<std::string, std::string> paths_;  // and their method
-  int listener_ = -1, events_ = -1;
-  std::map<int, Clock::time_point> waiting_;  // connections and when they are given up
-  std::vector<std::thread> workers_;
+  std::vector<int> listeners_;
+  int events_ = -1;
+  std::map<int, Received> receiving_;
+  std::size_t received_bytes_ = 0;
   std::mutex mutex_;
   std::condition_variable arrived_;
-  std::deque<int> requests_;
+  std::deque<Request> requests_;
   std::size_t in_work_ = 0;
-  bool stopping_ = false;
+  std::atomic<bool> stopping_ = false;
 };
 
 }  // namespace gradus::cli

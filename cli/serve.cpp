@@ -94,7 +94,10 @@ void ServeCommand::run() const {
   ServeApi::Limits limits{.tokens = most_tokens, .time = std::chrono::seconds(seconds)};
   limits.queue.together = static_cast<std::size_t>(together);
   ServeApi api(load(), model, limits);
-  HttpServer server({});
+  HttpServer::Limits sockets;
+  sockets.workers = 2 * limits.queue.together + 16;  // those that wait for a text, and others
+  sockets.answering = std::chrono::seconds(seconds) + std::chrono::seconds(30);
+  HttpServer server(sockets);
   server.get("/", [&](const std::string&, httplib::Response& response) { set_json(response, api.about()); });
   server.post("/score", [&](const std::string& body, httplib::Response& response) {
     set_json(response, api.score(body));

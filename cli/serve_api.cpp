@@ -12,15 +12,21 @@
 
 namespace gradus::cli {
 
-using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 
 /// The members of a request, each taken once; what is left in the end is a mistake.
 class RequestFields {
  public:
   explicit RequestFields(std::string_view body) {
+    // Deeper than any request is; the library would print and destroy it by recursion.
+    static constexpr int deepest = 8;
+    const auto check_depth = [](int depth, json::parse_event_t, json&) {
+      if (depth > deepest)
+        fail<DataError>("the request has more than {} lists or objects in one another", deepest);
+      return true;
+    };
     try {
-      all_ = json::parse(body);
+      all_ = json::parse(body, check_depth);
     } catch (const json::exception& error) {
       fail<DataError>("the request is no JSON: {}", error.what());
     }
@@ -82,9 +88,12 @@ class RequestFields {
     return found == all_.end() || found->is_null() ? nullptr : &*found;
   }
   [[noreturn]] void wrong(const char* name, const std::string& wanted) const {
+    const json& value = all_.at(name);
+    const std::string given = value.is_structured()
+                                  ? std::string(value.type_name())
+                                  : value.dump(-1, ' ', false, json::error_handler_t::replace);
     fail<ArgumentError>("\"{}\" is {}; give {}", name,
-                        all_.at(name).dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 60),
-                        wanted);
+                        given.size() > 60 ? given.substr(0, 60) + "..." : given, wanted);
   }
 
   json all_;
@@ -125,26 +134,45 @@ json ServeApi::about() const {
               {"stream", false}}}}}};
 }
 
+/// A place among the few that compute in their own threads.
+class ServeApi::Turn {
+ public:
+  Turn(ServeApi& api, Clock::time_point until) : api_(api) {
+    while (!api.turns_.try_acquire_for(std::chrono::milliseconds(200)))
+      api.check_time(until, "too many requests wait");
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() { api_.turns_.release(); }
+
+ private:
+  ServeApi& api_;
+};
+
+void ServeApi::check_time(Clock::time_point until, const char* what) const {
+  if (closed_) fail<Error>("the server is being ended");
+  if (Clock::now() > until)
+    fail<Error>("{}: it would take more than {} s; send less, or try again", what, limits_.time.count());
+}
+
+constexpr std::size_t piece = 512;  // tokens that are read between two looks at the clock
+
 json ServeApi::score(std::string_view body) {
+  const auto until = Clock::now() + limits_.time;
   RequestFields fields(body);
   const std::string text = fields.text("text", true);
   const bool details = fields.flag("details");
   fields.done();
   const Vocabulary& v = model_.vocabulary();
   const std::vector<std::int32_t> ids = prompt_ids(v, text);
-  scoring_.acquire();
-  const std::unique_ptr<ServeApi, void (*)(ServeApi*)> release(
-      this, [](ServeApi* api) { api->scoring_.release(); });
-  const auto until = Clock::now() + limits_.time;
+  if (details && ids.size() > limits_.details)
+    fail<DataError>("\"details\" of {} tokens; at most {} are listed", ids.size(), limits_.details);
+  const Turn turn(*this, until);
   models::Evaluation sums;
   json tokens = json::array();
   auto state = model_.model().start();
-  constexpr std::size_t piece = 512;
   for (std::size_t from = 0; from < ids.size(); from += piece) {
-    if (closed_) fail<Error>("the server is being ended");
-    if (Clock::now() > until)
-      fail<DataError>("the text is too long: {} of its {} tokens were scored in {} s", from, ids.size(),
-                      limits_.time.count());
+    check_time(until, "the text is too long");
     const auto part = std::span(ids).subspan(from, std::min(piece, ids.size() - from));
     const std::vector<double> scores = models::score(model_.model(), state, part);
     for (std::size_t i = from == 0 ? 1 : 0; i < part.size(); ++i) {  // the first is the context alone
@@ -159,17 +187,25 @@ json ServeApi::score(std::string_view body) {
 }
 
 json ServeApi::next(std::string_view body) {
+  const auto until = Clock::now() + limits_.time;
   RequestFields fields(body);
   const std::string context = fields.text("context", false);
-  const std::int64_t top = fields.whole("top", 10, 1, 1'000'000);
+  const std::int64_t top = fields.whole("top", 10, 1, 100'000);
   fields.done();
-  scoring_.acquire();
-  const std::unique_ptr<ServeApi, void (*)(ServeApi*)> release(
-      this, [](ServeApi* api) { api->scoring_.release(); });
+  const Vocabulary& v = model_.vocabulary();
+  const std::vector<std::int32_t> ids = prompt_ids(v, context);
+  const Turn turn(*this, until);
+  auto state = model_.model().start();
+  for (std::size_t from = 0; from < ids.size(); from += piece) {
+    check_time(until, "the context is too long");
+    state = models::advance(model_.model(), std::move(state),
+                            std::span(ids).subspan(from, std::min(piece, ids.size() - from)));
+  }
   json all = json::array();
-  for (const ScoredToken& one : model_.next(context, top))
-    all.push_back(
-        {{"token", one.token}, {"probability", std::exp(one.log_prob)}, {"log_prob", one.log_prob}});
+  for (const models::Candidate& one : models::top_k(model_.model(), state, top)) {
+    const std::string symbol = one.token < v.size() ? v.symbol(one.token) : "";
+    all.push_back({{"token", symbol}, {"probability", std::exp(one.log_prob)}, {"log_prob", one.log_prob}});
+  }
   return {{"context", context}, {"next", std::move(all)}};
 }
 
@@ -185,12 +221,15 @@ models::GenerateOptions ServeApi::options_of(RequestFields& fields, std::vector<
   how.repetition_penalty = fields.number("repetition_penalty", 1, 1e-6, 1e6);
   how.repetition_window = fields.whole("repetition_window", how.repetition_window, 0, most);
   how.seed = static_cast<std::uint64_t>(fields.whole("seed", 1, 0, std::numeric_limits<std::int64_t>::max()));
-  how.banned = ids_without_text(model_.trained(), fields.flag("allow_unknown"));
+  const bool allow_unknown = fields.flag("allow_unknown");
+  how.banned = ids_without_text(model_.trained(), allow_unknown);
   stops = fields.texts("stop");
   if (std::ranges::find(stops, "") != stops.end()) fail<ArgumentError>("\"stop\" has an empty text");
   const std::string regex = fields.text("regex", false);
-  if (!regex.empty())
-    how.constraint = constrained(model_.trained(), models::TextAutomaton::of_expression(regex));
+  if (!regex.empty()) {
+    models::TextAutomaton texts = models::TextAutomaton::of_expression(regex, limits_.expression);
+    how.constraint = constrained(model_.trained(), std::move(texts), allow_unknown);
+  }
   if (!stops.empty()) {
     how.until = [this, stops](std::span<const std::int32_t> text) {
       return ends_with_stop(model_.vocabulary(), text, stops);
@@ -200,6 +239,7 @@ models::GenerateOptions ServeApi::options_of(RequestFields& fields, std::vector<
 }
 
 ServeApi::Generation ServeApi::generate(std::string_view body) {
+  const auto until = Clock::now() + limits_.time;
   RequestFields fields(body);
   const std::string prompt = fields.text("prompt", false);
   std::vector<std::string> stops;
@@ -208,19 +248,16 @@ ServeApi::Generation ServeApi::generate(std::string_view body) {
   Generation out{.texts = {}, .streamed = fields.flag("stream")};
   fields.done();
   if (out.streamed && count > 1) fail<ArgumentError>("\"stream\" is of one text, and \"count\" is {}", count);
-  const std::vector<std::int32_t> ids = prompt_ids(model_.vocabulary(), prompt);
-  for (std::int64_t i = 0; i < count; ++i) {
-    how.stream = static_cast<std::uint64_t>(i);
+  std::vector<models::GenerateOptions> each(static_cast<std::size_t>(count), how);
+  for (std::size_t i = 0; i < each.size(); ++i) each[i].stream = i;
+  for (auto& text : queue_.start(prompt_ids(model_.vocabulary(), prompt), each)) {
     Stream one;
     one.api_ = this;
     one.stops_ = stops;
     one.constraint_ = how.constraint;
     one.most_ = how.max_tokens;
-    one.text_ = queue_.start(ids, how);
-    if (one.text_ == nullptr) {
-      for (const Stream& begun : out.texts) begun.text_->cancel();
-      return {};
-    }
+    one.until_ = until;
+    one.text_ = std::move(text);
     out.texts.push_back(std::move(one));
   }
   return out;
@@ -229,23 +266,21 @@ ServeApi::Generation ServeApi::generate(std::string_view body) {
 void ServeApi::Stream::run(const std::function<bool(std::string_view)>& show,
                            const std::function<bool(json)>& end) {
   const Vocabulary& v = api_->model_.vocabulary();
-  const auto until = Clock::now() + api_->limits_.time;
-  bool wanted = true, late = false;
-  StreamedText shown(v, stops_, [&](std::string_view piece) {
-    if (wanted && !piece.empty()) wanted = show(piece);
+  bool wanted = true, ended = false, late = false;
+  StreamedText shown(v, stops_, [&](std::string_view more) {
+    if (wanted && !more.empty()) wanted = show(more);
   });
   std::vector<std::int32_t> tokens;
-  for (bool more = true; more && wanted && !late;) {
-    const bool ended = text_->ended();
-    tokens = text_->wait(ended ? 0 : tokens.size());
-    more = !ended && !text_->ended();
-    late = Clock::now() > until;
+  while (wanted && !ended && !late) {
+    ended = text_->ended();  // before the rest of it is taken
+    const std::vector<std::int32_t> more = text_->wait(tokens.size(), until_);
+    tokens.insert(tokens.end(), more.begin(), more.end());
+    late = !ended && Clock::now() > until_;
     const bool stopped = !stops_.empty() && ends_with_stop(v, tokens, stops_);
-    if (more && !stopped) shown.add(tokens);
+    if (!ended && !stopped) shown.add(tokens);
   }
-  if (!wanted || late) text_->cancel();
+  text_->cancel();
   if (!wanted) return;
-  tokens = late ? tokens : text_->wait(0);
   const std::string whole = decode(v, tokens), text = without_stop(whole, stops_);
   shown.finish(text);
   if (!wanted) return;

@@ -16,9 +16,12 @@ namespace gradus::cli {
 /// What `gradus serve` answers, as JSON; without HTTP, which cli/serve.cpp has. Several threads may ask.
 class ServeApi {
  public:
+  using Clock = models::GenerationQueue::Clock;
   struct Limits {
     std::int64_t tokens = 4096;      // of a text that is generated
     std::int64_t texts = 64;         // of one request
+    std::size_t details = 20'000;    // tokens that are listed
+    std::size_t expression = 2000;   // states and edges of a regular expression
     std::chrono::seconds time{120};  // for one request
     models::GenerationQueue::Options queue{};
   };
@@ -31,21 +34,28 @@ class ServeApi {
   nlohmann::json score(std::string_view body);
   nlohmann::json next(std::string_view body);
 
-  /// A text that is being written for a client, piece by piece.
+  /// A text that is being written for a client, piece by piece. Without its client it ends.
   class Stream {
    public:
+    Stream(Stream&&) = default;
+    Stream& operator=(Stream&&) = default;
+    ~Stream() {
+      if (text_) text_->cancel();
+    }
     /// Calls `show` with each piece of text as it comes, and then `end` once, with what is known then; false
-    /// from either ends the text.
+    /// from either ends the text. Throws what generating threw.
     void run(const std::function<bool(std::string_view)>& show,
              const std::function<bool(nlohmann::json)>& end);
 
    private:
     friend class ServeApi;
+    Stream() = default;
     ServeApi* api_ = nullptr;
     std::vector<std::string> stops_;
     std::shared_ptr<const models::Constraint> constraint_;
     std::shared_ptr<models::GenerationQueue::Text> text_;
     std::int64_t most_ = 0;
+    Clock::time_point until_;
   };
   /// The texts of a request, in order, and whether its client wants them piece by piece (then there is one).
   /// Empty where too many wait already.
@@ -59,6 +69,10 @@ class ServeApi {
   void close();
 
  private:
+  class Turn;
+
+  /// Throws Error when it is `until`, or the server ends; `what` says what is too long.
+  void check_time(Clock::time_point until, const char* what) const;
   models::GenerateOptions options_of(class RequestFields& fields, std::vector<std::string>& stops);
 
   TextModel model_;
@@ -67,7 +81,7 @@ class ServeApi {
   models::GenerationQueue queue_;
   std::atomic<bool> closed_ = false;
   // Scores are computed in their clients' threads, a few at a time.
-  std::counting_semaphore<64> scoring_{2};
+  std::counting_semaphore<64> turns_{2};
 };
 
 }  // namespace gradus::cli

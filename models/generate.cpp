@@ -210,18 +210,20 @@ void check_prompt(std::span<const std::int32_t> prompt) {
 GeneratedText::GeneratedText(std::span<const std::int32_t> prompt, const GenerateOptions& options)
     : options_(&options), prompt_(prompt.size()), text_(prompt.begin(), prompt.end()) {
   if (!options.constraint) return;
-  next_ = options.constraint->after({});
+  position_ = options.constraint->start();
+  next_ = options.constraint->next(position_);
   ended_ = !next_->goes_on;
 }
 
 bool GeneratedText::allows(std::int32_t token) const {
   if (!next_) return true;
   const auto id = static_cast<std::size_t>(token);
-  const bool goes_on = id < next_->allowed.size() && next_->allowed[id] != 0;
+  const bool goes_on = id < next_->allowed.size() && next_->allowed[id];
   return goes_on || (next_->complete && options_->constraint->is_end(token));
 }
 
 Tensor allowed_log_probs(const Tensor& log_probs, const GeneratedText& text) {
+  if (!text.is_constrained()) return log_probs;
   Tensor out = log_probs.to(Dtype::f32);
   auto values = out.mutable_values<float>();
   for (std::int32_t id = 0; id < out.size(); ++id) {
@@ -232,7 +234,7 @@ Tensor allowed_log_probs(const Tensor& log_probs, const GeneratedText& text) {
 
 void GeneratedText::add(std::int32_t token) {
   const auto id = static_cast<std::size_t>(token);
-  if (next_ && (id >= next_->allowed.size() || next_->allowed[id] == 0)) {
+  if (next_ && (id >= next_->allowed.size() || !next_->allowed[id])) {
     ended_ = true;  // a token that ends a complete text is no part of it
     return;
   }
@@ -242,7 +244,8 @@ void GeneratedText::add(std::int32_t token) {
     ended_ = true;
   if (options_->until && options_->until(tokens())) ended_ = true;
   if (!next_) return;
-  next_ = options_->constraint->after(tokens());
+  position_ = options_->constraint->after(position_, token);
+  next_ = options_->constraint->next(position_);
   if (!next_->goes_on) ended_ = true;
 }
 

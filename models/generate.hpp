@@ -117,6 +117,7 @@ class GeneratedText {
   void add(std::int32_t token);
   /// Whether the constraint, if there is one, lets a token come next.
   bool allows(std::int32_t token) const;
+  bool is_constrained() const { return next_ != nullptr; }
   bool ended() const { return ended_ || std::ssize(tokens()) >= options_->max_tokens; }
   std::span<const std::int32_t> text() const { return text_; }  // with the prompt
   std::span<const std::int32_t> tokens() const { return text().subspan(prompt_); }
@@ -128,7 +129,8 @@ class GeneratedText {
   std::vector<std::int32_t> text_;
   std::int64_t stops_ = 0;
   bool ended_ = false;
-  std::shared_ptr<const NextTokens> next_;  // of the constraint
+  Constraint::Position position_;  // of the constraint, as the next one
+  std::shared_ptr<const NextTokens> next_;
 };
 
 /// Log-probabilities, (vocab), where those of tokens that the text does not allow are minus infinity.

@@ -5,11 +5,16 @@
 
 namespace gradus::models {
 
-std::vector<std::int32_t> GenerationQueue::Text::wait(std::size_t seen) {
+std::vector<std::int32_t> GenerationQueue::Text::wait(std::size_t seen, Clock::time_point until) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return tokens_.size() > seen || ended_; });
+  const auto there = [&] { return tokens_.size() > seen || ended_; };
+  if (until == Clock::time_point::max()) {
+    changed_.wait(lock, there);
+  } else {
+    changed_.wait_until(lock, until, there);
+  }
   if (error_) std::rethrow_exception(error_);
-  return tokens_;
+  return {tokens_.begin() + static_cast<std::ptrdiff_t>(std::min(seen, tokens_.size())), tokens_.end()};
 }
 
 bool GenerationQueue::Text::ended() const {
@@ -20,6 +25,29 @@ bool GenerationQueue::Text::ended() const {
 void GenerationQueue::Text::cancel() {
   const std::lock_guard lock(mutex_);
   cancelled_ = true;
+}
+
+bool GenerationQueue::Text::is_cancelled() const {
+  const std::lock_guard lock(mutex_);
+  return cancelled_;
+}
+
+void GenerationQueue::Text::add(std::optional<std::int32_t> token, bool ended) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (token) tokens_.push_back(*token);
+    ended_ = ended;
+  }
+  changed_.notify_all();
+}
+
+void GenerationQueue::Text::fail_with(std::exception_ptr error) {
+  {
+    const std::lock_guard lock(mutex_);
+    error_ = std::move(error);
+    ended_ = true;
+  }
+  changed_.notify_all();
 }
 
 GenerationQueue::GenerationQueue(const ErasedModel& model, const Options& options)
@@ -38,84 +66,81 @@ void GenerationQueue::close() {
   asked_.notify_all();
 }
 
-std::shared_ptr<GenerationQueue::Text> GenerationQueue::start(std::vector<std::int32_t> prompt,
-                                                              const GenerateOptions& options) {
+GenerationQueue::Texts GenerationQueue::start(std::vector<std::int32_t> prompt,
+                                              const std::vector<GenerateOptions>& each) {
   detail::check_prompt(prompt);
-  auto text = std::make_shared<Text>();
-  text->prompt_ = std::move(prompt);
-  text->options_ = options;
+  Texts texts;
+  for (const GenerateOptions& options : each) texts.push_back(std::shared_ptr<Text>(new Text(options)));
   {
     const std::lock_guard lock(mutex_);
-    if (stopping_ || waiting_.size() >= options_.waiting) return nullptr;
-    waiting_.push_back(text);
+    if (stopping_ || (texts_waiting_ > 0 && texts_waiting_ + texts.size() > options_.waiting)) return {};
+    waiting_.push_back({std::move(prompt), texts, {}});
+    texts_waiting_ += texts.size();
   }
   asked_.notify_all();
-  return text;
+  return texts;
 }
 
-void GenerationQueue::fail_with(Text& text, std::exception_ptr error) {
-  {
-    const std::lock_guard lock(text.mutex_);
-    text.error_ = std::move(error);
-    text.ended_ = true;
-  }
-  text.changed_.notify_all();
+std::size_t GenerationQueue::texts_in_work() const {
+  std::size_t out = writing_.size();
+  for (const Reading& one : reading_) out += one.texts.size();
+  return out;
 }
 
-void GenerationQueue::show(const Writing& one, bool ended) {
-  {
-    const std::lock_guard lock(one.text->mutex_);
-    one.text->tokens_ = one.written.copy_tokens();
-    one.text->ended_ = ended;
-  }
-  one.text->changed_.notify_all();
-}
-
-bool GenerationQueue::is_cancelled(const Text& text) {
-  const std::lock_guard lock(text.mutex_);
-  return text.cancelled_;
-}
-
-/// Takes those that wait, as far as there are places; where there is nothing else to do, waits for one.
-void GenerationQueue::admit() {
+/// Takes those that wait, as far as there are places, or one that needs more than there are if it has all of
+/// them; where there is nothing else to do, waits for one. False once the queue is closed.
+bool GenerationQueue::admit() {
   std::unique_lock lock(mutex_);
-  if (idle()) asked_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
-  while (!stopping_ && !waiting_.empty() && reading_.size() + writing_.size() < options_.together) {
-    const std::shared_ptr<Text> next = std::move(waiting_.front());
+  const std::size_t in_work = texts_in_work();
+  if (in_work == 0) asked_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
+  for (std::size_t taken = in_work; !stopping_ && !waiting_.empty();) {
+    const std::size_t wanted = waiting_.front().texts.size();
+    if (taken > 0 && taken + wanted > options_.together) break;
+    reading_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
-    lock.unlock();
-    try {
-      reading_.push_back({next, detail::GeneratedText(next->prompt_, next->options_), model_.start(),
-                          Rng(next->options_.seed, next->options_.stream)});
-    } catch (...) {
-      fail_with(*next, std::current_exception());
-    }
-    lock.lock();
+    texts_waiting_ -= wanted;
+    taken += wanted;
   }
+  return !stopping_;
 }
 
 /// Some tokens of the prompts that are not read yet, so that a long one does not keep the others waiting.
 void GenerationQueue::read_prompts() {
   for (std::size_t most = 256; most > 0 && !reading_.empty();) {
-    Writing& one = reading_.front();
-    const std::shared_ptr<Text> text = one.text;
+    Reading& one = reading_.front();
     try {
-      if (one.written.ended() || is_cancelled(*text)) {
-        show(one, true);
-        reading_.pop_front();
-        continue;
+      const auto unwanted = [](const std::shared_ptr<Text>& text) {
+        if (!text->is_cancelled()) return false;
+        text->add({}, true);
+        return true;
+      };
+      std::erase_if(one.texts, unwanted);
+      if (!one.texts.empty()) {
+        if (!one.state) one.state = model_.start();
+        const auto left = std::span(std::as_const(one.prompt)).subspan(one.read);
+        const auto now = left.first(std::min(most, left.size()));
+        one.state = advance(model_, std::move(*one.state), now);
+        one.read += now.size();
+        most -= now.size();
+        if (one.read < one.prompt.size()) return;
+        begin_writing(one);
       }
-      const auto left = std::span(std::as_const(text->prompt_)).subspan(one.read);
-      const auto now = left.first(std::min(most, left.size()));
-      one.state = advance(model_, std::move(one.state), now);
-      one.read += now.size();
-      most -= now.size();
-      if (one.read < text->prompt_.size()) return;
-      writing_.push_back(std::move(one));
     } catch (...) {
-      fail_with(*text, std::current_exception());
+      for (const std::shared_ptr<Text>& text : one.texts) text->fail_with(std::current_exception());
     }
     reading_.pop_front();
+  }
+}
+
+void GenerationQueue::begin_writing(Reading& read) {
+  for (const std::shared_ptr<Text>& text : read.texts) {
+    Writing one{text, detail::GeneratedText(read.prompt, text->options_), *read.state,
+                Rng(text->options_.seed, text->options_.stream)};
+    if (one.written.ended()) {
+      text->add({}, true);
+    } else {
+      writing_.push_back(std::move(one));
+    }
   }
 }
 
@@ -135,15 +160,17 @@ void GenerationQueue::step() {
     try {
       const Tensor own = detail::allowed_log_probs(log_probs[static_cast<std::int64_t>(i)], one.written);
       const std::int32_t token = sample(own, one.text->options_, one.rng, one.written.text());
+      const std::size_t before = one.written.tokens().size();
       one.written.add(token);
-      const bool ended = one.written.ended() || is_cancelled(*one.text);
-      show(one, ended);
+      const bool ended = one.written.ended() || one.text->is_cancelled();
+      const bool is_part = one.written.tokens().size() > before;  // and not what ended it
+      one.text->add(is_part ? std::optional(token) : std::nullopt, ended);
       if (ended) continue;
       tokens.push_back(token);
       going_on.push_back(std::move(states[i]));
       left.push_back(std::move(one));
     } catch (...) {
-      fail_with(*one.text, std::current_exception());
+      one.text->fail_with(std::current_exception());
     }
   }
   writing_ = std::move(left);
@@ -153,25 +180,23 @@ void GenerationQueue::step() {
 }
 
 void GenerationQueue::run() {
-  for (;;) {
-    admit();
-    {
-      const std::lock_guard lock(mutex_);
-      if (stopping_) break;
-    }
+  while (admit()) {
     read_prompts();
     try {
       step();
     } catch (...) {  // of all together, such as a lack of memory
-      for (const Writing& one : writing_) fail_with(*one.text, std::current_exception());
+      for (const Writing& one : writing_) one.text->fail_with(std::current_exception());
       writing_.clear();
     }
   }
-  for (const Writing& one : writing_) show(one, true);
-  for (const Writing& one : reading_) show(one, true);
+  const auto closed = std::make_exception_ptr(Error("the queue of texts has been closed"));
+  for (const Writing& one : writing_) one.text->fail_with(closed);
   const std::lock_guard lock(mutex_);
-  for (const std::shared_ptr<Text>& text : waiting_)
-    fail_with(*text, std::make_exception_ptr(Error("the queue of texts has been closed")));
+  for (const std::deque<Reading>* const all : {&reading_, &waiting_}) {
+    for (const Reading& one : *all) {
+      for (const std::shared_ptr<Text>& text : one.texts) text->fail_with(closed);
+    }
+  }
 }
 
 }  // namespace gradus::models

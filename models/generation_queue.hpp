@@ -1,10 +1,13 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -16,9 +19,10 @@ namespace gradus::models {
 /// Texts that come to be asked for at any time, as by the clients of a server, and are written together: one
 /// thread draws the next token of each, so that weights are read once for all of them. A text begins as soon
 /// as there is a place, and is then what `generate` gives of its prompt and options alone, but for rounding
-/// (see there).
+/// (see there). Prompts are read in parts between the tokens of the others.
 class GenerationQueue {
  public:
+  using Clock = std::chrono::steady_clock;
   struct Options {
     std::size_t together = 16;  // texts that are written at once
     std::size_t waiting = 256;  // that wait for a place
@@ -27,9 +31,9 @@ class GenerationQueue {
   /// A text that is being written. Its owner, one thread, asks for it.
   class Text {
    public:
-    /// Waits until there are more than `seen` tokens or the text has ended; the tokens so far. Throws what
-    /// generating threw.
-    std::vector<std::int32_t> wait(std::size_t seen);
+    /// Waits until there are more than `seen` tokens, the text has ended, or it is `until`: the tokens from
+    /// `seen` on. Throws what generating threw.
+    std::vector<std::int32_t> wait(std::size_t seen, Clock::time_point until = Clock::time_point::max());
     /// Whether no more tokens come.
     bool ended() const;
     /// Nobody wants the rest.
@@ -37,14 +41,19 @@ class GenerationQueue {
 
    private:
     friend class GenerationQueue;
+    explicit Text(const GenerateOptions& options) : options_(options) {}
+    bool is_cancelled() const;
+    void add(std::optional<std::int32_t> token, bool ended);
+    void fail_with(std::exception_ptr error);
+
     GenerateOptions options_;
-    std::vector<std::int32_t> prompt_;
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     std::vector<std::int32_t> tokens_;
     std::exception_ptr error_;
     bool ended_ = false, cancelled_ = false;
   };
+  using Texts = std::vector<std::shared_ptr<Text>>;
 
   /// The model must outlive it.
   GenerationQueue(const ErasedModel& model, const Options& options);
@@ -52,40 +61,44 @@ class GenerationQueue {
   GenerationQueue(const GenerationQueue&) = delete;
   GenerationQueue& operator=(const GenerationQueue&) = delete;
 
-  /// Begins a text behind a prompt of at least one token; null where too many wait, and after `close`.
-  /// options.until is called in the thread of the queue, and must not wait for anything. Throws ArgumentError
-  /// for an empty prompt.
-  std::shared_ptr<Text> start(std::vector<std::int32_t> prompt, const GenerateOptions& options);
-  /// Ends the texts that are not complete, where they are; those that wait throw, and no others begin.
+  /// Begins a text for each of the options behind a prompt of at least one token, which is read once for all
+  /// of them; none where too many wait, and after `close`. options.until is called in the thread of the
+  /// queue, and must not wait for anything. Throws ArgumentError for an empty prompt.
+  Texts start(std::vector<std::int32_t> prompt, const std::vector<GenerateOptions>& each);
+  /// Ends all texts, which then throw, and begins no others.
   void close();
 
  private:
+  /// A prompt that is being read, and the texts behind it.
+  struct Reading {
+    std::vector<std::int32_t> prompt;
+    Texts texts;
+    std::optional<ErasedModel::State> state;
+    std::size_t read = 0;  // tokens
+  };
   struct Writing {
     std::shared_ptr<Text> text;
     detail::GeneratedText written;
     ErasedModel::State state;
     Rng rng;
-    std::size_t read = 0;  // tokens of the prompt
   };
 
   void run();
-  void admit();
+  bool admit();
   void read_prompts();
+  void begin_writing(Reading& read);
   void step();
-  /// Whether there is nothing to read or write.
-  bool idle() const { return reading_.empty() && writing_.empty(); }
-  static void show(const Writing& one, bool ended);
-  static bool is_cancelled(const Text& text);
-  static void fail_with(Text& text, std::exception_ptr error);
+  std::size_t texts_in_work() const;
 
   const ErasedModel& model_;
   const Options options_;
   std::mutex mutex_;
   std::condition_variable asked_;
-  std::deque<std::shared_ptr<Text>> waiting_;
+  std::deque<Reading> waiting_;
+  std::size_t texts_waiting_ = 0;
   bool stopping_ = false;
-  // Of the queue's thread alone: texts whose prompts are being read, and texts that are being written.
-  std::deque<Writing> reading_;
+  // Of the queue's thread alone.
+  std::deque<Reading> reading_;
   std::vector<Writing> writing_;
   std::thread thread_;  // the last, so that all else is there when it begins
 };

@@ -152,17 +152,24 @@ std::optional<Safetensors> learned_of(const ErasedModel& model, const ErasedMode
 template <class Network>
 NetworkKind kind(std::string_view name, std::string_view about, const NetworkDefaults& words,
                  const NetworkDefaults& characters) {
-  return {name, about, words, characters, &typeid(Network),
+  constexpr bool is_recurrent = requires(const Network& network) { network.recurrent; };
+  return {name,
+          about,
+          words,
+          characters,
+          &typeid(Network),
           [](Rng& rng, const NetworkOptions& options) -> std::unique_ptr<ErasedNetwork> {
             return std::make_unique<NetworkOf<Network>>(rng, options);
           },
           [](const NetworkOptions& options) { return Network::fewest_parameters(options); },
-          &quantized_of<Network>, &adapted_of<Network>, &mean_squares_of<Network>, &learned_of<Network>,
-          std::is_same_v<typename Network::State, Window>, requires(const Network& network){network.recurrent;
+          &quantized_of<Network>,
+          &adapted_of<Network>,
+          &mean_squares_of<Network>,
+          &learned_of<Network>,
+          std::is_same_v<typename Network::State, Window>,
+          is_recurrent,
+          std::is_same_v<typename Network::State, TransformerState>};
 }
-, std::is_same_v<typename Network::State, TransformerState>
-};  // namespace
-}  // namespace gradus::models
 
 }  // namespace
 

@@ -55,11 +55,17 @@ std::string TextModel::generate(std::string_view prompt, const TextOptions& opti
 }
 
 std::shared_ptr<const models::Constraint> constrained(const models::TrainedModel& trained,
-                                                      models::TextAutomaton texts) {
-  std::vector<std::int32_t> ends;
-  if (trained.vocabulary.line_end() >= 0) ends.push_back(trained.vocabulary.line_end());
-  if (trained.document_end >= 0) ends.push_back(static_cast<std::int32_t>(trained.document_end));
-  return std::make_shared<const models::Constraint>(std::move(texts), trained.vocabulary, std::move(ends));
+                                                      models::TextAutomaton texts, bool allow_unknown) {
+  const auto document_end = static_cast<std::int32_t>(trained.document_end);
+  const std::int32_t line_end = trained.vocabulary.line_end();
+  std::vector<std::int32_t> ends, never = ids_without_text(trained, allow_unknown);
+  if (line_end >= 0) ends.push_back(line_end);
+  if (document_end >= 0 && document_end != line_end) {
+    ends.push_back(document_end);
+    never.push_back(document_end);  // its spelling is no text
+  }
+  return std::make_shared<const models::Constraint>(std::move(texts), trained.vocabulary, std::move(ends),
+                                                    std::move(never));
 }
 
 std::vector<std::int32_t> ids_without_text(const models::TrainedModel& trained, bool allow_unknown) {

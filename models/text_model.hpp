@@ -57,9 +57,11 @@ class TextModel {
 };
 
 /// A constraint of what a model writes (GenerateOptions::constraint): a text that is complete may end with a
-/// line end or, of a model that reads documents apart, with what ends one.
+/// line end or, of a model that reads documents apart, with what ends one. It has none of the tokens of
+/// ids_without_text.
 std::shared_ptr<const models::Constraint> constrained(const models::TrainedModel& trained,
-                                                      models::TextAutomaton texts);
+                                                      models::TextAutomaton texts,
+                                                      bool allow_unknown = false);
 
 /// The ids that no generated text should have: of "<unk>" unless it is allowed, and those that a model of
 /// others has more than its tokenizer.

@@ -10,7 +10,6 @@ namespace gradus::models {
 
 namespace {
 
-constexpr std::size_t most_nodes = 1'000'000;
 constexpr char32_t last_character = 0x10FFFF;
 
 bool is_letter_or_digit(char32_t c) {
@@ -44,33 +43,45 @@ bool begins_character(std::string_view part) {
 
 }  // namespace
 
+void TextAutomaton::grow() {
+  if (size_++ == most_)
+    fail<ArgumentError>("the expression or list has more than {} states and edges; make it shorter", most_);
+}
+
 std::int32_t TextAutomaton::add_node() {
-  if (nodes_.size() == most_nodes)
-    fail<ArgumentError>("the expression or list has more than {} states; make it shorter", most_nodes);
+  grow();
   nodes_.emplace_back();
   return static_cast<std::int32_t>(nodes_.size() - 1);
 }
 
+void TextAutomaton::add_edge(std::int32_t from, const Edge& edge) {
+  grow();
+  nodes_[static_cast<std::size_t>(from)].edges.push_back(edge);
+}
+
+void TextAutomaton::add_empty(std::int32_t from, std::int32_t to) {
+  grow();
+  nodes_[static_cast<std::size_t>(from)].empty.push_back(to);
+}
+
 std::vector<std::int32_t> TextAutomaton::closure(std::vector<std::int32_t> states) const {
-  std::ranges::sort(states);
-  states.erase(std::unique(states.begin(), states.end()), states.end());
-  std::vector<std::int32_t> all = states;
-  std::vector<std::int32_t> open = std::move(states);
-  while (!open.empty()) {
-    const std::int32_t from = open.back();
-    open.pop_back();
-    for (const std::int32_t to : nodes_[static_cast<std::size_t>(from)].empty) {
-      const auto place = std::ranges::lower_bound(all, to);
-      if (place != all.end() && *place == to) continue;
-      all.insert(place, to);
-      open.push_back(to);
-    }
+  std::vector<bool> seen(nodes_.size());
+  std::vector<std::int32_t> all;
+  const auto visit = [&](std::int32_t i) {
+    if (seen[static_cast<std::size_t>(i)]) return;
+    seen[static_cast<std::size_t>(i)] = true;
+    all.push_back(i);
+  };
+  for (const std::int32_t i : states) visit(i);
+  for (std::size_t next = 0; next < all.size(); ++next) {
+    for (const std::int32_t to : nodes_[static_cast<std::size_t>(all[next])].empty) visit(to);
   }
   // Those with neither a character nor an end only led on.
   std::erase_if(all, [&](std::int32_t i) {
     const Node& node = nodes_[static_cast<std::size_t>(i)];
     return node.edges.empty() && !node.accepts;
   });
+  std::ranges::sort(all);
   return all;
 }
 
@@ -127,11 +138,10 @@ TextAutomaton TextAutomaton::of_words(std::span<const std::string> words) {
   const std::int32_t between = out.add_node();  // before the first word and after what separates two
   // Letters and digits are what a word may not be followed by without a break.
   const auto separate = [&](std::int32_t from) {
-    Node& node = out.nodes_[static_cast<std::size_t>(from)];
-    node.accepts = true;
+    out.nodes_[static_cast<std::size_t>(from)].accepts = true;
     for (const auto& [first, last] :
          std::initializer_list<std::pair<char32_t, char32_t>>{{0, '/'}, {':', '@'}, {'[', '`'}, {'{', 0x7F}})
-      node.edges.push_back({first, last, between});
+      out.add_edge(from, {first, last, between});
   };
   separate(between);
   std::map<std::pair<std::int32_t, char32_t>, std::int32_t> children;
@@ -148,7 +158,7 @@ TextAutomaton TextAutomaton::of_words(std::span<const std::string> words) {
         if (is_new) {
           child->second = out.add_node();
           ends.push_back(false);
-          out.nodes_[static_cast<std::size_t>(at)].edges.push_back({c, c, child->second});
+          out.add_edge(at, {c, c, child->second});
         }
         at = child->second;
       }

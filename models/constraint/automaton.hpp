@@ -21,9 +21,9 @@ class TextAutomaton {
   /// \n \t \r \xHH \x{HHHH}, groups (...) and (?:...), | and the quantifiers * + ? {n} {n,} {n,m}, with a
   /// lazy
   /// `?` behind them, which changes nothing here. Throws ArgumentError, with the place, for what is no such
-  /// expression, for anchors, references and conditions on what stands around, and for one that becomes more
-  /// than a million states.
-  static TextAutomaton of_expression(std::string_view expression);
+  /// expression, for anchors, references and conditions on what stands around, and for one that becomes
+  /// larger than `most` states and edges.
+  static TextAutomaton of_expression(std::string_view expression, std::size_t most = 1'000'000);
   /// The texts whose words are all in a list, as often and in any order: between two of them stand characters
   /// that are neither letters nor digits, at least one. Characters beyond ASCII are letters. Throws
   /// ArgumentError for a list without a word, DataError for invalid UTF-8.
@@ -59,12 +59,17 @@ class TextAutomaton {
   };
 
   std::int32_t add_node();
+  void add_edge(std::int32_t from, const Edge& edge);
+  void add_empty(std::int32_t from, std::int32_t to);
+  /// Counts a state or an edge. Throws ArgumentError for one too many.
+  void grow();
   /// Where states lead without a character, those themselves included.
   std::vector<std::int32_t> closure(std::vector<std::int32_t> states) const;
   std::vector<std::int32_t> step(std::span<const std::int32_t> states, char32_t character) const;
 
   std::vector<Node> nodes_;
   std::vector<std::int32_t> start_;
+  std::size_t size_ = 0, most_ = 10'000'000;  // states and edges
 };
 
 }  // namespace gradus::models

@@ -17,16 +17,18 @@ std::size_t common_beginning(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-Constraint::Constraint(TextAutomaton automaton, const Vocabulary& vocabulary, std::vector<std::int32_t> ends)
+Constraint::Constraint(TextAutomaton automaton, const Vocabulary& vocabulary, std::vector<std::int32_t> ends,
+                       std::vector<std::int32_t> never)
     : automaton_(std::move(automaton)),
       ends_(std::move(ends)),
       words_(vocabulary.unit() == Unit::word),
       line_end_(vocabulary.line_end()),
-      first_(spellings(vocabulary, true)),
-      later_(spellings(vocabulary, false)) {}
+      first_(spellings(vocabulary, true, never)),
+      later_(spellings(vocabulary, false, never)) {}
 
 /// What a token adds to a text is what decoding says of it behind another one.
-Constraint::Spellings Constraint::spellings(const Vocabulary& vocabulary, bool first) {
+Constraint::Spellings Constraint::spellings(const Vocabulary& vocabulary, bool first,
+                                            std::span<const std::int32_t> never) {
   Spellings out;
   const auto size = static_cast<std::int32_t>(vocabulary.size());
   std::int32_t before = -1;
@@ -41,6 +43,9 @@ Constraint::Spellings Constraint::spellings(const Vocabulary& vocabulary, bool f
         read.empty() ? decode(vocabulary, std::vector{id}) : decode(vocabulary, std::vector{before, id});
     out.texts.push_back(text.substr(std::min(read.size(), text.size())));
   }
+  for (const std::int32_t id : never) {  // what has no spelling is never allowed
+    if (id >= 0 && id < size) out.texts[static_cast<std::size_t>(id)].clear();
+  }
   out.order.resize(out.texts.size());
   std::iota(out.order.begin(), out.order.end(), 0);
   std::ranges::stable_sort(out.order, {}, [&](std::int32_t id) -> const std::string& {
@@ -53,30 +58,41 @@ bool Constraint::is_end(std::int32_t token) const {
   return std::ranges::find(ends_, token) != ends_.end();
 }
 
-bool Constraint::is_first(std::span<const std::int32_t> before) const {
-  return before.empty() || (words_ && before.back() == line_end_);
+Constraint::Position Constraint::after(const Position& position, std::int32_t token) const {
+  const Spellings& spelled = position.first ? first_ : later_;
+  return {automaton_.after(position.state, spelled.texts.at(static_cast<std::size_t>(token))),
+          words_ && token == line_end_};
+}
+
+std::shared_ptr<const NextTokens> Constraint::next(const Position& position) const {
+  constexpr std::size_t most_bytes = std::size_t{32} << 20;
+  const std::lock_guard lock(mutex_);
+  const auto found = known_.find(position);
+  if (found != known_.end()) return found->second;
+  // Most expressions have few states. One that has ever new ones would take all memory.
+  if (known_bytes_ > most_bytes) {
+    known_.clear();
+    known_bytes_ = 0;
+  }
+  auto out = std::make_shared<const NextTokens>(next_tokens(position));
+  known_bytes_ += out->allowed.size() / 8 + 4 * position.state.at.size() + 200;
+  known_.emplace(position, out);
+  return out;
 }
 
 std::shared_ptr<const NextTokens> Constraint::after(std::span<const std::int32_t> text) const {
-  TextAutomaton::State state = automaton_.start();
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const Spellings& spelled = is_first(text.first(i)) ? first_ : later_;
-    state = automaton_.after(state, spelled.texts.at(static_cast<std::size_t>(text[i])));
-  }
-  Key key{std::move(state), is_first(text)};
-  const std::lock_guard lock(mutex_);
-  std::shared_ptr<const NextTokens>& known = known_[key];
-  if (!known) known = std::make_shared<const NextTokens>(next_tokens(key));
-  return known;
+  Position position = start();
+  for (const std::int32_t token : text) position = after(position, token);
+  return next(position);
 }
 
-NextTokens Constraint::next_tokens(const Key& key) const {
-  const Spellings& spelled = key.second ? first_ : later_;
+NextTokens Constraint::next_tokens(const Position& position) const {
+  const Spellings& spelled = position.first ? first_ : later_;
   NextTokens out;
   out.allowed.resize(spelled.texts.size());
-  out.complete = automaton_.accepts(key.first);
+  out.complete = automaton_.accepts(position.state);
   // The states after each byte of the spelling before this one.
-  std::vector<TextAutomaton::State> states{key.first};
+  std::vector<TextAutomaton::State> states{position.state};
   std::string_view last;
   for (const std::int32_t id : spelled.order) {
     const std::string& text = spelled.texts[static_cast<std::size_t>(id)];
@@ -89,7 +105,7 @@ NextTokens Constraint::next_tokens(const Key& key) const {
     for (std::size_t i = states.size() - 1; i < text.size() && !states.back().at.empty(); ++i)
       states.push_back(automaton_.after(states.back(), std::string_view(text).substr(i, 1)));
     if (states.size() == text.size() + 1 && automaton_.is_alive(states.back())) {
-      out.allowed[static_cast<std::size_t>(id)] = 1;
+      out.allowed[static_cast<std::size_t>(id)] = true;
       out.goes_on = true;
     }
   }

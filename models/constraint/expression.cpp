@@ -18,6 +18,20 @@ constexpr std::int64_t most_times = 10'000;  // of {n,m}
 using Range = std::pair<char32_t, char32_t>;
 using Ranges = std::vector<Range>;
 
+/// The same characters in the fewest ranges, in order.
+Ranges merged(Ranges ranges) {
+  std::ranges::sort(ranges);
+  Ranges out;
+  for (const auto& [first, last] : ranges) {
+    if (!out.empty() && first <= out.back().second + 1) {
+      out.back().second = std::max(out.back().second, last);
+    } else {
+      out.emplace_back(first, last);
+    }
+  }
+  return out;
+}
+
 Ranges inverse(Ranges ranges) {
   std::ranges::sort(ranges);
   Ranges out;
@@ -54,7 +68,8 @@ std::optional<Ranges> class_of(char32_t letter) {
 /// exit (Thompson's construction).
 class ExpressionParser {
  public:
-  explicit ExpressionParser(std::string_view text) : text_(text) {
+  ExpressionParser(std::string_view text, std::size_t most) : text_(text) {
+    out_.most_ = most;
     for (std::size_t i = 0; i < text.size(); i += utf8_at(text, i).length) {
       const Utf8Sequence one = utf8_at(text, i);
       if (one.length == 0) refuse(i, "invalid UTF-8");
@@ -97,7 +112,7 @@ class ExpressionParser {
   }
   Part of_ranges(const Ranges& ranges) {
     const std::int32_t from = out_.add_node(), to = out_.add_node();
-    for (const auto& [first, last] : ranges) node(from).edges.push_back({first, last, to});
+    for (const auto& [first, last] : ranges) out_.add_edge(from, {first, last, to});
     return {from, to};
   }
 
@@ -107,8 +122,8 @@ class ExpressionParser {
     if (!at('|')) return out;
     const std::int32_t entry = out_.add_node(), exit = out_.add_node();
     const auto join = [&](const Part& part) {
-      node(entry).empty.push_back(part.entry);
-      node(part.exit).empty.push_back(exit);
+      out_.add_empty(entry, part.entry);
+      out_.add_empty(part.exit, exit);
     };
     join(out);
     while (take('|')) join(sequence(depth));
@@ -119,7 +134,7 @@ class ExpressionParser {
     Part out = empty();
     while (!ended() && !at('|') && !at(')')) {
       const Part more = repeated(depth);
-      node(out.exit).empty.push_back(more.entry);
+      out_.add_empty(out.exit, more.entry);
       out.exit = more.exit;
     }
     return out;
@@ -147,21 +162,21 @@ class ExpressionParser {
     const auto copy = [&] { return one ? *std::exchange(one, std::nullopt) : again(); };
     for (std::int64_t i = 0; i < least; ++i) {
       const Part part = copy();
-      node(from).empty.push_back(part.entry);
+      out_.add_empty(from, part.entry);
       from = part.exit;
     }
     if (most < 0) {
       const Part part = copy();
-      node(from).empty.push_back(part.entry);
-      node(part.exit).empty.push_back(from);
+      out_.add_empty(from, part.entry);
+      out_.add_empty(part.exit, from);
     }
     for (std::int64_t i = least; i < most; ++i) {
       const Part part = copy();
-      node(from).empty.push_back(exit);
-      node(from).empty.push_back(part.entry);
+      out_.add_empty(from, exit);
+      out_.add_empty(from, part.entry);
       from = part.exit;
     }
-    node(from).empty.push_back(exit);
+    out_.add_empty(from, exit);
     return {entry, exit};
   }
 
@@ -314,7 +329,7 @@ class ExpressionParser {
       out.emplace_back(low[0].first, high[0].first);
     }
     ++next_;
-    if (negated) out = inverse(std::move(out));
+    out = negated ? inverse(std::move(out)) : merged(std::move(out));
     if (out.empty()) refuse(places_[begin], "a class that no character is in");
     return out;
   }
@@ -334,8 +349,8 @@ class ExpressionParser {
   TextAutomaton out_;
 };
 
-TextAutomaton TextAutomaton::of_expression(std::string_view expression) {
-  return ExpressionParser(expression).parsed();
+TextAutomaton TextAutomaton::of_expression(std::string_view expression, std::size_t most) {
+  return ExpressionParser(expression, most).parsed();
 }
 
 }  // namespace gradus::models

@@ -56,6 +56,7 @@ RateSearch find_rate(const RunConfig& config, const RateSearchOptions& options) 
       loss = update.loss;
       rate = update.lr;
     } catch (const NumericError&) {
+      if (out.points.size() < 3) throw;
       break;  // what it was looking for: a rate that is too high
     }
     sum = kept * sum + (1 - kept) * loss;

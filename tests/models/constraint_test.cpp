@@ -108,6 +108,54 @@ TEST_CASE("an automaton accepts what its expression matches, and lives while it 
   }
 }
 
+TEST_CASE("an automaton lives only while some text goes on so", "[models][constraint]") {
+  // Of expressions that need no other characters and no more than 3 further ones.
+  for (const char* const expression : {"ab|ba", "(?:ab){2}", "(a|bc){1,2}b?", "[a-b]+c", "[]a]b|c", "a{0}b",
+                                       "(a|ab)(c|bcc)(a*)", "((a|b)(b|c)){0,2}", "(a(b(c)?)?)?"}) {
+    INFO(expression);
+    const TextAutomaton automaton = TextAutomaton::of_expression(expression);
+    std::set<std::string> beginnings;
+    for (const std::string& text : all_texts("abc", 7)) {
+      if (!accepted(automaton, text)) continue;
+      for (std::size_t i = 0; i <= text.size(); ++i) beginnings.insert(text.substr(0, i));
+    }
+    for (const std::string& text : all_texts("abc", 4)) {
+      INFO(text);
+      const bool other = std::string_view(expression).starts_with("[]") && text.empty();  // "]b" too
+      CHECK((alive(automaton, text) == beginnings.contains(text) || other));
+    }
+  }
+}
+
+TEST_CASE("tokens that are no text, or are banned, are not written for their spelling",
+          "[models][constraint]") {
+  TrainedModel model = trained(Unit::word, "a <unk> b a <unk> b\na b\n", 2);
+  const std::vector<std::int32_t> prompt = prompt_ids(model.vocabulary, "");
+  GenerateOptions how{.max_tokens = 8, .banned = ids_without_text(model, false)};
+  how.constraint = constrained(model, TextAutomaton::of_expression("[a<].*"));
+  for (how.seed = 1; how.seed < 20; ++how.seed) {
+    for (const std::int32_t token : generate(model.model, prompt, how))
+      CHECK(token != model.vocabulary.unknown());
+  }
+  model.document_end = model.vocabulary.id("b");
+  how.constraint = constrained(model, TextAutomaton::of_expression("a.*"));
+  for (how.seed = 1; how.seed < 20; ++how.seed) {
+    for (const std::int32_t token : generate(model.model, prompt, how))
+      CHECK(token == model.vocabulary.id("a"));
+  }
+  // Ever new states take no more memory than some.
+  const TextAutomaton many = TextAutomaton::of_expression("(a|b)*a(a|b){18}");
+  const Vocabulary letters = Vocabulary::build(Unit::character, "ab\n");
+  const Constraint of(many, letters, {});
+  Constraint::Position position = of.start();
+  Rng rng(1);
+  for (int i = 0; i < 3000; ++i) {
+    CHECK(of.next(position)->goes_on);
+    position = of.after(position, letters.id(rng.uniform() < 0.5 ? "a" : "b"));
+    if (i % 50 == 49) position = of.start();
+  }
+}
+
 TEST_CASE("an automaton reads characters beyond ASCII byte by byte", "[models][constraint]") {
   const TextAutomaton some = TextAutomaton::of_expression("[ä-ü]+€?|\\x{1F600}");
   CHECK(accepted(some, "äöü"));
@@ -154,7 +202,7 @@ TEST_CASE("what is no expression is refused with its place", "[models][constrain
   refused("a{10001}", "at byte", "above 10000");
   refused(std::string(1000, '('), "at byte 500", "too many groups");
   CHECK_THROWS_WITH(TextAutomaton::of_expression("((a{1000}){1000}){1000}"),
-                    Contains("more than 1000000 states"));
+                    Contains("more than 1000000 states and edges"));
   CHECK_THROWS_WITH(TextAutomaton::of_words(std::vector<std::string>{".", ""}), Contains("no word"));
   CHECK_THROWS_AS(TextAutomaton::of_words(std::vector<std::string>{"\xFF"}), DataError);
 }

@@ -152,7 +152,9 @@ std::optional<Safetensors> learned_of(const ErasedModel& model, const ErasedMode
 template <class Network>
 NetworkKind kind(std::string_view name, std::string_view about, const NetworkDefaults& words,
                  const NetworkDefaults& characters) {
-  constexpr bool is_recurrent = requires(const Network& network) { network.recurrent; };
+  constexpr bool is_recurrent = requires(const Network& network) {
+    network.recurrent;
+  };
   return {name,
           about,
           words,

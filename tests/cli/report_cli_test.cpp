@@ -56,7 +56,8 @@ TEST_CASE("a report has the curves, samples, embeddings and views of its runs, a
   const std::string page = read_bytes(folder.path() / "all.html");
   check_nesting(page);
   CHECK_THAT(page, Contains("<title>3 runs</title>") && Contains("a&lt;b") && !Contains("a<b"));
-  for (const char* const title : {"Loss (nats a token)", "Perplexity", "Learning rate (logarithmic)", "Tokens a second"})
+  for (const char* const title :
+       {"Loss (nats a token)", "Perplexity", "Learning rate (logarithmic)", "Tokens a second"})
     CHECK(count_of(page, std::string("<text class=\"title\" x=\"64\" y=\"18\">") + title) == 1);
   CHECK(count_of(page, "Norms of gradients by part") == 2 * 3);  // a label and a title each
   CHECK(count_of(page, "<h3>Samples</h3>") == 3);

@@ -225,6 +225,8 @@ models::GenerateOptions ServeApi::options_of(RequestFields& fields, std::vector<
   how.banned = ids_without_text(model_.trained(), allow_unknown);
   stops = fields.texts("stop");
   if (std::ranges::find(stops, "") != stops.end()) fail<ArgumentError>("\"stop\" has an empty text");
+  if (stops.size() > limits_.stops)
+    fail<ArgumentError>("\"stop\" has {} texts; at most {} are looked for", stops.size(), limits_.stops);
   const std::string regex = fields.text("regex", false);
   if (!regex.empty()) {
     models::TextAutomaton texts = models::TextAutomaton::of_expression(regex, limits_.expression);
@@ -263,12 +265,31 @@ ServeApi::Generation ServeApi::generate(std::string_view body) {
   return out;
 }
 
+namespace {
+
+/// How many bytes of a text come before a character that is cut short at its end.
+std::size_t whole_characters(std::string_view text) {
+  for (std::size_t back = 1; back <= std::min<std::size_t>(3, text.size()); ++back) {
+    const auto byte = static_cast<unsigned char>(text[text.size() - back]);
+    if ((byte & 0xC0U) == 0x80) continue;  // goes on with one
+    const std::size_t length = byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
+    return length > back ? text.size() - back : text.size();
+  }
+  return text.size();
+}
+
+}  // namespace
+
 void ServeApi::Stream::run(const std::function<bool(std::string_view)>& show,
                            const std::function<bool(json)>& end) {
   const Vocabulary& v = api_->model_.vocabulary();
   bool wanted = true, ended = false, late = false;
+  std::string held;  // of a character that is not complete, which would be no JSON
   StreamedText shown(v, stops_, [&](std::string_view more) {
-    if (wanted && !more.empty()) wanted = show(more);
+    held += more;
+    const std::size_t whole = whole_characters(held);
+    if (wanted && whole > 0) wanted = show(std::string_view(held).substr(0, whole));
+    held.erase(0, whole);
   });
   std::vector<std::int32_t> tokens;
   while (wanted && !ended && !late) {
@@ -283,6 +304,7 @@ void ServeApi::Stream::run(const std::function<bool(std::string_view)>& show,
   if (!wanted) return;
   const std::string whole = decode(v, tokens), text = without_stop(whole, stops_);
   shown.finish(text);
+  if (wanted && !held.empty()) wanted = show(held);
   if (!wanted) return;
   const char* reason = "end";  // of what may be written
   if (late) {

@@ -18,10 +18,11 @@ class ServeApi {
  public:
   using Clock = models::GenerationQueue::Clock;
   struct Limits {
-    std::int64_t tokens = 4096;      // of a text that is generated
-    std::int64_t texts = 64;         // of one request
-    std::size_t details = 20'000;    // tokens that are listed
-    std::size_t expression = 2000;   // states and edges of a regular expression
+    std::int64_t tokens = 4096;     // of a text that is generated
+    std::int64_t texts = 64;        // of one request
+    std::size_t details = 20'000;   // tokens that are listed
+    std::size_t expression = 2000;  // states and edges of a regular expression
+    std::size_t stops = 16;
     std::chrono::seconds time{120};  // for one request
     models::GenerationQueue::Options queue{};
   };

@@ -82,6 +82,8 @@ Vocabulary begun_vocabulary(const RunConfig& config, const LoadedNetwork& from, 
   if (own.unit() == Unit::subword || own.unit() == Unit::byte)
     fail<ArgumentError>("start.extend: any text can be made of the {}s of {}; leave it out",
                         name_of(own.unit()), config.start.from);
+  if (is_standard_input(config.data.text))
+    fail<ArgumentError>("start.extend reads the text twice, which standard input cannot be; give a file");
   RunConfig::Data data = config.data;
   data.unit = name_of(own.unit());
   return own.extended_by(read_run_text(data, {}, report).vocabulary);
@@ -95,6 +97,7 @@ PreparedRun prepared(const RunConfig& given, bool begins, std::optional<Vocabula
   // So that they are found from wherever the run is resumed.
   out.config.data.text = absolute_path(given.data.text);
   out.config.data.valid = absolute_path(given.data.valid);
+  out.config.start.from = absolute_path(given.start.from);
   std::optional<LoadedNetwork> from;
   if (begins) from = start_of(given);
   if (from) {
@@ -229,7 +232,10 @@ void TrainingRun::warn(const std::string& line) {
 void TrainingRun::save() {
   if (!folder_) return;
   if (model_unsaved_) write_model();
-  if (model_unsaved_) return;
+  if (model_unsaved_) {
+    saved_ = Clock::now();  // it is tried again when the next checkpoint is due
+    return;
+  }
   optim::RunState state = trainer_->state();
   state.put("text", text_.checksum());
   state.put("smoothed", smoothed_.loss);

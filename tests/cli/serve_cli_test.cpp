@@ -30,6 +30,7 @@ namespace {
 class Server {
  public:
   Server(const Folder& folder, const std::vector<std::string>& arguments) : folder_(folder) {
+    std::filesystem::remove(folder.path() / "serve.out");  // of a server before this one
     std::fflush(nullptr);  // what is not written yet would be written twice
     child_ = ::fork();
     if (child_ == 0) {
@@ -193,6 +194,26 @@ TEST_CASE("a server answers what the commands print", "[cli][serve]") {
     if (event.contains("text")) joined += event.at("text").get<std::string>();
   }
   CHECK(joined == text.at("text"));
+  // Characters of several tokens come whole.
+  std::string greek;
+  for (int i = 0; i < 400; ++i) greek += i % 3 == 0 ? "\u03b1\u03b2\u03b3 " : "\u20ac\u03b4 ";
+  folder.write("greek.txt", greek + "\n");
+  output(folder, "train greek.txt --kind ngram --order 4 --unit byte --out bytes");
+  {
+    Server bytes(folder, {"--model", "bytes"});
+    json greek_ask{{"prompt", "\u03b1\u03b2\u03b3 \u20ac\u03b4 "}, {"max_tokens", 60}, {"temperature", 0.5}};
+    const std::string whole = asked(bytes, "/generate", greek_ask).at("text").get<std::string>();
+    greek_ask["stream"] = true;
+    const std::string pieces = answer(bytes, request("/generate", greek_ask.dump()));
+    std::string together;
+    for (std::size_t at = 0; (at = pieces.find("data: ", at)) != pieces.npos; ++at) {
+      const json event = json::parse(pieces.substr(at + 6, pieces.find('\n', at) - at - 6));
+      if (event.contains("text")) together += event.at("text").get<std::string>();
+    }
+    CHECK(together == whole);
+    CHECK((whole.find("\u03b1") != whole.npos || whole.find("\u03b4") != whole.npos));
+    CHECK(pieces.substr(0, pieces.rfind("data: {\"text\"")).find("\ufffd") == pieces.npos);
+  }
   // Several, with a stop, and limited to an expression.
   ask.erase("stream");
   ask["count"] = 3;
@@ -231,6 +252,8 @@ TEST_CASE("a server says what is wrong with a request", "[cli][serve]") {
   refused_request(server, "/generate", "{\"temperature\": \"hot\"}", "give a number");
   refused_request(server, "/generate", "{\"stop\": [\"\"]}", "empty");
   refused_request(server, "/generate", "{\"stop\": [1]}", "list of texts");
+  refused_request(server, "/generate", json{{"stop", std::vector<std::string>(17, "a")}}.dump(),
+                  "at most 16");
   refused_request(server, "/generate", "{\"regex\": \"a(\"}", "nothing closes");
   refused_request(server, "/generate", "{\"stream\": true, \"count\": 2}", "of one text");
   refused_request(server, "/generate", std::string(200'000, '['), "in one another");

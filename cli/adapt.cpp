@@ -125,7 +125,7 @@ void add_adapt(CLI::App& app) {
       app, "adapt", &AdaptCommand::run, "Read a text as it comes, adapt to it, and show what that gains",
       "Examples:\n  tail -f notes.txt | gradus adapt --model book.ngram --counts 3\n"
       "  gradus adapt --model run1 other.txt --neural-cache 0.1 --theta 0.3\n"
-      "  gradus adapt --model run1 other.txt --dynamic 1e-3 --decay 1e-3 --out learned.safetensors");
+      "  gradus adapt --model run1 other.txt --dynamic 0.1 --decay 1e-3 --out learned.safetensors");
   c->add_option("text", options->text,
                 "A file, plain or compressed; without it, or with -, lines of standard input");
   options->add_to(c);

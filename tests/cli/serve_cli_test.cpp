@@ -31,7 +31,7 @@ class Server {
  public:
   Server(const Folder& folder, const std::vector<std::string>& arguments) : folder_(folder) {
     std::filesystem::remove(folder.path() / "serve.out");  // of a server before this one
-    std::fflush(nullptr);  // what is not written yet would be written twice
+    std::fflush(nullptr);                                  // what is not written yet would be written twice
     child_ = ::fork();
     if (child_ == 0) {
       if (::chdir(folder.path().c_str()) != 0 || std::freopen("serve.out", "w", stdout) == nullptr ||

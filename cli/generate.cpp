@@ -267,8 +267,7 @@ void NextCommand::run() const {
   const std::int64_t count = top == 0 ? trained.model.vocab_size() : top;
   nlohmann::json all = nlohmann::json::array();
   for (const models::Candidate& candidate : models::top_k(trained.model, state, count)) {
-    // What a model of others has more than its tokenizer has no symbol.
-    const std::string symbol = candidate.token < v.size() ? v.symbol(candidate.token) : "";
+    const std::string symbol = symbol_of(v, candidate.token);
     const double probability = std::exp(static_cast<double>(candidate.log_prob));
     if (json) {
       all.push_back({{"token", symbol},

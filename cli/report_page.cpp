@@ -7,7 +7,6 @@
 #include <cmath>
 #include <ctime>
 #include <numeric>
-#include <set>
 
 #include "cli/charts.hpp"
 #include "models/inspect.hpp"

@@ -9,6 +9,7 @@
 #include "text/decoded_text.hpp"
 #include "text/prompt.hpp"
 #include "text/tokenizer.hpp"
+#include "text/utf8.hpp"
 
 namespace gradus::cli {
 
@@ -203,8 +204,9 @@ json ServeApi::next(std::string_view body) {
   }
   json all = json::array();
   for (const models::Candidate& one : models::top_k(model_.model(), state, top)) {
-    const std::string symbol = one.token < v.size() ? v.symbol(one.token) : "";
-    all.push_back({{"token", symbol}, {"probability", std::exp(one.log_prob)}, {"log_prob", one.log_prob}});
+    all.push_back({{"token", symbol_of(v, one.token)},
+                   {"probability", std::exp(one.log_prob)},
+                   {"log_prob", one.log_prob}});
   }
   return {{"context", context}, {"next", std::move(all)}};
 }
@@ -264,21 +266,6 @@ ServeApi::Generation ServeApi::generate(std::string_view body) {
   }
   return out;
 }
-
-namespace {
-
-/// How many bytes of a text come before a character that is cut short at its end.
-std::size_t whole_characters(std::string_view text) {
-  for (std::size_t back = 1; back <= std::min<std::size_t>(3, text.size()); ++back) {
-    const auto byte = static_cast<unsigned char>(text[text.size() - back]);
-    if ((byte & 0xC0U) == 0x80) continue;  // goes on with one
-    const std::size_t length = byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
-    return length > back ? text.size() - back : text.size();
-  }
-  return text.size();
-}
-
-}  // namespace
 
 void ServeApi::Stream::run(const std::function<bool(std::string_view)>& show,
                            const std::function<bool(json)>& end) {

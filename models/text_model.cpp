@@ -28,8 +28,7 @@ std::vector<ScoredToken> TextModel::next(std::string_view context, std::int64_t 
   const auto state = models::advance(model(), model().start(), std::span<const std::int32_t>(ids));
   std::vector<ScoredToken> out;
   for (const models::Candidate& one : models::top_k(model(), state, k)) {
-    // What a model of others has more than its tokenizer has no symbol.
-    out.push_back({one.token < vocabulary().size() ? vocabulary().symbol(one.token) : "", one.log_prob});
+    out.push_back({symbol_of(vocabulary(), one.token), one.log_prob});
   }
   return out;
 }
@@ -66,6 +65,10 @@ std::shared_ptr<const models::Constraint> constrained(const models::TrainedModel
   }
   return std::make_shared<const models::Constraint>(std::move(texts), trained.vocabulary, std::move(ends),
                                                     std::move(never));
+}
+
+std::string symbol_of(const Vocabulary& vocabulary, std::int32_t token) {
+  return token < vocabulary.size() ? vocabulary.symbol(token) : std::string();
 }
 
 std::vector<std::int32_t> ids_without_text(const models::TrainedModel& trained, bool allow_unknown) {

@@ -63,6 +63,9 @@ std::shared_ptr<const models::Constraint> constrained(const models::TrainedModel
                                                       models::TextAutomaton texts,
                                                       bool allow_unknown = false);
 
+/// The spelling of a token; empty for one that a model of others has more than its tokenizer.
+std::string symbol_of(const Vocabulary& vocabulary, std::int32_t token);
+
 /// The ids that no generated text should have: of "<unk>" unless it is allowed, and those that a model of
 /// others has more than its tokenizer.
 std::vector<std::int32_t> ids_without_text(const models::TrainedModel& trained, bool allow_unknown);

@@ -72,6 +72,8 @@ TEST_CASE("includes run one way: tensor, autograd, nn and optim, models, cli", "
         if (other == "toml++") CHECK(file == root / "models/run/config.cpp");
         if (other == "sentencepiece_processor.h") CHECK(file == root / "text/sentencepiece.cpp");
         if (other == "pcre2.h") CHECK(file == root / "text/regex.cpp");
+        if (other == "httplib.h")
+          CHECK((file == root / "cli/http_server.cpp" || file == root / "cli/serve.cpp"));
       }
     }
   }

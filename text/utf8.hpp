@@ -18,6 +18,25 @@ inline bool in_range(unsigned char byte, unsigned low, unsigned high) {
 }
 }  // namespace detail
 
+/// How many bytes a character has that begins with this one, which no continuation byte does.
+inline std::size_t utf8_length(unsigned char first) {
+  return first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+}
+/// Whether a byte goes on with a character.
+inline bool is_continuation(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80;
+}
+
+/// How many bytes of a text come before a character that is cut short at its end.
+inline std::size_t whole_characters(std::string_view text) {
+  for (std::size_t back = 1; back <= 3 && back <= text.size(); ++back) {
+    const char byte = text[text.size() - back];
+    if (is_continuation(byte)) continue;
+    return utf8_length(static_cast<unsigned char>(byte)) > back ? text.size() - back : text.size();
+  }
+  return text.size();
+}
+
 /// The character of UTF-8 that begins at a byte of the text. Table 3-7 of the Unicode standard: only the
 /// range of the second byte depends on the first byte.
 inline Utf8Sequence utf8_at(std::string_view text, std::size_t at) {
@@ -27,7 +46,7 @@ inline Utf8Sequence utf8_at(std::string_view text, std::size_t at) {
   if (first < 0xC0) return {0, "a continuation byte with nothing to continue"};
   if (first < 0xC2) return {0, "an overlong form"};
   if (first > 0xF4) return {0, "a byte that UTF-8 never has"};
-  const std::size_t length = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+  const std::size_t length = utf8_length(first);
   for (std::size_t i = 1; i < length; ++i) {
     if (at + i >= text.size() || !detail::in_range(byte(i), 0x80, 0xBF)) return {0, "a character cut short"};
     if (i > 1) continue;

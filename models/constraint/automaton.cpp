@@ -19,7 +19,7 @@ bool is_letter_or_digit(char32_t c) {
 /// The characters that a begun one can become: those with its first bits.
 std::pair<char32_t, char32_t> range_of(std::string_view part) {
   const auto first = static_cast<unsigned char>(part.front());
-  const std::size_t length = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+  const std::size_t length = utf8_length(first);
   char32_t bits = first & (0x7FU >> length);
   for (const char byte : part.substr(1)) bits = bits << 6 | (static_cast<unsigned char>(byte) & 0x3FU);
   const auto missing = static_cast<unsigned>(6 * (length - part.size()));
@@ -33,10 +33,9 @@ std::pair<char32_t, char32_t> range_of(std::string_view part) {
 bool begins_character(std::string_view part) {
   const auto first = static_cast<unsigned char>(part.front());
   if (first < 0xC2 || first > 0xF4) return false;
-  const std::size_t length = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+  const std::size_t length = utf8_length(first);
   if (part.size() >= length) return false;
-  const auto goes_on = [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80; };
-  if (!std::ranges::all_of(part.substr(1), goes_on)) return false;
+  if (!std::ranges::all_of(part.substr(1), is_continuation)) return false;
   const auto [low, high] = range_of(part);
   return low <= high && !(low >= 0xD800 && high <= 0xDFFF);  // surrogates are none
 }

@@ -26,7 +26,8 @@ class TextAutomaton {
   static TextAutomaton of_expression(std::string_view expression, std::size_t most = 1'000'000);
   /// The texts whose words are all in a list, as often and in any order: between two of them stand characters
   /// that are neither letters nor digits, at least one. Characters beyond ASCII are letters. Throws
-  /// ArgumentError for a list without a word, DataError for invalid UTF-8.
+  /// ArgumentError for a list without a word and for one of more than ten million states and edges, DataError
+  /// for invalid UTF-8.
   static TextAutomaton of_words(std::span<const std::string> words);
 
   /// Where a text is: the states that it may be in, in rising order, and the bytes of a character that is not

@@ -8,8 +8,8 @@ namespace gradus::models {
 
 namespace {
 
-/// Rows of `from`, then as many as are missing: `like`, a row of it, or those of `fresh`. What stands behind
-/// the vocabulary, such as the vector of padding, stays the last.
+/// Rows of `from`, then as many as are missing: each the row of the unknown token or, without one, those of
+/// `fresh`. What stands behind the vocabulary, such as the vector of padding, stays the last.
 Tensor extended(const Tensor& from, const Tensor& fresh, std::int64_t vocab, std::int32_t unknown) {
   const std::int64_t added = fresh.dim(0) - from.dim(0);
   std::vector<Tensor> parts{slice(from, 0, 0, vocab)};

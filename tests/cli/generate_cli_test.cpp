@@ -131,3 +131,35 @@ TEST_CASE("generate --interactive continues each line as it comes", "[cli][gener
   CHECK(bad.code == 1);
   CHECK_THAT(bad.error, Contains("UTF-8"));
 }
+
+TEST_CASE("generate --regex and --words write only what they allow", "[cli][generate]") {
+  const Folder folder;
+  make_models(folder);
+  folder.write("easy.txt", "the king\nqueen has a\n");
+  for (const std::string model : {"words", "characters", "subwords"}) {
+    INFO(model);
+    const std::string command = "generate --model " + model + " --allow-unknown";
+    const auto one = json(folder, command + " --prompt 'the ' --regex ' ?(king|queen)' --seed 4");
+    const std::string text = one.at("text");
+    CHECK((text.ends_with("king") || text.ends_with("queen")));
+    CHECK(text.size() <= 6);
+    CHECK(json(folder, command + " --prompt 'the ' --regex ' ?(king|queen)' --beams 4")
+              .at("text")
+              .get<std::string>()
+              .size() <= 6);
+    std::string listed = output(folder, command + " --words easy.txt --tokens 40 --seed 2");
+    listed.resize(listed.find_last_of(" .,\n", listed.size() - 2) + 1);  // the last may be cut off
+    for (char& c : listed) c = c >= 'a' && c <= 'z' ? c : ' ';
+    std::istringstream all(listed);
+    for (std::string word; all >> word;)
+      CHECK_THAT(std::string(" the king queen has a "), Contains(" " + word + " "));
+  }
+  // What did not become a match is said.
+  const Result cut = gradus_command(folder, "generate --model characters --regex '[a-z ]{50}' --tokens 10");
+  CHECK(cut.code == 0);
+  CHECK_THAT(cut.error, Contains("1 of the texts written, 1 in all, does not match --regex"));
+  misused(folder, "generate --model words --regex a --words easy.txt", "give one");
+  misused(folder, "generate --model words --regex a --lines 2", "--lines");
+  test::refused(folder, "generate --model words --regex 'a('", {"at byte 1", "nothing closes"});
+  test::refused(folder, "generate --model words --words none.txt", {"none.txt"});
+}

@@ -277,3 +277,27 @@ TEST_CASE("a trained model is gone on from: with its tokens, frozen parts, or ad
   output(folder, "train text.txt --kind ngram --out counts");
   refused(folder, "train later.txt --from counts --out x", {"counts", "n-gram model"});
 }
+
+TEST_CASE("train --find-lr suggests a rate and keeps nothing, --extend adds words", "[cli][run]") {
+  const Folder folder;
+  folder.write("text.txt", synthetic_corpus(1, 2000).text);
+  const std::size_t before = folder.files();
+  const auto found = json(folder, "train text.txt --kind gru --width 8 --find-lr");
+  CHECK(found.at("points").size() > 10);
+  CHECK(found.at("suggested") >= found.at("steepest"));
+  CHECK(found.at("suggested") <= found.at("lowest"));
+  CHECK_THAT(output(folder, "train text.txt --kind gru --width 8 --find-lr"),
+             Contains("a rate to begin with"));
+  CHECK(folder.files() == before);
+  misused(folder, "train text.txt --kind gru --find-lr --out run", "--find-lr keeps nothing");
+  misused(folder, "train text.txt --kind ngram --find-lr", "of networks");
+  output(folder, "train text.txt --kind gru --width 8 --updates 2 --out one");
+  misused(folder, "train --resume one --find-lr", "begins anew");
+  std::string other;
+  for (int i = 0; i < 60; ++i) other += "the zebra sees the king .\n";
+  folder.write("other.txt", other);
+  output(folder, "train other.txt --from one --extend --updates 2 --out two");
+  CHECK_THAT(read_bytes(folder.path() / "two" / "vocabulary.txt"), Contains("\tzebra\n"));
+  CHECK_THAT(read_bytes(folder.path() / "one" / "vocabulary.txt"), !Contains("\tzebra\n"));
+  CHECK(gradus_command(folder, "train other.txt --kind gru --extend --out three").code != 0);
+}

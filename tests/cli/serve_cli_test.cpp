@@ -281,6 +281,14 @@ TEST_CASE("a server says what is wrong with a request", "[cli][serve]") {
   CHECK(status("POST /score HTTP/1.1\r\nContent-Length: 1e3\r\n\r\n") == 400);
   CHECK(status("POST /score HTTP/1.1\r\nContent-Length:\t12 \r\n\r\n{\"text\":\"a\"}") == 200);
   CHECK(status("POST /score HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n") == 411);
+  CHECK(status("POST /score HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: "
+               "4\r\n\r\n--x-") == 415);
+  // A body that is small as it comes, and large when it is unpacked.
+  folder.write("large", "{\"text\": \"" + std::string(5'000'000, 'a') + "\"}");
+  REQUIRE(std::system(("gzip -f '" + (folder.path() / "large").string() + "'").c_str()) == 0);
+  const std::string packed = read_bytes(folder.path() / "large.gz");
+  CHECK(status("POST /score HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: " +
+               std::to_string(packed.size()) + "\r\n\r\n" + packed) == 413);
   // Parts of an answer are not made: of these there would be a thousand.
   std::string ranges = "0-";
   for (int i = 0; i < 1000; ++i) ranges += ",0-";
@@ -356,6 +364,34 @@ TEST_CASE("a text that nobody reads any more gives its place to others", "[cli][
   CHECK(::recv(gone, some, sizeof some, 0) > 0);
   ::close(gone);
   CHECK(asked(server, "/generate", {{"max_tokens", 3}}).at("tokens") == 3);
+}
+
+TEST_CASE("texts that too many wait for are refused, and asked for again later", "[cli][serve]") {
+  const Folder folder;
+  if (!can_serve(folder)) return;
+  make_model(folder);
+  Server server(folder, {"--model", "run", "--max-tokens", "1000000", "--seconds", "600", "--together", "1"});
+  const int first = server.connect();
+  send_all(first, request("/generate", R"({"max_tokens": 1000000, "stream": true})"));
+  char some[512];
+  CHECK(::recv(first, some, sizeof some, 0) > 0);  // it has the only place
+  std::vector<int> waiting;
+  std::string refusal;
+  for (int i = 0; i < 6; ++i) {  // of 256 that may wait each asks for 64
+    const int one = server.connect();
+    send_all(one, request("/generate", R"({"count": 64})"));
+    pollfd answered{one, POLLIN, 0};
+    if (::poll(&answered, 1, i < 4 ? 300 : 5000) > 0) {
+      refusal = receive_all(one);
+    } else {
+      waiting.push_back(one);
+    }
+  }
+  CHECK(waiting.size() == 4);
+  CHECK(status_of(refusal) == 503);
+  CHECK_THAT(refusal, Contains("Retry-After: 5") && Contains("too many texts wait"));
+  ::close(first);
+  for (const int one : waiting) CHECK(status_of(receive_all(one)) == 200);
 }
 
 TEST_CASE("a request is given up when its time is over", "[cli][serve]") {

@@ -110,7 +110,18 @@ TEST_CASE("a run from a model can learn the words of its text", "[models][run]")
   const std::vector<std::int32_t> line = encode(loaded.vocabulary, "the zebra sees the axolotl .\n");
   const std::vector<double> scores = score(loaded.model, line);
   CHECK(scores[3] > std::log(0.05));  // axolotl, behind "the zebra sees the"
-  config.data.unit = "bpe";
+  // What cannot be extended, and a text that can be read once only.
+  RunConfig subwords = small("gru", first);
+  subwords.data.unit = "bpe";
+  subwords.data.subwords = 300;
+  train_run(subwords, {.folder = folder.path() / "subwords"});
+  config.start.from = (folder.path() / "subwords").string();
+  config.model.kind = "gru";
+  CHECK_THROWS_WITH(train_run(config, {}), Contains("any text can be made of the subwords"));
+  config.start.from = (folder.path() / "one").string();
+  config.model.kind = "lstm";
+  config.data.text = "-";
+  CHECK_THROWS_WITH(train_run(config, {}), Contains("reads the text twice"));
   config.start.from.clear();
   CHECK_THROWS_WITH(check_config(config, "it"), Contains("start.extend"));
 }

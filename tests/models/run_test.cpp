@@ -80,6 +80,15 @@ const std::vector<std::pair<std::string, std::vector<std::string>>> variants{
     {"llama", {"model.heads=2", "model.context=16", "model.layers=1", "schedule.name=inverse-sqrt"}},
 };
 
+/// The settings of a small run on a text in the folder.
+RunConfig gru_of(const Folder& folder) {
+  RunConfig config;
+  config.data.text = folder.write("text.txt", synthetic_corpus(1, 3000).text).string();
+  config.model.kind = "gru";
+  config.model.width = 8;
+  return config;
+}
+
 /// Trains to the end, looking at the validation text every third update.
 void finish(Trainer& trainer) {
   while (!trainer.done()) {
@@ -299,10 +308,7 @@ TEST_CASE("a run in a folder keeps all, is refused to be begun twice, and loads 
 
 TEST_CASE("a run that is resumed and stopped at once keeps the best model of before", "[models][run]") {
   const Folder folder;
-  RunConfig config;
-  config.data.text = folder.write("text.txt", synthetic_corpus(1, 3000).text).string();
-  config.model.kind = "gru";
-  config.model.width = 8;
+  RunConfig config = gru_of(folder);
   config.training.updates = 60;
   config.training.evaluate_every = 10;
   config.training.save_every = 1;
@@ -323,10 +329,7 @@ TEST_CASE("a run that is resumed and stopped at once keeps the best model of bef
 
 TEST_CASE("no checkpoint is newer than a best model that could not be written", "[models][run]") {
   const Folder folder;
-  RunConfig config;
-  config.data.text = folder.write("text.txt", synthetic_corpus(1, 3000).text).string();
-  config.model.kind = "gru";
-  config.model.width = 8;
+  RunConfig config = gru_of(folder);
   config.training.updates = 12;
   config.training.evaluate_every = 2;
   config.training.save_every = 1;
@@ -354,11 +357,8 @@ TEST_CASE("no checkpoint is newer than a best model that could not be written", 
 
 TEST_CASE("a model that ends documents does so when it is trained on", "[models][run]") {
   const Folder folder;
-  RunConfig config;
-  config.data.text = folder.write("text.txt", synthetic_corpus(1, 3000).text).string();
+  RunConfig config = gru_of(folder);
   config.data.document_end = ".";
-  config.model.kind = "gru";
-  config.model.width = 8;
   config.training.updates = 2;
   const RunResult first = train_run(config, {.folder = folder.path() / "first"});
   const std::int64_t end = first.vocabulary.id(".");

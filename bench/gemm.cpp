@@ -30,9 +30,10 @@ double gflops(const GemmShape& s, double seconds) {
                                   .ldb = s.transpose_b ? s.k : s.n,
                                   .b_transposed = s.transpose_b,
                                   .c = out,
-                                  .ldc = s.n};
+                                  .ldc = s.n,
+                                  .precision = s.bf16 ? MatmulPrecision::medium : MatmulPrecision::exact};
   if (!s.packed) return s.flops() / bench::median_seconds([&] { kernels::gemm(call); }, seconds) / 1e9;
-  const kernels::PackedMatrix<float> right(call.b, call.ldb, call.b_transposed, s.k, s.n);
+  const kernels::PackedMatrix<float> right(call.b, call.ldb, call.b_transposed, s.k, s.n, call.precision);
   const auto run = [&] { kernels::gemm_packed(call.m, call.a, call.k, right, out, call.n, 0.0F); };
   return s.flops() / bench::median_seconds(run, seconds) / 1e9;
 }

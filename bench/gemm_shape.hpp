@@ -4,15 +4,20 @@
 #include <cstdio>
 #include <string>
 
-/// The shape in the name of a row of the group gemm: [packed.][TT.]MxNxK, where TT is n or t for each side, t
-/// if it is transposed, and `packed` means that the right side is packed once for all calls.
+/// The shape in the name of a row of the group gemm: [bf16.][packed.][TT.]MxNxK, where TT is n or t for each
+/// side, t if it is transposed, `packed` means that the right side is packed once for all calls, and `bf16`
+/// that numbers are rounded to bfloat16.
 struct GemmShape {
-  bool packed = false, transpose_a = false, transpose_b = false;
+  bool bf16 = false, packed = false, transpose_a = false, transpose_b = false;
   int m = 0, n = 0, k = 0;
 
   double flops() const { return 2.0 * m * n * k; }
   /// False when the name is malformed.
   bool parse(std::string name) {
+    if (name.rfind("bf16.", 0) == 0) {
+      bf16 = true;
+      name.erase(0, 5);
+    }
     if (name.rfind("packed.", 0) == 0) {
       packed = true;
       name.erase(0, 7);

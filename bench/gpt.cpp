@@ -1,5 +1,6 @@
 // Training steps of transformers: forward, mean cross entropy over a full softmax, backward, clipping to a
-// norm of 1, AdamW. The sizes are those of sizes.py. Usage: bench_gpt [--threads N] followed by
+// norm of 1, AdamW. The sizes are those of sizes.py; a name that ends in -bf16 has products of bfloat16.
+// Usage: bench_gpt [--threads N] followed by
 // [--benchmark_...], or by --profile NAME SECONDS, which prints samples of the stack.
 
 #include <benchmark/benchmark.h>
@@ -41,8 +42,14 @@ struct GptTraining {
 
 /// Tokens per second.
 template <class Network>
-void train(benchmark::State& state, const GptSize& size) {
-  bench::measure<GptTraining<Network>>(state, size, size.context * size.batch);
+void train(benchmark::State& state, const GptSize& size, MatmulPrecision precision) {
+  bench::measure<GptTraining<Network>>(state, size, size.context * size.batch, precision);
+}
+template <class Network>
+void add(const GptSize& size, const std::string& name) {
+  benchmark::RegisterBenchmark(name.c_str(), train<Network>, size, MatmulPrecision::exact)->UseRealTime();
+  benchmark::RegisterBenchmark((name + "-bf16").c_str(), train<Network>, size, MatmulPrecision::medium)
+      ->UseRealTime();
 }
 
 /// Prints samples of the training of a name such as baby-gpt; false for an unknown name.
@@ -65,8 +72,8 @@ int main(int argc, char** argv) {
   if (words.size() == 3 && words[0] == "--profile") return profile(words[1], std::stod(words[2])) ? 0 : 2;
   for (const GptSize& size : gpt_sizes) {
     const std::string name = size.name;
-    benchmark::RegisterBenchmark((name + "-gpt").c_str(), train<models::GptNetwork>, size)->UseRealTime();
-    benchmark::RegisterBenchmark((name + "-llama").c_str(), train<models::LlamaNetwork>, size)->UseRealTime();
+    add<models::GptNetwork>(size, name + "-gpt");
+    add<models::LlamaNetwork>(size, name + "-llama");
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

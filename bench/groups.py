@@ -264,6 +264,19 @@ def gpt(run):
                 yield [name], partial(gpt_row, run, f"{size}-{kind}", threads, name)
 
 
+IN_BF16 = ["char-lstm", "small-lstm", "medium-lstm", "medium-gru", "medium-rnn", "large-lstm"]
+
+
+def precision(run):
+    """Training steps with products of bfloat16, beside PyTorch's under autocast."""
+    for benchmark in IN_BF16:
+        name = "precision." + benchmark
+        yield [name], partial(train_row, run, benchmark + "-bf16", CORES, name)
+    for size in sizes.TRANSFORMERS:
+        name = f"precision.{size}-gpt"
+        yield [name], partial(gpt_row, run, f"{size}-gpt-bf16", CORES, name)
+
+
 def scaling_row(run, hidden, benchmark):
     """All threads beside one."""
     size, seconds = SIZES[benchmark.split("-")[0]], run.seconds(0.3 if hidden < 650 else 1.0)
@@ -485,6 +498,6 @@ def profile(run):
 GROUPS = {"peak": peak, "tape": tape, "elementwise": elementwise, "functions": functions,
           "reduction": reduction, "softmax": softmax,
           "gemm": gemm, "layers": layers, "losses": losses, "attention": attention, "transforms": transforms,
-          "optimizer": optimizer, "train": train, "gpt": gpt,
+          "optimizer": optimizer, "train": train, "gpt": gpt, "precision": precision,
           "scaling": scaling, "memory": memory, "generate": generate, "cost": cost, "profile": profile,
           "ngram": ngram}

@@ -8,12 +8,15 @@
 #include <stdexcept>
 
 #include "bench/sampler.hpp"
+#include "tensor/matmul_precision.hpp"
 
 namespace bench {
 
 /// Measures the steps of a Training of that size, which has so many tokens in each: tokens per second.
 template <class Training, class Size>
-void measure(benchmark::State& state, const Size& size, std::int64_t tokens) {
+void measure(benchmark::State& state, const Size& size, std::int64_t tokens,
+             gradus::MatmulPrecision precision = gradus::MatmulPrecision::exact) {
+  const gradus::MatmulPrecisionScope scope(precision);
   Training training(size);
   training.step();  // takes the memory that the next steps reuse
   for (auto _ : state) training.step();

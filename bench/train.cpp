@@ -1,5 +1,6 @@
 // Training steps of language models: forward, mean cross entropy over a full softmax, backward, clipping to a
-// norm of 0.25, plain SGD. The sizes are those of sizes.py. Usage: bench_train [--threads N] followed by
+// norm of 0.25, plain SGD. The sizes are those of sizes.py; a name that ends in -bf16 has products of
+// bfloat16. Usage: bench_train [--threads N] followed by
 // [--benchmark_...], by --memory NAME, which prints the peak memory of a training run in MB, or by --profile
 // NAME SECONDS, which prints samples of the stack.
 
@@ -24,8 +25,14 @@ namespace {
 
 /// Tokens per second.
 template <class Network>
-void train(benchmark::State& state, const Size& size) {
-  bench::measure<Training<Network>>(state, size, size.steps * size.batch);
+void train(benchmark::State& state, const Size& size, MatmulPrecision precision) {
+  bench::measure<Training<Network>>(state, size, size.steps * size.batch, precision);
+}
+template <class Network>
+void add(const Size& size, const std::string& name) {
+  benchmark::RegisterBenchmark(name.c_str(), train<Network>, size, MatmulPrecision::exact)->UseRealTime();
+  benchmark::RegisterBenchmark((name + "-bf16").c_str(), train<Network>, size, MatmulPrecision::medium)
+      ->UseRealTime();
 }
 
 /// The value of a line of /proc/self/status, in MB.
@@ -79,9 +86,9 @@ int main(int argc, char** argv) {
   }
   for (const Size& size : sizes) {
     const std::string name = size.name;
-    benchmark::RegisterBenchmark((name + "-lstm").c_str(), train<models::LstmNetwork>, size)->UseRealTime();
-    benchmark::RegisterBenchmark((name + "-gru").c_str(), train<models::GruNetwork>, size)->UseRealTime();
-    benchmark::RegisterBenchmark((name + "-rnn").c_str(), train<models::RnnNetwork>, size)->UseRealTime();
+    add<models::LstmNetwork>(size, name + "-lstm");
+    add<models::GruNetwork>(size, name + "-gru");
+    add<models::RnnNetwork>(size, name + "-rnn");
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

@@ -72,6 +72,10 @@ struct NetworkOptions {
   /// for large vocabularies in the order of falling frequency, as those of words are. What `logits` gives are
   /// log-probabilities then.
   std::vector<std::int64_t> cutoffs = {};
+  /// Of transformers: in training a layer keeps its input alone, and computes the rest again in backward
+  /// (autograd/checkpoint.hpp), for less memory and a third more time. The bits are the same. Not in model
+  /// files.
+  bool checkpoint_layers = false;
 
   bool is_tied(bool usual) const { return tied.value_or(usual); }
 };

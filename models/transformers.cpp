@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
+#include "autograd/checkpoint.hpp"
 #include "autograd/ops/activations.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/attention.hpp"
@@ -136,6 +138,30 @@ Variable attend(const Variable& q, const Variable& k, const Variable& v, std::sp
   if ((reads_on || turns) && !drops) return flatten(past[0].attend(q, sight), 2);
   return flatten(
       reads_on ? attention(q, past[0].keys(), past[0].values(), options) : attention(q, k, v, options), 2);
+}
+
+/// block(x, how, ...) in training, of which only x is kept until backward.
+template <class Block, class Call>
+Variable checkpointed(const Block& block, const Variable& x, const Reading& how, const Call& call) {
+  if (how.rng == nullptr)
+    return checkpoint([&block, how, call](const Variable& in) { return call(block, in, how); }, x);
+  // Each call draws the same numbers; those that follow are drawn from where the first call ended.
+  const auto end = std::make_shared<Rng>(*how.rng);
+  const Variable out = checkpoint(
+      [&block, how, call, end, rng = *how.rng](const Variable& in) mutable {
+        Reading again = how;
+        again.rng = &rng;
+        Variable result = call(block, in, again);
+        *end = rng;
+        return result;
+      },
+      x);
+  *how.rng = *end;
+  return out;
+}
+/// Whether layers are to be checkpointed in a reading.
+bool checkpoints(const NetworkOptions& options, const Reading& how) {
+  return options.checkpoint_layers && recording() && how.past.empty() && how.attention == nullptr;
 }
 
 /// What `attend` multiplies values by, to be looked at: (heads, time, time) of q and k, (1, time, heads,
@@ -286,7 +312,12 @@ Variable GptNetwork::read(const Indices& x, const Reading& how) const {
                               ? wpe(how.positions)
                               : slice(wpe.weight, 0, how.position, how.position + x.dim(1));
   Variable y = nn::dropout(wte(x) + places, options.dropout, how.rng);
-  for (std::size_t i = 0; i < h.size(); ++i) y = h[i](y, how, i);
+  for (std::size_t i = 0; i < h.size(); ++i) {
+    const auto call = [i](const GptBlock& block, const Variable& in, const Reading& as) {
+      return block(in, as, i);
+    };
+    y = checkpoints(options, how) ? checkpointed(h[i], y, how, call) : call(h[i], y, how);
+  }
   return ln_f(y);
 }
 
@@ -416,7 +447,12 @@ LlamaAngles LlamaNetwork::angles_of(std::int64_t time, const Reading& how, Dtype
 Variable LlamaNetwork::read(const Indices& x, const Reading& how) const {
   Variable y = nn::dropout(embed_tokens(x), options.dropout, how.rng);
   const LlamaAngles angles = angles_of(x.dim(1), how, y.dtype());
-  for (std::size_t i = 0; i < layers.size(); ++i) y = layers[i](y, angles, how, i);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const auto call = [i, angles](const LlamaBlock& block, const Variable& in, const Reading& as) {
+      return block(in, angles, as, i);
+    };
+    y = checkpoints(options, how) ? checkpointed(layers[i], y, how, call) : call(layers[i], y, how);
+  }
   return norm(y);
 }
 

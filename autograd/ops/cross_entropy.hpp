@@ -42,7 +42,7 @@ struct LinearCrossEntropyOptions {
   /// A target of this value has loss 0 and no gradient, and does not count in the mean.
   std::int32_t ignore_index = -100;
   /// Logits are computed in chunks of as many rows as fit into this many bytes, but of at least 64.
-  std::int64_t chunk_bytes = std::int64_t{32} << 20;
+  std::int64_t chunk_bytes = std::int64_t{64} << 20;
 };
 
 /// cross_entropy(linear(x, weight, bias), targets) of a large vocabulary: the logits, (targets, classes), are

@@ -102,7 +102,8 @@ class Model(torch.nn.Module):
 
 def training(name):
     """One training step."""
-    config, kind = name.split("-")
+    config, kind = name.split("-")[:2]
+    in_bf16 = name.endswith("-bf16")
     size = TRANSFORMERS[config]
     torch.manual_seed(1)
     model = Model({"gpt": Gpt, "llama": Llama}[kind], size)
@@ -112,7 +113,9 @@ def training(name):
 
     def step():
         optimizer.zero_grad()
-        functional.cross_entropy(model(x).flatten(0, 1), y).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16):
+            logits = model(x)
+        functional.cross_entropy(logits.flatten(0, 1).float(), y).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 

@@ -22,7 +22,7 @@ class Model(torch.nn.Module):
 
 
 def model_of(name):
-    size, kind = name.split("-")
+    size, kind = name.split("-")[:2]
     size = SIZES[size]
     torch.manual_seed(1)
     return size, Model(size.vocab, size.width, size.hidden, size.layers, kind)
@@ -31,13 +31,16 @@ def model_of(name):
 def training(name):
     """One training step."""
     size, model = model_of(name)
+    in_bf16 = name.endswith("-bf16")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     x = torch.randint(size.vocab, (size.steps, size.batch))
     y = torch.randint(size.vocab, (size.tokens,))
 
     def step():
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(x), y).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16):
+            logits = model(x)
+        torch.nn.functional.cross_entropy(logits.float(), y).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 0.25)
         optimizer.step()
 

@@ -349,6 +349,7 @@ void check_training(const RunConfig::Training& t, const Checker& check) {
   check.rate("training.average_decay", t.average_decay);
   check.one_of("training.contexts", t.contexts, {"in order", "random"});
   check.one_of("training.precision", t.precision, {"f32", "f64"});
+  check.one_of("training.matmul_precision", t.matmul_precision, {"exact", "high", "medium"});
   check.one_of("training.average", t.average, {"none", "exponential", "mean", "triggered"});
 }
 

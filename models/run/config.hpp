@@ -40,7 +40,8 @@ struct RunConfig {
     bool variable_steps = false;
     std::string contexts = "in order";
     double clip = 1, activation_penalty = 0, change_penalty = 0;
-    std::string precision = "f32", average = "none";
+    std::string precision = "f32", matmul_precision = "exact", average = "none";
+    bool checkpoint_layers = false;
     double average_decay = 0.999;
     std::int64_t average_patience = 5;
     std::optional<std::int64_t> evaluate_every, log_every;
@@ -132,6 +133,12 @@ void visit_settings(Config& c, const Visit& visit) {
            "times the mean square of a recurrent network's outputs");
   training("change_penalty", c.training.change_penalty, "times that of their changes from step to step");
   training("precision", c.training.precision, "f32 or f64");
+  training(
+      "matmul_precision", c.training.matmul_precision,
+      "of f32: exact, high or medium, which multiplies numbers rounded to bfloat16 where the processor has "
+      "instructions for it");
+  training("checkpoint_layers", c.training.checkpoint_layers,
+           "whether the layers of a transformer are computed again in backward, for less memory");
   training("average", c.training.average,
            "the weights that are evaluated and kept: none, the last; exponential or mean, averages; "
            "triggered, the mean "

@@ -57,6 +57,8 @@ void check_kind(const RunConfig& c, const NetworkKind& kind) {
           "training.activation_penalty and change_penalty are of recurrent networks, and the kind is {}",
           kind.name);
   }
+  if (c.training.checkpoint_layers && !kind.is_transformer)
+    fail<ArgumentError>("training.checkpoint_layers is of transformers, and the kind is {}", kind.name);
   if (c.training.contexts == "random" && !kind.is_transformer)
     fail<ArgumentError>("training.contexts: random ones are of transformers, and {} carries its state on",
                         kind.name);
@@ -198,6 +200,7 @@ NetworkOptions network_options(const RunConfig& c, const Vocabulary& vocabulary)
   out.weight_dropout = m.weight_dropout;
   out.locked_dropout = m.locked_dropout;
   out.cutoffs = m.cutoffs;
+  out.checkpoint_layers = c.training.checkpoint_layers;
   const std::string& escaped = c.data.document_end;
   if (c.data.reading == "lines" && escaped.empty()) {
     out.document_end = vocabulary.line_end();

@@ -7,6 +7,7 @@
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/tape.hpp"
 #include "nn/lora_adapter.hpp"
+#include "tensor/matmul_precision.hpp"
 #include "tensor/ops.hpp"
 
 namespace gradus::models {
@@ -26,6 +27,13 @@ optim::OptimizerSettings optimizer_settings(const RunConfig& c) {
     out.decay_of.emplace_back(pattern, decay);
   }
   return out;
+}
+
+MatmulPrecision precision_of(const RunConfig& c) {
+  const std::string& name = c.training.matmul_precision;
+  return name == "medium" ? MatmulPrecision::medium
+         : name == "high" ? MatmulPrecision::high
+                          : MatmulPrecision::exact;
 }
 
 /// The lengths of the batches of an epoch. Those of variable ones are normal about `steps` with a deviation
@@ -174,6 +182,7 @@ Update Trainer::update(bool with_part_norms) {
     const Batch batch = next_batch();
     const double share = static_cast<double>(batch.x.size()) / static_cast<double>(out.tokens);
     const Rng before = rng_;
+    const MatmulPrecisionScope precision(precision_of(config_));
     Tape tape;
     const nn::LoraDropout of_adapters(&rng_);
     ErasedLoss of = network_.loss(batch, carried_, &rng_,

@@ -236,9 +236,9 @@ void Worker<T>::pack(std::int64_t b, std::int64_t kv) {
   const std::int64_t wanted = b * a_.kv_heads + kv;
   if (packed_ == wanted) return;
   packed_ = wanted;
-  kernel_.pack(a_.k.at(b, kv, 0), a_.k.row_step, 1, a_.keys, a_.width, panel_, keys_);
+  kernel_.pack(Side::right, a_.k.at(b, kv, 0), a_.k.row_step, 1, a_.keys, a_.width, panel_, keys_);
   if (values_ != nullptr)
-    kernel_.pack(a_.v.at(b, kv, 0), a_.v.row_step, 1, a_.keys, a_.value_width, panel_, values_);
+    kernel_.pack(Side::right, a_.v.at(b, kv, 0), a_.v.row_step, 1, a_.keys, a_.value_width, panel_, values_);
 }
 template <class T>
 void Worker<T>::take_queries(const Block& at) {

@@ -1,15 +1,18 @@
-# A file that ends in .simd.cpp is compiled once for each instruction set; which of them runs is chosen at run time.
-# Nothing else is compiled for instructions beyond the baseline.
+# A file that ends in .simd.cpp is compiled once for each instruction set, one that ends in .avx512_bf16.cpp for that alone;
+# which of them runs is chosen at run time. Nothing else is compiled for instructions beyond the baseline.
 set(simd_flags_baseline)
 set(simd_flags_avx2 -mavx2 -mfma)
 set(simd_flags_avx512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512cd -mfma -mprefer-vector-width=512)
 set(simd_sets baseline)
+set(simd_sets_alone)  # for whose files alone
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   list(APPEND simd_sets avx2 avx512)
+  set(simd_sets_alone avx512_bf16)
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND simd_flags_avx512 -Wno-uninitialized -Wno-maybe-uninitialized)  # GCC 12 warns of its own intrinsics
 endif()
+set(simd_flags_avx512_bf16 ${simd_flags_avx512} -mavx512bf16)
 # No contraction of a * b + c by the compiler: GCC would do it in one copy of an inlined function and not in another, and
 # an element's value would depend on its position. Code that wants a fused multiply-add calls mul_add.
 set(simd_flags -O3 -ffp-contract=off)
@@ -32,16 +35,28 @@ if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=[a-z,]*address")
   list(APPEND simd_flags -fno-sanitize-address-use-after-scope)
 endif()
 
-# Adds the .simd.cpp files of a folder to its target. ARGN: the targets that they include headers of.
+# Adds the files of a folder that are compiled for instruction sets to its target. ARGN: the targets that they include
+# headers of. All such objects are in the global property gradus_simd_objects.
 function(gradus_simd_sources target sources)
-  foreach(set ${simd_sets})
+  foreach(set ${simd_sets} ${simd_sets_alone})
+    set(of_set ${sources})
+    if(set IN_LIST simd_sets)
+      list(FILTER of_set INCLUDE REGEX "[.]simd[.]cpp$")
+    else()
+      list(FILTER of_set INCLUDE REGEX "[.]${set}[.]cpp$")
+    endif()
+    if(NOT of_set)
+      continue()
+    endif()
+    string(REGEX REPLACE "_.*" "" registers ${set})  # avx512_bf16 has those of avx512
     set(objects ${target}_${set})
-    add_library(${objects} OBJECT ${sources})
+    add_library(${objects} OBJECT ${of_set})
     target_compile_features(${objects} PRIVATE cxx_std_20)
-    target_compile_definitions(${objects} PRIVATE GRADUS_INSTRUCTION_SET=${set})
+    target_compile_definitions(${objects} PRIVATE GRADUS_INSTRUCTION_SET=${registers})
     target_compile_options(${objects} PRIVATE ${gradus_warnings} ${simd_flags} ${simd_flags_${set}})
     target_include_directories(${objects} PRIVATE ${PROJECT_SOURCE_DIR})
     target_link_libraries(${objects} PRIVATE xsimd ${ARGN})
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${objects}>)
+    set_property(GLOBAL APPEND PROPERTY gradus_simd_objects $<TARGET_OBJECTS:${objects}>)
   endforeach()
 endfunction()

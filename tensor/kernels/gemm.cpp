@@ -3,6 +3,7 @@
 #include <memory>
 #include <new>
 
+#include "tensor/kernels/bf16.hpp"
 #include "tensor/kernels/gemm.hpp"
 #include "tensor/kernels/kernels.hpp"
 #include "tensor/support/blocks.hpp"
@@ -20,7 +21,7 @@ using gradus::detail::round_up;
 
 namespace {
 
-constexpr std::int64_t depth_bytes = 4096;  // a block of k; C is read and written once for each
+constexpr std::int64_t depth_bytes = 4096;  // a packed block of k; C is read and written once for each
 constexpr std::int64_t rows_block = 126;    // packed rows of A that stay in the second-level cache
 constexpr std::int64_t most_cols = 1024;    // packed columns of B that stay in the third-level cache
 constexpr std::int64_t few_cols = 256;      // up to here packing A costs more than it saves
@@ -89,7 +90,7 @@ struct Right {
   std::int64_t ld = 0;
 };
 
-/// The product of one block.
+/// The product of one block; `depth` counts words where the sides are packed, else elements.
 template <class T>
 void multiply_block(const Tiles<T>& tiles, std::int64_t rows, std::int64_t cols, std::int64_t depth,
                     const Left<T>& a, const Right<T>& b, T* c, std::int64_t ldc, T alpha, T beta,
@@ -120,11 +121,12 @@ void multiply_block(const Tiles<T>& tiles, std::int64_t rows, std::int64_t cols,
 
 /// Rows of A in tiles of `height`; the last tile holds no more rows than are left.
 template <class T>
-void pack_left(const Kernels<T>& kernels, const Source<T>& a, std::int64_t row, std::int64_t p,
+void pack_left(const TileKernels<T>& kernels, const Source<T>& a, std::int64_t row, std::int64_t p,
                std::int64_t rows, std::int64_t depth, std::int64_t height, T* out) {
   const std::int64_t whole = rows / height * height, rest = rows - whole;
-  kernels.pack(a.at(row, p), a.row_stride, a.col_stride, whole, depth, height, out);
-  kernels.pack(a.at(row + whole, p), a.row_stride, a.col_stride, rest, depth, rest, out + whole * depth);
+  kernels.pack(Side::left, a.at(row, p), a.row_stride, a.col_stride, whole, depth, height, out);
+  kernels.pack(Side::left, a.at(row + whole, p), a.row_stride, a.col_stride, rest, depth, rest,
+               out + whole * kernels.packed_depth(depth));
 }
 
 /// True when the rows that a tile reads side by side, which are `ld` elements apart, fall into different sets
@@ -141,28 +143,38 @@ std::int64_t cols_in_place(std::int64_t lda) {
   return lda * static_cast<std::int64_t>(sizeof(T)) % 2048 != 0 ? few_cols / 2 : 0;
 }
 
+/// The most elements of k whose words fill a block, an even number.
+template <class T>
+std::int64_t depth_block(const TileKernels<T>& kernels) {
+  constexpr std::int64_t words = depth_bytes / static_cast<std::int64_t>(sizeof(T));
+  return words * 4 / kernels.packed_depth(4) / 2 * 2;
+}
+
 /// One thread's part: rows and columns of C, over all of k.
 template <class T>
-void multiply(const Gemm<T>& call, std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
-  const Kernels<T>& kernels = selected<T>();
+void multiply(const TileKernels<T>& kernels, const Gemm<T>& call, std::int64_t row, std::int64_t rows,
+              std::int64_t col, std::int64_t cols) {
   const Tiles<T>& tiles = kernels.tiles();
+  const bool as_it_stands = tiles.in_place.front() != nullptr;
   const Source<T> a = source(call.a, call.lda, call.a_transposed),
                   b = source(call.b, call.ldb, call.b_transposed);
   // A side that is read only a few times is not worth packing.
-  const bool left_in_place = !call.a_transposed && cols <= cols_in_place<T>(call.lda);
-  const bool right_in_place = !call.b_transposed && rows <= few_rows && reads_well<T>(call.ldb);
+  const bool left_in_place = as_it_stands && !call.a_transposed && cols <= cols_in_place<T>(call.lda);
+  const bool right_in_place =
+      as_it_stands && !call.b_transposed && rows <= few_rows && reads_well<T>(call.ldb);
   const std::int64_t cols_block = most_cols / tiles.cols * tiles.cols;
-  constexpr std::int64_t depth_block = depth_bytes / static_cast<std::int64_t>(sizeof(T));
-  const std::int64_t rows_at_once = balanced(rows, rows_block), depth_at_once = balanced(call.k, depth_block);
+  const std::int64_t rows_at_once = balanced(rows, rows_block),
+                     depth_at_once = round_up(balanced(call.k, depth_block(kernels)), 2);
   for (std::int64_t j = 0; j < cols; j += cols_block) {
     const std::int64_t width = std::min(cols_block, cols - j);
     for (std::int64_t p = 0; p < call.k; p += depth_at_once) {
       const std::int64_t depth = std::min(depth_at_once, call.k - p);
+      const std::int64_t words = kernels.packed_depth(depth);
       const bool last = p + depth == call.k;
       Right<T> right{b.at(p, col + j), false, call.ldb};
       if (!right_in_place) {
-        T* const packed = right_scratch<T>().get(round_up(width, tiles.cols) * depth);
-        kernels.pack(right.data, b.col_stride, b.row_stride, width, depth, tiles.cols, packed);
+        T* const packed = right_scratch<T>().get(round_up(width, tiles.cols) * words);
+        kernels.pack(Side::right, right.data, b.col_stride, b.row_stride, width, depth, tiles.cols, packed);
         right = {packed};
       }
       for (std::int64_t i = 0; i < rows; i += rows_at_once) {
@@ -170,11 +182,11 @@ void multiply(const Gemm<T>& call, std::int64_t row, std::int64_t rows, std::int
         const std::int64_t height = balanced(some, tiles.rows);
         Left<T> left{a.at(row + i, p), height, false, a.row_stride, a.col_stride};
         if (!left_in_place) {
-          T* const packed = left_scratch<T>().get(some * depth);
+          T* const packed = left_scratch<T>().get(some * words);
           pack_left(kernels, a, row + i, p, some, depth, height, packed);
           left = {packed, height};
         }
-        multiply_block(tiles, some, width, depth, left, right, call.c + (row + i) * call.ldc + col + j,
+        multiply_block(tiles, some, width, words, left, right, call.c + (row + i) * call.ldc + col + j,
                        call.ldc, call.alpha, p == 0 ? call.beta : T{1},
                        last && call.bias != nullptr ? call.bias + col + j : nullptr);
       }
@@ -205,7 +217,8 @@ void multiply_small(const Gemm<T>& call) {
   if (call.b_transposed) {
     const Source<T> right = source(call.b, call.ldb, true);
     T* const packed = right_scratch<T>().get(round_up(call.n, tiles.lanes) * call.k);
-    kernels.pack(right.data, right.col_stride, right.row_stride, call.n, call.k, tiles.lanes, packed);
+    kernels.pack(Side::right, right.data, right.col_stride, right.row_stride, call.n, call.k, tiles.lanes,
+                 packed);
     panels = packed;
     t.ldb = tiles.lanes;
   }
@@ -301,8 +314,7 @@ void scale_only(const Gemm<T>& call) {
 
 /// Splits C by its larger side, in whole tiles, and runs part(row, rows, col, cols).
 template <class T, class Part>
-void split(std::int64_t m, std::int64_t n, std::int64_t k, Part&& part) {
-  const Tiles<T>& tiles = selected<T>().tiles();
+void split(const Tiles<T>& tiles, std::int64_t m, std::int64_t n, std::int64_t k, Part&& part) {
   const std::int64_t count = threads();
   if (count == 1 || m * n * k < parallel_work) return part(std::int64_t{0}, m, std::int64_t{0}, n);
   const bool by_cols = n / tiles.cols >= m / tiles.rows;
@@ -320,22 +332,16 @@ void split(std::int64_t m, std::int64_t n, std::int64_t k, Part&& part) {
   });
 }
 
-template <class T>
-void check_packed(const PackedMatrix<T>& b) {
-  if (b.tile_cols() != selected<T>().tiles().cols)
-    fail<ArgumentError>("gemm_packed: packed for another instruction set");
-}
-
 /// Rows of A packed in tiles, in this thread's scratch.
 template <class T>
 struct PackedRows {
   const T* data;
   std::int64_t rows, height;
 
-  PackedRows(const T* a, std::int64_t lda, std::int64_t count, std::int64_t k)
-      : rows(count), height(balanced(count, selected<T>().tiles().rows)) {
-    T* const left = left_scratch<T>().get(rows * k);
-    pack_left(selected<T>(), source(a, lda, false), std::int64_t{0}, std::int64_t{0}, rows, k, height, left);
+  PackedRows(const TileKernels<T>& kernels, const T* a, std::int64_t lda, std::int64_t count, std::int64_t k)
+      : rows(count), height(balanced(count, kernels.tiles().rows)) {
+    T* const left = left_scratch<T>().get(rows * kernels.packed_depth(k));
+    pack_left(kernels, source(a, lda, false), std::int64_t{0}, std::int64_t{0}, rows, k, height, left);
     data = left;
   }
 };
@@ -344,8 +350,9 @@ struct PackedRows {
 template <class T>
 void multiply_packed(const PackedRows<T>& a, const PackedMatrix<T>& b, std::int64_t col, std::int64_t cols,
                      T* c, std::int64_t ldc, T beta) {
-  multiply_block(selected<T>().tiles(), a.rows, cols, b.k(), Left<T>{a.data, a.height},
-                 Right<T>{b.data() + col * b.k()}, c + col, ldc, T{1}, beta, static_cast<const T*>(nullptr));
+  multiply_block(b.kernels().tiles(), a.rows, cols, b.kernels().packed_depth(b.k()),
+                 Left<T>{a.data, a.height}, Right<T>{b.from_col(col)}, c + col, ldc, T{1}, beta,
+                 static_cast<const T*>(nullptr));
 }
 
 }  // namespace
@@ -359,28 +366,30 @@ void gemm(const Gemm<T>& call) {
   if (call.m == 1 && !call.a_transposed && !call.b_transposed) return multiply_row(call);
   if (call.m <= few_tokens && call.b_transposed && !call.a_transposed) return multiply_rows(call);
   if (call.m * call.n * call.k <= small_work) return multiply_small(call);
-  split<T>(call.m, call.n, call.k,
-           [&](std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
-             multiply(call, row, rows, col, cols);
-           });
+  const TileKernels<T>& kernels = tile_kernels<T>(call.precision);
+  split(kernels.tiles(), call.m, call.n, call.k,
+        [&](std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
+          multiply(kernels, call, row, rows, col, cols);
+        });
 }
 template void gemm(const Gemm<float>&);
 template void gemm(const Gemm<double>&);
 
 template <class T>
-PackedMatrix<T>::PackedMatrix(const T* b, std::int64_t ldb, bool transposed, std::int64_t k, std::int64_t n)
-    : k_(k), n_(n) {
-  const Kernels<T>& kernels = selected<T>();
+PackedMatrix<T>::PackedMatrix(const T* b, std::int64_t ldb, bool transposed, std::int64_t k, std::int64_t n,
+                              MatmulPrecision precision)
+    : k_(k), n_(n), kernels_(&tile_kernels<T>(precision)) {
+  const TileKernels<T>& kernels = *kernels_;
   const Tiles<T>& tiles = kernels.tiles();
-  tile_cols_ = tiles.cols;
-  data_ = Tensor::uninitialized({round_up(n, tiles.cols) * k}, dtype_of<T>());
+  packed_depth_ = kernels.packed_depth(k);
+  data_ = Tensor::uninitialized({round_up(n, tiles.cols) * packed_depth_}, dtype_of<T>());
   const Source<T> from = source(b, ldb, transposed);
   T* const out = data_.template mutable_data<T>();
   parallel::for_range(
       n, k,
       [&](std::int64_t begin, std::int64_t end) {
-        kernels.pack(from.at(0, begin), from.col_stride, from.row_stride, end - begin, k, tiles.cols,
-                     out + begin * k);
+        kernels.pack(Side::right, from.at(0, begin), from.col_stride, from.row_stride, end - begin, k,
+                     tiles.cols, out + begin * packed_depth_);
       },
       tiles.cols);
 }
@@ -390,22 +399,22 @@ template class PackedMatrix<double>;
 template <class T>
 void gemm_packed(std::int64_t m, const T* a, std::int64_t lda, const PackedMatrix<T>& b, T* c,
                  std::int64_t ldc, T beta) {
-  check_packed(b);
   if (m == 0 || b.n() == 0) return;
   if (b.k() == 0) return scale_only(Gemm<T>{.m = m, .n = b.n(), .c = c, .ldc = ldc, .beta = beta});
-  split<T>(m, b.n(), b.k(), [&](std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
-    const PackedRows<T> left(a + row * lda, lda, rows, b.k());
-    multiply_packed(left, b, col, cols, c + row * ldc, ldc, beta);
-  });
+  split(b.kernels().tiles(), m, b.n(), b.k(),
+        [&](std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
+          const PackedRows<T> left(b.kernels(), a + row * lda, lda, rows, b.k());
+          multiply_packed(left, b, col, cols, c + row * ldc, ldc, beta);
+        });
 }
 
 template <class T>
 void gemm_packed(std::int64_t m, const T* a, std::int64_t lda, std::span<const PackedMatrix<T>> bs, T* c,
                  std::int64_t ldc, T beta, FunctionRef<void(std::int64_t, std::int64_t)> done) {
-  const std::int64_t k = bs.front().k(), n = bs.front().n(), panel = selected<T>().tiles().cols;
-  check_packed(bs.front());
+  const TileKernels<T>& kernels = bs.front().kernels();
+  const std::int64_t k = bs.front().k(), n = bs.front().n(), panel = kernels.tiles().cols;
   const auto columns = [&](std::int64_t begin, std::int64_t end) {
-    const PackedRows<T> left(a, lda, m, k);
+    const PackedRows<T> left(kernels, a, lda, m, k);
     T* to = c;
     for (const PackedMatrix<T>& b : bs) {
       multiply_packed(left, b, begin, end - begin, to, ldc, beta);

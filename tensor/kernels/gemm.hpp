@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "tensor/matmul_precision.hpp"
 #include "tensor/support/blocks.hpp"
 #include "tensor/support/function_ref.hpp"
 #include "tensor/support/parallel.hpp"
@@ -30,27 +31,35 @@ struct Gemm {
   T alpha = 1;
   T beta = 0;
   const T* bias = nullptr;  // (n)
+  MatmulPrecision precision =
+      MatmulPrecision::exact;  // that of the thread which asked, and not of one that helps it
 };
 template <class T>
 void gemm(const Gemm<T>& call);
+
+template <class T>
+struct TileKernels;
 
 /// The right-hand side of a product, laid out for the kernel once and used many times: op(B) is (k, n).
 template <class T>
 class PackedMatrix {
  public:
   PackedMatrix() = default;
-  PackedMatrix(const T* b, std::int64_t ldb, bool transposed, std::int64_t k, std::int64_t n);
+  PackedMatrix(const T* b, std::int64_t ldb, bool transposed, std::int64_t k, std::int64_t n,
+               MatmulPrecision precision = matmul_precision());
   std::int64_t k() const { return k_; }
   std::int64_t n() const { return n_; }
-  std::int64_t tile_cols() const { return tile_cols_; }
-  const T* data() const { return data_.data<T>(); }
+  /// The packed columns from one on that is the first of a tile's.
+  const T* from_col(std::int64_t col) const { return data_.data<T>() + col * packed_depth_; }
+  /// What it is packed for.
+  const TileKernels<T>& kernels() const { return *kernels_; }
 
  private:
-  std::int64_t k_ = 0, n_ = 0, tile_cols_ = 0;
+  std::int64_t k_ = 0, n_ = 0, packed_depth_ = 0;
+  const TileKernels<T>* kernels_ = nullptr;
   Tensor data_;  // from the pool: packing in every training step takes nothing from the heap
 };
-/// C = A B + beta C, with A (m, k) row-major and B packed. Throws ArgumentError when the instruction
-/// set has changed since.
+/// C = A B + beta C, with A (m, k) row-major and B packed, by the kernels that it is packed for.
 template <class T>
 void gemm_packed(std::int64_t m, const T* a, std::int64_t lda, const PackedMatrix<T>& b, T* c,
                  std::int64_t ldc, T beta);
@@ -107,14 +116,24 @@ void for_strips(std::int64_t n, std::int64_t cost, Body&& body) {
       unit);
 }
 
+enum class Side : std::uint8_t { left, right };
+
+/// Register tiles and the layout that they read, on the caller's thread. The unit of a packed matrix is a
+/// word of the size of T: an element, or what has been made of several (bf16.hpp).
+template <class T>
+struct TileKernels {
+  virtual const Tiles<T>& tiles() const = 0;
+  /// The words that `depth` elements along take.
+  virtual std::int64_t packed_depth(std::int64_t depth) const { return depth; }
+  /// Groups of `width` entries across, zeros past `count`: out[group][p][w], for the words p of `depth`
+  /// elements. Element (w, p) stands at x[w * across + p * along]; of `across` and `along`, one is 1.
+  virtual void pack(Side side, const T* x, std::int64_t across, std::int64_t along, std::int64_t count,
+                    std::int64_t depth, std::int64_t width, T* out) const = 0;
+};
+
 /// What each instruction set provides, on the caller's thread.
 template <class T>
-struct GemmKernels {
-  virtual const Tiles<T>& tiles() const = 0;
-  /// Groups of `width` entries across, `depth` of them, zeros past `count`: out[group][p][w]. Entry (w, p)
-  /// stands at x[w * across + p * along].
-  virtual void pack(const T* x, std::int64_t across, std::int64_t along, std::int64_t count,
-                    std::int64_t depth, std::int64_t width, T* out) const = 0;
+struct GemmKernels : TileKernels<T> {
   /// out[i][r] = x row i . b row r: m rows of x, ldx apart, to rows of out, ldo apart. The order of a sum
   /// depends on k alone, not on the numbers of rows.
   virtual void dots(const T* x, std::int64_t ldx, std::int64_t m, const T* b, std::int64_t ldb,

@@ -20,6 +20,7 @@
 #include "tensor/kernels/impl/pack.hpp"
 
 #include "tensor/kernels/impl/dots.hpp"
+#include "tensor/kernels/impl/tile.hpp"
 
 #include "tensor/kernels/impl/gemm.hpp"
 

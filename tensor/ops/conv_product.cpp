@@ -75,8 +75,8 @@ void pack_tile(const Job& job, const Weight<T>& weight, const T* from, std::int6
   const std::int64_t phases = job.phases_y * job.phases_x;
   const bool in_order = weight.channel == p.taps() && p.y.weight_step == 1 && p.x.weight_step == 1;
   if (in_order && phases == 1) {  // channels and taps are one axis
-    kernels::selected<T>().pack(from + first * weight.out, weight.out, 1, rows, channels * p.taps(), rows,
-                                to);
+    kernels::selected<T>().pack(kernels::Side::left, from + first * weight.out, weight.out, 1, rows,
+                                channels * p.taps(), rows, to);
     return;
   }
   for (std::int64_t channel = 0; channel < channels; ++channel) {

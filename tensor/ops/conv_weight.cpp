@@ -85,7 +85,8 @@ class WeightSum {
   void pack(const StepBlock& block, const T* y) {
     T* to = packed_.mutable_data<T>();
     for_runs(p_, block, 1, [&](std::int64_t row, std::int64_t n) {
-      kernels::selected<T>().pack(y + row * p_.x.steps, c_.steps(), 1, outs_, n, panel_, to);
+      kernels::selected<T>().pack(kernels::Side::right, y + row * p_.x.steps, c_.steps(), 1, outs_, n, panel_,
+                                  to);
       to += panels_ * panel_ * n;
     });
   }

@@ -30,7 +30,7 @@ Lengths lengths_of(const Shape& a, const Shape& b, MatmulOptions t) {
 }
 
 template <class T>
-void multiply(const T* a, const T* b, T* c, Lengths s, MatmulOptions t, T beta) {
+void multiply(const T* a, const T* b, T* c, Lengths s, MatmulOptions t, T beta, MatmulPrecision precision) {
   kernels::gemm(kernels::Gemm<T>{.m = s.m,
                                  .n = s.n,
                                  .k = s.k,
@@ -42,7 +42,8 @@ void multiply(const T* a, const T* b, T* c, Lengths s, MatmulOptions t, T beta) 
                                  .b_transposed = t.transpose_b,
                                  .c = c,
                                  .ldc = s.n,
-                                 .beta = beta});
+                                 .beta = beta,
+                                 .precision = precision});
 }
 
 /// From this many multiply-adds on, gemm splits each product of a batch among threads.
@@ -51,17 +52,18 @@ constexpr std::int64_t split_from = std::int64_t{1} << 20;
 /// out = beta * out + a b over broadcast batches.
 void multiply_batches(const Tensor& a, const Tensor& b, Tensor& out, MatmulOptions t, bool add) {
   Lengths s = lengths_of(a.shape(), b.shape(), t);
+  const MatmulPrecision precision = matmul_precision();  // of this thread: another may multiply
   const auto run = [&]<class T>(T* to, const T* p, const T* q) {
     const T beta = add ? T{1} : T{0};
     const Shape batches = leading(out.shape()), left = leading(a.shape()), right = leading(b.shape());
     if (right.size() == 1 && left == batches && !t.transpose_a) {  // one product with all rows of a
       s.m *= batches.size();
-      return multiply(p, q, to, s, t, beta);
+      return multiply(p, q, to, s, t, beta, precision);
     }
     const auto range = [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         multiply(p + batch_place(i, batches, left) * s.m * s.k,
-                 q + batch_place(i, batches, right) * s.k * s.n, to + i * s.m * s.n, s, t, beta);
+                 q + batch_place(i, batches, right) * s.k * s.n, to + i * s.m * s.n, s, t, beta, precision);
       }
     };
     const std::int64_t work = s.m * s.n * s.k;
@@ -149,7 +151,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
                                    .b_transposed = true,
                                    .c = out.mutable_data<T>(),
                                    .ldc = out_width,
-                                   .bias = bias.defined() ? bias.data<T>() : nullptr});
+                                   .bias = bias.defined() ? bias.data<T>() : nullptr,
+                                   .precision = matmul_precision()});
   });
   return out;
 }

@@ -82,6 +82,7 @@ TEST_CASE("what is no setting is named with its line and the nearest name, and c
   refused("[model]\ncutoffs = [1, \"a\"]", Contains("a list of values of one type"));
   refused("[training]\nclip = inf", Contains("training.clip"));
   refused("[training]\nseed = -1", Contains("0 or more"));
+  refused("[training]\nmatmul_precision = \"mediun\"", Contains("did you mean 'medium'?"));
   refused("[optimizer]\nname = \"adamv\"", Contains("did you mean 'adam"));
   refused("[optimizer]\nbeta3 = 1", Contains("'beta3'"));
   refused("[optimizer]\nlr = \"fast\"", Contains("optimizer.lr"));
@@ -160,6 +161,7 @@ TEST_CASE("a resolved configuration has all that the kind needs, and refuses wha
     };
     if (!kind.is_transformer) refused("model.heads=2");
     if (!kind.is_transformer) refused("training.contexts=random");
+    if (!kind.is_transformer) refused("training.checkpoint_layers=true");
     if (!kind.has_order) refused("model.order=3");
     if (kind.has_order) refused("model.layers=2");
     if (kind.name != "llama") refused("model.sinks=2");

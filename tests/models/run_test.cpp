@@ -75,9 +75,11 @@ const std::vector<std::pair<std::string, std::vector<std::string>>> variants{
     {"log-bilinear", {"schedule.name=one-cycle"}},
     {"min-gru", {"optimizer.name=lion", "schedule.name=constant", "schedule.warmup=3"}},
     {"gpt",
-     {"model.heads=2", "model.context=16", "model.layers=1", "training.contexts=random",
-      "model.dropout=0.1"}},
-    {"llama", {"model.heads=2", "model.context=16", "model.layers=1", "schedule.name=inverse-sqrt"}},
+     {"model.heads=2", "model.context=16", "model.layers=1", "training.contexts=random", "model.dropout=0.1",
+      "training.checkpoint_layers=true"}},
+    {"llama",
+     {"model.heads=2", "model.context=16", "model.layers=1", "schedule.name=inverse-sqrt",
+      "training.matmul_precision=medium"}},
 };
 
 /// The settings of a small run on a text in the folder.

@@ -1,5 +1,8 @@
 #include "models/transformers.hpp"
 
+#include <map>
+#include <string>
+
 #include "autograd/gradcheck.hpp"
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/attention.hpp"
@@ -50,6 +53,34 @@ void check_logits(const Network& network, const std::string& name, std::int64_t 
     auto [logits, next] = network(Indices(std::move(part), {end - begin, ids.dim(1)}), state);
     CHECK(difference(logits.value().to(Dtype::f64), slice(expected, 0, begin, end)) < 1e-5);
     state = std::move(next);
+  }
+}
+
+/// The gradients of a loss by name, and the next number that its generator draws.
+template <class Network>
+std::pair<std::map<std::string, Tensor>, double> gradients_of(const NetworkOptions& options) {
+  Rng weights(3), rng(4);
+  const Network network(weights, options);
+  const Indices x({1, 4, 2, 0, 3, 1, 4, 4, 0, 2}, {5, 2}), y({4, 2, 1, 1, 0, 3, 2, 2, 1, 0}, {5, 2});
+  Tape tape;
+  const Variable loss = network.loss(x, y, network.start(2), &rng).first;
+  const double next = rng.uniform();  // what the layers drew was drawn from it
+  const Gradients gradients = tape.backward(loss);
+  std::map<std::string, Tensor> out{{"loss", loss.value()}};
+  for_each_parameter(network, [&](const std::string& name, const Parameter& p) { out[name] = gradients[p]; });
+  return {std::move(out), next};
+}
+template <class Network>
+void check_checkpoints(const NetworkOptions& options) {
+  NetworkOptions checkpointed = options;
+  checkpointed.checkpoint_layers = true;
+  const auto [expected, next] = gradients_of<Network>(options);
+  const auto [found, next_found] = gradients_of<Network>(checkpointed);
+  CHECK(next_found == next);
+  REQUIRE(found.size() == expected.size());
+  for (const auto& [name, gradient] : expected) {
+    INFO(name);
+    CHECK(identical(found.at(name), gradient));
   }
 }
 
@@ -240,6 +271,31 @@ TEST_CASE("a Llama with sinks reads on as attention to them and to the last toke
       CHECK(most < 1e-11);
     }
   }
+}
+
+TEST_CASE("layers that are computed again in backward have the same gradients, with dropout too",
+          "[transformer]") {
+  for (const double dropout : {0.0, 0.4}) {
+    for (const std::int64_t document_end : {-1, 4}) {
+      INFO(dropout << " " << document_end);
+      NetworkOptions options{
+          .vocab = 5, .width = 8, .layers = 3, .dropout = dropout, .heads = 2, .context = 6};
+      options.document_end = document_end;
+      check_checkpoints<GptNetwork>(options);
+      options.kv_heads = 1;
+      check_checkpoints<LlamaNetwork>(options);
+    }
+  }
+  // Nodes of the tape do not grow with the layers' insides.
+  const auto nodes = [](bool checkpoint_layers) {
+    Rng rng(1);
+    GptNetwork network(rng, {.vocab = 5, .width = 8, .layers = 4, .heads = 2, .context = 6});
+    network.options.checkpoint_layers = checkpoint_layers;
+    Tape tape;
+    const auto loss = network.loss(Indices({1, 2}, {2, 1}), Indices({2, 3}, {2, 1}), network.start(1));
+    return tape.size();
+  };
+  CHECK(nodes(true) < nodes(false));
 }
 
 TEST_CASE("a transformer's loss is the mean cross entropy of its logits", "[transformer]") {

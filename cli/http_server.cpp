@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,31 +26,38 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Waits until a connection can be written to; false when it is too late or `stop` is set.
-bool wait_to_write(int connection, Clock::time_point until, const std::atomic<bool>& stop) {
-  for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
-    const bool last = stop || left <= 0;  // what can be written at once still is
-    pollfd one{connection, POLLOUT, 0};
-    const int found = ::poll(&one, 1, last ? 0 : static_cast<int>(std::min<long>(left, 200)));
-    if (found > 0) return (one.revents & POLLOUT) != 0;
-    if (last || (found < 0 && errno != EINTR)) return false;
+/// Sends what a socket takes at once, from `sent` on; false when the connection is broken.
+bool send_some(int connection, std::string_view bytes, std::size_t& sent) {
+  while (sent < bytes.size()) {
+    const ssize_t count =
+        ::send(connection, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return errno == EAGAIN || errno == EWOULDBLOCK;
+    sent += static_cast<std::size_t>(count);
   }
+  return true;
 }
+
+/// Whether the client has closed a connection, or it is broken.
+bool has_gone(int connection) {
+  pollfd one{connection, POLLRDHUP, 0};
+  return ::poll(&one, 1, 0) < 0 || (one.revents & (POLLERR | POLLHUP | POLLRDHUP | POLLNVAL)) != 0;
+}
+
+/// The connection whose request this thread answers, for handlers, which the library does not tell it.
+thread_local int answered_connection = -1;
 
 /// A request that is there, and the connection that its answer goes to, as the library sees them. What later
 /// versions of the library ask of a stream is here too.
 class Connection final : public httplib::Stream {
  public:
-  Connection(int descriptor, const std::string& request, Clock::time_point until,
-             const std::atomic<bool>& stop)
-      : descriptor_(descriptor), left_(request), until_(until), stop_(stop) {}
+  Connection(int descriptor, const std::string& request, std::size_t unread_bytes)
+      : descriptor_(descriptor), left_(request), unread_bytes_(unread_bytes) {}
 
   bool is_readable() const override { return !left_.empty(); }
+  /// An answer that is written piece by piece ends when the client has gone, or does not read it.
   bool is_writable() const override {
-    // An answer that is written piece by piece ends when the client has gone.
-    pollfd one{descriptor_, POLLOUT, 0};
-    return ::poll(&one, 1, 0) >= 0 && (one.revents & (POLLERR | POLLHUP)) == 0;
+    return !broken_ && rest_.size() - sent_ <= unread_bytes_ && !has_gone(descriptor_);
   }
   bool wait_readable() const { return is_readable(); }
   bool wait_writable() const { return is_writable(); }
@@ -60,16 +68,20 @@ class Connection final : public httplib::Stream {
     left_.remove_prefix(count);
     return static_cast<ssize_t>(count);
   }
+  /// Never waits: what the socket does not take is kept.
   ssize_t write(const char* from, std::size_t size) override {
-    for (std::size_t done = 0; done < size;) {
-      if (!wait_to_write(descriptor_, until_, stop_)) return -1;
-      const ssize_t count = ::send(descriptor_, from + done, size - done, MSG_NOSIGNAL);
-      if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-      if (count <= 0) return -1;
-      done += static_cast<std::size_t>(count);
+    rest_.append(from, size);
+    broken_ = broken_ || !send_some(descriptor_, rest_, sent_);
+    if (broken_) return -1;
+    if (sent_ == rest_.size()) {
+      rest_.clear();
+      sent_ = 0;
     }
     return static_cast<ssize_t>(size);
   }
+  /// What is still to be sent.
+  std::string take_rest() { return broken_ ? std::string() : rest_.substr(sent_); }
+
   void get_remote_ip_and_port(std::string& ip, int& port) const override {
     ip.clear();
     port = 0;
@@ -86,20 +98,11 @@ class Connection final : public httplib::Stream {
  private:
   int descriptor_;
   std::string_view left_;
-  Clock::time_point until_;
-  const std::atomic<bool>& stop_;
+  std::size_t unread_bytes_;
+  std::string rest_;
+  std::size_t sent_ = 0;
+  bool broken_ = false;
 };
-
-void close_gently(int connection) {
-  // What the client still sends would make the system drop an answer that it has not read yet.
-  ::shutdown(connection, SHUT_WR);
-  char rest[4096];
-  for (int i = 0; i < 64; ++i) {
-    pollfd one{connection, POLLIN, 0};
-    if (::poll(&one, 1, 100) <= 0 || ::recv(connection, rest, sizeof rest, MSG_DONTWAIT) <= 0) break;
-  }
-  ::close(connection);
-}
 
 std::string error_text(const std::string& message) {
   return json_text({{"error", message}}, -1) + "\n";
@@ -138,6 +141,39 @@ std::size_t possible_connections(std::size_t wanted) {
   return limit.rlim_cur > 2 * others ? std::min<std::size_t>(wanted, limit.rlim_cur - others) : others / 2;
 }
 
+/// The answer to what cannot be answered.
+std::string refusal(const char* status, const std::string& message) {
+  const std::string body = error_text(message);
+  return fmt::format(
+      "HTTP/1.1 {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}",
+      status, body.size(), body);
+}
+
+/// Listens at an address with a port, 0 for any that is free, which it becomes. The socket, or -1 with errno.
+int listener_at(const addrinfo& one, int& port) {
+  sockaddr_storage address{};
+  std::memcpy(&address, one.ai_addr, one.ai_addrlen);
+  in_port_t& its_port = one.ai_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(address).sin6_port
+                                                  : reinterpret_cast<sockaddr_in&>(address).sin_port;
+  its_port = htons(static_cast<std::uint16_t>(port));
+  const int listener = ::socket(one.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, one.ai_protocol);
+  if (listener < 0) return -1;
+  const int yes = 1;
+  ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  if (one.ai_family == AF_INET6) ::setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes);
+  socklen_t size = one.ai_addrlen;
+  auto* const raw = reinterpret_cast<sockaddr*>(&address);
+  if (::bind(listener, raw, size) == 0 && ::listen(listener, SOMAXCONN) == 0 &&
+      ::getsockname(listener, raw, &size) == 0) {
+    port = ntohs(its_port);
+    return listener;
+  }
+  const int error = errno;
+  ::close(listener);
+  errno = error;
+  return -1;
+}
+
 }  // namespace
 
 /// The library's server, of which only the reading and writing of one request is used.
@@ -164,8 +200,14 @@ class HttpServer::Library final : public httplib::Server {
 class HttpServer::Workers {
  public:
   explicit Workers(HttpServer& server) : server_(server) {
-    for (std::size_t i = 0; i < server.limits_.workers; ++i)
-      threads_.emplace_back([&server] { server.work(); });
+    for (std::size_t i = 0; i < server.limits_.workers; ++i) {
+      try {
+        threads_.emplace_back([&server] { server.work(); });
+      } catch (const std::system_error& error) {  // the system lets no more be made; fewer answer too
+        if (threads_.empty()) fail<Error>("the server cannot make threads: {}", error.what());
+        break;
+      }
+    }
   }
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
@@ -192,6 +234,11 @@ HttpServer::HttpServer(const Limits& limits) : limits_(limits), library_(std::ma
         std::string message = "an error of an unknown kind";
         try {
           std::rethrow_exception(thrown);
+        } catch (const UnavailableError& error) {
+          response.status = 503;
+          message = error.what();
+        } catch (const NumericError& error) {
+          message = error.what();
         } catch (const Error& error) {
           response.status = 400;
           message = error.what();
@@ -201,16 +248,23 @@ HttpServer::HttpServer(const Limits& limits) : limits_(limits), library_(std::ma
         }
         response.set_content(error_text(message), "application/json");
       });
-  library_->set_error_handler([this](const httplib::Request& request, httplib::Response& response) {
+  // Before the library reads a body, which it would unpack without a limit where no handler of ours is.
+  library_->set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
+    using Routing = httplib::Server::HandlerResponse;
+    const auto path = paths_.find(request.path);
+    const std::string method = request.method == "HEAD" ? "GET" : request.method;
+    if (path != paths_.end() && path->second == method) return Routing::Unhandled;
+    response.status = path == paths_.end() ? 404 : 405;
+    response.set_content(
+        error_text(path == paths_.end() ? "there is nothing here; GET / says what there is"
+                                        : fmt::format("{} is asked with {}", path->first, path->second)),
+        "application/json");
+    return Routing::Handled;
+  });
+  library_->set_error_handler([this](const httplib::Request&, httplib::Response& response) {
     if (!response.body.empty()) return;
     std::string message =
         fmt::format("the request is not one that is answered (HTTP status {})", response.status);
-    if (response.status == 404) {
-      const auto path = paths_.find(request.path);
-      if (path != paths_.end()) response.status = 405;
-      message = path != paths_.end() ? fmt::format("{} is asked with {}", path->first, path->second)
-                                     : "there is nothing here; GET / says what there is";
-    }
     if (response.status == 413) message = fmt::format("a request of more than {} bytes", limits_.body_bytes);
     response.set_content(error_text(message), "application/json");
   });
@@ -218,15 +272,17 @@ HttpServer::HttpServer(const Limits& limits) : limits_(limits), library_(std::ma
 
 HttpServer::~HttpServer() {
   for (const auto& [connection, received] : receiving_) ::close(connection);
+  for (const auto& [connection, sending] : sending_) ::close(connection);
   for (const Request& request : requests_) ::close(request.connection);
   for (const int listener : listeners_) ::close(listener);
   if (events_ >= 0) ::close(events_);
+  if (wake_ >= 0) ::close(wake_);
 }
 
 void HttpServer::get(const std::string& path, Handler handler) {
   paths_[path] = "GET";
   library_->Get(path, [handler = std::move(handler)](const httplib::Request&, httplib::Response& response) {
-    handler({}, response);
+    handler({std::string(), [] { return has_gone(answered_connection); }}, response);
   });
 }
 
@@ -251,7 +307,7 @@ void HttpServer::post(const std::string& path, Handler handler) {
         const bool whole = read(take);
         if (too_long) response.status = 413;
         if (too_long || !whole) return;
-        handler(body, response);
+        handler({body, [] { return has_gone(answered_connection); }}, response);
       });
 }
 
@@ -263,48 +319,52 @@ int HttpServer::bind(const std::string& host, int port) {
   const int problem = ::getaddrinfo(host.c_str(), nullptr, &hints, &found);
   if (problem != 0) fail<DataError>("{}: no address of this machine ({})", host, ::gai_strerror(problem));
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> all(found, &::freeaddrinfo);
-  int error = 0, chosen = port;
-  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
-    sockaddr_storage address{};
-    std::memcpy(&address, one->ai_addr, one->ai_addrlen);
-    in_port_t& its_port = one->ai_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(address).sin6_port
-                                                     : reinterpret_cast<sockaddr_in&>(address).sin_port;
-    its_port = htons(static_cast<std::uint16_t>(chosen));
-    const int listener =
-        ::socket(one->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, one->ai_protocol);
-    const int yes = 1;
-    if (listener >= 0) {
-      ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-      if (one->ai_family == AF_INET6) ::setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes);
+  int error = 0;
+  // A free port of one address may be taken at the next one.
+  for (int attempt = 0; attempt < (port == 0 ? 20 : 1); ++attempt) {
+    int chosen = port;
+    bool taken = false;
+    for (const addrinfo* one = found; one != nullptr && !taken; one = one->ai_next) {
+      const int listener = listener_at(*one, chosen);
+      if (listener >= 0) {
+        listeners_.push_back(listener);
+      } else {
+        error = errno;
+        // Another program would answer some of those who ask this name.
+        taken = error == EADDRINUSE;
+      }
     }
-    socklen_t size = one->ai_addrlen;
-    auto* const raw = reinterpret_cast<sockaddr*>(&address);
-    if (listener < 0 || ::bind(listener, raw, size) != 0 || ::listen(listener, SOMAXCONN) != 0 ||
-        ::getsockname(listener, raw, &size) != 0) {
-      error = errno;
-      if (listener >= 0) ::close(listener);
-      continue;
-    }
-    chosen = ntohs(its_port);
-    listeners_.push_back(listener);
+    if (!taken && !listeners_.empty()) return chosen;
+    for (const int listener : std::exchange(listeners_, {})) ::close(listener);
+    if (!taken) break;
   }
-  if (listeners_.empty())
-    fail<DataError>("{} port {}: {}; give another --port, or 0 for one that is free", host, port,
-                    std::strerror(error));
-  return chosen;
+  fail<DataError>("{} port {}: {}; give another --port, or 0 for one that is free", host, port,
+                  std::strerror(error));
 }
 
 void HttpServer::run(const std::function<bool()>& stop, const std::function<void()>& closing) {
   events_ = ::epoll_create1(EPOLL_CLOEXEC);
-  for (const int listener : listeners_) {
+  wake_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  std::vector<int> all = listeners_;
+  all.push_back(wake_);
+  for (const int one : all) {
     epoll_event event{};
     event.events = EPOLLIN;
-    event.data.fd = listener;
-    if (::epoll_ctl(events_, EPOLL_CTL_ADD, listener, &event) != 0)
+    event.data.fd = one;
+    if (::epoll_ctl(events_, EPOLL_CTL_ADD, one, &event) != 0)
       fail<Error>("the server cannot wait for clients: {}", std::strerror(errno));
   }
   library_->listens(true);
-  const Workers workers(*this);
+  {
+    const Workers workers(*this);
+    serve(stop);
+    library_->listens(false);
+    closing();
+  }
+  take_answered();  // what can be sent at once still is
+}
+
+void HttpServer::serve(const std::function<bool()>& stop) {
   while (!stop()) {
     epoll_event ready[64];
     const int count = ::epoll_wait(events_, ready, 64, 100);
@@ -313,6 +373,14 @@ void HttpServer::run(const std::function<bool()>& stop, const std::function<void
       try {
         if (std::ranges::find(listeners_, one) != listeners_.end()) {
           accept_all(one);
+        } else if (one == wake_) {
+          take_answered();
+        } else if (const auto sending = sending_.find(one); sending != sending_.end()) {
+          if (sending->second.all_sent) {
+            drain(one);
+          } else {
+            send_rest(one, sending->second);
+          }
         } else {
           receive(one);
         }
@@ -322,8 +390,6 @@ void HttpServer::run(const std::function<bool()>& stop, const std::function<void
     }
     expire();
   }
-  library_->listens(false);
-  closing();
 }
 
 void HttpServer::accept_all(int listener) {
@@ -334,7 +400,10 @@ void HttpServer::accept_all(int listener) {
       if (errno == EMFILE || errno == ENFILE) std::this_thread::sleep_for(std::chrono::milliseconds(20));
       return;
     }
-    std::size_t others = receiving_.size();
+    // An answer that is not read is kept here, where it is counted, and not by the system.
+    const int buffer = 1 << 16;
+    ::setsockopt(connection, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+    std::size_t others = receiving_.size() + sending_.size();
     {
       const std::lock_guard lock(mutex_);
       others += in_work_;
@@ -398,8 +467,9 @@ bool HttpServer::is_whole(int connection, Received& of) {
       constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
       static_cast<void>(::send(connection, go_on.data(), go_on.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
     }
-    // What has been answered, and parts of an answer, of which the library would make any number.
-    for (const char* const name : {"\nexpect:", "\nrange:"}) {
+    // What has been answered; parts of an answer, of which the library would make any number; and answers
+    // that it would compress as well as it can, for seconds.
+    for (const char* const name : {"\nexpect:", "\nrange:", "\naccept-encoding:"}) {
       for (std::size_t at = 0;
            (at = line_of(std::string_view(of.bytes).substr(0, of.header), name)) != header.npos;)
         of.bytes[at + 1] = '-';
@@ -413,7 +483,6 @@ bool HttpServer::is_whole(int connection, Received& of) {
 
 void HttpServer::hand_over(int connection, std::string bytes) {
   ::epoll_ctl(events_, EPOLL_CTL_DEL, connection, nullptr);
-  received_bytes_ -= bytes.size();
   receiving_.erase(connection);
   {
     const std::lock_guard lock(mutex_);
@@ -430,18 +499,69 @@ void HttpServer::forget(int connection) {
   ::close(connection);
 }
 
-/// Answers without waiting: what does not fit into the socket is lost.
 void HttpServer::refuse(int connection, const char* status, const std::string& message) {
-  const std::string body = error_text(message);
-  const std::string all = fmt::format(
-      "HTTP/1.1 {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}",
-      status, body.size(), body);
-  static_cast<void>(::send(connection, all.data(), all.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
-  ::shutdown(connection, SHUT_WR);
-  char rest[4096];
-  for (int i = 0; i < 64 && ::recv(connection, rest, sizeof rest, MSG_DONTWAIT) > 0; ++i) {
+  ::epoll_ctl(events_, EPOLL_CTL_DEL, connection, nullptr);
+  received_bytes_ -= receiving_[connection].bytes.size();
+  receiving_.erase(connection);
+  finish(connection, refusal(status, message));
+}
+
+/// Takes over the connections whose requests the workers have answered.
+void HttpServer::take_answered() {
+  std::uint64_t count = 0;
+  static_cast<void>(!::read(wake_, &count, sizeof count));  // it is a sign alone
+  std::vector<std::pair<int, std::string>> all;
+  {
+    const std::lock_guard lock(mutex_);
+    all = std::exchange(answered_, {});
+    in_work_ -= all.size();
   }
-  forget(connection);
+  for (auto& [connection, rest] : all) finish(connection, std::move(rest));
+}
+
+/// Sends the rest of an answer, and closes the connection when the client has.
+void HttpServer::finish(int connection, std::string rest) {
+  epoll_event event{};
+  event.data.fd = connection;
+  if (sending_bytes_ + rest.size() > limits_.memory_bytes ||
+      ::epoll_ctl(events_, EPOLL_CTL_ADD, connection, &event) != 0) {
+    ::close(connection);
+    return;
+  }
+  sending_bytes_ += rest.size();
+  Sending& of = sending_[connection];
+  of.until = Clock::now() + limits_.sending;
+  of.rest = std::move(rest);
+  send_rest(connection, of);
+}
+
+void HttpServer::send_rest(int connection, Sending& of) {
+  if (!send_some(connection, of.rest, of.sent)) return drop(connection);
+  of.all_sent = of.sent == of.rest.size();
+  if (of.all_sent) {
+    // What the client still sends would make the system drop an answer that it has not read yet.
+    ::shutdown(connection, SHUT_WR);
+    sending_bytes_ -= of.rest.size();
+    of.rest = std::string();
+    of.until = Clock::now() + std::chrono::seconds(1);
+  }
+  epoll_event event{};
+  event.events = of.all_sent ? EPOLLIN | EPOLLRDHUP : EPOLLOUT;
+  event.data.fd = connection;
+  ::epoll_ctl(events_, EPOLL_CTL_MOD, connection, &event);
+}
+
+void HttpServer::drain(int connection) {
+  char part[16384];
+  const ssize_t count = ::recv(connection, part, sizeof part, MSG_DONTWAIT);
+  if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)) drop(connection);
+}
+
+void HttpServer::drop(int connection) {
+  ::epoll_ctl(events_, EPOLL_CTL_DEL, connection, nullptr);
+  sending_bytes_ -= sending_[connection].rest.size();
+  sending_.erase(connection);
+  ::close(connection);
 }
 
 void HttpServer::expire() {
@@ -452,6 +572,24 @@ void HttpServer::expire() {
   }
   for (const int connection : late)
     refuse(connection, "408 Request Timeout", "the request did not arrive in time");
+  late.clear();
+  for (const auto& [connection, sending] : sending_) {
+    if (sending.until < now) late.push_back(connection);
+  }
+  for (const int connection : late) drop(connection);
+  std::vector<Request> unanswered;
+  {
+    const std::lock_guard lock(mutex_);
+    for (; !requests_.empty() && requests_.front().since + limits_.waiting < now; requests_.pop_front()) {
+      unanswered.push_back(std::move(requests_.front()));
+      --in_work_;
+    }
+  }
+  for (const Request& one : unanswered) {
+    received_bytes_ -= one.bytes.size();
+    finish(one.connection,
+           refusal("503 Service Unavailable", "too many requests wait for an answer; try again"));
+  }
 }
 
 void HttpServer::work() {
@@ -464,30 +602,29 @@ void HttpServer::work() {
       request = std::move(requests_.front());
       requests_.pop_front();
     }
-    answer(request);
-    const std::lock_guard lock(mutex_);
-    --in_work_;
+    received_bytes_ -= request.bytes.size();
+    std::string rest = answer(request);
+    {
+      const std::lock_guard lock(mutex_);
+      answered_.emplace_back(request.connection, std::move(rest));
+    }
+    const std::uint64_t one = 1;
+    static_cast<void>(!::write(wake_, &one, sizeof one));
   }
 }
 
-void HttpServer::answer(const Request& request) {
-  const auto now = Clock::now();
+/// Answers a request as far as the socket takes it; what is still to be sent.
+std::string HttpServer::answer(const Request& request) {
+  Connection stream(request.connection, request.bytes, limits_.unread_bytes);
+  answered_connection = request.connection;
   try {
-    Connection stream(request.connection, request.bytes, now + limits_.answering, stopping_);
-    if (now > request.since + limits_.waiting) {
-      const std::string late =
-          "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n" +
-          error_text("too many requests wait for an answer; try again");
-      static_cast<void>(stream.write(late.data(), late.size()));
-    } else {
-      library_->process(stream);
-    }
+    library_->process(stream);
   } catch (const std::exception& error) {
     fmt::print(stderr, "gradus: a request failed: {}\n", error.what());
   } catch (...) {
     fmt::print(stderr, "gradus: a request failed\n");
   }
-  close_gently(request.connection);
+  return stream.take_rest();
 }
 
 }  // namespace gradus::cli

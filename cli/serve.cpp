@@ -53,7 +53,8 @@ void stream(httplib::Response& response, ServeApi::Stream text) {
           [&](json end) {
             end["done"] = true;
             return open = send(end);
-          });
+          },
+          [&] { return !sink.is_writable(); });
     } catch (const std::exception& error) {
       open = send({{"error", error.what()}});
     }
@@ -62,8 +63,8 @@ void stream(httplib::Response& response, ServeApi::Stream text) {
   });
 }
 
-void generate(ServeApi& api, const std::string& body, httplib::Response& response) {
-  ServeApi::Generation all = api.generate(body);
+void generate(ServeApi& api, const HttpServer::Call& call, httplib::Response& response) {
+  ServeApi::Generation all = api.generate(call.body);
   if (all.texts.empty()) {
     response.status = 503;
     response.set_header("Retry-After", "5");
@@ -82,7 +83,9 @@ void generate(ServeApi& api, const std::string& body, httplib::Response& respons
         [&](json end) {
           out = std::move(end);
           return true;
-        });
+        },
+        call.gone);
+    if (out.is_null()) return;  // nobody reads it
     out["text"] = text;
     texts.push_back(std::move(out));
   }
@@ -96,17 +99,18 @@ void ServeCommand::run() const {
   ServeApi api(load(), model, limits);
   HttpServer::Limits sockets;
   sockets.workers = 2 * limits.queue.together + 16;  // those that wait for a text, and others
-  sockets.answering = std::chrono::seconds(seconds) + std::chrono::seconds(30);
   HttpServer server(sockets);
-  server.get("/", [&](const std::string&, httplib::Response& response) { set_json(response, api.about()); });
-  server.post("/score", [&](const std::string& body, httplib::Response& response) {
-    set_json(response, api.score(body));
+  server.get("/",
+             [&](const HttpServer::Call&, httplib::Response& response) { set_json(response, api.about()); });
+  server.post("/score", [&](const HttpServer::Call& call, httplib::Response& response) {
+    set_json(response, api.score(call.body));
   });
-  server.post("/next", [&](const std::string& body, httplib::Response& response) {
-    set_json(response, api.next(body));
+  server.post("/next", [&](const HttpServer::Call& call, httplib::Response& response) {
+    set_json(response, api.next(call.body));
   });
-  server.post("/generate",
-              [&](const std::string& body, httplib::Response& response) { generate(api, body, response); });
+  server.post("/generate", [&](const HttpServer::Call& call, httplib::Response& response) {
+    generate(api, call, response);
+  });
   const int bound = server.bind(host, port);
   const Interrupts interrupts;
   const std::string address = host.find(':') == host.npos ? host : "[" + host + "]";

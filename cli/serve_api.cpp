@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "cli/http_server.hpp"
 #include "models/evaluate.hpp"
 #include "tensor/support/suggestion.hpp"
 #include "text/decoded_text.hpp"
@@ -151,9 +152,10 @@ class ServeApi::Turn {
 };
 
 void ServeApi::check_time(Clock::time_point until, const char* what) const {
-  if (closed_) fail<Error>("the server is being ended");
+  if (closed_) fail<UnavailableError>("the server is being ended");
   if (Clock::now() > until)
-    fail<Error>("{}: it would take more than {} s; send less, or try again", what, limits_.time.count());
+    fail<UnavailableError>("{}: it would take more than {} s; send less, or try again", what,
+                           limits_.time.count());
 }
 
 constexpr std::size_t piece = 512;  // tokens that are read between two looks at the clock
@@ -229,14 +231,24 @@ models::GenerateOptions ServeApi::options_of(RequestFields& fields, std::vector<
   if (std::ranges::find(stops, "") != stops.end()) fail<ArgumentError>("\"stop\" has an empty text");
   if (stops.size() > limits_.stops)
     fail<ArgumentError>("\"stop\" has {} texts; at most {} are looked for", stops.size(), limits_.stops);
+  for (const std::string& stop : stops) {
+    if (stop.size() > limits_.stop_bytes)
+      fail<ArgumentError>("\"stop\" has a text of {} bytes; at most {} are looked for", stop.size(),
+                          limits_.stop_bytes);
+  }
   const std::string regex = fields.text("regex", false);
+  if (regex.size() > limits_.expression_bytes)
+    fail<ArgumentError>("\"regex\" of {} bytes; at most {} are read", regex.size(), limits_.expression_bytes);
   if (!regex.empty()) {
-    models::TextAutomaton texts = models::TextAutomaton::of_expression(regex, limits_.expression);
+    const auto vocabulary = static_cast<std::size_t>(model_.vocabulary().size());
+    const std::size_t states = std::min(limits_.expression, limits_.expression_work / vocabulary + 100);
+    models::TextAutomaton texts = models::TextAutomaton::of_expression(regex, states);
     how.constraint = constrained(model_.trained(), std::move(texts), allow_unknown);
   }
   if (!stops.empty()) {
-    how.until = [this, stops](std::span<const std::int32_t> text) {
-      return ends_with_stop(model_.vocabulary(), text, stops);
+    const auto shared = std::make_shared<const std::vector<std::string>>(stops);  // of many texts
+    how.until = [this, shared](std::span<const std::int32_t> text) {
+      return ends_with_stop(model_.vocabulary(), text, *shared);
     };
   }
   return how;
@@ -254,7 +266,10 @@ ServeApi::Generation ServeApi::generate(std::string_view body) {
   if (out.streamed && count > 1) fail<ArgumentError>("\"stream\" is of one text, and \"count\" is {}", count);
   std::vector<models::GenerateOptions> each(static_cast<std::size_t>(count), how);
   for (std::size_t i = 0; i < each.size(); ++i) each[i].stream = i;
-  for (auto& text : queue_.start(prompt_ids(model_.vocabulary(), prompt), each)) {
+  std::vector<std::int32_t> ids = prompt_ids(model_.vocabulary(), prompt);
+  if (ids.size() * each.size() > limits_.prompts)
+    fail<ArgumentError>("{} texts behind a prompt of {} tokens; ask for fewer at once", count, ids.size());
+  for (auto& text : queue_.start(std::move(ids), each)) {
     Stream one;
     one.api_ = this;
     one.stops_ = stops;
@@ -268,7 +283,7 @@ ServeApi::Generation ServeApi::generate(std::string_view body) {
 }
 
 void ServeApi::Stream::run(const std::function<bool(std::string_view)>& show,
-                           const std::function<bool(json)>& end) {
+                           const std::function<bool(json)>& end, const std::function<bool()>& gone) {
   const Vocabulary& v = api_->model_.vocabulary();
   bool wanted = true, ended = false, late = false;
   std::string held;  // of a character that is not complete, which would be no JSON
@@ -279,9 +294,17 @@ void ServeApi::Stream::run(const std::function<bool(std::string_view)>& show,
     held.erase(0, whole);
   });
   std::vector<std::int32_t> tokens;
+  auto asked = Clock::now();
   while (wanted && !ended && !late) {
     ended = text_->ended();  // before the rest of it is taken
-    const std::vector<std::int32_t> more = text_->wait(tokens.size(), until_);
+    const auto now = Clock::now();
+    if (now > asked + std::chrono::seconds(1)) {
+      asked = now;
+      wanted = !gone();
+      if (!wanted) break;
+    }
+    const std::vector<std::int32_t> more =
+        text_->wait(tokens.size(), std::min(until_, now + std::chrono::seconds(1)));
     tokens.insert(tokens.end(), more.begin(), more.end());
     late = !ended && Clock::now() > until_;
     const bool stopped = !stops_.empty() && ends_with_stop(v, tokens, stops_);

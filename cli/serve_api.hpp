@@ -18,12 +18,15 @@ class ServeApi {
  public:
   using Clock = models::GenerationQueue::Clock;
   struct Limits {
-    std::int64_t tokens = 4096;     // of a text that is generated
-    std::int64_t texts = 64;        // of one request
-    std::size_t details = 20'000;   // tokens that are listed
-    std::size_t expression = 2000;  // states and edges of a regular expression
-    std::size_t stops = 16;
-    std::chrono::seconds time{120};  // for one request
+    std::int64_t tokens = 4096;    // of a text that is generated
+    std::int64_t texts = 64;       // of one request
+    std::size_t details = 20'000;  // tokens that are listed
+    // States and edges of a regular expression; and those times the vocabulary, all of which is tried.
+    std::size_t expression = 2000, expression_work = 20'000'000;
+    std::size_t expression_bytes = 10'000;
+    std::size_t stops = 16, stop_bytes = 1000;
+    std::size_t prompts = std::size_t{1} << 21;  // tokens of a prompt, times the texts behind it
+    std::chrono::seconds time{120};              // for one request
     models::GenerationQueue::Options queue{};
   };
 
@@ -31,7 +34,8 @@ class ServeApi {
 
   /// The model, and what can be asked.
   nlohmann::json about() const;
-  /// These throw ArgumentError or DataError, naming the member, for a request that cannot be answered.
+  /// These throw ArgumentError or DataError, naming the member, for a request that cannot be answered, and
+  /// UnavailableError for want of time.
   nlohmann::json score(std::string_view body);
   nlohmann::json next(std::string_view body);
 
@@ -44,9 +48,10 @@ class ServeApi {
       if (text_) text_->cancel();
     }
     /// Calls `show` with each piece of text as it comes, and then `end` once, with what is known then; false
-    /// from either ends the text. Throws what generating threw.
+    /// from either, and `gone`, which is asked about once a second, end the text. Throws what generating
+    /// threw.
     void run(const std::function<bool(std::string_view)>& show,
-             const std::function<bool(nlohmann::json)>& end);
+             const std::function<bool(nlohmann::json)>& end, const std::function<bool()>& gone);
 
    private:
     friend class ServeApi;
@@ -72,7 +77,7 @@ class ServeApi {
  private:
   class Turn;
 
-  /// Throws Error when it is `until`, or the server ends; `what` says what is too long.
+  /// Throws UnavailableError when it is `until`, or the server ends; `what` says what is too long.
   void check_time(Clock::time_point until, const char* what) const;
   models::GenerateOptions options_of(class RequestFields& fields, std::vector<std::string>& stops);
 

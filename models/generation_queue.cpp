@@ -74,11 +74,18 @@ GenerationQueue::Texts GenerationQueue::start(std::vector<std::int32_t> prompt,
   {
     const std::lock_guard lock(mutex_);
     if (stopping_ || (texts_waiting_ > 0 && texts_waiting_ + texts.size() > options_.waiting)) return {};
-    waiting_.push_back({std::move(prompt), texts, {}});
+    waiting_.push_back({std::make_shared<Prompt>(Prompt{std::move(prompt), {}, 0}), texts});
     texts_waiting_ += texts.size();
   }
   asked_.notify_all();
   return texts;
+}
+
+/// Whether nobody wants a text any more, which then ends.
+bool GenerationQueue::ends_unwanted(const std::shared_ptr<Text>& text) {
+  if (!text->is_cancelled()) return false;
+  text->add({}, true);
+  return true;
 }
 
 std::size_t GenerationQueue::texts_in_work() const {
@@ -87,54 +94,61 @@ std::size_t GenerationQueue::texts_in_work() const {
   return out;
 }
 
-/// Takes those that wait, as far as there are places, or one that needs more than there are if it has all of
-/// them; where there is nothing else to do, waits for one. False once the queue is closed.
+/// Takes those that wait, as far as there are places; where there is nothing else to do, waits for one. False
+/// once the queue is closed.
 bool GenerationQueue::admit() {
   std::unique_lock lock(mutex_);
   const std::size_t in_work = texts_in_work();
   if (in_work == 0) asked_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
-  for (std::size_t taken = in_work; !stopping_ && !waiting_.empty();) {
-    const std::size_t wanted = waiting_.front().texts.size();
-    if (taken > 0 && taken + wanted > options_.together) break;
-    reading_.push_back(std::move(waiting_.front()));
+  std::size_t places = options_.together - std::min(in_work, options_.together);
+  while (!stopping_ && !waiting_.empty() && places > 0) {
+    Reading next = std::move(waiting_.front());
     waiting_.pop_front();
-    texts_waiting_ -= wanted;
-    taken += wanted;
+    texts_waiting_ -= std::erase_if(next.texts, ends_unwanted);
+    if (next.texts.empty()) continue;
+    const std::size_t some = std::min(places, next.texts.size());
+    const auto behind = next.texts.begin() + static_cast<std::ptrdiff_t>(some);
+    if (behind != next.texts.end()) waiting_.push_back({next.prompt, Texts(behind, next.texts.end())});
+    next.texts.erase(behind, next.texts.end());
+    reading_.push_back(std::move(next));
+    texts_waiting_ -= some;
+    places -= some;
   }
   return !stopping_;
 }
 
-/// Some tokens of the prompts that are not read yet, so that a long one does not keep the others waiting.
+/// Some tokens of the prompts that are not read yet, each in turn, so that a long one does not keep the
+/// others waiting.
 void GenerationQueue::read_prompts() {
   for (std::size_t most = 256; most > 0 && !reading_.empty();) {
-    Reading& one = reading_.front();
+    Reading one = std::move(reading_.front());
+    reading_.pop_front();
     try {
-      const auto unwanted = [](const std::shared_ptr<Text>& text) {
-        if (!text->is_cancelled()) return false;
-        text->add({}, true);
-        return true;
-      };
-      std::erase_if(one.texts, unwanted);
-      if (!one.texts.empty()) {
-        if (!one.state) one.state = model_.start();
-        const auto left = std::span(std::as_const(one.prompt)).subspan(one.read);
-        const auto now = left.first(std::min(most, left.size()));
-        one.state = advance(model_, std::move(*one.state), now);
-        one.read += now.size();
-        most -= now.size();
-        if (one.read < one.prompt.size()) return;
+      std::erase_if(one.texts, ends_unwanted);
+      if (one.texts.empty()) continue;
+      Prompt& prompt = *one.prompt;
+      if (!prompt.state) prompt.state = model_.start();
+      const auto left = std::span(std::as_const(prompt.tokens)).subspan(prompt.read);
+      const auto now = left.first(std::min(most, left.size()));
+      prompt.state = advance(model_, std::move(*prompt.state), now);
+      prompt.read += now.size();
+      most -= now.size();
+      if (prompt.read == prompt.tokens.size()) {
         begin_writing(one);
+      } else {
+        reading_.push_back(std::move(one));
       }
     } catch (...) {
       for (const std::shared_ptr<Text>& text : one.texts) text->fail_with(std::current_exception());
+      one.prompt->state.reset();  // texts of it may wait still
+      one.prompt->read = 0;
     }
-    reading_.pop_front();
   }
 }
 
 void GenerationQueue::begin_writing(Reading& read) {
   for (const std::shared_ptr<Text>& text : read.texts) {
-    Writing one{text, detail::GeneratedText(read.prompt, text->options_), *read.state,
+    Writing one{text, detail::GeneratedText(read.prompt->tokens, text->options_), *read.prompt->state,
                 Rng(text->options_.seed, text->options_.stream)};
     if (one.written.ended()) {
       text->add({}, true);

@@ -19,7 +19,8 @@ namespace gradus::models {
 /// Texts that come to be asked for at any time, as by the clients of a server, and are written together: one
 /// thread draws the next token of each, so that weights are read once for all of them. A text begins as soon
 /// as there is a place, and is then what `generate` gives of its prompt and options alone, but for rounding
-/// (see there). Prompts are read in parts between the tokens of the others.
+/// (see there). Prompts are read in parts, in turn, between the tokens of the others; of what asks for
+/// several texts, as many begin as there are places, and the rest after what others wait for.
 class GenerationQueue {
  public:
   using Clock = std::chrono::steady_clock;
@@ -69,12 +70,16 @@ class GenerationQueue {
   void close();
 
  private:
-  /// A prompt that is being read, and the texts behind it.
-  struct Reading {
-    std::vector<std::int32_t> prompt;
-    Texts texts;
+  /// A prompt, and what has been read of it.
+  struct Prompt {
+    std::vector<std::int32_t> tokens;
     std::optional<ErasedModel::State> state;
-    std::size_t read = 0;  // tokens
+    std::size_t read = 0;
+  };
+  /// Texts that wait for a place, or for the rest of their prompt to be read.
+  struct Reading {
+    std::shared_ptr<Prompt> prompt;
+    Texts texts;
   };
   struct Writing {
     std::shared_ptr<Text> text;
@@ -89,6 +94,7 @@ class GenerationQueue {
   void begin_writing(Reading& read);
   void step();
   std::size_t texts_in_work() const;
+  static bool ends_unwanted(const std::shared_ptr<Text>& text);
 
   const ErasedModel& model_;
   const Options options_;

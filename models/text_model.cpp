@@ -63,6 +63,12 @@ std::shared_ptr<const models::Constraint> constrained(const models::TrainedModel
     ends.push_back(document_end);
     never.push_back(document_end);  // its spelling is no text
   }
+  if (trained.vocabulary.subwords() != nullptr) {
+    for (const std::int32_t id : trained.vocabulary.subwords()->special()) {
+      ends.push_back(id);
+      never.push_back(id);
+    }
+  }
   return std::make_shared<const models::Constraint>(std::move(texts), trained.vocabulary, std::move(ends),
                                                     std::move(never));
 }

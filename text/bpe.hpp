@@ -106,6 +106,7 @@ class Bpe final : public Subwords {
   std::vector<std::int32_t> encode_with_special(std::string_view text) const;
   std::string decode(std::span<const std::int32_t> ids) const override;
   std::int32_t unknown() const override { return -1; }
+  std::vector<std::int32_t> special() const override { return parts().special; }
   std::int32_t line_end() const override { return id("\n"); }
   std::size_t last_cut(std::string_view text) const override;
   /// "gradus bpe 1", then the patterns, the special and added tokens and the merges, by ids.

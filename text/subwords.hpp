@@ -24,6 +24,8 @@ class Subwords {
   virtual std::string decode(std::span<const std::int32_t> ids) const = 0;
   /// The id of what has no token of its own; -1 where all bytes have one.
   virtual std::int32_t unknown() const = 0;
+  /// Tokens that stand for something else than their spelling, such as "<|endoftext|>".
+  virtual std::vector<std::int32_t> special() const { return {}; }
   /// The id of "\n" alone, or -1.
   virtual std::int32_t line_end() const = 0;
   /// The last place, above 0, where a text can be cut so that the ids of both parts are those of the whole,

@@ -18,11 +18,12 @@ std::size_t common_beginning(std::string_view a, std::string_view b) {
 }  // namespace
 
 Constraint::Constraint(TextAutomaton automaton, const Vocabulary& vocabulary, std::vector<std::int32_t> ends,
-                       std::vector<std::int32_t> never)
+                       std::vector<std::int32_t> never, std::size_t kept_bytes)
     : automaton_(std::move(automaton)),
       ends_(std::move(ends)),
       words_(vocabulary.unit() == Unit::word),
       line_end_(vocabulary.line_end()),
+      kept_bytes_(kept_bytes),
       first_(spellings(vocabulary, true, never)),
       later_(spellings(vocabulary, false, never)) {}
 
@@ -65,12 +66,11 @@ Constraint::Position Constraint::after(const Position& position, std::int32_t to
 }
 
 std::shared_ptr<const NextTokens> Constraint::next(const Position& position) const {
-  constexpr std::size_t most_bytes = std::size_t{32} << 20;
   const std::lock_guard lock(mutex_);
   const auto found = known_.find(position);
   if (found != known_.end()) return found->second;
   // Most expressions have few states. One that has ever new ones would take all memory.
-  if (known_bytes_ > most_bytes) {
+  if (known_bytes_ > kept_bytes_) {
     known_.clear();
     known_bytes_ = 0;
   }
@@ -78,6 +78,11 @@ std::shared_ptr<const NextTokens> Constraint::next(const Position& position) con
   known_bytes_ += out->allowed.size() / 8 + 4 * position.state.at.size() + 200;
   known_.emplace(position, out);
   return out;
+}
+
+std::size_t Constraint::known_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return known_bytes_;
 }
 
 std::shared_ptr<const NextTokens> Constraint::after(std::span<const std::int32_t> text) const {

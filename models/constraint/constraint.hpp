@@ -36,9 +36,10 @@ struct NextTokens {
 class Constraint {
  public:
   /// `ends`: tokens that end a text which is complete, such as the line end. `never`: tokens that no text
-  /// has, such as "<unk>", and those whose spelling is no text, such as one that ends documents.
+  /// has, such as "<unk>", and those whose spelling is no text, such as one that ends documents. What may
+  /// follow states is kept, of so many bytes of them.
   Constraint(TextAutomaton automaton, const Vocabulary& vocabulary, std::vector<std::int32_t> ends,
-             std::vector<std::int32_t> never = {});
+             std::vector<std::int32_t> never = {}, std::size_t kept_bytes = std::size_t{32} << 20);
 
   /// Where a text is.
   struct Position {
@@ -54,6 +55,8 @@ class Constraint {
   /// The same of a whole text.
   std::shared_ptr<const NextTokens> after(std::span<const std::int32_t> text) const;
   bool is_end(std::int32_t token) const;
+  /// The bytes of what is kept.
+  std::size_t known_bytes() const;
 
  private:
   /// The spellings of all tokens in one of two places, and their ids in the order of those.
@@ -68,6 +71,7 @@ class Constraint {
   std::vector<std::int32_t> ends_;
   bool words_;
   std::int32_t line_end_;
+  std::size_t kept_bytes_;
   Spellings first_, later_;
   mutable std::mutex mutex_;
   mutable std::map<Position, std::shared_ptr<const NextTokens>> known_;

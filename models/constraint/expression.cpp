@@ -329,7 +329,10 @@ class ExpressionParser {
       out.emplace_back(low[0].first, high[0].first);
     }
     ++next_;
-    out = negated ? inverse(std::move(out)) : merged(std::move(out));
+    // UTF-8 has no surrogates.
+    Ranges others = negated ? merged(std::move(out)) : inverse(std::move(out));
+    others.emplace_back(0xD800, 0xDFFF);
+    out = inverse(std::move(others));
     if (out.empty()) refuse(places_[begin], "a class that no character is in");
     return out;
   }

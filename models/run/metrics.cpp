@@ -102,37 +102,39 @@ double wall_time() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-/// Calls take(line) with each line that is one, until that is false or one is not. The bytes of those taken.
+/// Calls take(line, its text) with each line that is whole; one that was cut short by a full disk is not.
 template <class Take>
-std::size_t for_each_line(const std::string& all, const Take& take) {
-  std::size_t end = 0;
-  for (std::size_t at = 0; (at = all.find('\n', end)) != all.npos; end = at + 1) {
-    const auto line =
-        nlohmann::ordered_json::parse(all.begin() + static_cast<std::ptrdiff_t>(end),
-                                      all.begin() + static_cast<std::ptrdiff_t>(at), nullptr, false);
-    if (!line.is_object() || !line.contains("step") || !line["step"].is_number_integer() || !take(line))
-      break;
+void for_each_line(const std::string& all, const Take& take) {
+  std::size_t begin = 0;
+  for (std::size_t end = 0; (end = all.find('\n', begin)) != all.npos; begin = end + 1) {
+    const std::string_view text = std::string_view(all).substr(begin, end + 1 - begin);
+    const auto line = nlohmann::ordered_json::parse(text, nullptr, false);
+    if (line.is_object() && line.contains("step") && line["step"].is_number_integer()) take(line, text);
   }
-  return end;
 }
 
 /// The lines of steps up to `step`, of those that are whole.
 std::string lines_until(const std::string& all, std::int64_t step) {
-  return all.substr(0, for_each_line(all, [&](const auto& line) { return line["step"] <= step; }));
+  std::string out;
+  for_each_line(all, [&](const auto& line, std::string_view text) {
+    if (line["step"] <= step) out += text;
+  });
+  return out;
 }
 
 }  // namespace
 
 std::vector<MetricsLine> read_metrics(const std::filesystem::path& folder) {
   std::vector<MetricsLine> out;
-  for_each_line(read_file(folder / "metrics.jsonl"), [&](const nlohmann::ordered_json& line) {
-    MetricsLine& one = out.emplace_back();
-    one.step = line["step"].get<std::int64_t>();
-    for (const auto& [name, value] : line.items()) {
-      if (name != "step" && value.is_number()) one.numbers.emplace_back(name, value.get<double>());
-    }
-    return true;
-  });
+  for_each_line(read_file(folder / "metrics.jsonl"),
+                [&](const nlohmann::ordered_json& line, std::string_view) {
+                  MetricsLine& one = out.emplace_back();
+                  one.step = line["step"].get<std::int64_t>();
+                  for (const auto& [name, value] : line.items()) {
+                    if (name != "step" && value.is_number())
+                      one.numbers.emplace_back(name, value.get<double>());
+                  }
+                });
   return out;
 }
 
@@ -156,9 +158,12 @@ MetricsFiles::MetricsFiles(const std::filesystem::path& folder, std::int64_t ste
 }
 
 void MetricsFiles::add(const MetricsLine& line) {
-  // After a failure the next write is tried again; what was cut short is dropped when the run is resumed.
+  // After a failure the next write is tried again, on a line of its own; what was cut short is dropped when
+  // the run is resumed.
+  const bool failed = !lines_;
   lines_.clear();
   events_.clear();
+  if (failed) lines_ << '\n';
   if (!(lines_ << json_line(line) << '\n' << std::flush)) complain(lines_file_);
   if (!(events_ << events::scalars(wall_time(), line) << std::flush)) complain(events_file_);
 }

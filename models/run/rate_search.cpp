@@ -38,6 +38,7 @@ RateSearch find_rate(const RunConfig& config, const RateSearchOptions& options) 
   of_search.training.updates = options.updates;
   of_search.training.epochs = std::nullopt;
   of_search.training.average = "none";
+  of_search.training.variable_steps = false;  // whose rates depend on their lengths
   of_search.schedule.name = "constant";
   const PreparedRun run = prepare_run(of_search);
   Trainer trainer(*run.network, run.text.train.tokens, {}, run.config);

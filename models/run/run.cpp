@@ -102,6 +102,8 @@ PreparedRun prepared(const RunConfig& given, bool begins, std::optional<Vocabula
   if (begins) from = start_of(given);
   if (from) {
     take_model(out.config, from->network->kind(), from->network->options(), from->vocabulary);
+    const Unit unit = from->vocabulary.unit();
+    out.config.data.unit = unit == Unit::subword ? "bpe" : name_of(unit);
     if (!vocabulary) vocabulary = begun_vocabulary(out.config, *from, report);
   }
   out.text = read_run_text(out.config.data, vocabulary, report);
@@ -368,7 +370,8 @@ void TrainingRun::note_end() {
     say(folder_ ? fmt::format("stopped after update {} of {}; go on by: gradus train --resume {}",
                               trainer_->step(), trainer_->steps(), folder_->path().string())
                 : fmt::format("stopped after update {} of {}", trainer_->step(), trainer_->steps()));
-    if (!has_model()) save_model();
+    // What is kept is the best by the validation text; without a figure of it, the last.
+    if (!has_model() || !trainer_->validates() || !std::isfinite(trainer_->best_loss())) save_model();
   } else if (trainer_->step() < trainer_->steps()) {
     say(fmt::format(
         "ended after update {}, as the validation text was predicted no better for {} evaluations",

@@ -129,11 +129,11 @@ json asked(const Server& server, const std::string& path, const json& body) {
   REQUIRE(status_of(response) == 200);
   return json::parse(body_of(response));
 }
-void refused_request(const Server& server, const std::string& path, const std::string& body,
-                     const char* what) {
+void refused_request(const Server& server, const std::string& path, const std::string& body, const char* what,
+                     int status = 400) {
   INFO(path << " " << body.substr(0, 100));
   const std::string response = answer(server, request(path, body));
-  CHECK(status_of(response) == 400);
+  CHECK(status_of(response) == status);
   CHECK_THAT(json::parse(body_of(response)).at("error").get<std::string>(), Contains(what));
 }
 
@@ -262,11 +262,19 @@ TEST_CASE("a server says what is wrong with a request", "[cli][serve]") {
   refused_request(server, "/score", R"({"text": [["a"]]})", "\"text\" is array; give a text");
   // Expressions that would take all memory.
   refused_request(server, "/generate", R"({"regex": "(.{1000}){400}"})", "more than 2000 states");
-  refused_request(server, "/generate", "{\"regex\": \"[" + std::string(500'000, 'a') + "]{9000}\"}",
+  refused_request(server, "/generate", "{\"regex\": \"[" + std::string(9000, 'a') + "]{9000}\"}",
                   "more than 2000");
   std::string choices = "a";
-  for (int i = 0; i < 100'000; ++i) choices += "|a?";
+  for (int i = 0; i < 3000; ++i) choices += "|a?";
   refused_request(server, "/generate", "{\"regex\": \"" + choices + "\"}", "more than 2000 states");
+  refused_request(server, "/generate", "{\"regex\": \"" + std::string(500'000, 'a') + "\"}",
+                  "at most 10000 are read");
+  refused_request(server, "/generate", R"({"regex": "[^\\x{0}-\\x{D7FF}\\x{E000}-\\x{10FFFF}]"})",
+                  "no character is in");
+  refused_request(server, "/generate", json{{"stop", std::string(1001, 'a')}}.dump(), "at most 1000");
+  std::string long_prompt;
+  for (int i = 0; i < 40'000; ++i) long_prompt += "the ";
+  refused_request(server, "/generate", json{{"prompt", long_prompt}, {"count", 64}}.dump(), "fewer at once");
   std::string words;
   for (int i = 0; i < 30'000; ++i) words += "the ";
   refused_request(server, "/score", json{{"text", words}, {"details", true}}.dump(),
@@ -289,6 +297,19 @@ TEST_CASE("a server says what is wrong with a request", "[cli][serve]") {
   const std::string packed = read_bytes(folder.path() / "large.gz");
   CHECK(status("POST /score HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: " +
                std::to_string(packed.size()) + "\r\n\r\n" + packed) == 413);
+  // Where no handler is, nothing is unpacked, whatever it would be.
+  const auto packed_to = [&](const char* line) {
+    return answer(server, line + std::string(" HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: ") +
+                              std::to_string(packed.size()) + "\r\n\r\n" + packed);
+  };
+  CHECK(status_of(packed_to("POST /none")) == 404);
+  CHECK(status_of(packed_to("PUT /score")) == 405);
+  CHECK_THAT(packed_to("PATCH /score"), Contains("/score is asked with POST"));
+  CHECK(status_of(packed_to("POST /")) == 405);
+  CHECK(status("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n") == 200);
+  // Nothing is packed either, which could take seconds.
+  CHECK_THAT(answer(server, "GET / HTTP/1.1\r\nAccept-Encoding: br, gzip\r\n\r\n"),
+             !Contains("Content-Encoding"));
   // Parts of an answer are not made: of these there would be a thousand.
   std::string ranges = "0-";
   for (int i = 0; i < 1000; ++i) ranges += ",0-";
@@ -332,13 +353,22 @@ TEST_CASE("slow and many clients neither stop a server nor take its memory", "[c
   send_all(endless, "GET / HTTP/1.1\r\nX: ");
   for (int i = 0; i < 200; ++i) send_all(endless, std::string(100'000, 'a'));
   ::close(endless);
-  // Clients that do not read large answers.
-  for (int i = 0; i < 50; ++i) {
+  // Clients that do not read answers of a megabyte, more of them than there are workers.
+  std::string words;
+  for (int i = 0; i < 19'000; ++i) words += "the ";
+  const std::string large = request("/score", json{{"text", words}, {"details", true}}.dump());
+  const auto unread = slow.size();
+  for (int i = 0; i < 60; ++i) {
     slow.push_back(server.connect());
-    send_all(slow.back(), request("/next", R"({"top": 100000})"));
+    send_all(slow.back(), large);
   }
   CHECK(asked(server, "/next", {{"context", "the"}}).at("next").size() == 10);
-  CHECK(server.megabytes() < before + 150);
+  CHECK(server.megabytes() < before + 250);
+  // They get all of it when they read.
+  const std::string late = receive_all(std::exchange(slow[unread], ::dup(0)));
+  CHECK(status_of(late) == 200);
+  CHECK(late.size() > 800'000);
+  CHECK(json::parse(body_of(late)).at("details").size() == 19'000);
   // Those that were late are told so.
   CHECK(status_of(receive_all(slow[0])) == 408);
   for (std::size_t i = 1; i < slow.size(); ++i) ::close(slow[i]);
@@ -363,6 +393,12 @@ TEST_CASE("a text that nobody reads any more gives its place to others", "[cli][
   char some[512];
   CHECK(::recv(gone, some, sizeof some, 0) > 0);
   ::close(gone);
+  CHECK(asked(server, "/generate", {{"max_tokens", 3}}).at("tokens") == 3);
+  // One that would have been sent when it is written.
+  const int waits = server.connect();
+  send_all(waits, request("/generate", R"({"max_tokens": 1000000, "count": 5})"));
+  ::usleep(300'000);
+  ::close(waits);
   CHECK(asked(server, "/generate", {{"max_tokens", 3}}).at("tokens") == 3);
 }
 
@@ -405,8 +441,8 @@ TEST_CASE("a request is given up when its time is over", "[cli][serve]") {
   CHECK(late.at("tokens") > 0);
   std::string words;
   for (int i = 0; i < 250'000; ++i) words += "the ";
-  refused_request(server, "/score", json{{"text", words}}.dump(), "would take more than 1 s");
-  refused_request(server, "/next", json{{"context", words}}.dump(), "would take more than 1 s");
+  refused_request(server, "/score", json{{"text", words}}.dump(), "would take more than 1 s", 503);
+  refused_request(server, "/next", json{{"context", words}}.dump(), "would take more than 1 s", 503);
   CHECK(asked(server, "/generate", {{"prompt", words}, {"max_tokens", 3}}).at("finish") == "time");
   CHECK(asked(server, "/next", {{"context", "the"}}).at("next").size() == 10);
 }

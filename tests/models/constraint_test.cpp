@@ -146,14 +146,20 @@ TEST_CASE("tokens that are no text, or are banned, are not written for their spe
   // Ever new states take no more memory than some.
   const TextAutomaton many = TextAutomaton::of_expression("(a|b)*a(a|b){18}");
   const Vocabulary letters = Vocabulary::build(Unit::character, "ab\n");
-  const Constraint of(many, letters, {});
+  constexpr std::size_t kept = 5000;
+  const Constraint of(many, letters, {}, {}, kept);
+  std::size_t emptied = 0;
   Constraint::Position position = of.start();
   Rng rng(1);
   for (int i = 0; i < 3000; ++i) {
+    const std::size_t before = of.known_bytes();
     CHECK(of.next(position)->goes_on);
+    CHECK(of.known_bytes() < kept + 1000);
+    emptied += of.known_bytes() < before ? 1 : 0;
     position = of.after(position, letters.id(rng.uniform() < 0.5 ? "a" : "b"));
     if (i % 50 == 49) position = of.start();
   }
+  CHECK(emptied > 10);
 }
 
 TEST_CASE("an automaton reads characters beyond ASCII byte by byte", "[models][constraint]") {

@@ -117,9 +117,23 @@ TEST_CASE("a long prompt keeps no other text waiting", "[models]") {
   const auto quick = one_text(queue, {2}, {.max_tokens = 3});
   for (int i = 0; i < 20; ++i) seen += writing->wait(seen).size();
   CHECK_FALSE(slow->ended());
+  CHECK(finished(*quick).size() == 3);  // which came after it
+  CHECK_FALSE(slow->ended());
   slow->cancel();
-  CHECK(finished(*quick).size() == 3);
   CHECK(finished(*slow).empty());
+}
+
+TEST_CASE("many texts of one request leave places to others", "[models]") {
+  const ErasedModel model = lstm();
+  GenerationQueue queue(model, {.together = 2, .waiting = 100});
+  std::vector<GenerateOptions> each(20, GenerateOptions{.max_tokens = 2000});
+  const GenerationQueue::Texts many = queue.start({1, 2, 3}, each);
+  const auto other = one_text(queue, {2}, {.max_tokens = 3});
+  CHECK(finished(*other).size() == 3);
+  CHECK(std::count_if(many.begin(), many.end(), [](const auto& text) { return text->ended(); }) < 20);
+  for (std::size_t i = 0; i < 10; ++i) many[i]->cancel();
+  CHECK(finished(*many[19]) == generate(model, std::vector<std::int32_t>{1, 2, 3}, each[19]));
+  for (const auto& text : many) text->cancel();
 }
 
 TEST_CASE("too many texts are refused, and a queue that is closed ends them", "[models]") {

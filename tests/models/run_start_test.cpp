@@ -126,6 +126,45 @@ TEST_CASE("a run from a model can learn the words of its text", "[models][run]")
   CHECK_THROWS_WITH(check_config(config, "it"), Contains("start.extend"));
 }
 
+TEST_CASE("a run that begins with a model has its unit", "[models][run]") {
+  const Folder folder;
+  std::string text;
+  for (int i = 0; i < 10'000; ++i) text += i % 7 == 0 ? "caf\xe9 " : "bar ";  // Latin-1
+  RunConfig config = small("gru", folder.write("first.txt", text + "\n"));
+  config.data.unit = "byte";
+  train_run(config, {.folder = folder.path() / "one"});
+  config = small("gru", folder.write("second.txt", text));
+  config.model.width = std::nullopt;
+  config.start.from = (folder.path() / "one").string();
+  const RunResult result = train_run(config, {});
+  CHECK(result.config.data.unit == "byte");
+  CHECK(result.valid_tokens > 0);  // a part of the only line
+}
+
+TEST_CASE("a run without validation that is interrupted keeps its last weights", "[models][run]") {
+  const Folder folder;
+  RunConfig config = small("gru", folder.write("text.txt", synthetic_corpus(1, 3000).text));
+  config.data.valid_share = 0;
+  config.training.updates = 25;
+  config.training.evaluate_every = 10;
+  const auto after = [](int updates) { return [updates, asked = 0]() mutable { return ++asked > updates; }; };
+  const RunResult stopped = train_run(config, {.folder = {}, .stop = after(17)});
+  REQUIRE(stopped.interrupted);
+  const std::int64_t updates = stopped.progress.step;
+  CHECK(updates % 10 != 0);
+  // The weights that a run in a folder goes on from.
+  const RunResult kept = train_run(config, {.folder = folder.path() / "run", .stop = after(17)});
+  REQUIRE(kept.progress.step == updates);
+  const LoadedNetwork file = load_network(folder.path() / "run" / "model.safetensors");
+  const RunResult at_ten = train_run(config, {.folder = {}, .stop = after(10)});
+  bool differs = false;
+  for (const auto& [name, value] : stopped.network->weights().tensors) {
+    CHECK(identical(value, file.network->weights().tensors.at(name)));
+    differs = differs || !identical(value, at_ten.network->weights().tensors.at(name));
+  }
+  CHECK(differs);
+}
+
 TEST_CASE("a search for a rate finds one that trains", "[models][run]") {
   RateSearch curve;
   // Flat, then falling by 1 a decade from 1e-4 to 1e-1, then rising.
@@ -145,12 +184,14 @@ TEST_CASE("a search for a rate finds one that trains", "[models][run]") {
   const Folder folder;
   RunConfig config = small("gru", folder.write("text.txt", synthetic_corpus(1, 3000).text));
   std::int64_t asked = 0;
+  config.training.variable_steps = true;  // which the search leaves alone, as rates would follow lengths
   const RateSearch found = find_rate(config, {.progress = [&](std::int64_t, std::int64_t) { ++asked; }});
   CHECK(asked == std::ssize(found.points));
   CHECK(found.suggested > 1e-4);
   CHECK(found.suggested < 1);
   for (std::size_t i = 1; i < found.points.size(); ++i)
     CHECK(found.points[i].rate / found.points[i - 1].rate == Approx(std::pow(1e8, 1 / 159.0)));
+  config.training.variable_steps = false;
   const auto loss_of = [&](double rate) {
     config.optimizer.options["lr"] = rate;
     config.training.updates = 40;

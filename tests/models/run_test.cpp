@@ -263,6 +263,12 @@ TEST_CASE("metrics go on behind the step of a resumed run, without what a killed
   }
   CHECK(read_bytes(folder.path() / "metrics.jsonl") ==
         whole.substr(0, whole.find("{\"step\":4")) + "{\"step\":4,\"loss\":2.0}\n");
+  // A line that was cut short by a full disk costs no other one.
+  folder.write("metrics.jsonl", "{\"step\":1,\"loss\":1.0}\n{\"step\":2,\"lo\n{\"step\":3,\"loss\":3.0}\n");
+  CHECK(read_metrics(folder.path()).size() == 2);
+  { const MetricsFiles files(folder.path(), 3, none); }
+  CHECK(read_bytes(folder.path() / "metrics.jsonl") ==
+        "{\"step\":1,\"loss\":1.0}\n{\"step\":3,\"loss\":3.0}\n");
 }
 
 TEST_CASE("a run in a folder keeps all, is refused to be begun twice, and loads as a model",

@@ -319,9 +319,19 @@ def memory_row(run, benchmark):
     return [row(name, "MB", mine, torch.label(CORES), theirs, theirs / mine)]
 
 
+def checkpointed_row(run, size):
+    """The peak memory of training a transformer whose layers are computed again in backward."""
+    def measured(option):
+        return float(subprocess.run([program("gpt"), option, size], stdout=subprocess.PIPE, check=True).stdout)
+    mine, kept = measured("--checkpointed-memory"), measured("--memory")
+    return [row(f"memory.{size}-gpt-checkpointed", "MB", mine, "all kept", kept, kept / mine)]
+
+
 def memory(run):
     for benchmark in TRAINED:
         yield ["memory." + benchmark], partial(memory_row, run, benchmark)
+    for size in sizes.TRANSFORMERS:
+        yield [f"memory.{size}-gpt-checkpointed"], partial(checkpointed_row, run, size)
 
 
 def generate_rows(run, benchmark):

@@ -4,8 +4,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <fstream>
 #include <iostream>
 #include <stdexcept>
+#include <string>
 
 #include "bench/sampler.hpp"
 #include "tensor/matmul_precision.hpp"
@@ -36,6 +38,25 @@ void profile(const Size& size, double seconds) {
   while (std::chrono::duration<double>(Clock::now() - start).count() < seconds) training.step();
   sampler.stop();
   sampler.print(std::cout);
+}
+
+/// The value of a line of /proc/self/status, in MB.
+inline double status(const std::string& name) {
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind(name + ":", 0) == 0) return std::stod(line.substr(name.size() + 1)) / 1e3;
+  }
+  return 0;
+}
+
+/// The peak memory of the process during a few steps, minus its memory before the network is built, in MB.
+template <class Training, class Size>
+double peak_memory(const Size& size) {
+  std::ofstream("/proc/self/clear_refs") << 5;  // resets the peak
+  const double before = status("VmRSS");
+  Training training(size);
+  for (int i = 0; i < 4; ++i) training.step();
+  return status("VmHWM") - before;
 }
 
 }  // namespace bench

@@ -6,7 +6,6 @@
 
 #include <benchmark/benchmark.h>
 
-#include <fstream>
 #include <iostream>
 #include <string>
 #include <type_traits>
@@ -35,25 +34,6 @@ void add(const Size& size, const std::string& name) {
       ->UseRealTime();
 }
 
-/// The value of a line of /proc/self/status, in MB.
-double status(const std::string& name) {
-  std::ifstream file("/proc/self/status");
-  for (std::string line; std::getline(file, line);) {
-    if (line.rfind(name + ":", 0) == 0) return std::stod(line.substr(name.size() + 1)) / 1e3;
-  }
-  return 0;
-}
-
-/// The peak memory of the process during a few steps, minus its memory before the network is built, in MB.
-template <class Network>
-double peak_memory(const Size& size) {
-  std::ofstream("/proc/self/clear_refs") << 5;  // resets the peak
-  const double before = status("VmRSS");
-  Training<Network> training(size);
-  for (int i = 0; i < 4; ++i) training.step();
-  return status("VmHWM") - before;
-}
-
 /// Calls f with the size and the network type of a name such as medium-lstm; false for an unknown name.
 template <class F>
 bool with_network(const std::string& name, const F& f) {
@@ -74,7 +54,7 @@ int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   if (words.size() == 2 && words[0] == "--memory") {
     const auto print = [](const Size& size, auto network) {
-      std::cout << peak_memory<typename decltype(network)::type>(size) << std::endl;
+      std::cout << bench::peak_memory<Training<typename decltype(network)::type>>(size) << std::endl;
     };
     return with_network(words[1], print) ? 0 : 2;
   }

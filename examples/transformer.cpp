@@ -18,6 +18,10 @@ int main() {
   models::GptNetwork network(rng,
                              {.vocab = vocab.size(), .width = 64, .layers = 2, .heads = 4, .context = 32});
   models::train(network, train_part, {.batch = 16, .steps = 32, .updates = 300, .lr = 5e-3, .warmup = 20});
+  {
+    const MatmulPrecisionScope precision(MatmulPrecision::medium);  // until the end of the block
+    models::train(network, train_part, {.batch = 16, .steps = 32, .updates = 100, .lr = 1e-3});
+  }
 
   const models::NeuralModel<models::GptNetwork> model{network};
   const models::QuantizedPerplexity both = models::quantized_perplexity(model, test_part);

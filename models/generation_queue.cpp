@@ -130,7 +130,7 @@ void GenerationQueue::read_prompts() {
       if (!prompt.state) prompt.state = model_.start();
       const auto left = std::span(std::as_const(prompt.tokens)).subspan(prompt.read);
       const auto now = left.first(std::min(most, left.size()));
-      prompt.state = advance(model_, std::move(*prompt.state), now);
+      if (!now.empty()) prompt.state = advance(model_, std::move(*prompt.state), now);
       prompt.read += now.size();
       most -= now.size();
       if (prompt.read == prompt.tokens.size()) {

@@ -124,7 +124,7 @@ template <class T>
 struct TileKernels {
   virtual const Tiles<T>& tiles() const = 0;
   /// The words that `depth` elements along take.
-  virtual std::int64_t packed_depth(std::int64_t depth) const { return depth; }
+  virtual std::int64_t packed_depth(std::int64_t depth) const = 0;
   /// Groups of `width` entries across, zeros past `count`: out[group][p][w], for the words p of `depth`
   /// elements. Element (w, p) stands at x[w * across + p * along]; of `across` and `along`, one is 1.
   virtual void pack(Side side, const T* x, std::int64_t across, std::int64_t along, std::int64_t count,

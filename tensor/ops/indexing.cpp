@@ -6,6 +6,7 @@
 #include <span>
 
 #include "tensor/axes.hpp"
+#include "tensor/kernels/copy.hpp"
 #include "tensor/kernels/kernels.hpp"
 #include "tensor/kernels/strided.hpp"
 #include "tensor/ops.hpp"
@@ -69,6 +70,10 @@ Tensor gather_lanes(const Tensor& x, int axis, const Indices& ids, const Strided
 
 void check_ids(const char* op, const Indices& ids, std::int64_t length) {
   const std::int32_t* const values = ids.data();
+  // Without a branch in the loop; a negative one is the largest of all.
+  std::uint32_t most = 0;
+  for (std::int64_t i = 0; i < ids.size(); ++i) most = std::max(most, static_cast<std::uint32_t>(values[i]));
+  if (most < length) return;
   for (std::int64_t i = 0; i < ids.size(); ++i) {
     if (values[i] < 0 || values[i] >= length) {
       fail<ShapeError>("{}: id {} at position {} is not in 0..{}", op, values[i], i, length - 1);
@@ -94,14 +99,21 @@ Tensor index_select(const Tensor& x, int axis, const Indices& ids) {
   const Runs r = runs_at(x.shape(), axis);
   const std::int64_t count = ids.size();
   const auto take = [&]<class T>(T* to, const T* from) {
-    parallel::for_each(r.outer * count, r.inner, [&](std::int64_t i) {
-      const T* const entry = from + (i / count * r.length + ids.data()[i % count]) * r.inner;
-      if (r.inner == 1) {
-        to[i] = *entry;
-      } else {
-        std::copy_n(entry, r.inner, to + i * r.inner);
+    const auto range = [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end;) {  // the ids of one block of the outer axes at a time
+        const T* const block = from + i / count * r.length * r.inner;
+        const std::int32_t* const id = ids.data() + i % count;
+        const std::int64_t some = std::min(count - i % count, end - i);
+        if (r.inner == 1) {
+          for (std::int64_t j = 0; j < some; ++j) to[i + j] = block[id[j]];
+        } else {
+          for (std::int64_t j = 0; j < some; ++j)
+            kernels::copy_run(block + id[j] * r.inner, r.inner, to + (i + j) * r.inner);
+        }
+        i += some;
       }
-    });
+    };
+    parallel::for_range(r.outer * count, r.inner, range);
   };
   visit_elements(take, out, x);
   return out;

@@ -5,9 +5,11 @@
 #include <numeric>
 
 #include "tensor/axes.hpp"
+#include "tensor/kernels/copy.hpp"
 #include "tensor/kernels/strided.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/ops/compact.hpp"
+#include "tensor/support/parallel.hpp"
 
 namespace gradus {
 
@@ -209,11 +211,24 @@ Tensor flip(const Tensor& x, List<int> axes) {
 }
 
 Tensor roll(const Tensor& x, std::int64_t shift, int axis) {
-  const std::int64_t length = x.shape()[named_axis("roll", x.shape(), axis)];
-  if (length == 0) return x;
+  axis = named_axis("roll", x.shape(), axis);
+  const std::int64_t length = x.dim(axis);
+  if (x.size() == 0) return x;
   const std::int64_t first = length - ((shift % length) + length) % length;  // the entry that comes to 0
   if (first == length) return x;
-  return concat({slice(x, axis, first, length), slice(x, axis, 0, first)}, axis);
+  Tensor out = Tensor::uninitialized_like(x);
+  const Runs all = runs_at(x.shape(), axis);
+  const std::int64_t whole = length * all.inner, before = first * all.inner;
+  const auto turn = [&](auto* to, const auto* from) {
+    parallel::for_range(all.outer, whole, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t at = begin * whole; at < end * whole; at += whole) {
+        kernels::copy_run(from + at + before, whole - before, to + at);
+        kernels::copy_run(from + at, before, to + at + whole - before);
+      }
+    });
+  };
+  visit_elements(turn, out, x);
+  return out;
 }
 
 Tensor concat(List<Tensor> parts, int axis) {
@@ -246,7 +261,7 @@ Tensor concat(List<Tensor> parts, int axis) {
         const std::int64_t run = part.dim(axis) * all.inner;
         const T* const from = part.data<T>();
         for (std::int64_t i = begin; i < end; ++i)
-          std::copy_n(from + i * run, run, to + i * all.length * all.inner + at);
+          kernels::copy_run(from + i * run, run, to + i * all.length * all.inner + at);
         at += run;
       }
     });

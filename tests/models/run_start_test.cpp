@@ -135,6 +135,7 @@ TEST_CASE("a run that begins with a model has its unit", "[models][run]") {
   train_run(config, {.folder = folder.path() / "one"});
   config = small("gru", folder.write("second.txt", text));
   config.model.width = std::nullopt;
+  config.data.valid_share = 0.1;
   config.start.from = (folder.path() / "one").string();
   const RunResult result = train_run(config, {});
   CHECK(result.config.data.unit == "byte");

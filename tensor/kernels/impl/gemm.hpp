@@ -34,6 +34,7 @@ struct WithGemm : Rest {
     for (; p < rows; ++p) this->add_scaled(a[p], b + p * ldb, c, cols);
   }
   const Tiles<T>& tiles() const override { return register_tiles<T>; }
+  std::int64_t packed_depth(std::int64_t depth) const override { return depth; }
   void pack(Side, const T* x, std::int64_t across, std::int64_t along, std::int64_t count, std::int64_t depth,
             std::int64_t width, T* out) const override {
     // Where entries lie side by side across, a few rows are packed for all groups while they are in a cache.

@@ -53,13 +53,21 @@ void convert(char** of) {
   load(of[0]).save_json(of[1]);
 }
 
-/// The ids as 32-bit numbers.
-void ids(char** of) {
+/// The ids as 32-bit numbers; `with_special`, of special tokens too where the text spells them, as Hugging
+/// Face's library does.
+void write_ids(char** of, bool with_special) {
   const Bpe bpe = load(of[0]);
   const std::string text = read_file(of[1]);
-  const std::vector<std::int32_t> out = bpe.encode(text);
+  const std::vector<std::int32_t> out = with_special ? bpe.encode_with_special(text) : bpe.encode(text);
   if (bpe.decode(out) != text) fail<DataError>("{}: decoding gives another text", of[1]);
   write_file(of[2], {reinterpret_cast<const char*>(out.data()), out.size() * sizeof(std::int32_t)});
+}
+
+void ids(char** of) {
+  write_ids(of, false);
+}
+void ids_with_special(char** of) {
+  write_ids(of, true);
 }
 
 /// MB/s of encoding, and MB per second of processor time, which other programs on the machine disturb less.
@@ -93,6 +101,7 @@ int main(int argc, char** argv) try {
                                           {"train-speed", {4, train_speed, "TEXT SIZE THREADS SECONDS"}},
                                           {"convert", {2, convert, "TOKENIZER OUT.json"}},
                                           {"ids", {3, ids, "TOKENIZER TEXT OUT"}},
+                                          {"ids-with-special", {3, ids_with_special, "TOKENIZER TEXT OUT"}},
                                           {"speed", {4, speed, "TOKENIZER TEXT THREADS SECONDS"}}};
   const auto mode = argc > 1 ? modes.find(argv[1]) : modes.end();
   if (mode == modes.end() || argc != mode->second.arguments + 2) {

@@ -25,7 +25,10 @@ Constraint::Constraint(TextAutomaton automaton, const Vocabulary& vocabulary, st
       line_end_(vocabulary.line_end()),
       kept_bytes_(kept_bytes),
       first_(spellings(vocabulary, true, never)),
-      later_(spellings(vocabulary, false, never)) {}
+      later_(spellings(vocabulary, false, never)) {
+  std::ranges::sort(
+      ends_);  // is_end is asked for every token, and some tokenizers have hundreds that end a text
+}
 
 /// What a token adds to a text is what decoding says of it behind another one.
 Constraint::Spellings Constraint::spellings(const Vocabulary& vocabulary, bool first,
@@ -56,7 +59,7 @@ Constraint::Spellings Constraint::spellings(const Vocabulary& vocabulary, bool f
 }
 
 bool Constraint::is_end(std::int32_t token) const {
-  return std::ranges::find(ends_, token) != ends_.end();
+  return std::ranges::binary_search(ends_, token);
 }
 
 Constraint::Position Constraint::after(const Position& position, std::int32_t token) const {

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <map>
+#include <memory>
 #include <regex>
 #include <set>
 
@@ -9,6 +10,7 @@
 #include "models/ngram/ngram.hpp"
 #include "models/text_model.hpp"
 #include "tests/support/catch.hpp"
+#include "text/bpe.hpp"
 #include "text/prompt.hpp"
 #include "text/synthetic.hpp"
 #include "text/tokenizer.hpp"
@@ -143,6 +145,19 @@ TEST_CASE("tokens that are no text, or are banned, are not written for their spe
     for (const std::int32_t token : generate(model.model, prompt, how))
       CHECK(token == model.vocabulary.id("a"));
   }
+  // A special token ends a complete text, and its spelling is none, though the expression has it.
+  const std::string line = "ab <|end|> ab\n";
+  const auto bpe = std::make_shared<const Bpe>(Bpe::train(line, {.size = 260, .special = {"<|end|>"}}));
+  const Vocabulary subwords = Vocabulary::of(bpe);
+  const std::int32_t end = bpe->special().front();
+  NgramModel counts(encode(subwords, line), static_cast<std::int32_t>(subwords.size()), {.order = 2});
+  const TrainedModel of_subwords{subwords, ErasedModel(std::move(counts)), "ngram"};
+  const auto limited = constrained(of_subwords, TextAutomaton::of_expression("ab( <\\|end\\|>)?"));
+  CHECK(limited->is_end(end));
+  const auto behind = limited->after(encode(subwords, "ab "));
+  CHECK(behind->goes_on);
+  CHECK_FALSE(behind->allowed[static_cast<std::size_t>(end)]);
+  CHECK(behind->allowed[static_cast<std::size_t>(subwords.id("<"))]);
   // Ever new states take no more memory than some.
   const TextAutomaton many = TextAutomaton::of_expression("(a|b)*a(a|b){18}");
   const Vocabulary letters = Vocabulary::build(Unit::character, "ab\n");
@@ -209,6 +224,11 @@ TEST_CASE("what is no expression is refused with its place", "[models][constrain
   refused(std::string(1000, '('), "at byte 500", "too many groups");
   CHECK_THROWS_WITH(TextAutomaton::of_expression("((a{1000}){1000}){1000}"),
                     Contains("more than 1000000 states and edges"));
+  CHECK_THROWS_WITH(TextAutomaton::of_expression("[" + std::string(500'000, 'a') + "]{9000}", 2000),
+                    Contains("more than 2000"));
+  std::string choices = "a";
+  for (int i = 0; i < 100'000; ++i) choices += "|a?";
+  CHECK_THROWS_WITH(TextAutomaton::of_expression(choices, 2000), Contains("more than 2000 states"));
   CHECK_THROWS_WITH(TextAutomaton::of_words(std::vector<std::string>{".", ""}), Contains("no word"));
   CHECK_THROWS_AS(TextAutomaton::of_words(std::vector<std::string>{"\xFF"}), DataError);
 }

@@ -170,6 +170,30 @@ TEST_CASE("a thousand parts on a tape each get their gradient", "[movement]") {
   CHECK_THROWS_WITH(roll(parts[0], 1, 3), Contains("movement_values_test.cpp:") && Contains("axis 3"));
 }
 
+TEST_CASE("runs of every length are moved whole", "[movement]") {
+  for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
+    for (std::int64_t n = 1; n < 75; ++n) {
+      INFO("runs of " << n << " of " << name_of(dtype));
+      const Tensor x = counting({3, n}, dtype, 1), y = counting({3, 2, n}, dtype, 1);
+      for (const std::int64_t shift : {std::int64_t{1}, n / 3, n - 1}) {
+        CHECK(identical(roll(x, shift, 1), tabulate({3, n}, dtype, [&](Position i) {
+                          i[1] = (i[1] - shift + n) % n;
+                          return at(x, i);
+                        })));
+      }
+      CHECK(identical(concat({x, x}, 1), tabulate({3, 2 * n}, dtype, [&](Position i) {
+                        i[1] %= n;
+                        return at(x, i);
+                      })));
+      CHECK(
+          identical(index_select(y, 1, Indices({1, 0, 1}, {3})), tabulate({3, 3, n}, dtype, [&](Position i) {
+                      i[1] = 1 - i[1] % 2;
+                      return at(y, i);
+                    })));
+    }
+  }
+}
+
 TEST_CASE("permute, concat and stack equal loops", "[movement]") {
   for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
     for (const Shape& shape : {Shape{2, 3, 4}, Shape{1, 3, 2}, Shape{2, 0, 3}}) {

@@ -13,21 +13,47 @@
 #include "autograd/variable.hpp"
 #include "tensor/rows.hpp"
 
-namespace gradus::detail {
+namespace gradus {
+
+/// A gradient before it is stretched to the shape of the input, to which it broadcasts.
+struct Stretched {
+  Tensor values;
+};
+
+namespace detail {
 
 struct Closure;
 
+/// A closure that works element by element; what `broadcasting` makes (autograd/record.hpp).
+template <class F>
+struct Broadcasting : F {};
+template <class F>
+constexpr bool is_broadcasting = false;
+template <class F>
+constexpr bool is_broadcasting<Broadcasting<F>> = true;
+
+/// A closure that takes a batch of gradients; what `batching` makes.
+template <class F>
+struct Batching : F {};
+template <class F>
+constexpr bool is_batching = is_broadcasting<F>;
+template <class F>
+constexpr bool is_batching<Batching<F>> = true;
+
 /// Which form serves a sweep that records nothing.
-enum class Form : std::uint8_t { variable, tensor, add, rows, joint };
+enum class Form : std::uint8_t { variable, tensor, add, rows, stretched, joint };
 
 /// The forms that one closure on the tape offers, null where it does not. One table a type: a closure is
 /// called through it without a virtual base or std::function.
 struct ClosureTable {
   Form first = Form::variable;
+  bool broadcasts = false;  // the first form may be given a g that is yet to be stretched
   Variable (*variable)(Closure*, const Variable& g) = nullptr;
+  Variable (*batch)(Closure*, const Variable& g) = nullptr;  // `variable`, if it takes a batch of gradients
   Tensor (*tensor)(Closure*, const Tensor& g) = nullptr;
   void (*add)(Closure*, const Tensor& g, Tensor& sum) = nullptr;
   Rows (*rows)(Closure*, const Tensor& g) = nullptr;
+  Stretched (*stretched)(Closure*, const Tensor& g) = nullptr;
   Variable (*add_variable)(Closure*, const Variable& g, Variable&& sum) = nullptr;
   // Of `jointly`; gs has the gradient of each result, undefined where nothing depends on it.
   void (*joint)(Closure*, std::span<const Tensor> gs, std::span<const bool> wanted,
@@ -55,15 +81,18 @@ constexpr bool takes_result = std::is_invocable_r_v<Variable, F&, const Variable
 template <class F>
 constexpr bool returns_rows = gives<F, Rows, const Tensor&>;
 template <class F>
-constexpr bool takes_tensor = !returns_rows<F> && std::is_invocable_r_v<Tensor, F&, const Tensor&>;
+constexpr bool returns_stretched = gives<F, Stretched, const Tensor&>;
+template <class F>
+constexpr bool takes_tensor =
+    !returns_rows<F> && !returns_stretched<F> && std::is_invocable_r_v<Tensor, F&, const Tensor&>;
 template <class F>
 constexpr bool adds = gives<F, void, const Tensor&, Tensor&>;
 template <class F>
 constexpr bool adds_variable =
     !takes_result<F> && std::is_invocable_r_v<Variable, F&, const Variable&, Variable&&>;
 template <class F>
-constexpr bool is_form =
-    takes_variable<F> || takes_result<F> || takes_tensor<F> || adds<F> || returns_rows<F> || adds_variable<F>;
+constexpr bool is_form = takes_variable<F> || takes_result<F> || takes_tensor<F> || adds<F> ||
+                         returns_rows<F> || returns_stretched<F> || adds_variable<F>;
 
 /// The closures of one `wrt`.
 template <class... Forms>
@@ -97,6 +126,8 @@ struct FormsClosure : Closure {
       table.add = [](Closure* self, const Tensor& g, Tensor& sum) { form<i>(self)(g, sum); };
     } else if constexpr (returns_rows<F>) {
       table.rows = [](Closure* self, const Tensor& g) -> Rows { return form<i>(self)(g); };
+    } else if constexpr (returns_stretched<F>) {
+      table.stretched = [](Closure* self, const Tensor& g) -> Stretched { return form<i>(self)(g); };
     } else {
       table.add_variable = [](Closure* self, const Variable& g, Variable&& sum) -> Variable {
         return form<i>(self)(g, std::move(sum));
@@ -107,9 +138,13 @@ struct FormsClosure : Closure {
   static constexpr ClosureTable make_table(std::index_sequence<i...>) {
     ClosureTable table{};
     (put<i, Forms>(table), ...);
+    if constexpr (((is_batching<Forms> && (takes_variable<Forms> || takes_result<Forms>)) || ...))
+      table.batch = table.variable;
+    table.broadcasts = (is_broadcasting<Forms> && ...);
     if (table.tensor != nullptr) table.first = Form::tensor;
     if (table.add != nullptr) table.first = Form::add;
     if (table.rows != nullptr) table.first = Form::rows;
+    if (table.stretched != nullptr) table.first = Form::stretched;
     table.destroy = [](Closure* self) noexcept { static_cast<FormsClosure*>(self)->~FormsClosure(); };
     return table;
   }
@@ -189,4 +224,5 @@ struct UnrecordedClosure {
   }
 };
 
-}  // namespace gradus::detail
+}  // namespace detail
+}  // namespace gradus

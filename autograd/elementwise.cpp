@@ -1,5 +1,6 @@
 #include "autograd/elementwise.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <vector>
@@ -12,11 +13,8 @@ namespace gradus::detail {
 
 namespace {
 
-// The operands of a function, and one more with each order of differentiation.
-constexpr std::size_t most_operands = 12;
-
-// What a call of the user's has at most.
-constexpr std::size_t most_given = 6;
+// The operands of a function, and one more for each result with each order of differentiation.
+constexpr std::size_t most_operands = 20;
 
 using Pointers = std::array<const Tensor*, most_operands>;
 /// Pointers, as a call should copy no Variable: small tensors are worth a few hundred nanoseconds in all.
@@ -64,7 +62,9 @@ struct Saved {
   void backward(const Tensor& g, std::span<Tensor> out) const {
     std::array<const Tensor*, n> values;
     for (std::size_t i = 0; i < operand_count; ++i) values[i] = &operands[i].value();
-    differential->backward(g, std::span(values).first(operand_count), result, kept, out);
+    const Tensor* const up = &g;
+    differential->backward({&up, 1}, g.shape(), std::span(values).first(operand_count), {&result, 1}, kept,
+                           out);
   }
   /// The i-th gradient in ops that are recorded.
   Variable gradient(const Variable& g, std::size_t i) const {
@@ -117,6 +117,53 @@ struct SumGradient {
   }
 };
 
+/// The same of a function of several results.
+struct SeveralGradient {
+  Op op;
+  FormulaPtr formula;
+  std::uint32_t wanted;
+  std::shared_ptr<const Differential> differential;  // of all results
+  std::vector<Variable> operands;
+  std::array<Tensor, Differential::most_kept> kept;
+  std::vector<Tensor> results;
+
+  void operator()(std::span<const Tensor> gs, std::span<const bool>, std::span<Tensor> out) const {
+    std::vector<const Tensor*> up, values;
+    std::vector<Tensor> used;
+    const std::shared_ptr<const Differential> of = of_used(gs, up, used);
+    for (const Variable& x : operands) values.push_back(&x.value());
+    of->backward(up, up.front()->shape(), values, used, of == differential ? kept : none, out);
+  }
+  std::vector<Variable> operator()(std::span<const Variable> gs) const {
+    std::vector<const Variable*> all;
+    for (const Variable& x : operands) all.push_back(&x);
+    std::vector<Tensor> used;
+    const std::shared_ptr<const Differential> of = of_used(gs, all, used);
+    std::vector<Variable> out;
+    for (int i = 0; i < std::popcount(wanted); ++i)
+      out.push_back(apply(op, of->gradient(static_cast<std::size_t>(i)), all));
+    return out;
+  }
+
+ private:
+  static inline const std::array<Tensor, Differential::most_kept> none{};
+
+  /// The derivative of the results that were used: of another the gradient is not 0 but nothing, since 0
+  /// times an infinite slope is NaN. Adds their gradients to `up`, and themselves to `used`.
+  template <class G>
+  std::shared_ptr<const Differential> of_used(std::span<const G> gs, std::vector<const G*>& up,
+                                              std::vector<Tensor>& used) const {
+    std::uint32_t bits = 0;
+    for (std::size_t k = 0; k < gs.size(); ++k) {
+      if (!value_of(gs[k]).defined()) continue;
+      bits |= 1u << k;
+      up.push_back(&gs[k]);
+      used.push_back(results[k]);
+    }
+    return used.size() == gs.size() ? differential : formula->differential(wanted, bits);
+  }
+};
+
 template <std::size_t n>
 Variable record_wanted(const Op& op, const FormulaPtr& formula, Operands operands, std::uint32_t wanted) {
   Saved<n> saved{.op = op,
@@ -128,19 +175,20 @@ Variable record_wanted(const Op& op, const FormulaPtr& formula, Operands operand
   std::array<const Tensor*, n> values;
   const std::span<const Tensor* const> inputs = values_of(operands, values);
   const Common common(op.name, inputs);
-  Tensor value = saved.differential->forward(inputs, common.shape, common.dtype, saved.kept);
-  if (saved.differential->reads_result()) saved.result = value;
+  Tensor value;
+  saved.differential->forward(inputs, common.shape, common.dtype, {&value, 1}, saved.kept);
+  if (saved.differential->reads_result(0)) saved.result = value;
   for (std::size_t i = 0; i < operands.size(); ++i) {
     if (saved.differential->reads(i)) saved.operands[i] = *operands[i];
   }
   if (std::popcount(wanted) == 1) {
     const Variable& x = *operands[static_cast<std::size_t>(std::countr_zero(wanted))];
-    return record(op, std::move(value), wrt(x, [saved = std::move(saved)](const Variable& g) {
-                    if (active_head != nullptr) return saved.gradient(g, 0);
-                    std::array<Tensor, 1> out;
-                    saved.backward(g.value(), out);
-                    return Variable(std::move(out[0]));
-                  }));
+    return record(op, std::move(value), wrt(x, batching([saved = std::move(saved)](const Variable& g) {
+                                              if (active_head != nullptr) return saved.gradient(g, 0);
+                                              std::array<Tensor, 1> out;
+                                              saved.backward(g.value(), out);
+                                              return Variable(std::move(out[0]));
+                                            })));
   }
   std::array<Variable, n> xs;
   std::size_t count = 0;
@@ -174,6 +222,7 @@ Variable apply(const Op& op, const FormulaPtr& formula, Operands operands) {
   if (operands.size() == 1) return record_wanted<1>(op, formula, operands, wanted);
   if (operands.size() == 2) return record_wanted<2>(op, formula, operands, wanted);
   if (operands.size() == 3) return record_wanted<3>(op, formula, operands, wanted);
+  if (operands.size() <= 8) return record_wanted<8>(op, formula, operands, wanted);
   return record_wanted<most_operands>(op, formula, operands, wanted);
 }
 
@@ -186,6 +235,13 @@ Tracing::~Tracing() = default;
 
 Symbol Tracing::input(int position) {
   return {graph_.get(), graph_->input(position), scope_.trace()};
+}
+
+FormulaPtr Tracing::finish_all(std::span<const Symbol> results) {
+  std::vector<ExprId> outputs;
+  for (const Symbol& result : results) outputs.push_back(id_of(result));
+  return std::make_shared<const Formula>(std::move(*graph_), static_cast<std::size_t>(inputs_),
+                                         std::move(outputs));
 }
 
 ExprId Tracing::id_of(const Symbol& x) {
@@ -235,6 +291,40 @@ Variable record_formula(const Op& op, const FormulaPtr& formula,
   return apply(op, formula, GivenOperands(operands).all());
 }
 
+void record_formulas(const Op& op, const FormulaPtr& formula,
+                     std::initializer_list<const VariableOperand*> given, std::span<Variable> results) {
+  const InOp in(op);
+  const GivenOperands variables(given);
+  const Operands operands = variables.all();
+  check_count(op, operands.size());
+  Pointers values;
+  const std::span<const Tensor* const> inputs = values_of(operands, values);
+  const Common common(op.name, inputs);
+  const std::uint32_t wanted = wanted_of(*formula, operands);
+  std::vector<Tensor> out(results.size());
+  if (wanted == 0) {
+    formula->values(inputs, common.shape, common.dtype, out);
+    for (std::size_t k = 0; k < out.size(); ++k) results[k] = Variable(std::move(out[k]));
+    return;
+  }
+  SeveralGradient gradient{.op = op,
+                           .formula = formula,
+                           .wanted = wanted,
+                           .differential = formula->differential(wanted),
+                           .operands = std::vector<Variable>(operands.size()),
+                           .kept = {},
+                           .results = {}};
+  gradient.differential->forward(inputs, common.shape, common.dtype, out, gradient.kept);
+  gradient.results = out;
+  std::vector<Variable> xs;
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    if (gradient.differential->reads(i)) gradient.operands[i] = *operands[i];
+    if ((wanted >> i & 1u) != 0) xs.push_back(*operands[i]);
+  }
+  std::vector<Variable> recorded = record(op, std::move(out), jointly(xs, std::move(gradient)));
+  std::ranges::move(recorded, results.begin());
+}
+
 Variable record_sum(const Op& op, const FormulaPtr& formula, double factor,
                     std::initializer_list<const VariableOperand*> given) {
   const InOp in(op);
@@ -266,9 +356,10 @@ Variable record_sum(const Op& op, const FormulaPtr& formula, double factor,
                 jointly(std::span<const Variable>(xs).first(count), std::move(gradient)));
 }
 
-Tensor run_formula(const Op& op, const FormulaPtr& formula,
-                   std::initializer_list<const TensorOperand*> operands) {
+void run_formulas(const Op& op, const FormulaPtr& formula,
+                  std::initializer_list<const TensorOperand*> operands, std::span<Tensor> results) {
   const InOp in(op);
+  check_count(op, operands.size());
   const Dtype dtype = dtype_of_all(operands);
   std::array<Tensor, most_given> numbers;
   Pointers values;
@@ -280,7 +371,7 @@ Tensor run_formula(const Op& op, const FormulaPtr& formula,
   }
   const std::span<const Tensor* const> inputs = std::span(values).first(count);
   const Common common(op.name, inputs);
-  return formula->value(inputs, common.shape, common.dtype);
+  formula->values(inputs, common.shape, common.dtype, results);
 }
 
 }  // namespace gradus::detail

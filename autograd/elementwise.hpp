@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -20,10 +21,16 @@
 ///
 /// The function is called once, on symbols, and leaves a short program that the library's SIMD kernels run
 /// block by block, in the first-level cache; its gradient is another such program, of any order. Up to six
-/// operands broadcast as in NumPy; numbers mix in, and beside Variables constant Tensors. On Tensors alone
-/// the result is a Tensor. In the function the ops have the names they have on Variables, comparisons give 1
-/// or 0, and where(condition, a, b), max(a, b) and min(a, b) choose; it may call other such functions, and
-/// loops whose length is known are unrolled.
+/// operands broadcast as in NumPy, or as a list in braces up to twelve; numbers mix in, and beside Variables
+/// constant Tensors. On Tensors alone the result is a Tensor. In the function the ops have the names they
+/// have on Variables, comparisons give 1 or 0, and where(condition, a, b), max(a, b) and min(a, b) choose; it
+/// may call other such functions, and loops whose length is known are unrolled.
+///
+/// A function of several results, at most six, returns a std::array of them, and so does the call; one pass
+/// computes all, and one all gradients:
+///
+///   auto polar = [](auto x, auto y) { return std::array{sqrt(x * x + y * y), atan2(y, x)}; };
+///   auto [radius, angle] = elementwise(polar, x, y);
 ///
 /// A function that captures nothing is traced once in a program's life, one that captures values at each
 /// call; so capture what may change, as a global or static that it reads is read once. Throws ShapeError for
@@ -45,6 +52,7 @@ class Tracing {
 
   Symbol input(int position);
   FormulaPtr finish(const Symbol& result);
+  FormulaPtr finish_all(std::span<const Symbol> results);
   /// With the derivatives given, times g, which is the last input.
   FormulaPtr finish(const Symbol& result, std::span<const Symbol> slopes);
 
@@ -58,6 +66,19 @@ class Tracing {
 template <std::size_t>
 using SymbolAt = Symbol;
 
+// What a call of the user's has at most.
+inline constexpr std::size_t most_given = 12;
+
+/// The number of results of a function that returns an array of them; 0 for one that returns a number.
+template <class Result>
+constexpr std::size_t array_size = 0;
+template <std::size_t n>
+constexpr std::size_t array_size<std::array<Symbol, n>> = n;
+template <class F, std::size_t... i>
+constexpr std::size_t result_count(std::index_sequence<i...>) {
+  return array_size<std::remove_cvref_t<std::invoke_result_t<const F&, SymbolAt<i>...>>>;
+}
+
 template <class F, std::size_t... i>
 FormulaPtr trace(const F& f, std::index_sequence<i...>) {
   static_assert(
@@ -68,6 +89,10 @@ FormulaPtr trace(const F& f, std::index_sequence<i...>) {
     const Symbol y = f(tracing.input(static_cast<int>(i))...);
     return tracing.finish(
         y, f.slopes(tracing.input(static_cast<int>(i))..., tracing.input(static_cast<int>(sizeof...(i)))));
+  } else if constexpr (result_count<F>(std::index_sequence<i...>()) > 0) {
+    Tracing tracing(sizeof...(i));
+    const auto results = f(tracing.input(static_cast<int>(i))...);
+    return tracing.finish_all(results);
   } else {
     Tracing tracing(sizeof...(i));
     return tracing.finish(f(tracing.input(static_cast<int>(i))...));
@@ -103,19 +128,37 @@ Variable record_formula(const Op& op, const FormulaPtr& formula,
 /// factor times the sum of a traced function's elements.
 Variable record_sum(const Op& op, const FormulaPtr& formula, double factor,
                     std::initializer_list<const VariableOperand*> operands);
-Tensor run_formula(const Op& op, const FormulaPtr& formula,
-                   std::initializer_list<const TensorOperand*> operands);
+/// The same for a function of several results.
+void record_formulas(const Op& op, const FormulaPtr& formula,
+                     std::initializer_list<const VariableOperand*> operands, std::span<Variable> results);
+void run_formulas(const Op& op, const FormulaPtr& formula,
+                  std::initializer_list<const TensorOperand*> operands, std::span<Tensor> results);
 
 /// Runs f, or on Variables records it; on symbols it is f itself, so that formulas are made of formulas.
 template <class F, class... Xs>
 auto run(const char* name, Where where, const F& f, Xs&&... xs) {
   using Result = ElementwiseResult<Xs...>;
+  static_assert(sizeof...(Xs) <= most_given, "elementwise takes at most twelve operands");
+  constexpr std::size_t results = result_count<F>(std::index_sequence_for<Xs...>());
+  static_assert(results <= 6, "a function given to elementwise has at most six results");
   if constexpr (std::is_same_v<Result, Symbol>) {
     return f(Symbol(xs)...);
   } else if constexpr (std::is_same_v<Result, Tensor>) {
     return [&](const auto&... operands) {
-      return run_formula({name, where}, formula_of<sizeof...(Xs)>(f), {&operands...});
+      std::array<Tensor, results == 0 ? 1 : results> out;
+      run_formulas({name, where}, formula_of<sizeof...(Xs)>(f), {&operands...}, out);
+      if constexpr (results == 0) {
+        return std::move(out[0]);
+      } else {
+        return out;
+      }
     }(TensorOperand(std::forward<Xs>(xs))...);
+  } else if constexpr (results > 0) {
+    return [&](const auto&... operands) {
+      std::array<Variable, results> out;
+      record_formulas({name, where}, formula_of<sizeof...(Xs)>(f), {&operands...}, out);
+      return out;
+    }(VariableOperand(operand<Variable>(std::forward<Xs>(xs)), where)...);
   } else {
     return [&](const auto&... operands) {
       return record_formula({name, where}, formula_of<sizeof...(Xs)>(f), {&operands...});
@@ -168,6 +211,22 @@ requires ElementwiseOperands<A, B, C, D, E, G>
 auto elementwise(const F& f, A&& x, B&& y, C&& z, D&& u, E&& v, G&& w, Where where = Where::here()) {
   return detail::run("elementwise", where, f, std::forward<A>(x), std::forward<B>(y), std::forward<C>(z),
                      std::forward<D>(u), std::forward<E>(v), std::forward<G>(w));
+}
+
+/// Up to twelve, as a list: elementwise(f, {x, y, ...}).
+template <class F, std::size_t n>
+auto elementwise(const F& f, const Variable (&xs)[n], Where where = Where::here()) {
+  return [&]<std::size_t... i>(std::index_sequence<i...>) {
+    return detail::run("elementwise", where, f, xs[i]...);
+  }
+  (std::make_index_sequence<n>());
+}
+template <class F, std::size_t n>
+auto elementwise(const F& f, const Tensor (&xs)[n], Where where = Where::here()) {
+  return [&]<std::size_t... i>(std::index_sequence<i...>) {
+    return detail::run("elementwise", where, f, xs[i]...);
+  }
+  (std::make_index_sequence<n>());
 }
 
 /// A function under a name of its own that is a formula f of others, as mish is; f captures nothing, and its

@@ -29,11 +29,20 @@
 ///   (const Tensor& g) -> Tensor                          a fused kernel, used when nothing is recorded
 ///   (const Tensor& g, Tensor& sum)                       adds to the input's gradient in place
 ///   (const Tensor& g) -> Rows                            row-sparse
+///   (const Tensor& g) -> Stretched                       the same along some axes, as of a sum
 ///   (const Variable& g, Variable&& sum) -> Variable      adds in place, in differentiable ops; beside the
 ///                                                        normal form, which gives the first part of a sum
 ///
 /// g is the gradient of the result. The closure returns its product with the local derivative; the engine
 /// sums over broadcast axes, accumulates and checks the shape. Closures outlive the call: capture by value.
+///
+/// A closure that works element by element, as most functions' do, may be wrapped in `broadcasting`: it may
+/// then get a g of a shape that broadcasts to the result's, and give such a one; the engine writes it out
+/// where that is needed. So sums need not be spread over memory: backward of sum(square(x)) multiplies x by
+/// one number.
+///
+/// Jacobians take many gradients at once, along a new first axis. A closure in differentiable ops that can,
+/// as `broadcasting` ones must, is wrapped in `batching`; the others are called once for each.
 ///
 /// `jointly` replaces the `wrt`s where one kernel gives several gradients, or an op has several results. With
 /// an InOp (autograd/op.hpp) opened first, errors of the tensor ops inside name the place of the call.
@@ -53,8 +62,26 @@ Wrt<std::decay_t<Forms>...> wrt(const Variable& x, Forms&&... forms) {
       (detail::is_form<std::decay_t<Forms>> && ...),
       "a closure of wrt matches no form: (const Variable& g) -> Variable, (const Variable& g, const "
       "Variable& y) -> Variable, (const Tensor& g) -> Tensor, (const Tensor& g, Tensor& sum), (const "
-      "Tensor& g) -> Rows, (const Variable& g, Variable&& sum) -> Variable");
+      "Tensor& g) -> Rows, (const Tensor& g) -> Stretched, (const Variable& g, Variable&& sum) -> Variable");
   return {x, {std::forward<Forms>(forms)...}};
+}
+
+/// A closure that may be given a g, and give a result, that is yet to be broadcast; see the top of this file.
+template <class F>
+detail::Broadcasting<F> broadcasting(F closure) {
+  return {std::move(closure)};
+}
+
+/// A closure that may be given many gradients at once; see the top of this file.
+template <class F>
+detail::Batching<F> batching(F closure) {
+  return {std::move(closure)};
+}
+/// What such a closure gives `shape` for: behind the axes that g has more than `rank`, that of a single
+/// gradient.
+inline Shape batched(const Variable& g, int rank, Shape shape) {
+  for (int i = g.rank() - rank; i-- > 0;) shape = shape.inserted(0, g.dim(i));
+  return shape;
 }
 
 template <class Fused, class Differentiable>

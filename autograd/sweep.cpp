@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <type_traits>
 
 #include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/movement.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/tape_storage.hpp"
 #include "tensor/ops.hpp"
@@ -17,6 +19,10 @@ bool broadcasts_to(const Shape& from, const Shape& to) {
   bool fits = from.rank() <= to.rank();
   for (int i = 1; fits && i <= from.rank(); ++i) fits = from[-i] == to[-i] || from[-i] == 1;
   return fits;
+}
+
+bool has_shape(const Tensor& x, const Shape& shape) {
+  return x.rank() == 0 ? shape.rank() == 0 : x.has_shape(shape);
 }
 
 }  // namespace
@@ -79,7 +85,7 @@ class Sweep {
   /// The gradient at a wanted node.
   Variable result(std::uint32_t node) {
     const G* found = find(node);
-    return found != nullptr ? Variable(*found) : Variable();
+    return found != nullptr ? Variable(whole(*found, node)) : Variable();
   }
   /// Those of all leaves.
   GradientList leaves() {
@@ -88,7 +94,11 @@ class Sweep {
     for (const Leaf& leaf : tape_.leaves) {
       if (leaf.node >= sums_.size()) continue;
       const Node& node = tape_.nodes[leaf.node];
-      Gradient gradient{leaf.place, std::move(sums_[leaf.node]), {}, leaf.used_by, {node.file, node.line}};
+      Gradient gradient{leaf.place,
+                        whole(std::move(sums_[leaf.node]), leaf.node),
+                        {},
+                        leaf.used_by,
+                        {node.file, node.line}};
       add_leaf_rows(gradient, leaf.node);
       if (gradient.dense.defined() || gradient.rows.values.defined()) out.push_back(std::move(gradient));
     }
@@ -110,6 +120,7 @@ class Sweep {
         to_leaves_(to_leaves),
         through_(options.through),
         consume_(options.consume),
+        batch_(options.batch),
         scratch_(std::move(tape.sweep_scratch)),
         sums_(std::move(scratch_.sums<G>())) {
     std::uint32_t end = begin_;
@@ -176,12 +187,16 @@ class Sweep {
     gs.reserve(count);
     bool any = false;
     for (std::uint32_t k = 0; k < count; ++k) {
-      gs.push_back(goes_on(i + k) ? take_gradient(i + k) : G());
+      gs.push_back(goes_on(i + k) ? whole(take_gradient(i + k), i + k) : G());
       any |= value_of(gs.back()).defined();
     }
     if (!any) return;
     begin(i, edges);
-    differentiate_jointly(i, edges, gs);
+    if (batch_ > 0) {
+      batch_jointly(i, edges, gs);
+    } else {
+      differentiate_jointly(i, edges, gs);
+    }
     end(i, edges, gs);
   }
   bool is_wanted(std::uint32_t i) const { return !to_leaves_ && scratch_.role[i - begin_] == Role::wanted; }
@@ -191,6 +206,20 @@ class Sweep {
   G take_gradient(std::uint32_t i) {
     G& sum = sums_[i - begin_];
     return is_wanted(i) ? sum : std::move(sum);
+  }
+
+  /// The shape of a node's gradient.
+  Shape shape_of(std::uint32_t node) const {
+    const Shape shape = tape_.nodes[node].shape;
+    return batch_ == 0 ? shape : shape.inserted(0, batch_);
+  }
+  /// A node's gradient, which may be the same along some axes and have them at length 1, in full.
+  G whole(G sum, std::uint32_t node) const {
+    if constexpr (!recorded) {
+      if (!sum.defined() || has_shape(sum, tape_.nodes[node].shape)) return sum;
+      return broadcast_to(sum, shape_of(node));
+    }
+    return sum;
   }
 
   void begin(std::uint32_t i, std::span<const Edge> edges) {
@@ -213,8 +242,94 @@ class Sweep {
     rows_checked_ = scratch_.rows.size();
   }
 
-  /// g: the gradient of the op's result.
+  /// g: the gradient of the op's result, or what broadcasts to it.
   void differentiate(std::uint32_t i, std::span<const Edge> edges, const Variable& g) {
+    if (batch_ > 0) return differentiate_batch(i, edges, g);
+    if constexpr (!recorded) {
+      if (!has_shape(g.value(), tape_.nodes[i].shape)) return differentiate_broadcast(i, edges, g);
+    }
+    differentiate_whole(i, edges, g);
+  }
+  /// The same for a g that is yet to be stretched, which closures get that can take it.
+  [[gnu::noinline]] void differentiate_broadcast(std::uint32_t i, std::span<const Edge> edges,
+                                                 const Variable& g) {
+    const auto takes = [](const Edge& edge) {
+      return edge.closure != nullptr && edge.closure->table->broadcasts;
+    };
+    if (!std::ranges::any_of(edges, takes))
+      return differentiate_whole(i, edges, Variable(whole(g.value(), i)));
+    begin(i, edges);
+    Variable full;
+    for (std::size_t e = 0; e < edges.size(); ++e) {
+      G* const sum = find(edges[e].input);
+      if (sum == nullptr) continue;
+      broadcast_ = takes(edges[e]);
+      if (!broadcast_ && !full.value().defined()) full = Variable(whole(g.value(), i));
+      differentiate(i, e, edges[e], broadcast_ ? g : full, *sum);
+      broadcast_ = false;
+    }
+    end(i, edges, {&g.value(), 1});
+  }
+  /// The same for many gradients: in one call where a closure takes them, else one after another.
+  void differentiate_batch(std::uint32_t i, std::span<const Edge> edges, const Variable& g) {
+    begin(i, edges);
+    const std::array<G, 1> gs{of(Variable(g))};
+    if (edges.front().closure->table->joint != nullptr) {
+      batch_jointly(i, edges, gs);
+    } else {
+      for (std::size_t e = 0; e < edges.size(); ++e) {
+        G* const sum = find(edges[e].input);
+        if (sum == nullptr) continue;
+        const ClosureTable& table = *edges[e].closure->table;
+        if (table.batch != nullptr) {
+          add(i, e, edges[e].input, *sum, of(table.batch(edges[e].closure, g)));
+          continue;
+        }
+        std::vector<G> parts;
+        for (std::int64_t t = 0; t < batch_; ++t) parts.push_back(single(i, edges[e], select(gs[0], 0, t)));
+        add(i, e, edges[e].input, *sum, stack(parts, 0));
+      }
+    }
+    end(i, edges, gs);
+  }
+  /// What a closure gives for one gradient.
+  G single(std::uint32_t i, const Edge& edge, const G& g) const {
+    const ClosureTable& table = *edge.closure->table;
+    if constexpr (recorded) {
+      if (table.variable == nullptr) fail_no_second_derivative(i);
+      return table.variable(edge.closure, g);
+    } else {
+      if (table.tensor != nullptr) return table.tensor(edge.closure, g);
+      const Node& to = tape_.nodes[edge.input];
+      if (table.stretched != nullptr) return broadcast_to(table.stretched(edge.closure, g).values, to.shape);
+      if (table.rows != nullptr) return table.rows(edge.closure, g).dense();
+      if (table.variable != nullptr) return of(table.variable(edge.closure, Variable(g)));
+      Tensor part = zeros(to.shape, to.dtype);
+      table.add(edge.closure, g, part);
+      return part;
+    }
+  }
+  /// The same for the closure of several inputs, or of several results, whose gradients gs are.
+  void batch_jointly(std::uint32_t i, std::span<const Edge> edges, std::span<const G> gs) {
+    std::vector<std::vector<G>> parts(edges.size());
+    for (std::int64_t t = 0; t < batch_; ++t) {
+      std::vector<G> one;
+      for (const G& g : gs) one.push_back(value_of(g).defined() ? select(g, 0, t) : G());
+      std::vector<G> out = joint_parts(i, edges, one);
+      for (std::size_t e = 0; e < edges.size(); ++e) parts[e].push_back(std::exchange(out[e], G()));
+      if constexpr (!recorded) scratch_.joint_out = std::move(out);
+    }
+    for (std::size_t e = 0; e < edges.size(); ++e) {
+      G* const sum = find(edges[e].input);
+      const auto defined = [](const G& part) { return value_of(part).defined(); };
+      if (sum == nullptr || !std::ranges::any_of(parts[e], defined)) continue;
+      const Tensor zero = zeros_like(value_of(*std::ranges::find_if(parts[e], defined)));
+      for (G& part : parts[e])
+        if (!defined(part)) part = G(zero);
+      add(i, e, edges[e].input, *sum, stack(parts[e], 0));
+    }
+  }
+  void differentiate_whole(std::uint32_t i, std::span<const Edge> edges, const Variable& g) {
     begin(i, edges);
     std::span<const G> gs;
     if constexpr (recorded) {
@@ -256,6 +371,8 @@ class Sweep {
           return add_in_place(i, e, edge, g.value(), sum);
         case Form::rows:
           return add_rows(i, e, edge.input, sum, table.rows(closure, g.value()));
+        case Form::stretched:
+          return add_stretched(i, e, edge.input, sum, table.stretched(closure, g.value()).values);
         case Form::joint:
           return;  // above
       }
@@ -263,14 +380,20 @@ class Sweep {
   }
 
   void differentiate_jointly(std::uint32_t i, std::span<const Edge> edges, std::span<const G> gs) {
+    std::vector<G> out = joint_parts(i, edges, gs);
+    add_all(i, edges, out);
+    if constexpr (!recorded) scratch_.joint_out = std::move(out);
+  }
+  /// What the closure gives for each edge; of Tensors in the scratch memory, which is to be given back.
+  std::vector<G> joint_parts(std::uint32_t i, std::span<const Edge> edges, std::span<const G> gs) {
     Closure* const closure = edges.front().closure;
     if constexpr (recorded) {
       if (closure->table->joint_variable == nullptr) fail_no_second_derivative(i);
       std::vector<Variable> out = closure->table->joint_variable(closure, gs);
       if (out.size() != edges.size()) fail_gradient_count(out.size(), edges.size());
-      add_all(i, edges, out);
+      return out;
     } else {
-      std::vector<Tensor>& out = scratch_.joint_out;
+      std::vector<Tensor> out = std::move(scratch_.joint_out);
       if (out.size() < edges.size()) {
         out.resize(edges.size());
         scratch_.joint_wanted = std::make_unique<bool[]>(edges.size());
@@ -278,10 +401,10 @@ class Sweep {
       const std::span<bool> wanted(scratch_.joint_wanted.get(), edges.size());
       for (std::size_t e = 0; e < edges.size(); ++e) {
         wanted[e] = find(edges[e].input) != nullptr;
-        if (out[e].defined()) out[e] = Tensor();  // a closure that threw may have left something
+        if (out[e].defined()) out[e] = Tensor();
       }
       closure->table->joint(closure, gs, wanted, std::span(out).first(edges.size()));
-      add_all(i, edges, out);
+      return out;
     }
   }
   void add_all(std::uint32_t i, std::span<const Edge> edges, std::vector<G>& parts) {
@@ -299,33 +422,43 @@ class Sweep {
         tape_.nodes[i].name);
   }
 
-  // The sums. An op's part of an input's gradient passes one of these three, where an error may be planted.
+  // The sums. An op's part of an input's gradient passes one of these four, where an error may be planted.
 
   /// Adds the part, summed over what was broadcast.
   [[gnu::always_inline]] void add(std::uint32_t i, std::size_t e, std::uint32_t input, G& sum, G&& part) {
     const Node& to = tape_.nodes[input];
     const Tensor& value = value_of(part);
-    const bool fits =
-        value.dtype() == to.dtype && (value.rank() == 0 ? to.shape.rank() == 0 : value.has_shape(to.shape));
+    const bool fits = batch_ == 0 && !broadcast_ && value.dtype() == to.dtype && has_shape(value, to.shape);
     if (!fits || tape_.plant != nullptr) fit(i, e, input, part);
     accumulate(sum, std::move(part), i);
   }
   /// What is seldom needed; not inlined, so that the rest is.
   [[gnu::noinline]] void fit(std::uint32_t i, std::size_t e, std::uint32_t input, G& part) {
     if (planted(i, e)) part = std::move(part) * tape_.plant->factor;
-    const Shape shape = tape_.nodes[input].shape;
+    Shape shape = shape_of(input);
     const Dtype dtype = tape_.nodes[input].dtype;
     const Tensor& value = value_of(part);
     if (value.dtype() != dtype) {
       fail<DtypeError>("the gradient is {}, the input {}", name_of(value.dtype()), name_of(dtype));
     }
+    if (broadcast_) {
+      // Of an input that was itself stretched the elements are summed, so they are needed; else not yet.
+      const Shape of_result = tape_.nodes[i].shape;
+      if (shape == of_result && broadcasts_to(value.shape(), shape)) return;
+      part = broadcast_to(part, of_result);
+    }
     if (value.shape() == shape) return;
+    const Shape of_sum = shape;
+    if (batch_ > 0) {
+      while (shape.rank() < value.rank()) shape = shape.inserted(1, 1);
+    }
     if (!broadcasts_to(shape, value.shape())) {
       fail<ShapeError>(
           "the gradient has the shape {}, the input {}; axes that were broadcast are summed, no others",
           value.shape(), shape);
     }
     part = sum_to(part, shape);
+    if (batch_ > 0) part = reshape(part, of_sum);
   }
   /// The same for a closure that adds in place. A planted error needs what this op adds by itself.
   void add_in_place(std::uint32_t i, std::size_t e, const Edge& edge, const Tensor& g, Tensor& sum) {
@@ -335,8 +468,15 @@ class Sweep {
       edge.closure->table->add(edge.closure, g, part);
       return add(i, e, edge.input, sum, std::move(part));
     }
-    if (!sum.defined()) sum = zeros(to.shape, to.dtype);
+    sum = sum.defined() ? whole(std::move(sum), edge.input) : zeros(to.shape, to.dtype);
     edge.closure->table->add(edge.closure, g, sum);
+  }
+  void add_stretched(std::uint32_t i, std::size_t e, std::uint32_t input, Tensor& sum, Tensor part) {
+    const Node& to = tape_.nodes[input];
+    if (part.dtype() != to.dtype || !broadcasts_to(part.shape(), to.shape))
+      return add(i, e, input, sum, std::move(part));  // which says so
+    if (planted(i, e)) part = std::move(part) * tape_.plant->factor;
+    accumulate(sum, std::move(part), i);
   }
   void add_rows(std::uint32_t i, std::size_t e, std::uint32_t input, Tensor& sum, Rows rows) {
     if (!to_leaves_) return add(i, e, input, sum, rows.dense());
@@ -346,7 +486,7 @@ class Sweep {
       scratch_.rows.emplace_back(input, std::move(rows));
       return;
     }
-    if (!sum.defined()) sum = zeros(to.shape, to.dtype);
+    sum = sum.defined() ? whole(std::move(sum), input) : zeros(to.shape, to.dtype);
     scatter_add_rows(sum, rows.ids, rows.values);
   }
   [[gnu::always_inline]] void accumulate(G& sum, G&& part, std::uint32_t by) const {
@@ -355,8 +495,10 @@ class Sweep {
     } else if constexpr (recorded) {
       const Where where{tape_.nodes[by].file, tape_.nodes[by].line};
       sum = VariableOperand(sum, where) + VariableOperand(part, where);
-    } else {
+    } else if (sum.same_shape(part)) {
       add_to(sum, part);
+    } else {
+      sum = std::move(sum) + std::move(part);  // one is yet to be stretched
     }
   }
   bool planted(std::uint32_t i, std::size_t e) {
@@ -388,6 +530,8 @@ class Sweep {
   SweepFrame frame_;
   const std::uint32_t begin_;
   const bool to_leaves_, through_, consume_;
+  const std::int64_t batch_;
+  bool broadcast_ = false;  // the closure that is called has a g that is yet to be stretched
   SweepScratch scratch_;
   std::vector<G> sums_;         // of the gradients so far, by node from begin_
   std::vector<Before> before_;  // wanted nodes before begin_, ascending

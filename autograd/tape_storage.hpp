@@ -284,6 +284,8 @@ struct SweepOptions {
   bool through = false;
   /// Destroy each op's closures, with what they saved, as the sweep passes.
   bool consume = false;
+  /// So many gradients at once: seeds and results have one more axis in front. 0: without that axis.
+  std::int64_t batch = 0;
 };
 
 /// The gradients at the wanted nodes, along the paths to them only, at a cost proportional to the nodes from

@@ -30,10 +30,13 @@ void check_same(const char* verb, const char* what, const Variable& given, const
 Variable zeros_of(const Variable& x) {
   return Variable(zeros_like(x.value()));
 }
-/// 1 at one element, else 0.
-Variable unit(const Variable& like, std::int64_t element) {
-  Tensor out = zeros_like(like.value());
-  visit_dtype(out.dtype(), [&](auto tag) { out.mutable_data<decltype(tag)>()[element] = 1; });
+/// (count, x's size): in row i, 1 at element first + i, else 0.
+Variable units(const Variable& like, std::int64_t first, std::int64_t count) {
+  Tensor out = zeros({count, like.size()}, like.dtype());
+  visit_dtype(out.dtype(), [&](auto tag) {
+    auto* const at = out.mutable_data<decltype(tag)>();
+    for (std::int64_t i = 0; i < count; ++i) at[i * like.size() + first + i] = 1;
+  });
   return Variable(std::move(out));
 }
 Shape joined(const Shape& a, const Shape& b) {
@@ -84,9 +87,27 @@ class Call {
   }
   /// The seed's product with the jacobian, an undefined Variable where y does not depend on an argument.
   Variables vjp(const Variable& seed, bool record, bool consume = false) {
-    if (y_node_ == no_node) return Variables(xs_.size());
-    const SweepStart start{y_node_, seed};
-    return sweep_paths(*active_tape(), {&start, 1}, nodes_, options(begin_, record, consume));
+    return swept({y_node_, seed}, options(begin_, record, consume));
+  }
+  // Of many seeds at once. In these a batch is a matrix, with a row for the elements of each: there are
+  // shapes without an axis to spare, whose batches are of one, which is swept as one by itself.
+
+  /// seeds: (count, y's size). Gives (count, x's size) each.
+  Variables vjps(const Variable& seeds) {
+    const std::int64_t count = seeds.dim(0);
+    return in_rows(swept({y_node_, as_batch(seeds, y_.shape())}, batch_options(begin_, count)), count);
+  }
+  /// The same for the gradients given by `vjp`, of which gs may lack some.
+  Variables vjps_of(const Variables& gs, Arguments seeds, std::int64_t count) {
+    return in_rows(sweep_paths(*active_tape(), batch_starts(gs, seeds), nodes_, batch_options(begin_, count)),
+                   count);
+  }
+  /// What sweeps from the gradients gs reach of one node.
+  Variable reach_of(const Variables& gs, Arguments seeds, std::uint32_t node, std::int64_t count) const {
+    return in_rows(
+               sweep_paths(*active_tape(), batch_starts(gs, seeds), {&node, 1}, batch_options(node, count)),
+               count)
+        .front();
   }
   /// The same for the gradients given by `vjp`: the derivative of sum(gs * seeds).
   Variables vjp_of(const Variables& gs, Arguments seeds, bool consume = false) {
@@ -97,9 +118,28 @@ class Call {
     return sweep_paths(*active_tape(), starts(gs, seeds), {&node, 1}, options(node, is_recorded(), consume))
         .front();
   }
+  /// How many gradients are to be swept at once: as many as leave the largest one in a near cache, so that
+  /// memory does not grow with their number. 1 where a tensor has no axis to spare.
+  std::int64_t batch_size() {
+    if (batch_size_ > 0) return batch_size_;  // what sweeps have recorded since does not count
+    constexpr std::int64_t most_elements = std::int64_t{1} << 18;
+    std::int64_t largest = 1;
+    const auto& nodes = active_tape()->nodes;
+    for (std::size_t i = begin_; i < nodes.size(); ++i) {
+      const bool full = nodes[i].shape.rank() == Shape::max_rank;
+      largest = full ? most_elements : std::max(largest, nodes[i].shape.size());
+      if (full) break;
+    }
+    return batch_size_ = std::max(std::int64_t{1}, most_elements / largest);
+  }
   /// A result as the caller gets it: zeros for nothing, a constant when no tape outlives the call.
   Variable returned(Variable x, const Variable& like) const {
     if (!x.value().defined()) return zeros_of(like);
+    return is_recorded() ? std::move(x) : detach(x);
+  }
+  /// The same of the rows of many.
+  Variable returned_rows(Variable x, const Variable& like, std::int64_t count) const {
+    if (!x.value().defined()) return Variable(zeros({count, like.size()}, like.dtype()));
     return is_recorded() ? std::move(x) : detach(x);
   }
   Variables returned(Variables gs) const {
@@ -110,6 +150,29 @@ class Call {
  private:
   static SweepOptions options(std::uint32_t begin, bool record, bool consume) {
     return {.begin = begin, .record = record, .consume = consume};
+  }
+  SweepOptions batch_options(std::uint32_t begin, std::int64_t count) const {
+    return {.begin = begin, .record = is_recorded(), .batch = count == 1 ? 0 : count};
+  }
+  static Variable as_batch(const Variable& rows, const Shape& shape) {
+    const std::int64_t count = rows.dim(0);
+    return reshape(rows, count == 1 ? shape : shape.inserted(0, count));
+  }
+  static Variables in_rows(Variables gs, std::int64_t count) {
+    for (Variable& g : gs)
+      if (g.value().defined()) g = reshape(g, {count, g.size() / count});
+    return gs;
+  }
+  static std::vector<SweepStart> batch_starts(const Variables& gs, Arguments seeds) {
+    Variables shaped(seeds.size());
+    for (std::size_t i = 0; i < seeds.size(); ++i)
+      if (seeds[i].value().defined() && gs[i].value().defined())
+        shaped[i] = as_batch(seeds[i], gs[i].shape());
+    return starts(gs, shaped);
+  }
+  Variables swept(const SweepStart& start, SweepOptions of) {
+    if (y_node_ == no_node) return Variables(xs_.size());
+    return sweep_paths(*active_tape(), {&start, 1}, nodes_, of);
   }
   /// x as an argument: a fresh node, so that derivatives with respect to it are partial.
   Variable enter(TapeStorage& tape, const Variable& x) const {
@@ -136,7 +199,8 @@ class Call {
   static std::vector<SweepStart> starts(const Variables& gs, Arguments seeds) {
     std::vector<SweepStart> out;
     for (std::size_t i = 0; i < gs.size(); ++i) {
-      if (gs[i].value().defined() && !gs[i].is_constant()) out.push_back({gs[i].place().index(), seeds[i]});
+      if (gs[i].value().defined() && !gs[i].is_constant() && seeds[i].value().defined())
+        out.push_back({gs[i].place().index(), seeds[i]});
     }
     return out;
   }
@@ -148,6 +212,7 @@ class Call {
   std::vector<std::uint32_t> nodes_;
   Variable y_;
   std::uint32_t y_node_ = no_node;
+  std::int64_t batch_size_ = 0;  // 0: not known yet
 };
 
 void check_tangents(const Call& call, Arguments tangents, const char* what) {
@@ -169,6 +234,10 @@ class Linearized {
   }
   Variable jvp(Arguments tangents, bool consume = false) const {
     return call_.returned(call_.reach(gs_, tangents, node_, consume), call_.y());
+  }
+  /// Of many tangents, (count, x's size) each or undefined for zeros: (count, y's size).
+  Variable jvps(Arguments tangents, std::int64_t count) const {
+    return call_.returned_rows(call_.reach_of(gs_, tangents, node_, count), call_.y(), count);
   }
 
  private:
@@ -192,51 +261,56 @@ std::int64_t batch_of(const Call& call, Arguments seeds, Arguments likes, const 
   return seeds.empty() ? 0 : seeds[0].dim(0);
 }
 
-/// Entry t of each.
-Variables entries(Arguments all, std::int64_t t) {
-  Variables out;
-  for (const Variable& x : all) out.push_back(select(x, t));
-  return out;
+/// Calls part(first, count) for parts of 0..total-1 that are swept at once.
+template <class Part>
+void in_parts(Call& call, std::int64_t total, const Part& part) {
+  const std::int64_t most = call.batch_size();
+  for (std::int64_t first = 0; first < total; first += most) part(first, std::min(most, total - first));
 }
 
-/// Parts of one shape, along a new first axis, under the joined shape.
-Variable rows_of(const Variables& parts, const Shape& shape, Dtype dtype) {
+/// Entries first..first+count-1 along the first axis, as rows.
+Variable entries(const Variable& all, std::int64_t first, std::int64_t count) {
+  return reshape(slice(all, 0, first, first + count), {count, all.size() / all.dim(0)});
+}
+
+/// Parts of rows, under this shape.
+Variable joined_parts(const Variables& parts, const Shape& shape, Dtype dtype) {
   if (parts.empty()) return Variable(zeros(shape, dtype));
-  return reshape(stack(parts, 0), shape);
+  return reshape(parts.size() == 1 ? parts.front() : concat(parts, 0), shape);
 }
 
-/// For each argument the products that product(e) gives for each element e of the shape `leading`, under that
-/// shape and the argument's.
-template <class Product>
-Variables stacked(const Call& call, const Shape& leading, const Product& product) {
+/// For each argument the products that products(first, count), (count, x's size), gives for the elements of
+/// the shape `leading`, under that shape and the argument's.
+template <class Products>
+Variables stacked(Call& call, const Shape& leading, const Products& products) {
   std::vector<Variables> rows(call.xs().size());
-  for (std::int64_t e = 0; e < leading.size(); ++e) {
-    Variables gs = call.returned(product(e));
-    for (std::size_t i = 0; i < gs.size(); ++i) rows[i].push_back(std::move(gs[i]));
-  }
+  in_parts(call, leading.size(), [&](std::int64_t first, std::int64_t count) {
+    Variables gs = products(first, count);
+    for (std::size_t i = 0; i < gs.size(); ++i)
+      rows[i].push_back(call.returned_rows(std::move(gs[i]), call.xs()[i], count));
+  });
   Variables out;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Variable& x = call.xs()[i];
-    out.push_back(call.returned(rows_of(rows[i], joined(leading, x.shape()), x.dtype()), x));
+    out.push_back(call.returned(joined_parts(rows[i], joined(leading, x.shape()), x.dtype()), x));
   }
   return out;
 }
 
 Variables jacobian_by_columns(Call& call) {
   const Linearized linear(call);
-  Variables still, out;
-  for (const Variable& x : call.xs()) still.push_back(zeros_of(x));
-  for (std::size_t i = 0; i < still.size(); ++i) {
+  Variables out;
+  for (std::size_t i = 0; i < call.xs().size(); ++i) {
     const Variable& x = call.xs()[i];
     const Shape shape = joined(call.y().shape(), x.shape());
-    Variables columns, tangents = still;
-    for (std::int64_t e = 0; e < x.size(); ++e) {
-      tangents[i] = unit(x, e);
-      columns.push_back(reshape(linear.jvp(tangents), {call.y().size()}));
-    }
+    Variables columns, tangents(call.xs().size());
+    in_parts(call, x.size(), [&](std::int64_t first, std::int64_t count) {
+      tangents[i] = units(x, first, count);
+      columns.push_back(linear.jvps(tangents, count));
+    });
     // (x, y) to (y, x)
     out.push_back(columns.empty() ? Variable(zeros(shape, x.dtype()))
-                                  : call.returned(reshape(transpose(stack(columns, 0)), shape), x));
+                                  : call.returned(reshape(transpose(concat(columns, 0)), shape), x));
   }
   return out;
 }
@@ -269,8 +343,9 @@ std::pair<Variable, Variable> jvp(LentFunction f, Arguments xs, Arguments tangen
 Variables vjps(LentFunction f, Arguments xs, const Variable& seeds, Where where) {
   Call call(f, xs, "vjps", where);
   const std::int64_t k = batch_of(call, list_of(seeds), list_of(call.y()), "seeds");
-  return stacked(call, Shape{k},
-                 [&](std::int64_t t) { return call.vjp(select(seeds, t), call.is_recorded()); });
+  return stacked(call, Shape{k}, [&](std::int64_t first, std::int64_t count) {
+    return call.vjps(entries(seeds, first, count));
+  });
 }
 
 Variable jvps(LentFunction f, Arguments xs, Arguments tangents, Where where) {
@@ -278,9 +353,13 @@ Variable jvps(LentFunction f, Arguments xs, Arguments tangents, Where where) {
   const std::int64_t k = batch_of(call, tangents, xs, "tangents");
   const Linearized linear(call);
   Variables products;
-  for (std::int64_t t = 0; t < k; ++t) products.push_back(linear.jvp(entries(tangents, t)));
+  in_parts(call, k, [&](std::int64_t first, std::int64_t count) {
+    Variables some;
+    for (const Variable& tangent : tangents) some.push_back(entries(tangent, first, count));
+    products.push_back(linear.jvps(some, count));
+  });
   const Variable& y = call.y();
-  return call.returned(rows_of(products, y.shape().inserted(0, k), y.dtype()), y);
+  return call.returned(joined_parts(products, y.shape().inserted(0, k), y.dtype()), y);
 }
 
 Variables hvp(LentFunction f, Arguments xs, Arguments vs, Where where) {
@@ -298,8 +377,9 @@ Variables jacobian(LentFunction f, Arguments xs, JacobianOptions options, Where 
   const bool by_rows =
       options.by == JacobianBy::rows || (options.by == JacobianBy::shape && call.y().size() <= columns);
   if (!by_rows) return jacobian_by_columns(call);
-  return stacked(call, call.y().shape(),
-                 [&](std::int64_t e) { return call.vjp(unit(call.y(), e), call.is_recorded()); });
+  return stacked(call, call.y().shape(), [&](std::int64_t first, std::int64_t count) {
+    return call.vjps(units(call.y(), first, count));
+  });
 }
 
 std::vector<Variables> hessian(LentFunction f, Arguments xs, Where where) {
@@ -309,9 +389,9 @@ std::vector<Variables> hessian(LentFunction f, Arguments xs, Where where) {
   std::vector<Variables> out;
   for (std::size_t i = 0; i < xs.size(); ++i) {
     const Variable x = call.xs()[i];
-    out.push_back(stacked(call, x.shape(), [&](std::int64_t e) {
-      const Variable seed = unit(x, e);
-      return call.vjp_of({gs[i]}, list_of(seed));
+    out.push_back(stacked(call, x.shape(), [&](std::int64_t first, std::int64_t count) {
+      const Variable seeds = units(x, first, count);
+      return call.vjps_of({gs[i]}, list_of(seeds), count);
     }));
   }
   return out;

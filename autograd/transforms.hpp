@@ -139,7 +139,8 @@ auto hvp(F&& f, const X& x, const V& v, Where where = Where::here()) {
       detail::hvp(detail::LentFunction::of<X>(f), detail::list_of(x), detail::list_of(v), where));
 }
 
-/// All derivatives of y with respect to x: (Y..., X...). f is recorded once and swept once an element.
+/// All derivatives of y with respect to x: (Y..., X...). f is recorded once; many elements
+/// are swept at once, so few that what they need stays in a near cache.
 template <detail::NotVariable F, detail::ArgumentList X>
 auto jacobian(F&& f, const X& x, JacobianOptions options = {}, Where where = Where::here()) {
   return detail::like<X>(
@@ -147,7 +148,7 @@ auto jacobian(F&& f, const X& x, JacobianOptions options = {}, Where where = Whe
 }
 
 /// The second derivatives of an f of one element: (X..., X...); for several arguments block [i][j] is
-/// (X_i..., X_j...). The gradient is recorded once and swept once an element of x.
+/// (X_i..., X_j...). The gradient is recorded once, and many elements of x are swept at once.
 template <detail::NotVariable F, detail::ArgumentList X>
 auto hessian(F&& f, const X& x, Where where = Where::here()) {
   std::vector<Variables> blocks = detail::hessian(detail::LentFunction::of<X>(f), detail::list_of(x), where);

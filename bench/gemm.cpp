@@ -15,26 +15,28 @@ using namespace gradus;
 
 namespace {
 
+template <class T>
 double gflops(const GemmShape& s, double seconds) {
   Rng rng(1);
-  const Tensor a = rng.normal({s.m, s.k}), b = rng.normal({s.k, s.n});
-  Tensor c = zeros({s.m, s.n});
-  float* const out = c.mutable_data<float>();
-  const kernels::Gemm<float> call{.m = s.m,
-                                  .n = s.n,
-                                  .k = s.k,
-                                  .a = a.data<float>(),
-                                  .lda = s.transpose_a ? s.m : s.k,
-                                  .a_transposed = s.transpose_a,
-                                  .b = b.data<float>(),
-                                  .ldb = s.transpose_b ? s.k : s.n,
-                                  .b_transposed = s.transpose_b,
-                                  .c = out,
-                                  .ldc = s.n,
-                                  .precision = s.bf16 ? MatmulPrecision::medium : MatmulPrecision::exact};
+  const Tensor a = rng.normal({s.m, s.k}, 0, 1, dtype_of<T>()),
+               b = rng.normal({s.k, s.n}, 0, 1, dtype_of<T>());
+  Tensor c = zeros({s.m, s.n}, dtype_of<T>());
+  T* const out = c.mutable_data<T>();
+  const kernels::Gemm<T> call{.m = s.m,
+                              .n = s.n,
+                              .k = s.k,
+                              .a = a.data<T>(),
+                              .lda = s.transpose_a ? s.m : s.k,
+                              .a_transposed = s.transpose_a,
+                              .b = b.data<T>(),
+                              .ldb = s.transpose_b ? s.k : s.n,
+                              .b_transposed = s.transpose_b,
+                              .c = out,
+                              .ldc = s.n,
+                              .precision = s.bf16 ? MatmulPrecision::medium : MatmulPrecision::exact};
   if (!s.packed) return s.flops() / bench::median_seconds([&] { kernels::gemm(call); }, seconds) / 1e9;
-  const kernels::PackedMatrix<float> right(call.b, call.ldb, call.b_transposed, s.k, s.n, call.precision);
-  const auto run = [&] { kernels::gemm_packed(call.m, call.a, call.k, right, out, call.n, 0.0F); };
+  const kernels::PackedMatrix<T> right(call.b, call.ldb, call.b_transposed, s.k, s.n, call.precision);
+  const auto run = [&] { kernels::gemm_packed(call.m, call.a, call.k, right, out, call.n, T{0}); };
   return s.flops() / bench::median_seconds(run, seconds) / 1e9;
 }
 
@@ -47,6 +49,6 @@ int main(int argc, char** argv) {
   for (double seconds = 0; std::cin >> name >> seconds;) {
     GemmShape shape;
     if (!shape.parse(name)) return 2;
-    std::cout << gflops(shape, seconds) << std::endl;
+    std::cout << (shape.f64 ? gflops<double>(shape, seconds) : gflops<float>(shape, seconds)) << std::endl;
   }
 }

@@ -195,7 +195,10 @@ TRANSPOSES = ["nn.", "nt.", "tn.", "tt."]
 GEMM_SHAPES = ([f"{n}x{n}x{n}" for n in [16, 64, 256, 512, 1024, 2048]] +
                [transpose + "700x650x10000" for transpose in TRANSPOSES] + ["nn.10000x650x700"] +
                ["packed." + shape for shape in ["20x200x800", "20x800x200", "32x256x1024", "32x1024x256",
-                                                "20x650x2600", "20x2600x650"]])
+                                                "20x650x2600", "20x2600x650"]] +
+               ["f64." + shape for shape in ["64x64x64", "256x256x256", "512x512x512", "1024x1024x1024",
+                                             "nn.700x650x10000", "nt.700x650x10000", "tn.700x650x10000",
+                                             "nn.10000x88x3", "nn.3x88x10000"]])
 
 
 def gemm_rows(run, shape, threads, name):
@@ -204,13 +207,16 @@ def gemm_rows(run, shape, threads, name):
     rounds = run.rounds([bound], lambda: [one.ask(shape, seconds) for one in [mine, *libraries]])
     speed, best = rounds.median(lambda *all: all[0]), run.probe.best[bound]
     m, n, k = map(int, shape.rsplit(".", 1)[-1].split("x"))
+    wide = shape.startswith("f64.")
+    if wide:
+        best /= 2  # half as many numbers in a register
     more = {"threads": threads, "dropped": rounds.dropped, "disturbed": rounds.disturbed, "speed": speed,
-            "speed_unit": "GFLOP/s", "bound": name_of(bound), "peak": best, "share": speed / best,
-            "flops": 2 * m * n * k, "bytes": 4 * (m * k + k * n + m * n)}
-    if not libraries:
-        return [row(name, "GFLOP/s", speed, **more)]
-    return [row(name, "GFLOP/s", speed, library.name, rounds.median(lambda *all: all[i]),
-                rounds.median(lambda *all: all[0] / all[i]), **more) for i, library in enumerate(libraries, 1)]
+            "speed_unit": "GFLOP/s", "bound": name_of(bound) + (", f64" if wide else ""), "peak": best,
+            "share": speed / best, "flops": 2 * m * n * k, "bytes": (8 if wide else 4) * (m * k + k * n + m * n)}
+    rows = [row(name, "GFLOP/s", speed, library.name, rounds.median(lambda *all: all[i]),
+                rounds.median(lambda *all: all[0] / all[i]), **more)
+            for i, library in enumerate(libraries, 1) if rounds.median(lambda *all: all[i]) > 0]
+    return rows or [row(name, "GFLOP/s", speed, **more)]
 
 
 def gemm(run):
@@ -396,6 +402,21 @@ def transforms(run):
         yield ["transforms." + benchmark], lambda: [transform_row(run, benchmark, "ms")]
 
 
+SHAPES = """gather gather_gradient gather_rows_of_3 roll roll_short slices_gradient laplacian_gradient narrow_tt narrow_nn
+products_of_32 products_of_4 products_of_4_gradient einsum_scores einsum_bilinear_gradient max_gradient
+max_columns_gradient sum_of_products_gradient sum_of_squares_gradient
+mean_of_squares_gradient sum_of_3 sum_to_3 sum_middle var_of_rows cumprod_columns
+cumprod_columns_gradient softmax_gradient elementwise_full elementwise_row elementwise_column jvps_of_product
+mixture_jacobian grad_of_scalar jvp_of_scalar nested_jvp_of_scalar runge_kutta_gradient""".split()
+
+
+def shapes(run):
+    """Small and odd shapes, f64, on one thread; bench/shapes.cpp says which."""
+    for kind in SHAPES:
+        yield ["shapes." + kind], lambda: [timed(run, "shapes." + kind, "us", "shapes", kind, "shapes." + kind, 0.2, 1,
+                                                 bound=fma(1))]
+
+
 LAYERS = """linear embedding dropout layer_norm rms_norm group_norm batch_norm conv1d conv2d conv_transpose2d max_pool2d
 avg_pool2d adaptive_max_pool2d adaptive_avg_pool2d global_avg_pool2d lstm_projected lstm_bidirectional
 min_gru min_gru_long""".split()
@@ -508,6 +529,6 @@ def profile(run):
 GROUPS = {"peak": peak, "tape": tape, "elementwise": elementwise, "functions": functions,
           "reduction": reduction, "softmax": softmax,
           "gemm": gemm, "layers": layers, "losses": losses, "attention": attention, "transforms": transforms,
-          "optimizer": optimizer, "train": train, "gpt": gpt, "precision": precision,
+          "shapes": shapes, "optimizer": optimizer, "train": train, "gpt": gpt, "precision": precision,
           "scaling": scaling, "memory": memory, "generate": generate, "cost": cost, "profile": profile,
           "ngram": ngram}

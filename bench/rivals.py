@@ -2,6 +2,7 @@
 import glob
 import os
 import shlex
+import shutil
 import subprocess
 import tempfile
 
@@ -87,26 +88,32 @@ def libtorch():
 
 BLAS = [("OpenBLAS", "/usr/lib/*/openblas-*/libopenblas.so.0", "libopenblas0-openmp"),
         ("BLIS", "/usr/lib/*/blis-*/libblis.so.4", "libblis4-openmp"),
-        ("oneDNN", "/usr/lib/*/libdnnl.so.2", "libdnnl2")]
+        ("oneDNN", "/usr/lib/*/libdnnl.so.[23]", "libdnnl2 (Debian 13: libdnnl3)")]
 
 
-def blas_libraries(threads):
-    """Each library of matrix products, with this number of threads."""
+def blas_libraries(threads, root=None):
+    """Each library of matrix products, with this number of threads; those of another system if `root` is the folder
+    that holds it."""
     env = {f"{library}_NUM_THREADS": str(threads) for library in ["OPENBLAS", "BLIS", "OMP"]}
+    run = program("rival_blas")
+    if root:
+        shutil.copy(run, os.path.join(root, "tmp"))
     out = []
     for name, pattern, package in BLAS:
-        paths = sorted(glob.glob(pattern))
+        paths = sorted(glob.glob((root or "") + pattern))
         missing = None if paths else f"{name} is missing: apt-get install {package}"
-        out.append(Rival(name, [program("rival_blas"), *paths[:1]], env, missing))
+        library = [path.removeprefix(root or "") for path in paths[:1]]
+        command = ["chroot", root, "/tmp/" + os.path.basename(run), *library] if root else [run, *library]
+        out.append(Rival(name, command, env, missing))
     return out
 
 
 class Rivals:
-    """All rivals, each started when it is first needed. `said` is called with the messages about missing ones, and `python`
-    runs a script under PyTorch."""
+    """All rivals, each started when it is first needed. `said` is called with the messages about missing ones, `python`
+    runs a script under PyTorch, and `blas_root` is the folder of a system whose libraries of products are taken."""
 
-    def __init__(self, said=print, python=None):
-        self.said, self.python, self.running = said, python, {}
+    def __init__(self, said=print, python=None, blas_root=None):
+        self.said, self.python, self.blas_root, self.running = said, python, blas_root, {}
 
     def get(self, key, make):
         if key not in self.running:
@@ -124,7 +131,7 @@ class Rivals:
         return next(iter(self.get("libtorch", libtorch)), None)
 
     def blas(self, threads):
-        return self.get(("blas", threads), lambda: blas_libraries(threads))
+        return self.get(("blas", threads), lambda: blas_libraries(threads, self.blas_root))
 
     def our_gemm(self, threads):
         """Our own program behind the same interface."""

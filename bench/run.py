@@ -65,6 +65,9 @@ def parsed():
     parser.add_argument("--torch", metavar="COMMAND",
                         help="the command that runs a Python script under PyTorch, such as a virtual environment's python; "
                              "by default the system's")
+    parser.add_argument("--blas-root", metavar="FOLDER",
+                        help="the folder of another Debian, which chroot enters as root: its OpenBLAS, BLIS and oneDNN are "
+                             "the rivals of the group gemm")
     parser.add_argument("--quick", action="store_true", help="one short round per row, to see that everything runs")
     args = parser.parse_args()
     for one in args.groups:
@@ -85,7 +88,7 @@ def read(parser, name):
 
 def measure(args, show):
     run = Measuring(quick=args.quick)
-    run.rivals = Rivals(show, args.torch)
+    run.rivals = Rivals(show, args.torch, args.blas_root)
     rows = []
     show(f"{cpu_name()}, {CORES} cores")
     show(tables.head())

@@ -73,6 +73,13 @@ State detach(State state) {
 ///   void forward(const kernels::Part& units, const FusedStep<T, 1>& at) const;
 ///   template <class T>
 ///   void backward(const kernels::Part& units, const FusedGradient<T, 1>& at) const;
+///
+/// With two more, their derivatives in a direction (tangents), the second derivative is fused as well:
+///
+///   template <class T>
+///   void tangent(const kernels::Part& units, const FusedTangent<T, 1>& at) const;
+///   template <class T>
+///   void backward_tangent(const kernels::Part& units, const FusedGradientTangent<T, 1>& at) const;
 struct RecurrentCell {
   /// Whether the step uses from_h otherwise than in the sum with from_x. b_hh then belongs to from_h.
   static constexpr bool separate = false;
@@ -115,6 +122,39 @@ struct FusedGradient {
   std::array<T*, parts> d_state;
   T* d_gates;   // (batch, gates * width): to be written
   T* d_from_h;  // (batch, gates * width): to be written, with `separate`
+};
+
+/// The tangents of a step: the derivatives, in some direction, of what the member of that name is.
+template <class T, std::size_t parts>
+struct FusedTangent {
+  FusedStep<const T, parts> at;
+  const T* gates;
+  const T* from_h;
+  std::array<const T*, parts> before;
+  std::array<T*, parts> after;  // to be written
+};
+
+/// The tangents of a step's gradient.
+template <class T, std::size_t parts>
+struct FusedGradientTangent {
+  FusedStep<const T, parts> at;
+  const T* gates;
+  const T* from_h;
+  std::array<const T*, parts> before, after;
+  /// The gradient of the state after the step, as `backward` got it.
+  std::array<const T*, parts> d_state;
+  /// Its tangent, to be replaced by that of the state before it, as `backward` replaces the gradient.
+  std::array<T*, parts> tangent_of_d_state;
+  T* d_gates;  // to be written, with `from_h` where the cell is `separate`
+  T* d_from_h;
+};
+
+template <class Cell, std::size_t parts = part_count<typename Cell::State>>
+concept TwiceFusedCell = FusedCell<Cell> &&
+    requires(const Cell& cell, const kernels::Part& units, const FusedTangent<float, parts>& tangent,
+             const FusedGradientTangent<float, parts>& gradient) {
+  cell.template tangent<float>(units, tangent);
+  cell.template backward_tangent<float>(units, gradient);
 };
 
 }  // namespace gradus::nn

@@ -28,6 +28,17 @@ struct GruCell : RecurrentCell {
     kernels::recurrent<T>().gru_backward(units, g.at.gates, g.at.from_h, g.at.before[0], g.d_state[0],
                                          g.d_gates, g.d_from_h);
   }
+  template <class T>
+  void tangent(const kernels::Part& units, const FusedTangent<T, 1>& t) const {
+    kernels::recurrent<T>().gru_tangent(units, t.at.gates, t.at.from_h, t.at.before[0], t.gates, t.from_h,
+                                        t.before[0], t.after[0]);
+  }
+  template <class T>
+  void backward_tangent(const kernels::Part& units, const FusedGradientTangent<T, 1>& t) const {
+    kernels::recurrent<T>().gru_backward_tangent(units, t.at.gates, t.at.from_h, t.at.before[0], t.gates,
+                                                 t.from_h, t.before[0], t.d_state[0], t.tangent_of_d_state[0],
+                                                 t.d_gates, t.d_from_h);
+  }
 };
 
 /// The gated recurrent unit (Cho et al. 2014), with the reset gate on the product as in PyTorch:

@@ -34,6 +34,17 @@ struct LstmCell : RecurrentCell {
     kernels::recurrent<T>().lstm_backward(units, g.at.gates, g.at.before[1], g.at.kept, g.d_state[0],
                                           g.d_state[1], g.d_gates);
   }
+  template <class T>
+  void tangent(const kernels::Part& units, const FusedTangent<T, 2>& t) const {
+    kernels::recurrent<T>().lstm_tangent(units, t.at.gates, t.at.before[1], t.at.kept, t.gates, t.before[1],
+                                         t.after[1], t.after[0]);
+  }
+  template <class T>
+  void backward_tangent(const kernels::Part& units, const FusedGradientTangent<T, 2>& t) const {
+    kernels::recurrent<T>().lstm_backward_tangent(
+        units, t.at.gates, t.at.before[1], t.at.kept, t.gates, t.before[1], t.after[1], t.d_state[0],
+        t.d_state[1], t.tangent_of_d_state[0], t.tangent_of_d_state[1], t.d_gates);
+  }
 };
 
 /// The long short-term memory (Hochreiter and Schmidhuber 1997, with the forget gate of Gers, Schmidhuber and

@@ -33,6 +33,15 @@ struct RnnCell : RecurrentCell {
     kernels::recurrent<T>().rnn_backward(units, function(), g.at.after[0], g.at.kept, g.d_state[0],
                                          g.d_gates);
   }
+  template <class T>
+  void tangent(const kernels::Part& units, const FusedTangent<T, 1>& t) const {
+    kernels::recurrent<T>().rnn_tangent(units, function(), t.at.after[0], t.at.kept, t.gates, t.after[0]);
+  }
+  template <class T>
+  void backward_tangent(const kernels::Part& units, const FusedGradientTangent<T, 1>& t) const {
+    kernels::recurrent<T>().rnn_backward_tangent(units, function(), t.at.after[0], t.at.kept, t.after[0],
+                                                 t.d_state[0], t.tangent_of_d_state[0], t.d_gates);
+  }
 
  private:
   kernels::Unary function() const {

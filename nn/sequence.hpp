@@ -164,6 +164,9 @@ struct Again {
   Tensor from_x() const { return input.project(weight, bias, Where::here()).value(); }
 };
 
+template <TwiceFusedCell Cell>
+class FusedSequenceGradient;
+
 /// The steps as one node of the tape: computes them when made, and then is the node's gradient.
 template <FusedCell Cell>
 class FusedSequence {
@@ -199,21 +202,45 @@ class FusedSequence {
 
   /// g: the gradients of the results, undefined where nothing depends on one.
   void operator()(std::span<const Tensor> g, std::span<const bool> wanted, std::span<Tensor> into) {
+    gradients(g, wanted, into, nullptr);
+  }
+  /// The same, recorded.
+  std::vector<Variable> operator()(std::span<const Variable> g) {
+    if constexpr (TwiceFusedCell<Cell>) {
+      return FusedSequenceGradient<Cell>::record_for(*this, g);
+    } else {
+      return gradients_by_ops(g, fresh_inputs());
+    }
+  }
+
+ private:
+  template <TwiceFusedCell>
+  friend class FusedSequenceGradient;
+
+  /// Returns the gradient of from_h, which may be that of from_x. d_states: if not null, takes the gradients
+  /// of the state after each step, (time, batch, width) each.
+  Tensor gradients(std::span<const Tensor> g, std::span<const bool> wanted, std::span<Tensor> into,
+                   std::array<Tensor, parts>* d_states) {
     Tensor d_from_h;
-    visit_dtype(weight_hh().dtype(), [&](auto tag) { backward<decltype(tag)>(g, into, d_from_h); });
+    visit_dtype(weight_hh().dtype(), [&](auto tag) { backward<decltype(tag)>(g, into, d_from_h, d_states); });
     into[0] = steps_.without_padding(into[0]);
     d_from_h = Cell::separate ? steps_.without_padding(d_from_h) : into[0];
     if (wanted[1 + parts]) {
       into[1 + parts] = recurrent_weight_gradient(d_from_h, inputs_[1].value(), states_[0], steps_.reverse);
     }
     if (Cell::separate && wanted[2 + parts]) into[2 + parts] = sum(d_from_h, {0, 1});
+    return d_from_h;
   }
 
-  /// In differentiable ops: computes the steps again in them, and differentiates that.
-  std::vector<Variable> operator()(std::span<const Variable> g) const {
-    // Fresh nodes, so that the derivatives are partial even where one input depends on another.
+  /// The inputs as nodes of their own, so that derivatives are partial even where one depends on another.
+  std::vector<Variable> fresh_inputs() const {
     std::vector<Variable> fresh{identity(Variable(again_.from_x(), inputs_[0].place()))};
     for (std::size_t i = 1; i < inputs_.size(); ++i) fresh.push_back(identity(inputs_[i]));
+    return fresh;
+  }
+  /// In differentiable ops: computes the steps again in them, from such inputs, and differentiates that.
+  std::vector<Variable> gradients_by_ops(std::span<const Variable> g,
+                                         const std::vector<Variable>& fresh) const {
     const auto start = state_of<State>([&](std::size_t i) { return fresh[1 + i]; });
     auto [out, last] = steps_by_ops(cell_, steps_, fresh[0], start, fresh[1 + parts], fresh.back());
     Variable total(Tensor::scalar(0, out.dtype()));
@@ -223,7 +250,6 @@ class FusedSequence {
     return grad(total, fresh);
   }
 
- private:
   const Tensor& weight_hh() const { return inputs_[1 + parts].value(); }
 
   /// A step's rows of a sequence, or null where there is none; T is const for reading.
@@ -275,7 +301,8 @@ class FusedSequence {
 
   /// Sets the gradients of from_x, of the state before, and for a cell that has from_h apart of that.
   template <class T>
-  void backward(std::span<const Tensor> g, std::span<Tensor> into, Tensor& d_from_h) {
+  void backward(std::span<const Tensor> g, std::span<Tensor> into, Tensor& d_from_h,
+                std::array<Tensor, parts>* d_states) {
     const std::int64_t batch = steps_.batch, width = weight_hh().dim(1), all_gates = gates * width;
     into[0] = Tensor::uninitialized({steps_.count, batch, all_gates}, weight_hh().dtype());
     if (Cell::separate) d_from_h = Tensor::uninitialized_like(into[0]);
@@ -283,6 +310,11 @@ class FusedSequence {
     for (std::size_t i = 0; i < parts; ++i) {
       into[1 + i] = g[1 + i].defined() ? g[1 + i] : zeros({batch, width}, weight_hh().dtype());
       d_state[i] = into[1 + i].mutable_data<T>();
+    }
+    std::array<T*, parts> kept_d_state{};
+    for (std::size_t i = 0; i < parts && d_states != nullptr; ++i) {
+      (*d_states)[i] = zeros({steps_.count, batch, width}, weight_hh().dtype());
+      kept_d_state[i] = (*d_states)[i].template mutable_data<T>();
     }
     T* const dh = d_state[0];
     T* const d_gates = into[0].mutable_data<T>();
@@ -297,6 +329,10 @@ class FusedSequence {
         for (std::int64_t b = 0; b < rows && g[0].defined(); ++b) {
           const std::int64_t first = b * width + begin;
           kernels::add_scaled<T>(T{1}, g[0].data<T>() + t * batch * width + first, dh + first, end - begin);
+        }
+        for (std::size_t i = 0; i < parts && d_states != nullptr; ++i) {
+          for (std::int64_t first = begin; first < rows * width; first += width)
+            std::copy_n(d_state[i] + first, end - begin, kept_d_state[i] + t * batch * width + first);
         }
         cell_.template backward<T>({rows, width, begin, end}, here);
       };
@@ -361,4 +397,7 @@ SequenceResult<Cell> over_sequence(const Cell& cell, const Steps& steps, const S
     return over_sequence_by_ops(cell, steps, input, start, w, where);
   }
 }
+
 }  // namespace gradus::nn
+
+#include "nn/sequence_twice.hpp"

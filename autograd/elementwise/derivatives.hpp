@@ -316,10 +316,9 @@ G local_vjp(kernels::Ternary op, const G& g, [[maybe_unused]] const V& a, [[mayb
 
 // The same on tensors, each in one pass.
 
-/// local_vjp(op, g, v): g and v are of one shape.
+/// local_vjp(op, g, v), where one of g and v may broadcast to the other.
 Tensor fused_vjp(kernels::Unary op, const Tensor& g, const Tensor& v);
-/// local_vjp<operand>(op, g, a, b, y): a, b and y broadcast to g's shape and are undefined where they are not
-/// read.
+/// local_vjp<operand>(op, g, a, b, y), which broadcast; a, b and y are undefined where they are not read.
 template <int operand>
 Tensor fused_vjp(kernels::Binary op, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y);
 

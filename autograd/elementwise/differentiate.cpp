@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "autograd/elementwise/derivatives.hpp"
 #include "autograd/elementwise/graph.hpp"
 #include "autograd/elementwise/symbol.hpp"
@@ -87,11 +89,13 @@ Symbol sum_of(const Symbol& a, const Symbol& b) {
 /// The sweep: the derivatives found so far, by expression.
 class Reverse {
  public:
-  Reverse(Graph& graph, ExprId y) : graph_(graph), sums_(static_cast<std::size_t>(y) + 1, no_expr) {}
+  Reverse(Graph& graph, ExprId last) : graph_(graph), sums_(static_cast<std::size_t>(last) + 1, no_expr) {}
 
-  std::vector<ExprId> run(ExprId y, ExprId g, std::span<const ExprId> xs) {
-    sums_.back() = g;
+  std::vector<ExprId> run(std::span<const ExprId> ys, std::span<const ExprId> gs,
+                          std::span<const ExprId> xs) {
+    for (std::size_t k = 0; k < ys.size(); ++k) add(ys[k], Adjoint{at(gs[k])});
     mark_dependent(xs);
+    const ExprId y = static_cast<ExprId>(sums_.size()) - 1;
     for (ExprId id = y; id >= 0; --id) {
       if (sum(id) != no_expr && needed_[static_cast<std::size_t>(id)]) visit(id);
     }
@@ -163,8 +167,9 @@ std::uint32_t differentiable_inputs(const Graph& graph, ExprId y) {
   return bits.back();
 }
 
-std::vector<ExprId> differentiate(Graph& graph, ExprId y, ExprId g, std::span<const ExprId> xs) {
-  return Reverse(graph, y).run(y, g, xs);
+std::vector<ExprId> differentiate(Graph& graph, std::span<const ExprId> ys, std::span<const ExprId> gs,
+                                  std::span<const ExprId> xs) {
+  return Reverse(graph, *std::ranges::max_element(ys)).run(ys, gs, xs);
 }
 
 }  // namespace gradus::detail

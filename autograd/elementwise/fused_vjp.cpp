@@ -38,11 +38,16 @@ std::vector<Evaluation> rules(std::size_t functions, int inputs, const Rule& rul
 }
 
 Tensor run(const Evaluation& rule, std::span<const Tensor* const> inputs) {
+  // g may broadcast to what the function was of, and what is read of it then to g.
+  const Common common("gradient", inputs);
   std::array<Tensor, 1> out;
-  rule.run(inputs, inputs[0]->shape(), inputs[0]->dtype(), out);
+  rule.run(inputs, common.shape, common.dtype, out);
   return std::move(out[0]);
 }
 
+bool is_scalar(const Tensor& x) {
+  return !x.defined() || x.rank() == 0;
+}
 double scalar(const Tensor& x) {
   return x.defined() ? x.item() : 0;
 }
@@ -50,7 +55,7 @@ double scalar(const Tensor& x) {
 }  // namespace
 
 Tensor fused_vjp(Unary op, const Tensor& g, const Tensor& v) {
-  if (g.rank() == 0) return Tensor::scalar(local_vjp(op, g.item(), v.item()), g.dtype());
+  if (g.rank() == 0 && v.rank() == 0) return Tensor::scalar(local_vjp(op, g.item(), v.item()), g.dtype());
   static const std::vector<Evaluation> all =
       rules<Unary>(kernels::unary_count, 2, [](Unary of, auto x) { return local_vjp(of, x[0], x[1]); });
   return run(all[static_cast<std::size_t>(op)], std::array{&g, &v});
@@ -58,7 +63,7 @@ Tensor fused_vjp(Unary op, const Tensor& g, const Tensor& v) {
 
 template <int operand>
 Tensor fused_vjp(Binary op, const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y) {
-  if (g.rank() == 0) {
+  if (is_scalar(g) && is_scalar(a) && is_scalar(b) && is_scalar(y)) {
     return Tensor::scalar(local_vjp<operand>(op, g.item(), scalar(a), scalar(b), scalar(y)), g.dtype());
   }
   static const std::vector<Evaluation> all = rules<Binary>(kernels::binary_count, 4, [](Binary of, auto x) {

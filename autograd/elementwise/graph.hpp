@@ -65,10 +65,11 @@ class Graph {
   std::unordered_map<Expr, ExprId, ExprHash> ids_;
 };
 
-/// Appends to the graph the derivative of `y` with respect to each of `xs`, times `g`: reverse mode over
-/// symbols. no_expr where y does not depend on x. Factors are multiplied inside of the masks that `where`
-/// leaves, so a branch that is not taken gives no NaN.
-std::vector<ExprId> differentiate(Graph& graph, ExprId y, ExprId g, std::span<const ExprId> xs);
+/// Appends to the graph the sum over k of the derivative of ys[k] with respect to each of `xs`, times gs[k]:
+/// reverse mode over symbols. no_expr where no y depends on x. Factors are multiplied inside of the masks
+/// that `where` leaves, so a branch that is not taken gives no NaN.
+std::vector<ExprId> differentiate(Graph& graph, std::span<const ExprId> ys, std::span<const ExprId> gs,
+                                  std::span<const ExprId> xs);
 
 /// The positions of the inputs, as bits, that `y` depends on by more than steps and conditions.
 std::uint32_t differentiable_inputs(const Graph& graph, ExprId y);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "tensor/kernels/kernels.hpp"
+#include "tensor/kernels/strided.hpp"
 #include "tensor/ops/reduction.hpp"
 #include "tensor/support/parallel.hpp"
 
@@ -21,6 +22,7 @@ template <class T>
 struct Arrays {
   std::array<const T*, most_arrays> inputs;
   std::array<bool, most_arrays> single;  // one element that serves for all
+  std::array<bool, most_arrays> spread;  // the array has this block alone
   std::array<T*, most_arrays> outputs;
   const T* constants = nullptr;
   T* summed = nullptr;  // where a block of output 0 is written if only its sum is wanted
@@ -28,6 +30,14 @@ struct Arrays {
   T* output(std::size_t i, std::int64_t begin) const {
     return i == 0 && summed != nullptr ? summed : outputs[i] + begin;
   }
+};
+
+/// An input that is stretched, which is spread out block by block.
+template <class T>
+struct Spread {
+  std::size_t input;
+  const T* from;
+  kernels::Strided view;
 };
 
 /// What a slot is for the block at `begin`.
@@ -47,7 +57,7 @@ Operand<T> operand(const Arrays<T>& arrays, const T* rows, const SingleRows& sin
   switch (slot.kind) {
     case Slot::Kind::input:
       if (arrays.single[slot.index]) return {arrays.inputs[slot.index], true};
-      return {arrays.inputs[slot.index] + begin, false};
+      return {arrays.inputs[slot.index] + (arrays.spread[slot.index] ? 0 : begin), false};
     case Slot::Kind::output:
       return {arrays.output(slot.index, begin), false};
     case Slot::Kind::constant:
@@ -99,14 +109,20 @@ void run_block(std::span<const Instruction> instructions, const Arrays<T>& array
 }  // namespace
 
 template <class T>
-void Program::run_as(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs, std::int64_t n,
-                     double* sums) const {
+void Program::run_as(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs,
+                     const Shape& shape, double* sums) const {
+  const std::int64_t n = shape.size();
   if (n == 0) return;
   Arrays<T> arrays;
+  storage::PoolVector<Spread<T>> spread;  // seldom any
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (!inputs[i]->defined()) continue;  // one that is not read
+    arrays.spread[i] = false;
+    if (inputs[i] == nullptr || !inputs[i]->defined()) continue;  // one that is not read
     arrays.inputs[i] = inputs[i]->data<T>();
     arrays.single[i] = inputs[i]->size() == 1;
+    if (arrays.single[i] || inputs[i]->has_shape(shape)) continue;
+    spread.push_back({i, arrays.inputs[i], kernels::broadcast_view(inputs[i]->shape(), shape).merged()});
+    arrays.spread[i] = true;
   }
   for (std::size_t i = sums == nullptr ? 0 : 1; i < outputs.size(); ++i)
     arrays.outputs[i] = outputs[i]->mutable_data<T>();
@@ -124,43 +140,44 @@ void Program::run_as(std::span<const Tensor* const> inputs, std::span<Tensor* co
       [&](std::int64_t begin, std::int64_t end) {
         Tensor scratch;
         T* rows = nullptr;
-        if (rows_ > 0 || sums != nullptr) {
-          scratch = Tensor::uninitialized({(rows_ + 1) * block}, dtype_of<T>());
+        if (rows_ > 0 || sums != nullptr || !spread.empty()) {
+          scratch = Tensor::uninitialized({(rows_ + 1 + std::ssize(spread)) * block}, dtype_of<T>());
           rows = scratch.mutable_data<T>();
         }
-        if (sums == nullptr) {
-          for (std::int64_t at = begin; at < end; at += block)
-            run_block<T>(instructions_, arrays, rows, at, std::min(block, end - at));
-          return;
-        }
         Arrays<T> mine = arrays;
-        mine.summed = rows + rows_ * block;
+        T* next = rows + rows_ * block;
+        if (sums != nullptr) mine.summed = std::exchange(next, next + block);
+        for (const Spread<T>& one : spread) mine.inputs[one.input] = std::exchange(next, next + block);
         for (std::int64_t at = begin; at < end; at += block) {
           const std::int64_t count = std::min(block, end - at);
+          for (const Spread<T>& one : spread)
+            kernels::read_part(one.from, one.view, at, count, const_cast<T*>(mine.inputs[one.input]));
           run_block<T>(instructions_, mine, rows, at, count);
-          sums[at / block] = kernels::selected<T>().fold(kernels::Fold::sum, mine.summed, count);
+          if (sums != nullptr)
+            sums[at / block] = kernels::selected<T>().fold(kernels::Fold::sum, mine.summed, count);
         }
       },
       block);
 }
 
 double Program::run_summing(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs,
-                            std::int64_t n, Dtype dtype) const {
+                            const Shape& shape, Dtype dtype) const {
+  const std::int64_t n = shape.size();
   storage::PoolVector<double> sums(static_cast<std::size_t>((n + block - 1) / block));
   if (dtype == Dtype::f32) {
-    run_as<float>(inputs, outputs, n, sums.data());
+    run_as<float>(inputs, outputs, shape, sums.data());
   } else {
-    run_as<double>(inputs, outputs, n, sums.data());
+    run_as<double>(inputs, outputs, shape, sums.data());
   }
   return n == 0 ? 0 : kernels::selected<double>().fold(kernels::Fold::sum, sums.data(), std::ssize(sums));
 }
 
 void Program::run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) const {
-  const std::int64_t n = outputs.front()->size();
+  const Shape shape = outputs.front()->shape();
   if (outputs.front()->dtype() == Dtype::f32) {
-    run_as<float>(inputs, outputs, n, nullptr);
+    run_as<float>(inputs, outputs, shape, nullptr);
   } else {
-    run_as<double>(inputs, outputs, n, nullptr);
+    run_as<double>(inputs, outputs, shape, nullptr);
   }
 }
 
@@ -220,13 +237,7 @@ double Evaluation::run_outputs(std::span<const Tensor* const> inputs, const Shap
   if (program_) {
     std::array<const Tensor*, Program::most_arrays> arrays;
     std::array<Tensor*, Program::most_arrays> results;
-    std::vector<Tensor> broadcast;  // seldom needed
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      arrays[i] = inputs[i];
-      if (!reads_[i] || inputs[i]->size() == 1 || inputs[i]->shape() == shape) continue;
-      broadcast.reserve(inputs.size());
-      arrays[i] = &broadcast.emplace_back(broadcast_to(*inputs[i], shape));
-    }
+    for (std::size_t i = 0; i < inputs.size(); ++i) arrays[i] = reads_[i] ? inputs[i] : nullptr;
     for (std::size_t i = sources_.size(); i-- > 0;) {
       if (sources_[i].kind == Source::Kind::computed) results[sources_[i].index] = &outputs[i];
     }
@@ -236,7 +247,7 @@ double Evaluation::run_outputs(std::span<const Tensor* const> inputs, const Shap
     const auto from = std::span(arrays).first(inputs.size());
     const auto to = std::span(results).first(computed_.size());
     if (summing) {
-      total = program_->run_summing(from, to, shape.size(), dtype);
+      total = program_->run_summing(from, to, shape, dtype);
     } else {
       program_->run(from, to);
     }

@@ -38,12 +38,13 @@ class Program {
   /// Every output must be something computed, none of them given.
   Program(const Graph& graph, std::span<const ExprId> given, std::span<const ExprId> outputs);
 
-  /// Runs over whole tensors. Inputs have the shape of the outputs or one element, and one dtype.
+  /// Runs over whole tensors. Inputs broadcast to the shape of the outputs, and have one dtype; one that is
+  /// not read may be null or undefined.
   void run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) const;
-  /// The same, but of the first output only the sum of its n elements is made, in an order that depends on n
-  /// alone; outputs[0] is not looked at.
-  double run_summing(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs, std::int64_t n,
-                     Dtype dtype) const;
+  /// The same, but of the first output only the sum of its elements is made, in an order that depends on
+  /// their number alone; outputs[0] is not looked at.
+  double run_summing(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs,
+                     const Shape& shape, Dtype dtype) const;
 
   std::size_t instruction_count() const { return instructions_.size(); }
 
@@ -51,7 +52,7 @@ class Program {
   friend class Compiler;
   /// `sums`: where the sum of each block of the first output goes, which is then not written; null for none.
   template <class T>
-  void run_as(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs, std::int64_t n,
+  void run_as(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs, const Shape& shape,
               double* sums) const;
 
   std::vector<Instruction> instructions_;

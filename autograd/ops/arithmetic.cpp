@@ -45,18 +45,22 @@ Variable record_unary(const char* name, const Variable& x, Where where) {
   if constexpr (!detail::has_derivative(op)) {
     return Variable(std::move(value));
   } else if constexpr (detail::reads(op) == Reads::nothing) {
-    return record(at, std::move(value), wrt(x, [](const Variable& g) { return local_vjp(op, g, g); }));
+    return record(at, std::move(value),
+                  wrt(x, broadcasting([](const Variable& g) { return local_vjp(op, g, g); })));
   } else if constexpr (detail::reads(op) == Reads::y) {
-    return record(at, std::move(value), wrt(x, recorded_vjp<op>));
+    return record(
+        at, std::move(value),
+        wrt(x, broadcasting([](const Variable& g, const Variable& y) { return recorded_vjp<op>(g, y); })));
   } else {
-    return record(at, std::move(value), wrt(x, [x](const Variable& g) { return recorded_vjp<op>(g, x); }));
+    return record(at, std::move(value),
+                  wrt(x, broadcasting([x](const Variable& g) { return recorded_vjp<op>(g, x); })));
   }
 }
 
 /// The closure of an operand, which saves what its derivative reads: in one pass when nothing is recorded,
 /// else in ops. a and b are Variables or numbers.
 template <Binary op, int operand, class A, class B>
-auto closure(const A& a, const B& b) {
+auto closure_of(const A& a, const B& b) {
   constexpr Reads reads = detail::reads(op, operand);
   if constexpr (reads == Reads::nothing || reads == Reads::flat) {
     return [](const Variable& g) { return local_vjp<operand>(op, g, g, g, g); };
@@ -86,6 +90,11 @@ auto closure(const A& a, const B& b) {
   }
 }
 
+template <Binary op, int operand, class A, class B>
+auto closure(const A& a, const B& b) {
+  return broadcasting(closure_of<op, operand>(a, b));
+}
+
 template <Binary op>
 Variable record_binary(const char* name, const VariableOperand& a, const VariableOperand& b, Where where) {
   const InOp at(name, where);
@@ -97,6 +106,11 @@ Variable record_binary(const char* name, const VariableOperand& a, const Variabl
     const Variable &x = a.variable, &y = b.variable;
     if (b.is_number()) return record(at, std::move(value), wrt(x, closure<op, 0>(x, b.number())));
     if (a.is_number()) return record(at, std::move(value), wrt(y, closure<op, 1>(a.number(), y)));
+    // An operand that the derivative is 0 for wherever there is one gets none.
+    if constexpr (!detail::has_derivative(op, 0))
+      return record(at, std::move(value), wrt(y, closure<op, 1>(x, y)));
+    if constexpr (!detail::has_derivative(op, 1))
+      return record(at, std::move(value), wrt(x, closure<op, 0>(x, y)));
     return record(at, std::move(value), wrt(x, closure<op, 0>(x, y)), wrt(y, closure<op, 1>(x, y)));
   }
 }
@@ -109,8 +123,8 @@ Variable record_where(const VariableOperand& condition, const VariableOperand& a
           ? Variable(Tensor::scalar(condition.number(), (a.is_number() ? b : a).variable.dtype()))
           : condition.variable;
   return record(op, apply(Ternary::where, plain(condition), plain(a), plain(b)),
-                wrt(a.variable, [c](const Variable& g) { return where(c, g, 0); }),
-                wrt(b.variable, [c](const Variable& g) { return where(c, 0, g); }));
+                wrt(a.variable, broadcasting([c](const Variable& g) { return where(c, g, 0); })),
+                wrt(b.variable, broadcasting([c](const Variable& g) { return where(c, 0, g); })));
 }
 
 }  // namespace
@@ -129,7 +143,7 @@ Variable operator/(const VariableOperand& a, const VariableOperand& b) {
 }
 Variable operator-(const VariableOperand& x) {
   const InOp op("neg", x.where);
-  return record(op, -plain(x), wrt(x.variable, [](const Variable& g) { return -g; }));
+  return record(op, -plain(x), wrt(x.variable, broadcasting([](const Variable& g) { return -g; })));
 }
 Variable operator<(const VariableOperand& a, const VariableOperand& b) {
   return record_binary<Binary::less>("less", a, b, a.where);

@@ -28,17 +28,20 @@ Variable product(const Variable& a, const Variable& b, MatmulOptions t, Where wh
   Tensor value = matmul(a.value(), b.value(), t);
   // A matrix that serves a whole batch: the sum over the batch is one product, like the forward.
   const bool shared = b.rank() == 2 && a.rank() > 2 && !t.transpose_a;
+  const Shape of_result = value.shape();
+  const int rank = of_result.rank();
   return record(op, std::move(value),
-                wrt(a,
-                    [b, t](const Variable& g) {
+                wrt(a, batching([b, t](const Variable& g) {
                       return t.transpose_a ? matmul(b, g, {.transpose_a = t.transpose_b, .transpose_b = true})
                                            : matmul(g, b, {.transpose_b = !t.transpose_b});
-                    }),
-                wrt(b, [a, t, shared](const Variable& g) {
-                  const Variable left = shared ? flat(a) : a, up = shared ? flat(g) : g;
-                  return t.transpose_b ? matmul(up, left, {.transpose_a = true, .transpose_b = t.transpose_a})
-                                       : matmul(left, up, {.transpose_a = !t.transpose_a});
-                }));
+                    })),
+                wrt(b, batching([a, t, shared, rank, of_result](const Variable& g) {
+                      const Variable left = shared ? flat(a) : a;
+                      const Variable up = shared ? reshape(g, batched(g, rank, flat(of_result))) : g;
+                      return t.transpose_b
+                                 ? matmul(up, left, {.transpose_a = true, .transpose_b = t.transpose_a})
+                                 : matmul(left, up, {.transpose_a = !t.transpose_a});
+                    })));
 }
 
 }  // namespace
@@ -64,14 +67,14 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
   detail::refuse_recording(weight);
   Tensor value = linear(x.value(), weight.value(), bias.value());
   return record(
-      op, std::move(value), wrt(x, [weight](const Variable& g) { return matmul(g, weight); }),
+      op, std::move(value), wrt(x, batching([weight](const Variable& g) { return matmul(g, weight); })),
       wrt(
           weight, [x](const Variable& g) { return matmul(flat(g), flat(x), {.transpose_a = true}); },
           [x](const Tensor& g) { return matmul(flat(g), flat(x.value()), {.transpose_a = true}); },
           [x](const Tensor& g, Tensor& sum) {
             add_matmul(sum, flat(g), flat(x.value()), {.transpose_a = true});
           }),
-      wrt(bias, [](const Variable& g) { return g; }));
+      wrt(bias, batching([](const Variable& g) { return g; })));
 }
 
 }  // namespace gradus

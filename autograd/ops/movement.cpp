@@ -34,7 +34,9 @@ storage::PoolVector<Tensor> values_of(List<Variable> parts) {
 Variable record_reshape(const Variable& x, Tensor value, Where where) {
   if (value.same_shape(x.value())) return x;
   return record({"reshape", where}, std::move(value),
-                wrt(x, [from = x.shape()](const Variable& g) { return reshape(g, from); }));
+                wrt(x, batching([from = x.shape(), rank = value.rank()](const Variable& g) {
+                      return reshape(g, batched(g, rank, from));
+                    })));
 }
 
 /// The gradient of x that was taken apart: the parts' gradients joined, zeros for what nothing depends on.
@@ -78,7 +80,7 @@ Variable sum_repeated(const Variable& x, int axis, std::int64_t count, std::int6
 
 Variable identity(const Variable& x, Where where) {
   const InOp op("identity", where);
-  return record(op, x.value(), wrt(x, [](const Variable& g) { return g; }));
+  return record(op, x.value(), wrt(x, batching([](const Variable& g) { return g; })));
 }
 
 Variable reshape(const Variable& x, const Shape& shape, Where where) {
@@ -118,7 +120,8 @@ Variable permute(const Variable& x, List<int> axes, Where where) {
 Variable transpose(const Variable& x, int a, int b, Where where) {
   const InOp op("transpose", where);
   return record(op, transpose(x.value(), a, b),
-                wrt(x, [a, b](const Variable& g) { return transpose(g, a, b); }));
+                wrt(x, batching([a = a - (a < 0 ? 0 : x.rank()), b = b - (b < 0 ? 0 : x.rank())](
+                                    const Variable& g) { return transpose(g, a, b); })));
 }
 
 Variable flip(const Variable& x, List<int> axes, Where where) {
@@ -184,7 +187,11 @@ Variable slice(const Variable& x, int axis, std::int64_t begin, std::int64_t end
   const std::int64_t first = begin < 0 ? begin + shape[axis] : begin;
   return record(op, std::move(value),
                 wrt(
-                    x, [shape, axis, first](const Variable& g) { return place_slice(g, shape, axis, first); },
+                    x, batching([shape, axis, first](const Variable& g) {
+                      const Shape to = batched(g, shape.rank(), shape);
+                      return place_slice(g, to, axis < 0 ? axis : axis + to.rank() - shape.rank(), first);
+                    }),
+                    [shape, axis, first](const Tensor& g) { return detail::placed(g, shape, axis, first); },
                     [axis, first](const Tensor& g, Tensor& sum) { add_to_slice(sum, g, axis, first); },
                     [axis, first](const Variable& g, Variable&& sum) {
                       return add_slice(std::move(sum), g, axis, first);
@@ -205,13 +212,13 @@ Variable slice(const Variable& x, List<Slice> which, Where where) {
   return record(op, slice(x.value(), which),
                 wrt(
                     x, [shape = x.shape(), kept](const Variable& g) { return place_slice(g, shape, kept); },
+                    [shape = x.shape(), kept](const Tensor& g) { return detail::placed(g, shape, kept); },
                     [kept](const Tensor& g, Tensor& sum) { add_to_slice(sum, g, kept); }));
 }
 
 Variable place_slice(const Variable& x, const Shape& shape, int axis, std::int64_t begin, Where where) {
   const InOp op("place_slice", where);
-  Tensor value = zeros(shape, x.dtype());
-  add_to_slice(value, x.value(), axis, begin);
+  Tensor value = detail::placed(x.value(), shape, axis, begin);
   const std::int64_t first = begin < 0 ? begin + shape[axis] : begin;
   const std::int64_t end = first + x.dim(axis);
   return record(op, std::move(value),
@@ -234,8 +241,7 @@ Variable add_slice(Variable sum, const Variable& x, int axis, std::int64_t begin
 
 Variable place_slice(const Variable& x, const Shape& shape, List<Slice> which, Where where) {
   const InOp op("place_slice", where);
-  Tensor value = zeros(shape, x.dtype());
-  add_to_slice(value, x.value(), which);
+  Tensor value = detail::placed(x.value(), shape, which);
   const std::vector<Slice> kept(which.begin(), which.end());
   return record(op, std::move(value), wrt(x, [kept](const Variable& g) { return slice(g, kept); }));
 }
@@ -258,6 +264,9 @@ Variable select(const Variable& x, int axis, std::int64_t i, Where where) {
                     x,
                     [shape, a, at](const Variable& g) {
                       return place_slice(reshape(g, g.shape().inserted(a, 1)), shape, a, at);
+                    },
+                    [shape, a, at](const Tensor& g) {
+                      return detail::placed(g.reshape(g.shape().inserted(a, 1)), shape, a, at);
                     },
                     [a, at](const Tensor& g, Tensor& sum) {
                       add_to_slice(sum, g.reshape(g.shape().inserted(a, 1)), a, at);

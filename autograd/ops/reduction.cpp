@@ -28,6 +28,18 @@ struct Reduced {
   }
 };
 
+/// The gradient of a sum that was divided by a number: the same for all elements that were added up. `rank`
+/// is the result's.
+auto spread(const Variable& x, const Reduced& shapes, double divisor, int rank) {
+  return wrt(x, batching([shapes, divisor, rank](const Variable& g) {
+               return broadcast_to(reshape(divisor == 1 ? g : g / divisor, batched(g, rank, shapes.kept)),
+                                   batched(g, rank, shapes.full));
+             }),
+             [kept = shapes.kept, divisor](const Tensor& g) {
+               return Stretched{(divisor == 1 ? g : g / divisor).reshape(kept)};
+             });
+}
+
 /// A result that may be 0 as what is divided by: there 1.
 Variable not_zero(const Variable& y) {
   return y + Variable(equal(y.value(), 0));
@@ -45,9 +57,15 @@ Tensor shares(const Tensor& x, const Tensor& y, const Axes& axes) {
 Variable extreme(const Op& op, Extreme which, const Variable& x, const Axes& axes, bool keepdims) {
   const Tensor y = which == Extreme::max ? max(x.value(), axes, true) : min(x.value(), axes, true);
   const Tensor value = y.reshape(axes.of(op.name, x.shape()).result(x.shape(), keepdims));
-  return record(op, value, wrt(x, [v = x.value(), y, axes](const Variable& g) {
-                  return reshape(g, y.shape()) * Variable(shares(v, y, axes));
-                }));
+  return record(op, value,
+                wrt(
+                    x,
+                    [v = x.value(), y, axes](const Variable& g) {
+                      return reshape(g, y.shape()) * Variable(shares(v, y, axes));
+                    },
+                    [v = x.value(), y, axes](const Tensor& g) {
+                      return detail::shared_out(g.reshape(y.shape()), v, y, axes);
+                    }));
 }
 
 /// The shares of the elements in logsumexp, as they are where y is finite; where it is infinity, those of the
@@ -103,19 +121,17 @@ Variable prod_rows(const Variable& x, Where where) {
 Variable sum(const Variable& x, const Axes& axes, Keepdims keepdims, Where where) {
   const InOp op("sum", where);
   const Reduced shapes(op, x, axes);
-  return record(op, sum(x.value(), axes, keepdims),
-                wrt(x, [full = shapes.full, kept = shapes.kept](const Variable& g) {
-                  return broadcast_to(reshape(g, kept), full);
-                }));
+  Tensor value = sum(x.value(), axes, keepdims);
+  const int rank = value.rank();
+  return record(op, std::move(value), spread(x, shapes, 1, rank));
 }
 
 Variable mean(const Variable& x, const Axes& axes, Keepdims keepdims, Where where) {
   const InOp op("mean", where);
   const Reduced shapes(op, x, axes);
-  return record(op, mean(x.value(), axes, keepdims), wrt(x, [shapes](const Variable& g) {
-                  return broadcast_to(reshape(g / static_cast<double>(shapes.count), shapes.kept),
-                                      shapes.full);
-                }));
+  Tensor value = mean(x.value(), axes, keepdims);
+  const int rank = value.rank();
+  return record(op, std::move(value), spread(x, shapes, static_cast<double>(shapes.count), rank));
 }
 
 Variable max(const Variable& x, const Axes& axes, Keepdims keepdims, Where where) {
@@ -209,12 +225,11 @@ Variable logsumexp(const Variable& x, const Axes& axes, Keepdims keepdims, Where
   const double lowest =
       x.dtype() == Dtype::f32 ? std::numeric_limits<float>::lowest() : std::numeric_limits<double>::lowest();
   return record(op, value,
-                wrt(
-                    x,
-                    [x, lowest, axes, kept = shapes.kept](const Variable& g, const Variable& y) {
+                wrt(x, batching([x, lowest, axes, kept = shapes.kept](const Variable& g, const Variable& y) {
                       const Variable bound = reshape(y, kept), share = exp(x - maximum(bound, lowest));
-                      return reshape(g, kept) * infinite_shares(share, x.value(), bound.value(), axes);
-                    },
+                      return reshape(g, batched(g, y.rank(), kept)) *
+                             infinite_shares(share, x.value(), bound.value(), axes);
+                    }),
                     [v = x.value(), value, lowest, axes, kept = shapes.kept](const Tensor& g) {
                       const Tensor bound = value.reshape(kept);
                       Tensor share = exp(v - maximum(bound, lowest));
@@ -243,13 +258,20 @@ Variable sum_to(const Variable& x, const Shape& shape, Where where) {
   if (x.shape() == shape) return x;
   const InOp op("sum_to", where);
   return record(op, sum_to(x.value(), shape),
-                wrt(x, [from = x.shape()](const Variable& g) { return broadcast_to(g, from); }));
+                wrt(x, batching([from = x.shape(), shape](const Variable& g) {
+                      // The axes that were summed away stand behind those of a batch.
+                      Shape kept = shape;
+                      while (kept.rank() < from.rank()) kept = kept.inserted(0, 1);
+                      const Variable wide = reshape(g, batched(g, shape.rank(), kept));
+                      return broadcast_to(wide, batched(g, shape.rank(), from));
+                    }),
+                    [](const Tensor& g) { return Stretched{g}; }));
 }
 
 Variable broadcast_to(const Variable& x, const Shape& shape, Where where) {
   if (x.shape() == shape) return x;
   const InOp op("broadcast_to", where);
-  return record(op, broadcast_to(x.value(), shape), wrt(x, [](const Variable& g) { return g; }));
+  return record(op, broadcast_to(x.value(), shape), wrt(x, batching([](const Variable& g) { return g; })));
 }
 
 }  // namespace gradus

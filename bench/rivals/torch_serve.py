@@ -16,12 +16,14 @@ import torch_gpt
 import torch_layers
 import torch_memory
 import torch_ops
+import torch_shapes
 import torch_train
 import torch_transforms
 
 warnings.filterwarnings("ignore")
-PREPARE = {**torch_ops.PREPARE, **torch_layers.PREPARE, "train": torch_train.training,
-           "gpt": torch_gpt.training, "generate": torch_generate.generating, "transforms": torch_transforms.prepare}
+PREPARE = {**torch_ops.PREPARE, **torch_layers.PREPARE, **torch_shapes.PREPARE,
+           "train": torch_train.training, "gpt": torch_gpt.training, "generate": torch_generate.generating,
+           "transforms": torch_transforms.prepare}
 
 
 def main():

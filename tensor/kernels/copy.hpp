@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -31,6 +32,19 @@ inline void copy_run(const T* from, std::int64_t n, T* to) {
     n -= 2;
   }
   if (n == 1) *to = *from;
+}
+
+/// The same for one value in all n places.
+template <class T>
+inline void fill_run(T value, std::int64_t n, T* to) {
+  if (n > 32) {
+    std::fill_n(to, n, value);
+    return;
+  }
+  for (; n >= 4; n -= 4, to += 4) {
+    for (int i = 0; i < 4; ++i) to[i] = value;
+  }
+  for (; n > 0; --n) *to++ = value;
 }
 
 }  // namespace gradus::kernels

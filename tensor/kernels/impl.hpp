@@ -26,6 +26,7 @@
 
 #include "tensor/kernels/impl/conv.hpp"
 #include "tensor/kernels/impl/recurrent.hpp"
+#include "tensor/kernels/impl/recurrent_twice.hpp"
 #include "tensor/kernels/impl/reduction.hpp"
 
 #include "tensor/kernels/impl/norm.hpp"

@@ -18,10 +18,13 @@ struct AllKernels final
           T,
           WithConv<
               T,
-              WithGemm<T, WithRecurrent<
-                              T, WithReduction<
-                                     T, WithSoftmax<T, WithNorm<T, WithAttention<T, WithRandom<WithCompact<
-                                                                                        Kernels<T>>>>>>>>>>> {
+              WithGemm<
+                  T,
+                  WithRecurrent<
+                      T, WithRecurrentTwice<
+                             T, WithReduction<
+                                    T, WithSoftmax<T, WithNorm<T, WithAttention<T, WithRandom<WithCompact<
+                                                                                       Kernels<T>>>>>>>>>>>> {
 };
 template <class T>
 constexpr AllKernels<T> all_kernels{};

@@ -47,6 +47,26 @@ struct RecurrentKernels {
   virtual void rnn_backward(const Part& part, Unary f, const T* h, const T* slopes, const T* dh,
                             T* d_pre) const = 0;
 
+  /// For second derivatives, with what a forward step has kept. dot_x is the derivative of x in some
+  /// direction, its tangent: these give the tangents of the state after a step (dot_gates and dot_from_h: of
+  /// the pre-activations),
+  virtual void lstm_tangent(const Part& part, const T* gates, const T* c_before, const T* tanh_c,
+                            const T* dot_gates, const T* dot_c_before, T* dot_c, T* dot_h) const = 0;
+  virtual void gru_tangent(const Part& part, const T* gates, const T* from_h, const T* h_before,
+                           const T* dot_gates, const T* dot_from_h, const T* dot_h_before,
+                           T* dot_h) const = 0;
+  virtual void rnn_tangent(const Part& part, Unary f, const T* h, const T* slopes, const T* dot_pre,
+                           T* dot_h) const = 0;
+  /// and these the tangents of what the gradients above write, where dh and dc are as those got them.
+  virtual void lstm_backward_tangent(const Part& part, const T* gates, const T* c_before, const T* tanh_c,
+                                     const T* dot_gates, const T* dot_c_before, const T* dot_c, const T* dh,
+                                     const T* dc, const T* dot_dh, T* dot_dc, T* dot_d_gates) const = 0;
+  virtual void gru_backward_tangent(const Part& part, const T* gates, const T* from_h, const T* h_before,
+                                    const T* dot_gates, const T* dot_from_h, const T* dot_h_before,
+                                    const T* dh, T* dot_dh, T* dot_d_gates, T* dot_d_from_h) const = 0;
+  virtual void rnn_backward_tangent(const Part& part, Unary f, const T* h, const T* slopes, const T* dot_h,
+                                    const T* dh, const T* dot_dh, T* dot_d_pre) const = 0;
+
   /// The linear recurrence h[t] = a[t] * h[t-1] + b[t] over the steps of a block, h[-1] being before, (cols).
   virtual void scan_forward(const ScanBlock& block, const T* a, const T* b, const T* before, T* h) const = 0;
   /// What that makes of any h before the block: its last h is product * before + sum, (cols) each.

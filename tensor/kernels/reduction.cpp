@@ -17,7 +17,9 @@ namespace {
 // A run is folded in blocks of this many elements, columns in tiles of this width and strips of this height.
 constexpr std::int64_t block = 4096, tile = 2048, strip = 16;
 // With fewer columns than this, several rows are folded as if they were one.
-constexpr std::int64_t narrow = 16;
+constexpr std::int64_t narrow = 16, narrow_tile = 256;
+// Runs shorter than this are folded one element after another: several are under way at a time.
+constexpr std::int64_t short_run = 32;
 // Elements of the chunk of rows that one thread folds, and the most chunks.
 constexpr std::int64_t chunk_elements = 1 << 16, most_chunks = 32;
 
@@ -27,32 +29,40 @@ double start_of(Fold op) {
   return starts[static_cast<std::size_t>(op)];
 }
 
+/// Calls run with the function of two numbers that folds.
+template <class Run>
+void with_function(Fold op, const Run& run) {
+  switch (op) {
+    case Fold::sum:
+      return run([](double a, double b) { return a + b; });
+    case Fold::max:
+      return run([](double a, double b) { return b > a || b != b ? b : a; });
+    case Fold::min:
+      return run([](double a, double b) { return b < a || b != b ? b : a; });
+  }
+}
 /// to[i] = to[i] op x[i]
 template <class T>
 void combine(Fold op, double* to, const T* x, std::int64_t n) {
-  const auto each = [&](auto f) {
+  with_function(op, [&](auto f) {
     std::int64_t i = 0;
     // With a known number of elements the compiler uses vector instructions.
     for (constexpr int known = 8; i + known <= n; i += known) {
       for (int j = 0; j < known; ++j) to[i + j] = f(to[i + j], static_cast<double>(x[i + j]));
     }
     for (; i < n; ++i) to[i] = f(to[i], static_cast<double>(x[i]));
-  };
-  switch (op) {
-    case Fold::sum:
-      return each([](double a, double b) { return a + b; });
-    case Fold::max:
-      return each([](double a, double b) { return b > a || b != b ? b : a; });
-    case Fold::min:
-      return each([](double a, double b) { return b < a || b != b ? b : a; });
-  }
+  });
 }
-/// The fold, in order, of numbers that are `stride` apart.
+/// y[r] = the fold, in order, of x[r, c] over c, x being (rows, cols)
 template <class T>
-double combined(Fold op, const T* x, std::int64_t n, std::int64_t stride = 1) {
-  double total = start_of(op);
-  for (std::int64_t i = 0; i < n; ++i) combine(op, &total, x + i * stride, 1);
-  return total;
+void fold_in_order(Fold op, const T* x, std::int64_t rows, std::int64_t cols, T* y) {
+  with_function(op, [&](auto f) {
+    for (std::int64_t r = 0; r < rows; ++r, x += cols) {
+      double total = start_of(op);
+      for (std::int64_t c = 0; c < cols; ++c) total = f(total, static_cast<double>(x[c]));
+      y[r] = static_cast<T>(total);
+    }
+  });
 }
 
 Tensor scratch(std::int64_t n) {
@@ -73,8 +83,8 @@ void fold_tile(Fold op, const T* x, std::int64_t stride, std::int64_t rows, std:
 /// The same for a few columns, several rows taken as one.
 template <class T>
 void fold_narrow(Fold op, const T* x, std::int64_t rows, std::int64_t cols, double* to) {
-  const std::int64_t together = tile / cols, wide = rows / together;
-  std::array<double, tile> part;
+  const std::int64_t together = narrow_tile / cols, wide = rows / together;
+  std::array<double, narrow_tile> part;
   fold_tile(op, x, together * cols, wide, together * cols, part.data());
   std::fill(to, to + cols, start_of(op));
   for (std::int64_t r = 0; r < together; ++r) combine(op, to, part.data() + r * cols, cols);
@@ -83,7 +93,8 @@ void fold_narrow(Fold op, const T* x, std::int64_t rows, std::int64_t cols, doub
 
 template <class T>
 void fold_chunk(Fold op, const T* x, std::int64_t stride, std::int64_t rows, std::int64_t cols, double* to) {
-  if (stride == cols && cols < narrow && rows * cols >= 2 * tile) return fold_narrow(op, x, rows, cols, to);
+  if (stride == cols && cols < narrow && rows * cols >= 4 * narrow_tile)
+    return fold_narrow(op, x, rows, cols, to);
   fold_tile(op, x, stride, rows, cols, to);
 }
 
@@ -187,12 +198,19 @@ void fold_rows(Fold op, const T* x, std::int64_t rows, std::int64_t cols, T* y) 
       const std::int64_t r = i / blocks, c = i % blocks * block;
       parts[i] = selected<T>().fold(op, x + r * cols + c, std::min(block, cols - c));
     });
-    for (std::int64_t r = 0; r < rows; ++r) y[r] = static_cast<T>(combined(op, parts + r * blocks, blocks));
+    with_function(op, [&](auto f) {
+      for (std::int64_t r = 0; r < rows; ++r) {
+        double total = start_of(op);
+        for (std::int64_t i = 0; i < blocks; ++i) total = f(total, parts[r * blocks + i]);
+        y[r] = static_cast<T>(total);
+      }
+    });
     return;
   }
-  parallel::for_each(rows, cols, [&](std::int64_t r) {
-    const T* const row = x + r * cols;
-    y[r] = static_cast<T>(cols < 4 ? combined(op, row, cols) : selected<T>().fold(op, row, cols));
+  parallel::for_range(rows, cols, [&](std::int64_t begin, std::int64_t end) {
+    if (cols < short_run) return fold_in_order(op, x + begin * cols, end - begin, cols, y + begin);
+    for (std::int64_t r = begin; r < end; ++r)
+      y[r] = static_cast<T>(selected<T>().fold(op, x + r * cols, cols));
   });
 }
 

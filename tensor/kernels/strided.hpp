@@ -8,6 +8,7 @@
 #include <span>
 #include <type_traits>
 
+#include "tensor/kernels/copy.hpp"
 #include "tensor/kernels/elementwise.hpp"
 #include "tensor/shape.hpp"
 #include "tensor/support/parallel.hpp"
@@ -102,6 +103,41 @@ void for_pieces(const Strided& view, bool threaded, Run&& run) {
   };
   if (threaded) return parallel::for_each(rows * pieces, std::min(row, longest), piece);
   for (std::int64_t item = 0; item < rows * pieces; ++item) piece(item);
+}
+
+/// The elements of a merged view from `begin` on in row-major order, to dense memory; on the caller's thread.
+template <class T>
+void read_part(const T* seen, const Strided& v, std::int64_t begin, std::int64_t count, T* dense) {
+  const auto last = static_cast<std::size_t>(v.rank - 1);
+  const std::int64_t row = v.length[last], step = v.stride[last];
+  std::array<std::int64_t, Shape::max_rank> index{};
+  const T* from = seen + v.offset;
+  for (std::size_t i = last + 1, rest = static_cast<std::size_t>(begin); i-- > 0;) {
+    const auto length = static_cast<std::size_t>(v.length[i]);
+    index[i] = static_cast<std::int64_t>(rest % length);
+    from += index[i] * v.stride[i];
+    rest /= length;
+  }
+  while (count > 0) {
+    const std::int64_t n = std::min(count, row - index[last]);
+    if (step == 1) {
+      copy_run(from, n, dense);
+    } else if (step == 0) {
+      fill_run(*from, n, dense);
+    } else {
+      for (std::int64_t i = 0; i < n; ++i) dense[i] = from[i * step];
+    }
+    dense += n;
+    count -= n;
+    from -= index[last] * step;
+    index[last] = 0;
+    for (std::size_t i = last; i-- > 0;) {
+      from += v.stride[i];
+      if (++index[i] < v.length[i]) break;
+      from -= index[i] * v.stride[i];
+      index[i] = 0;
+    }
+  }
 }
 
 /// What to do with each pair of an element of the view and its dense counterpart.

@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <array>
 #include <optional>
 
 #include "tensor/kernels/elementwise.hpp"
 #include "tensor/kernels/reduction.hpp"
+#include "tensor/kernels/strided.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/support/parallel.hpp"
 
@@ -69,6 +71,39 @@ void run(Ternary op, const Pointers<T, 3>& x, const Flags<3>& scalar, T* y, std:
   kernels::ternary<T>(op, x[0], scalar[0], x[1], scalar[1], x[2], scalar[2], y, n);
 }
 
+/// Where the innermost axis is short, the kernel runs over blocks of many of its rows, for which the operands
+/// that are stretched are spread out.
+template <class T, class Op, std::size_t N>
+void run_short_rows(Op op, const Walk<N>& w, const Pointers<T, N>& x, std::int64_t size, T* y) {
+  constexpr std::int64_t block = 1024;
+  std::array<kernels::Strided, N> views;
+  Flags<N> scalar{}, dense{};
+  for (std::size_t k = 0; k < N; ++k) {
+    kernels::Strided view;
+    for (std::size_t axis = 0; axis < w.rank; ++axis)
+      view.push_axis(w.axes[axis].length, w.axes[axis].strides[k]);
+    views[k] = view.merged();
+    scalar[k] = views[k].rank == 1 && views[k].stride[0] == 0;
+    dense[k] = views[k].rank == 1 && views[k].stride[0] == 1;
+  }
+  parallel::for_range(
+      size, kernels::cost(op),
+      [&](std::int64_t begin, std::int64_t end) {
+        std::array<std::array<T, block>, N> spread;
+        for (std::int64_t at = begin; at < end; at += block) {
+          const std::int64_t count = std::min(block, end - at);
+          Pointers<T, N> from = x;
+          for (std::size_t k = 0; k < N; ++k) {
+            if (scalar[k]) continue;
+            if (!dense[k]) kernels::read_part(x[k], views[k], at, count, spread[k].data());
+            from[k] = dense[k] ? x[k] + at : spread[k].data();
+          }
+          run(op, from, scalar, y + at, count);
+        }
+      },
+      block);
+}
+
 /// Runs the kernel over the innermost axis for each place of the outer ones.
 template <class T, class Op, std::size_t N>
 void run_broadcast(Op op, const Walk<N>& w, const Pointers<T, N>& x, T* y) {
@@ -78,6 +113,8 @@ void run_broadcast(Op op, const Walk<N>& w, const Pointers<T, N>& x, T* y) {
   for (std::size_t k = 0; k < N; ++k) scalar[k] = w.axes[outer_axes].strides[k] == 0;
   std::int64_t rows = 1;
   for (std::size_t axis = 0; axis < outer_axes; ++axis) rows *= w.axes[axis].length;
+  constexpr std::int64_t short_row = 64;
+  if (length < short_row && rows > 1) return run_short_rows(op, w, x, rows * length, y);
 
   const auto run_rows = [&](std::int64_t begin, std::int64_t end) {
     std::array<std::int64_t, Shape::max_rank> index{};

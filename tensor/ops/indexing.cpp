@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <numeric>
 #include <span>
+#include <type_traits>
 
 #include "tensor/axes.hpp"
 #include "tensor/kernels/copy.hpp"
@@ -66,15 +68,50 @@ Tensor gather_lanes(const Tensor& x, int axis, const Indices& ids, const Strided
   return out;
 }
 
+/// Rows of `inner` elements, one for each id. Short ones are copied as a number of elements that the compiler
+/// knows.
+template <class T>
+void take_rows(const T* from, const std::int32_t* id, std::int64_t count, std::int64_t inner, T* to) {
+  const auto known = [&]<std::int64_t n>(std::integral_constant<std::int64_t, n>) {
+    for (std::int64_t j = 0; j < count; ++j)
+      std::memcpy(to + j * n, from + id[j] * n, static_cast<std::size_t>(n) * sizeof(T));
+  };
+  switch (inner) {
+    case 1:
+      return known(std::integral_constant<std::int64_t, 1>());
+    case 2:
+      return known(std::integral_constant<std::int64_t, 2>());
+    case 3:
+      return known(std::integral_constant<std::int64_t, 3>());
+    case 4:
+      return known(std::integral_constant<std::int64_t, 4>());
+    default:
+      for (std::int64_t j = 0; j < count; ++j) kernels::copy_run(from + id[j] * inner, inner, to + j * inner);
+  }
+}
+
 }  // namespace
 
 void check_ids(const char* op, const Indices& ids, std::int64_t length) {
   const std::int32_t* const values = ids.data();
-  // Without a branch in the loop; a negative one is the largest of all.
-  std::uint32_t most = 0;
-  for (std::int64_t i = 0; i < ids.size(); ++i) most = std::max(most, static_cast<std::uint32_t>(values[i]));
-  if (most < length) return;
-  for (std::int64_t i = 0; i < ids.size(); ++i) {
+  // An id or what is left to the last one has its sign bit set if it is out of range. No branch in the loop,
+  // and a number of parts that the compiler knows, so that it uses vector instructions.
+  constexpr std::int64_t known = 16;
+  const auto last = static_cast<std::uint32_t>(length - 1);
+  std::array<std::uint32_t, known> wrong{};
+  const auto look = [&](std::int64_t i, std::int64_t part) {
+    const auto id = static_cast<std::uint32_t>(values[i]);
+    wrong[static_cast<std::size_t>(part)] |= id | (last - id);
+  };
+  std::int64_t i = 0;
+  for (; i + known <= ids.size(); i += known) {
+    for (std::int64_t part = 0; part < known; ++part) look(i + part, part);
+  }
+  for (; i < ids.size(); ++i) look(i, 0);
+  std::uint32_t any = length == 0 && ids.size() > 0 ? ~0u : 0u;
+  for (const std::uint32_t part : wrong) any |= part;
+  if ((any >> 31) == 0) return;
+  for (i = 0; i < ids.size(); ++i) {
     if (values[i] < 0 || values[i] >= length) {
       fail<ShapeError>("{}: id {} at position {} is not in 0..{}", op, values[i], i, length - 1);
     }
@@ -104,12 +141,7 @@ Tensor index_select(const Tensor& x, int axis, const Indices& ids) {
         const T* const block = from + i / count * r.length * r.inner;
         const std::int32_t* const id = ids.data() + i % count;
         const std::int64_t some = std::min(count - i % count, end - i);
-        if (r.inner == 1) {
-          for (std::int64_t j = 0; j < some; ++j) to[i + j] = block[id[j]];
-        } else {
-          for (std::int64_t j = 0; j < some; ++j)
-            kernels::copy_run(block + id[j] * r.inner, r.inner, to + (i + j) * r.inner);
-        }
+        take_rows(block, id, some, r.inner, to + i * r.inner);
         i += some;
       }
     };

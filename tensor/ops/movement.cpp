@@ -6,6 +6,7 @@
 
 #include "tensor/axes.hpp"
 #include "tensor/kernels/copy.hpp"
+#include "tensor/kernels/kernels.hpp"
 #include "tensor/kernels/strided.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/ops/compact.hpp"
@@ -75,6 +76,70 @@ Strided cut_all(const Shape& shape, List<Slice> which) {
   Strided view(shape);
   for (std::size_t i = 0; i < which.size(); ++i) cut(view, shape, static_cast<int>(i), which[i]);
   return view;
+}
+
+/// The view of one slice of `shape` in which x stands.
+Strided cut_for(const char* op, const Shape& shape, const Tensor& x, int axis, std::int64_t begin) {
+  if (x.rank() != shape.rank()) fail<ShapeError>("{}: {} does not fit into {}", op, x.shape(), shape);
+  const std::int64_t length = shape[axis], first = begin < 0 ? begin + length : begin;
+  const std::int64_t end = std::min(first, length) + x.dim(axis);
+  if (first < 0 || end > length)
+    fail<ShapeError>("{}: {} from {} of axis {} does not fit into {}", op, x.shape(), begin, axis, shape);
+  Strided view(shape);
+  cut(view, shape, axis, Slice{first, end});
+  return view;
+}
+
+/// to[i] = 0 + from[i], which makes 0 of -0.
+template <class T>
+void add_zero(const T* from, std::int64_t n, T* to) {
+  if (n > 32) {
+    const T zero{0};
+    return kernels::selected<T>().binary(kernels::Binary::add, from, false, &zero, true, to, n);
+  }
+  for (std::int64_t i = 0; i < n; ++i) to[i] = from[i] + T{0};
+}
+
+/// x added to zeros of `shape` where the view shows, each element written once unless the view has steps.
+Tensor place(const Tensor& x, const Shape& shape, const Strided& view) {
+  if (x.shape() != view.shape())
+    fail<ShapeError>("place_slice: {} does not fit into the part {} of {}", x.shape(), view.shape(), shape);
+  const Strided all(shape);
+  int last = -1;  // the last axis that is cut; what follows it is one run
+  bool steps = false;
+  for (int i = 0; i < shape.rank(); ++i) {
+    steps |= view.stride[index(i)] != all.stride[index(i)];
+    if (view.length[index(i)] != shape[i]) last = i;
+  }
+  if (x.size() == 0 || steps) {
+    Tensor out = zeros(shape, x.dtype());
+    visit_elements([&](auto* to, const auto* from) { kernels::add_strided(from, to, view); }, out, x);
+    return out;
+  }
+  if (last < 0) return x + 0;
+  std::array<std::int64_t, Shape::max_rank> begin{};
+  for (int i = 0; i <= last; ++i) begin[index(i)] = view.offset / all.stride[index(i)] % shape[i];
+  const std::int64_t inner = all.stride[index(last)], whole = shape[last] * inner;
+  const std::int64_t before = begin[index(last)] * inner, count = view.length[index(last)] * inner;
+  Tensor out = Tensor::uninitialized(shape, x.dtype());
+  const auto rows = [&]<class T>(T* to, const T* from) {
+    parallel::for_each(out.size() / whole, whole, [&](std::int64_t row) {
+      std::int64_t of_x = 0, step = 1, rest = row;  // the row of x, if it has this one
+      bool inside = true;
+      for (int i = last; i-- > 0; rest /= shape[i], step *= view.length[index(i)]) {
+        const std::int64_t at = rest % shape[i] - begin[index(i)];
+        inside &= at >= 0 && at < view.length[index(i)];
+        of_x += at * step;
+      }
+      T* const line = to + row * whole;
+      if (!inside) return static_cast<void>(std::fill_n(line, whole, T{0}));
+      std::fill_n(line, before, T{0});
+      add_zero(from + of_x * count, count, line + before);
+      std::fill_n(line + before + count, whole - before - count, T{0});
+    });
+  };
+  visit_elements(rows, out, x);
+  return out;
 }
 
 /// True when the view's elements lie in order and without gaps, so that the view can share storage.
@@ -218,13 +283,33 @@ Tensor roll(const Tensor& x, std::int64_t shift, int axis) {
   if (first == length) return x;
   Tensor out = Tensor::uninitialized_like(x);
   const Runs all = runs_at(x.shape(), axis);
-  const std::int64_t whole = length * all.inner, before = first * all.inner;
-  const auto turn = [&](auto* to, const auto* from) {
-    parallel::for_range(all.outer, whole, [&](std::int64_t begin, std::int64_t end) {
+  const std::int64_t whole = length * all.inner, before = first * all.inner, after = whole - before;
+  const std::int64_t fewer = std::min(before, after);
+  const auto turn = [&]<class T>(T* to, const T* from) {
+    const auto each = [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t at = begin * whole; at < end * whole; at += whole) {
-        kernels::copy_run(from + at + before, whole - before, to + at);
-        kernels::copy_run(from + at, before, to + at + whole - before);
+        kernels::copy_run(from + at + before, after, to + at);
+        kernels::copy_run(from + at, before, to + at + after);
       }
+    };
+    // Where few elements come from the other end, blocks of several runs are copied as if none did, and these
+    // afterwards.
+    const auto shifted = [&](std::int64_t begin, std::int64_t end) {
+      const std::int64_t at = begin * whole, count = (end - begin) * whole - fewer;
+      if (fewer == before) {
+        kernels::copy_run(from + at + before, count, to + at);
+        for (std::int64_t row = at; row < end * whole; row += whole)
+          kernels::copy_run(from + row, before, to + row + after);
+      } else {
+        kernels::copy_run(from + at, count, to + at + after);
+        for (std::int64_t row = at; row < end * whole; row += whole)
+          kernels::copy_run(from + row + before, after, to + row);
+      }
+    };
+    const std::int64_t together = std::max(std::int64_t{1}, 2048 / whole);
+    parallel::for_range(all.outer, whole, [&](std::int64_t begin, std::int64_t end) {
+      if (fewer > 32 || 4 * fewer > whole) return each(begin, end);
+      for (std::int64_t row = begin; row < end; row += together) shifted(row, std::min(row + together, end));
     });
   };
   visit_elements(turn, out, x);
@@ -346,21 +431,18 @@ Tensor slice(const Tensor& x, List<Slice> which) {
 }
 
 void add_to_slice(Tensor& sum, const Tensor& x, int axis, std::int64_t begin) {
-  const Shape shape = sum.shape();
-  if (x.rank() != shape.rank()) fail<ShapeError>("add_to_slice: {} does not fit into {}", x.shape(), shape);
-  const std::int64_t length = shape[axis], first = begin < 0 ? begin + length : begin;
-  const std::int64_t end = std::min(first, length) + x.dim(axis);
-  if (first < 0 || end > length) {
-    fail<ShapeError>("add_to_slice: {} from {} of axis {} does not fit into {}", x.shape(), begin, axis,
-                     shape);
-  }
-  Strided view(shape);
-  cut(view, shape, axis, Slice{first, end});
-  add("add_to_slice", sum, x, view);
+  add("add_to_slice", sum, x, cut_for("add_to_slice", sum.shape(), x, axis, begin));
 }
 
 void add_to_slice(Tensor& sum, const Tensor& x, List<Slice> which) {
   add("add_to_slice", sum, x, cut_all(sum.shape(), which));
+}
+
+Tensor detail::placed(const Tensor& x, const Shape& shape, int axis, std::int64_t begin) {
+  return place(x, shape, cut_for("place_slice", shape, x, axis, begin));
+}
+Tensor detail::placed(const Tensor& x, const Shape& shape, List<Slice> which) {
+  return place(x, shape, cut_all(shape, which));
 }
 
 Tensor select(const Tensor& x, int axis, std::int64_t i) {

@@ -70,6 +70,11 @@ Tensor slice(const Tensor& x, List<Slice> which);
 void add_to_slice(Tensor& sum, const Tensor& x, int axis, std::int64_t begin);
 /// The same for slices along the first axes.
 void add_to_slice(Tensor& sum, const Tensor& x, List<Slice> which);
+namespace detail {
+/// Zeros of that shape, with x as the slice from `begin` of the axis, or as slices along the first axes.
+Tensor placed(const Tensor& x, const Shape& shape, int axis, std::int64_t begin);
+Tensor placed(const Tensor& x, const Shape& shape, List<Slice> which);
+}  // namespace detail
 /// Entry i along the axis, which the result lacks. A negative i counts from the end. Throws ShapeError when
 /// it is out of range.
 Tensor select(const Tensor& x, int axis, std::int64_t i);

@@ -7,6 +7,7 @@
 
 #include "tensor/axes.hpp"
 #include "tensor/kernels/elementwise.hpp"
+#include "tensor/kernels/kernels.hpp"
 #include "tensor/kernels/reduction.hpp"
 #include "tensor/kernels/softmax.hpp"
 #include "tensor/kernels/strided.hpp"
@@ -162,6 +163,62 @@ Tensor max(const Tensor& x, const Axes& axes, Keepdims keepdims) {
 }
 Tensor min(const Tensor& x, const Axes& axes, Keepdims keepdims) {
   return fold("min", Fold::min, x, axes, keepdims);
+}
+
+namespace {
+
+/// What detail::shared_out does for up to `most` columns of runs: x and out are (length, columns), `stride`
+/// apart.
+template <class T, std::int64_t most>
+void share_columns(const T* g, const T* x, const T* y, std::int64_t length, std::int64_t columns,
+                   std::int64_t stride, T* out) {
+  const auto& kernel = kernels::selected<T>();
+  std::array<T, most> share{};
+  for (std::int64_t r = 0; r < length; ++r) {
+    T* const equal = out + r * stride;
+    kernel.binary(kernels::Binary::equal, x + r * stride, false, y, false, equal, columns);
+    kernel.add_scaled(1, equal, share.data(), columns);
+  }
+  kernel.binary(kernels::Binary::div, g, false, share.data(), false, share.data(), columns);
+  for (std::int64_t r = 0; r < length; ++r) {
+    T* const equal = out + r * stride;
+    kernel.binary(kernels::Binary::mul, equal, false, share.data(), false, equal, columns);
+  }
+}
+
+}  // namespace
+
+Tensor detail::shared_out(const Tensor& g, const Tensor& x, const Tensor& y, const Axes& axes) {
+  const AxisSet reduced = axes.of("max", x.shape());
+  Runs r;
+  int parts = 0;  // runs of neighbouring axes that are reduced
+  for (int i = 0; i < x.rank(); ++i) {
+    if (reduced.contains(i) && (i == 0 || !reduced.contains(i - 1))) ++parts;
+    (reduced.contains(i) ? r.length : parts == 0 ? r.outer : r.inner) *= x.dim(i);
+  }
+  if (parts > 1) {
+    const Tensor extreme = equal(x, y);
+    return extreme / sum(extreme, axes, true) * g;
+  }
+  Tensor out = Tensor::uninitialized_like(x);
+  const auto share = [&]<class T>(T* to, const T* from) {
+    constexpr std::int64_t columns =
+        128;  // whose runs, of a thousand elements, are in the second-level cache
+    const T *const upstream = g.data<T>(), *const most = y.data<T>();
+    const auto& kernel = kernels::selected<T>();
+    parallel::for_tiles(
+        r.outer, r.inner, columns, r.length, [&](std::int64_t o, std::int64_t c, std::int64_t cols) {
+          const std::int64_t at = o * r.length * r.inner + c, of = o * r.inner + c;
+          if (r.inner > 1)
+            return share_columns<T, columns>(upstream + of, from + at, most + of, r.length, cols, r.inner,
+                                             to + at);
+          kernel.binary(kernels::Binary::equal, from + at, false, most + of, true, to + at, r.length);
+          const T part = upstream[of] / static_cast<T>(kernel.fold(Fold::sum, to + at, r.length));
+          kernel.binary(kernels::Binary::mul, to + at, false, &part, true, to + at, r.length);
+        });
+  };
+  visit_elements(share, out, x);
+  return out;
 }
 
 Tensor var(const Tensor& x, const Axes& axes, VarOptions options) {

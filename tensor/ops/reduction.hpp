@@ -95,6 +95,12 @@ Tensor all(const Tensor& x, const Axes& axes = {}, Keepdims keepdims = false);
 Indices argmax(const Tensor& x, OptionalAxis axis = {}, Keepdims keepdims = false);
 Indices argmin(const Tensor& x, OptionalAxis axis = {}, Keepdims keepdims = false);
 
+namespace detail {
+/// How the gradient g of the extreme y of x along the axes falls on x: evenly on the elements that equal it.
+/// g and y have the axes at length 1.
+Tensor shared_out(const Tensor& g, const Tensor& x, const Tensor& y, const Axes& axes);
+}  // namespace detail
+
 /// Sums x over the axes that `shape` lacks or has at length 1: the adjoint of broadcast_to.
 Tensor sum_to(const Tensor& x, const Shape& shape);
 /// x broadcast to a larger shape (PyTorch's expand). Throws ShapeError unless x's shape broadcasts to it.

@@ -487,7 +487,7 @@ TEST_CASE("the gradient of x * y + z copies nothing", "[elementwise]") {
   CHECK(differential->reads(0));
   CHECK(differential->reads(1));
   CHECK_FALSE(differential->reads(2));
-  CHECK_FALSE(differential->reads_result());
+  CHECK_FALSE(differential->reads_result(0));
 }
 
 TEST_CASE("traced functions give the same bits on any number of threads", "[elementwise][threads]") {

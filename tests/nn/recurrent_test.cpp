@@ -5,6 +5,7 @@
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/ops/reduction.hpp"
 #include "autograd/tape.hpp"
+#include "autograd/transforms.hpp"
 #include "tensor/ops.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/fixture.hpp"
@@ -172,6 +173,40 @@ TEST_CASE("derivatives of first and second order are right over random shapes, l
       CHECK(result.passed);
     }
   });
+}
+
+TEST_CASE("third derivatives of fused layers are those of the plain steps", "[nn]") {
+  Rng rng(23);
+  const auto check = [&]<class Cell>(const Cell& cell) {
+    CellFunction<Cell> f{.cell = cell, .reverse = true, .lengths = {3, 2, 0}};
+    Variables xs, vs, ws;
+    for (const Shape& shape : f.shapes({3, 3, 2}, 3, 2)) {
+      xs.emplace_back(rng.uniform(shape, -0.8, 0.8, Dtype::f64));
+      vs.emplace_back(rng.normal(shape, 0, 1, Dtype::f64));
+      ws.emplace_back(rng.normal(shape, 0, 1, Dtype::f64));
+    }
+    const auto third = [&] {
+      const auto loss = [&](std::span<const Variable> at) { return sum(square(f(at))); };
+      return grad(
+          [&](std::span<const Variable> at) {
+            const Variables products = hvp(loss, at, std::span<const Variable>(vs));
+            Variable total(zeros({}, Dtype::f64));
+            for (std::size_t i = 0; i < ws.size(); ++i) total = total + sum(products[i] * ws[i]);
+            return total;
+          },
+          xs);
+    };
+    const Variables fused = third();
+    f.by_ops = true;
+    const Variables plain = third();
+    for (std::size_t i = 0; i < xs.size(); ++i) {
+      INFO(Cell::op << ", input " << i);
+      CHECK(difference(fused[i].value(), plain[i].value()) < 1e-10);
+    }
+  };
+  check(nn::LstmCell());
+  check(nn::GruCell());
+  check(nn::RnnCell());
 }
 
 TEST_CASE("a batch of sequences of several lengths equals each by itself, whatever stands past their ends",

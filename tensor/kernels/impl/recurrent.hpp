@@ -66,6 +66,36 @@ template <class T, class F>
   });
 }
 
+/// The gradients of a step's formulas, of numbers, or of dual ones for their derivatives. An activation has a
+/// value and a slope.
+template <class N>
+struct LstmGradient {
+  N i, f, g, o, c_before;
+};
+template <class Gate, class Squashed, class N>
+[[gnu::always_inline]] inline LstmGradient<N> lstm_gradient(const Gate& i, const Gate& f, const Squashed& g,
+                                                            const Gate& o, const Squashed& t,
+                                                            const N& c_before, const N& dh, const N& dc) {
+  const N dc_now = dc + dh * o.value * t.slope;
+  return {dc_now * g.value * i.slope, dc_now * c_before * f.slope, dc_now * i.value * g.slope,
+          dh * t.value * o.slope, dc_now * f.value};
+}
+template <class N>
+struct GruGradient {
+  N r, z, n, from_h, h_before;
+};
+template <class Gate, class Squashed, class N>
+[[gnu::always_inline]] inline GruGradient<N> gru_gradient(const Gate& r, const Gate& z, const N& without_z,
+                                                          const Squashed& n, const N& from_h,
+                                                          const N& h_before, const N& dh) {
+  const N d_n = dh * without_z * n.slope;
+  return {d_n * from_h * r.slope, dh * (h_before - n.value) * z.slope, d_n, d_n * r.value, dh * z.value};
+}
+template <class T, class Load>
+[[gnu::always_inline]] inline Batch<T> rnn_slope(Unary f, const T* h, const T* slopes, Load load) {
+  return f == Unary::tanh ? load(slopes) : xsimd::select(load(h) > Batch<T>(0), Batch<T>(1), Batch<T>(0));
+}
+
 template <class T, class Rest>
 struct WithRecurrent : Rest {
   void lstm_forward(const Part& part, T* gates, const T* c_before, T* c, T* tanh_c, T* h) const override {
@@ -92,15 +122,14 @@ struct WithRecurrent : Rest {
       const T* const at = gates + gate;
       const Sigmoid<T> i(load(at)), f(load(at + width)), o(load(at + 3 * width));
       const Tanh<T> g(load(at + 2 * width)), t(load(tanh_c + j));
-      const auto dh_now = load(dh + j);
-      const auto dc_now = load(dc + j) + dh_now * o.value * t.slope;
-      const auto before = load(c_before + j);
+      const Batch<T> before = load(c_before + j), of_h = load(dh + j), of_c = load(dc + j);
+      const auto d = lstm_gradient(i, f, g, o, t, before, of_h, of_c);
       T* const to = d_gates + gate;
-      store(dc_now * g.value * i.slope, to);
-      store(dc_now * before * f.slope, to + width);
-      store(dc_now * i.value * g.slope, to + 2 * width);
-      store(dh_now * t.value * o.slope, to + 3 * width);
-      store(dc_now * f.value, dc + j);
+      store(d.i, to);
+      store(d.f, to + width);
+      store(d.g, to + 2 * width);
+      store(d.o, to + 3 * width);
+      store(d.c_before, dc + j);
     });
   }
 
@@ -125,17 +154,15 @@ struct WithRecurrent : Rest {
       const auto kept_z = load(at + width);
       const Sigmoid<T> r(load(at)), z(kept_z), without_z(negated<T>(kept_z));
       const Tanh<T> n(load(at + 2 * width));
-      const auto g = load(dh + j);
-      const auto d_n = g * without_z.value * n.slope;
-      const auto d_r = d_n * load(from_h + 2 * width + gate) * r.slope;
-      const auto d_z = g * (load(h_before + j) - n.value) * z.slope;
-      store(d_r, d_gates + gate);
-      store(d_z, d_gates + width + gate);
-      store(d_n, d_gates + 2 * width + gate);
-      store(d_r, d_from_h + gate);
-      store(d_z, d_from_h + width + gate);
-      store(d_n * r.value, d_from_h + 2 * width + gate);
-      store(g * z.value, dh + j);
+      const Batch<T> of_h = load(from_h + 2 * width + gate), before = load(h_before + j), g = load(dh + j);
+      const auto d = gru_gradient(r, z, without_z.value, n, of_h, before, g);
+      store(d.r, d_gates + gate);
+      store(d.z, d_gates + width + gate);
+      store(d.n, d_gates + 2 * width + gate);
+      store(d.r, d_from_h + gate);
+      store(d.z, d_from_h + width + gate);
+      store(d.from_h, d_from_h + 2 * width + gate);
+      store(d.h_before, dh + j);
     });
   }
 
@@ -155,10 +182,8 @@ struct WithRecurrent : Rest {
 
   void rnn_backward(const Part& part, Unary f, const T* h, const T* slopes, const T* dh,
                     T* d_pre) const override {
-    const Batch<T> zero(0), one(1);
     for_units<T, 1>(part, [=](std::int64_t j, std::int64_t, auto load, auto store) {
-      const auto slope = f == Unary::tanh ? load(slopes + j) : xsimd::select(load(h + j) > zero, one, zero);
-      store(load(dh + j) * slope, d_pre + j);
+      store(load(dh + j) * rnn_slope<T>(f, h + j, slopes + j, load), d_pre + j);
     });
   }
 

@@ -33,6 +33,8 @@ std::vector<GradientRow> layer_rows() {
     const char* op = of.name;
     if constexpr (nn::FusedCell<Cell>) op = Cell::op;
     add_cell<Cell>(rows, op, {.low = -0.8, .high = 0.8}, of.smooth);
+    if constexpr (nn::TwiceFusedCell<Cell>)
+      add_cell<Cell>(rows, "recurrent_gradient", {.low = -0.8, .high = 0.8}, of.smooth);
   });
   // Well above 0.
   add_cell<nn::RnnCell>(rows, "rnn", {.low = 0.1, .high = 0.8}, nn::Activation::relu);

@@ -69,14 +69,20 @@ using SymbolAt = Symbol;
 // What a call of the user's has at most.
 inline constexpr std::size_t most_given = 12;
 
-/// The number of results of a function that returns an array of them; 0 for one that returns a number.
+/// The number of results of a function that returns an array of them; 0 for one that returns a number, or
+/// takes other operands, of which `trace` says so.
 template <class Result>
 constexpr std::size_t array_size = 0;
 template <std::size_t n>
 constexpr std::size_t array_size<std::array<Symbol, n>> = n;
 template <class F, std::size_t... i>
 constexpr std::size_t result_count(std::index_sequence<i...>) {
-  return array_size<std::remove_cvref_t<std::invoke_result_t<const F&, SymbolAt<i>...>>>;
+  if constexpr (requires(const F& f, SymbolAt<i>... xs) { f(xs...); }) {
+    return array_size<
+        std::remove_cvref_t<decltype(std::declval<const F&>()(std::declval<SymbolAt<i>&>()...))>>;
+  } else {
+    return 0;
+  }
 }
 
 template <class F, std::size_t... i>

@@ -114,7 +114,8 @@ MODELS = [("train", "training, tokens a second"), ("generate", "generating, toke
 OPS = [("gemm", "products of matrices, all cores, beside the fastest library"),
        ("elementwise", "elementwise, one core"), ("reduction", "reductions past the cache, one core"),
        ("softmax", "softmax, one core"),
-       ("transforms", "derivatives of functions, one core"), ("tape", "small ops, and compiling a program")]
+       ("transforms", "derivatives of functions, one core"), ("shapes", "small and odd shapes in f64, one core"),
+       ("tape", "small ops, and compiling a program")]
 
 
 def compared(figures, group):

@@ -14,7 +14,7 @@ class Rival:
 
     def __init__(self, name, command, env=None, missing=None):
         self.name, self.missing, self.process = name, missing, None
-        self.command, self.env = None if missing else command, {**os.environ, **(env or {})}
+        self.command, self.env = None if missing else command, {**without_settings(os.environ), **(env or {})}
         if missing:
             return
         # A file and not a pipe, which its warnings might fill.
@@ -88,13 +88,19 @@ def libtorch():
 
 BLAS = [("OpenBLAS", "/usr/lib/*/openblas-*/libopenblas.so.0", "libopenblas0-openmp"),
         ("BLIS", "/usr/lib/*/blis-*/libblis.so.4", "libblis4-openmp"),
-        ("oneDNN", "/usr/lib/*/libdnnl.so.[23]", "libdnnl2 (Debian 13: libdnnl3)")]
+        ("oneDNN", "/usr/lib/*/libdnnl.so.[23]*", "libdnnl2 (Debian 13: libdnnl3)")]
+# What they may be told to be on: one that is older than the processor takes it for a much lesser one.
+KINDS = {"OpenBLAS": ("OPENBLAS_CORETYPE", ["SKYLAKEX", "ZEN"]), "BLIS": ("BLIS_ARCH_TYPE", ["skx", "zen3"])}
+
+
+def without_settings(env):
+    """The environment without what somebody has set for these libraries: some machines have OpenBLAS held to AVX2."""
+    return {key: value for key, value in env.items() if not key.startswith(("OPENBLAS_", "BLIS_", "DNNL_", "ONEDNN_"))}
 
 
 def blas_libraries(threads, root=None):
-    """Each library of matrix products, with this number of threads; those of another system if `root` is the folder
-    that holds it."""
-    env = {f"{library}_NUM_THREADS": str(threads) for library in ["OPENBLAS", "BLIS", "OMP"]}
+    """Each library of matrix products, with this number of threads, as the kind of processor on which it is fastest; those
+    of another system if `root` is the folder that holds it."""
     run = program("rival_blas")
     if root:
         shutil.copy(run, os.path.join(root, "tmp"))
@@ -102,9 +108,20 @@ def blas_libraries(threads, root=None):
     for name, pattern, package in BLAS:
         paths = sorted(glob.glob((root or "") + pattern))
         missing = None if paths else f"{name} is missing: apt-get install {package}"
-        library = [path.removeprefix(root or "") for path in paths[:1]]
+        library = [path.removeprefix(root or "") for path in paths[-1:]]
         command = ["chroot", root, "/tmp/" + os.path.basename(run), *library] if root else [run, *library]
-        out.append(Rival(name, command, env, missing))
+        variable, kinds = KINDS.get(name, (None, []))
+        made = []
+        for kind in [None, *kinds] if paths else [None]:
+            env = {f"{each}_NUM_THREADS": str(threads) for each in ["OPENBLAS", "BLIS", "OMP"]}
+            made.append(Rival(name, command, {**env, **({variable: kind} if kind else {})}, missing))
+        if len(made) > 1:
+            speeds = [one.ask("512x512x512", 0.05) if one.process else 0 for one in made]
+            best = speeds.index(max(speeds))
+            for one in made[:best] + made[best + 1:]:
+                one.close()
+            made = [made[best]]
+        out += made
     return out
 
 

@@ -50,6 +50,31 @@ def side_by_side(rows):
     return columns, texts
 
 
+LONG = 14  # rows from which a group's table has two in a line
+
+
+def in_pairs(rows):
+    """The columns and texts of many rows that have one rival, the first half beside the second: what was compared, and no
+    more."""
+    units = {row["unit"] for row in rows}
+    texts = []
+    for row in rows:
+        text = dict(zip((name for name, _ in WIDTHS), cells(row)))
+        name = text["name"].split(".", 1)[1] + ("" if len(units) == 1 else f", {text['unit']}")
+        texts.append([name, text["ours"], text["theirs"], text["ratio"]])
+    half = (len(texts) + 1) // 2
+    texts.append([""] * 4)  # beside an odd one
+    return ["name", "ours", "theirs", "ratio"] * 2, [texts[i] + texts[half + i] for i in range(half)]
+
+
+def caption(name, rows, paired):
+    """What made a table, and in one of pairs what its rows have in common."""
+    units, rivals = {row["unit"] for row in rows}, {row["rival"].split(",")[0] for row in rows if row["rival"]}
+    said = [*units, *(f"beside {rival}" for rival in sorted(rivals))] if len(units) == 1 else [
+        f"beside {rival}" for rival in sorted(rivals)]
+    return f"`scripts/bench {name}`" + (f" ({', '.join(said)})" if paired else "")
+
+
 def markdown(rows):
     """A table for each group, without columns that say nothing in it."""
     groups = {}
@@ -58,11 +83,15 @@ def markdown(rows):
     out = []
     for name, rows in groups.items():
         columns, texts = [column for column, _ in WIDTHS], [cells(row) for row in rows]
-        if len({row["name"] for row in rows}) < len(rows):
+        several = len({row["name"] for row in rows}) < len(rows)
+        paired = not several and len(rows) >= LONG and all(row["rival"] for row in rows)
+        if several:
             columns, texts = side_by_side(rows)
+        elif paired:
+            columns, texts = in_pairs(rows)
         kept = [i for i, column in enumerate(columns)
                 if any(text[i] not in ("", "0" if column == "dropped" else "") for text in texts)]
-        out += [f"`scripts/bench {name}`", "", "| " + " | ".join(columns[i] for i in kept) + " |",
+        out += [caption(name, rows, paired), "", "| " + " | ".join(columns[i] for i in kept) + " |",
                 "|" + "|".join("---" if columns[i] in ("name", "unit", "rival") else "---:" for i in kept) + "|"]
         out += ["| " + " | ".join(text[i] for i in kept) + " |" for text in texts]
         out.append("")

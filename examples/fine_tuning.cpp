@@ -83,7 +83,7 @@ int main() {
   adapted.head = nn::Linear(rng, 16, 2);                // a new head
   nn::add_lora(rng, adapted.body, {"*"}, {.rank = 4});  // all else of the body is frozen
   optim::Adam both({.lr = 0.02});
-  for (int step = 0; step < 200; ++step) {
+  for (int step = 0; step < 300; ++step) {
     Tape tape;
     both.step(adapted, tape.backward(cross_entropy(adapted(Variable(points)), inside)));
   }

@@ -13,6 +13,7 @@ sys.dont_write_bytecode = True
 import charts  # noqa: E402
 import measure  # noqa: E402
 import phases  # noqa: E402
+import rivals  # noqa: E402
 import sizes  # noqa: E402
 import tables  # noqa: E402
 
@@ -125,6 +126,17 @@ class Output(unittest.TestCase):
                           "|---|---|---:|---:|---:|---:|---:|---:|",
                           "| gemm.a | GFLOP/s | 10.0 | 50% | 5.00 | 2.00 | 20.0 | 0.50 |",
                           "| gemm.b | GFLOP/s | 30.0 | 75% |  |  | 15.0 | 2.00 |"])
+
+    def test_markdown_puts_many_rows_of_one_rival_in_pairs(self):
+        rows = [measure.row(f"shapes.{i}", "us", 10.0 + i, "PyTorch 2, 1 thr.", 40.0, 2.5) for i in range(15)]
+        lines = tables.markdown(rows).splitlines()
+        self.assertEqual(lines[0], "`scripts/bench shapes` (us, beside PyTorch 2)")
+        self.assertEqual(lines[2], "| name | ours | theirs | ratio | name | ours | theirs | ratio |")
+        self.assertEqual(lines[4], "| 0 | 10.0 | 40.0 | 2.50 | 8 | 18.0 | 40.0 | 2.50 |")
+        self.assertEqual(lines[11], "| 7 | 17.0 | 40.0 | 2.50 |  |  |  |  |")
+
+    def test_rivals_are_not_held_to_what_somebody_has_set_for_their_libraries(self):
+        self.assertEqual(rivals.without_settings({"PATH": "/bin", "OPENBLAS_CORETYPE": "Haswell"}), {"PATH": "/bin"})
 
     def test_help_and_a_wrong_group(self):
         helped = run("--help")

@@ -102,8 +102,9 @@ def blas_libraries(threads, root=None):
     """Each library of matrix products, with this number of threads, as the kind of processor on which it is fastest; those
     of another system if `root` is the folder that holds it."""
     run = program("rival_blas")
-    if root:
-        shutil.copy(run, os.path.join(root, "tmp"))
+    if root:  # under another name first, as the program may be running there
+        copy = os.path.join(root, "tmp", os.path.basename(run))
+        os.replace(shutil.copy(run, copy + ".part"), copy)
     out = []
     for name, pattern, package in BLAS:
         paths = sorted(glob.glob((root or "") + pattern))

@@ -80,7 +80,7 @@ TEST_CASE("the gradients of several results are right, to second order, whicheve
     const std::vector<Tensor> inputs{rng.uniform(left, 0.5, 2, Dtype::f64),
                                      rng.uniform(right, 0.5, 2, Dtype::f64)};
     check([](std::span<const Variable> in) { return joined(elementwise(polar, in[0], in[1])); }, inputs);
-    for (const std::size_t k : {0, 1})
+    for (const std::size_t k : {std::size_t{0}, std::size_t{1}})
       check([k](std::span<const Variable> in) { return elementwise(polar, in[0], in[1])[k]; }, inputs);
     // A result that is an operand.
     check(
@@ -105,7 +105,8 @@ TEST_CASE("up to twelve operands are given in braces", "[elementwise][gradient]"
   };
   Variables xs;
   for (const Tensor& x : inputs) xs.emplace_back(x);
-  for (const std::size_t k : {0, 1}) CHECK(difference(cell(xs)[k], by_ops(xs)[k]) < 1e-15);
+  for (const std::size_t k : {std::size_t{0}, std::size_t{1}})
+    CHECK(difference(cell(xs)[k], by_ops(xs)[k]) < 1e-15);
   const GradcheckResult result =
       gradcheck([&](std::span<const Variable> in) { return joined(cell(in)); }, inputs);
   INFO(result.message);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -34,13 +33,9 @@ inline void copy_run(const T* from, std::int64_t n, T* to) {
   if (n == 1) *to = *from;
 }
 
-/// The same for one value in all n places.
+/// One value in n places, which are few.
 template <class T>
 inline void fill_run(T value, std::int64_t n, T* to) {
-  if (n > 32) {
-    std::fill_n(to, n, value);
-    return;
-  }
   for (; n >= 4; n -= 4, to += 4) {
     for (int i = 0; i < 4; ++i) to[i] = value;
   }

@@ -105,11 +105,31 @@ void for_pieces(const Strided& view, bool threaded, Run&& run) {
   for (std::int64_t item = 0; item < rows * pieces; ++item) piece(item);
 }
 
+/// What read_part does where each of some numbers, `stride` apart, stands `row` times, which are few.
+template <class T>
+void read_repeated(const T* seen, std::int64_t stride, std::int64_t row, std::int64_t begin,
+                   std::int64_t count, T* dense) {
+  constexpr std::int64_t most = 16;  // as many are written where there is room: what follows writes over them
+  const T* from = seen + begin / row * stride;
+  for (std::int64_t left = row - begin % row; count > 0; left = row, from += stride) {
+    const std::int64_t n = std::min(count, left);
+    if (count >= most) {
+      for (std::int64_t i = 0; i < most; ++i) dense[i] = *from;
+    } else {
+      fill_run(*from, n, dense);
+    }
+    dense += n;
+    count -= n;
+  }
+}
+
 /// The elements of a merged view from `begin` on in row-major order, to dense memory; on the caller's thread.
 template <class T>
 void read_part(const T* seen, const Strided& v, std::int64_t begin, std::int64_t count, T* dense) {
   const auto last = static_cast<std::size_t>(v.rank - 1);
   const std::int64_t row = v.length[last], step = v.stride[last];
+  if (v.rank == 2 && step == 0 && row <= 16)
+    return read_repeated(seen + v.offset, v.stride[0], row, begin, count, dense);
   std::array<std::int64_t, Shape::max_rank> index{};
   const T* from = seen + v.offset;
   for (std::size_t i = last + 1, rest = static_cast<std::size_t>(begin); i-- > 0;) {
@@ -123,7 +143,7 @@ void read_part(const T* seen, const Strided& v, std::int64_t begin, std::int64_t
     if (step == 1) {
       copy_run(from, n, dense);
     } else if (step == 0) {
-      fill_run(*from, n, dense);
+      n > 32 ? fill(*from, dense, n) : fill_run(*from, n, dense);
     } else {
       for (std::int64_t i = 0; i < n; ++i) dense[i] = from[i * step];
     }

@@ -414,6 +414,12 @@ TEST_CASE("texts that too many wait for are refused, and asked for again later",
   send_all(first, request("/generate", R"({"max_tokens": 1000000, "stream": true})"));
   char some[512];
   CHECK(::recv(first, some, sizeof some, 0) > 0);  // it has the only place
+  // It reads on, since an answer that is not read ends, and its place is free.
+  std::thread reader([first] {
+    std::vector<char> more(1 << 16);
+    while (::recv(first, more.data(), more.size(), 0) > 0) {
+    }
+  });
   std::vector<int> waiting;
   std::string refusal;
   for (int i = 0; i < 6; ++i) {  // of 256 that may wait each asks for 64
@@ -429,6 +435,8 @@ TEST_CASE("texts that too many wait for are refused, and asked for again later",
   CHECK(waiting.size() == 4);
   CHECK(status_of(refusal) == 503);
   CHECK_THAT(refusal, Contains("Retry-After: 5") && Contains("too many texts wait"));
+  ::shutdown(first, SHUT_RDWR);
+  reader.join();
   ::close(first);
   for (const int one : waiting) CHECK(status_of(receive_all(one)) == 200);
 }

@@ -219,7 +219,7 @@ auto elementwise(const F& f, A&& x, B&& y, C&& z, D&& u, E&& v, G&& w, Where whe
                      std::forward<D>(u), std::forward<E>(v), std::forward<G>(w));
 }
 
-/// Up to twelve, as a list: elementwise(f, {x, y, ...}).
+/// Up to twelve, as a list of Variables or of Tensors: elementwise(f, {x, y, ...}).
 template <class F, std::size_t n>
 auto elementwise(const F& f, const Variable (&xs)[n], Where where = Where::here()) {
   return [&]<std::size_t... i>(std::index_sequence<i...>) {

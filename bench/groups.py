@@ -410,8 +410,16 @@ cumprod_columns_gradient softmax_gradient elementwise_full elementwise_row eleme
 mixture_jacobian grad_of_scalar jvp_of_scalar nested_jvp_of_scalar runge_kutta_gradient""".split()
 
 
+def first_gradient(run):
+    """The first gradient of a process, of a scalar."""
+    def measured():
+        return 1e6 * float(subprocess.run([program("shapes"), "--first"], stdout=subprocess.PIPE, check=True).stdout)
+    return [run.compare("shapes.first_gradient", "us", measured, bound=fma(1))]
+
+
 def shapes(run):
     """Small and odd shapes, f64, on one thread; bench/shapes.cpp says which."""
+    yield ["shapes.first_gradient"], partial(first_gradient, run)
     for kind in SHAPES:
         yield ["shapes." + kind], lambda: [timed(run, "shapes." + kind, "us", "shapes", kind, "shapes." + kind, 0.2, 1,
                                                  bound=fma(1))]

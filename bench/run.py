@@ -73,6 +73,8 @@ def parsed():
     for one in args.groups:
         if one.split(".")[0] not in GROUPS:
             parser.error(f"there is no group {one!r}; the groups are {', '.join(GROUPS)}")
+    if args.blas_root and not os.path.isdir(os.path.join(args.blas_root, "tmp")):
+        parser.error(f"{args.blas_root}: there is no system in this folder")
     if args.json and not os.path.isdir(os.path.dirname(os.path.abspath(args.json))):
         parser.error(f"{args.json}: make its folder first")
     return parser, args

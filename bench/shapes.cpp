@@ -23,6 +23,7 @@
 #include "autograd/ops/softmax.hpp"
 #include "autograd/transforms.hpp"
 #include "bench/threads.hpp"
+#include "bench/training.hpp"
 #include "tensor/random.hpp"
 
 using namespace gradus;
@@ -33,12 +34,6 @@ using Call = std::function<void()>;
 
 Variable normal(Rng& rng, const Shape& shape, double mean = 0, double deviation = 1) {
   return Variable(rng.normal(shape, mean, deviation, Dtype::f64));
-}
-/// Whole numbers below `end`.
-Indices ids(Rng& rng, std::int64_t count, std::uint64_t end) {
-  std::vector<std::int32_t> out;
-  for (std::int64_t i = 0; i < count; ++i) out.push_back(static_cast<std::int32_t>(rng.below(end)));
-  return Indices(std::move(out));
 }
 template <class F>
 Call timed(F f) {
@@ -63,15 +58,20 @@ Call with_gradient(Rng& rng, const F& f, const Variables& xs) {
 // -------------------------------------------------------------------------------------
 
 Call gather(Rng& rng) {
-  return timed(
-      [x = normal(rng, {10'000}), of = ids(rng, 1'000'000, 10'000)] { return index_select(x, 0, of); });
+  return timed([x = normal(rng, {10'000}), of = bench::random_ids(rng, 10'000, {1'000'000})] {
+    return index_select(x, 0, of);
+  });
 }
 Call gather_gradient(Rng& rng) {
-  const auto f = [of = ids(rng, 1'000'000, 10'000)](auto xs) { return index_select(xs[0], 0, of); };
+  const auto f = [of = bench::random_ids(rng, 10'000, {1'000'000})](auto xs) {
+    return index_select(xs[0], 0, of);
+  };
   return with_gradient(rng, f, {normal(rng, {10'000})});
 }
 Call gather_rows_of_3(Rng& rng) {
-  return timed([x = normal(rng, {10'000, 3}), of = ids(rng, 300'000, 10'000)] { return gather_rows(x, of); });
+  return timed([x = normal(rng, {10'000, 3}), of = bench::random_ids(rng, 10'000, {300'000})] {
+    return gather_rows(x, of);
+  });
 }
 Call rolled(Rng& rng) {
   return timed([x = normal(rng, {1000, 1000})] { return roll(x, 1, 1); });

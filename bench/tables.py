@@ -70,8 +70,7 @@ def in_pairs(rows):
 def caption(name, rows, paired):
     """What made a table, and in one of pairs what its rows have in common."""
     units, rivals = {row["unit"] for row in rows}, {row["rival"].split(",")[0] for row in rows if row["rival"]}
-    said = [*units, *(f"beside {rival}" for rival in sorted(rivals))] if len(units) == 1 else [
-        f"beside {rival}" for rival in sorted(rivals)]
+    said = [*(units if len(units) == 1 else []), *(f"beside {rival}" for rival in sorted(rivals))]
     return f"`scripts/bench {name}`" + (f" ({', '.join(said)})" if paired else "")
 
 

@@ -25,7 +25,7 @@ class FusedSequenceGradient {
   using State = typename Cell::State;
   static constexpr std::size_t parts = part_count<State>;
   static constexpr std::int64_t gates = Cell::gates;
-  static constexpr std::size_t of_weight = 1 + parts, of_bias = 2 + parts;
+  static constexpr std::size_t of_weight = 1 + parts;
   static constexpr std::size_t inputs = std::tuple_size_v<typename Sequence::Inputs>;
 
  public:
@@ -62,22 +62,24 @@ class FusedSequenceGradient {
   void operator()(std::span<const Tensor> v, std::span<const bool> wanted, std::span<Tensor> into) {
     std::array<Tensor, inputs> direction;
     for (std::size_t i = 0; i < v.size(); ++i) direction[given_[i]] = v[i];
+    const bool weight_moves = direction[of_weight].defined();
     fill_in(direction);
     Tensor from_x = direction[0], from_h;
-    const Tensor before = before_steps(sequence_.inputs_[1].value(), sequence_.states_[0]);  // h
-    if (Cell::separate) {
-      from_h = broadcast_to(direction[inputs - 1], from_x.shape());
-      add_matmul(from_h = flat(from_h), flat(before), direction[of_weight], {.transpose_b = true});
-      from_h = from_h.reshape(from_x.shape());
-    } else {
+    if (Cell::separate) from_h = broadcast_to(direction[inputs - 1], from_x.shape());
+    Tensor to_before;  // (time * batch, width), what the direction of the weights adds to the state before a
+                       // step
+    if (weight_moves) {
       const Shape shape = from_x.shape();
-      add_matmul(from_x = flat(from_x), flat(before), direction[of_weight], {.transpose_b = true});
-      from_x = from_x.reshape(shape);
+      Tensor& product = Cell::separate ? from_h : from_x;
+      product = flat(product);
+      add_matmul(product, flat(before_steps(sequence_.inputs_[1].value(), sequence_.states_[0])),
+                 direction[of_weight], {.transpose_b = true});
+      product = product.reshape(shape);
+      to_before = matmul(flat(d_from_h_), direction[of_weight]);
     }
     std::array<Tensor, parts> states;  // tangents, (time, batch, width)
     for (std::size_t i = 0; i < parts; ++i) states[i] = Tensor::uninitialized_like(sequence_.states_[i]);
     std::span<Tensor> of_inputs = into.first(inputs);
-    const Tensor to_before = matmul(flat(d_from_h_), direction[of_weight]);  // (time * batch, width)
     Tensor d_from_h;
     visit_dtype(from_x.dtype(), [&](auto tag) {
       using T = decltype(tag);
@@ -118,10 +120,10 @@ class FusedSequenceGradient {
 
   static Tensor flat(const Tensor& x) { return x.reshape({x.dim(0) * x.dim(1), x.dim(2)}); }
 
-  /// Zeros where there is no direction.
+  /// Zeros where there is no direction; the weights need none.
   void fill_in(std::array<Tensor, inputs>& direction) const {
     for (std::size_t i = 0; i < inputs; ++i) {
-      if (direction[i].defined()) continue;
+      if (direction[i].defined() || i == of_weight) continue;
       direction[i] = i == 0 ? zeros_like(d_from_x_) : zeros_like(sequence_.inputs_[i].value());
     }
   }
@@ -175,7 +177,7 @@ class FusedSequenceGradient {
   }
 
   /// The tangents of the gradients of from_x and of the states before, and, where it stands apart, of from_h.
-  /// to_before: (time * batch, width), what the direction of the weights adds to the state before each step.
+  /// to_before: as above; undefined where it adds nothing.
   template <class T>
   Tensor backward(const Tensor& from_x, const Tensor& from_h, const std::array<Tensor, inputs>& direction,
                   const std::array<Tensor, parts>& states, const Tensor& to_before, std::span<Tensor> into) {
@@ -196,6 +198,7 @@ class FusedSequenceGradient {
         kernels::PackedMatrix<T>(sequence_.weight_hh().template data<T>(), width, false, all_gates, width)};
     const auto add_to_state = [&](std::int64_t later, std::int64_t row, std::int64_t begin,
                                   std::int64_t end) {
+      if (!to_before.defined()) return;
       kernels::add_scaled<T>(T{1}, to_before.template data<T>() + (later * batch + row) * width + begin,
                              d_state[0] + row * width + begin, end - begin);
     };

@@ -99,14 +99,14 @@ void Differential::forward(std::span<const Tensor* const> inputs, const Shape& s
 
 void Differential::backward(std::span<const Tensor* const> gs, const Shape& shape,
                             std::span<const Tensor* const> inputs, std::span<const Tensor> results,
-                            std::span<const Tensor, most_kept> kept, std::span<Tensor> out) const {
+                            std::span<const Tensor> kept, std::span<Tensor> out) const {
   std::array<const Tensor*, Program::most_arrays> given;
   std::size_t count = 0;
   for (const Tensor* x : inputs) given[count++] = x;
   for (const Tensor* g : gs) given[count++] = g;
   for (const Tensor& result : results) given[count++] = &result;
   const Dtype dtype = gs.front()->dtype();
-  if (!keeps(shape)) return backward_->run(std::span(given).first(count), shape, dtype, out);
+  if (kept.empty() || !keeps(shape)) return backward_->run(std::span(given).first(count), shape, dtype, out);
   for (std::size_t i = 0; i < kept_.size(); ++i) given[count++] = &kept[i];
   backward_kept_->run(std::span(given).first(count), shape, dtype, out);
 }

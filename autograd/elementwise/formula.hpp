@@ -30,10 +30,10 @@ class Differential {
   void forward(std::span<const Tensor* const> inputs, const Shape& shape, Dtype dtype,
                std::span<Tensor> values, std::span<Tensor, most_kept> kept) const;
   /// out[i]: the derivative with respect to the i-th wanted input, of the shape of gs, one for each value;
-  /// those of a single number serve for all elements. One pass gives all of them.
+  /// those of a single number serve for all elements. kept: what forward kept; if there is nothing, it is
+  /// computed again. One pass gives all of them.
   void backward(std::span<const Tensor* const> gs, const Shape& shape, std::span<const Tensor* const> inputs,
-                std::span<const Tensor> results, std::span<const Tensor, most_kept> kept,
-                std::span<Tensor> out) const;
+                std::span<const Tensor> results, std::span<const Tensor> kept, std::span<Tensor> out) const;
 
   /// The sum of the value's elements, and out[i]: the derivative of that with respect to the i-th wanted
   /// input, times g, a single number. One pass gives all of them.

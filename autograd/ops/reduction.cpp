@@ -49,9 +49,7 @@ enum class Extreme { max, min };
 
 /// How the gradient of an extreme y falls on x: evenly on the elements that equal it. x - y may be |x| - y.
 Tensor shares(const Tensor& x, const Tensor& y, const Axes& axes) {
-  Tensor extreme = equal(x, y);
-  const Tensor many = sum(extreme, axes, true);
-  return std::move(extreme) / many;
+  return detail::shared_out(ones_like(y), x, y, axes);
 }
 
 Variable extreme(const Op& op, Extreme which, const Variable& x, const Axes& axes, bool keepdims) {

@@ -54,8 +54,8 @@ void combine(Fold op, double* to, const T* x, std::int64_t n) {
   });
 }
 /// y[r] = the fold, in order, of x[r, c] over c, x being (rows, cols)
-template <class T>
-void fold_in_order(Fold op, const T* x, std::int64_t rows, std::int64_t cols, T* y) {
+template <class From, class T>
+void fold_in_order(Fold op, const From* x, std::int64_t rows, std::int64_t cols, T* y) {
   with_function(op, [&](auto f) {
     for (std::int64_t r = 0; r < rows; ++r, x += cols) {
       double total = start_of(op);
@@ -198,13 +198,7 @@ void fold_rows(Fold op, const T* x, std::int64_t rows, std::int64_t cols, T* y) 
       const std::int64_t r = i / blocks, c = i % blocks * block;
       parts[i] = selected<T>().fold(op, x + r * cols + c, std::min(block, cols - c));
     });
-    with_function(op, [&](auto f) {
-      for (std::int64_t r = 0; r < rows; ++r) {
-        double total = start_of(op);
-        for (std::int64_t i = 0; i < blocks; ++i) total = f(total, parts[r * blocks + i]);
-        y[r] = static_cast<T>(total);
-      }
-    });
+    fold_in_order(op, parts, rows, blocks, y);
     return;
   }
   parallel::for_range(rows, cols, [&](std::int64_t begin, std::int64_t end) {

@@ -135,6 +135,27 @@ TEST_CASE("a result that nothing depends on has no part in the gradient, where i
   CHECK(identical(grad([&](const Variable& at) { return sum(slope(at)); }, x).value(), Tensor::of({0, 24})));
 }
 
+TEST_CASE("a result by itself has its gradient where values are kept for all of them",
+          "[elementwise][gradient]") {
+  const auto f = [](auto x, auto y) { return std::array{exp(x) * y, tanh(y) * x, sin(exp(x)) * y}; };
+  Rng rng(4);
+  const std::vector<Tensor> inputs{rng.normal({3, 2}, 0, 1, Dtype::f64),
+                                   rng.normal({3, 1}, 0, 1, Dtype::f64)};
+  for (int used = 1; used < 8; ++used) {
+    const GradcheckResult result = gradcheck(
+        [&](std::span<const Variable> in) {
+          const auto all = elementwise(f, in[0], in[1]);
+          Variable out(zeros({3, 2}, Dtype::f64));
+          for (std::size_t k = 0; k < 3; ++k)
+            if ((used >> k & 1) != 0) out = out + all[k];
+          return out;
+        },
+        inputs);
+    INFO(used << ": " << result.message);
+    CHECK(result.passed);
+  }
+}
+
 TEST_CASE("twelve operands with six results fit, with their derivatives", "[elementwise]") {
   const auto f = [](auto... x) {
     const auto s = (exp(x) + ...);

@@ -26,33 +26,10 @@ using namespace gradus::test;
 
 namespace {
 
-Tensor draw(Rng& rng, const Shape& shape, const GradientRow& row) {
-  Tensor x = rng.uniform(shape, row.range.low, row.range.high, Dtype::f64);
-  double* values = x.mutable_data<double>();
-  for (std::int64_t i = 0; i < x.size(); ++i) {
-    if (std::abs(values[i]) < row.range.gap)
-      values[i] = values[i] < 0 ? values[i] - row.range.gap : values[i] + row.range.gap;
-    if (row.distinct) values[i] = 0.5 + 0.1 * static_cast<double>((i * 7) % 29);
-  }
-  return x;
-}
-
 struct Totals {
   std::int64_t rows = 0, derivatives = 0;
   double largest = 0;
 };
-
-std::vector<Tensor> draw(Rng& rng, const std::vector<Shape>& shapes, const GradientRow& row) {
-  std::vector<Tensor> inputs;
-  for (const Shape& shape : shapes) inputs.push_back(draw(rng, shape, row));
-  return inputs;
-}
-
-std::string text_of(const GradientRow& row, const std::vector<Shape>& shapes) {
-  std::string text = row.op;
-  for (const Shape& shape : shapes) text += " " + shape.text();
-  return text;
-}
 
 Totals check(const std::vector<GradientRow>& table) {
   Totals totals;
@@ -117,16 +94,6 @@ std::vector<Tensor> gradients(const GradientRow& row, const std::vector<Tensor>&
   for (std::size_t i = 0; i < inputs.size(); ++i)
     out.push_back(found.contains(watched[i]) ? found[watched[i]] : zeros(inputs[i].shape(), dtype));
   return out;
-}
-
-/// The largest difference, relative to the largest gradient of that input.
-double difference(const Tensor& a, const Tensor& b) {
-  double off = 0, largest = 1e-3;
-  for (std::int64_t i = 0; i < a.size(); ++i) {
-    off = std::max(off, std::abs(a.at(i) - b.at(i)));
-    largest = std::max(largest, std::abs(b.at(i)));
-  }
-  return off / largest;
 }
 
 void report(const Totals& totals) {
@@ -247,7 +214,7 @@ TEST_CASE("every op's gradient in f32 is that in f64, rounded", "[gradient]") {
       const std::vector<Tensor> single = gradients(row, inputs, Dtype::f32);
       for (std::size_t i = 0; i < inputs.size(); ++i) {
         INFO("input " << i << ": " << single[i].text() << " and " << exact[i].text());
-        CHECK(difference(single[i], exact[i]) < 1e-3);
+        CHECK(relative_difference(single[i], exact[i]) < 1e-3);
       }
     }
   }

@@ -6,6 +6,7 @@
 
 #include "autograd/gradcheck.hpp"
 #include "autograd/variable.hpp"
+#include "tensor/random.hpp"
 #include "tests/support/function_rows.hpp"
 
 namespace gradus::test {
@@ -55,5 +56,12 @@ std::vector<GradientRow> transformer_rows();
 
 /// All rows; an op in the sources without one fails a test.
 std::vector<GradientRow> gradient_table();
+
+/// Inputs of a row, f64, as its range says.
+std::vector<Tensor> draw(Rng& rng, const std::vector<Shape>& shapes, const GradientRow& row);
+/// A row with these shapes, for messages.
+std::string text_of(const GradientRow& row, const std::vector<Shape>& shapes);
+/// The largest |a - b|, relative to the largest |b|; infinite for different shapes or NaN.
+double relative_difference(const Tensor& a, const Tensor& b);
 
 }  // namespace gradus::test

@@ -51,7 +51,8 @@ TEST_CASE("includes run one way: tensor, autograd, nn and optim, models, cli", "
       {"optim", {"tensor", "autograd", "optim"}},
       {"text", {"tensor", "text"}},
       {"models", {"tensor", "autograd", "nn", "optim", "text", "models"}},
-      {"cli", {"tensor", "autograd", "nn", "optim", "text", "models", "cli"}}};
+      {"distributed", {"tensor", "autograd", "nn", "optim", "text", "models", "distributed"}},
+      {"cli", {"tensor", "autograd", "nn", "optim", "text", "models", "distributed", "cli"}}};
   for (const auto& [folder, allowed] : may_include) {
     const auto files = sources(folder);
     CHECK(files.size() > 3);
@@ -71,6 +72,7 @@ TEST_CASE("includes run one way: tensor, autograd, nn and optim, models, cli", "
         if (other == "xtensor") CHECK(file.filename() == "xtensor.hpp");
         if (other == "toml++") CHECK(file == root / "models/run/config.cpp");
         if (other == "sentencepiece_processor.h") CHECK(file == root / "text/sentencepiece.cpp");
+        if (other == "mpi.h") CHECK(file == root / "distributed/communicator.cpp");
         if (other == "pcre2.h") CHECK(file == root / "text/regex.cpp");
         if (other == "httplib.h")
           CHECK((file == root / "cli/http_server.cpp" || file == root / "cli/serve.cpp"));
@@ -96,8 +98,8 @@ TEST_CASE("gradus.hpp includes every header but the internal ones", "[structure]
 }
 
 TEST_CASE("no source file is longer than 600 lines", "[structure]") {
-  for (const char* folder :
-       {"tensor", "autograd", "nn", "optim", "text", "models", "cli", "examples", "tests", "bench"}) {
+  for (const char* folder : {"tensor", "autograd", "nn", "optim", "text", "models", "distributed", "cli",
+                             "examples", "tests", "bench"}) {
     for (const fs::path& file : sources(folder)) {
       const std::string text = read_bytes(file);
       INFO(file);

@@ -1,0 +1,324 @@
+#include "distributed/communicator.hpp"
+
+#include <mpi.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+#include "distributed/lifeline.hpp"
+
+namespace gradus::distributed {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t longest_message = std::size_t{1} << 30;  // MPI counts in an int
+constexpr int tag_of_lengths = (1 << 20) + 1, tag_of_bytes = (1 << 20) + 2, tag_of_saved = (1 << 20) + 3;
+// How long others may take to save what they have, after one is lost.
+constexpr int seconds_to_save = 600;
+
+void require(int code, const char* call) {
+  if (code == MPI_SUCCESS) return;
+  std::array<char, MPI_MAX_ERROR_STRING> text{};
+  int length = 0;
+  MPI_Error_string(code, text.data(), &length);
+  fail<DataError>("{}: {}; is the MPI that this program was built with the one that started it?", call,
+                  std::string(text.data(), static_cast<std::size_t>(length)));
+}
+
+std::string host_name() {
+  std::array<char, 256> text{};
+  return ::gethostname(text.data(), text.size() - 1) == 0 ? std::string(text.data()) : "an unknown machine";
+}
+
+template <class T>
+std::span<const std::byte> bytes_of(const T& value) {
+  return std::as_bytes(std::span(&value, 1));
+}
+
+}  // namespace
+
+bool started_by_launcher() {
+  // Of Open MPI, PMIx (Open MPI 5, Slurm), and PMI (MPICH, Intel MPI, Slurm).
+  return std::ranges::any_of(
+      std::array{"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE", "MPI_LOCALNRANKS"},
+      [](const char* name) { return std::getenv(name) != nullptr; });
+}
+
+struct Transfers::Impl {
+  std::vector<MPI_Request> requests;
+  std::vector<int> peers;
+};
+
+Transfers::Transfers() : impl_(std::make_unique<Impl>()) {}
+Transfers::Transfers(Transfers&&) noexcept = default;
+Transfers& Transfers::operator=(Transfers&&) noexcept = default;
+Transfers::~Transfers() = default;
+bool Transfers::empty() const {
+  return impl_->requests.empty();
+}
+
+struct Communicator::Impl {
+  int rank = 0, size = 1;
+  std::vector<std::string> names;
+  std::unique_ptr<Lifeline> lifeline;
+  std::function<void(const std::string&)> notice;
+  double notice_after = 10;
+
+  ~Impl() {
+    const bool in_order = !lifeline || lifeline->lost() < 0;
+    lifeline.reset();
+    int begun = 0, ended = 0;
+    MPI_Initialized(&begun);
+    MPI_Finalized(&ended);
+    if (begun != 0 && ended == 0 && in_order) MPI_Finalize();
+  }
+};
+
+namespace {
+
+/// Connects everybody to rank 0. Where that fails on one of them, none watches.
+std::unique_ptr<Lifeline> make_lifeline(int rank, int size) {
+  int socket = -1;
+  std::array<char, 4096> contact{};
+  if (rank == 0) {
+    const std::string own = Lifeline::listen(socket);
+    if (own.size() < contact.size()) std::copy(own.begin(), own.end(), contact.begin());
+  }
+  require(MPI_Bcast(contact.data(), static_cast<int>(contact.size()), MPI_CHAR, 0, MPI_COMM_WORLD),
+          "MPI_Bcast");
+  if (contact[0] == '\0') return nullptr;
+  auto out = std::make_unique<Lifeline>();
+  int met =
+      (rank == 0 ? out->accept(socket, contact.data(), size) : out->connect(contact.data(), rank)) ? 1 : 0;
+  int all = 0;
+  require(MPI_Allreduce(&met, &all, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD), "MPI_Allreduce");
+  if (all == 0) return nullptr;
+  out->start(rank);
+  return out;
+}
+
+}  // namespace
+
+Communicator Communicator::world() {
+  static std::weak_ptr<Impl> known;
+  if (auto impl = known.lock()) return Communicator(std::move(impl));
+  auto impl = std::make_shared<Impl>();
+  if (started_by_launcher()) {
+    int ended = 0, provided = 0;
+    MPI_Finalized(&ended);
+    if (ended != 0) fail<DataError>("MPI was ended; keep the Communicator as long as it is needed");
+    int begun = 0;
+    MPI_Initialized(&begun);
+    if (begun == 0) require(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided), "MPI_Init");
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(MPI_COMM_WORLD, &impl->rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &impl->size);
+    if (impl->size > 1) impl->lifeline = make_lifeline(impl->rank, impl->size);
+  }
+  known = impl;
+  Communicator out(impl);
+  impl->names =
+      out.gather_all(fmt::format("rank {} (process {} on {})", impl->rank, ::getpid(), host_name()));
+  return out;
+}
+
+int Communicator::rank() const {
+  return impl_->rank;
+}
+int Communicator::size() const {
+  return impl_->size;
+}
+std::string Communicator::name(int rank) const {
+  const auto i = static_cast<std::size_t>(rank);
+  return i < impl_->names.size() ? impl_->names[i] : fmt::format("rank {}", rank);
+}
+void Communicator::set_notice(std::function<void(const std::string&)> notice, double seconds) {
+  impl_->notice = std::move(notice);
+  impl_->notice_after = seconds;
+}
+
+void Communicator::require_others() const {
+  if (alone()) fail<ArgumentError>("there is no other process to send to or receive from");
+}
+
+void Communicator::send(std::span<const std::byte> bytes, int to, int tag, Transfers& out) const {
+  require_others();
+  do {
+    const auto part = bytes.first(std::min(bytes.size(), longest_message));
+    require(MPI_Isend(part.data(), static_cast<int>(part.size()), MPI_BYTE, to, tag, MPI_COMM_WORLD,
+                      &out.impl_->requests.emplace_back(MPI_REQUEST_NULL)),
+            "MPI_Isend");
+    out.impl_->peers.push_back(to);
+    bytes = bytes.subspan(part.size());
+  } while (!bytes.empty());
+}
+
+void Communicator::receive(std::span<std::byte> bytes, int from, int tag, Transfers& out) const {
+  require_others();
+  do {
+    const auto part = bytes.first(std::min(bytes.size(), longest_message));
+    require(MPI_Irecv(part.data(), static_cast<int>(part.size()), MPI_BYTE, from, tag, MPI_COMM_WORLD,
+                      &out.impl_->requests.emplace_back(MPI_REQUEST_NULL)),
+            "MPI_Irecv");
+    out.impl_->peers.push_back(from);
+    bytes = bytes.subspan(part.size());
+  } while (!bytes.empty());
+}
+
+bool Communicator::done(Transfers& transfers) const {
+  auto& [requests, peers] = *transfers.impl_;
+  std::size_t left = 0;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    int arrived = 0;
+    if (MPI_Test(&requests[i], &arrived, MPI_STATUS_IGNORE) != MPI_SUCCESS) {
+      check();
+      throw RankLost(peers[i], fmt::format("{} is not reached any more", name(peers[i])));
+    }
+    if (arrived != 0) continue;
+    requests[left] = requests[i];
+    peers[left++] = peers[i];
+  }
+  requests.resize(left);
+  peers.resize(left);
+  return left == 0;
+}
+
+/// The core is given to others between looks, as there may be more processes than cores.
+void Communicator::wait(Transfers& transfers) const {
+  const Clock::time_point begun = Clock::now();
+  double told = 0;
+  for (std::int64_t looks = 0; !done(transfers); ++looks) {
+    if (looks % 64 != 63) continue;
+    check();
+    ::sched_yield();
+    const double seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+    if (seconds > 1) std::this_thread::sleep_for(std::chrono::microseconds(200));
+    if (impl_->notice && seconds > std::max(impl_->notice_after, 2 * told)) {
+      told = seconds;
+      impl_->notice(fmt::format("{} has been waited for {:.0f} seconds", name(transfers.impl_->peers.front()),
+                                seconds));
+    }
+  }
+}
+
+void Communicator::barrier() const {
+  static_cast<void>(gather_all(std::span<const std::byte>()));
+}
+
+std::vector<std::byte> Communicator::broadcast(std::span<const std::byte> bytes, int from) const {
+  std::vector<std::byte> out(bytes.begin(), bytes.end());
+  if (alone()) return out;
+  std::uint64_t length = bytes.size();
+  Transfers lengths, content;
+  if (rank() == from) {
+    for (int to = 0; to < size(); ++to) {
+      if (to == from) continue;
+      send(bytes_of(length), to, tag_of_lengths, lengths);
+      send(bytes, to, tag_of_bytes, content);
+    }
+  } else {
+    receive(std::as_writable_bytes(std::span(&length, 1)), from, tag_of_lengths, lengths);
+    wait(lengths);
+    out.resize(length);
+    receive(out, from, tag_of_bytes, content);
+  }
+  wait(lengths);
+  wait(content);
+  return out;
+}
+
+std::string Communicator::broadcast(const std::string& text, int from) const {
+  const std::vector<std::byte> out = broadcast(std::as_bytes(std::span(text)), from);
+  return {reinterpret_cast<const char*>(out.data()), out.size()};
+}
+
+std::vector<std::vector<std::byte>> Communicator::gather_all(std::span<const std::byte> own) const {
+  const std::vector<std::byte> mine(own.begin(), own.end());
+  return exchange(std::vector<std::vector<std::byte>>(static_cast<std::size_t>(size()), mine));
+}
+
+std::vector<std::string> Communicator::gather_all(const std::string& own) const {
+  std::vector<std::string> out;
+  for (const auto& bytes : gather_all(std::as_bytes(std::span(own))))
+    out.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return out;
+}
+
+std::vector<double> Communicator::gather_all(double own) const {
+  std::vector<double> out;
+  for (const auto& bytes : gather_all(bytes_of(own)))
+    std::memcpy(&out.emplace_back(), bytes.data(), sizeof(double));
+  return out;
+}
+
+std::vector<std::vector<std::byte>> Communicator::exchange(
+    std::span<const std::vector<std::byte>> to_each) const {
+  const auto count = static_cast<std::size_t>(size());
+  if (to_each.size() != count)
+    fail<ArgumentError>("exchange: {} messages for {} processes", to_each.size(), count);
+  std::vector<std::vector<std::byte>> out(count);
+  std::vector<std::uint64_t> sent(count), received(count);
+  const auto own = static_cast<std::size_t>(rank());
+  out[own] = to_each[own];
+  Transfers lengths, content;
+  for (std::size_t r = 0; r < count; ++r) {
+    if (r == own) continue;
+    sent[r] = to_each[r].size();
+    const int peer = static_cast<int>(r);
+    receive(std::as_writable_bytes(std::span(&received[r], 1)), peer, tag_of_lengths, lengths);
+    send(bytes_of(sent[r]), peer, tag_of_lengths, lengths);
+    send(to_each[r], peer, tag_of_bytes, content);
+  }
+  wait(lengths);
+  for (std::size_t r = 0; r < count; ++r) {
+    if (r == own) continue;
+    out[r].resize(received[r]);
+    receive(out[r], static_cast<int>(r), tag_of_bytes, content);
+  }
+  wait(content);
+  return out;
+}
+
+int Communicator::lost() const {
+  return impl_->lifeline ? impl_->lifeline->lost() : -1;
+}
+
+int Communicator::saver() const {
+  return lost() == 0 ? 1 : 0;
+}
+
+void Communicator::check() const {
+  const int gone = lost();
+  if (gone >= 0) throw RankLost(gone, fmt::format("{} is gone", name(gone)));
+}
+
+/// The launcher ends all others when one ends like this, so those who save nothing wait for the one who does.
+void Communicator::leave(int exit_code) const {
+  std::fflush(nullptr);
+  std::byte saved{};
+  Transfers words;
+  for (int other = 0; rank() == saver() && other < size(); ++other) {
+    if (other != rank() && other != lost()) send(std::span(&saved, 1), other, tag_of_saved, words);
+  }
+  if (rank() != saver()) receive(std::span(&saved, 1), saver(), tag_of_saved, words);
+  const Clock::time_point begun = Clock::now();
+  const auto waits = std::chrono::seconds(rank() == saver() ? 1 : seconds_to_save);
+  try {
+    while (!alone() && !done(words) && Clock::now() - begun < waits)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  } catch (const Error&) {  // the saver is gone too
+  }
+  std::_Exit(exit_code);
+}
+
+}  // namespace gradus::distributed

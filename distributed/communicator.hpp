@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tensor/support/error.hpp"
+
+/// Several processes that train, count or evaluate together, by MPI. An optional part of the library, which
+/// nothing else depends on: it is there where CMake finds MPI (scripts/bootstrap mpi).
+namespace gradus::distributed {
+
+/// A process of the job is gone. `rank` is its number.
+class RankLost : public Error {
+ public:
+  RankLost(int rank, const std::string& what) : Error(what), rank_(rank) {}
+  int rank() const { return rank_; }
+
+ private:
+  int rank_;
+};
+
+/// Whether this process was started beside others, by mpirun or srun: MPI is not begun to find out.
+bool started_by_launcher();
+
+/// Messages on their way. The memory that is sent from or received in must stay until they have arrived.
+class Transfers {
+ public:
+  Transfers();
+  Transfers(Transfers&&) noexcept;
+  Transfers& operator=(Transfers&&) noexcept;
+  ~Transfers();
+  bool empty() const;
+
+ private:
+  friend class Communicator;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The processes that were started together, which are numbered from 0 (their ranks). All must make the same
+/// calls in the same order. Nothing that waits for another process waits for one that is gone: it throws
+/// RankLost, naming the process and its machine, and a process that is long in coming is named to `notice`.
+/// One thread at a time may use it.
+class Communicator {
+ public:
+  /// All processes of the job; MPI is begun by the first call. Alone, where no launcher started this one.
+  /// Throws DataError where MPI cannot be begun.
+  static Communicator world();
+
+  int rank() const;
+  int size() const;
+  bool alone() const { return size() == 1; }
+  /// "rank 3 (process 1234 on node7)".
+  std::string name(int rank) const;
+  /// Told in a sentence of what is waited for longer than `seconds`: by default, 10.
+  void set_notice(std::function<void(const std::string&)> notice, double seconds = 10);
+
+  /// Begins to send or to receive; messages between two processes with one tag arrive in order. A tag is from
+  /// 0 to 2^20 - 1. Throws ArgumentError where this process is alone.
+  void send(std::span<const std::byte> bytes, int to, int tag, Transfers& out) const;
+  void receive(std::span<std::byte> bytes, int from, int tag, Transfers& out) const;
+  /// Moves messages on, and says whether all of these have arrived.
+  bool done(Transfers& transfers) const;
+  void wait(Transfers& transfers) const;
+
+  void barrier() const;
+  /// The bytes of the process `from`, whatever the others give.
+  std::vector<std::byte> broadcast(std::span<const std::byte> bytes, int from = 0) const;
+  std::string broadcast(const std::string& text, int from = 0) const;
+  /// What each process gives, in the order of ranks; the lengths may differ.
+  std::vector<std::vector<std::byte>> gather_all(std::span<const std::byte> own) const;
+  std::vector<std::string> gather_all(const std::string& own) const;
+  std::vector<double> gather_all(double own) const;
+  /// Entry r of `to_each`, one for each process, goes to rank r; the result has what came from each.
+  std::vector<std::vector<std::byte>> exchange(std::span<const std::vector<std::byte>> to_each) const;
+
+  /// Throws RankLost where a process is known to be gone.
+  void check() const;
+  /// Which process is known to be gone; -1: none.
+  int lost() const;
+  /// The process that saves what there is: rank 0 or, where that is gone, rank 1.
+  int saver() const;
+  /// Ends this process at once, as MPI cannot be ended in order when a process is gone; what is buffered is
+  /// written first. The others are left time to save what they have.
+  [[noreturn]] void leave(int exit_code) const;
+
+ private:
+  struct Impl;
+  void require_others() const;
+  explicit Communicator(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace gradus::distributed

@@ -1,0 +1,43 @@
+#pragma once
+
+// Internal: not part of the public interface.
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace gradus::distributed {
+
+/// Knows when another process is gone, which MPI does not tell: each process holds a TCP connection to rank
+/// 0, and its system closes that when the process ends, however it ends. Rank 0 passes on what it sees.
+class Lifeline {
+ public:
+  /// Rank 0 listens; `contact()` is how the others reach it.
+  static std::string listen(int& socket);
+  /// Rank 0, with the listening socket: takes the connections of the others, for some seconds. False where
+  /// not all have come; then nothing is watched.
+  bool accept(int socket, const std::string& contact, int size);
+  /// Any other rank. False where rank 0 is not reached.
+  bool connect(const std::string& contact, int rank);
+  /// Begins to watch.
+  void start(int rank);
+  /// Says goodbye to the others, so that this end is no loss, and stops watching.
+  ~Lifeline();
+
+  /// The first process that was lost, -1: none.
+  int lost() const { return lost_.load(std::memory_order_acquire); }
+
+ private:
+  void watch(int rank);
+  void note(int rank);
+
+  std::vector<int> sockets_;  // of rank 0: one for each rank, -1 for its own; of others: the one to rank 0
+  std::vector<bool> open_;
+  int wake_[2] = {-1, -1};
+  std::atomic<int> lost_{-1};
+  std::thread thread_;
+};
+
+}  // namespace gradus::distributed

@@ -22,7 +22,7 @@ void add(Gradient& sum, const Gradient& more) {
     sum.rows = joined(sum.rows, more.rows);
     return;
   }
-  if (sum.is_sparse()) sum = {sum.of, sum.rows.dense(), {}};
+  if (sum.is_sparse()) sum = {sum.of, sum.rows.dense(), {}, sum.used_by, sum.used_at};
   if (more.is_sparse()) {
     scatter_add_rows(sum.dense, more.rows.ids, more.rows.values);
   } else {
@@ -75,6 +75,11 @@ Gradients& Gradients::operator*=(double factor) {
     values = std::move(values) * factor;
   }
   return *this;
+}
+
+Gradient sum_of(Gradient a, const Gradient& b) {
+  add(a, b);
+  return a;
 }
 
 double norm(const Gradients& gradients) {

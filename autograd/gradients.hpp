@@ -69,6 +69,9 @@ class Gradients {
   GradientList entries_;  // in ascending order of place
 };
 
+/// The sum of two gradients of one parameter: by rows where both are, else dense.
+Gradient sum_of(Gradient a, const Gradient& b);
+
 /// The Euclidean norm of all gradients taken as one vector.
 double norm(const Gradients& gradients);
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <ranges>
 #include <type_traits>
 
 #include "autograd/ops/arithmetic.hpp"
@@ -62,7 +63,6 @@ class Sweep {
   /// To all leaves.
   Sweep(TapeStorage& tape, const SweepStart& start, bool consume)
       : Sweep(tape, {&start, 1}, {.consume = consume}, true) {}
-
   Sweep(const Sweep&) = delete;
   Sweep& operator=(const Sweep&) = delete;
   ~Sweep() {
@@ -76,10 +76,8 @@ class Sweep {
   void run(std::span<const SweepStart> starts) {
     std::optional<PauseRecording> pause;
     if (!recorded) pause.emplace();
-    for (const SweepStart& start : starts) {
-      if (G* sum = find(start.node)) accumulate(*sum, of(Variable(start.seed)), start.node);
-    }
-    for (std::size_t i = sums_.size(); i-- > 0;) visit(begin_ + static_cast<std::uint32_t>(i));
+    seed(starts);
+    go_down_to(begin_);
   }
 
   /// The gradient at a wanted node.
@@ -87,21 +85,23 @@ class Sweep {
     const G* found = find(node);
     return found != nullptr ? Variable(whole(*found, node)) : Variable();
   }
-  /// Those of all leaves.
-  GradientList leaves() {
+  /// Those of all leaves. Each is given to `ready` when the sweep is past all that depends on it.
+  GradientList run_to_leaves(const SweepStart& start, const std::function<void(Gradient&)>& ready) {
+    const PauseRecording pause;
+    seed({&start, 1});
     GradientList out;
     out.reserve(tape_.leaves.size());
-    for (const Leaf& leaf : tape_.leaves) {
+    for (const Leaf& leaf : std::views::reverse(tape_.leaves)) {
       if (leaf.node >= sums_.size()) continue;
+      go_down_to(leaf.node);
+      Tensor dense = whole(std::move(sums_[leaf.node]), leaf.node);
       const Node& node = tape_.nodes[leaf.node];
-      Gradient gradient{leaf.place,
-                        whole(std::move(sums_[leaf.node]), leaf.node),
-                        {},
-                        leaf.used_by,
-                        {node.file, node.line}};
+      Gradient gradient{leaf.place, std::move(dense), {}, leaf.used_by, {node.file, node.line}};
       add_leaf_rows(gradient, leaf.node);
-      if (gradient.dense.defined() || gradient.rows.values.defined()) out.push_back(std::move(gradient));
+      if (ready && gradient.values().defined()) ready(gradient);
+      if (gradient.values().defined()) out.push_back(std::move(gradient));
     }
+    go_down_to(begin_);
     return out;
   }
 
@@ -166,6 +166,16 @@ class Sweep {
     }
     const auto at = std::ranges::lower_bound(before_, node, {}, &Before::node);
     return at != before_.end() && at->node == node ? &at->sum : nullptr;
+  }
+
+  void seed(std::span<const SweepStart> starts) {
+    for (const SweepStart& start : starts) {
+      if (G* sum = find(start.node)) accumulate(*sum, of(Variable(start.seed)), start.node);
+    }
+    at_ = begin_ + static_cast<std::uint32_t>(sums_.size());
+  }
+  void go_down_to(std::uint32_t node) {
+    while (at_ > node) visit(--at_);
   }
 
   // From an op to its inputs. What is recorded meanwhile may move the nodes, but not the edges.
@@ -529,6 +539,7 @@ class Sweep {
   const TapeStorage::Sweeping sweeping_;
   SweepFrame frame_;
   const std::uint32_t begin_;
+  std::uint32_t at_ = 0;  // the node that was visited last
   const bool to_leaves_, through_, consume_;
   const std::int64_t batch_;
   bool broadcast_ = false;  // the closure that is called has a g that is yet to be stretched
@@ -557,10 +568,8 @@ std::vector<Variable> sweep_paths(TapeStorage& tape, std::span<const SweepStart>
                         : swept_paths<Tensor>(tape, starts, wanted, options);
 }
 
-GradientList sweep_leaves(TapeStorage& tape, const SweepStart& start, bool consume) {
-  Sweep<Tensor> sweep(tape, start, consume);
-  sweep.run({&start, 1});
-  return sweep.leaves();
+GradientList sweep_leaves(TapeStorage& tape, const SweepStart& start, const BackwardOptions& options) {
+  return Sweep<Tensor>(tape, start, !options.keep).run_to_leaves(start, options.ready);
 }
 
 }  // namespace detail

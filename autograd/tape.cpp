@@ -255,7 +255,7 @@ Variable Tape::watch(Tensor value, Where where) {
   return Variable(std::move(value), {storage_->serial, index});
 }
 
-Gradients Tape::backward(const Variable& loss, BackwardOptions options, Where where) {
+Gradients Tape::backward(const Variable& loss, const BackwardOptions& options, Where where) {
   const InOp op("backward", where);
   if (loss.size() != 1) {
     fail<ShapeError>("backward: the loss has shape {}; take the mean or sum to get one number", loss.shape());
@@ -277,7 +277,7 @@ Gradients Tape::backward(const Variable& loss, BackwardOptions options, Where wh
   const std::uint32_t index = detail::resolve(*storage_, loss, op);
   try {
     const detail::SweepStart start{index, Variable(ones_like(loss.value()))};
-    GradientList found = detail::sweep_leaves(*storage_, start, !options.keep);
+    GradientList found = detail::sweep_leaves(*storage_, start, options);
     if (!options.keep) storage_->reset();
     return Gradients(std::move(found));
   } catch (...) {

@@ -2,6 +2,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -58,6 +59,11 @@ struct TapeOptions {
 struct BackwardOptions {
   /// Keep the tape for another backward; by default each op's saved values are freed as the sweep passes.
   bool keep = false;
+  /// Called with the gradient of each parameter and watched tensor when nothing more can be added to it,
+  /// while backward goes on to those before it: to send it elsewhere, or to be done with it early. It may be
+  /// changed or taken (std::move); one that is taken is not in the result. It must not record or call
+  /// backward on this tape; what it throws ends the backward.
+  std::function<void(Gradient&)> ready{};
 };
 
 struct TapePrintOptions {
@@ -87,7 +93,7 @@ class Tape {
   /// The gradients of a loss of one element. Consumes what was recorded: the tape is then empty, and
   /// Variables made on it belong to a finished tape. Throws ShapeError when the loss has more elements,
   /// TapeError when it is not on this tape (a constant, or of a tape already consumed).
-  Gradients backward(const Variable& loss, BackwardOptions options = {}, Where where = Where::here());
+  Gradients backward(const Variable& loss, const BackwardOptions& options = {}, Where where = Where::here());
 
   /// The number of nodes recorded since the start or the last backward: of leaves and results of ops.
   std::int64_t size() const;

@@ -293,6 +293,6 @@ struct SweepOptions {
 std::vector<Variable> sweep_paths(TapeStorage& tape, std::span<const SweepStart> starts,
                                   std::span<const std::uint32_t> wanted, SweepOptions options);
 /// The gradients of all leaves, for Tape::backward: nothing is recorded, and gradients by rows stay so.
-GradientList sweep_leaves(TapeStorage& tape, const SweepStart& start, bool consume);
+GradientList sweep_leaves(TapeStorage& tape, const SweepStart& start, const BackwardOptions& options);
 
 }  // namespace gradus::detail

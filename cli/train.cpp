@@ -7,6 +7,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/job.hpp"
 #include "cli/ngram_commands.hpp"
 #include "cli/progress.hpp"
 #include "cli/text_blocks.hpp"
@@ -38,7 +39,7 @@ struct TrainCommand {
   RunConfig configuration() const;
   void check(const RunConfig& config) const;
   bool in_folder() const;
-  void train_network(const RunConfig& config) const;
+  void train_network(const RunConfig& config, models::RunRanks* ranks) const;
   void report_network(const models::RunResult& done, double seconds) const;
   void train_ngram(const RunConfig& config) const;
   void search_rate(const RunConfig& config) const;
@@ -106,7 +107,7 @@ std::string progress_note(const models::RunProgress& p) {
   return note + fmt::format(", {:.0f} tokens a second", p.tokens_per_second);
 }
 
-void TrainCommand::train_network(const RunConfig& config) const {
+void TrainCommand::train_network(const RunConfig& config, models::RunRanks* ranks) const {
   Progress subwords("subwords");
   Progress progress(config.model.kind);
   const Interrupts interrupts;
@@ -120,18 +121,22 @@ void TrainCommand::train_network(const RunConfig& config) const {
     };
   }
   how.stop = &Interrupts::came;
+  how.ranks = ranks;
+  const bool leads = ranks == nullptr || ranks->rank() == 0;
   how.progress = [&](const models::RunProgress& p) { progress.update(p.step, p.steps, progress_note(p)); };
   how.say = [&](const std::string& line) { progress.say(line); };
   how.warn = [&](const std::string& line) {
     progress.clear();
     warn("{}", line);
   };
-  how.subwords = [&](std::int64_t done, std::int64_t total) { subwords.update(done, total); };
+  how.subwords = [&](std::int64_t done, std::int64_t total) {
+    if (leads) subwords.update(done, total);
+  };
   const models::RunResult done = models::train_run(config, how);
-  if (how.folder.empty()) models::save_network(out, *done.network, done.vocabulary);
-  report_network(done, progress.seconds());
+  if (leads && how.folder.empty()) models::save_network(out, *done.network, done.vocabulary);
+  if (leads) report_network(done, progress.seconds());
   if (!done.interrupted) return;
-  if (!how.folder.empty()) {
+  if (leads && !how.folder.empty()) {
     fmt::print(stderr,
                "gradus: stopped after update {} of {}, and saved; go on by: gradus train --resume {}\n",
                done.progress.step, done.progress.steps, how.folder.string());
@@ -248,7 +253,7 @@ void TrainCommand::run() const {
   if (!resume.empty()) {
     if (find_lr) misuse("--find-lr begins anew; leave out --resume");
     if (!out.empty()) misuse("--resume goes on in its own folder; leave out --out");
-    return train_network(RunConfig());
+    return in_job([this](models::RunRanks* ranks) { train_network(RunConfig(), ranks); });
   }
   const RunConfig config = configuration();
   if (print_config) {
@@ -261,28 +266,33 @@ void TrainCommand::run() const {
     require_writable_out(out);
     return train_ngram(config);
   }
-  if (in_folder()) {
-    models::RunFolder::require_new(out);
-  } else {
-    require_writable_out(out);
-  }
-  train_network(config);
+  in_job([&](models::RunRanks* ranks) {
+    if (ranks == nullptr || ranks->rank() == 0) {
+      if (in_folder()) {
+        models::RunFolder::require_new(out);
+      } else {
+        require_writable_out(out);
+      }
+    }
+    train_network(config, ranks);
+  });
 }
 
 }  // namespace
 
 void add_train(CLI::App& app) {
-  const auto [c, command] =
-      subcommand<TrainCommand>(app, "train", &TrainCommand::run, "Train one model on a text and save it",
-                               "Examples:\n  gradus train book.txt --kind lstm --valid other.txt --out run1\n"
-                               "  gradus train --resume run1\n"
-                               "  gradus train letters.txt --from run1 --lr 1e-4 --out run2\n"
-                               "  gradus train book.txt --kind gpt --find-lr\n"
-                               "  gradus train book.txt --config recipes/gpt-characters.toml --out run3\n"
-                               "  gradus train book.txt --kind gpt --unit character --layers 6 --width 384 "
-                               "--heads 6 --context 256 \\\n"
-                               "    --dropout 0.2 --out book.safetensors\n"
-                               "  gradus train book.txt --kind ngram --order 5 --out book.arpa");
+  const auto [c, command] = subcommand<TrainCommand>(
+      app, "train", &TrainCommand::run, "Train one model on a text and save it",
+      "Examples:\n  gradus train book.txt --kind lstm --valid other.txt --out run1\n"
+      "  gradus train --resume run1\n"
+      "  gradus train letters.txt --from run1 --lr 1e-4 --out run2\n"
+      "  gradus train book.txt --kind gpt --find-lr\n"
+      "  gradus train book.txt --config recipes/gpt-characters.toml --out run3\n"
+      "  gradus train book.txt --kind gpt --unit character --layers 6 --width 384 "
+      "--heads 6 --context 256 \\\n"
+      "    --dropout 0.2 --out book.safetensors\n"
+      "  gradus train book.txt --kind ngram --order 5 --out book.arpa\n"
+      "  mpirun -n 8 gradus train book.txt --kind gpt --set training.pieces=8 --out run4");
   c->add_option("text", command->text, "A file (plain, .gz or .zst), a folder, or - for standard input");
   command->out_given = c->add_option("--out", command->out,
                                      "The folder of the run, which keeps checkpoints, metrics and the model; "

@@ -6,4 +6,6 @@ find_dependency(ZLIB)
 find_dependency(PkgConfig)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
+set(MPI_CXX_SKIP_MPICXX ON)
+find_package(MPI QUIET COMPONENTS CXX)  # of gradus::distributed alone
 include(${CMAKE_CURRENT_LIST_DIR}/gradus-targets.cmake)

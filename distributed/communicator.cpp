@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <thread>
 #include <utility>
 
@@ -57,12 +58,23 @@ bool started_by_launcher() {
 struct Transfers::Impl {
   std::vector<MPI_Request> requests;
   std::vector<int> peers;
+  std::vector<bool> receives;
 };
 
 Transfers::Transfers() : impl_(std::make_unique<Impl>()) {}
 Transfers::Transfers(Transfers&&) noexcept = default;
-Transfers& Transfers::operator=(Transfers&&) noexcept = default;
-Transfers::~Transfers() = default;
+Transfers& Transfers::operator=(Transfers&& other) noexcept {
+  std::swap(impl_, other.impl_);
+  return *this;
+}
+/// What was left, as an error came between, must not be written to memory that is another's by then.
+Transfers::~Transfers() {
+  if (impl_ == nullptr) return;
+  for (std::size_t i = 0; i < impl_->requests.size(); ++i) {
+    if (impl_->receives[i]) MPI_Cancel(&impl_->requests[i]);
+    MPI_Request_free(&impl_->requests[i]);
+  }
+}
 bool Transfers::empty() const {
   return impl_->requests.empty();
 }
@@ -75,7 +87,8 @@ struct Communicator::Impl {
   double notice_after = 10;
 
   ~Impl() {
-    const bool in_order = !lifeline || lifeline->lost() < 0;
+    const bool in_order = (!lifeline || lifeline->lost() < 0) && std::uncaught_exceptions() == 0;
+    if (!in_order && lifeline && lifeline->lost() < 0) lifeline->fail();
     lifeline.reset();
     int begun = 0, ended = 0;
     MPI_Initialized(&begun);
@@ -159,6 +172,7 @@ void Communicator::send(std::span<const std::byte> bytes, int to, int tag, Trans
                       &out.impl_->requests.emplace_back(MPI_REQUEST_NULL)),
             "MPI_Isend");
     out.impl_->peers.push_back(to);
+    out.impl_->receives.push_back(false);
     bytes = bytes.subspan(part.size());
   } while (!bytes.empty());
 }
@@ -171,12 +185,13 @@ void Communicator::receive(std::span<std::byte> bytes, int from, int tag, Transf
                       &out.impl_->requests.emplace_back(MPI_REQUEST_NULL)),
             "MPI_Irecv");
     out.impl_->peers.push_back(from);
+    out.impl_->receives.push_back(true);
     bytes = bytes.subspan(part.size());
   } while (!bytes.empty());
 }
 
 bool Communicator::done(Transfers& transfers) const {
-  auto& [requests, peers] = *transfers.impl_;
+  auto& [requests, peers, receives] = *transfers.impl_;
   std::size_t left = 0;
   for (std::size_t i = 0; i < requests.size(); ++i) {
     int arrived = 0;
@@ -186,18 +201,20 @@ bool Communicator::done(Transfers& transfers) const {
     }
     if (arrived != 0) continue;
     requests[left] = requests[i];
+    receives[left] = receives[i];
     peers[left++] = peers[i];
   }
   requests.resize(left);
   peers.resize(left);
+  receives.resize(left);
   return left == 0;
 }
 
 /// The core is given to others between looks, as there may be more processes than cores.
-void Communicator::wait(Transfers& transfers) const {
+void Communicator::wait_until(FunctionRef<bool()> arrived, FunctionRef<int()> whom) const {
   const Clock::time_point begun = Clock::now();
   double told = 0;
-  for (std::int64_t looks = 0; !done(transfers); ++looks) {
+  for (std::int64_t looks = 0; !arrived(); ++looks) {
     if (looks % 64 != 63) continue;
     check();
     ::sched_yield();
@@ -205,10 +222,17 @@ void Communicator::wait(Transfers& transfers) const {
     if (seconds > 1) std::this_thread::sleep_for(std::chrono::microseconds(200));
     if (impl_->notice && seconds > std::max(impl_->notice_after, 2 * told)) {
       told = seconds;
-      impl_->notice(fmt::format("{} has been waited for {:.0f} seconds", name(transfers.impl_->peers.front()),
-                                seconds));
+      impl_->notice(fmt::format("{} has been waited for {:.0f} seconds", name(whom()), seconds));
     }
   }
+}
+
+void Communicator::wait(Transfers& transfers) const {
+  wait_until([&] { return done(transfers); }, [&] { return first_peer(transfers); });
+}
+
+int Communicator::first_peer(const Transfers& transfers) const {
+  return transfers.empty() ? -1 : transfers.impl_->peers.front();
 }
 
 void Communicator::barrier() const {
@@ -243,8 +267,7 @@ std::string Communicator::broadcast(const std::string& text, int from) const {
 }
 
 std::vector<std::vector<std::byte>> Communicator::gather_all(std::span<const std::byte> own) const {
-  const std::vector<std::byte> mine(own.begin(), own.end());
-  return exchange(std::vector<std::vector<std::byte>>(static_cast<std::size_t>(size()), mine));
+  return exchange(std::vector<std::span<const std::byte>>(static_cast<std::size_t>(size()), own));
 }
 
 std::vector<std::string> Communicator::gather_all(const std::string& own) const {
@@ -263,13 +286,18 @@ std::vector<double> Communicator::gather_all(double own) const {
 
 std::vector<std::vector<std::byte>> Communicator::exchange(
     std::span<const std::vector<std::byte>> to_each) const {
+  return exchange(std::vector<std::span<const std::byte>>(to_each.begin(), to_each.end()));
+}
+
+std::vector<std::vector<std::byte>> Communicator::exchange(
+    std::span<const std::span<const std::byte>> to_each) const {
   const auto count = static_cast<std::size_t>(size());
   if (to_each.size() != count)
     fail<ArgumentError>("exchange: {} messages for {} processes", to_each.size(), count);
   std::vector<std::vector<std::byte>> out(count);
   std::vector<std::uint64_t> sent(count), received(count);
   const auto own = static_cast<std::size_t>(rank());
-  out[own] = to_each[own];
+  out[own].assign(to_each[own].begin(), to_each[own].end());
   Transfers lengths, content;
   for (std::size_t r = 0; r < count; ++r) {
     if (r == own) continue;
@@ -302,21 +330,28 @@ void Communicator::check() const {
   if (gone >= 0) throw RankLost(gone, fmt::format("{} is gone", name(gone)));
 }
 
+bool Communicator::explained() const {
+  return impl_->lifeline && impl_->lifeline->explained();
+}
+
 /// The launcher ends all others when one ends like this, so those who save nothing wait for the one who does.
 void Communicator::leave(int exit_code) const {
   std::fflush(nullptr);
+  const bool first = lost() < 0;
+  if (first && impl_->lifeline) impl_->lifeline->fail();
+  const int saves = first && rank() == 0 ? 1 : saver();
   std::byte saved{};
   Transfers words;
-  for (int other = 0; rank() == saver() && other < size(); ++other) {
-    if (other != rank() && other != lost()) send(std::span(&saved, 1), other, tag_of_saved, words);
+  for (int other = 0; rank() == saves && other < size(); ++other) {
+    if (other != rank()) send(std::span(&saved, 1), other, tag_of_saved, words);
   }
-  if (rank() != saver()) receive(std::span(&saved, 1), saver(), tag_of_saved, words);
+  if (rank() != saves && !alone()) receive(std::span(&saved, 1), saves, tag_of_saved, words);
   const Clock::time_point begun = Clock::now();
-  const auto waits = std::chrono::seconds(rank() == saver() ? 1 : seconds_to_save);
+  const auto waits = std::chrono::seconds(rank() == saves ? 1 : seconds_to_save);
   try {
     while (!alone() && !done(words) && Clock::now() - begun < waits)
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  } catch (const Error&) {  // the saver is gone too
+  } catch (const Error&) {  // the one that saves is gone too
   }
   std::_Exit(exit_code);
 }

@@ -9,20 +9,13 @@
 #include <vector>
 
 #include "tensor/support/error.hpp"
+#include "tensor/support/function_ref.hpp"
 
 /// Several processes that train, count or evaluate together, by MPI. An optional part of the library, which
 /// nothing else depends on: it is there where CMake finds MPI (scripts/bootstrap mpi).
 namespace gradus::distributed {
 
-/// A process of the job is gone. `rank` is its number.
-class RankLost : public Error {
- public:
-  RankLost(int rank, const std::string& what) : Error(what), rank_(rank) {}
-  int rank() const { return rank_; }
-
- private:
-  int rank_;
-};
+using gradus::RankLost;
 
 /// Whether this process was started beside others, by mpirun or srun: MPI is not begun to find out.
 bool started_by_launcher();
@@ -60,13 +53,20 @@ class Communicator {
   /// Told in a sentence of what is waited for longer than `seconds`: by default, 10.
   void set_notice(std::function<void(const std::string&)> notice, double seconds = 10);
 
+  static constexpr int first_library_tag = 1 << 19;
+
   /// Begins to send or to receive; messages between two processes with one tag arrive in order. A tag is from
-  /// 0 to 2^20 - 1. Throws ArgumentError where this process is alone.
+  /// 0 to first_library_tag - 1; those above are the library's. Throws ArgumentError where this process is
+  /// alone.
   void send(std::span<const std::byte> bytes, int to, int tag, Transfers& out) const;
   void receive(std::span<std::byte> bytes, int from, int tag, Transfers& out) const;
   /// Moves messages on, and says whether all of these have arrived.
   bool done(Transfers& transfers) const;
   void wait(Transfers& transfers) const;
+  /// The same for anything: `arrived` is asked until it says so, `whom` which process is waited for.
+  void wait_until(FunctionRef<bool()> arrived, FunctionRef<int()> whom) const;
+  /// A process that one of these is from or for; -1: none.
+  int first_peer(const Transfers& transfers) const;
 
   void barrier() const;
   /// The bytes of the process `from`, whatever the others give.
@@ -78,6 +78,7 @@ class Communicator {
   std::vector<double> gather_all(double own) const;
   /// Entry r of `to_each`, one for each process, goes to rank r; the result has what came from each.
   std::vector<std::vector<std::byte>> exchange(std::span<const std::vector<std::byte>> to_each) const;
+  std::vector<std::vector<std::byte>> exchange(std::span<const std::span<const std::byte>> to_each) const;
 
   /// Throws RankLost where a process is known to be gone.
   void check() const;
@@ -85,8 +86,10 @@ class Communicator {
   int lost() const;
   /// The process that saves what there is: rank 0 or, where that is gone, rank 1.
   int saver() const;
-  /// Ends this process at once, as MPI cannot be ended in order when a process is gone; what is buffered is
-  /// written first. The others are left time to save what they have.
+  /// Whether that process has told the user why.
+  bool explained() const;
+  /// Ends this process at once, as MPI cannot be ended in order when a process is gone. Where this one is the
+  /// first to go, the others hear of it, and that it has told the user why. All wait for the one that saves.
   [[noreturn]] void leave(int exit_code) const;
 
  private:

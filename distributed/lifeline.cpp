@@ -22,7 +22,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr double seconds_to_meet = 20;
-constexpr std::int32_t goodbye = -1;
+// What processes tell each other at their ends; and rank 0 the rank of one that is lost, with `explained` if
+// that one told the user why.
+constexpr std::int32_t goodbye = -1, failed = -2, explained_bit = 1 << 30;
 
 /// What a process says first: that it belongs to this job, and its rank.
 struct Greeting {
@@ -183,9 +185,19 @@ void Lifeline::start(int rank) {
   thread_ = std::thread([this, rank] { watch(rank); });
 }
 
-void Lifeline::note(int rank) {
-  int none = -1;
-  lost_.compare_exchange_strong(none, rank, std::memory_order_acq_rel);  // the first one is the cause
+void Lifeline::note(int rank, bool explained) {
+  if (lost() >= 0) return;  // the first one is the cause
+  explained_.store(explained, std::memory_order_release);
+  lost_.store(rank, std::memory_order_release);
+}
+
+/// A connection has ended. Those of rank 0 are to all others, and it tells them.
+void Lifeline::note_end(std::size_t i, bool explained, int own_rank) {
+  note(static_cast<int>(i), explained);
+  const std::int32_t gone = static_cast<std::int32_t>(i) | (explained ? explained_bit : 0);
+  for (std::size_t other = 0; own_rank == 0 && other < sockets_.size(); ++other) {
+    if (open_[other]) send_whole(sockets_[other], &gone, sizeof gone);
+  }
 }
 
 void Lifeline::watch(int rank) {
@@ -198,32 +210,36 @@ void Lifeline::watch(int rank) {
       all.push_back({sockets_[i], POLLIN, 0});
       which.push_back(i);
     }
-    if (::poll(all.data(), all.size(), -1) < 0 && errno != EINTR) return;
+    if (::poll(all.data(), all.size(), -1) < 0) {
+      if (errno == EINTR) continue;
+      return;
+    }
     if (all[0].revents != 0) return;
     for (std::size_t k = 0; k < which.size(); ++k) {
       if (all[k + 1].revents == 0) continue;
       const std::size_t i = which[k];
       std::int32_t said = 0;
-      const ssize_t got = ::recv(sockets_[i], &said, sizeof said, MSG_WAITALL);
-      if (got == sizeof said && said != goodbye) {
-        note(said);
+      const bool spoke = ::recv(sockets_[i], &said, sizeof said, MSG_WAITALL) == sizeof said;
+      if (spoke && said >= 0) {
+        note(said & ~explained_bit, (said & explained_bit) != 0);
         continue;
       }
       open_[i] = false;
-      if (got == sizeof said) continue;  // it ended in order
-      note(static_cast<int>(i));         // of the others, the only connection is that to rank 0
-      const std::int32_t gone = static_cast<std::int32_t>(i);
-      for (std::size_t other = 0; rank == 0 && other < sockets_.size(); ++other) {
-        if (open_[other]) send_whole(sockets_[other], &gone, sizeof gone);
-      }
+      if (!spoke || said == failed) note_end(i, spoke, rank);
     }
   }
 }
 
-Lifeline::~Lifeline() {
-  const std::int32_t bye = goodbye;
+void Lifeline::fail() {
+  failed_ = true;
   for (const int socket : sockets_) {
-    if (socket >= 0) send_whole(socket, &bye, sizeof bye);
+    if (socket >= 0) send_whole(socket, &failed, sizeof failed);
+  }
+}
+
+Lifeline::~Lifeline() {
+  for (const int socket : sockets_) {
+    if (socket >= 0 && !failed_) send_whole(socket, &goodbye, sizeof goodbye);
   }
   if (thread_.joinable()) {
     static_cast<void>(::write(wake_[1], "", 1) == 1);

@@ -23,20 +23,26 @@ class Lifeline {
   bool connect(const std::string& contact, int rank);
   /// Begins to watch.
   void start(int rank);
+  /// Tells the others that this process ends by an error, which it has told the user itself.
+  void fail();
   /// Says goodbye to the others, so that this end is no loss, and stops watching.
   ~Lifeline();
 
   /// The first process that was lost, -1: none.
   int lost() const { return lost_.load(std::memory_order_acquire); }
+  /// Whether that one has told why.
+  bool explained() const { return explained_.load(std::memory_order_acquire); }
 
  private:
   void watch(int rank);
-  void note(int rank);
+  void note(int rank, bool explained);
+  void note_end(std::size_t i, bool explained, int own_rank);
 
   std::vector<int> sockets_;  // of rank 0: one for each rank, -1 for its own; of others: the one to rank 0
   std::vector<bool> open_;
   int wake_[2] = {-1, -1};
   std::atomic<int> lost_{-1};
+  std::atomic<bool> explained_{false}, failed_{false};
   std::thread thread_;
 };
 

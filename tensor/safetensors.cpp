@@ -81,8 +81,8 @@ std::string header_of(const std::filesystem::path& file, auto begin, auto end,
   return text;
 }
 
-/// Writes to a file that has yet to take its place.
-void write_to(FileSink& sink, const std::filesystem::path& file, auto begin, auto end,
+/// Writes to what takes text in pieces, such as a file that has yet to take its place.
+void write_to(auto& sink, const std::filesystem::path& file, auto begin, auto end,
               const std::map<std::string, std::string>& metadata) {
   const std::string header = header_of(file, begin, end, metadata);
   std::string length;
@@ -161,6 +161,15 @@ StoredArrays read_safetensors_index(const SharedBytes& bytes, const std::filesys
   return out;
 }
 
+std::string safetensors_bytes(const StoredArrays& content) {
+  struct Bytes {
+    std::string all;
+    void write(std::string_view piece) { all += piece; }
+  } out;
+  write_to(out, "a safetensors text", content.arrays.begin(), content.arrays.end(), content.metadata);
+  return std::move(out.all);
+}
+
 void write_safetensors(const std::filesystem::path& file, const StoredArrays& content) {
   FileSink sink(file);
   write_to(sink, file, content.arrays.begin(), content.arrays.end(), content.metadata);
@@ -234,6 +243,10 @@ StoredArrays stored(const Safetensors& content) {
 
 void save_safetensors(const std::filesystem::path& file, const Safetensors& content) {
   files::write_safetensors(file, stored(content));
+}
+
+std::string safetensors_bytes(const Safetensors& content) {
+  return files::safetensors_bytes(stored(content));
 }
 
 Safetensors load_safetensors(const std::filesystem::path& file) {

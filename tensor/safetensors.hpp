@@ -26,6 +26,9 @@ StoredArrays stored(const Safetensors& content);
 /// was.
 void save_safetensors(const std::filesystem::path& file, const Safetensors& content);
 
+/// The bytes of such a file, which parse_safetensors reads.
+std::string safetensors_bytes(const Safetensors& content);
+
 /// Reads every tensor of a file: F16, BF16, BOOL and integers of 8 and 16 bits as f32, longer integers as
 /// f64. Throws DataError, naming the file and the tensor, when something is missing, truncated, of another
 /// dtype, inconsistent, or an integer that f64 does not hold exactly.

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <exception>
 #include <limits>
@@ -336,6 +337,11 @@ void check_training(const RunConfig::Training& t, const Checker& check) {
   check.at_least(1, "training.batch", t.batch);
   check.at_least(1, "training.steps", t.steps);
   check.at_least(1, "training.accumulate", t.accumulate);
+  check.at_least(1, "training.pieces", t.pieces);
+  if (t.pieces) {
+    check.require(std::has_single_bit(static_cast<std::uint64_t>(*t.pieces)) && *t.pieces <= 4096,
+                  "training.pieces", *t.pieces, "a power of two up to 4096, such as 8");
+  }
   check.at_least(1, "training.evaluate_every", t.evaluate_every);
   check.at_least(1, "training.log_every", t.log_every);
   check.at_least(0, "training.patience", t.patience);

@@ -37,6 +37,8 @@ struct RunConfig {
     std::uint64_t seed = 1;
     std::optional<std::int64_t> epochs, updates, batch, steps;
     std::int64_t accumulate = 1;
+    std::optional<std::int64_t> pieces;
+    bool shard_optimizer = false;
     bool variable_steps = false;
     std::string contexts = "in order";
     double clip = 1, activation_penalty = 0, change_penalty = 0;
@@ -125,6 +127,13 @@ void visit_settings(Config& c, const Visit& visit) {
   training("batch", c.training.batch, "texts that are read side by side");
   training("steps", c.training.steps, "tokens of each between two updates, the reach of backpropagation");
   training("accumulate", c.training.accumulate, "batches whose gradients are added for one update");
+  training(
+      "pieces", c.training.pieces,
+      "a power of two: so many parts of a batch, whose gradients are added in a fixed order, are shared out "
+      "among processes; a run has the same bits in any number of them that divides it");
+  training(
+      "shard_optimizer", c.training.shard_optimizer,
+      "whether each process keeps the optimizer's state of a part of the parameters alone (ZeRO, stage 1)");
   training("variable_steps", c.training.variable_steps, "lengths drawn about `steps`, as of AWD-LSTM");
   training("contexts", c.training.contexts,
            "in order: as they stand in the text; random: from anywhere (transformers)");

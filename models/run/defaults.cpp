@@ -122,7 +122,11 @@ RunConfig resolved(const RunConfig& config, const NetworkKind& kind, const Vocab
     decide(m.sinks, std::int64_t{0});
   }
   RunConfig::Training& t = c.training;
-  decide(t.batch, usual.train.batch);
+  decide(t.pieces, std::int64_t{1});
+  decide(t.batch, (usual.train.batch + *t.pieces - 1) / *t.pieces * *t.pieces);
+  if (*t.batch % *t.pieces != 0)
+    fail<ArgumentError>("training.batch {} cannot be cut into training.pieces {}; give a multiple of it",
+                        *t.batch, *t.pieces);
   decide(t.steps, usual.train.steps);
   decide(t.updates, std::int64_t{0});
   if (*t.updates == 0) decide(t.epochs, usual.train.epochs);

@@ -41,7 +41,8 @@ std::vector<fs::path> checkpoints_in(const fs::path& folder) {
 
 }  // namespace
 
-RunFolder::RunFolder(fs::path folder) : folder_(std::move(folder)) {
+RunFolder::RunFolder(fs::path folder, Lock lock) : folder_(std::move(folder)) {
+  if (lock == Lock::none) return;
   const fs::path file = folder_ / lock_name;
   lock_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (lock_ < 0) fail<DataError>("{}: cannot be written: {}", folder_.string(), std::strerror(errno));
@@ -100,12 +101,25 @@ RunFolder RunFolder::create(const fs::path& folder) {
   return RunFolder(folder);
 }
 
-RunFolder RunFolder::open(const fs::path& folder) {
-  if (!is_run(folder))
+namespace {
+
+void require_run(const fs::path& folder) {
+  if (!RunFolder::is_run(folder))
     fail<DataError>(
         "{}: there is no run in it, which would have a {}; give a folder that `gradus train --out` made",
         folder.string(), config_name);
+}
+
+}  // namespace
+
+RunFolder RunFolder::open(const fs::path& folder) {
+  require_run(folder);
   return RunFolder(folder);
+}
+
+RunFolder RunFolder::read(const fs::path& folder) {
+  require_run(folder);
+  return RunFolder(folder, Lock::none);
 }
 
 void RunFolder::save_config(const RunConfig& config) const {

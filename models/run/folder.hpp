@@ -32,6 +32,8 @@ class RunFolder {
   static RunFolder create(const std::filesystem::path& folder);
   /// Takes the folder of a run. Throws DataError where there is none, or another process trains in it.
   static RunFolder open(const std::filesystem::path& folder);
+  /// The same to read alone, beside the process that trains in it. Throws DataError where there is none.
+  static RunFolder read(const std::filesystem::path& folder);
   /// Whether a folder holds a run.
   static bool is_run(const std::filesystem::path& folder);
 
@@ -63,7 +65,8 @@ class RunFolder {
   void log(const std::string& line) const;
 
  private:
-  explicit RunFolder(std::filesystem::path folder);
+  enum class Lock { taken, none };
+  explicit RunFolder(std::filesystem::path folder, Lock lock = Lock::taken);
 
   std::filesystem::path folder_;
   int lock_ = -1;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <sstream>
 
 #include "models/checkpoint.hpp"
 #include "models/run/defaults.hpp"
@@ -12,6 +13,8 @@
 #include "models/run/folder.hpp"
 #include "models/run/metrics.hpp"
 #include "models/run/trainer.hpp"
+#include "tensor/kernels/instruction_set.hpp"
+#include "tensor/support/version.hpp"
 #include "text/byte_source.hpp"
 
 namespace gradus::models {
@@ -116,6 +119,37 @@ PreparedRun prepared(const RunConfig& given, bool begins, std::optional<Vocabula
   return out;
 }
 
+[[noreturn]] void fail_lost(const RankLost& lost, const std::string& more) {
+  throw RankLost(lost.rank(), lost.what() + more);
+}
+
+/// Which process is slow: the times of about the last twenty updates, compared with the middle one.
+class SlowRanks {
+ public:
+  /// The rank of one that should be named now; -1: none. It is named after 20 updates, and then after twice
+  /// as many each time.
+  int add(const std::vector<double>& seconds) {
+    if (seconds.size() < 2) return -1;
+    smoothed_.resize(seconds.size(), 0);
+    for (std::size_t r = 0; r < seconds.size(); ++r) smoothed_[r] += (seconds[r] - smoothed_[r]) / 20;
+    if (++updates_ < next_) return -1;
+    std::vector<double> others = smoothed_;
+    const auto slowest = std::ranges::max_element(smoothed_) - smoothed_.begin();
+    others.erase(others.begin() + slowest);
+    std::ranges::nth_element(others, others.begin() + std::ssize(others) / 2);
+    ratio_ = smoothed_[static_cast<std::size_t>(slowest)] / others[others.size() / 2];
+    if (!(ratio_ > 1.5)) return -1;
+    next_ = 2 * updates_;
+    return static_cast<int>(slowest);
+  }
+  double ratio() const { return ratio_; }
+
+ private:
+  std::vector<double> smoothed_;
+  std::int64_t updates_ = 0, next_ = 20;
+  double ratio_ = 1;
+};
+
 /// A run from its beginning or its last checkpoint to its end.
 class TrainingRun {
  public:
@@ -137,6 +171,10 @@ class TrainingRun {
   void note_end();
   bool has_model() const;
   RunResult result();
+  bool leads() const { return options_.ranks == nullptr || options_.ranks->rank() == 0; }
+  void require_alike() const;
+  void watch_times(const Update& update);
+  [[noreturn]] void save_without(const RankLost& lost);
 
   const RunOptions& options_;
   RunConfig config_;
@@ -153,18 +191,22 @@ class TrainingRun {
   double evaluating_ = 0;           // seconds of this process
   std::int64_t tokens_before_ = 0;  // of those processes
   bool interrupted_ = false;
+  bool evaluation_due_ = false;  // of the update that was made last
+  SlowRanks slow_;
   bool saving_fails_ = false;   // whether the newest checkpoint could not be written
   bool model_unsaved_ = false;  // whether the best model could not
 };
 
 TrainingRun::TrainingRun(const RunConfig& config, const RunOptions& options) : options_(options) {
   if (options.resume) {
-    folder_.emplace(RunFolder::open(options.folder));
-  } else if (!options.folder.empty()) {
+    folder_.emplace(leads() ? RunFolder::open(options.folder) : RunFolder::read(options.folder));
+  } else if (!options.folder.empty() && leads()) {
     RunFolder::require_new(options.folder);
   }
+  if (options.ranks != nullptr) options.ranks->set_notice([this](const std::string& line) { warn(line); });
   RunConfig given = options.resume ? folder_->load_config() : config;
   if (options.overrides) options.overrides(given);
+  if (!given.training.pieces && options.ranks != nullptr) given.training.pieces = options.ranks->size();
   prepare(given);
   started_ = saved_ = Clock::now();  // reading the text is no training
 }
@@ -178,10 +220,12 @@ void TrainingRun::prepare(const RunConfig& given) {
   config_ = std::move(made.config);
   text_ = std::move(made.text);
   network_ = std::move(made.network);
-  trainer_.emplace(*network_, text_.train.tokens, text_.valid.tokens, config_);
+  trainer_.emplace(*network_, text_.train.tokens, text_.valid.tokens, config_, options_.ranks);
   decide_intervals();
   if (options_.resume) resume();
-  if (options_.folder.empty()) return;
+  if (options_.ranks != nullptr) require_alike();
+  if (!leads()) folder_.reset();  // it was read
+  if (options_.folder.empty() || !leads()) return;
   if (!folder_) {
     folder_.emplace(RunFolder::create(options_.folder));
     folder_->save_vocabulary(text_.vocabulary);
@@ -209,6 +253,7 @@ void TrainingRun::resume() {
         folder_->path().string(), config_.data.text);
   }
   trainer_->set_state(state);
+  evaluation_due_ = state.contains("evaluation_due") && state.get<bool>("evaluation_due");
   smoothed_.step = trainer_->step();
   smoothed_.loss = state.get<double>("smoothed");
   window_ = state.get<Window>("window");
@@ -218,9 +263,37 @@ void TrainingRun::resume() {
                   trainer_->steps()));
 }
 
+/// The setting in which two configurations differ: "training.seed = 1 where ... has training.seed = 2".
+std::string difference(const std::string& own, const std::string& other, const std::string& name) {
+  std::istringstream a(own), b(other);
+  std::string section, x, y;
+  while (std::getline(a, x)) {
+    if (!std::getline(b, y)) y = "nothing more";
+    if (x.starts_with('[')) section = x + " ";
+    if (x != y) return fmt::format("{}{} where {} has {}", section, x, name, y);
+  }
+  return "less than " + name;
+}
+
+/// Processes of other programs, settings or texts would train different networks. Between instruction sets
+/// the last bits differ, and from update to update more of them.
+void TrainingRun::require_alike() const {
+  RunConfig config = config_;
+  config.data.text = config.data.valid = config.start.from = "";  // each machine may have them elsewhere
+  const std::string own =
+      fmt::format("gradus {}\ninstructions {}\ntext {:016x}\nupdates made {}\n{}", version,
+                  kernels::instruction_set(), text_.checksum(), trainer_->step(), to_toml(config));
+  const std::vector<std::string> all = options_.ranks->gather_all(own);
+  for (std::size_t r = 1; r < all.size(); ++r) {
+    if (all[r] == all[0]) continue;
+    fail<DataError>("{} is not started like rank 0: it has {}; start all alike",
+                    options_.ranks->name(static_cast<int>(r)), difference(all[r], all[0], "rank 0"));
+  }
+}
+
 void TrainingRun::say(const std::string& line) {
   if (folder_) folder_->log(line);
-  if (options_.say) options_.say(line);
+  if (options_.say && leads()) options_.say(line);
 }
 
 void TrainingRun::warn(const std::string& line) {
@@ -232,17 +305,21 @@ void TrainingRun::warn(const std::string& line) {
 /// tried. None says that a model is the best so far which could not be written: a run resumed from it would
 /// keep a worse one.
 void TrainingRun::save() {
-  if (!folder_) return;
+  if (!folder_) {
+    if (trainer_->shards()) static_cast<void>(trainer_->state());  // which gives rank 0 this one's part
+    return;
+  }
   if (model_unsaved_) write_model();
+  optim::RunState state = trainer_->state();
   if (model_unsaved_) {
     saved_ = Clock::now();  // it is tried again when the next checkpoint is due
     return;
   }
-  optim::RunState state = trainer_->state();
   state.put("text", text_.checksum());
   state.put("smoothed", smoothed_.loss);
   state.put("window", window_);
   state.put("seconds", seconds_before_ + seconds_since(started_));
+  state.put("evaluation_due", evaluation_due_);
   try {
     folder_->save_checkpoint(state, trainer_->step(), config_.training.keep);
     saving_fails_ = false;
@@ -292,7 +369,10 @@ void TrainingRun::log(const Update& update) {
 
 void TrainingRun::evaluate() {
   const Clock::time_point begun = Clock::now();
-  if (!trainer_->validates()) return save_model();
+  if (!trainer_->validates()) {
+    evaluation_due_ = false;
+    return save_model();
+  }
   const Validation seen = trainer_->validate();
   progress_.valid_loss = seen.loss;
   if (metrics_) {
@@ -305,6 +385,7 @@ void TrainingRun::evaluate() {
   say(fmt::format("update {} of {}: perplexity {:.2f} in training, {:.2f} on the validation text{}",
                   trainer_->step(), trainer_->steps(), std::exp(smoothed_.loss), std::exp(seen.loss),
                   seen.best ? ", the best so far" : ""));
+  evaluation_due_ = false;
   evaluating_ += seconds_since(begun);
 }
 
@@ -312,33 +393,72 @@ void TrainingRun::evaluate() {
 bool TrainingRun::step() {
   const std::int64_t next = trainer_->step() + 1;
   const bool logs = metrics_ && (next % *config_.training.log_every == 0 || next == trainer_->steps());
-  const Update update = trainer_->update(logs);
+  const std::int64_t every = config_.training.save_every;
+  const bool by_time = leads() && every == 0 && seconds_since(saved_) >= config_.training.save_seconds;
+  const Update update =
+      trainer_->update({.part_norms = logs,
+                        .stop = options_.ranks != nullptr && options_.stop && options_.stop(),
+                        .save = by_time && folder_});
+  interrupted_ = update.stop;
   smoothed_.add(update.tokens, update.loss);
   log(update);
-  const bool due = update.number % *config_.training.evaluate_every == 0 || trainer_->done();
-  if (due) evaluate();
+  evaluation_due_ = update.number % *config_.training.evaluate_every == 0 || trainer_->done();
+  if (evaluation_due_) evaluate();
   progress_.step = update.number;
   progress_.steps = trainer_->steps();
   progress_.tokens = trainer_->tokens();
   progress_.loss = smoothed_.loss;
   progress_.tokens_per_second = static_cast<double>(trainer_->tokens() - tokens_before_) /
                                 std::max(seconds_since(started_) - evaluating_, 1e-9);
-  if (options_.progress) options_.progress(progress_);
-  if (options_.stop && options_.stop()) interrupted_ = true;
-  const std::int64_t every = config_.training.save_every;
-  const bool by_time = every == 0 && seconds_since(saved_) >= config_.training.save_seconds;
-  if (trainer_->done() || interrupted_ || (every > 0 && update.number % every == 0) || by_time) save();
+  if (options_.progress && leads()) options_.progress(progress_);
+  if (options_.ranks == nullptr && options_.stop && options_.stop()) interrupted_ = true;
+  const bool by_count = every > 0 && update.number % every == 0;
+  if (trainer_->done() || interrupted_ || by_count || update.save) save();
+  if (leads()) watch_times(update);
   return !trainer_->done() && !interrupted_;
 }
 
+/// Says, once in a while, which process the others wait for.
+void TrainingRun::watch_times(const Update& update) {
+  const int rank = slow_.add(update.seconds);
+  if (rank >= 0)
+    warn(fmt::format("update {}: {} takes {:.1f} times as long as the others, who wait for it", update.number,
+                     options_.ranks->name(rank), slow_.ratio()));
+}
+
+/// Saves what there is when a process is gone, which holds all but what it alone had. It is done by one of
+/// the others; where they share out the optimizer's state, a part of it is gone too.
+void TrainingRun::save_without(const RankLost& lost) {
+  RunRanks& ranks = *options_.ranks;
+  if (options_.folder.empty()) fail_lost(lost, "; nothing was to be kept but the model at the end");
+  const std::string folder = options_.folder.string();
+  if (trainer_->shards() || trainer_->torn())
+    fail_lost(
+        lost,
+        fmt::format("; a part of the state went with it, so go on from the last checkpoint by: gradus train "
+                    "--resume {}",
+                    folder));
+  if (ranks.rank() != ranks.saver()) fail_lost(lost, "");
+  if (!folder_) folder_.emplace(RunFolder::open(options_.folder));
+  save();
+  if (saving_fails_)
+    fail_lost(lost, fmt::format("; go on from the last checkpoint by: gradus train --resume {}", folder));
+  folder_->log(fmt::format("{}; saved after update {}", lost.what(), trainer_->step()));
+  fail_lost(lost, fmt::format("; saved after update {} of {}; go on by: gradus train --resume {}",
+                              trainer_->step(), trainer_->steps(), folder));
+}
+
 RunResult TrainingRun::run() {
-  if (folder_ && !options_.resume) save();  // so that what is wrong with the disk is known at once
+  if (!options_.resume) save();  // so that what is wrong with the disk is known at once
   if (saving_fails_)
     fail<DataError>("{}: nothing can be saved there; free some space, and begin again",
                     folder_->path().string());
   try {
+    if (evaluation_due_) evaluate();  // it was broken off
     while (!trainer_->done() && step()) {
     }
+  } catch (const RankLost& lost) {
+    save_without(lost);
   } catch (const NumericError& error) {
     if (!folder_) throw;
     const auto kept = fmt::format(

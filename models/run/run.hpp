@@ -9,6 +9,7 @@
 
 #include "models/kinds.hpp"
 #include "models/run/config.hpp"
+#include "models/run/ranks.hpp"
 #include "models/run/text.hpp"
 
 namespace gradus::models {
@@ -33,6 +34,9 @@ struct RunOptions {
   /// Told in a sentence each what a user may want to read, such as what an evaluation saw; and what went
   /// wrong and was got over. log.txt gets both.
   std::function<void(const std::string&)> say{}, warn{};
+  /// The processes that share the run, all of which call train_run alike. Rank 0 keeps the folder, which the
+  /// others read where a run is resumed, and reports; all return the same result.
+  RunRanks* ranks = nullptr;
   SubwordReport subwords{};
 };
 
@@ -60,7 +64,7 @@ PreparedRun prepare_run(const RunConfig& config);
 /// stopped. A run that is resumed gives the same bits as one that was not stopped, also with another number
 /// of threads. Throws DataError for texts, files and settings that do not fit, naming them; NumericError,
 /// naming the step and the first op that gave NaN or infinity, when training diverges: the last checkpoint is
-/// from before that.
+/// from before that. Throws RankLost where a process is gone, after what there is was saved.
 RunResult train_run(const RunConfig& config, const RunOptions& options);
 
 }  // namespace gradus::models

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <numeric>
 
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/tape.hpp"
+#include "models/run/pieces.hpp"
 #include "nn/lora_adapter.hpp"
-#include "tensor/matmul_precision.hpp"
 #include "tensor/ops.hpp"
 
 namespace gradus::models {
@@ -27,13 +29,6 @@ optim::OptimizerSettings optimizer_settings(const RunConfig& c) {
     out.decay_of.emplace_back(pattern, decay);
   }
   return out;
-}
-
-MatmulPrecision precision_of(const RunConfig& c) {
-  const std::string& name = c.training.matmul_precision;
-  return name == "medium" ? MatmulPrecision::medium
-         : name == "high" ? MatmulPrecision::high
-                          : MatmulPrecision::exact;
 }
 
 /// The lengths of the batches of an epoch. Those of variable ones are normal about `steps` with a deviation
@@ -111,12 +106,15 @@ std::string part_name(const std::string& path) {
 }  // namespace
 
 Trainer::Trainer(ErasedNetwork& network, std::span<const std::int32_t> train,
-                 std::span<const std::int32_t> valid, const RunConfig& config)
+                 std::span<const std::int32_t> valid, const RunConfig& config, RunRanks* ranks)
     : network_(network),
       parameters_(network.parameter_view()),
       train_(train),
       valid_(valid),
       config_(config),
+      ranks_(ranks),
+      pieces_(config.training.pieces.value_or(1)),
+      own_pieces_(pieces_),
       streams_(train, {.batch = *config.training.batch, .steps = *config.training.steps},
                "the text to train on"),
       optimizer_(optimizer_settings(config), parameters_),
@@ -126,29 +124,47 @@ Trainer::Trainer(ErasedNetwork& network, std::span<const std::int32_t> train,
                 .threshold = 0}),
       stopping_({.patience = config.training.patience > 0 ? config.training.patience : never}),
       trigger_(config.training.average_patience),
-      rng_(config.training.seed),
-      contexts_(Rng(config.training.seed).fork(for_contexts)),
       steps_(updates_in_all(config, streams_.stream())) {
   if (valid.size() == 1) fail<DataError>("the validation text has a single token; give a longer one");
+  if (*config.training.batch % pieces_ != 0)
+    fail<ArgumentError>("training.batch {} cannot be cut into {} pieces of as many streams",
+                        *config.training.batch, pieces_);
+  if (ranks_ != nullptr) {
+    if (pieces_ % ranks_->size() != 0)
+      fail<ArgumentError>("{} processes cannot share training.pieces {} evenly; start a divisor of it",
+                          ranks_->size(), pieces_);
+    own_pieces_ = pieces_ / ranks_->size();
+    first_piece_ = own_pieces_ * ranks_->rank();
+    ranks_->sum_over(parameters_, 1.0 / static_cast<double>(pieces_));
+    if (shards()) owner_ = owners_of(parameters_, ranks_->size());
+  }
+  at_.rng = Rng(config.training.seed);
+  at_.contexts = at_.rng.fork(for_contexts);
   if (config.training.average == "exponential")
     average_ = optim::WeightAverage({.decay = config.training.average_decay});
   schedule_ = schedule_of(config, steps_);
   begin_epoch();
-  epoch_steps_ = groups(std::ssize(lengths_), config.training.accumulate);
+  epoch_steps_ = groups(std::ssize(at_.lengths), config.training.accumulate);
 }
 
 void Trainer::begin_epoch() {
-  lengths_ = lengths_of(config_, streams_.stream(), epoch_);
-  batch_ = 0;
-  place_ = 0;
-  carried_ = network_.start(*config_.training.batch);
+  at_.lengths = lengths_of(config_, streams_.stream(), at_.epoch);
+  at_.batch = 0;
+  at_.place = 0;
+  const std::int64_t width = *config_.training.batch / pieces_;
+  at_.carried.assign(static_cast<std::size_t>(own_pieces_), std::any());
+  for (std::any& state : at_.carried) state = network_.start(width);
+  if (keeps_all_carried()) {
+    at_.all_carried = std::make_shared<std::vector<std::string>>(static_cast<std::size_t>(pieces_),
+                                                                 carried_bytes(at_.carried.front()));
+  }
 }
 
 Batch Trainer::next_batch() {
-  const std::int64_t steps = lengths_[batch_++];
-  const std::int64_t first = std::exchange(place_, place_ + steps);
+  const std::int64_t steps = at_.lengths[at_.batch++];
+  const std::int64_t first = std::exchange(at_.place, at_.place + steps);
   if (config_.training.contexts == "random")
-    return random_batch(train_, {.batch = *config_.training.batch, .steps = steps}, contexts_);
+    return random_batch(train_, {.batch = *config_.training.batch, .steps = steps}, at_.contexts);
   return streams_.part(first, steps);
 }
 
@@ -166,46 +182,37 @@ bool Trainer::averages() const {
   return name == "exponential" || name == "mean" || (name == "triggered" && trigger_.triggered());
 }
 
-Update Trainer::update(bool with_part_norms) {
-  if (batch_ == lengths_.size()) {
-    ++epoch_;
+Update Trainer::update(const UpdateOptions& options) {
+  const Position before = at_;
+  Update out;
+  try {
+    make_update(options, out);
+  } catch (...) {
+    at_ = before;
+    throw;
+  }
+  return out;
+}
+
+void Trainer::make_update(const UpdateOptions& options, Update& out) {
+  if (at_.batch == at_.lengths.size()) {
+    ++at_.epoch;
     begin_epoch();
   }
   const std::size_t count =
-      std::min(static_cast<std::size_t>(config_.training.accumulate), lengths_.size() - batch_);
-  Update out;
+      std::min(static_cast<std::size_t>(config_.training.accumulate), at_.lengths.size() - at_.batch);
   out.number = step_ + 1;
-  const std::int64_t steps_here = lengths_[batch_];
-  for (std::size_t i = 0; i < count; ++i) out.tokens += *config_.training.batch * lengths_[batch_ + i];
-  Gradients sum;
+  out.lr = rate(at_.lengths[at_.batch]);
+  std::vector<Batch> batches;
   for (std::size_t i = 0; i < count; ++i) {
-    const Batch batch = next_batch();
-    const double share = static_cast<double>(batch.x.size()) / static_cast<double>(out.tokens);
-    const Rng before = rng_;
-    const MatmulPrecisionScope precision(precision_of(config_));
-    Tape tape;
-    const nn::LoraDropout of_adapters(&rng_);
-    ErasedLoss of = network_.loss(batch, carried_, &rng_,
-                                  {config_.training.activation_penalty, config_.training.change_penalty});
-    const double loss = of.mean.item();
-    if (!detail::is_usable(loss)) explain(batch, carried_, before, loss);
-    out.loss += loss * share;
-    Gradients gradients = tape.backward(of.penalty.value().defined() ? of.mean + of.penalty : of.mean);
-    if (count > 1) gradients *= share;
-    if (i == 0) {
-      sum = std::move(gradients);
-    } else {
-      sum += gradients;
-    }
-    if (network_.carries_state()) carried_ = std::move(of.next);
+    batches.push_back(next_batch());
+    out.tokens += batches.back().x.size();
   }
-  out.lr = rate(steps_here);
+  Gradients sum = gradient(batches, options, out);
   optimizer_.set_lr(out.lr);
-  optim::StepOptions how;
-  if (config_.training.clip > 0) how.clip_norm = config_.training.clip;
-  if (with_part_norms) out.part_norms = part_norms(sum);
+  if (options.part_norms) out.part_norms = part_norms(sum);
   try {
-    out.gradient_norm = optimizer_.step(parameters_, sum, how);
+    out.gradient_norm = step(std::move(sum));
   } catch (const NumericError& error) {
     detail::fail_not_finite(step_ + 1, out.loss, error.what());
   }
@@ -215,7 +222,6 @@ Update Trainer::update(bool with_part_norms) {
   }
   ++step_;
   tokens_ += out.tokens;
-  return out;
 }
 
 void Trainer::explain(const Batch& batch, const std::any& before, Rng rng, double loss) const {
@@ -241,27 +247,40 @@ std::map<std::string, double> Trainer::part_norms(const Gradients& gradients) co
   return squares;
 }
 
+/// Over a few streams, or one for each piece where that is more.
 double Trainer::validation_loss() {
   const PauseRecording pause;
   const std::int64_t steps = *config_.training.steps;
-  const std::int64_t streams = std::clamp<std::int64_t>(std::ssize(valid_) / (4 * steps), 1, valid_streams);
+  std::int64_t streams = std::clamp<std::int64_t>(std::ssize(valid_) / (4 * steps), 1, valid_streams);
+  streams = (streams + pieces_ - 1) / pieces_ * pieces_;
   const Batches all(valid_, {.batch = streams, .steps = steps}, "the validation text");
-  std::any state = network_.start(streams);
-  double total = 0;
+  std::vector<double> sums;
   std::int64_t count = 0;
-  for (const Batch& batch : all) {
-    ErasedLoss of = network_.loss(batch, state, nullptr);
-    total += of.mean.item() * static_cast<double>(batch.x.size());
-    count += batch.x.size();
-    if (network_.carries_state()) state = std::move(of.next);
+  for (std::int64_t k = 0; k < own_pieces_; ++k)
+    sums.push_back(piece_validation_loss(all, first_piece_ + k, count));
+  if (!saves_alone()) {
+    const std::string own(reinterpret_cast<const char*>(sums.data()), sums.size() * sizeof(double));
+    std::string of_all;
+    for (const std::string& came : ranks_->gather_all(own)) of_all += came;
+    sums.resize(of_all.size() / sizeof(double));
+    std::memcpy(sums.data(), of_all.data(), of_all.size());
+    count *= ranks_->size();
   }
+  double total = 0;
+  for (const double sum : sums) total += sum;
   return total / static_cast<double>(count);
 }
 
 Validation Trainer::validate() {
   if (valid_.empty()) fail<ArgumentError>("there is no validation text");
   if (averaged_) average_.swap(parameters_);
-  Validation out{.loss = validation_loss()};
+  Validation out;
+  try {
+    out.loss = validation_loss();
+  } catch (...) {
+    if (averaged_) average_.swap(parameters_);
+    throw;
+  }
   if (averaged_) average_.swap(parameters_);
   trigger_.report(out.loss);
   plateau_.report(out.loss);
@@ -281,43 +300,55 @@ std::unique_ptr<ErasedNetwork> Trainer::kept() {
 optim::RunState Trainer::state() const {
   optim::RunState out;
   out.put("weights", network_.weights());
-  out.put("optimizer", optimizer_.state(parameters_));
+  out.put("optimizer", optimizer_state());
   out.put("average", averaged_ ? average_.state(parameters_) : Safetensors());
   out.put("averaged", averaged_);
   out.put("plateau", plateau_.state());
   out.put("stopping", stopping_.state());
   out.put("trigger", trigger_.losses());
-  out.put("rng", rng_.state());
-  out.put("contexts", contexts_.state());
-  out.put("carried", network_.carries_state() ? network_.state_tensors(carried_) : Safetensors());
+  out.put("rng", at_.rng.state());
+  out.put("contexts", at_.contexts.state());
+  out.put("carried", carried_tensors());
   out.put("step", step_);
-  out.put("epoch", epoch_);
-  out.put("batch", static_cast<std::int64_t>(batch_));
+  out.put("epoch", at_.epoch);
+  out.put("batch", static_cast<std::int64_t>(at_.batch));
+  out.put("pieces", pieces_);
   out.put("tokens", tokens_);
   return out;
 }
 
 void Trainer::set_state(const optim::RunState& from) {
+  const std::int64_t pieces = from.contains("pieces") ? from.get<std::int64_t>("pieces") : 1;
+  if (pieces != pieces_)
+    fail<DataError>("the checkpoint is of training.pieces {}, which cannot become {} in a run", pieces,
+                    pieces_);
   network_.set_weights(from.tensors("weights"), "the checkpoint's weights");
-  optimizer_.set_state(parameters_, from.tensors("optimizer"));
+  Safetensors of_optimizer = from.tensors("optimizer");
+  for (std::size_t i = 0; i < owner_.size(); ++i) {
+    if (owner_[i] == ranks_->rank()) continue;
+    const std::string prefix = parameters_.parts()[i].first + ".";
+    std::erase_if(of_optimizer.tensors, [&](const auto& one) {
+      return one.first.starts_with(prefix) && one.first.find('.', prefix.size()) == std::string::npos;
+    });
+  }
+  optimizer_.set_state(parameters_, of_optimizer);
   averaged_ = from.get<bool>("averaged");
   if (averaged_) average_.set_state(parameters_, from.tensors("average"));
   plateau_.set_state(from.get<optim::PlateauSchedule::State>("plateau"));
   stopping_.set_state(from.get<optim::EarlyStopping::State>("stopping"));
   trigger_.set_losses(from.numbers("trigger"));
-  rng_ = Rng(from.get<Rng::State>("rng"));
-  contexts_ = Rng(from.get<Rng::State>("contexts"));
+  at_.rng = Rng(from.get<Rng::State>("rng"));
+  at_.contexts = Rng(from.get<Rng::State>("contexts"));
   step_ = from.get<std::int64_t>("step");
-  epoch_ = from.get<std::int64_t>("epoch");
+  at_.epoch = from.get<std::int64_t>("epoch");
   tokens_ = from.get<std::int64_t>("tokens");
   const auto batch = from.get<std::int64_t>("batch");
   begin_epoch();
-  if (step_ < 0 || step_ > steps_ || epoch_ < 0 || batch < 0 || batch > std::ssize(lengths_))
+  if (step_ < 0 || step_ > steps_ || at_.epoch < 0 || batch < 0 || batch > std::ssize(at_.lengths))
     fail<DataError>("the checkpoint is at a place that the text does not have; was it made of another text?");
-  batch_ = static_cast<std::size_t>(batch);
-  for (std::size_t i = 0; i < batch_; ++i) place_ += lengths_[i];
-  if (network_.carries_state())
-    carried_ = network_.state_of(from.tensors("carried"), *config_.training.batch);
+  at_.batch = static_cast<std::size_t>(batch);
+  for (std::size_t i = 0; i < at_.batch; ++i) at_.place += at_.lengths[i];
+  set_carried(from.tensors("carried"));
 }
 
 }  // namespace gradus::models

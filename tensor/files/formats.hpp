@@ -18,7 +18,8 @@ StoredArrays read_safetensors_index(const SharedBytes& bytes, const std::filesys
 StoredArrays read_npz(const ZipReader& zip);
 StoredArrays read_torch(const ZipReader& zip);
 
-/// Writes the whole content as one file.
+/// The bytes of one file, and the file itself.
+std::string safetensors_bytes(const StoredArrays& content);
 void write_safetensors(const std::filesystem::path& file, const StoredArrays& content);
 /// Writes parts of at most `max_bytes` and their index, whose path this returns.
 std::filesystem::path write_safetensors_parts(const std::filesystem::path& file, const StoredArrays& content,

@@ -54,6 +54,16 @@ class ArgumentError : public Error {
 class DataError : public Error {
   using Error::Error;
 };
+/// Another process of several that work together is gone, so that what they were about cannot be ended.
+class RankLost : public Error {
+ public:
+  RankLost(int rank, const std::string& what) : Error(what), rank_(rank) {}
+  /// Its number.
+  int rank() const { return rank_; }
+
+ private:
+  int rank_;
+};
 /// NaN or infinity where a finite number is needed. The message names the step and the op.
 class NumericError : public Error {
   using Error::Error;

@@ -12,6 +12,7 @@
 #include "tensor/support/parallel.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/folder.hpp"
+#include "tests/support/small_runs.hpp"
 #include "text/synthetic.hpp"
 
 // Training runs that are stopped and go on.
@@ -19,68 +20,16 @@
 using namespace gradus;
 using namespace gradus::models;
 using Catch::Contains;
+using gradus::test::finish;
 using gradus::test::Folder;
+using gradus::test::network_of;
 using gradus::test::read_bytes;
+using gradus::test::same;
+using gradus::test::small;
+using gradus::test::Text;
+using gradus::test::variants;
 
 namespace {
-
-/// A text of a few thousand words, and some of it to validate on.
-struct Text {
-  Corpus corpus = make_corpus(synthetic_corpus(1, 3000).text, {.split = {.train = 0.8, .valid = 0.2}});
-  std::span<const std::int32_t> train() const { return corpus.train.tokens; }
-  std::span<const std::int32_t> valid() const { return corpus.valid.tokens; }
-};
-
-RunConfig small(const std::string& kind, const std::vector<std::string>& settings, const Text& text) {
-  RunConfig config;
-  config.model.kind = kind;
-  config.model.width = 8;
-  config.training.batch = 4;
-  config.training.steps = 12;
-  config.training.updates = 14;
-  for (const std::string& setting : settings) merge_setting(config, setting);
-  return resolved(config, *find_network_kind(kind), text.corpus.vocabulary, std::ssize(text.train()));
-}
-
-std::unique_ptr<ErasedNetwork> network_of(const RunConfig& config, const Text& text) {
-  Rng rng(config.training.seed);
-  auto network =
-      find_network_kind(config.model.kind)->make(rng, network_options(config, text.corpus.vocabulary));
-  if (config.training.precision == "f64") network->convert(Dtype::f64);
-  return network;
-}
-
-bool same(const Safetensors& a, const Safetensors& b) {
-  if (a.tensors.size() != b.tensors.size()) return false;
-  for (const auto& [name, value] : a.tensors) {
-    if (!identical(value, b.tensors.at(name))) return false;
-  }
-  return true;
-}
-
-/// Kinds and settings that between them use all that a trainer keeps.
-const std::vector<std::pair<std::string, std::vector<std::string>>> variants{
-    {"lstm", {"model.dropout=0.2"}},
-    {"lstm",
-     {"model.weight_dropout=0.4", "model.word_dropout=0.1", "model.locked_dropout=true",
-      "model.output_dropout=0.3", "model.embedding=8", "model.tied=true", "model.layers=2",
-      "training.activation_penalty=2", "training.change_penalty=1", "training.variable_steps=true",
-      "training.average=triggered", "training.average_patience=1", "optimizer.name=sgd", "optimizer.lr=2",
-      "schedule.name=plateau"}},
-    {"gru",
-     {"training.accumulate=3", "optimizer.name=adafactor", "schedule.name=linear",
-      "training.average=exponential"}},
-    {"rnn", {"training.precision=f64", "model.width=32", "model.cutoffs=5,20", "data.reading=lines"}},
-    {"feed-forward", {"model.order=3", "model.dropout=0.1", "training.average=mean"}},
-    {"log-bilinear", {"schedule.name=one-cycle"}},
-    {"min-gru", {"optimizer.name=lion", "schedule.name=constant", "schedule.warmup=3"}},
-    {"gpt",
-     {"model.heads=2", "model.context=16", "model.layers=1", "training.contexts=random", "model.dropout=0.1",
-      "training.checkpoint_layers=true"}},
-    {"llama",
-     {"model.heads=2", "model.context=16", "model.layers=1", "schedule.name=inverse-sqrt",
-      "training.matmul_precision=medium"}},
-};
 
 /// The settings of a small run on a text in the folder.
 RunConfig gru_of(const Folder& folder) {
@@ -89,13 +38,6 @@ RunConfig gru_of(const Folder& folder) {
   config.model.kind = "gru";
   config.model.width = 8;
   return config;
-}
-
-/// Trains to the end, looking at the validation text every third update.
-void finish(Trainer& trainer) {
-  while (!trainer.done()) {
-    if (trainer.update().number % 3 == 0) trainer.validate();
-  }
 }
 
 }  // namespace

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "autograd/gradients.hpp"
+#include "autograd/parameter_view.hpp"
+#include "distributed/communicator.hpp"
+#include "tensor/safetensors.hpp"
+
+namespace gradus::distributed {
+
+/// The sum of all processes' gradients, times a factor, with the same bits in each of them. It is that of a
+/// binary tree over the ranks, ((0 + 1) + (2 + 3)) + ..., so that a batch of 2^k pieces has the gradient of
+/// one process that adds its pieces in that order (optim/gradient_tree.hpp) for 1, 2, ... 2^k processes.
+///
+/// Gradients may be given one by one as backward completes them; messages are then on their way while it goes
+/// on. Those of small parameters travel together. Each process adds up its share of the elements, which it
+/// gets from all others, and sends them the sum, so that each sends and receives 2 (n - 1) / n times the
+/// bytes of the gradients, as with the ring of Patarasuk and Yuan (2009), in two steps instead of 2 (n - 1).
+/// Gradients by rows travel as rows, to all.
+///
+///   GradientSum sum(all, model, 1.0 / all.size());
+///   for (...) {
+///     Tape tape;
+///     ...
+///     Gradients rest = tape.backward(loss, {.ready = [&](Gradient& g) { sum.add(g); }});
+///     optimizer.step(model, sum.finish(std::move(rest)));
+///   }
+class GradientSum {
+ public:
+  /// The parameters must stay where they are; frozen ones have no part in it. Throws ArgumentError unless the
+  /// number of processes is a power of two, DataError where they have other parameters than this one.
+  GradientSum(Communicator all, const ParameterView& parameters, double factor);
+  template <class M>
+  GradientSum(Communicator all, M& module, double factor)
+      : GradientSum(std::move(all), ParameterView(module), factor) {}
+  ~GradientSum();
+
+  /// Takes a gradient of one of the parameters, of which nothing more will come. Others are left as they are.
+  void add(Gradient& gradient);
+  /// Takes the rest, waits for the other processes, and gives the sums. A parameter that has no gradient in
+  /// any process has none in the result.
+  Gradients finish(Gradients rest);
+
+  /// Seconds that `finish` waited for messages, and that it and `add` took in all, since the start.
+  double waited() const { return waited_; }
+  double spent() const { return spent_; }
+
+ private:
+  enum class Form : std::uint8_t { none, dense, rows };
+  enum class Agreed : std::uint8_t { none, dense, mixed };
+  struct Slot;
+  struct Bucket;
+
+  void require_alike() const;
+  void make_buckets();
+  bool take(Gradient& gradient);
+  void begin(Bucket& bucket);
+  void sum_own_share(Bucket& bucket);
+  /// Moves what is on its way on; true where nothing is any more.
+  bool progress();
+  bool progress(Bucket& bucket);
+  std::vector<Agreed> agree() const;
+  int waited_for() const;
+  int tag_of(const Bucket& bucket) const;
+  void take_sums(std::span<const Agreed> agreed, GradientList& out);
+  void begin_anew(std::span<const Agreed> agreed);
+  Gradients finish_alone(Gradients rest);
+  Gradients gathered(std::size_t slot, const Safetensors& from) const;
+  void gather(std::span<const std::size_t> slots, GradientList& out);
+
+  Communicator all_;
+  double factor_;
+  std::vector<Slot> slots_;  // one for each parameter, those of the last layers first
+  std::map<Place, std::size_t> slot_of_;
+  std::vector<Bucket> buckets_;
+  double waited_ = 0, spent_ = 0;
+};
+
+/// The mean of all processes' gradients: of a batch that is cut in as many equal parts, with a mean loss
+/// each, the gradient of the whole. Every process gives those of the same model, and gets the same bits. To
+/// send them while backward goes on, use GradientSum.
+///
+///   optimizer.step(model, distributed::average(model, tape.backward(loss), all));
+template <class M>
+Gradients average(M& model, Gradients gradients, const Communicator& all) {
+  return GradientSum(all, model, 1.0 / all.size()).finish(std::move(gradients));
+}
+
+}  // namespace gradus::distributed

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "autograd/gradients.hpp"
+#include "autograd/parameter_view.hpp"
+
+namespace gradus::models {
+
+/// The processes that train one network together (distributed/run_ranks.hpp has those of MPI). Each has a
+/// copy of the network, computes some pieces of every batch, and makes the same updates. All make the same
+/// calls in the same order; what waits for a process that is gone throws RankLost.
+class RunRanks {
+ public:
+  virtual ~RunRanks() = default;
+
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  /// "rank 3 (process 1234 on node7)".
+  virtual std::string name(int rank) const = 0;
+  /// The process that saves what there is when one is gone: rank 0, or 1 where that is gone.
+  virtual int saver() const = 0;
+  /// Told in a sentence of a process that the others wait for.
+  virtual void set_notice(std::function<void(const std::string&)> notice) = 0;
+
+  /// Text r of `to_each` goes to rank r; the result has what came from each.
+  virtual std::vector<std::string> exchange(std::span<const std::string> to_each) = 0;
+  std::vector<std::string> gather_all(const std::string& own) {
+    return exchange(std::vector<std::string>(static_cast<std::size_t>(size()), own));
+  }
+
+  // The sum over all processes of the gradients of a network, in the order of a binary tree over their ranks,
+  // times `factor`: the same bits everywhere.
+
+  /// Before the first sum, and when the parameters are other ones.
+  virtual void sum_over(const ParameterView& parameters, double factor) = 0;
+  /// A gradient that is whole in this process; it is sent while backward goes on.
+  virtual void add(Gradient& gradient) = 0;
+  /// The sum, after the last gradient. Those of `rest` were not given before.
+  virtual Gradients finish(Gradients rest) = 0;
+};
+
+}  // namespace gradus::models

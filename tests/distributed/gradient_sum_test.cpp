@@ -1,0 +1,143 @@
+#include "distributed/gradient_sum.hpp"
+
+#include <cstring>
+
+#include "autograd/ops/arithmetic.hpp"
+#include "autograd/ops/reduction.hpp"
+#include "autograd/tape.hpp"
+#include "nn/linear.hpp"
+#include "optim/gradient_tree.hpp"
+#include "tensor/ops.hpp"
+#include "tests/distributed/world.hpp"
+#include "tests/support/catch.hpp"
+
+using namespace gradus;
+using gradus::test::world;
+
+namespace {
+
+constexpr std::int64_t pieces = 8;
+
+/// Parameters that are large, small, of both dtypes, an embedding, one that only some pieces reach, and one
+/// that none does.
+struct Parts {
+  Parameter large{zeros({700, 900})}, small{zeros({3, 5})}, scalar{zeros({})}, empty{zeros({0, 4})},
+      table{zeros({50, 6})}, doubles{zeros({40}, Dtype::f64)}, some{zeros({4})}, never{zeros({2})},
+      changing{zeros({20, 3})};
+  static void members(auto& self, auto&& visit) {
+    visit("large", self.large);
+    visit("small", self.small);
+    visit("scalar", self.scalar);
+    visit("empty", self.empty);
+    visit("table", self.table);
+    visit("doubles", self.doubles);
+    visit("some", self.some);
+    visit("never", self.never);
+    visit("changing", self.changing);
+  }
+};
+
+/// What a piece's backward might give in a step: the same in every process.
+Gradients gradients_of(const Parts& parts, std::int64_t step, std::int64_t piece) {
+  Rng rng(static_cast<std::uint64_t>(1000 * step + piece));
+  GradientList out;
+  const auto dense = [&](const Parameter& p) {
+    out.push_back({p.place(), rng.normal(p.shape(), 0, 1, p.dtype()), {}});
+  };
+  const auto rows = [&](const Parameter& p, std::int64_t count) {
+    std::vector<std::int32_t> ids;
+    for (std::int64_t i = 0; i < count; ++i)
+      ids.push_back(static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(p.shape()[0]))));
+    const Tensor values = rng.normal(p.shape().with(0, count), 0, 1, p.dtype());
+    out.push_back({p.place(), {}, Rows{Indices(ids), values, p.shape()[0]}.merged()});
+  };
+  for (const Parameter* p : {&parts.large, &parts.small, &parts.scalar, &parts.empty, &parts.doubles})
+    dense(*p);
+  rows(parts.table, 7);
+  if (piece % 3 == 1) dense(parts.some);
+  if ((piece + step) % 2 == 0) {
+    dense(parts.changing);
+  } else {
+    rows(parts.changing, 4);
+  }
+  return Gradients(std::move(out));
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  if (a.dtype() != b.dtype() || a.shape() != b.shape()) return false;
+  return visit_dtype(a.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    return std::memcmp(a.data<T>(), b.data<T>(), static_cast<std::size_t>(a.size()) * sizeof(T)) == 0;
+  });
+}
+
+void check_same(const Gradients& a, const Gradients& b) {
+  REQUIRE(a.entries().size() == b.entries().size());
+  for (std::size_t i = 0; i < a.entries().size(); ++i) {
+    const Gradient &x = a.entries()[i], &y = b.entries()[i];
+    INFO("entry " << i << " of shape " << x.values().shape());
+    CHECK(x.of == y.of);
+    REQUIRE(x.is_sparse() == y.is_sparse());
+    CHECK(same_bits(x.values(), y.values()));
+    if (x.is_sparse()) CHECK(std::ranges::equal(x.rows.ids.values(), y.rows.ids.values()));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("gradients that several processes sum have the bits of one that adds all pieces", "[sum]") {
+  const auto& all = world();
+  Parts parts;
+  distributed::GradientSum sum(all, parts, 1.0 / pieces);
+  const std::int64_t own = pieces / all.size();
+  for (std::int64_t step = 0; step < 4; ++step) {
+    optim::GradientTree every, mine;
+    for (std::int64_t p = 0; p < pieces; ++p) every.add(gradients_of(parts, step, p));
+    Gradients expected = every.take();
+    expected *= 1.0 / pieces;
+    for (std::int64_t k = 0; k + 1 < own; ++k) mine.add(gradients_of(parts, step, all.rank() * own + k));
+    // The last piece's come one by one, some of them at the end.
+    Gradients last = gradients_of(parts, step, all.rank() * own + own - 1);
+    GradientList rest;
+    std::size_t i = 0;
+    for (Gradient& gradient : last.entries()) {
+      if (++i % 4 == 0) {
+        rest.push_back(gradient);
+      } else {
+        mine.complete(gradient);
+        sum.add(gradient);
+      }
+    }
+    INFO("step " << step);
+    check_same(sum.finish(mine.take_rest(Gradients(std::move(rest)))), expected);
+  }
+  CHECK(sum.spent() >= sum.waited());
+}
+
+TEST_CASE("the average of gradients is that of all processes", "[sum]") {
+  const auto& all = world();
+  Rng rng(3);
+  nn::Linear model(rng, 4, 2);
+  const Tensor x = Rng(static_cast<std::uint64_t>(all.rank())).normal({3, 4});
+  const auto loss = [&](const Tensor& input) {
+    const Variable y = model(Variable(input));
+    return mean(y * y);
+  };
+  Tape tape;
+  const Gradients mean = distributed::average(model, tape.backward(loss(x)), all);
+  Tensor expected = zeros({2, 4});
+  for (int r = 0; r < all.size(); ++r) {
+    Tape of_one;
+    add_to(expected, of_one.backward(loss(Rng(static_cast<std::uint64_t>(r)).normal({3, 4})))[model.weight] /
+                         all.size());
+  }
+  CHECK(max(abs(mean[model.weight] - expected)).item() < 1e-6);
+}
+
+TEST_CASE("models that differ are refused where their gradients are summed", "[sum]") {
+  const auto& all = world();
+  if (all.alone()) return;
+  Rng rng(3);
+  nn::Linear model(rng, 4, 2, {.bias = all.rank() == 0});
+  CHECK_THROWS_WITH(distributed::GradientSum(all, model, 1), Catch::Contains("start them alike"));
+}

@@ -123,7 +123,7 @@ PreparedRun prepared(const RunConfig& given, bool begins, std::optional<Vocabula
   throw RankLost(lost.rank(), lost.what() + more);
 }
 
-/// Which process is slow: the times of about the last twenty updates, compared with the middle one.
+/// Which process is slow: the times of about the last hundred updates, compared with the middle one.
 class SlowRanks {
  public:
   /// The rank of one that should be named now; -1: none. It is named after 20 updates, and then after twice
@@ -131,7 +131,7 @@ class SlowRanks {
   int add(const std::vector<double>& seconds) {
     if (seconds.size() < 2) return -1;
     smoothed_.resize(seconds.size(), 0);
-    for (std::size_t r = 0; r < seconds.size(); ++r) smoothed_[r] += (seconds[r] - smoothed_[r]) / 20;
+    for (std::size_t r = 0; r < seconds.size(); ++r) smoothed_[r] += (seconds[r] - smoothed_[r]) / 100;
     if (++updates_ < next_) return -1;
     std::vector<double> others = smoothed_;
     const auto slowest = std::ranges::max_element(smoothed_) - smoothed_.begin();
@@ -146,7 +146,7 @@ class SlowRanks {
 
  private:
   std::vector<double> smoothed_;
-  std::int64_t updates_ = 0, next_ = 20;
+  std::int64_t updates_ = 0, next_ = 100;
   double ratio_ = 1;
 };
 
@@ -263,16 +263,21 @@ void TrainingRun::resume() {
                   trainer_->steps()));
 }
 
-/// The setting in which two configurations differ: "training.seed = 1 where ... has training.seed = 2".
-std::string difference(const std::string& own, const std::string& other, const std::string& name) {
+/// Where two texts with a line for each setting differ: "training.seed = 2 where rank 0 has seed = 1".
+std::string difference(const std::string& own, const std::string& other) {
+  const auto setting = [](std::string line) {  // without what it is
+    line.resize(std::min(line.find(" #"), line.size()));
+    while (line.ends_with(' ')) line.pop_back();
+    return line;
+  };
   std::istringstream a(own), b(other);
   std::string section, x, y;
   while (std::getline(a, x)) {
     if (!std::getline(b, y)) y = "nothing more";
-    if (x.starts_with('[')) section = x + " ";
-    if (x != y) return fmt::format("{}{} where {} has {}", section, x, name, y);
+    if (x.starts_with('[') && x.ends_with(']')) section = x.substr(1, x.size() - 2) + ".";
+    if (x != y) return fmt::format("{}{} where rank 0 has {}", section, setting(x), setting(y));
   }
-  return "less than " + name;
+  return "less than rank 0";
 }
 
 /// Processes of other programs, settings or texts would train different networks. Between instruction sets
@@ -287,7 +292,7 @@ void TrainingRun::require_alike() const {
   for (std::size_t r = 1; r < all.size(); ++r) {
     if (all[r] == all[0]) continue;
     fail<DataError>("{} is not started like rank 0: it has {}; start all alike",
-                    options_.ranks->name(static_cast<int>(r)), difference(all[r], all[0], "rank 0"));
+                    options_.ranks->name(static_cast<int>(r)), difference(all[r], all[0]));
   }
 }
 

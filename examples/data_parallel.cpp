@@ -1,5 +1,6 @@
-// One model that several processes train together, by MPI: mpirun -n 2 example_data_parallel. Needs a Gradus that was
-// built where MPI is found (scripts/bootstrap mpi), and links gradus::distributed beside gradus::gradus.
+// One model that several processes train together, by MPI: mpirun -n 2 example_data_parallel. Needs a Gradus
+// that was built where MPI is found (scripts/bootstrap mpi), and links gradus::distributed beside
+// gradus::gradus.
 
 #include <cmath>
 #include <cstdio>
@@ -31,6 +32,12 @@ int main() {
     loss_now = loss.item();
   }
   // step ends
+  // What is simpler, and sends only when backward is done.
+  {
+    Tape tape;
+    const Variable loss = mean(square(model(Variable(rng.uniform({8, 2}, -1, 1)))));
+    optimizer.step(model, distributed::average(model, tape.backward(loss), all));
+  }
   if (all.rank() == 0) std::printf("%d processes: a mean square of %.5f at the end\n", all.size(), loss_now);
   return loss_now < 0.01 ? 0 : 1;
 }

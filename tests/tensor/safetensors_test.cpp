@@ -71,3 +71,18 @@ TEST_CASE("what is no whole safetensors file of numbers is refused, with its nam
                   numbers),
           "the tensor b lies over others");
 }
+
+TEST_CASE("bytes of a safetensors file need no file", "[safetensors]") {
+  Safetensors content;
+  content.tensors.emplace("a", full({2}, 1.5));
+  content.tensors.emplace("none", zeros({0, 3}, Dtype::f64));
+  content.metadata.emplace("key", "value");
+  const std::string bytes = safetensors_bytes(content);
+  const Safetensors back = parse_safetensors(bytes, "bytes");
+  CHECK(back.metadata == content.metadata);
+  CHECK(identical(back.tensors.at("a"), content.tensors.at("a")));
+  CHECK(back.tensors.at("none").shape() == Shape{0, 3});
+  const gradus::test::Folder folder;
+  save_safetensors(folder.path() / "file", content);
+  CHECK(gradus::test::read_bytes(folder.path() / "file") == bytes);
+}

@@ -22,7 +22,7 @@ class Gradus(ConanFile):
 
     def export_sources(self):
         root = os.path.join(self.recipe_folder, "..", "..", "..", "..")
-        for folder in ["tensor", "autograd", "nn", "optim", "text", "models", "cli", "cmake"]:
+        for folder in ["tensor", "autograd", "nn", "optim", "text", "models", "distributed", "cli", "cmake"]:
             copy(self, f"{folder}/*", root, self.export_sources_folder)
         for name in ["CMakeLists.txt", "LICENSE"]:
             copy(self, name, root, self.export_sources_folder)

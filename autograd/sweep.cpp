@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <ranges>
 #include <type_traits>
 
 #include "autograd/ops/arithmetic.hpp"
@@ -91,7 +90,8 @@ class Sweep {
     seed({&start, 1});
     GradientList out;
     out.reserve(tape_.leaves.size());
-    for (const Leaf& leaf : std::views::reverse(tape_.leaves)) {
+    for (auto at = tape_.leaves.rbegin(); at != tape_.leaves.rend(); ++at) {
+      const Leaf& leaf = *at;
       if (leaf.node >= sums_.size()) continue;
       go_down_to(leaf.node);
       Tensor dense = whole(std::move(sums_[leaf.node]), leaf.node);

@@ -106,7 +106,7 @@ void GradientSum::make_buckets() {
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
     if (slot.by_rows) continue;
-    const std::int64_t bytes = slot.shape.size() * bytes_of(slot.dtype);
+    const std::int64_t bytes = slot.shape.size() * static_cast<std::int64_t>(bytes_of(slot.dtype));
     const bool large = bytes >= bucket_bytes;
     const auto found = open.find(slot.dtype);
     if (large || found == open.end()) {
@@ -121,7 +121,8 @@ void GradientSum::make_buckets() {
     bucket.size += slot.shape.size();
     bucket.slots.push_back(i);
     bucket.missing = bucket.slots.size();
-    if (!large && bucket.size * bytes_of(bucket.dtype) >= bucket_bytes) open.erase(slot.dtype);
+    if (!large && bucket.size * static_cast<std::int64_t>(bytes_of(bucket.dtype)) >= bucket_bytes)
+      open.erase(slot.dtype);
   }
 }
 

@@ -1,7 +1,6 @@
 #include "optim/gradient_tree.hpp"
 
 #include <bit>
-#include <ranges>
 #include <utility>
 
 #include "tensor/support/error.hpp"
@@ -32,8 +31,8 @@ void GradientTree::complete(Gradient& of_last) {
   if (!std::has_single_bit(static_cast<std::uint64_t>(pieces_) + 1))
     fail<ArgumentError>("the last of {} pieces; a tree has a power of two of them", pieces_ + 1);
   completed_.insert(of_last.of);
-  for (const Part& part : std::views::reverse(parts_)) {
-    const Gradient* const before = part.sum.find(of_last.of);
+  for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) {
+    const Gradient* const before = part->sum.find(of_last.of);
     if (before != nullptr) of_last = sum_of(std::move(of_last), *before);
   }
 }

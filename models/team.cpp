@@ -56,6 +56,18 @@ std::uint64_t Team::most(std::uint64_t own) {
   return own;
 }
 
+void put_text(Team::Bytes& to, std::string_view text) {
+  put(to, std::uint64_t{text.size()});
+  put(to, std::span<const char>(text));
+}
+
+std::string TeamReader::get_text() {
+  const auto size = get<std::uint64_t>();
+  std::string out(std::min<std::uint64_t>(size, left_.size()), '\0');
+  copy(std::as_writable_bytes(std::span(out)));
+  return out;
+}
+
 void TeamReader::copy(std::span<std::byte> to) {
   if (to.size() > left_.size())
     fail<DataError>("another process of the team sent {} bytes in place of {}", left_.size(), to.size());

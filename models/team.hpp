@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace gradus::models {
@@ -54,6 +55,9 @@ void put(Team::Bytes& to, const T& value) {
   put(to, std::span<const T>(&value, 1));
 }
 
+/// The same of a text, with its length.
+void put_text(Team::Bytes& to, std::string_view text);
+
 class TeamReader {
  public:
   explicit TeamReader(std::span<const std::byte> from) : left_(from) {}
@@ -63,6 +67,7 @@ class TeamReader {
   void get(std::span<T> values) {
     copy(std::as_writable_bytes(values));
   }
+  std::string get_text();
   template <class T>
   T get() {
     T out{};

@@ -7,17 +7,6 @@ namespace gradus::models::ngram {
 
 namespace {
 
-void put_text(Team::Bytes& to, std::string_view text) {
-  put(to, std::uint64_t{text.size()});
-  put(to, std::span<const char>(text));
-}
-
-std::string get_text(TeamReader& from) {
-  std::string out(from.get<std::uint64_t>(), '\0');
-  from.get(std::span(out));
-  return out;
-}
-
 std::vector<std::vector<TextSlice>> shared_out(const std::filesystem::path& text, Unit unit,
                                                std::size_t members) {
   // A text of characters or bytes is one sentence, whose n-grams would be cut where it is.
@@ -39,7 +28,7 @@ Team::Bytes packed(std::span<const std::string_view> symbols, std::span<const st
 void add_packed(CountedSymbols& to, std::span<const std::byte> bytes) {
   for (TeamReader reader(bytes); !reader.at_end();) {
     const auto count = reader.get<std::int64_t>();
-    to.add(get_text(reader), count);
+    to.add(reader.get_text(), count);
   }
 }
 
@@ -65,7 +54,7 @@ std::vector<TextSlice> own_part(const std::filesystem::path& text, Unit unit, Te
     TextSlice& slice = out.emplace_back();
     for (std::int64_t* const number : {&slice.begin, &slice.end, &slice.size})
       *number = reader.get<std::int64_t>();
-    slice.file = get_text(reader);
+    slice.file = reader.get_text();
   }
   return out;
 }

@@ -97,7 +97,7 @@ int main(int argc, char** argv) {
   CLI::App app("gradus: trains, compares and uses n-gram and neural language models");
   app.name(argv[0]);
   app.require_subcommand(1);
-  app.set_version_flag("--version", "gradus 0.1.0");
+  app.set_version_flag("--version", std::string(gradus::cli::version));
   app.footer("Begin with: gradus demo");
   gradus::cli::add_demo(app);
   gradus::cli::add_train(app);

@@ -71,7 +71,7 @@ void run_together(const CLI::App& command, FunctionRef<void(const std::shared_pt
     auto all = distributed::Communicator::world();
     if (!all.alone()) {
       const std::string identity =
-          fmt::format("gradus {} with {}", command.get_name(), command.config_to_str(true));
+          fmt::format("{} {}\n{}", version, command.get_name(), command.config_to_str(true));
       const auto failure = result_of(all, identity, work);
       if (failure) throw ExitCode{failure->code};
       return;

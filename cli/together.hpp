@@ -4,12 +4,16 @@
 #include <exception>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "models/team.hpp"
 #include "tensor/support/function_ref.hpp"
 
 /// Commands in several processes that a launcher started, as in `mpirun -n 4 gradus ngram build ...`.
 namespace gradus::cli {
+
+/// The program's name and version.
+inline constexpr std::string_view version = "gradus 0.1.0";
 
 /// Calls work(team) in each process, or in this one where no launcher started it beside others. Where it
 /// throws in one of them, all end: the first says why, and ExitCode is thrown. The processes refuse each

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <sstream>
 #include <utility>
 
 namespace gradus::distributed {
@@ -19,6 +20,21 @@ class Interrupted : public Error {
  private:
   int code_;
 };
+
+/// Names the first line that differs.
+[[noreturn]] void refuse(const std::string& identity, const std::string& first) {
+  std::istringstream own(identity), other(first);
+  std::string line, other_line;
+  do {
+    line.clear();
+    other_line.clear();
+    std::getline(own, line);
+    std::getline(other, other_line);
+  } while (line == other_line && (own || other));
+  gradus::fail<ArgumentError>(
+      "the processes were started with different programs or options, '{}' here and '{}' in rank 0", line,
+      other_line);
+}
 
 }  // namespace
 
@@ -96,11 +112,7 @@ std::optional<Failure> work_together(ProcessTeam& team, const std::string& ident
                                      FunctionRef<Failure(std::exception_ptr)> describe) {
   try {
     const std::string first = team.broadcast(identity);
-    if (first != identity) {
-      gradus::fail<ArgumentError>(
-          "the processes were started with different programs or options; '{}' here, '{}' in rank 0",
-          identity, first);
-    }
+    if (first != identity) refuse(identity, first);
     work(team);
     // No one ends before all have come this far.
     static_cast<void>(team.collect({}));

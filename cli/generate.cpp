@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iostream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -11,6 +12,7 @@
 #include "cli/usage.hpp"
 #include "models/beam.hpp"
 #include "models/generate.hpp"
+#include "models/team.hpp"
 #include "models/text_model.hpp"
 #include "text/byte_source.hpp"
 #include "text/decoded_text.hpp"
@@ -31,6 +33,22 @@ struct Continuation {
   std::string text;
 };
 
+using Prompts = std::vector<std::vector<std::int32_t>>;
+
+void put_tokens(models::Team::Bytes& to, std::span<const std::int32_t> tokens) {
+  models::put(to, std::uint64_t{tokens.size()});
+  models::put(to, tokens);
+}
+
+Prompts get_all_tokens(std::span<const std::byte> bytes) {
+  Prompts out;
+  for (models::TeamReader reader(bytes); !reader.at_end();) {
+    out.emplace_back(reader.get<std::uint64_t>());
+    reader.get(std::span(out.back()));
+  }
+  return out;
+}
+
 struct GenerateCommand : ModelOptions {
   std::string prompt, prompts, regex, words;
   std::vector<std::string> stops;
@@ -43,19 +61,23 @@ struct GenerateCommand : ModelOptions {
   std::vector<const CLI::Option*> of_drawing;  // those that a search by beams has no use for
 
   void run();
+  void run_in(models::Team& team);
   void check() const;
   void limit_texts(const TrainedModel& trained);
   std::vector<std::string> all_prompts(const Vocabulary& v) const;
   std::vector<std::string> listed_words() const;
   void warn_of_incomplete(std::span<const Continuation> texts) const;
   std::string before(const Vocabulary& v, const std::string& read, const std::string& text) const;
-  std::vector<Continuation> written(const TrainedModel& trained, std::span<const std::string> read);
+  std::vector<std::vector<std::int32_t>> tokens_of(const TrainedModel& trained, const Prompts& starts,
+                                                   std::size_t begin, std::size_t end) const;
+  std::vector<Continuation> written(const TrainedModel& trained, std::span<const std::string> read,
+                                    models::Team& team) const;
   void print(const TrainedModel& trained, std::span<const std::string> read,
              std::span<const Continuation> texts, std::int64_t each) const;
   nlohmann::json described(const TrainedModel& trained, const std::string& read,
                            const Continuation& text) const;
-  void answer_lines(const TrainedModel& trained);
-  void stream(const TrainedModel& trained, const std::string& read);
+  void answer_lines(const TrainedModel& trained, models::Team& team);
+  void stream(const TrainedModel& trained, const std::string& read, models::Team& team);
 };
 
 void GenerateCommand::check() const {
@@ -145,29 +167,66 @@ std::string GenerateCommand::before(const Vocabulary& v, const std::string& read
   return goes_on && !text.starts_with('\n') ? read + ' ' : read;
 }
 
-/// All continuations of the prompts, those of one behind each other.
+/// Some of the continuations, by their numbers; a search finds all of a prompt at once.
+std::vector<std::vector<std::int32_t>> GenerateCommand::tokens_of(const TrainedModel& trained,
+                                                                  const Prompts& starts, std::size_t begin,
+                                                                  std::size_t end) const {
+  const auto each = static_cast<std::size_t>(count);
+  std::vector<std::vector<std::int32_t>> out;
+  for (std::size_t at = begin; at < end;) {
+    // Whole prompts together, so that they are written side by side.
+    const std::size_t which = at / each;
+    const bool whole = at % each == 0 && end - at >= each;
+    const std::size_t prompts_now = whole ? (end - at) / each : 1;
+    const std::size_t of_each = whole ? each : std::min(each - at % each, end - at);
+    models::GenerateOptions options = how;
+    options.stream += at;
+    std::vector<std::vector<std::int32_t>> texts = models::generate(
+        trained.model, std::span<const std::vector<std::int32_t>>(starts).subspan(which, prompts_now),
+        options, static_cast<std::int64_t>(of_each));
+    std::move(texts.begin(), texts.end(), std::back_inserter(out));
+    at += prompts_now * of_each;
+  }
+  return out;
+}
+
+/// All continuations of the prompts, those of one behind each other, at the first member of a team. Each
+/// member writes some of them.
 std::vector<Continuation> GenerateCommand::written(const TrainedModel& trained,
-                                                   std::span<const std::string> read) {
+                                                   std::span<const std::string> read,
+                                                   models::Team& team) const {
   const Vocabulary& v = trained.vocabulary;
-  std::vector<std::vector<std::int32_t>> starts, texts;
-  for (const std::string& one : read) starts.push_back(ids_before(v, one, skip_marks));
-  if (given(beams_given)) {
-    for (const std::vector<std::int32_t>& start : starts) {
-      std::vector<models::BeamText> found = models::beam_search(trained.model, start, how, search);
+  Prompts starts, texts;
+  models::Team::Bytes packed;
+  for (const std::string& one : read) put_tokens(packed, ids_before(v, one, skip_marks));
+  starts = get_all_tokens(team.broadcast(packed));
+  const bool search_them = given(beams_given);
+  const std::size_t total = search_them ? starts.size() : starts.size() * static_cast<std::size_t>(count);
+  const auto share = [&](int r) {
+    return total * static_cast<std::size_t>(r) / static_cast<std::size_t>(team.size());
+  };
+  const std::size_t begin = share(team.rank()), end = share(team.rank() + 1);
+  if (search_them) {
+    for (std::size_t i = begin; i < end; ++i) {
+      std::vector<models::BeamText> found = models::beam_search(trained.model, starts[i], how, search);
       found.resize(std::min(found.size(), static_cast<std::size_t>(count)));
       for (models::BeamText& text : found) texts.push_back(std::move(text.tokens));
     }
-  } else if (starts.size() == 1 && count == 1) {
-    texts.push_back(models::generate(trained.model, starts.front(), how));
+  } else if (total == 1) {
+    if (begin < end) texts.push_back(models::generate(trained.model, starts.front(), how));
   } else {
-    texts = models::generate(trained.model, starts, how, count);
+    texts = tokens_of(trained, starts, begin, end);
   }
+  packed.clear();
+  for (const std::vector<std::int32_t>& tokens : texts) put_tokens(packed, tokens);
   std::vector<Continuation> out;
-  for (std::vector<std::int32_t>& tokens : texts) {
-    std::string text = without_stop(decode(v, tokens), stops);
-    out.push_back({std::move(tokens), std::move(text)});
+  for (const models::Team::Bytes& of_member : team.collect(packed)) {
+    for (std::vector<std::int32_t>& tokens : get_all_tokens(of_member)) {
+      std::string text = without_stop(decode(v, tokens), stops);
+      out.push_back({std::move(tokens), std::move(text)});
+    }
   }
-  warn_of_incomplete(out);
+  if (team.leads()) warn_of_incomplete(out);
   return out;
 }
 
@@ -209,28 +268,37 @@ void GenerateCommand::print(const TrainedModel& trained, std::span<const std::st
 }
 
 /// Each line of standard input is continued before the next is read.
-void GenerateCommand::answer_lines(const TrainedModel& trained) {
+void GenerateCommand::answer_lines(const TrainedModel& trained, models::Team& team) {
   for (std::string line; std::getline(std::cin, line); how.stream += static_cast<std::uint64_t>(count)) {
     const std::vector<std::string> read{line};
-    print(trained, read, written(trained, read), count);
+    print(trained, read, written(trained, read, team), count);
     std::fflush(stdout);
   }
 }
 
 void GenerateCommand::run() {
+  run_with_team([this](models::Team& team) { run_in(team); });
+}
+
+void GenerateCommand::run_in(models::Team& team) {
   check();
+  const bool plain = count == 1 && !json && !given(beams_given);
+  const bool shared = !interactive && !(plain && prompts.empty());
+  if (!shared && !team.leads()) return;
   const TrainedModel trained = load();
   limit_texts(trained);
-  if (interactive) return answer_lines(trained);
-  const std::vector<std::string> read = all_prompts(trained.vocabulary);
-  if (json || read.size() != 1 || count != 1 || given(beams_given)) {
-    return print(trained, read, written(trained, read), count);
-  }
-  stream(trained, read.front());
+  models::Team one;
+  if (interactive) return answer_lines(trained, one);
+  const std::vector<std::string> read =
+      team.leads() ? all_prompts(trained.vocabulary) : std::vector<std::string>();
+  if (plain && read.size() == 1 && (team.alone() || !shared)) return stream(trained, read.front(), one);
+  const std::vector<Continuation> texts = written(trained, read, team);
+  if (!team.leads()) return;
+  print(trained, read, texts, count);
 }
 
 /// Shows the one text as it is written.
-void GenerateCommand::stream(const TrainedModel& trained, const std::string& read) {
+void GenerateCommand::stream(const TrainedModel& trained, const std::string& read, models::Team& team) {
   const Vocabulary& v = trained.vocabulary;
   bool begun = false;
   StreamedText shown(v, stops, [&](std::string_view piece) {
@@ -244,7 +312,7 @@ void GenerateCommand::stream(const TrainedModel& trained, const std::string& rea
     if (!ends) shown.add(tokens);  // the last token may go on behind the stop
     return ends;
   };
-  const std::vector<Continuation> texts = written(trained, std::span(&read, 1));
+  const std::vector<Continuation> texts = written(trained, std::span(&read, 1), team);
   const std::string& text = texts.front().text;
   shown.finish(text);
   if (!text.ends_with('\n')) fmt::print("\n");

@@ -6,13 +6,14 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <new>
+#include <exception>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cli/commands.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/together.hpp"
 #include "tensor/support/error.hpp"
 #include "tensor/support/version.hpp"
 
@@ -114,23 +115,22 @@ int main(int argc, char** argv) {
     const std::vector<std::string> given = arguments(argc, argv);
     const std::string unknown = unknown_command(app, given);
     if (!unknown.empty()) {
+      if (gradus::cli::is_said_by_first()) return 2;
       std::fprintf(stderr, "gradus: %s\nRun with --help for more information.\n", unknown.c_str());
       return 2;
     }
     app.parse(std::vector<std::string>(given));
     return finish();
   } catch (const CLI::ParseError& error) {
+    if (gradus::cli::is_said_by_first()) return error.get_exit_code() == 0 ? 0 : 2;
     const int code = app.exit(error);
     return code == 0 ? finish() : 2;
   } catch (const gradus::cli::ExitCode& exit) {
     const int unwritten = finish();
     return unwritten != 0 ? unwritten : exit.code;
-  } catch (const gradus::Error& error) {
-    std::fprintf(stderr, "gradus: %s\n", error.what());
-  } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "gradus: not enough memory for this text and model; try a smaller one\n");
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "gradus: %s\n", error.what());
+  } catch (const std::exception&) {
+    const gradus::cli::Ending ending = gradus::cli::ending_by(std::current_exception());
+    std::fprintf(stderr, "%s\n", ending.line().c_str());
+    return ending.code;
   }
-  return 1;
 }

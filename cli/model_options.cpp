@@ -10,6 +10,7 @@
 namespace gradus::cli {
 
 void ModelOptions::add_to(CLI::App* command) {
+  self = command;
   command
       ->add_option(
           "--model", model,
@@ -23,6 +24,14 @@ void ModelOptions::add_to(CLI::App* command) {
       ->check(CLI::IsMember({"i8", "bf16"}))
       ->default_str("");
   add_json(command, json);
+}
+
+void ModelOptions::run_with_team(FunctionRef<void(models::Team&)> work) const {
+  run_together(*self, [&](const std::shared_ptr<models::Team>& team) {
+    if (!team->alone() && is_standard_input(model))
+      misuse("--model {}: one process alone can read the standard input; name a file", model);
+    work(*team);
+  });
 }
 
 models::TrainedModel ModelOptions::load() const {

@@ -15,8 +15,12 @@ namespace gradus::cli {
 struct ModelOptions {
   std::string model, quantize;
   bool json = false;
+  const CLI::App* self = nullptr;  // of the command
 
   void add_to(CLI::App* command);
+  /// Calls work(team) in each of the processes that a launcher started (run_together). Ends the command as
+  /// wrong usage where several would read the model from the standard input.
+  void run_with_team(FunctionRef<void(models::Team&)> work) const;
   /// Loads the model; with --quantize one with compact weights, of which only eval reports the exact one too.
   models::TrainedModel load() const;
   models::QuantizedModel quantized(const models::TrainedModel& trained) const;

@@ -15,6 +15,8 @@
 #include "cli/usage.hpp"
 #include "models/lines_apart.hpp"
 #include "models/ngram/ngram.hpp"
+#include "models/shared_scoring.hpp"
+#include "models/team.hpp"
 #include "text/escapes.hpp"
 #include "text/tokenizer.hpp"
 
@@ -49,21 +51,28 @@ struct UseCommand : ModelOptions {
   bool skip_marks = false, details = false, words = false;
 
   void evaluate();
+  void evaluate_in(models::Team& team);
   void score() const;
+  void score_in(models::Team& team) const;
+  void score_stream(const TrainedModel& trained, TextLines& reader) const;
   void check_input() const;
   ErasedModel asked(const TrainedModel& trained) const;
   void check_evaluation() const;
-  void measure(const TrainedModel& trained, Measured& out) const;
+  bool line_ends_counted() const { return line_ends == "counted"; }
+  bool reads_lines_apart(const TrainedModel& trained) const;
+  void measure(const TrainedModel& trained, models::Team& team, Measured& out) const;
   std::string reading_of(const TrainedModel& trained) const;
   nlohmann::json details_json(const models::SurprisalGroups& groups) const;
   void print_details(const models::SurprisalGroups& groups) const;
-  void print_words(const Vocabulary& v, const ErasedModel& model, std::span<const std::int32_t> line) const;
+  std::string words_text(const Vocabulary& v, const ErasedModel& model,
+                         std::span<const std::int32_t> line) const;
   nlohmann::json rounded_json(const RoundedEvaluation& rounded, const models::Evaluation& e) const;
   void print_rounded(const RoundedEvaluation& rounded, const models::Evaluation& e,
                      const Vocabulary& v) const;
   nlohmann::json evaluation_json(const TrainedModel& trained, const Measured& m) const;
   void print_evaluation(const TrainedModel& trained, const Measured& m) const;
-  void print_score(const Vocabulary& v, const ErasedModel& asked, std::span<const std::int32_t> line) const;
+  std::string score_text(const Vocabulary& v, const ErasedModel& asked,
+                         std::span<const std::int32_t> line) const;
 };
 
 /// The model as the options want it read.
@@ -73,42 +82,54 @@ ErasedModel UseCommand::asked(const TrainedModel& trained) const {
   return models::adapted(out, adapting);
 }
 
+/// Whether what the model says of a line depends on nothing before it.
+bool UseCommand::reads_lines_apart(const TrainedModel& trained) const {
+  if (adapting.any() || !quantize.empty()) return false;
+  const auto* const ngrams = trained.model.get_if<models::NgramModel>();
+  const std::int32_t line_end = trained.vocabulary.line_end();
+  return reading == "lines" ||
+         (ngrams != nullptr && line_end >= 0 && ngrams->description().sentence_end == line_end);
+}
+
 /// What the model says of a text, which is read once; and what the quantized one says, where there is one.
-void UseCommand::measure(const TrainedModel& trained, Measured& out) const {
-  Progress progress("evaluating");
+/// All members of a team read all of it and share out what takes the time; the first one has the sums.
+void UseCommand::measure(const TrainedModel& trained, models::Team& team, Measured& out) const {
+  Progress progress("evaluating", team.leads());
   const Vocabulary& v = trained.vocabulary;
   TextBlocks blocks(text, v, skip_marks);
   const ErasedModel exact = asked(trained);
-  ErasedModel::State state = exact.start(), rounded_state;
-  if (out.rounded) rounded_state = out.rounded->of.model.start();
+  models::Team one;
+  std::vector<bool> ends;
+  if (reads_lines_apart(trained)) ends = models::line_end_tokens(v, exact.vocab_size());
+  models::SharedScoring scoring(exact, ends, team);
+  std::optional<models::SharedScoring> rounded;
+  if (out.rounded) rounded.emplace(out.rounded->of.model, std::vector<bool>(), one);
   std::int64_t left_out = 0;
-  const auto add = [&](models::Evaluation& to, const ErasedModel& of, ErasedModel::State& at,
-                       std::span<const std::int32_t> part, std::size_t skipped) {
-    const std::vector<double> log_probs = of.score(at, part);
-    for (std::size_t i = skipped; i < part.size(); ++i) {
-      const bool counted = line_ends == "counted" || part[i] != v.line_end();
-      if (counted) {
-        to.add(std::span(log_probs).subspan(i, 1), part.subspan(i, 1), v.unknown());
-      } else if (&to == &out.said) {
-        ++left_out;
-      }
-    }
-    if (&to == &out.said) {
-      out.groups.add(std::span(log_probs).subspan(skipped), part.subspan(skipped), v.line_end(),
-                     [&](std::int32_t id) { return id < v.size() ? v.count(id) : 0; });
+  const auto add = [&](models::Evaluation& to, std::span<const double> log_probs,
+                       std::span<const std::int32_t> tokens) {
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      const bool counted = line_ends_counted() || tokens[i] != v.line_end();
+      if (counted) to.add(log_probs.subspan(i, 1), tokens.subspan(i, 1), v.unknown());
+      if (!counted && &to == &out.said) ++left_out;
     }
   };
   progress.phase("reading", true);
   bool first = true;
-  for (std::vector<std::int32_t> ids; blocks.next(ids);) {
+  for (std::vector<std::int32_t> ids; blocks.next(ids); first = false) {
     if (first) ids = with_context(v, std::move(ids));
-    for (std::span<const std::int32_t> rest = ids; !rest.empty(); first = false) {
-      const auto part = rest.first(std::min<std::size_t>(rest.size(), 4096));
-      add(out.said, exact, state, part, first ? 1 : 0);
-      if (out.rounded) add(out.rounded->said, out.rounded->of.model, rounded_state, part, first ? 1 : 0);
-      rest = rest.subspan(part.size());
-      progress.update(blocks.done(), blocks.total());
+    const auto predicted = std::span<const std::int32_t>(ids).subspan(first ? 1 : 0);
+    const std::vector<double> scores = scoring.score(ids);
+    if (team.leads()) {
+      const auto log_probs = std::span<const double>(scores).last(predicted.size());
+      add(out.said, log_probs, predicted);
+      out.groups.add(log_probs, predicted, v.line_end(),
+                     [&](std::int32_t id) { return id < v.size() ? v.count(id) : 0; });
     }
+    if (rounded) {
+      const std::vector<double> others = rounded->score(ids);
+      add(out.rounded->said, std::span<const double>(others).last(predicted.size()), predicted);
+    }
+    progress.update(blocks.done(), blocks.total());
   }
   // Each line end is one character, one byte and one of the words.
   out.said.characters = blocks.characters() - left_out;
@@ -230,12 +251,24 @@ void UseCommand::check_evaluation() const {
 }
 
 void UseCommand::evaluate() {
+  run_with_team([this](models::Team& team) { evaluate_in(team); });
+}
+
+void UseCommand::evaluate_in(models::Team& team) {
   check_evaluation();
   const TrainedModel trained = models::load_model(model);
   adapting = adapt.options(trained, skip_marks);
   Measured m;
   if (!quantize.empty()) m.rounded.emplace(RoundedEvaluation{quantized(trained)});
-  measure(trained, m);
+  models::Team one;
+  const bool shared = reads_lines_apart(trained) && !is_stream(text);
+  if (!shared && !team.leads()) return;
+  if (!shared && !team.alone()) {
+    warn("one process alone reads the text, as {}",
+         is_stream(text) ? "it is a stream" : "the model's state is carried from line to line");
+  }
+  measure(trained, shared ? team : one, m);
+  if (!team.leads()) return;
   if (!unknown.skipped() && m.said.unknown > 0) warn_of_untrained_unknown(trained, model);
   if (json) {
     fmt::print("{}\n", json_text(evaluation_json(trained, m)));
@@ -305,73 +338,103 @@ void UseCommand::print_evaluation(const TrainedModel& trained, const Measured& m
 }
 
 /// Each token of a line and its log10 probability.
-void UseCommand::print_words(const Vocabulary& v, const ErasedModel& of,
-                             std::span<const std::int32_t> line) const {
+std::string UseCommand::words_text(const Vocabulary& v, const ErasedModel& of,
+                                   std::span<const std::int32_t> line) const {
   const std::vector<double> scores = models::score(of, line);
   nlohmann::json all = nlohmann::json::array();
+  std::string out;
   for (std::size_t i = 0; i < scores.size(); ++i) {
     const std::string& symbol = v.symbol(line[i + 1]);
     const double log10 = scores[i] / std::log(10.0);
     if (json) {
       all.push_back({{"token", symbol}, {"log10", log10}});
     } else {
-      fmt::print("{}\t{:.6f}\n", escaped(symbol), log10);
+      out += fmt::format("{}\t{:.6f}\n", escaped(symbol), log10);
     }
   }
-  if (json) {
-    fmt::print("{}\n", json_text(all, -1));
-  } else {
-    fmt::print("\n");
-  }
+  return (json ? json_text(all, -1) : out) + "\n";
 }
 
-void UseCommand::print_score(const Vocabulary& v, const ErasedModel& of,
-                             std::span<const std::int32_t> line) const {
-  if (words) return print_words(v, of, line);
+/// What is printed for a line.
+std::string UseCommand::score_text(const Vocabulary& v, const ErasedModel& of,
+                                   std::span<const std::int32_t> line) const {
+  if (words) return words_text(v, of, line);
   const models::Evaluation e = models::evaluate(of, line, 1, v.unknown());
   const double ln10 = std::log(10.0);
   const double known = e.log_prob_known / ln10, all = unknown.skipped() && e.unknown > 0
                                                           ? -std::numeric_limits<double>::infinity()
                                                           : e.log_prob / ln10;
-  if (json) {
-    nlohmann::json out = Perplexities(e, unknown.skipped()).json();
-    out.update(
-        {{"log10", all}, {"log10_without_unknown", known}, {"tokens", e.tokens}, {"unknown", e.unknown}});
-    if (!quantize.empty()) out["quantize"] = quantize;
-    fmt::print("{}\n", json_text(out, -1));
-  } else {
-    fmt::print("{:.6f}\t{}\t{}\t{:.6f}\n", all, e.tokens, e.unknown, known);
+  if (!json) return fmt::format("{:.6f}\t{}\t{}\t{:.6f}\n", all, e.tokens, e.unknown, known);
+  nlohmann::json out = Perplexities(e, unknown.skipped()).json();
+  out.update(
+      {{"log10", all}, {"log10_without_unknown", known}, {"tokens", e.tokens}, {"unknown", e.unknown}});
+  if (!quantize.empty()) out["quantize"] = quantize;
+  return json_text(out, -1) + "\n";
+}
+
+/// Whether a line has an unknown token of which that the model says is chance.
+class UnknownNote {
+ public:
+  UnknownNote(const TrainedModel& trained, const std::string& model, bool wanted)
+      : trained_(trained), model_(model), wanted_(wanted) {}
+  /// Warns of the first.
+  void look(std::span<const std::int32_t> line) {
+    const std::int32_t unknown = trained_.vocabulary.unknown();
+    if (!wanted_ || unknown < 0 || std::find(line.begin(), line.end(), unknown) == line.end()) return;
+    warn_of_untrained_unknown(trained_, model_);
+    wanted_ = false;
+  }
+
+ private:
+  const TrainedModel& trained_;
+  const std::string& model_;
+  bool wanted_;
+};
+
+/// Each line is answered at once.
+void UseCommand::score_stream(const TrainedModel& trained, TextLines& reader) const {
+  const ErasedModel exact = unknown.applied_to(trained);
+  UnknownNote note(trained, model, !unknown.skipped());
+  for (std::vector<std::int32_t> ids; reader.next(ids);) {
+    note.look(ids);
+    fmt::print("{}", score_text(trained.vocabulary, exact, with_context(trained.vocabulary, std::move(ids))));
+    std::fflush(stdout);
   }
 }
 
 void UseCommand::score() const {
+  run_with_team([this](models::Team& team) { score_in(team); });
+}
+
+/// All members of a team read all lines and score every so many-th; the first one prints them in their order.
+void UseCommand::score_in(models::Team& team) const {
   check_input();
+  const std::string path = text.empty() ? "-" : text;
+  if (is_stream(path) && !team.leads()) return;
   const TrainedModel trained = load();
   const Vocabulary& v = trained.vocabulary;
-  const ErasedModel exact = unknown.applied_to(trained);
-  const std::string path = text.empty() ? "-" : text;
   TextLines reader(path, v, skip_marks);
-  std::vector<std::int32_t> ids;
-  bool warned = unknown.skipped();
-  const auto note_unknown = [&](std::span<const std::int32_t> line) {
-    if (warned || v.unknown() < 0 || std::find(line.begin(), line.end(), v.unknown()) == line.end()) return;
-    warn_of_untrained_unknown(trained, model);
-    warned = true;
-  };
-  if (is_stream(path)) {  // each line is answered at once
-    while (reader.next(ids)) {
-      note_unknown(ids);
-      print_score(v, exact, with_context(v, std::move(ids)));
-      std::fflush(stdout);
-    }
-    return;
-  }
+  if (is_stream(path)) return score_stream(trained, reader);
   // So that a bad line is found before any score is printed, and nothing is read twice.
   LineSpool spool;
-  while (reader.next(ids)) spool.add(ids);
-  while (spool.next(ids)) {
-    note_unknown(ids);
-    print_score(v, exact, with_context(v, std::move(ids)));
+  UnknownNote note(trained, model, team.leads() && !unknown.skipped());
+  std::vector<std::int32_t> ids;
+  const std::int64_t members = team.size();
+  std::int64_t lines = 0;
+  for (; reader.next(ids); ++lines) {
+    note.look(ids);
+    if (lines % members == team.rank()) spool.add(ids);
+  }
+  const ErasedModel exact = unknown.applied_to(trained);
+  constexpr std::int64_t at_once = 256;  // lines of each member
+  for (std::int64_t begin = 0; begin < lines; begin += at_once * members) {
+    models::Team::Bytes own;
+    for (std::int64_t i = 0; i < at_once && spool.next(ids); ++i)
+      models::put_text(own, score_text(v, exact, with_context(v, std::move(ids))));
+    const std::vector<models::Team::Bytes> all = team.collect(own);
+    std::vector<models::TeamReader> from(all.begin(), all.end());
+    for (std::int64_t i = begin; team.leads() && i < std::min(lines, begin + at_once * members); ++i)
+      fmt::print("{}", from[static_cast<std::size_t>(i % members)].get_text());
   }
 }
 

@@ -25,9 +25,9 @@ namespace {
 using models::NgramModel;
 namespace ngram = models::ngram;
 
-/// The words of a file, one a line. The marks of sentences and of unknown words are there anyway.
-Vocabulary listed_words(const std::string& file) {
-  const std::string text = load_text(file);
+/// The words of a file with this text, one a line. The marks of sentences and of unknown words are there
+/// anyway.
+Vocabulary listed_words(const std::string& file, const std::string& text) {
   std::unordered_set<std::string_view> seen{Vocabulary::line_end_text, Vocabulary::unknown_text, "<s>"};
   std::vector<std::string_view> words;
   std::int64_t number = 0;
@@ -72,11 +72,13 @@ struct BuildCommand {
   std::string temporary;
   int threads = 0;
   bool closed = false, skip_marks = false, json = false;
+  const CLI::App* self = nullptr;
   CLI::Option *k_given = nullptr, *cutoff_given = nullptr, *backoff_given = nullptr, *unknown_given = nullptr,
               *prune_given = nullptr;
 
   void check();
   void run();
+  void run_in(const std::shared_ptr<models::Team>& team);
   void print(const models::NgramSummary& summary, const std::vector<std::uint64_t>& bytes,
              double seconds) const;
 };
@@ -117,11 +119,16 @@ void BuildCommand::check() {
   std::error_code missing;
   if (!temporary.empty() && !std::filesystem::is_directory(temporary, missing))
     fail<DataError>("--temporary {}: there is no such folder", temporary);
-  place.check(text);
 }
 
 void BuildCommand::run() {
+  run_together(*self, [this](const std::shared_ptr<models::Team>& team) { run_in(team); });
+}
+
+/// Of several processes, the first one alone writes and prints.
+void BuildCommand::run_in(const std::shared_ptr<models::Team>& team) {
   check();
+  if (team->leads()) place.check(text);
   set_threads(threads);
   options.method = models::ngram_method_named(method);
   if (closed) options.impossible = 0;
@@ -130,11 +137,12 @@ void BuildCommand::run() {
   ngram::TextOptions reading{.unit = unit_named(unit), .vocabulary = vocabulary, .skip_marks = skip_marks};
   // Reading takes some ten times a block, which is to be a small part of the whole.
   reading.block = std::clamp(build.memory / 128, std::int64_t{1} << 16, reading.block);
+  reading.team = build.team = team;
   if (!words.empty()) {
-    reading.known = listed_words(words);
+    reading.known = listed_words(words, team->broadcast(team->leads() ? load_text(words) : std::string()));
     reading.closed = closed;
   }
-  Progress progress("building");
+  Progress progress("building", team->leads());
   build.progress = shown_by(progress);
   progress.phase("counting", true);
   ngram::TextSource source(text, std::move(reading));
@@ -142,7 +150,7 @@ void BuildCommand::run() {
   const models::NgramSummary summary = ngram::estimate(source, options, build, [&]() -> models::NgramSink& {
     return writer.emplace(place, source.vocabulary()).sink();
   });
-  print(summary, writer->order_bytes(), progress.seconds());
+  if (writer) print(summary, writer->order_bytes(), progress.seconds());
 }
 
 void BuildCommand::print(const models::NgramSummary& summary, const std::vector<std::uint64_t>& bytes,
@@ -216,7 +224,9 @@ void add_ngram_build(CLI::App& ngram_command) {
   const auto [c, o] = subcommand<BuildCommand>(
       ngram_command, "build", &BuildCommand::run, "Estimate a model from a text",
       "Examples:\n  gradus ngram build --order 5 --prune 0,0,1 book.txt --out book.ngram\n"
-      "  zcat big.gz | gradus ngram build --memory 512M - --out big.ngram --layout compact --quantize 8");
+      "  zcat big.gz | gradus ngram build --memory 512M - --out big.ngram --layout compact --quantize 8\n"
+      "  mpirun -n 8 gradus ngram build --memory 4G --temporary /scratch texts --out big.ngram");
+  o->self = c;
   add_text(c, o->text);
   o->place.add_to(c);
   c->add_option("--order", o->options.order, "The number of words of the longest n-grams")

@@ -29,9 +29,9 @@ std::string progress_text(const ProgressPart& part) {
                      part.bytes ? "/s" : " a second");
 }
 
-Progress::Progress(std::string what)
+Progress::Progress(std::string what, bool shown)
     : what_(std::move(what)),
-      terminal_(isatty(STDERR_FILENO) != 0),
+      terminal_(shown && isatty(STDERR_FILENO) != 0),
       start_(Clock::now()),
       phase_start_(start_),
       last_(start_) {}

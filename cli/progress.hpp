@@ -19,7 +19,8 @@ std::string progress_text(const ProgressPart& part);
 /// stderr is not a terminal. The time left is estimated for each phase separately.
 class Progress {
  public:
-  explicit Progress(std::string what);
+  /// `shown`: whether it is shown at all.
+  explicit Progress(std::string what, bool shown = true);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;

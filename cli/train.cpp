@@ -7,10 +7,10 @@
 
 #include "cli/commands.hpp"
 #include "cli/interrupt.hpp"
-#include "cli/job.hpp"
 #include "cli/ngram_commands.hpp"
 #include "cli/progress.hpp"
 #include "cli/text_blocks.hpp"
+#include "cli/together.hpp"
 #include "cli/train_options.hpp"
 #include "cli/usage.hpp"
 #include "models/kinds.hpp"
@@ -253,9 +253,10 @@ void TrainCommand::run() const {
   if (!resume.empty()) {
     if (find_lr) misuse("--find-lr begins anew; leave out --resume");
     if (!out.empty()) misuse("--resume goes on in its own folder; leave out --out");
-    return in_job([this](models::RunRanks* ranks) { train_network(RunConfig(), ranks); });
+    return train_together([this](models::RunRanks* ranks) { train_network(RunConfig(), ranks); });
   }
   const RunConfig config = configuration();
+  if (find_lr || print_config) require_one_process(find_lr ? "train --find-lr" : "train --print-config");
   if (print_config) {
     fmt::print("{}", models::to_toml(config));
     return;
@@ -263,10 +264,11 @@ void TrainCommand::run() const {
   check(config);
   if (find_lr) return search_rate(config);
   if (models::find_network_kind(config.model.kind) == nullptr) {
+    require_one_process("train --kind ngram");  // `ngram build` has a form for several
     require_writable_out(out);
     return train_ngram(config);
   }
-  in_job([&](models::RunRanks* ranks) {
+  train_together([&](models::RunRanks* ranks) {
     if (ranks == nullptr || ranks->rank() == 0) {
       if (in_folder()) {
         models::RunFolder::require_new(out);

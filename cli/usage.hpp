@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/together.hpp"
 #include "models/checkpoint.hpp"
 #include "models/evaluate.hpp"
 #include "tensor/support/standard_output.hpp"
@@ -135,7 +136,10 @@ std::pair<CLI::App*, std::shared_ptr<Command>> subcommand(CLI::App& app, const s
   CLI::App* const out = app.add_subcommand(name, about);
   out->option_defaults()->always_capture_default();
   out->footer(examples);
-  out->callback([options, run] { std::invoke(run, *options); });
+  out->callback([options, run, name] {
+    require_one_process(name);
+    std::invoke(run, *options);
+  });
   return {out, std::move(options)};
 }
 

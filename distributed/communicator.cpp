@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "distributed/lifeline.hpp"
+#include "tensor/support/launcher.hpp"
 
 namespace gradus::distributed {
 
@@ -49,10 +50,7 @@ std::span<const std::byte> bytes_of(const T& value) {
 }  // namespace
 
 bool started_by_launcher() {
-  // Of Open MPI, PMIx (Open MPI 5, Slurm), and PMI (MPICH, Intel MPI, Slurm).
-  return std::ranges::any_of(
-      std::array{"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE", "MPI_LOCALNRANKS"},
-      [](const char* name) { return std::getenv(name) != nullptr; });
+  return launched().by_launcher;
 }
 
 struct Transfers::Impl {

@@ -28,7 +28,9 @@ class RunRanks final : public models::RunRanks {
   void set_notice(std::function<void(const std::string&)> notice) override {
     all_.set_notice(std::move(notice));
   }
-  std::vector<std::string> exchange(std::span<const std::string> to_each) override;
+  std::vector<Bytes> exchange(std::span<const std::span<const std::byte>> to_each) override {
+    return all_.exchange(to_each);
+  }
   void sum_over(const ParameterView& parameters, double factor) override {
     sum_.emplace(all_, parameters, factor);
   }

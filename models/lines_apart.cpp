@@ -4,13 +4,18 @@
 
 namespace gradus::models {
 
-LinesApart::LinesApart(ErasedModel model, const Vocabulary& vocabulary)
-    : model_(std::move(model)), ends_(static_cast<std::size_t>(model_.vocab_size())) {
+std::vector<bool> line_end_tokens(const Vocabulary& vocabulary, std::int32_t tokens) {
+  std::vector<bool> out(static_cast<std::size_t>(tokens));
   for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
-    ends_[static_cast<std::size_t>(id)] =
+    out[static_cast<std::size_t>(id)] =
         id == vocabulary.line_end() ||
         (vocabulary.subwords() != nullptr && vocabulary.symbol(id).ends_with('\n'));
   }
+  return out;
+}
+
+LinesApart::LinesApart(ErasedModel model, const Vocabulary& vocabulary)
+    : model_(std::move(model)), ends_(line_end_tokens(vocabulary, model_.vocab_size())) {
   if (std::ranges::find(ends_, true) == ends_.end())
     fail<ArgumentError>("lines cannot be read apart: nothing of the vocabulary ends one");
 }

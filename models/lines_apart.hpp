@@ -9,14 +9,17 @@
 
 namespace gradus::models {
 
+/// Which tokens end a line: the vocabulary's line end and, of subwords, each that ends with one. `tokens`:
+/// how many there are.
+std::vector<bool> line_end_tokens(const Vocabulary& vocabulary, std::int32_t tokens);
+
 /// A model that reads each line of a text as if it were alone, behind the end of another: nothing is known of
 /// the lines before. A LanguageModel.
 class LinesApart {
  public:
   using State = ErasedModel::State;
 
-  /// A line ends at the vocabulary's line end; of subwords, at each that ends with one. Throws ArgumentError
-  /// where nothing of the vocabulary ends a line.
+  /// Throws ArgumentError where nothing of the vocabulary ends a line.
   LinesApart(ErasedModel model, const Vocabulary& vocabulary);
 
   std::int32_t vocab_size() const { return model_.vocab_size(); }

@@ -1,28 +1,29 @@
 #include "text/block_reader.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "tensor/support/error.hpp"
 
 namespace gradus {
 
-BlockReader::BlockReader(const std::filesystem::path& path, const Options& options) : options_(options) {
+BlockReader::BlockReader(const std::filesystem::path& path, const Options& options)
+    : BlockReader(whole_text(path), options) {}
+
+BlockReader::BlockReader(std::vector<TextSlice> slices, const Options& options)
+    : slices_(std::move(slices)), options_(options) {
   if (options.block < 1)
     fail<ArgumentError>("a text read in blocks of {} bytes: give 1 or more", options.block);
-  if (is_standard_input(path)) {
-    files_ = {path};
-    names_ = {"standard input"};
-    ahead_ = false;  // a pipe may deliver nothing for a long time, and errors would have to wait for it
-    return;
-  }
-  files_ = text_files(path);
-  for (const std::filesystem::path& file : files_) {
-    names_.push_back(file.string());
+  for (const TextSlice& slice : slices_) {
+    const bool standard = is_standard_input(slice.file);
+    names_.push_back(standard ? "standard input" : slice.file.string());
     std::error_code unknown;
-    const bool regular = std::filesystem::is_regular_file(file, unknown);
-    ahead_ &= regular;
-    if (regular) total_ += static_cast<std::int64_t>(std::filesystem::file_size(file, unknown));
+    const bool regular = !standard && std::filesystem::is_regular_file(slice.file, unknown);
+    ahead_ &= regular;  // a pipe may deliver nothing for a long time, and errors would have to wait for it
+    if (!regular) continue;
+    const auto size = static_cast<std::int64_t>(std::filesystem::file_size(slice.file, unknown));
+    total_ += slice.end < 0 ? size : slice.end - slice.begin;
   }
   if (!ahead_) total_ = 0;
 }
@@ -44,13 +45,33 @@ std::optional<BlockReader::Block> BlockReader::next_checked() {
   return block;
 }
 
+/// Opens the next file, or part of one.
+void BlockReader::open() {
+  const TextSlice& slice = slices_[file_];
+  source_.emplace(slice.file, slice.begin == 0);
+  fresh_ = true;
+  line_ends_ = slice.begin == 0 ? LineEnds::unknown : LineEnds::line_feed;
+  left_ = slice.end < 0 || source_->unpacks() ? std::numeric_limits<std::int64_t>::max()
+                                              : slice.end - slice.begin;
+  if (slice.size < 0) return;
+  std::error_code unknown;
+  const auto size = static_cast<std::int64_t>(std::filesystem::file_size(slice.file, unknown));
+  if (size != slice.size) {
+    fail<DataError>("{} has {} bytes, and had {} when it was shared out; all must see the same text",
+                    names_[file_], size, slice.size);
+  }
+  if (slice.begin > 0) source_->skip_to(slice.begin);
+}
+
 bool BlockReader::extend(std::string& text, std::size_t room) {
   const std::size_t start = text.size();
+  room = static_cast<std::size_t>(std::min(static_cast<std::int64_t>(room), left_));
   text.resize(start + room);
   const std::span<char> to(text.data() + start, room);
   const std::size_t got = options_.eager ? source_->read_some(to) : source_->read(to);
   text.resize(start + got);
-  const bool ended = got == 0 || (got < room && !options_.eager);
+  left_ -= static_cast<std::int64_t>(got);
+  const bool ended = got == 0 || left_ == 0 || (got < room && !options_.eager);
   if (options_.unit != Unit::byte) settle_line_ends(text, start, ended);
   return !ended;
 }
@@ -70,13 +91,9 @@ void BlockReader::settle_line_ends(std::string& text, std::size_t fresh_from, bo
 }
 
 std::optional<BlockReader::Block> BlockReader::read() {
-  if (file_ == files_.size()) return std::nullopt;
+  if (file_ == slices_.size()) return std::nullopt;
   const bool bytes = options_.unit == Unit::byte;
-  if (!source_) {
-    source_.emplace(files_[file_]);
-    fresh_ = true;
-    line_ends_ = LineEnds::unknown;
-  }
+  if (!source_) open();
   Block block{.text = std::exchange(rest_, {}), .file = file_, .file_start = fresh_};
   std::string& text = block.text;
   const auto size = static_cast<std::size_t>(options_.block);
@@ -99,13 +116,15 @@ std::optional<BlockReader::Block> BlockReader::read() {
     rest_.assign(text, cut);
     text.resize(cut);
   }
-  if (fresh_ && !bytes) {
+  if (fresh_ && !bytes && slices_[file_].begin == 0) {
     require_plain_text(text, names_[file_]);
     if (text.starts_with(byte_order_mark)) text.erase(0, byte_order_mark.size());
   }
   if (fresh_ && file_ends && text.empty())
     fail<DataError>("{} is empty; give a file with text in it", names_[file_]);
-  block.done = before_ + source_->taken();
+  const TextSlice& slice = slices_[file_];  // somewhat more may have been read
+  block.done =
+      before_ + (slice.end < 0 ? source_->taken() : std::min(source_->taken(), slice.end - slice.begin));
   fresh_ = false;
   if (file_ends) {
     before_ = block.done;
@@ -113,7 +132,7 @@ std::optional<BlockReader::Block> BlockReader::read() {
     ++file_;
     if (text.empty()) return read();  // the last block ended exactly with the file, and with a line
     const bool symbols = options_.unit == Unit::character || options_.unit == Unit::subword;
-    if (symbols && file_ < files_.size() && !text.ends_with('\n')) text += '\n';
+    if (symbols && file_ < slices_.size() && !text.ends_with('\n')) text += '\n';
   }
   if (options_.skip_marks) blank_sentence_marks(text);
   return block;

@@ -161,6 +161,17 @@ std::int64_t ByteSource::taken() const {
   return file_->taken;
 }
 
+bool ByteSource::unpacks() const {
+  return file_->unpacker != nullptr;
+}
+
+void ByteSource::skip_to(std::int64_t byte) {
+  File& file = *file_;
+  if (unpacks() || ::lseek(file.descriptor, static_cast<off_t>(byte), SEEK_SET) < 0)
+    fail<DataError>("{} cannot be read from byte {} on", file.name, byte);
+  file.begin = file.end = 0;
+}
+
 std::size_t ByteSource::read(std::span<char> to) {
   std::size_t made = 0;
   while (made < to.size()) {

@@ -26,6 +26,10 @@ class ByteSource {
   std::size_t read(std::span<char> to);
   /// The same, but returns as soon as there are some bytes, so that one can answer to a pipe before its end.
   std::size_t read_some(std::span<char> to);
+  /// Whether what is read is decompressed.
+  bool unpacks() const;
+  /// Reads on from this byte of a file that is not decompressed. Throws DataError where it has no such place.
+  void skip_to(std::int64_t byte);
   /// The bytes read from the file so far, before decompression.
   std::int64_t taken() const;
 

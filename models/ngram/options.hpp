@@ -3,10 +3,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "models/team.hpp"
 
 namespace gradus::models {
 
@@ -126,6 +129,10 @@ struct BuildOptions {
   /// give.
   std::vector<Discounts> discounts{};
   NgramProgress progress{};
+  /// The processes that estimate one model together, with the same options but for `temporary` and
+  /// `progress`: each counts the n-grams of its own source and works on its share of all; `memory` is of
+  /// each.
+  std::shared_ptr<Team> team = std::make_shared<Team>();
 };
 
 }  // namespace ngram

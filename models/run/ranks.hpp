@@ -8,18 +8,15 @@
 
 #include "autograd/gradients.hpp"
 #include "autograd/parameter_view.hpp"
+#include "models/team.hpp"
 
 namespace gradus::models {
 
 /// The processes that train one network together (distributed/run_ranks.hpp has those of MPI). Each has a
 /// copy of the network, computes some pieces of every batch, and makes the same updates. All make the same
 /// calls in the same order; what waits for a process that is gone throws RankLost.
-class RunRanks {
+class RunRanks : public Team {
  public:
-  virtual ~RunRanks() = default;
-
-  virtual int rank() const = 0;
-  virtual int size() const = 0;
   /// "rank 3 (process 1234 on node7)".
   virtual std::string name(int rank) const = 0;
   /// The process that saves what there is when one is gone: rank 0, or 1 where that is gone.
@@ -28,10 +25,9 @@ class RunRanks {
   virtual void set_notice(std::function<void(const std::string&)> notice) = 0;
 
   /// Text r of `to_each` goes to rank r; the result has what came from each.
-  virtual std::vector<std::string> exchange(std::span<const std::string> to_each) = 0;
-  std::vector<std::string> gather_all(const std::string& own) {
-    return exchange(std::vector<std::string>(static_cast<std::size_t>(size()), own));
-  }
+  std::vector<std::string> exchange_texts(std::span<const std::string> to_each);
+  /// What each process gives.
+  std::vector<std::string> gather_all(const std::string& own);
 
   // The sum over all processes of the gradients of a network, in the order of a binary tree over their ranks,
   // times `factor`: the same bits everywhere.

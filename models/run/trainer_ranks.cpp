@@ -150,7 +150,7 @@ void Trainer::tell(Told& told, const UpdateOptions& options, Update& out) {
   for (std::size_t r = 0; r < to_each.size() && r < 2 && carries; ++r) {
     for (const std::any& state : told.states) to_each[r] += carried_bytes(state);
   }
-  const std::vector<std::string> came = ranks_->exchange(to_each);
+  const std::vector<std::string> came = ranks_->exchange_texts(to_each);
   auto all_carried = std::make_shared<std::vector<std::string>>();
   int of_no_use = -1;
   for (std::size_t r = 0; r < came.size(); ++r) {

@@ -19,18 +19,24 @@ struct Result {
   std::string out, error;
 };
 
-/// Runs `gradus` in the folder; the arguments go through the shell.
-inline Result gradus_command(const Folder& folder, const std::string& arguments,
-                             const std::string& input = "") {
+/// Runs a program in the folder; it and its arguments go through the shell.
+inline Result run_program(const Folder& folder, const std::string& program, const std::string& arguments,
+                          const std::string& input = "") {
   const Folder output;  // not among the folder's own files
   const auto in = output.write("in", input);
   // The arguments last, so that a redirection among them holds.
-  const std::string command = "cd '" + folder.path().string() + "' && '" + bin_dir() + "/gradus' <'" +
-                              in.string() + "' >'" + (output.path() / "out").string() + "' 2>'" +
+  const std::string command = "cd '" + folder.path().string() + "' && " + program + " <'" + in.string() +
+                              "' >'" + (output.path() / "out").string() + "' 2>'" +
                               (output.path() / "error").string() + "' " + arguments;
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_bytes(output.path() / "out"),
           read_bytes(output.path() / "error")};
+}
+
+/// Runs `gradus` in the folder; the arguments go through the shell.
+inline Result gradus_command(const Folder& folder, const std::string& arguments,
+                             const std::string& input = "") {
+  return run_program(folder, "'" + bin_dir() + "/gradus'", arguments, input);
 }
 
 /// What a command that succeeds prints, and the same as JSON.

@@ -5,6 +5,38 @@
 
 namespace gradus::models::ngram {
 
+namespace {
+
+/// The pairs of all members of a team.
+std::vector<std::uint64_t> pairs_of_all(std::span<const std::uint64_t> own, Team& team) {
+  std::vector<std::uint64_t> out;
+  const std::vector<std::span<const std::byte>> to_each(static_cast<std::size_t>(team.size()),
+                                                        std::as_bytes(own));
+  for (const Team::Bytes& bytes : team.exchange(to_each)) {
+    const std::size_t begin = out.size();
+    out.resize(begin + bytes.size() / sizeof(std::uint64_t));
+    TeamReader(bytes).get(std::span(out).subspan(begin));
+  }
+  return out;
+}
+
+}  // namespace
+
+/// How many ranges: one should fit a core's cache, and the segments that are filled at the same time should
+/// fit the memory of every member.
+std::size_t Passes::count_ranges(NgramCounter& counter) const {
+  const std::uint64_t records = team_.sum(static_cast<std::uint64_t>(counter.counts().size()));
+  // The threads of the machines may differ, the ranges must not.
+  const auto most_threads = static_cast<std::int64_t>(team_.most(static_cast<std::uint64_t>(threads())));
+  const auto streams = static_cast<std::int64_t>(order_) * most_threads;
+  const auto segment = static_cast<std::int64_t>(pool_.segment_words() * sizeof(std::uint64_t));
+  std::int64_t wanted = static_cast<std::int64_t>(records * width(order_) / (std::uint64_t{1} << 16));
+  if (!team_.alone()) wanted = std::max(wanted, std::int64_t{4} * team_.size());
+  return static_cast<std::size_t>(
+      std::clamp(wanted, std::int64_t{1},
+                 std::clamp(build_.memory / (8 * segment * streams), std::int64_t{1}, std::int64_t{2048})));
+}
+
 /// Chooses the ranges by a sample of the n-grams, so that each gets about as many.
 void Passes::partition(NgramCounter& counter) {
   const auto order = static_cast<std::size_t>(order_);
@@ -17,17 +49,9 @@ void Passes::partition(NgramCounter& counter) {
     const std::size_t n = i / order % (order - 1);
     if (id(n + 1) != begin_) starts.push_back(id(n) << 32 | id(n + 1));
   }
-  // A range should fit a core's cache, and the segments that are filled at the same time should fit the
-  // memory.
-  const auto streams = static_cast<std::int64_t>(order) * threads();
-  const auto segment = static_cast<std::int64_t>(pool_.segment_words() * sizeof(std::uint64_t));
-  const std::int64_t wanted =
-      counter.counts().size() * static_cast<std::int64_t>(width(order_)) / (std::int64_t{1} << 16);
-  const auto ranges = static_cast<std::size_t>(
-      std::clamp(wanted, std::int64_t{1},
-                 std::clamp(build_.memory / (8 * segment * streams), std::int64_t{1}, std::int64_t{2048})));
-  by_end_.emplace(std::move(ends), begin_ + 1, ranges);
-  by_start_.emplace(std::move(starts), begin_ + 1, ranges);
+  const std::size_t ranges = count_ranges(counter);
+  by_end_.emplace(pairs_of_all(ends, team_), begin_ + 1, ranges);
+  by_start_.emplace(pairs_of_all(starts, team_), begin_ + 1, ranges);
 }
 
 void Passes::spread(NgramCounter& counter) {
@@ -55,6 +79,7 @@ void Passes::spread(NgramCounter& counter) {
     }
   });
   flush(workers);
+  shuffle(counts_, team_);
 }
 
 /// Reads the counts of the highest order in suffix order and makes those of the lower orders: the own count
@@ -150,6 +175,15 @@ void Passes::adjust() {
     });
     flush(workers);
     counts_.clear();
+    shuffle(by_context_, team_);
+  }
+  team_.sum(unigram_counts_);
+  team_.sum(unigram_adjusted_);
+  for (CountsOfCounts& counts : counts_of_counts_) {
+    std::array<std::uint64_t, std::tuple_size_v<CountsOfCounts>> all{};
+    std::copy(counts.begin(), counts.end(), all.begin());
+    team_.sum(all);
+    std::copy(all.begin(), all.end(), counts.begin());
   }
   smooth_unigrams();
 }

@@ -21,6 +21,7 @@ void check(const NgramOptions& options, const BuildOptions& build) {
   if (!(options.backoff > 0 && options.backoff <= 1))
     fail<ArgumentError>("stupid backoff by {}: give a number above 0, at most 1", options.backoff);
   if (build.memory < 1) fail<ArgumentError>("a build in {} bytes of memory", build.memory);
+  if (!build.team) fail<ArgumentError>("a build without a team; one process is a Team() too");
   if (!build.discounts.empty()) {
     const auto three = [](const Discounts& d) { return d.amount.size() == 3; };
     if (options.method != NgramMethod::kneser_ney || std::ssize(build.discounts) != options.order ||
@@ -92,14 +93,17 @@ Counted::Counted(TokenSource& source, const NgramOptions& options, const BuildOp
     if (build.progress) build.progress("counting", progress.done, progress.total);
   }
   tokens = {};
-  if (counter.tokens() == 0) fail<ArgumentError>("an n-gram model of no tokens: the training text is empty");
   counter.finish();
+  std::uint64_t read[] = {static_cast<std::uint64_t>(counter.tokens()),
+                          static_cast<std::uint64_t>(counter.sentences())};
+  build.team->sum(read);
+  if (read[0] == 0) fail<ArgumentError>("an n-gram model of no tokens: the training text is empty");
 
   ids = source.finish();
   if (options.impossible < -1 || options.impossible >= ids.vocab)
     fail<ArgumentError>("the unknown word {} is not in 0..{}", options.impossible, ids.vocab - 1);
-  summary.tokens = counter.tokens();
-  summary.sentences = counter.sentences();
+  summary.tokens = static_cast<std::int64_t>(read[0]);
+  summary.sentences = static_cast<std::int64_t>(read[1]);
   passes.emplace(options.order, ids, options, build, pool);
   passes->spread(counter);
   passes->adjust();
@@ -124,13 +128,14 @@ NgramSummary estimate(TokenSource& source, const NgramOptions& options, const Bu
                          .options = options,
                          .discounts = summary.discounts};
   about.options->sentence_end = ids.sentence_end;
-  NgramSink& sink = make_sink();
-  sink.describe(about);
+  NgramSink* const sink = build.team->leads() ? &make_sink() : nullptr;
+  if (sink != nullptr) sink->describe(about);
   passes.normalise();
   passes.interpolate();
   passes.emit(sink, summary);
-  summary.temporary_bytes = counted.pool.spilled;
-  sink.finish();
+  const auto spilled = static_cast<std::uint64_t>(counted.pool.spilled.load());
+  summary.temporary_bytes = static_cast<std::int64_t>(build.team->sum(spilled));
+  if (sink != nullptr) sink->finish();
   return std::move(summary);
 }
 
@@ -142,6 +147,7 @@ NgramSummary estimate(TokenSource& source, const NgramOptions& options, const Bu
 void visit_counts(TokenSource& source, const NgramOptions& options, const BuildOptions& build,
                   FunctionRef<void(std::span<const std::int32_t>, std::int64_t)> visit) {
   check(options, build);
+  if (!build.team->alone()) fail<ArgumentError>("the counts of a team: each member has some of them");
   Counted(source, options, build).passes->take_counts(visit);
 }
 

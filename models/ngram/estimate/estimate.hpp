@@ -28,7 +28,7 @@ class TokenSource {
     std::int32_t vocab = 0;              // final ids are 0..vocab-1
     std::int32_t sentence_end = -1;      // a final id; -1: the text is one sentence
   };
-  /// Called after the last read, once.
+  /// Called after the last read, once. Where a team estimates, the ids are those of all its members.
   virtual Ids finish() = 0;
 
   /// How much of the text has been read; `total` is 0 when it is not known.
@@ -80,7 +80,9 @@ class IdSource : public TokenSource {
 /// has a unigram, whether it occurs or not. The model has the same bits for any number of threads and any
 /// bound of memory.
 ///
-/// `sink` is called once, when the text has been read and its vocabulary is known, and gives the sink.
+/// `sink` is called once, when the text has been read and its vocabulary is known, and gives the sink. Where
+/// a team estimates (BuildOptions), the member of rank 0 alone has a sink, which gets the model of all texts;
+/// it is the one that one process makes of these texts one after the other, bit for bit.
 ///
 /// Throws ArgumentError for options out of range, for a text without tokens, and for a closed vocabulary when
 /// the text holds the unknown word; DataError for what the source refuses and when a temporary file cannot be
@@ -94,7 +96,7 @@ NgramSummary estimate(TokenSource& source, const NgramOptions& options, const Bu
 /// The counts that estimate() would make the probabilities of: calls visit(ngram, count) for each n-gram of
 /// each order from 1 up to options.order that occurs. The count is the number of occurrences or, for
 /// Kneser-Ney below the highest order, of different words before the n-gram. The ids are the final ones, the
-/// begin symbol is the size of the vocabulary. Throws as estimate() does.
+/// begin symbol is the size of the vocabulary. Throws as estimate() does, and ArgumentError for a team.
 void visit_counts(TokenSource& source, const NgramOptions& options, const BuildOptions& build,
                   FunctionRef<void(std::span<const std::int32_t> ngram, std::int64_t count)> visit);
 

@@ -65,6 +65,7 @@ void Passes::weigh_katz() {
     });
     flush(workers);
   }
+  shuffle(shorter, team_);
   std::vector<RecordStore> weights = make_stores(2, order_ - 1, *by_end_);
   std::vector<Worker> workers = make_workers(&weights);
   const std::size_t ranges = by_end_->ranges();
@@ -134,6 +135,7 @@ void Passes::interpolate() {
   flush(workers);
   by_suffix_.clear();
   weights_.clear();
+  shuffle(by_prefix_, team_);
   // There is less to hold from here on, and the sink needs memory too.
   pool_.trim();
 }

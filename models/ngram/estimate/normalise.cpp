@@ -20,7 +20,20 @@ void Passes::normalise() {
   });
   flush(workers);
   by_context_.clear();
+  shuffle(by_suffix_, team_);
   if (traits_.katz) weigh_katz();
+  share_unigram_weights();
+}
+
+/// The weight of a word as a context was computed by the member that its range belongs to.
+void Passes::share_unigram_weights() {
+  if (team_.alone()) return;
+  std::vector<std::uint64_t> bits(unigram_weights_.size());
+  for (std::uint32_t w = 0; w <= begin_; ++w) {
+    if (owner_of(by_end_->range(w), team_) == team_.rank()) bits[w] = one_double(unigram_weights_[w]);
+  }
+  team_.sum(bits);  // with zeros
+  std::transform(bits.begin(), bits.end(), unigram_weights_.begin(), as_double);
 }
 
 void Passes::normalise_range(Worker& worker, int order, std::size_t range) {

@@ -9,6 +9,7 @@ Passes::Passes(int order, const TokenSource::Ids& ids, const NgramOptions& optio
       build_(build),
       traits_(traits_of(options.method)),
       pool_(pool),
+      team_(*build.team),
       ids_(ids),
       begin_(static_cast<std::uint32_t>(ids.vocab)),
       layout_{static_cast<int>(std::bit_width(static_cast<std::uint32_t>(ids.vocab)))},

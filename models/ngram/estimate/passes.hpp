@@ -19,6 +19,7 @@
 #include "models/ngram/sink.hpp"
 #include "models/ngram/sort/key.hpp"
 #include "models/ngram/sort/record_store.hpp"
+#include "models/ngram/sort/shuffle.hpp"
 #include "models/ngram/state.hpp"
 #include "tensor/support/function_ref.hpp"
 #include "tensor/support/parallel.hpp"
@@ -39,7 +40,8 @@ namespace gradus::models::ngram {
 ///   interpolate  probabilities, joined by backoff weights  -> in prefix order
 ///   emit         the model, order by order                 -> to the sink
 ///
-/// Unigrams are arrays in memory.
+/// Unigrams are arrays in memory. A team shares out the ranges: behind each pass, the results of all members
+/// are shuffled to those that the ranges belong to, so that a pass knows nothing of it.
 class Passes {
  public:
   Passes(int order, const TokenSource::Ids& ids, const NgramOptions& options, const BuildOptions& build,
@@ -54,7 +56,8 @@ class Passes {
   void take_counts(FunctionRef<void(std::span<const std::int32_t>, std::int64_t)> visit);
   void normalise();
   void interpolate();
-  void emit(NgramSink& sink, NgramSummary& summary);
+  /// `sink`: of the member of rank 0 alone.
+  void emit(NgramSink* sink, NgramSummary& summary);
 
  private:
   static constexpr auto longest = static_cast<std::size_t>(max_order);
@@ -119,6 +122,10 @@ class Passes {
 
   class Adjuster;
   void partition(NgramCounter& counter);
+  std::size_t count_ranges(NgramCounter& counter) const;
+  void share_unigram_weights();
+  class Emitter;
+  void emit_unigrams(NgramSink& sink, std::span<const std::int64_t> counts) const;
   void smooth_unigrams();
   void normalise_range(Worker& worker, int order, std::size_t range);
   template <class Open>
@@ -130,6 +137,7 @@ class Passes {
   const BuildOptions& build_;
   MethodTraits traits_;
   SegmentPool& pool_;
+  Team& team_;
   const TokenSource::Ids& ids_;
   std::uint32_t begin_;  // the begin symbol
   KeyLayout layout_;

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "models/ngram/estimate/team_text.hpp"
 #include "models/ngram/estimate/word_table.hpp"
 #include "tensor/support/parallel.hpp"
 #include "text/block_reader.hpp"
@@ -144,14 +145,16 @@ std::size_t cut_pieces(std::string_view text, Unit unit, std::vector<Piece>& pie
 struct TextSource::Parts {
   Parts(const std::filesystem::path& path, TextOptions chosen)
       : options(std::move(chosen)),
-        blocks(path, {.unit = options.unit,
-                      .block = options.block,
-                      .max_line = options.max_line,
-                      .skip_marks = options.skip_marks}) {}
+        blocks(own_part(path, options.unit, *options.team), {.unit = options.unit,
+                                                             .block = options.block,
+                                                             .max_line = options.max_line,
+                                                             .skip_marks = options.skip_marks}) {}
 
   TextOptions options;
   BlockReader blocks;
   std::optional<TextCheck> check;
+  TextSlice slice;       // that is being read
+  bool numbered = true;  // whether its lines are counted from the beginning of the file
   std::int64_t done = 0;
   WordTable table;
   std::vector<std::int64_t> counts;  // by number
@@ -169,6 +172,13 @@ struct TextSource::Parts {
     return number;
   }
 
+  /// Where the part begins within a file, the lines before it are counted when a line's number is wanted.
+  void number_lines() {
+    if (numbered) return;
+    check->pass(lines_before(slice.file, slice.begin));
+    numbered = true;
+  }
+
   /// Reads a suspicious piece again, and throws if it is in error.
   void look_again(const Piece& piece, const std::string& name) {
     const std::int64_t first_line = check->line();
@@ -177,9 +187,10 @@ struct TextSource::Parts {
         options.unit, piece.text, name, [](std::string_view) {}, first_line);
   }
 
+  /// `line`: the first of the piece, in the part of the file.
   [[noreturn]] void fail_unlisted(const Piece& piece, std::string_view symbol, const std::string& name,
                                   std::int64_t line) const {
-    std::int64_t found = line;
+    std::int64_t found = line + (numbered ? 0 : lines_before(slice.file, slice.begin));
     bool there = false;
     for_tokens(options.unit, piece.text, name, [&](std::string_view other) {
       there |= other == symbol;
@@ -243,7 +254,11 @@ bool TextSource::read(std::vector<std::uint32_t>& ids) {
   std::optional<BlockReader::Block> block = t.blocks.next();
   if (!block) return false;
   const std::string& name = t.blocks.name(*block);
-  if (block->file_start) t.check.emplace(name, t.options.max_line);
+  if (block->file_start) {
+    t.check.emplace(name, t.options.max_line);
+    t.slice = t.blocks.slice(*block);
+    t.numbered = t.slice.begin == 0;
+  }
 
   const std::size_t count = cut_pieces(block->text, t.options.unit, t.pieces);
   // At first all symbols are new, so one piece is taken alone to fill the table.
@@ -254,6 +269,7 @@ bool TextSource::read(std::vector<std::uint32_t>& ids) {
     });
     for (std::size_t i = begin; i < end; ++i) {
       Piece& piece = t.pieces[i];
+      if (piece.suspicious) t.number_lines();
       const std::int64_t line = t.check->line();
       if (piece.suspicious) {
         t.look_again(piece, name);
@@ -286,6 +302,14 @@ TokenSource::Ids TextSource::finish() {
       const auto middle = static_cast<std::ptrdiff_t>(t.words_before_line_end) + 1;
       std::rotate(symbols.begin(), symbols.begin() + 1, symbols.begin() + middle);
       std::rotate(t.counts.begin(), t.counts.begin() + 1, t.counts.begin() + middle);
+    }
+    Team& team = *t.options.team;
+    if (!t.first_line_seen && !team.alone()) symbols.clear();  // nothing was read
+    CountedSymbols all;                                        // holds what the symbols are then
+    if (!team.alone()) {
+      all = symbols_of_all(symbols, t.counts, team);
+      symbols = all.symbols();
+      t.counts = all.counts;
     }
     t.vocabulary = Vocabulary::from_counts(t.options.unit, symbols, t.counts, t.options.vocabulary);
   }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "models/ngram/estimate/estimate.hpp"
+#include "models/team.hpp"
 #include "text/vocabulary.hpp"
 
 namespace gradus::models::ngram {
@@ -25,6 +26,9 @@ struct TextOptions {
   bool skip_marks = false;
   /// Bytes read at a time; the source takes about ten times as much memory. The tokens do not depend on it.
   std::int64_t block = std::int64_t{4} << 20;
+  /// The processes that read the text together: each reads a part of a text of words, which must be there for
+  /// all of them. A text of characters or bytes is one sentence, and so the first one's.
+  std::shared_ptr<Team> team = std::make_shared<Team>();
 };
 
 /// The tokens of a text file, of all files of a folder, or of the standard input ("-"), plain or compressed

@@ -100,6 +100,8 @@ class RecordStore {
   /// The number of chunks of a bucket, each from one segment, which several threads can share.
   std::size_t chunks(std::size_t bucket) const { return buckets_[bucket].chunks.size(); }
   std::span<std::uint64_t> take_chunk(std::size_t bucket, std::size_t chunk, WordBuffer& buffer);
+  /// Forgets a bucket whose chunks have all been taken.
+  void clear(std::size_t bucket) { buckets_[bucket] = {}; }
 
  private:
   struct Chunk {

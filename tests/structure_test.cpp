@@ -139,7 +139,7 @@ TEST_CASE("every name that docs/pytorch.md has for Gradus is one of the library'
   const auto each_word = [&](const std::string& text, const auto& visit) {
     for (std::sregex_iterator it(text.begin(), text.end(), word), end; it != end; ++it) visit(it->str());
   };
-  for (const char* folder : {"tensor", "autograd", "nn", "optim", "text", "models"}) {
+  for (const char* folder : {"tensor", "autograd", "nn", "optim", "text", "models", "distributed"}) {
     for (const fs::path& file : sources(folder)) {
       // Not what comments say: a name that is gone may live on there.
       const std::string code = std::regex_replace(read_bytes(file), std::regex("//[^\n]*"), "");

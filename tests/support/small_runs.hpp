@@ -69,6 +69,7 @@ inline const std::vector<std::pair<std::string, std::vector<std::string>>> varia
     {"gpt",
      {"model.heads=2", "model.context=16", "model.layers=1", "training.contexts=random", "model.dropout=0.1",
       "training.checkpoint_layers=true"}},
+    {"lstm", {"model.dropout=0.2", "training.pieces=4", "training.accumulate=2", "data.reading=lines"}},
     {"llama",
      {"model.heads=2", "model.context=16", "model.layers=1", "schedule.name=inverse-sqrt",
       "training.matmul_precision=medium"}},

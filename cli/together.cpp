@@ -74,20 +74,24 @@ std::optional<distributed::Failure> result_of(distributed::Communicator& all, co
   all.leave(ending.code);
 }
 
-void train_in(distributed::RunRanks& ranks, FunctionRef<void(models::RunRanks*)> work) {
+/// Returns the exit code that all end with. None ends while another one still works or saves.
+int train_in(distributed::RunRanks& ranks, FunctionRef<void(models::RunRanks*)> work) {
   const distributed::Communicator& all = ranks.communicator();
+  int code = 0;
   try {
-    work(&ranks);
-  } catch (const ExitCode&) {
-    throw;  // all end so, in order
+    try {
+      work(&ranks);
+    } catch (const ExitCode& exit) {
+      code = exit.code;
+    }
+    all.barrier();
   } catch (const RankLost& lost) {
     if (all.rank() == all.saver() && !all.explained()) fmt::print(stderr, "gradus: {}\n", lost.what());
     all.leave(1);
   } catch (...) {
     end_with(all, std::current_exception());
   }
-  // So that no process ends while others still work.
-  all.barrier();
+  return code;
 }
 
 #endif
@@ -114,8 +118,15 @@ void run_together(const CLI::App& command, FunctionRef<void(const std::shared_pt
 void train_together(FunctionRef<void(models::RunRanks*)> work) {
 #ifdef GRADUS_MPI
   if (launched().by_launcher) {
-    distributed::RunRanks ranks(distributed::Communicator::world());
-    if (!ranks.alone()) return train_in(ranks, work);
+    int code = 0;
+    bool shared = false;
+    {
+      distributed::RunRanks ranks(distributed::Communicator::world());
+      shared = !ranks.alone();
+      if (shared) code = train_in(ranks, work);
+    }  // MPI ends here, in order
+    if (code != 0) throw ExitCode{code};
+    if (shared) return;
   }
 #endif
   work(nullptr);

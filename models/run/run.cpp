@@ -444,7 +444,9 @@ void TrainingRun::save_without(const RankLost& lost) {
                     "--resume {}",
                     folder));
   if (ranks.rank() != ranks.saver()) fail_lost(lost, "");
+  if (!RunFolder::is_run(options_.folder)) fail_lost(lost, "; the run had not begun");
   if (!folder_) folder_.emplace(RunFolder::open(options_.folder));
+  if (!leads() && best_) write_model();  // which rank 0 may not have come to
   save();
   if (saving_fails_)
     fail_lost(lost, fmt::format("; go on from the last checkpoint by: gradus train --resume {}", folder));

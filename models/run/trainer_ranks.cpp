@@ -146,9 +146,10 @@ void Trainer::tell(Told& told, const UpdateOptions& options, Update& out) {
   const std::size_t head = numbers.size() * sizeof(double);
   const std::string text(reinterpret_cast<const char*>(numbers.data()), head);
   std::vector<std::string> to_each(static_cast<std::size_t>(ranks_->size()), text);
-  const bool carries = network_.carries_state() && !told.explain;
-  for (std::size_t r = 0; r < to_each.size() && r < 2 && carries; ++r) {
-    for (const std::any& state : told.states) to_each[r] += carried_bytes(state);
+  if (network_.carries_state() && !told.explain) {
+    std::string states;
+    for (const std::any& state : told.states) states += carried_bytes(state);
+    for (std::size_t r = 0; r < 2; ++r) to_each[r] += states;  // those that may have to save them
   }
   const std::vector<std::string> came = ranks_->exchange_texts(to_each);
   auto all_carried = std::make_shared<std::vector<std::string>>();

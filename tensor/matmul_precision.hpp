@@ -10,12 +10,12 @@ enum class MatmulPrecision : std::uint8_t {
   /// As f32 has it.
   exact,
   /// Each number as the sum of two of bfloat16, of whose four products the largest three are summed: close to
-  /// f32
-  /// (a relative error of about 4e-6). Where that is no faster than f32, which is everywhere as yet: exact.
+  /// f32 (a relative error of about 4e-6). Where the processor has AMX-BF16 and the system permits its use;
+  /// elsewhere that is no faster than f32, and exact.
   high,
   /// Each number rounded to bfloat16, which has 8 bits, before it is multiplied; products are summed in f32
-  /// (a relative
-  /// error of about 2e-3). Up to twice as fast where the processor has AVX512-BF16; elsewhere exact.
+  /// (a relative error of about 2e-3). Where the processor has AMX-BF16 or AVX512-BF16, the latter up to
+  /// twice as fast as f32; elsewhere exact.
   medium
 };
 
@@ -26,7 +26,8 @@ MatmulPrecision matmul_precision();
 /// made of them, of recurrent layers, and of the gradients of all these that are computed meanwhile. Products
 /// too small to be worth rounding, convolutions, attention, compact weights and decompositions stay exact.
 /// Scopes nest. As exact, any precision gives the same bits for any number of threads; subnormal numbers
-/// count as 0, and those above 3.39e38 as infinite, in products that are not exact.
+/// count as 0, and those above 3.39e38 as infinite, in products that are not exact. AMX sums in another order
+/// than AVX512-BF16, so the last bits of such products differ from one kind of processor to another.
 ///
 ///   MatmulPrecisionScope precision(MatmulPrecision::medium);
 ///   Tape tape;

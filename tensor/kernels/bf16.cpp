@@ -1,13 +1,15 @@
 #include "tensor/kernels/bf16.hpp"
 
-#include <array>
 #include <atomic>
-#include <bit>
-#include <cfloat>
-#include <cmath>
-#include <cstdint>
 #include <string_view>
-#include <utility>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include "tensor/kernels/kernels.hpp"
 #include "tensor/support/error.hpp"
@@ -16,100 +18,37 @@ namespace gradus::kernels {
 
 namespace {
 
-/// x, or 0 of its sign where it is subnormal.
-float flushed(float x) {
-  return std::fabs(x) < FLT_MIN ? std::copysign(0.0F, x) : x;
+#if defined(__x86_64__)
+bool has_avx512_bf16() {
+  return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 }
 
-/// The bits of the nearest bfloat16, of two the even one. A NaN stays one.
-std::uint32_t rounded_bits(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(flushed(x));
-  if (std::isnan(x)) return bits >> 16 | 0x40;
-  return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
+/// True when the processor has AMX's tiles and products of bfloat16, and the system lets this process use
+/// them: it saves the 8 KB of a thread's tiles only for a process that has asked.
+bool has_amx_bf16() {
+#if defined(__linux__)
+  constexpr unsigned bf16 = 1U << 22, tile = 1U << 24;  // of edx of leaf 7
+  constexpr long request_permission = 0x1023, tile_data = 18;
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 || (edx & bf16) == 0 || (edx & tile) == 0)
+    return false;
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+  return false;
+#endif
 }
-float widened(std::uint32_t bits) {
-  return std::bit_cast<float>(bits << 16);
-}
-/// What the nearest bfloat16 lacks; none where that is infinite.
-float rest(float x) {
-  const float upper = widened(rounded_bits(x));
-  return std::isfinite(upper) ? x - upper : 0.0F;
-}
+#endif
 
-float multiply_words(float a, float b, float sum) {
-  const auto x = std::bit_cast<std::uint32_t>(a), y = std::bit_cast<std::uint32_t>(b);
-  sum = flushed(std::fma(widened(x >> 16), widened(y >> 16), flushed(sum)));
-  return flushed(std::fma(widened(x & 0xFFFF), widened(y & 0xFFFF), sum));
-}
-
-constexpr std::int64_t emulated_rows = 4, emulated_cols = 16;
-
-template <int rows>
-void emulated_tile(const Tile<float>& t) {
-  for (std::int64_t i = 0; i < rows; ++i) {
-    for (std::int64_t j = 0; j < t.cols; ++j) {
-      float sum = 0;
-      for (std::int64_t p = 0; p < t.k; ++p)
-        sum = multiply_words(t.a[p * rows + i], t.b[p * emulated_cols + j], sum);
-      float& c = t.c[i * t.ldc + j];
-      if (t.alpha != 1) sum *= t.alpha;
-      if (t.beta != 0) sum = std::fma(t.beta, c, sum);
-      c = t.bias == nullptr ? sum : sum + t.bias[j];
-    }
-  }
-}
-
-constexpr Tiles<float>::Kernels emulated_kernels = [] {
-  Tiles<float>::Kernels out{};
-  [&]<int... r>(std::integer_sequence<int, r...>) {
-    ((out[static_cast<std::size_t>(r)] = emulated_tile<r + 1>), ...);
-  }
-  (std::make_integer_sequence<int, emulated_rows>());
-  return out;
-}();
-constexpr Tiles<float> emulated_tiles{.rows = emulated_rows,
-                                      .cols = emulated_cols,
-                                      .lanes = emulated_cols,
-                                      .packed = emulated_kernels,
-                                      .packed_narrow = emulated_kernels,
-                                      .in_place = {},
-                                      .in_place_narrow = {}};
-
-template <bool high>
-struct Emulation final : TileKernels<float> {
-  static constexpr std::int64_t sections = high ? 3 : 1;
-
-  const Tiles<float>& tiles() const override { return emulated_tiles; }
-  std::int64_t packed_depth(std::int64_t depth) const override { return sections * ((depth + 1) / 2); }
-  void pack(Side side, const float* x, std::int64_t across, std::int64_t along, std::int64_t count,
-            std::int64_t depth, std::int64_t width, float* out) const override {
-    for (std::int64_t first = 0; first < count; first += width) {
-      for (std::int64_t section = 0; section < sections; ++section) {
-        const bool lower = high && section == (side == Side::left ? 1 : 0);
-        const auto bits = [&](std::int64_t w, std::int64_t p) -> std::uint32_t {
-          if (first + w >= count || p >= depth) return 0;
-          const float number = x[(first + w) * across + p * along];
-          return rounded_bits(lower ? rest(number) : number);
-        };
-        for (std::int64_t p = 0; p < depth; p += 2) {
-          for (std::int64_t w = 0; w < width; ++w)
-            *out++ = std::bit_cast<float>(bits(w, p) | bits(w, p + 1) << 16);
-        }
-      }
-    }
-  }
-};
-constexpr Emulation<false> emulated_medium{};
-constexpr Emulation<true> emulated_high{};
-
-/// From the slowest to the fastest that the processor has.
+/// From the slowest to the fastest that the processor has. Asks the system once, when bfloat16 is first used.
 const std::vector<const Bf16Kernels*>& choices() {
   static const std::vector<const Bf16Kernels*> out = [] {
-    std::vector<const Bf16Kernels*> all{&bf16_emulation()};
+    std::vector<const Bf16Kernels*> all{&avx512_emulation(), &amx_emulation()};
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+    if (has_avx512_bf16()) {
       all.push_back(&bf16_avx512());
+      if (has_amx_bf16()) all.push_back(&bf16_amx());  // which packs by AVX512-BF16
+    }
 #endif
     return all;
   }();
@@ -122,19 +61,14 @@ const TileKernels<float>* kernels_of(MatmulPrecision precision) {
   const Bf16Kernels* of = asked.load(std::memory_order_relaxed);
   const bool always = of != nullptr;
   if (!always) {
-    if (choices().size() == 1 || instruction_set_in_use() != InstructionSet::avx512) return nullptr;
+    if (instruction_set_in_use() != InstructionSet::avx512) return nullptr;
     of = choices().back();
   }
-  if (precision == MatmulPrecision::medium) return of->medium;
+  if (precision == MatmulPrecision::medium) return always || of->medium_is_faster ? of->medium : nullptr;
   return always || of->high_is_faster ? of->high : nullptr;
 }
 
 }  // namespace
-
-const Bf16Kernels& bf16_emulation() {
-  static constexpr Bf16Kernels out{"emulation", &emulated_medium, &emulated_high, false};
-  return out;
-}
 
 template <class T>
 const TileKernels<T>& tile_kernels(MatmulPrecision precision) {

@@ -1,5 +1,5 @@
-# A file that ends in .simd.cpp is compiled once for each instruction set, one that ends in .avx512_bf16.cpp for that alone;
-# which of them runs is chosen at run time. Nothing else is compiled for instructions beyond the baseline.
+# A file that ends in .simd.cpp is compiled once for each instruction set, one that ends in .avx512_bf16.cpp or .amx_bf16.cpp
+# for that alone; which of them runs is chosen at run time. Nothing else is compiled for instructions beyond the baseline.
 set(simd_flags_baseline)
 set(simd_flags_avx2 -mavx2 -mfma)
 set(simd_flags_avx512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512cd -mfma -mprefer-vector-width=512)
@@ -7,12 +7,13 @@ set(simd_sets baseline)
 set(simd_sets_alone)  # for whose files alone
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   list(APPEND simd_sets avx2 avx512)
-  set(simd_sets_alone avx512_bf16)
+  set(simd_sets_alone avx512_bf16 amx_bf16)
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND simd_flags_avx512 -Wno-uninitialized -Wno-maybe-uninitialized)  # GCC 12 warns of its own intrinsics
 endif()
 set(simd_flags_avx512_bf16 ${simd_flags_avx512} -mavx512bf16)
+set(simd_flags_amx_bf16 ${simd_flags_avx512_bf16} -mamx-tile -mamx-bf16)
 # No contraction of a * b + c by the compiler: GCC would do it in one copy of an inlined function and not in another, and
 # an element's value would depend on its position. Code that wants a fused multiply-add calls mul_add.
 set(simd_flags -O3 -ffp-contract=off)
@@ -42,13 +43,14 @@ function(gradus_simd_sources target sources)
     set(of_set ${sources})
     if(set IN_LIST simd_sets)
       list(FILTER of_set INCLUDE REGEX "[.]simd[.]cpp$")
+      set(registers ${set})
     else()
       list(FILTER of_set INCLUDE REGEX "[.]${set}[.]cpp$")
+      set(registers avx512)
     endif()
     if(NOT of_set)
       continue()
     endif()
-    string(REGEX REPLACE "_.*" "" registers ${set})  # avx512_bf16 has those of avx512
     set(objects ${target}_${set})
     add_library(${objects} OBJECT ${of_set})
     target_compile_features(${objects} PRIVATE cxx_std_20)

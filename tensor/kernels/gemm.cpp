@@ -21,12 +21,9 @@ using gradus::detail::round_up;
 
 namespace {
 
-constexpr std::int64_t depth_bytes = 4096;  // a packed block of k; C is read and written once for each
-constexpr std::int64_t rows_block = 126;    // packed rows of A that stay in the second-level cache
-constexpr std::int64_t most_cols = 1024;    // packed columns of B that stay in the third-level cache
-constexpr std::int64_t few_cols = 256;      // up to here packing A costs more than it saves
-constexpr std::int64_t few_rows = 32;       // up to here packing B costs more than it saves
-constexpr std::int64_t small_work = std::int64_t{1} << 19;     // multiply-adds
+constexpr std::int64_t few_cols = 256;                      // up to here packing A costs more than it saves
+constexpr std::int64_t few_rows = 32;                       // up to here packing B costs more than it saves
+constexpr std::int64_t small_work = std::int64_t{1} << 19;  // multiply-adds
 constexpr std::int64_t parallel_work = std::int64_t{1} << 20;  // multiply-adds
 constexpr std::int64_t parallel_step = std::int64_t{1}
                                        << 19;  // for a recurrent step, whose gates are work too
@@ -114,19 +111,43 @@ void multiply_block(const Tiles<T>& tiles, std::int64_t rows, std::int64_t cols,
                                                   .cols = width,
                                                   .alpha = alpha,
                                                   .beta = beta,
-                                                  .bias = bias == nullptr ? nullptr : bias + j});
+                                                  .bias = bias == nullptr ? nullptr : bias + j,
+                                                  .rows = tall});
     }
   }
 }
 
-/// Rows of A in tiles of `height`; the last tile holds no more rows than are left.
+/// Readies the calling thread for packed kernels while it lives.
+template <class T>
+class Ready {
+ public:
+  explicit Ready(const Tiles<T>& tiles) : end_(tiles.end) {
+    if (tiles.begin != nullptr) tiles.begin();
+  }
+  ~Ready() {
+    if (end_ != nullptr) end_();
+  }
+  Ready(const Ready&) = delete;
+  Ready& operator=(const Ready&) = delete;
+
+ private:
+  void (*end_)();
+};
+
+/// The rows of the packed tiles that so many rows of A are cut into.
+template <class T>
+std::int64_t tile_height(const Tiles<T>& tiles, std::int64_t rows) {
+  return round_up(balanced(rows, tiles.rows), tiles.row_unit);
+}
+
+/// Rows of A in tiles of `height`; the last tile holds no more rows than are left, and what fills them up.
 template <class T>
 void pack_left(const TileKernels<T>& kernels, const Source<T>& a, std::int64_t row, std::int64_t p,
                std::int64_t rows, std::int64_t depth, std::int64_t height, T* out) {
   const std::int64_t whole = rows / height * height, rest = rows - whole;
   kernels.pack(Side::left, a.at(row, p), a.row_stride, a.col_stride, whole, depth, height, out);
-  kernels.pack(Side::left, a.at(row + whole, p), a.row_stride, a.col_stride, rest, depth, rest,
-               out + whole * kernels.packed_depth(depth));
+  kernels.pack(Side::left, a.at(row + whole, p), a.row_stride, a.col_stride, rest, depth,
+               round_up(rest, kernels.tiles().row_unit), out + whole * kernels.packed_depth(depth));
 }
 
 /// True when the rows that a tile reads side by side, which are `ld` elements apart, fall into different sets
@@ -143,11 +164,13 @@ std::int64_t cols_in_place(std::int64_t lda) {
   return lda * static_cast<std::int64_t>(sizeof(T)) % 2048 != 0 ? few_cols / 2 : 0;
 }
 
-/// The most elements of k whose words fill a block, an even number.
+/// Of how many elements of k a block is, for all of them: blocks alike, whose words fit.
 template <class T>
-std::int64_t depth_block(const TileKernels<T>& kernels) {
-  constexpr std::int64_t words = depth_bytes / static_cast<std::int64_t>(sizeof(T));
-  return words * 4 / kernels.packed_depth(4) / 2 * 2;
+std::int64_t depth_block(const TileKernels<T>& kernels, std::int64_t k) {
+  const Tiles<T>& tiles = kernels.tiles();
+  const std::int64_t unit = tiles.depth_unit;
+  const std::int64_t most = tiles.blocks.depth * unit / kernels.packed_depth(unit) / unit * unit;
+  return round_up(balanced(k, most), unit);
 }
 
 /// One thread's part: rows and columns of C, over all of k.
@@ -155,6 +178,7 @@ template <class T>
 void multiply(const TileKernels<T>& kernels, const Gemm<T>& call, std::int64_t row, std::int64_t rows,
               std::int64_t col, std::int64_t cols) {
   const Tiles<T>& tiles = kernels.tiles();
+  const Ready<T> ready(tiles);
   const bool as_it_stands = tiles.in_place.front() != nullptr;
   const Source<T> a = source(call.a, call.lda, call.a_transposed),
                   b = source(call.b, call.ldb, call.b_transposed);
@@ -162,9 +186,9 @@ void multiply(const TileKernels<T>& kernels, const Gemm<T>& call, std::int64_t r
   const bool left_in_place = as_it_stands && !call.a_transposed && cols <= cols_in_place<T>(call.lda);
   const bool right_in_place =
       as_it_stands && !call.b_transposed && rows <= few_rows && reads_well<T>(call.ldb);
-  const std::int64_t cols_block = most_cols / tiles.cols * tiles.cols;
-  const std::int64_t rows_at_once = balanced(rows, rows_block),
-                     depth_at_once = round_up(balanced(call.k, depth_block(kernels)), 2);
+  const std::int64_t cols_block = tiles.blocks.cols / tiles.cols * tiles.cols;
+  const std::int64_t rows_at_once = round_up(balanced(rows, tiles.blocks.rows), tiles.row_unit),
+                     depth_at_once = depth_block(kernels, call.k);
   for (std::int64_t j = 0; j < cols; j += cols_block) {
     const std::int64_t width = std::min(cols_block, cols - j);
     for (std::int64_t p = 0; p < call.k; p += depth_at_once) {
@@ -179,10 +203,10 @@ void multiply(const TileKernels<T>& kernels, const Gemm<T>& call, std::int64_t r
       }
       for (std::int64_t i = 0; i < rows; i += rows_at_once) {
         const std::int64_t some = std::min(rows_at_once, rows - i);
-        const std::int64_t height = balanced(some, tiles.rows);
+        const std::int64_t height = tile_height(tiles, some);
         Left<T> left{a.at(row + i, p), height, false, a.row_stride, a.col_stride};
         if (!left_in_place) {
-          T* const packed = left_scratch<T>().get(some * words);
+          T* const packed = left_scratch<T>().get(round_up(some, tiles.row_unit) * words);
           pack_left(kernels, a, row + i, p, some, depth, height, packed);
           left = {packed, height};
         }
@@ -339,8 +363,8 @@ struct PackedRows {
   std::int64_t rows, height;
 
   PackedRows(const TileKernels<T>& kernels, const T* a, std::int64_t lda, std::int64_t count, std::int64_t k)
-      : rows(count), height(balanced(count, kernels.tiles().rows)) {
-    T* const left = left_scratch<T>().get(rows * kernels.packed_depth(k));
+      : rows(count), height(tile_height(kernels.tiles(), count)) {
+    T* const left = left_scratch<T>().get(round_up(rows, kernels.tiles().row_unit) * kernels.packed_depth(k));
     pack_left(kernels, source(a, lda, false), std::int64_t{0}, std::int64_t{0}, rows, k, height, left);
     data = left;
   }
@@ -350,6 +374,7 @@ struct PackedRows {
 template <class T>
 void multiply_packed(const PackedRows<T>& a, const PackedMatrix<T>& b, std::int64_t col, std::int64_t cols,
                      T* c, std::int64_t ldc, T beta) {
+  const Ready<T> ready(b.kernels().tiles());
   multiply_block(b.kernels().tiles(), a.rows, cols, b.kernels().packed_depth(b.k()),
                  Left<T>{a.data, a.height}, Right<T>{b.from_col(col)}, c + col, ldc, T{1}, beta,
                  static_cast<const T*>(nullptr));

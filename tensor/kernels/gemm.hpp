@@ -81,11 +81,18 @@ struct Tile {
   std::int64_t ldc;
   std::int64_t cols;
   T alpha, beta;
-  const T* bias;  // (cols) or null
+  const T* bias;          // (cols) or null
+  std::int64_t rows = 0;  // for kernels that compute several numbers of them
 };
-inline constexpr std::int64_t most_tile_rows = 14;
+inline constexpr std::int64_t most_tile_rows = 32;
 template <class T>
 using TileKernel = void (*)(const Tile<T>& tile);
+/// How much of a product is packed at once, so that it stays in a cache.
+struct Blocks {
+  std::int64_t depth;  // words of k; C is read and written once for each block
+  std::int64_t rows;   // of A, in the second-level cache
+  std::int64_t cols;   // of B, in the third-level cache
+};
 /// The kernels of the register tiles. `packed[r - 1]` has r rows; an element of C is summed in the order of k
 /// in all.
 template <class T>
@@ -97,6 +104,12 @@ struct Tiles {
   Kernels packed_narrow;    // for up to `lanes` columns
   // The same with A and B where they stand: for products too small to be worth packing.
   Kernels in_place, in_place_narrow;
+  std::int64_t row_unit = 1;    // packed rows of A are filled up with zeros to a multiple of this
+  std::int64_t depth_unit = 2;  // blocks of k are multiples of this many elements, all but the last
+  Blocks blocks{.depth = static_cast<std::int64_t>(4096 / sizeof(T)), .rows = 126, .cols = 1024};
+  // What a thread calls before it runs packed kernels, and after that; null where there is nothing to do.
+  void (*begin)() = nullptr;
+  void (*end)() = nullptr;
 };
 
 /// Rows of a matrix that `dots` takes at once: enough for it to read from several places far from each other.
@@ -126,7 +139,8 @@ struct TileKernels {
   /// The words that `depth` elements along take.
   virtual std::int64_t packed_depth(std::int64_t depth) const = 0;
   /// Groups of `width` entries across, zeros past `count`: out[group][p][w], for the words p of `depth`
-  /// elements. Element (w, p) stands at x[w * across + p * along]; of `across` and `along`, one is 1.
+  /// elements; or another order of the same number of words, if the kernels read that. Element (w, p) stands
+  /// at x[w * across + p * along]; of `across` and `along`, one is 1.
   virtual void pack(Side side, const T* x, std::int64_t across, std::int64_t along, std::int64_t count,
                     std::int64_t depth, std::int64_t width, T* out) const = 0;
 };

@@ -8,6 +8,7 @@
 
 #include "tensor/kernels/bf16.hpp"
 #include "tensor/kernels/gemm.hpp"
+#include "tensor/kernels/instruction_set.hpp"
 #include "tensor/matmul_precision.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/random.hpp"
@@ -29,7 +30,7 @@ const char* name_of(MatmulPrecision precision) {
 
 /// What multiplies bfloat16 while it lives.
 struct UseBf16 {
-  explicit UseBf16(const char* name) { kernels::use_bf16(name); }
+  explicit UseBf16(const std::string& name) { kernels::use_bf16(name.c_str()); }
   ~UseBf16() { kernels::use_bf16(nullptr); }
   UseBf16(const UseBf16&) = delete;
   UseBf16& operator=(const UseBf16&) = delete;
@@ -51,12 +52,49 @@ Tensor extreme(Rng& rng, const Shape& shape) {
   return out;
 }
 
+/// Numbers whose products are around the least of f32 that is not subnormal.
+Tensor tiny(Rng& rng, const Shape& shape) {
+  Tensor out = rng.normal(shape);
+  float* const x = out.mutable_data<float>();
+  for (std::int64_t i = 0; i < out.size(); ++i) x[i] = std::ldexp(x[i], -60 - static_cast<int>(rng.below(8)));
+  return out;
+}
+
+enum class Numbers { ordinary, extreme, tiny };
+Tensor random(Rng& rng, Numbers numbers, const Shape& shape) {
+  return numbers == Numbers::extreme ? extreme(rng, shape)
+         : numbers == Numbers::tiny  ? tiny(rng, shape)
+                                     : rng.normal(shape);
+}
+
 struct Sizes {
   std::int64_t m, n, k;
 };
 
+bool is_available(const std::string& name) {
+  for (const char* by : kernels::available_bf16()) {
+    if (by == name) return true;
+  }
+  return false;
+}
+/// The processor's instructions that multiply bfloat16; says which it has not.
+std::vector<std::string> instructions() {
+  std::vector<std::string> out;
+  for (const char* by : {"avx512_bf16", "amx_bf16"}) {
+    if (is_available(by)) {
+      out.emplace_back(by);
+    } else {
+      WARN("this processor has no " << by << ", so its bits are not compared with the emulation's");
+    }
+  }
+  return out;
+}
+std::string emulation_of(const std::string& instruction) {
+  return "emulated " + instruction;
+}
+
 /// C = 0.5 op(A) op(B) + beta C + bias by a name of those that multiply bfloat16.
-std::vector<float> product(const char* by, MatmulPrecision precision, const Sizes& s, const Tensor& a,
+std::vector<float> product(const std::string& by, MatmulPrecision precision, const Sizes& s, const Tensor& a,
                            const Tensor& b, bool ta, bool tb, float alpha, float beta, const Tensor& bias) {
   const UseBf16 use(by);
   std::vector<float> c(static_cast<std::size_t>(s.m * s.n), 0.25F);
@@ -75,6 +113,17 @@ std::vector<float> product(const char* by, MatmulPrecision precision, const Size
                                      .beta = beta,
                                      .bias = bias.defined() ? bias.data<float>() : nullptr,
                                      .precision = precision});
+  return c;
+}
+
+/// A B by a matrix packed for what multiplies.
+std::vector<float> packed_product(const std::string& by, MatmulPrecision precision, const Tensor& a,
+                                  const Tensor& b, bool transposed) {
+  const UseBf16 use(by);
+  const std::int64_t m = a.dim(0), k = a.dim(1), n = b.dim(transposed ? 0 : 1);
+  const kernels::PackedMatrix<float> packed(b.data<float>(), transposed ? k : n, transposed, k, n, precision);
+  std::vector<float> c(static_cast<std::size_t>(m * n));
+  kernels::gemm_packed(m, a.data<float>(), k, packed, c.data(), n, 0.0F);
   return c;
 }
 
@@ -105,29 +154,69 @@ Tensor in_bf16(const Tensor& x) {
 
 TEST_CASE("products of bfloat16 have the bits of the emulation on every instruction", "[matmul][precision]") {
   Rng rng(1);
-  const Sizes sizes[] = {{30, 300, 64}, {90, 90, 90},   {129, 33, 150}, {14, 1000, 41},
-                         {200, 61, 47}, {15, 17, 2500}, {640, 33, 33},  {9, 70, 1201}};
-  for (const char* by : kernels::available_bf16()) {
+  const Sizes sizes[] = {{30, 300, 64},  {90, 90, 90},  {129, 33, 150}, {14, 1000, 41}, {200, 61, 47},
+                         {15, 17, 2500}, {640, 33, 33}, {9, 70, 1201},  {9, 1090, 97},  {300, 16, 385}};
+  for (const std::string& by : instructions()) {
     for (const MatmulPrecision precision : rounding) {
       for (const Sizes& s : sizes) {
         for (int layout = 0; layout < 4; ++layout) {
-          const bool ta = layout % 2 == 1, tb = layout >= 2, wild = rng.below(2) == 0;
-          const auto random = [&](const Shape& shape) {
-            return wild ? extreme(rng, shape) : rng.normal(shape);
-          };
-          const Tensor a = random(ta ? Shape{s.k, s.m} : Shape{s.m, s.k});
-          const Tensor b = random(tb ? Shape{s.n, s.k} : Shape{s.k, s.n});
+          const bool ta = layout % 2 == 1, tb = layout >= 2;
+          const auto numbers = static_cast<Numbers>(rng.below(3));
+          const Tensor a = random(rng, numbers, ta ? Shape{s.k, s.m} : Shape{s.m, s.k});
+          const Tensor b = random(rng, numbers, tb ? Shape{s.n, s.k} : Shape{s.k, s.n});
           const float alpha = layout == 1 ? 0.5F : 1.0F, beta = layout == 2   ? 1.0F
                                                                 : layout == 3 ? -0.3F
                                                                               : 0.0F;
           const Tensor bias = layout == 0 ? Tensor() : rng.normal({s.n});
           INFO(by << " " << name_of(precision) << " " << s.m << "x" << s.k << "x" << s.n << " layout "
-                  << layout << (wild ? " of extreme numbers" : ""));
-          const auto expected = product("emulation", precision, s, a, b, ta, tb, alpha, beta, bias);
+                  << layout << ", numbers " << static_cast<int>(numbers));
+          const auto expected = product(emulation_of(by), precision, s, a, b, ta, tb, alpha, beta, bias);
           CHECK(differing(product(by, precision, s, a, b, ta, tb, alpha, beta, bias), expected) == 0);
         }
       }
     }
+  }
+}
+
+TEST_CASE("products by a packed matrix have the bits of the emulation at every size", "[matmul][precision]") {
+  Rng rng(7);
+  for (const std::string& by : instructions()) {
+    for (const MatmulPrecision precision : rounding) {
+      for (const std::int64_t m : {0, 1, 16, 17, 33}) {
+        for (const std::int64_t n : {0, 1, 16, 17, 32, 49}) {
+          for (const std::int64_t k : {0, 1, 2, 31, 32, 33, 65}) {
+            const bool transposed = (m + n + k) % 2 == 1;
+            INFO(by << " " << name_of(precision) << " " << m << "x" << k << "x" << n);
+            const auto numbers = static_cast<Numbers>(rng.below(3));
+            const Tensor a = random(rng, numbers, {m, k}),
+                         b = random(rng, numbers, transposed ? Shape{n, k} : Shape{k, n});
+            CHECK(differing(packed_product(by, precision, a, b, transposed),
+                            packed_product(emulation_of(by), precision, a, b, transposed)) == 0);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE(
+    "a sum just below the least number that is not subnormal is flushed before it is rounded up to that",
+    "[matmul][precision]") {
+  // The least number, and what a product takes away from it, in parts of 2^-25. One part is half of what 24
+  // bits resolve there. All are of bfloat16 exactly, and in the lower halves of words, which both
+  // instructions sum.
+  const float parts[] = {3, 2, 1.5F, 1, 0.75F}, expected[] = {0, 0, 0, FLT_MIN, FLT_MIN};
+  Tensor a = zeros({5, 3}), b = zeros({3, 1});
+  for (std::int64_t i = 0; i < 5; ++i) {
+    a.mutable_data<float>()[3 * i] = std::ldexp(1.0F, -63);
+    a.mutable_data<float>()[3 * i + 2] = std::ldexp(-parts[i], -75);
+  }
+  b.mutable_data<float>()[0] = std::ldexp(1.0F, -63);
+  b.mutable_data<float>()[2] = std::ldexp(1.0F, -76);
+  for (const std::string by : kernels::available_bf16()) {
+    INFO(by);
+    const std::vector<float> found = packed_product(by, MatmulPrecision::medium, a, b, false);
+    CHECK(found == std::vector<float>(std::begin(expected), std::end(expected)));
   }
 }
 
@@ -156,7 +245,7 @@ TEST_CASE("a product of medium precision is that of rounded numbers, one of high
 }
 
 TEST_CASE("a scope of precision is of its thread, nests and ends", "[matmul][precision]") {
-  const UseBf16 use("emulation");
+  const UseBf16 use("emulated avx512_bf16");
   Rng rng(3);
   const Tensor a = rng.normal({64, 100}), b = rng.normal({100, 90});
   const Tensor exact = matmul(a, b);
@@ -185,7 +274,7 @@ TEST_CASE("a scope of precision is of its thread, nests and ends", "[matmul][pre
 
 TEST_CASE("linear, matmul of batches, add_matmul and einsum have the precision of the scope",
           "[matmul][precision]") {
-  const UseBf16 use("emulation");
+  const UseBf16 use("emulated avx512_bf16");
   const MatmulPrecisionScope scope(MatmulPrecision::medium);
   Rng rng(4);
   const auto rounded = [](double error) { return error > 1e-3 && error < 3.5e-3; };
@@ -237,8 +326,19 @@ TEST_CASE("a product by a matrix packed for bfloat16 equals one that is not pack
   }
 }
 
+TEST_CASE("products of high precision are rounded by default only where AMX makes them faster",
+          "[matmul][precision]") {
+  Rng rng(8);
+  const Tensor a = rng.normal({64, 100}), b = rng.normal({100, 90});
+  const Tensor exact = matmul(a, b);
+  const MatmulPrecisionScope scope(MatmulPrecision::high);
+  const bool rounds = is_available("amx_bf16") && std::string(kernels::instruction_set()) == "avx512";
+  CHECK(identical(matmul(a, b), exact) == !rounds);
+}
+
 TEST_CASE("what multiplies bfloat16 is chosen by name, and an unknown one is refused",
           "[matmul][precision]") {
-  CHECK(std::string(kernels::available_bf16().front()) == "emulation");
+  CHECK(is_available("emulated avx512_bf16"));
+  CHECK(is_available("emulated amx_bf16"));
   CHECK_THROWS_WITH(kernels::use_bf16("abacus"), Contains("does not multiply bfloat16 by 'abacus'"));
 }

@@ -1,6 +1,7 @@
 #include "cli/together.hpp"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +14,8 @@
 
 #include "cli/interrupt.hpp"
 #include "cli/usage.hpp"
+#include "tensor/kernels/bf16.hpp"
+#include "tensor/kernels/instruction_set.hpp"
 #include "tensor/support/error.hpp"
 #include "tensor/support/launcher.hpp"
 #include "tensor/support/version.hpp"
@@ -57,8 +60,8 @@ std::optional<distributed::Failure> result_of(distributed::Communicator& all, co
     if (failure) say_first(all, Ending{failure->code, failure->message}.line());
     return failure;
   } catch (const distributed::RankLost& lost) {
-    if (all.rank() == all.saver() || all.rank() == lost.rank())
-      fmt::print(stderr, "gradus: {}, so the work has ended; nothing was written\n", lost.what());
+    if ((all.rank() == all.saver() && !all.explained()) || all.rank() == lost.rank())
+      fmt::print(stderr, "gradus: {}, so the work has ended\n", lost.what());
     all.leave(1);
   }
 }
@@ -70,7 +73,8 @@ std::optional<distributed::Failure> result_of(distributed::Communicator& all, co
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   Ending ending = ending_by(exception);
   if (all.rank() != 0) ending.message = all.name(all.rank()) + ": " + ending.message;
-  if (all.lost() < 0) fmt::print(stderr, "{}\n", ending.line());
+  const bool takes_over = all.lost() >= 0 && all.rank() == all.saver() && !all.explained();
+  if (all.lost() < 0 || takes_over) fmt::print(stderr, "{}\n", ending.line());
   all.leave(ending.code);
 }
 
@@ -101,14 +105,18 @@ int train_in(distributed::RunRanks& ranks, FunctionRef<void(models::RunRanks*)> 
 void run_together(const CLI::App& command, FunctionRef<void(const std::shared_ptr<models::Team>&)> work) {
 #ifdef GRADUS_MPI
   if (launched().by_launcher) {
-    auto all = distributed::Communicator::world();
-    if (!all.alone()) {
-      const std::string identity =
-          fmt::format("gradus {} {}\n{}", version, command.get_name(), command.config_to_str(true));
-      const auto failure = result_of(all, identity, work);
-      if (failure) throw ExitCode{failure->code};
-      return;
-    }
+    std::optional<distributed::Failure> failure;
+    bool shared = false;
+    {
+      auto all = distributed::Communicator::world();
+      shared = !all.alone();
+      const std::string identity = fmt::format(
+          "gradus {} {}\ninstructions {} {}\n{}", version, command.get_name(), kernels::instruction_set(),
+          fmt::join(kernels::available_bf16(), " "), command.config_to_str(true));
+      if (shared) failure = result_of(all, identity, work);
+    }  // MPI ends here, in order
+    if (failure) throw ExitCode{failure->code};
+    if (shared) return;
   }
 #endif
   static_cast<void>(command);
@@ -136,10 +144,12 @@ void require_one_process(const std::string& command) {
   if (!launched().by_launcher) return;
 #ifdef GRADUS_MPI
   if (has_form_for_several(command)) return;
-  const auto all = distributed::Communicator::world();
-  if (all.alone()) return;
-  say_first(all, fmt::format("gradus: {} runs in one process, and {} were started; start it without mpirun",
-                             command, all.size()));
+  {
+    const auto all = distributed::Communicator::world();
+    if (all.alone()) return;
+    say_first(all, fmt::format("gradus: {} runs in one process, and {} were started; start it without mpirun",
+                               command, all.size()));
+  }
 #else
   if (launched().size == 1) return;
   if (!is_said_by_first()) {

@@ -36,6 +36,7 @@ struct TrainCommand {
   const CLI::Option* out_given = nullptr;
 
   void run() const;
+  void run_in(models::RunRanks* ranks) const;
   RunConfig configuration() const;
   void check(const RunConfig& config) const;
   bool in_folder() const;
@@ -249,11 +250,16 @@ void TrainCommand::search_rate(const RunConfig& config) const {
 }
 
 void TrainCommand::run() const {
+  train_together([this](models::RunRanks* ranks) { run_in(ranks); });
+}
+
+/// An error is said once, whichever processes have it.
+void TrainCommand::run_in(models::RunRanks* ranks) const {
   set_threads(threads);
   if (!resume.empty()) {
     if (find_lr) misuse("--find-lr begins anew; leave out --resume");
     if (!out.empty()) misuse("--resume goes on in its own folder; leave out --out");
-    return train_together([this](models::RunRanks* ranks) { train_network(RunConfig(), ranks); });
+    return train_network(RunConfig(), ranks);
   }
   const RunConfig config = configuration();
   if (find_lr || print_config) require_one_process(find_lr ? "train --find-lr" : "train --print-config");
@@ -268,16 +274,14 @@ void TrainCommand::run() const {
     require_writable_out(out);
     return train_ngram(config);
   }
-  train_together([&](models::RunRanks* ranks) {
-    if (ranks == nullptr || ranks->rank() == 0) {
-      if (in_folder()) {
-        models::RunFolder::require_new(out);
-      } else {
-        require_writable_out(out);
-      }
+  if (ranks == nullptr || ranks->leads()) {
+    if (in_folder()) {
+      models::RunFolder::require_new(out);
+    } else {
+      require_writable_out(out);
     }
-    train_network(config, ranks);
-  });
+  }
+  train_network(config, ranks);
 }
 
 }  // namespace

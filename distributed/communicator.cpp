@@ -24,9 +24,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t longest_message = std::size_t{1} << 30;  // MPI counts in an int
-constexpr int tag_of_lengths = (1 << 20) + 1, tag_of_bytes = (1 << 20) + 2, tag_of_saved = (1 << 20) + 3;
+constexpr int tag_of_lengths = Communicator::first_library_tag, tag_of_bytes = tag_of_lengths + 1,
+              tag_of_saved = tag_of_lengths + 2;
 // How long others may take to save what they have, after one is lost.
-constexpr int seconds_to_save = 600;
+constexpr int seconds_to_save = 600, seconds_of_second = 60;
 
 void require(int code, const char* call) {
   if (code == MPI_SUCCESS) return;
@@ -78,6 +79,8 @@ bool Transfers::empty() const {
 }
 
 struct Communicator::Impl {
+  MPI_Comm comm = MPI_COMM_NULL;  // of our own, beside what a program sends by MPI itself
+  bool begun_here = false;
   int rank = 0, size = 1;
   std::vector<std::string> names;
   std::unique_ptr<Lifeline> lifeline;
@@ -91,30 +94,31 @@ struct Communicator::Impl {
     int begun = 0, ended = 0;
     MPI_Initialized(&begun);
     MPI_Finalized(&ended);
-    if (begun != 0 && ended == 0 && in_order) MPI_Finalize();
+    if (begun == 0 || ended != 0 || !in_order) return;
+    if (comm != MPI_COMM_NULL) MPI_Comm_free(&comm);
+    if (begun_here) MPI_Finalize();
   }
 };
 
 namespace {
 
 /// Connects everybody to rank 0. Where that fails on one of them, none watches.
-std::unique_ptr<Lifeline> make_lifeline(int rank, int size) {
+std::unique_ptr<Lifeline> make_lifeline(MPI_Comm comm, int rank, int size) {
   int socket = -1;
   std::array<char, 4096> contact{};
   if (rank == 0) {
     const std::string own = Lifeline::listen(socket);
     if (own.size() < contact.size()) std::copy(own.begin(), own.end(), contact.begin());
   }
-  require(MPI_Bcast(contact.data(), static_cast<int>(contact.size()), MPI_CHAR, 0, MPI_COMM_WORLD),
-          "MPI_Bcast");
+  require(MPI_Bcast(contact.data(), static_cast<int>(contact.size()), MPI_CHAR, 0, comm), "MPI_Bcast");
   if (contact[0] == '\0') return nullptr;
   auto out = std::make_unique<Lifeline>();
   int met =
       (rank == 0 ? out->accept(socket, contact.data(), size) : out->connect(contact.data(), rank)) ? 1 : 0;
   int all = 0;
-  require(MPI_Allreduce(&met, &all, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD), "MPI_Allreduce");
+  require(MPI_Allreduce(&met, &all, 1, MPI_INT, MPI_MIN, comm), "MPI_Allreduce");
   if (all == 0) return nullptr;
-  out->start(rank);
+  out->start(rank, size);
   return out;
 }
 
@@ -130,11 +134,20 @@ Communicator Communicator::world() {
     if (ended != 0) fail<DataError>("MPI was ended; keep the Communicator as long as it is needed");
     int begun = 0;
     MPI_Initialized(&begun);
+    impl->begun_here = begun == 0;
     if (begun == 0) require(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided), "MPI_Init");
-    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-    MPI_Comm_rank(MPI_COMM_WORLD, &impl->rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &impl->size);
-    if (impl->size > 1) impl->lifeline = make_lifeline(impl->rank, impl->size);
+    require(MPI_Comm_dup(MPI_COMM_WORLD, &impl->comm), "MPI_Comm_dup");
+    MPI_Comm_set_errhandler(impl->comm, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(impl->comm, &impl->rank);
+    MPI_Comm_size(impl->comm, &impl->size);
+    if (impl->size == 1 && launched().size > 1) {
+      fail<DataError>(
+          "the launcher says that it started {} processes, and MPI that this one is alone; start them by the "
+          "launcher "
+          "of the MPI that this program was built with",
+          launched().size);
+    }
+    if (impl->size > 1) impl->lifeline = make_lifeline(impl->comm, impl->rank, impl->size);
   }
   known = impl;
   Communicator out(impl);
@@ -166,7 +179,7 @@ void Communicator::send(std::span<const std::byte> bytes, int to, int tag, Trans
   require_others();
   do {
     const auto part = bytes.first(std::min(bytes.size(), longest_message));
-    require(MPI_Isend(part.data(), static_cast<int>(part.size()), MPI_BYTE, to, tag, MPI_COMM_WORLD,
+    require(MPI_Isend(part.data(), static_cast<int>(part.size()), MPI_BYTE, to, tag, impl_->comm,
                       &out.impl_->requests.emplace_back(MPI_REQUEST_NULL)),
             "MPI_Isend");
     out.impl_->peers.push_back(to);
@@ -179,7 +192,7 @@ void Communicator::receive(std::span<std::byte> bytes, int from, int tag, Transf
   require_others();
   do {
     const auto part = bytes.first(std::min(bytes.size(), longest_message));
-    require(MPI_Irecv(part.data(), static_cast<int>(part.size()), MPI_BYTE, from, tag, MPI_COMM_WORLD,
+    require(MPI_Irecv(part.data(), static_cast<int>(part.size()), MPI_BYTE, from, tag, impl_->comm,
                       &out.impl_->requests.emplace_back(MPI_REQUEST_NULL)),
             "MPI_Irecv");
     out.impl_->peers.push_back(from);
@@ -188,16 +201,21 @@ void Communicator::receive(std::span<std::byte> bytes, int from, int tag, Transf
   } while (!bytes.empty());
 }
 
+/// MPI may know that a process is gone before its connection has told: which one it is, is for that to say.
+void Communicator::fail_unreached(int rank) const {
+  for (int i = 0; i < 200 && lost() < 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  check();
+  throw RankLost(rank, fmt::format("{} is not reached any more", name(rank)));
+}
+
 bool Communicator::done(Transfers& transfers) const {
   auto& [requests, peers, receives] = *transfers.impl_;
   std::size_t left = 0;
+  int failed = -1;
   for (std::size_t i = 0; i < requests.size(); ++i) {
     int arrived = 0;
-    if (MPI_Test(&requests[i], &arrived, MPI_STATUS_IGNORE) != MPI_SUCCESS) {
-      check();
-      throw RankLost(peers[i], fmt::format("{} is not reached any more", name(peers[i])));
-    }
-    if (arrived != 0) continue;
+    if (MPI_Test(&requests[i], &arrived, MPI_STATUS_IGNORE) != MPI_SUCCESS && failed < 0) failed = peers[i];
+    if (arrived != 0 || requests[i] == MPI_REQUEST_NULL) continue;
     requests[left] = requests[i];
     receives[left] = receives[i];
     peers[left++] = peers[i];
@@ -205,6 +223,7 @@ bool Communicator::done(Transfers& transfers) const {
   requests.resize(left);
   peers.resize(left);
   receives.resize(left);
+  if (failed >= 0) fail_unreached(failed);
   return left == 0;
 }
 
@@ -328,6 +347,10 @@ void Communicator::check() const {
   if (gone >= 0) throw RankLost(gone, fmt::format("{} is gone", name(gone)));
 }
 
+bool Communicator::watched() const {
+  return impl_->lifeline != nullptr;
+}
+
 bool Communicator::explained() const {
   return impl_->lifeline && impl_->lifeline->explained();
 }
@@ -335,6 +358,7 @@ bool Communicator::explained() const {
 /// The launcher ends all others when one ends like this, so those who save nothing wait for the one who does.
 void Communicator::leave(int exit_code) const {
   std::fflush(nullptr);
+  if (!watched() && !alone()) MPI_Abort(impl_->comm, exit_code);  // nobody would hear of it otherwise
   const bool first = lost() < 0;
   if (first && impl_->lifeline) impl_->lifeline->fail();
   const int saves = first && rank() == 0 ? 1 : saver();
@@ -345,9 +369,11 @@ void Communicator::leave(int exit_code) const {
   }
   if (rank() != saves && !alone()) receive(std::span(&saved, 1), saves, tag_of_saved, words);
   const Clock::time_point begun = Clock::now();
-  const auto waits = std::chrono::seconds(rank() == saves ? 1 : seconds_to_save);
+  const auto waits = std::chrono::seconds(rank() == saves ? 1
+                                          : saves == 0    ? seconds_to_save
+                                                          : seconds_of_second);
   try {
-    while (!alone() && !done(words) && Clock::now() - begun < waits)
+    while (!alone() && !done(words) && Clock::now() - begun < waits && !impl_->lifeline->gone(saves))
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
   } catch (const Error&) {  // the one that saves is gone too
   }

@@ -37,8 +37,8 @@ class Transfers {
 
 /// The processes that were started together, which are numbered from 0 (their ranks). All must make the same
 /// calls in the same order. Nothing that waits for another process waits for one that is gone: it throws
-/// RankLost, naming the process and its machine, and a process that is long in coming is named to `notice`.
-/// One thread at a time may use it.
+/// RankLost (where `watched`), naming the process and its machine, and a process that is long in coming is
+/// named to `notice`. One thread at a time may use it.
 class Communicator {
  public:
   /// All processes of the job; MPI is begun by the first call. Alone, where no launcher started this one.
@@ -53,7 +53,7 @@ class Communicator {
   /// Told in a sentence of what is waited for longer than `seconds`: by default, 10.
   void set_notice(std::function<void(const std::string&)> notice, double seconds = 10);
 
-  static constexpr int first_library_tag = 1 << 19;
+  static constexpr int first_library_tag = 1 << 14;  // all are below 2^15, which every MPI has
 
   /// Begins to send or to receive; messages between two processes with one tag arrive in order. A tag is from
   /// 0 to first_library_tag - 1; those above are the library's. Throws ArgumentError where this process is
@@ -86,8 +86,10 @@ class Communicator {
   int lost() const;
   /// The process that saves what there is: rank 0 or, where that is gone, rank 1.
   int saver() const;
-  /// Whether that process has told the user why.
+  /// Whether the lost process has told the user why.
   bool explained() const;
+  /// Whether processes that end are noticed: not where one could not reach rank 0 by TCP.
+  bool watched() const;
   /// Ends this process at once, as MPI cannot be ended in order when a process is gone. Where this one is the
   /// first to go, the others hear of it, and that it has told the user why. All wait for the one that saves.
   [[noreturn]] void leave(int exit_code) const;
@@ -95,6 +97,7 @@ class Communicator {
  private:
   struct Impl;
   void require_others() const;
+  [[noreturn]] void fail_unreached(int rank) const;
   explicit Communicator(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
   std::shared_ptr<Impl> impl_;

@@ -15,8 +15,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::int64_t bucket_bytes = std::int64_t{1} << 20;
-constexpr std::int64_t align = 64;  // elements; shares begin at whole lines of the cache
+constexpr std::int64_t least_bucket_bytes = std::int64_t{1} << 20,
+                       most_buckets = 4000;  // of which each has two tags
+constexpr std::int64_t align = 64;           // elements; shares begin at whole lines of the cache
 
 double seconds_since(Clock::time_point begun) {
   return std::chrono::duration<double>(Clock::now() - begun).count();
@@ -27,6 +28,13 @@ std::span<std::byte> part_of(Tensor& flat, std::int64_t begin, std::int64_t size
   return visit_dtype(flat.dtype(), [&](auto tag) {
     using T = decltype(tag);
     return std::as_writable_bytes(std::span(flat.mutable_data<T>() + begin, static_cast<std::size_t>(size)));
+  });
+}
+
+std::span<const std::byte> part_of(const Tensor& flat, std::int64_t begin, std::int64_t size) {
+  return visit_dtype(flat.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    return std::as_bytes(std::span(flat.data<T>() + begin, static_cast<std::size_t>(size)));
   });
 }
 
@@ -51,8 +59,8 @@ struct GradientSum::Slot {
   std::int64_t begin = 0;  // in the bucket
 };
 
-/// Gradients that travel together: one large one, which is then sent from where it is and received there, or
-/// several small ones, which are copied.
+/// Gradients that travel together: one large one, which is sent from where it is, or several small ones,
+/// which are copied to `flat`. The sums are received there.
 struct GradientSum::Bucket {
   std::vector<std::size_t> slots;
   std::int64_t size = 0;
@@ -102,6 +110,10 @@ void GradientSum::require_alike() const {
 
 void GradientSum::make_buckets() {
   buckets_.clear();
+  std::int64_t total = 0;
+  for (const Slot& slot : slots_)
+    total += slot.shape.size() * static_cast<std::int64_t>(bytes_of(slot.dtype));
+  const std::int64_t bucket_bytes = std::max(least_bucket_bytes, total / most_buckets);
   std::map<Dtype, std::size_t> open;  // the bucket that small ones of a dtype go to
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
@@ -148,32 +160,30 @@ void GradientSum::add(Gradient& gradient) {
 }
 
 int GradientSum::tag_of(const Bucket& bucket) const {
-  return Communicator::first_library_tag + 2 * static_cast<int>(&bucket - buckets_.data());
+  return Communicator::first_library_tag + 16 + 2 * static_cast<int>(&bucket - buckets_.data());
 }
 
 /// Sends each process its share, and receives this one's from all.
 void GradientSum::begin(Bucket& bucket) {
-  const int tag = tag_of(bucket);
-  if (bucket.slots.size() == 1 && slots_[bucket.slots[0]].form == Form::dense) {
-    bucket.flat = std::move(slots_[bucket.slots[0]].own.dense).reshape({bucket.size});
-  } else {
-    bucket.flat = zeros({bucket.size}, bucket.dtype);
-    for (const std::size_t i : bucket.slots) {
-      if (slots_[i].form == Form::dense)
-        copy(slots_[i].own.dense, 0, bucket.flat, slots_[i].begin, slots_[i].shape.size());
-    }
+  const int tag = tag_of(bucket), own = all_.rank(), size = all_.size();
+  const bool sent_as_it_is = bucket.slots.size() == 1 && slots_[bucket.slots[0]].form == Form::dense;
+  bucket.flat =
+      sent_as_it_is ? Tensor::uninitialized({bucket.size}, bucket.dtype) : zeros({bucket.size}, bucket.dtype);
+  for (const std::size_t i : bucket.slots) {
+    if (!sent_as_it_is && slots_[i].form == Form::dense)
+      copy(slots_[i].own.dense, 0, bucket.flat, slots_[i].begin, slots_[i].shape.size());
   }
-  const int own = all_.rank(), size = all_.size();
+  const Tensor& sent = sent_as_it_is ? slots_[bucket.slots[0]].own.dense : bucket.flat;
   const std::int64_t share = bucket.begin_of(own + 1, size) - bucket.begin_of(own, size);
   bucket.came.clear();
   for (int r = 0; r < size; ++r) {
     const std::int64_t from = bucket.begin_of(r, size), to = bucket.begin_of(r + 1, size);
-    bucket.came.push_back(zeros({share}, bucket.dtype));
+    bucket.came.push_back(Tensor::uninitialized({share}, bucket.dtype));
     if (r == own) {
-      copy(bucket.flat, from, bucket.came.back(), 0, share);
+      copy(sent, from, bucket.came.back(), 0, share);
     } else {
       if (share > 0) all_.receive(part_of(bucket.came.back(), 0, share), r, tag, bucket.transfers);
-      if (to > from) all_.send(part_of(bucket.flat, from, to - from), r, tag, bucket.transfers);
+      if (to > from) all_.send(part_of(sent, from, to - from), r, tag, bucket.transfers);
     }
   }
   bucket.state = Bucket::State::shares;

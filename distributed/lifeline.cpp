@@ -178,7 +178,8 @@ bool Lifeline::connect(const std::string& contact, int rank) {
   return false;
 }
 
-void Lifeline::start(int rank) {
+void Lifeline::start(int rank, int size) {
+  gone_ = std::make_unique<std::atomic<bool>[]>(static_cast<std::size_t>(size));
   open_.assign(sockets_.size(), true);
   if (rank == 0) open_[0] = false;
   if (::pipe2(wake_, O_CLOEXEC) != 0) return;
@@ -186,6 +187,7 @@ void Lifeline::start(int rank) {
 }
 
 void Lifeline::note(int rank, bool explained) {
+  gone_[static_cast<std::size_t>(rank)].store(true, std::memory_order_release);
   if (lost() >= 0) return;  // the first one is the cause
   explained_.store(explained, std::memory_order_release);
   lost_.store(rank, std::memory_order_release);

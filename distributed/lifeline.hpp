@@ -3,7 +3,9 @@
 // Internal: not part of the public interface.
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,7 +24,7 @@ class Lifeline {
   /// Any other rank. False where rank 0 is not reached.
   bool connect(const std::string& contact, int rank);
   /// Begins to watch.
-  void start(int rank);
+  void start(int rank, int size);
   /// Tells the others that this process ends by an error, which it has told the user itself.
   void fail();
   /// Says goodbye to the others, so that this end is no loss, and stops watching.
@@ -30,7 +32,9 @@ class Lifeline {
 
   /// The first process that was lost, -1: none.
   int lost() const { return lost_.load(std::memory_order_acquire); }
-  /// Whether that one has told why.
+  /// Whether this one is known to be gone.
+  bool gone(int rank) const { return gone_[static_cast<std::size_t>(rank)].load(std::memory_order_acquire); }
+  /// Whether the first one has told why.
   bool explained() const { return explained_.load(std::memory_order_acquire); }
 
  private:
@@ -41,6 +45,7 @@ class Lifeline {
   std::vector<int> sockets_;  // of rank 0: one for each rank, -1 for its own; of others: the one to rank 0
   std::vector<bool> open_;
   int wake_[2] = {-1, -1};
+  std::unique_ptr<std::atomic<bool>[]> gone_;
   std::atomic<int> lost_{-1};
   std::atomic<bool> explained_{false}, failed_{false};
   std::thread thread_;

@@ -25,6 +25,7 @@ class RunRanks final : public models::RunRanks {
   int size() const override { return all_.size(); }
   std::string name(int rank) const override { return all_.name(rank); }
   int saver() const override { return all_.saver(); }
+  int lost() const override { return all_.lost(); }
   void set_notice(std::function<void(const std::string&)> notice) override {
     all_.set_notice(std::move(notice));
   }

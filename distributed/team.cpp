@@ -9,7 +9,7 @@ namespace gradus::distributed {
 
 namespace {
 
-constexpr int tag_of_word = (1 << 20) - 2, tag_of_bytes = (1 << 20) - 1;
+constexpr int tag_of_word = Communicator::first_library_tag + 8, tag_of_bytes = tag_of_word + 1;
 
 /// A signal came.
 class Interrupted : public Error {

@@ -33,6 +33,7 @@ std::vector<int> owners_of(const ParameterView& parameters, int size) {
   std::vector<std::int64_t> load(static_cast<std::size_t>(size), 0);
   std::vector<int> out(parts.size(), 0);
   for (const std::size_t i : order) {
+    if (parts[i].second->is_constant()) continue;  // nobody changes it
     const auto least = std::ranges::min_element(load);
     *least += parts[i].second->size();
     out[i] = static_cast<int>(least - load.begin());

@@ -21,6 +21,8 @@ class RunRanks : public Team {
   virtual std::string name(int rank) const = 0;
   /// The process that saves what there is when one is gone: rank 0, or 1 where that is gone.
   virtual int saver() const = 0;
+  /// The first process that is known to be gone; -1: none.
+  virtual int lost() const = 0;
   /// Told in a sentence of a process that the others wait for.
   virtual void set_notice(std::function<void(const std::string&)> notice) = 0;
 

@@ -1,11 +1,13 @@
 #include "models/run/run.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <sstream>
+#include <thread>
 
 #include "models/checkpoint.hpp"
 #include "models/run/defaults.hpp"
@@ -13,6 +15,7 @@
 #include "models/run/folder.hpp"
 #include "models/run/metrics.hpp"
 #include "models/run/trainer.hpp"
+#include "tensor/kernels/bf16.hpp"
 #include "tensor/kernels/instruction_set.hpp"
 #include "tensor/support/version.hpp"
 #include "text/byte_source.hpp"
@@ -126,7 +129,7 @@ PreparedRun prepared(const RunConfig& given, bool begins, std::optional<Vocabula
 /// Which process is slow: the times of about the last hundred updates, compared with the middle one.
 class SlowRanks {
  public:
-  /// The rank of one that should be named now; -1: none. It is named after 20 updates, and then after twice
+  /// The rank of one that should be named now; -1: none. It is named after 100 updates, and then after twice
   /// as many each time.
   int add(const std::vector<double>& seconds) {
     if (seconds.size() < 2) return -1;
@@ -154,6 +157,11 @@ class SlowRanks {
 class TrainingRun {
  public:
   TrainingRun(const RunConfig& config, const RunOptions& options);
+  TrainingRun(const TrainingRun&) = delete;
+  TrainingRun& operator=(const TrainingRun&) = delete;
+  ~TrainingRun() {
+    if (options_.ranks != nullptr) options_.ranks->set_notice({});
+  }
   RunResult run();
 
  private:
@@ -203,7 +211,8 @@ TrainingRun::TrainingRun(const RunConfig& config, const RunOptions& options) : o
   } else if (!options.folder.empty() && leads()) {
     RunFolder::require_new(options.folder);
   }
-  if (options.ranks != nullptr) options.ranks->set_notice([this](const std::string& line) { warn(line); });
+  if (options.ranks != nullptr && options.ranks->rank() == options.ranks->saver())
+    options.ranks->set_notice([this](const std::string& line) { warn(line); });
   RunConfig given = options.resume ? folder_->load_config() : config;
   if (options.overrides) options.overrides(given);
   if (!given.training.pieces && options.ranks != nullptr) given.training.pieces = options.ranks->size();
@@ -285,9 +294,9 @@ std::string difference(const std::string& own, const std::string& other) {
 void TrainingRun::require_alike() const {
   RunConfig config = config_;
   config.data.text = config.data.valid = config.start.from = "";  // each machine may have them elsewhere
-  const std::string own =
-      fmt::format("gradus {}\ninstructions {}\ntext {:016x}\nupdates made {}\n{}", version,
-                  kernels::instruction_set(), text_.checksum(), trainer_->step(), to_toml(config));
+  const std::string own = fmt::format(
+      "gradus {}\ninstructions {} {}\ntext {:016x}\nupdates made {}\n{}", version, kernels::instruction_set(),
+      fmt::join(kernels::available_bf16(), " "), text_.checksum(), trainer_->step(), to_toml(config));
   const std::vector<std::string> all = options_.ranks->gather_all(own);
   for (std::size_t r = 1; r < all.size(); ++r) {
     if (all[r] == all[0]) continue;
@@ -297,11 +306,13 @@ void TrainingRun::require_alike() const {
 }
 
 void TrainingRun::say(const std::string& line) {
+  if (!leads()) return;
   if (folder_) folder_->log(line);
-  if (options_.say && leads()) options_.say(line);
+  if (options_.say) options_.say(line);
 }
 
 void TrainingRun::warn(const std::string& line) {
+  if (!leads() && options_.ranks->lost() < 0) return;  // what one process takes over, it has to say
   if (folder_) folder_->log("warning: " + line);
   if (options_.warn) options_.warn(line);
 }
@@ -311,7 +322,7 @@ void TrainingRun::warn(const std::string& line) {
 /// keep a worse one.
 void TrainingRun::save() {
   if (!folder_) {
-    if (trainer_->shards()) static_cast<void>(trainer_->state());  // which gives rank 0 this one's part
+    if (trainer_->shards()) trainer_->give_state();
     return;
   }
   if (model_unsaved_) write_model();
@@ -431,6 +442,18 @@ void TrainingRun::watch_times(const Update& update) {
                      options_.ranks->name(rank), slow_.ratio()));
 }
 
+/// The lock of a process that is gone is free a little after its connections are.
+RunFolder open_soon(const std::filesystem::path& folder) {
+  for (int tries = 0; tries < 50; ++tries) {
+    try {
+      return RunFolder::open(folder);
+    } catch (const DataError&) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+  }
+  return RunFolder::open(folder);
+}
+
 /// Saves what there is when a process is gone, which holds all but what it alone had. It is done by one of
 /// the others; where they share out the optimizer's state, a part of it is gone too.
 void TrainingRun::save_without(const RankLost& lost) {
@@ -444,11 +467,16 @@ void TrainingRun::save_without(const RankLost& lost) {
                     "--resume {}",
                     folder));
   if (ranks.rank() != ranks.saver()) fail_lost(lost, "");
-  if (!RunFolder::is_run(options_.folder)) fail_lost(lost, "; the run had not begun");
-  if (!folder_) folder_.emplace(RunFolder::open(options_.folder));
-  if (!leads() && best_) write_model();  // which rank 0 may not have come to
-  save();
-  if (saving_fails_)
+  if (!RunFolder::is_run(options_.folder))
+    fail_lost(lost, "; there is no run yet in " + folder + ", or not from here");
+  try {
+    if (!folder_) folder_.emplace(open_soon(options_.folder));
+    if (!leads() && best_) write_model();  // which rank 0 may not have come to
+    save();
+  } catch (const Error& error) {
+    fail_lost(lost, fmt::format("; it could not be saved: {}", error.what()));
+  }
+  if (saving_fails_ || model_unsaved_)
     fail_lost(lost, fmt::format("; go on from the last checkpoint by: gradus train --resume {}", folder));
   folder_->log(fmt::format("{}; saved after update {}", lost.what(), trainer_->step()));
   fail_lost(lost, fmt::format("; saved after update {} of {}; go on by: gradus train --resume {}",

@@ -35,7 +35,7 @@ struct RunOptions {
   /// wrong and was got over. log.txt gets both.
   std::function<void(const std::string&)> say{}, warn{};
   /// The processes that share the run, all of which call train_run alike. Rank 0 keeps the folder, which the
-  /// others read where a run is resumed, and reports; all return the same result.
+  /// others read where a run is resumed, and reports; its result is the one that counts.
   RunRanks* ranks = nullptr;
   SubwordReport subwords{};
 };

@@ -126,6 +126,7 @@ Trainer::Trainer(ErasedNetwork& network, std::span<const std::int32_t> train,
       trigger_(config.training.average_patience),
       steps_(updates_in_all(config, streams_.stream())) {
   if (valid.size() == 1) fail<DataError>("the validation text has a single token; give a longer one");
+  if (!valid.empty()) static_cast<void>(valid_batches());  // which throws now, and not after hours
   if (*config.training.batch % pieces_ != 0)
     fail<ArgumentError>("training.batch {} cannot be cut into {} pieces of as many streams",
                         *config.training.batch, pieces_);
@@ -247,18 +248,22 @@ std::map<std::string, double> Trainer::part_norms(const Gradients& gradients) co
   return squares;
 }
 
-/// Over a few streams, or one for each piece where that is more.
+/// A few streams, or one for each piece where that is more.
+Batches Trainer::valid_batches() const {
+  const std::int64_t steps = *config_.training.steps;
+  const std::int64_t streams = std::clamp<std::int64_t>(std::ssize(valid_) / (4 * steps), 1, valid_streams);
+  return {
+      valid_, {.batch = (streams + pieces_ - 1) / pieces_ * pieces_, .steps = steps}, "the validation text"};
+}
+
 double Trainer::validation_loss() {
   const PauseRecording pause;
-  const std::int64_t steps = *config_.training.steps;
-  std::int64_t streams = std::clamp<std::int64_t>(std::ssize(valid_) / (4 * steps), 1, valid_streams);
-  streams = (streams + pieces_ - 1) / pieces_ * pieces_;
-  const Batches all(valid_, {.batch = streams, .steps = steps}, "the validation text");
+  const Batches all = valid_batches();
   std::vector<double> sums;
   std::int64_t count = 0;
   for (std::int64_t k = 0; k < own_pieces_; ++k)
     sums.push_back(piece_validation_loss(all, first_piece_ + k, count));
-  if (!saves_alone()) {
+  if (!alone()) {
     const std::string own(reinterpret_cast<const char*>(sums.data()), sums.size() * sizeof(double));
     std::string of_all;
     for (const std::string& came : ranks_->gather_all(own)) of_all += came;

@@ -31,7 +31,8 @@ struct Update {
   std::map<std::string, double> part_norms;
   /// What some process asked for; see UpdateOptions.
   bool stop = false, save = false;
-  /// How long each process took to compute its pieces, before it waited for others.
+  /// How long each process took to compute its pieces, but for the last backward, before it waited for
+  /// others.
   std::vector<double> seconds;
 };
 
@@ -89,7 +90,7 @@ class Trainer {
   Update update(const UpdateOptions& options = {});
   /// Whether an update was broken off when only some processes had changed their part of the parameters.
   bool torn() const { return torn_; }
-  /// Whether no process has all of the state, so that all must call `state` together.
+  /// Whether no process has all of the state: when rank 0 calls `state`, the others must call `give_state`.
   bool shards() const { return ranks_ != nullptr && config_.training.shard_optimizer && ranks_->size() > 1; }
   /// Looks at the validation text, and lets the schedule, averages and early stopping know. Throws
   /// ArgumentError without one.
@@ -97,7 +98,10 @@ class Trainer {
   /// A copy of the network as it would be kept: with averaged weights where there are some, adapters merged.
   std::unique_ptr<ErasedNetwork> kept();
 
+  /// All that it goes on from. Of several processes, ranks 0 and 1 know the states of all pieces; the others
+  /// throw ArgumentError where such states are carried on.
   optim::RunState state() const;
+  void give_state() const { static_cast<void>(optimizer_state()); }
   /// Throws DataError where something is missing or of another run.
   void set_state(const optim::RunState& from);
 
@@ -120,6 +124,7 @@ class Trainer {
   void begin_epoch();
   double rate(std::int64_t steps_of_batch) const;
   bool averages() const;
+  Batches valid_batches() const;
   double validation_loss();
   double piece_validation_loss(const Batches& all, std::int64_t piece, std::int64_t& count) const;
   void make_update(const UpdateOptions& options, Update& out);
@@ -130,8 +135,8 @@ class Trainer {
   void tell(Told& told, const UpdateOptions& options, Update& out);
   double step(Gradients sum);
   void share_parameters();
-  bool saves_alone() const { return ranks_ == nullptr || ranks_->size() == 1; }
-  bool keeps_all_carried() const { return !saves_alone() && ranks_->rank() < 2 && network_.carries_state(); }
+  bool alone() const { return ranks_ == nullptr || ranks_->size() == 1; }
+  bool keeps_all_carried() const { return !alone() && ranks_->rank() < 2 && network_.carries_state(); }
   std::string carried_bytes(const std::any& state) const;
   Safetensors carried_tensors() const;
   Safetensors optimizer_state() const;

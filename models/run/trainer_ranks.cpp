@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <limits>
 
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/tape.hpp"
@@ -129,8 +130,9 @@ void Trainer::tell(Told& told, const UpdateOptions& options, Update& out) {
   const auto take_losses = [&](std::span<const double> losses) {
     for (const double loss : losses) out.loss += loss;
   };
+  if (told.explain) told.losses.back() = std::numeric_limits<double>::quiet_NaN();  // whatever its share is
   const double seconds = std::chrono::duration<double>(Clock::now() - told.begun).count();
-  if (saves_alone()) {
+  if (alone()) {
     if (told.explain) told.explain();
     take_losses(told.losses);
     out.loss /= static_cast<double>(pieces_);
@@ -199,15 +201,23 @@ double Trainer::step(Gradients sum) {
 void Trainer::share_parameters() {
   std::string own;
   const auto& parts = parameters_.parts();
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    if (owner_[i] == ranks_->rank()) own += bytes_of_values(parts[i].second->value());
-  }
-  const std::vector<std::string> came = ranks_->gather_all(own);
+  const auto each = [&](const auto& visit) {
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (!parts[i].second->is_constant()) visit(static_cast<std::size_t>(owner_[i]), *parts[i].second);
+    }
+  };
+  const auto rank = static_cast<std::size_t>(ranks_->rank());
+  each([&](std::size_t owner, const Parameter& parameter) {
+    if (owner == rank) own += bytes_of_values(parameter.value());
+  });
+  const std::vector<std::span<const std::byte>> to_each(static_cast<std::size_t>(ranks_->size()),
+                                                        std::as_bytes(std::span(own)));
+  const std::vector<Team::Bytes> came = ranks_->exchange(to_each);
   std::vector<std::size_t> at(came.size(), 0);
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    const auto owner = static_cast<std::size_t>(owner_[i]);
-    if (owner_[i] != ranks_->rank()) set_values(parts[i].second->mutable_value(), came[owner], at[owner]);
-  }
+  each([&](std::size_t owner, Parameter& parameter) {
+    const std::string_view bytes(reinterpret_cast<const char*>(came[owner].data()), came[owner].size());
+    if (owner != rank) set_values(parameter.mutable_value(), bytes, at[owner]);
+  });
 }
 
 /// Of the streams of one piece: the sum over its tokens, which it counts.
@@ -239,7 +249,9 @@ Safetensors Trainer::carried_tensors() const {
   Safetensors out;
   for (std::int64_t p = 0; p < pieces_; ++p) {
     const auto i = static_cast<std::size_t>(p);
-    Safetensors of_piece = network_.state_tensors(at_.carried[saves_alone() ? i : 0]);
+    Safetensors of_piece = network_.state_tensors(at_.carried[alone() ? i : 0]);
+    if (!alone() && !at_.all_carried)
+      fail<ArgumentError>("the state of all pieces is known to ranks 0 and 1 alone; ask one of them");
     std::size_t used = 0;
     for (auto& [name, tensor] : of_piece.tensors) {
       if (at_.all_carried) set_values(tensor, (*at_.all_carried)[i], used);
@@ -267,14 +279,18 @@ void Trainer::set_carried(const Safetensors& from) {
   if (keeps_all_carried()) at_.all_carried = std::make_shared<std::vector<std::string>>(std::move(all));
 }
 
-/// Of all parameters, whichever process has it.
+/// Of all parameters, whichever process has it, at rank 0; where they are shared out, of its own at the
+/// others.
 Safetensors Trainer::optimizer_state() const {
   Safetensors own = optimizer_.state(parameters_);
   if (!shards()) return own;
-  Safetensors out;
-  for (const std::string& came : ranks_->gather_all(safetensors_bytes(own)))
-    out.tensors.merge(parse_safetensors(came, "the optimizer's state of another process").tensors);
-  return out;
+  const std::string bytes = safetensors_bytes(own);
+  const std::vector<Team::Bytes> all = ranks_->collect(std::as_bytes(std::span(bytes)));
+  for (std::size_t r = 1; ranks_->leads() && r < all.size(); ++r) {
+    const std::string_view came(reinterpret_cast<const char*>(all[r].data()), all[r].size());
+    own.tensors.merge(parse_safetensors(came, "the optimizer's state of another process").tensors);
+  }
+  return own;
 }
 
 }  // namespace gradus::models

@@ -60,6 +60,7 @@ class GradientSum {
   void make_buckets();
   bool take(Gradient& gradient);
   void begin(Bucket& bucket);
+  void add_shares(Bucket& bucket, std::int64_t begin, std::int64_t share) const;
   void sum_own_share(Bucket& bucket);
   /// Moves what is on its way on; true where nothing is any more.
   bool progress();

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """How long a training step takes in 1 to 1,024 processes: a model, beside what this machine shows for a few.
 
-Each process computes a batch of its own, of which the gradients are averaged. From the seconds that a process computes
+The processes share a batch of fixed size, which they compute in 1/n of the time; what is sent stays the same, so there
+is a number of processes beyond which more do not pay. With --own-batch each has a batch of its own. From the seconds that a process computes
 (c), the bytes of the gradients (N), and a network's latency (a, in seconds a message) and bandwidth (b, in bytes a
 second and process), for n processes:
 
@@ -76,9 +77,10 @@ def measured(name, seconds):
     return rows
 
 
-def draw(file, title, curves, compute, tokens):
+def draw(file, title, curves, compute, tokens, own_batch):
     """Tokens a second over the number of processes, both logarithmic; a line for what no network would cost."""
-    picture = svg.Drawing(720, 420, title, "tokens a second over processes, each with a batch of its own")
+    picture = svg.Drawing(720, 420, title, "tokens a second over processes, " +
+                          ("each with a batch of its own" if own_batch else "which share a batch of fixed size"))
     left, right, top, bottom = 80, 560, 80, 370
     ideal = [n * tokens / compute for n in COUNTS]
     low, high = math.log10(ideal[0] * 0.8), math.log10(ideal[-1] * 1.2)
@@ -93,7 +95,7 @@ def draw(file, title, curves, compute, tokens):
     picture.path([(x(n), y(rate)) for n, rate in zip(COUNTS, ideal)], svg.FAINT, width=1, stroke_dasharray="4 4")
     picture.text(right + 8, y(ideal[-1]) + 4, "as if nothing were sent", fill=svg.FAINT)
     for (label, seconds), colour, shift in zip(curves.items(), (svg.OURS, svg.RIVAL, svg.BEHIND), (4, 18, 4)):
-        rates = [n * tokens / s for n, s in zip(COUNTS, seconds)]
+        rates = [(n if own_batch else 1) * tokens / s for n, s in zip(COUNTS, seconds)]
         picture.path([(x(n), y(rate)) for n, rate in zip(COUNTS, rates)], colour)
         picture.text(right + 8, y(rates[-1]) + shift, label, fill=colour)
     with open(file, "w", encoding="utf-8") as out:
@@ -107,16 +109,18 @@ def main():
     parser.add_argument("--latency", type=float, default=2e-6, help="of the network to predict, seconds a message")
     parser.add_argument("--bandwidth", type=float, default=12e9, help="of that network, bytes a second and process")
     parser.add_argument("--last", type=float, default=0.1, help="the share of the bytes that is ready last")
+    parser.add_argument("--own-batch", action="store_true", help="a batch for each process, not one for all")
     parser.add_argument("--svg", help="a file to draw the prediction in")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     rows = measured(asked.model, asked.seconds)
     compute, size = rows[0]["compute"], rows[0]["bytes"]
     tokens = ran(1, "step", asked.model, "0.1")["tokens"]
-    curves = {way: [step_seconds(way, n, compute, size, asked.latency, asked.bandwidth, asked.last) for n in COUNTS]
+    part = (lambda n: compute) if asked.own_batch else (lambda n: compute / n)
+    curves = {way: [step_seconds(way, n, part(n), size, asked.latency, asked.bandwidth, asked.last) for n in COUNTS]
               for way in ("shares", "ring", "tree")}
     if asked.svg:
-        draw(asked.svg, f"{asked.model} in 1 to 1,024 processes, predicted", curves, compute, tokens)
+        draw(asked.svg, f"{asked.model} in 1 to 1,024 processes, predicted", curves, compute, tokens, asked.own_batch)
     if asked.json:
         print(json.dumps({"measured": rows, "predicted": dict(curves, processes=COUNTS)}))
         return
@@ -129,7 +133,12 @@ def main():
           "that computes")
     print("processes " + "".join(f"{way:>22}" for way in curves))
     for i, n in enumerate(COUNTS):
-        print(f"{n:9d} " + "".join(f"{1e3 * s[i]:13.1f} {compute / s[i]:8.0%}" for s in curves.values()))
+        print(f"{n:9d} " + "".join(f"{1e3 * s[i]:13.1f} {part(n) / s[i]:8.0%}" for s in curves.values()))
+    if not asked.own_batch:
+        for way, seconds in curves.items():
+            best = min(range(len(COUNTS)), key=lambda i: seconds[i])
+            print(f"{way}: fastest with {COUNTS[best]} processes, {compute / seconds[best]:.1f} times one; from there on what is "
+                  "sent takes longer than what is saved in computing")
 
 
 if __name__ == "__main__":

@@ -189,8 +189,10 @@ class Processes(unittest.TestCase):
         self.assertEqual(done.stderr.count("gradus: "), 1, done.stderr)
 
     def test_processes_that_cannot_share_are_refused(self):
-        for processes, more, what in ((2, ["--kind", "ngram"], "runs in one process, and 2 were started"),
-                                      (3, [], "3 processes cannot share training.pieces 4 evenly"),
+        done = run(command(2, "train", self.text, "--kind", "ngram", "--out", self.place("model")))
+        self.assertEqual(done.returncode, 2)
+        self.assertEqual(done.stderr.count("runs in one process, and 2 were started"), 1, done.stderr)
+        for processes, more, what in ((3, [], "3 processes cannot share training.pieces 4 evenly"),
                                       (2, ["--set", "training.pieces=3"], "a power of two"),
                                       (2, ["--set", "training.pieces=16"], "cannot be cut into")):
             done = run(command(processes, *self.train("run", *more)))

@@ -8,7 +8,7 @@ from functools import partial
 
 import phases
 import sizes
-from measure import BIN, CORES, ROOT, SCALE, fma, name_of, ours, program, read, row, triad
+from measure import BIN, CORES, ROOT, SCALE, fma, in_processes, name_of, ours, program, read, row, triad
 from ngram import ngram
 from sizes import SIZES
 
@@ -299,6 +299,22 @@ def scaling(run):
     yield ["scaling.650"], partial(scaling_row, run, 650, "medium-lstm")
 
 
+def ranks_row(run, benchmark):
+    """Two processes of one thread each beside one process of two threads, which compute the same batch."""
+    def rate(processes, threads):
+        found = in_processes(processes, "step", benchmark, str(run.seconds(0.5)), threads=threads)
+        return found["tokens"] / found["overlapped"]
+    return [run.compare(f"ranks.{benchmark}", "tokens/s", lambda: rate(2, 1), "1 process, 2 threads",
+                        lambda: rate(1, 2), bound=fma(2), rival_threads=2)]
+
+
+def ranks(run):
+    if not os.path.exists(program("ranks")):
+        return  # built without MPI
+    for benchmark in ["medium-lstm", "small-gpt"]:
+        yield [f"ranks.{benchmark}"], partial(ranks_row, run, benchmark)
+
+
 def cost_row(run, name, benchmark):
     """Microseconds per token of training."""
     size, seconds = SIZES[benchmark.split("-")[0]], run.seconds(0.3)
@@ -538,5 +554,5 @@ GROUPS = {"peak": peak, "tape": tape, "elementwise": elementwise, "functions": f
           "reduction": reduction, "softmax": softmax,
           "gemm": gemm, "layers": layers, "losses": losses, "attention": attention, "transforms": transforms,
           "shapes": shapes, "optimizer": optimizer, "train": train, "gpt": gpt, "precision": precision,
-          "scaling": scaling, "memory": memory, "generate": generate, "cost": cost, "profile": profile,
+          "scaling": scaling, "ranks": ranks, "memory": memory, "generate": generate, "cost": cost, "profile": profile,
           "ngram": ngram}

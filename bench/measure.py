@@ -1,6 +1,7 @@
 """How a row is measured: in rounds, each between two measurements of the machine's peak, which show disturbances."""
 import json
 import os
+import shutil
 import statistics
 import subprocess
 
@@ -27,6 +28,17 @@ def ours(name, benchmark, seconds=None, threads=None, counter="value"):
     if not done.stdout:
         raise LookupError(f"{' '.join(command)}: there is no such benchmark")
     return json.loads(done.stdout)["benchmarks"][0][counter]
+
+
+def in_processes(processes, *words, threads=1):
+    """What bench_ranks prints in so many processes of so many threads each."""
+    mpirun = shutil.which("mpirun")
+    if mpirun is None or not os.path.exists(program("ranks")):
+        raise LookupError("bench_ranks is not there: scripts/bootstrap mpi, and configure and build anew")
+    environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+    done = subprocess.run([mpirun, "--oversubscribe", "--bind-to", "none", "-n", str(processes), program("ranks"),
+                           "--threads", str(threads), *words], env=environment, stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)
 
 
 def fma(threads):

@@ -19,28 +19,12 @@ sum is hidden behind backward, which is about two thirds of c: all but that of t
 import argparse
 import json
 import math
-import os
-import shutil
-import subprocess
-import sys
 
 import svg
+from measure import in_processes
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PROGRAM = os.path.join(ROOT, "build", "release", "bin", "bench_ranks")
 COUNTS = [2 ** k for k in range(11)]
 BACKWARD = 2 / 3  # of a step's computing
-
-
-def ran(processes, *words, threads=1):
-    """What bench_ranks prints."""
-    environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-    done = subprocess.run([shutil.which("mpirun") or "mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(processes),
-                           PROGRAM, "--threads", str(threads), *words], env=environment, capture_output=True, text=True,
-                          check=False)
-    if done.returncode != 0:
-        sys.exit(f"bench_ranks: {done.stderr.strip()}\nscripts/bootstrap mpi && scripts/build release bench makes it")
-    return json.loads(done.stdout)
 
 
 def sum_seconds(way, processes, size, latency, bandwidth):
@@ -65,11 +49,11 @@ def measured(name, seconds):
     cores compute more slowly, and messages are copies that the cores make, which hide behind nothing."""
     rows = []
     for processes in (1, 2, 4):
-        step = ran(processes, "step", name, str(seconds))
+        step = in_processes(processes, "step", name, str(seconds))
         row = {"processes": processes, "compute": step["alone"], "step": step["overlapped"], "after": step["after"],
                "bytes": step["bytes"]}
         if processes > 1:
-            net = ran(processes, "network")
+            net = in_processes(processes, "network")
             row["latency"], row["bandwidth"] = net["latency"], net["bandwidth"]
             row["predicted"] = step["alone"] + sum_seconds("shares", processes, step["bytes"], net["latency"],
                                                            net["bandwidth"])
@@ -115,7 +99,7 @@ def main():
     asked = parser.parse_args()
     rows = measured(asked.model, asked.seconds)
     compute, size = rows[0]["compute"], rows[0]["bytes"]
-    tokens = ran(1, "step", asked.model, "0.1")["tokens"]
+    tokens = in_processes(1, "step", asked.model, "0.1")["tokens"]
     part = (lambda n: compute) if asked.own_batch else (lambda n: compute / n)
     curves = {way: [step_seconds(way, n, part(n), size, asked.latency, asked.bandwidth, asked.last) for n in COUNTS]
               for way in ("shares", "ring", "tree")}

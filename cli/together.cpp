@@ -43,11 +43,18 @@ void say_first(const distributed::Communicator& all, const std::string& line) {
   all.barrier();
 }
 
+/// What the user should know of the processes from the start.
+void warn_of_unwatched(const distributed::Communicator& all) {
+  if (all.rank() == 0 && !all.watched())
+    warn("a process could not reach rank 0 by TCP, so one that ends will not be noticed by the others");
+}
+
 /// Work of several processes, and why it failed. What a lost one leaves undone is undone by the others, which
 /// the launcher would end at once: the signal that it sends is noted in place of ending them.
 std::optional<distributed::Failure> result_of(distributed::Communicator& all, const std::string& identity,
                                               FunctionRef<void(const std::shared_ptr<models::Team>&)> work) {
   const Interrupts interrupts;
+  warn_of_unwatched(all);
   if (all.rank() == 0) all.set_notice([](const std::string& text) { warn("{}", text); });
   try {
     const auto team = std::make_shared<distributed::ProcessTeam>(all, &Interrupts::exit_code);
@@ -81,6 +88,7 @@ std::optional<distributed::Failure> result_of(distributed::Communicator& all, co
 /// Returns the exit code that all end with. None ends while another one still works or saves.
 int train_in(distributed::RunRanks& ranks, FunctionRef<void(models::RunRanks*)> work) {
   const distributed::Communicator& all = ranks.communicator();
+  warn_of_unwatched(all);
   int code = 0;
   try {
     try {

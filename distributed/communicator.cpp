@@ -24,10 +24,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t longest_message = std::size_t{1} << 30;  // MPI counts in an int
-constexpr int tag_of_lengths = Communicator::first_library_tag, tag_of_bytes = tag_of_lengths + 1,
-              tag_of_saved = tag_of_lengths + 2;
+constexpr int tag_of_heads = Communicator::first_library_tag, tag_of_bytes = tag_of_heads + 1,
+              tag_of_saved = tag_of_heads + 2;
 // How long others may take to save what they have, after one is lost.
-constexpr int seconds_to_save = 600, seconds_of_second = 60;
+// It is shorter where rank 1 saves, since nobody but rank 0 would notice its end.
+constexpr int seconds_for_rank_0 = 600, seconds_for_rank_1 = 60;
 
 void require(int code, const char* call) {
   if (code == MPI_SUCCESS) return;
@@ -42,6 +43,12 @@ std::string host_name() {
   std::array<char, 256> text{};
   return ::gethostname(text.data(), text.size() - 1) == 0 ? std::string(text.data()) : "an unknown machine";
 }
+
+/// What comes before the bytes of an exchange.
+struct Head {
+  std::uint64_t length = 0;
+  std::int64_t word = 0;
+};
 
 template <class T>
 std::span<const std::byte> bytes_of(const T& value) {
@@ -118,8 +125,9 @@ std::unique_ptr<Lifeline> make_lifeline(MPI_Comm comm, int rank, int size) {
   int all = 0;
   require(MPI_Allreduce(&met, &all, 1, MPI_INT, MPI_MIN, comm), "MPI_Allreduce");
   if (all == 0) return nullptr;
-  out->start(rank, size);
-  return out;
+  met = out->start(rank, size) ? 1 : 0;
+  require(MPI_Allreduce(&met, &all, 1, MPI_INT, MPI_MIN, comm), "MPI_Allreduce");
+  return all == 0 ? nullptr : std::move(out);
 }
 
 }  // namespace
@@ -143,8 +151,7 @@ Communicator Communicator::world() {
     if (impl->size == 1 && launched().size > 1) {
       fail<DataError>(
           "the launcher says that it started {} processes, and MPI that this one is alone; start them by the "
-          "launcher "
-          "of the MPI that this program was built with",
+          "launcher of the MPI that this program was built with",
           launched().size);
     }
     if (impl->size > 1) impl->lifeline = make_lifeline(impl->comm, impl->rank, impl->size);
@@ -257,25 +264,9 @@ void Communicator::barrier() const {
 }
 
 std::vector<std::byte> Communicator::broadcast(std::span<const std::byte> bytes, int from) const {
-  std::vector<std::byte> out(bytes.begin(), bytes.end());
-  if (alone()) return out;
-  std::uint64_t length = bytes.size();
-  Transfers lengths, content;
-  if (rank() == from) {
-    for (int to = 0; to < size(); ++to) {
-      if (to == from) continue;
-      send(bytes_of(length), to, tag_of_lengths, lengths);
-      send(bytes, to, tag_of_bytes, content);
-    }
-  } else {
-    receive(std::as_writable_bytes(std::span(&length, 1)), from, tag_of_lengths, lengths);
-    wait(lengths);
-    out.resize(length);
-    receive(out, from, tag_of_bytes, content);
-  }
-  wait(lengths);
-  wait(content);
-  return out;
+  const std::vector<std::span<const std::byte>> to_each(
+      static_cast<std::size_t>(size()), rank() == from ? bytes : std::span<const std::byte>());
+  return std::move(exchange(to_each)[static_cast<std::size_t>(from)]);
 }
 
 std::string Communicator::broadcast(const std::string& text, int from) const {
@@ -308,26 +299,36 @@ std::vector<std::vector<std::byte>> Communicator::exchange(
 
 std::vector<std::vector<std::byte>> Communicator::exchange(
     std::span<const std::span<const std::byte>> to_each) const {
+  std::vector<std::int64_t> words(to_each.size());
+  return exchange(to_each, 0, words);
+}
+
+std::vector<std::vector<std::byte>> Communicator::exchange(
+    std::span<const std::span<const std::byte>> to_each, std::int64_t word,
+    std::span<std::int64_t> words) const {
   const auto count = static_cast<std::size_t>(size());
   if (to_each.size() != count)
     fail<ArgumentError>("exchange: {} messages for {} processes", to_each.size(), count);
   std::vector<std::vector<std::byte>> out(count);
-  std::vector<std::uint64_t> sent(count), received(count);
+  std::vector<Head> sent(count), received(count);
   const auto own = static_cast<std::size_t>(rank());
   out[own].assign(to_each[own].begin(), to_each[own].end());
-  Transfers lengths, content;
+  words[own] = word;
+  Transfers heads, content;
   for (std::size_t r = 0; r < count; ++r) {
     if (r == own) continue;
-    sent[r] = to_each[r].size();
+    sent[r] = {to_each[r].size(), word};
     const int peer = static_cast<int>(r);
-    receive(std::as_writable_bytes(std::span(&received[r], 1)), peer, tag_of_lengths, lengths);
-    send(bytes_of(sent[r]), peer, tag_of_lengths, lengths);
-    send(to_each[r], peer, tag_of_bytes, content);
+    receive(std::as_writable_bytes(std::span(&received[r], 1)), peer, tag_of_heads, heads);
+    send(bytes_of(sent[r]), peer, tag_of_heads, heads);
+    if (!to_each[r].empty()) send(to_each[r], peer, tag_of_bytes, content);
   }
-  wait(lengths);
+  wait(heads);
   for (std::size_t r = 0; r < count; ++r) {
     if (r == own) continue;
-    out[r].resize(received[r]);
+    words[r] = received[r].word;
+    if (received[r].length == 0) continue;
+    out[r].resize(received[r].length);
     receive(out[r], static_cast<int>(r), tag_of_bytes, content);
   }
   wait(content);
@@ -370,8 +371,8 @@ void Communicator::leave(int exit_code) const {
   if (rank() != saves && !alone()) receive(std::span(&saved, 1), saves, tag_of_saved, words);
   const Clock::time_point begun = Clock::now();
   const auto waits = std::chrono::seconds(rank() == saves ? 1
-                                          : saves == 0    ? seconds_to_save
-                                                          : seconds_of_second);
+                                          : saves == 0    ? seconds_for_rank_0
+                                                          : seconds_for_rank_1);
   try {
     while (!alone() && !done(words) && Clock::now() - begun < waits && !impl_->lifeline->gone(saves))
       std::this_thread::sleep_for(std::chrono::milliseconds(1));

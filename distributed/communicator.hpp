@@ -79,6 +79,9 @@ class Communicator {
   /// Entry r of `to_each`, one for each process, goes to rank r; the result has what came from each.
   std::vector<std::vector<std::byte>> exchange(std::span<const std::vector<std::byte>> to_each) const;
   std::vector<std::vector<std::byte>> exchange(std::span<const std::span<const std::byte>> to_each) const;
+  /// The same, with a word to all: `words` becomes that of each process.
+  std::vector<std::vector<std::byte>> exchange(std::span<const std::span<const std::byte>> to_each,
+                                               std::int64_t word, std::span<std::int64_t> words) const;
 
   /// Throws RankLost where a process is known to be gone.
   void check() const;

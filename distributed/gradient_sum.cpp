@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "optim/gradient_tree.hpp"
 #include "tensor/ops.hpp"
 #include "tensor/safetensors.hpp"
 
@@ -148,9 +149,9 @@ bool GradientSum::take(Gradient& gradient) {
   slot.form = gradient.is_sparse() ? Form::rows : Form::dense;
   slot.own = std::move(gradient);
   gradient = {};
-  if (slot.by_rows || slot.form != Form::dense) return true;
+  if (all_.alone() || slot.by_rows || slot.form != Form::dense) return true;
   Bucket& bucket = buckets_[slot.bucket];
-  if (--bucket.missing == 0 && !all_.alone()) begin(bucket);
+  if (--bucket.missing == 0) begin(bucket);
   return true;
 }
 
@@ -301,13 +302,11 @@ void GradientSum::gather(std::span<const std::size_t> slots, GradientList& out) 
   for (const std::string& bytes : all_.gather_all(safetensors_bytes(own)))
     came.push_back(parse_safetensors(bytes, "a gradient of another process"));
   for (const std::size_t i : slots) {
-    std::vector<Gradients> parts;
-    for (const Safetensors& one : came) parts.push_back(gathered(i, one));
-    for (std::size_t step = 1; step < parts.size(); step *= 2) {
-      for (std::size_t r = 0; r + step < parts.size(); r += 2 * step) parts[r] += parts[r + step];
-    }
-    if (factor_ != 1) parts.front() *= factor_;
-    for (Gradient& sum : parts.front().entries()) out.push_back(std::move(sum));
+    optim::GradientTree tree;
+    for (const Safetensors& one : came) tree.add(gathered(i, one));
+    Gradients sums = tree.take();
+    if (factor_ != 1) sums *= factor_;
+    for (Gradient& sum : sums.entries()) out.push_back(std::move(sum));
   }
 }
 

@@ -178,12 +178,13 @@ bool Lifeline::connect(const std::string& contact, int rank) {
   return false;
 }
 
-void Lifeline::start(int rank, int size) {
+bool Lifeline::start(int rank, int size) {
   gone_ = std::make_unique<std::atomic<bool>[]>(static_cast<std::size_t>(size));
   open_.assign(sockets_.size(), true);
   if (rank == 0) open_[0] = false;
-  if (::pipe2(wake_, O_CLOEXEC) != 0) return;
+  if (::pipe2(wake_, O_CLOEXEC) != 0) return false;
   thread_ = std::thread([this, rank] { watch(rank); });
+  return true;
 }
 
 void Lifeline::note(int rank, bool explained) {

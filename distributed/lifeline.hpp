@@ -23,8 +23,8 @@ class Lifeline {
   bool accept(int socket, const std::string& contact, int size);
   /// Any other rank. False where rank 0 is not reached.
   bool connect(const std::string& contact, int rank);
-  /// Begins to watch.
-  void start(int rank, int size);
+  /// Begins to watch; false where the system does not let it.
+  bool start(int rank, int size);
   /// Tells the others that this process ends by an error, which it has told the user itself.
   void fail();
   /// Says goodbye to the others, so that this end is no loss, and stops watching.

@@ -9,8 +9,6 @@ namespace gradus::distributed {
 
 namespace {
 
-constexpr int tag_of_word = Communicator::first_library_tag + 8, tag_of_bytes = tag_of_word + 1;
-
 /// A signal came.
 class Interrupted : public Error {
  public:
@@ -38,48 +36,22 @@ class Interrupted : public Error {
 
 }  // namespace
 
-/// What comes before the bytes of an exchange. The code is that of a failure, which the bytes then tell of.
-struct ProcessTeam::Word {
-  std::uint64_t length = 0;
-  std::int64_t code = 0;
-};
-
+/// Each member's code is that of a failure, which its bytes then tell of.
 std::vector<models::Team::Bytes> ProcessTeam::swap(std::span<const std::span<const std::byte>> to_each,
-                                                   int code, std::vector<int>& codes) {
-  const auto count = static_cast<std::size_t>(size()), own = static_cast<std::size_t>(rank());
+                                                   int code, std::span<std::int64_t> codes) {
   in_exchange_ = true;
-  std::vector<Word> sent(count), came(count);
-  std::vector<Bytes> out(count);
-  Transfers words, content;
-  for (std::size_t r = 0; r < count; ++r) {
-    sent[r] = {to_each[r].size(), code};
-    if (r == own) continue;
-    const int peer = static_cast<int>(r);
-    all_.receive(std::as_writable_bytes(std::span(&came[r], 1)), peer, tag_of_word, words);
-    all_.send(std::as_bytes(std::span(&sent[r], 1)), peer, tag_of_word, words);
-    if (!to_each[r].empty()) all_.send(to_each[r], peer, tag_of_bytes, content);
-  }
-  out[own].assign(to_each[own].begin(), to_each[own].end());
-  came[own] = sent[own];
-  all_.wait(words);
-  for (std::size_t r = 0; r < count; ++r) {
-    codes[r] = static_cast<int>(came[r].code);
-    if (r == own || came[r].length == 0) continue;
-    out[r].resize(came[r].length);
-    all_.receive(out[r], static_cast<int>(r), tag_of_bytes, content);
-  }
-  all_.wait(content);
+  std::vector<Bytes> out = all_.exchange(to_each, code, codes);
   in_exchange_ = false;
   return out;
 }
 
-Failure ProcessTeam::agreed(std::span<const Bytes> messages, std::span<const int> codes) const {
+Failure ProcessTeam::agreed(std::span<const Bytes> messages, std::span<const std::int64_t> codes) const {
   const auto first = static_cast<std::size_t>(
-      std::find_if(codes.begin(), codes.end(), [](int code) { return code != 0; }) - codes.begin());
+      std::find_if(codes.begin(), codes.end(), [](std::int64_t code) { return code != 0; }) - codes.begin());
   const auto text = [&](std::size_t r) {
     return std::string(reinterpret_cast<const char*>(messages[r].data()), messages[r].size());
   };
-  Failure out{codes[first], text(first)};
+  Failure out{static_cast<int>(codes[first]), text(first)};
   bool alike = true;
   for (std::size_t r = 0; r < codes.size(); ++r) alike &= codes[r] == out.code && text(r) == out.message;
   if (!alike) out.message = all_.name(static_cast<int>(first)) + ": " + out.message;
@@ -91,9 +63,10 @@ std::vector<models::Team::Bytes> ProcessTeam::exchange(std::span<const std::span
     gradus::fail<ArgumentError>("exchange: {} messages for {} processes", to_each.size(), size());
   const int interruption = interrupted_ ? interrupted_() : 0;
   if (interruption != 0) throw Interrupted(interruption);
-  std::vector<int> codes(to_each.size());
+  std::vector<std::int64_t> codes(to_each.size());
   std::vector<Bytes> out = swap(to_each, 0, codes);
-  if (std::ranges::any_of(codes, [](int code) { return code != 0; })) throw MemberFailed(agreed(out, codes));
+  if (std::ranges::any_of(codes, [](std::int64_t code) { return code != 0; }))
+    throw MemberFailed(agreed(out, codes));
   return out;
 }
 
@@ -102,7 +75,7 @@ Failure ProcessTeam::fail(const Failure& own) {
   if (in_exchange_) throw RankLost(rank(), all_.name(rank()) + ": " + own.message);
   const std::vector<std::span<const std::byte>> to_each(static_cast<std::size_t>(size()),
                                                         std::as_bytes(std::span(own.message)));
-  std::vector<int> codes(to_each.size());
+  std::vector<std::int64_t> codes(to_each.size());
   std::vector<Bytes> out = swap(to_each, own.code, codes);
   return agreed(out, codes);
 }

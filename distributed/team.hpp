@@ -35,10 +35,9 @@ class ProcessTeam : public models::Team {
   Failure fail(const Failure& own);
 
  private:
-  struct Word;
   std::vector<Bytes> swap(std::span<const std::span<const std::byte>> to_each, int code,
-                          std::vector<int>& codes);
-  Failure agreed(std::span<const Bytes> messages, std::span<const int> codes) const;
+                          std::span<std::int64_t> codes);
+  Failure agreed(std::span<const Bytes> messages, std::span<const std::int64_t> codes) const;
 
   Communicator all_;
   std::function<int()> interrupted_;

@@ -22,6 +22,10 @@ std::string Team::broadcast(const std::string& text, int from) {
   return {reinterpret_cast<const char*>(out.data()), out.size()};
 }
 
+std::vector<Team::Bytes> Team::gather_all(std::span<const std::byte> own) {
+  return exchange(std::vector<std::span<const std::byte>>(count(), own));
+}
+
 std::vector<Team::Bytes> Team::collect(std::span<const std::byte> own) {
   std::vector<std::span<const std::byte>> to_each(count());
   to_each[0] = own;
@@ -51,8 +55,8 @@ void Team::sum(std::span<std::uint64_t> numbers) {
 }
 
 std::uint64_t Team::most(std::uint64_t own) {
-  const std::vector<std::span<const std::byte>> to_each(count(), std::as_bytes(std::span(&own, 1)));
-  for (const Bytes& bytes : exchange(to_each)) own = std::max(own, TeamReader(bytes).get<std::uint64_t>());
+  for (const Bytes& bytes : gather_all(std::as_bytes(std::span(&own, 1))))
+    own = std::max(own, TeamReader(bytes).get<std::uint64_t>());
   return own;
 }
 

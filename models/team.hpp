@@ -29,7 +29,9 @@ class Team {
   /// What the member of rank `from` gives, whatever the others give.
   Bytes broadcast(std::span<const std::byte> bytes, int from = 0);
   std::string broadcast(const std::string& text, int from = 0);
-  /// What each member gives, at rank 0; nothing of the others at the other ranks.
+  /// What each member gives.
+  std::vector<Bytes> gather_all(std::span<const std::byte> own);
+  /// The same, at rank 0; nothing of the others at the other ranks.
   std::vector<Bytes> collect(std::span<const std::byte> own);
   /// Replaces each number by the sum of all members'.
   void sum(std::span<std::uint64_t> numbers);

@@ -43,7 +43,7 @@ std::string flush_left(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("includes run one way: tensor, autograd, nn and optim, models, cli", "[structure]") {
+TEST_CASE("includes run one way: tensor, autograd, nn and optim, models, distributed, cli", "[structure]") {
   const std::map<std::string, std::set<std::string>> may_include{
       {"tensor", {"tensor"}},
       {"autograd", {"tensor", "autograd"}},

@@ -9,7 +9,6 @@
 
 namespace gradus::models {
 
-/// The columns of a piece of a batch.
 Batch columns(const Batch& batch, std::int64_t piece, std::int64_t pieces) {
   if (pieces == 1) return batch;
   const std::int64_t width = batch.x.dim(1) / pieces;
@@ -24,7 +23,6 @@ Batch columns(const Batch& batch, std::int64_t piece, std::int64_t pieces) {
   return {part(batch.x), part(batch.y)};
 }
 
-/// Shares parameters out, the largest first to the process that has the least so far.
 std::vector<int> owners_of(const ParameterView& parameters, int size) {
   const auto& parts = parameters.parts();
   std::vector<std::size_t> order(parts.size());
@@ -49,7 +47,6 @@ std::string bytes_of_values(const Tensor& x) {
   });
 }
 
-/// Takes a tensor's elements from bytes of which those before `at` are used.
 void set_values(Tensor& x, std::string_view bytes, std::size_t& at) {
   visit_dtype(x.dtype(), [&](auto tag) {
     using T = decltype(tag);

@@ -29,7 +29,7 @@ class RunRanks : public Team {
   /// Text r of `to_each` goes to rank r; the result has what came from each.
   std::vector<std::string> exchange_texts(std::span<const std::string> to_each);
   /// What each process gives.
-  std::vector<std::string> gather_all(const std::string& own);
+  std::vector<std::string> gather_texts(const std::string& own);
 
   // The sum over all processes of the gradients of a network, in the order of a binary tree over their ranks,
   // times `factor`: the same bits everywhere.

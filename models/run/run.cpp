@@ -297,7 +297,7 @@ void TrainingRun::require_alike() const {
   const std::string own = fmt::format(
       "gradus {}\ninstructions {} {}\ntext {:016x}\nupdates made {}\n{}", version, kernels::instruction_set(),
       fmt::join(kernels::available_bf16(), " "), text_.checksum(), trainer_->step(), to_toml(config));
-  const std::vector<std::string> all = options_.ranks->gather_all(own);
+  const std::vector<std::string> all = options_.ranks->gather_texts(own);
   for (std::size_t r = 1; r < all.size(); ++r) {
     if (all[r] == all[0]) continue;
     fail<DataError>("{} is not started like rank 0: it has {}; start all alike",

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <numeric>
 
 #include "autograd/ops/arithmetic.hpp"
 #include "autograd/tape.hpp"
@@ -145,11 +144,12 @@ Trainer::Trainer(ErasedNetwork& network, std::span<const std::int32_t> train,
     average_ = optim::WeightAverage({.decay = config.training.average_decay});
   schedule_ = schedule_of(config, steps_);
   begin_epoch();
-  epoch_steps_ = groups(std::ssize(at_.lengths), config.training.accumulate);
+  epoch_steps_ = groups(std::ssize(*at_.lengths), config.training.accumulate);
 }
 
 void Trainer::begin_epoch() {
-  at_.lengths = lengths_of(config_, streams_.stream(), at_.epoch);
+  at_.lengths =
+      std::make_shared<const std::vector<std::int64_t>>(lengths_of(config_, streams_.stream(), at_.epoch));
   at_.batch = 0;
   at_.place = 0;
   const std::int64_t width = *config_.training.batch / pieces_;
@@ -162,7 +162,7 @@ void Trainer::begin_epoch() {
 }
 
 Batch Trainer::next_batch() {
-  const std::int64_t steps = at_.lengths[at_.batch++];
+  const std::int64_t steps = (*at_.lengths)[at_.batch++];
   const std::int64_t first = std::exchange(at_.place, at_.place + steps);
   if (config_.training.contexts == "random")
     return random_batch(train_, {.batch = *config_.training.batch, .steps = steps}, at_.contexts);
@@ -196,14 +196,14 @@ Update Trainer::update(const UpdateOptions& options) {
 }
 
 void Trainer::make_update(const UpdateOptions& options, Update& out) {
-  if (at_.batch == at_.lengths.size()) {
+  if (at_.batch == at_.lengths->size()) {
     ++at_.epoch;
     begin_epoch();
   }
   const std::size_t count =
-      std::min(static_cast<std::size_t>(config_.training.accumulate), at_.lengths.size() - at_.batch);
+      std::min(static_cast<std::size_t>(config_.training.accumulate), at_.lengths->size() - at_.batch);
   out.number = step_ + 1;
-  out.lr = rate(at_.lengths[at_.batch]);
+  out.lr = rate((*at_.lengths)[at_.batch]);
   std::vector<Batch> batches;
   for (std::size_t i = 0; i < count; ++i) {
     batches.push_back(next_batch());
@@ -266,7 +266,7 @@ double Trainer::validation_loss() {
   if (!alone()) {
     const std::string own(reinterpret_cast<const char*>(sums.data()), sums.size() * sizeof(double));
     std::string of_all;
-    for (const std::string& came : ranks_->gather_all(own)) of_all += came;
+    for (const std::string& came : ranks_->gather_texts(own)) of_all += came;
     sums.resize(of_all.size() / sizeof(double));
     std::memcpy(sums.data(), of_all.data(), of_all.size());
     count *= ranks_->size();
@@ -349,10 +349,10 @@ void Trainer::set_state(const optim::RunState& from) {
   tokens_ = from.get<std::int64_t>("tokens");
   const auto batch = from.get<std::int64_t>("batch");
   begin_epoch();
-  if (step_ < 0 || step_ > steps_ || at_.epoch < 0 || batch < 0 || batch > std::ssize(at_.lengths))
+  if (step_ < 0 || step_ > steps_ || at_.epoch < 0 || batch < 0 || batch > std::ssize(*at_.lengths))
     fail<DataError>("the checkpoint is at a place that the text does not have; was it made of another text?");
   at_.batch = static_cast<std::size_t>(batch);
-  for (std::size_t i = 0; i < at_.batch; ++i) at_.place += at_.lengths[i];
+  for (std::size_t i = 0; i < at_.batch; ++i) at_.place += (*at_.lengths)[i];
   set_carried(from.tensors("carried"));
 }
 

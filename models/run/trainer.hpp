@@ -109,9 +109,9 @@ class Trainer {
   /// Where in the text it is. An update that fails leaves it as it was.
   struct Position {
     std::int64_t epoch = 0;
-    std::vector<std::int64_t> lengths;  // of the batches of this epoch
-    std::size_t batch = 0;              // of these, the next one
-    std::int64_t place = 0;             // where it begins in the streams
+    std::shared_ptr<const std::vector<std::int64_t>> lengths;  // of the batches of this epoch
+    std::size_t batch = 0;                                     // of these, the next one
+    std::int64_t place = 0;                                    // where it begins in the streams
     Rng rng, contexts;
     std::vector<std::any> carried;  // the states of this process's pieces
     /// Those of all pieces, as bytes: in the processes that may have to save them.

@@ -110,16 +110,16 @@ Gradients Trainer::backward(Tape& tape, const Variable& loss, double share, cons
     if (share != 1) out *= share;
     return out;
   }
-  static_cast<void>(tape.backward(
-      loss, {.ready = [&](Gradient& gradient) {
-        Tensor& values =
-            gradient.values();  // whichever it is: asked again, a dense one that is moved from is none
-        if (share != 1) values = std::move(values) * share;
-        const Gradient* const of_piece = before.find(gradient.of);
-        if (of_piece != nullptr) gradient = sum_of(std::move(gradient), *of_piece);
-        tree.complete(gradient);
-        ranks_->add(gradient);
-      }}));
+  static_cast<void>(tape.backward(loss, {.ready = [&](Gradient& gradient) {
+                                    // Asked for once: a dense one that is moved from would be none.
+                                    Tensor& values = gradient.values();
+                                    if (share != 1) values = std::move(values) * share;
+                                    const Gradient* const of_piece = before.find(gradient.of);
+                                    if (of_piece != nullptr)
+                                      gradient = sum_of(std::move(gradient), *of_piece);
+                                    tree.complete(gradient);
+                                    ranks_->add(gradient);
+                                  }}));
   return {};
 }
 
@@ -210,9 +210,7 @@ void Trainer::share_parameters() {
   each([&](std::size_t owner, const Parameter& parameter) {
     if (owner == rank) own += bytes_of_values(parameter.value());
   });
-  const std::vector<std::span<const std::byte>> to_each(static_cast<std::size_t>(ranks_->size()),
-                                                        std::as_bytes(std::span(own)));
-  const std::vector<Team::Bytes> came = ranks_->exchange(to_each);
+  const std::vector<Team::Bytes> came = ranks_->gather_all(std::as_bytes(std::span(own)));
   std::vector<std::size_t> at(came.size(), 0);
   each([&](std::size_t owner, Parameter& parameter) {
     const std::string_view bytes(reinterpret_cast<const char*>(came[owner].data()), came[owner].size());

@@ -7,6 +7,7 @@
 #include "tensor/random.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/command.hpp"
+#include "tests/support/random_words.hpp"
 
 // Commands in several processes, as `mpirun -n 4 gradus ...` starts them.
 
@@ -21,15 +22,7 @@ using gradus::test::run_program;
 namespace {
 
 std::string random_text(std::uint64_t seed, int lines) {
-  Rng rng(seed);
-  std::string out;
-  for (int i = 0; i < lines; ++i) {
-    for (int n = 0; n < 10; ++n) {
-      const double u = rng.uniform();
-      out += "w" + std::to_string(static_cast<int>(u * u * u * 2000)) + (n < 9 ? " " : "\n");
-    }
-  }
-  return out;
+  return gradus::test::random_words(seed, lines, 10, 2000);
 }
 
 /// How many lines of the program's own there are; a launcher says something too.

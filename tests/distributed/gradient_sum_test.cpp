@@ -23,7 +23,7 @@ constexpr std::int64_t pieces = 8;
 struct Parts {
   Parameter large{zeros({700, 900})}, small{zeros({3, 5})}, scalar{zeros({})}, empty{zeros({0, 4})},
       table{zeros({50, 6})}, doubles{zeros({40}, Dtype::f64)}, some{zeros({4})}, never{zeros({2})},
-      changing{zeros({20, 3})};
+      changing{zeros({20, 3})}, large_some{zeros({500, 600})}, large_changing{zeros({600, 500})};
   static void members(auto& self, auto&& visit) {
     visit("large", self.large);
     visit("small", self.small);
@@ -34,6 +34,8 @@ struct Parts {
     visit("some", self.some);
     visit("never", self.never);
     visit("changing", self.changing);
+    visit("large_some", self.large_some);
+    visit("large_changing", self.large_changing);
   }
 };
 
@@ -55,6 +57,14 @@ Gradients gradients_of(const Parts& parts, std::int64_t step, std::int64_t piece
     dense(*p);
   rows(parts.table, 7);
   if (piece % 3 == 1) dense(parts.some);
+  // Large ones are sent from where they are. This one is missing in a process from the third step on, when
+  // all know it to be dense, and that one has rows in some.
+  if (step < 2 || piece >= pieces / 2) dense(parts.large_some);
+  if (step < 1 || piece < pieces / 2) {
+    dense(parts.large_changing);
+  } else {
+    rows(parts.large_changing, 4);
+  }
   if ((piece + step) % 2 == 0) {
     dense(parts.changing);
   } else {

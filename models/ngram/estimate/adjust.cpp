@@ -10,9 +10,7 @@ namespace {
 /// The pairs of all members of a team.
 std::vector<std::uint64_t> pairs_of_all(std::span<const std::uint64_t> own, Team& team) {
   std::vector<std::uint64_t> out;
-  const std::vector<std::span<const std::byte>> to_each(static_cast<std::size_t>(team.size()),
-                                                        std::as_bytes(own));
-  for (const Team::Bytes& bytes : team.exchange(to_each)) {
+  for (const Team::Bytes& bytes : team.gather_all(std::as_bytes(own))) {
     const std::size_t begin = out.size();
     out.resize(begin + bytes.size() / sizeof(std::uint64_t));
     TeamReader(bytes).get(std::span(out).subspan(begin));

@@ -12,6 +12,7 @@
 #include "tensor/random.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/command.hpp"
+#include "tests/support/random_words.hpp"
 
 // `gradus ngram build` when it is killed, or when the disk is full.
 
@@ -28,15 +29,7 @@ namespace fs = std::filesystem;
 
 /// Sentences of random words, some of them frequent, with enough n-grams that some go to temporary files.
 std::string random_text(std::uint64_t seed, int lines) {
-  Rng rng(seed);
-  std::string out;
-  for (int i = 0; i < lines; ++i) {
-    for (int n = 0; n < 12; ++n) {
-      const double u = rng.uniform();
-      out += "w" + std::to_string(static_cast<int>(u * u * u * 3000)) + (n < 11 ? " " : "\n");
-    }
-  }
-  return out;
+  return gradus::test::random_words(seed, lines, 12, 3000);
 }
 
 /// A process of `gradus ngram build` without input and output.

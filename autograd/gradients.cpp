@@ -83,21 +83,35 @@ Gradient sum_of(Gradient a, const Gradient& b) {
 }
 
 double norm(const Gradients& gradients) {
-  double squares = 0, largest = 0;
-  for (const Gradient& entry : gradients.entries()) squares += sum_squares(entry.values());
+  return norm_by([&](FunctionRef<double(const Gradient&)> f) {
+    NumberList out;
+    out.reserve(gradients.entries().size());
+    for (const Gradient& entry : gradients.entries()) out.push_back(f(entry));
+    return out;
+  });
+}
+
+double norm_by(FunctionRef<NumberList(FunctionRef<double(const Gradient&)>)> of_each) {
+  const auto sum = [](const NumberList& parts) {
+    double out = 0;
+    for (const double part : parts) out += part;
+    return out;
+  };
+  const double squares = sum(of_each([](const Gradient& entry) { return sum_squares(entry.values()); }));
   if (squares >= std::numeric_limits<double>::min() / std::numeric_limits<double>::epsilon() &&
       std::isfinite(squares))
     return std::sqrt(squares);
   // The squares of f64 may overflow or vanish where their root does not.
-  for (const Gradient& entry : gradients.entries()) {
-    if (entry.values().size() > 0) largest = std::max(largest, max(abs(entry.values())).item());
-  }
+  double largest = 0;
+  for (const double part : of_each([](const Gradient& entry) {
+         return entry.values().size() > 0 ? max(abs(entry.values())).item() : 0.0;
+       }))
+    largest = std::max(largest, part);
   if (!(largest > 0) || !std::isfinite(largest)) return std::sqrt(squares);
   const double scale = std::ldexp(1.0, std::ilogb(largest));
-  squares = 0;
-  for (const Gradient& entry : gradients.entries())
-    squares += sum_squares(entry.values().to(Dtype::f64) / scale);
-  return std::sqrt(squares) * scale;
+  return std::sqrt(sum(of_each(
+             [&](const Gradient& entry) { return sum_squares(entry.values().to(Dtype::f64) / scale); }))) *
+         scale;
 }
 
 }  // namespace gradus

@@ -7,6 +7,7 @@
 #include "autograd/members.hpp"
 #include "autograd/variable.hpp"
 #include "tensor/rows.hpp"
+#include "tensor/support/function_ref.hpp"
 
 namespace gradus {
 
@@ -28,7 +29,8 @@ struct Gradient {
 };
 
 /// Allocated from the tensors' pool, as every training step makes one.
-using GradientList = std::vector<Gradient, storage::PoolAllocator<Gradient>>;
+using GradientList = storage::PoolVector<Gradient>;
+using NumberList = storage::PoolVector<double>;
 
 /// What backward returns: the gradients of the loss with respect to every parameter and watched tensor it
 /// depends on. A value; nothing is stored in the model.
@@ -74,5 +76,8 @@ Gradient sum_of(Gradient a, const Gradient& b);
 
 /// The Euclidean norm of all gradients taken as one vector.
 double norm(const Gradients& gradients);
+/// The same, to the bit, where no process has all of them: `of_each` calls a function for each gradient,
+/// wherever it is, and returns what it gives, in ascending order of place.
+double norm_by(FunctionRef<NumberList(FunctionRef<double(const Gradient&)>)> of_each);
 
 }  // namespace gradus

@@ -14,6 +14,7 @@
 #include "bench/training.hpp"
 #include "bench/transformer_sizes.hpp"
 #include "distributed/gradient_sum.hpp"
+#include "optim/owners.hpp"
 
 using namespace gradus;
 using distributed::Communicator;
@@ -56,11 +57,14 @@ std::vector<double> times(const Communicator& all, const std::vector<std::functi
   return out;
 }
 
-/// A step without the others' gradients, one with a sum while backward goes on, and one with it afterwards.
+/// A step without the others' gradients, one with a sum while backward goes on, one with it afterwards, and
+/// one in which each process makes the step of its own parameters alone.
 template <class Network, class Optimizer>
 nlohmann::json measure(const Communicator& all, Network& network, Optimizer& optimizer, double clip,
                        const Indices& x, const Indices& y, double seconds) {
   distributed::GradientSum sum(all, network, 1.0 / all.size());
+  const ParameterView view(network);
+  distributed::GradientSum shared(all, view, 1.0 / all.size(), optim::owners_of(view, all.size()));
   const auto backward = [&](const BackwardOptions& options) {
     Tape tape;
     return tape.backward(network.loss(x, y, network.start(x.dim(1))).first, options);
@@ -72,12 +76,18 @@ nlohmann::json measure(const Communicator& all, Network& network, Optimizer& opt
       times(all,
             {[&] { step(backward({})); },
              [&] { step(sum.finish(backward({.ready = [&](Gradient& g) { sum.add(g); }}))); },
-             [&] { step(sum.finish(backward({}))); }},
+             [&] { step(sum.finish(backward({}))); },
+             [&] {
+               const Gradients own = shared.finish(backward({.ready = [&](Gradient& g) { shared.add(g); }}));
+               optimizer.step(network, own, {.clip_norm = clip, .norm = shared.norm(own)});
+               shared.share(optimizer.steps_by_rows);
+             }},
             seconds);
   std::int64_t bytes = 0;
   for (const Gradient& gradient : backward({}).entries()) bytes += gradient.values().size() * 4;
-  return {{"alone", found[0]}, {"overlapped", found[1]},          {"after", found[2]},
-          {"bytes", bytes},    {"tokens", x.size() * all.size()}, {"processes", all.size()}};
+  return {{"alone", found[0]},      {"overlapped", found[1]}, {"after", found[2]},
+          {"sharded", found[3]},    {"bytes", bytes},         {"tokens", x.size() * all.size()},
+          {"processes", all.size()}};
 }
 
 nlohmann::json step(const Communicator& all, const std::string& name, double seconds) {

@@ -55,6 +55,10 @@ std::span<const std::byte> bytes_of(const T& value) {
   return std::as_bytes(std::span(&value, 1));
 }
 
+std::string text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
 }  // namespace
 
 bool started_by_launcher() {
@@ -270,8 +274,7 @@ std::vector<std::byte> Communicator::broadcast(std::span<const std::byte> bytes,
 }
 
 std::string Communicator::broadcast(const std::string& text, int from) const {
-  const std::vector<std::byte> out = broadcast(std::as_bytes(std::span(text)), from);
-  return {reinterpret_cast<const char*>(out.data()), out.size()};
+  return text_of(broadcast(std::as_bytes(std::span(text)), from));
 }
 
 std::vector<std::vector<std::byte>> Communicator::gather_all(std::span<const std::byte> own) const {
@@ -280,8 +283,7 @@ std::vector<std::vector<std::byte>> Communicator::gather_all(std::span<const std
 
 std::vector<std::string> Communicator::gather_all(const std::string& own) const {
   std::vector<std::string> out;
-  for (const auto& bytes : gather_all(std::as_bytes(std::span(own))))
-    out.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  for (const auto& came : gather_all(std::as_bytes(std::span(own)))) out.push_back(text_of(came));
   return out;
 }
 
@@ -289,6 +291,14 @@ std::vector<double> Communicator::gather_all(double own) const {
   std::vector<double> out;
   for (const auto& bytes : gather_all(bytes_of(own)))
     std::memcpy(&out.emplace_back(), bytes.data(), sizeof(double));
+  return out;
+}
+
+std::vector<std::string> Communicator::exchange(std::span<const std::string> to_each) const {
+  std::vector<std::span<const std::byte>> bytes;
+  for (const std::string& text : to_each) bytes.push_back(std::as_bytes(std::span(text)));
+  std::vector<std::string> out;
+  for (const auto& came : exchange(bytes)) out.push_back(text_of(came));
   return out;
 }
 

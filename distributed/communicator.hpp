@@ -77,6 +77,7 @@ class Communicator {
   std::vector<std::string> gather_all(const std::string& own) const;
   std::vector<double> gather_all(double own) const;
   /// Entry r of `to_each`, one for each process, goes to rank r; the result has what came from each.
+  std::vector<std::string> exchange(std::span<const std::string> to_each) const;
   std::vector<std::vector<std::byte>> exchange(std::span<const std::vector<std::byte>> to_each) const;
   std::vector<std::vector<std::byte>> exchange(std::span<const std::span<const std::byte>> to_each) const;
   /// The same, with a word to all: `words` becomes that of each process.

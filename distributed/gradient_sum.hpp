@@ -4,12 +4,13 @@
 #include <cstdint>
 #include <map>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "autograd/gradients.hpp"
 #include "autograd/parameter_view.hpp"
 #include "distributed/communicator.hpp"
-#include "tensor/safetensors.hpp"
+#include "tensor/indices.hpp"
 
 namespace gradus::distributed {
 
@@ -23,6 +24,10 @@ namespace gradus::distributed {
 /// bytes of the gradients, as with the ring of Patarasuk and Yuan (2009), in two steps instead of 2 (n - 1).
 /// Gradients by rows travel as rows, to all.
 ///
+/// With owners, of each parameter one process alone gets the sum, to make its step and then `share` it: as
+/// many bytes as above, a part of the optimizer's work and state for each process (ZeRO, stage 1; Rajbhandari
+/// et al. 2020).
+///
 ///   GradientSum sum(all, model, 1.0 / all.size());
 ///   for (...) {
 ///     Tape tape;
@@ -32,9 +37,12 @@ namespace gradus::distributed {
 ///   }
 class GradientSum {
  public:
-  /// The parameters must stay where they are; frozen ones have no part in it. Throws ArgumentError unless the
-  /// number of processes is a power of two, DataError where they have other parameters than this one.
-  GradientSum(Communicator all, const ParameterView& parameters, double factor);
+  /// The parameters must stay where they are; frozen ones have no part in it. `owners` says which process
+  /// owns each of parameters.parts(); empty, all get all sums. Throws ArgumentError unless the number of
+  /// processes is a power of two, or for owners that are none of them, DataError where they have other
+  /// parameters than this one.
+  GradientSum(Communicator all, const ParameterView& parameters, double factor,
+              std::span<const int> owners = {});
   template <class M>
   GradientSum(Communicator all, M& module, double factor)
       : GradientSum(std::move(all), ParameterView(module), factor) {}
@@ -42,9 +50,19 @@ class GradientSum {
 
   /// Takes a gradient of one of the parameters, of which nothing more will come. Others are left as they are.
   void add(Gradient& gradient);
-  /// Takes the rest, waits for the other processes, and gives the sums. A parameter that has no gradient in
-  /// any process has none in the result.
+  /// Takes the rest, waits for the other processes, and gives the sums: with owners, of this process's own
+  /// parameters. A parameter that has no gradient in any process has none in the result.
   Gradients finish(Gradients rest);
+  /// With owners, what `f` gives of each parameter's sum in the process that has it, in ascending order of
+  /// place; and the norm of all sums, with the bits of gradus::norm of all in one process. For a step by a
+  /// part of them: optimizer.step(model, sums, {.clip_norm = 1, .norm = sum.norm(sums)}).
+  std::vector<std::pair<Place, double>> of_each(const Gradients& sums,
+                                                FunctionRef<double(const Gradient&)> f) const;
+  double norm(const Gradients& sums) const;
+  /// With owners, after a step by the sums of the last `finish`: each parameter that had a gradient becomes
+  /// its owner's in all processes. `by_rows` says that the step has changed those rows alone that a
+  /// gradient by rows has (Optimizer::steps_by_rows). Where it throws, only some may have changed.
+  void share(bool by_rows);
 
   /// Seconds that `finish` waited for messages, and that it and `add` took in all, since the start.
   double waited() const { return waited_; }
@@ -52,33 +70,42 @@ class GradientSum {
 
  private:
   enum class Form : std::uint8_t { none, dense, rows };
-  enum class Agreed : std::uint8_t { none, dense, mixed };
+  enum class Agreed : std::uint8_t { none, dense, rows, mixed };
   struct Slot;
+  struct Told;
   struct Bucket;
 
   void require_alike() const;
   void make_buckets();
   bool take(Gradient& gradient);
+  Tensor flat_of(const Bucket& bucket);
   void begin(Bucket& bucket);
   void add_shares(Bucket& bucket, std::int64_t begin, std::int64_t share) const;
   void sum_own_share(Bucket& bucket);
   /// Moves what is on its way on; true where nothing is any more.
   bool progress();
   bool progress(Bucket& bucket);
-  std::vector<Agreed> agree() const;
+  void agree();
   int waited_for() const;
   int tag_of(const Bucket& bucket) const;
-  void take_sums(std::span<const Agreed> agreed, GradientList& out);
-  void begin_anew(std::span<const Agreed> agreed);
+  bool gets(const Slot& slot) const;
+  void take_sums(GradientList& out);
+  void begin_anew();
   Gradients finish_alone(Gradients rest);
-  Gradients gathered(std::size_t slot, const Safetensors& from) const;
+  bool is_in_bucket(std::size_t slot) const;
   void gather(std::span<const std::size_t> slots, GradientList& out);
+  Gradient uninitialized_part(std::size_t slot, std::size_t rank) const;
+  void share_whole(Slot& slot, Transfers& transfers);
+  void share_rows(std::span<const std::size_t> slots);
+  Indices all_ids(std::size_t slot) const;
 
   Communicator all_;
   double factor_;
   std::vector<Slot> slots_;  // one for each parameter, those of the last layers first
   std::map<Place, std::size_t> slot_of_;
   std::vector<Bucket> buckets_;
+  std::vector<Told> told_;  // by the processes, in the last sum, and what that comes to
+  std::vector<Agreed> agreed_;
   double waited_ = 0, spent_ = 0;
 };
 

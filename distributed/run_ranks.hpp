@@ -32,11 +32,17 @@ class RunRanks final : public models::RunRanks {
   std::vector<Bytes> exchange(std::span<const std::span<const std::byte>> to_each) override {
     return all_.exchange(to_each);
   }
-  void sum_over(const ParameterView& parameters, double factor) override {
-    sum_.emplace(all_, parameters, factor);
+  void sum_over(const ParameterView& parameters, double factor, std::span<const int> owners) override {
+    sum_.emplace(all_, parameters, factor, owners);
   }
   void add(Gradient& gradient) override { sum_.value().add(gradient); }
   Gradients finish(Gradients rest) override { return sum_.value().finish(std::move(rest)); }
+  std::vector<std::pair<Place, double>> of_each(const Gradients& sums,
+                                                FunctionRef<double(const Gradient&)> f) const override {
+    return sum_.value().of_each(sums, f);
+  }
+  double norm(const Gradients& sums) const override { return sum_.value().norm(sums); }
+  void share(bool by_rows) override { sum_.value().share(by_rows); }
 
  private:
   Communicator all_;

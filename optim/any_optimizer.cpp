@@ -69,6 +69,7 @@ class Held final : public AnyOptimizer::Interface {
   double step(const ParameterView& model, const Gradients& gradients, const StepOptions& options) override {
     return optimizer_.step(model, gradients, options);
   }
+  bool steps_by_rows() const override { return Optimizer::steps_by_rows; }
   Safetensors state(const ParameterView& model) const override { return optimizer_.state(model); }
   void set_state(const ParameterView& model, const Safetensors& content, const std::string& name) override {
     optimizer_.set_state(model, content, name);

@@ -50,6 +50,8 @@ class AnyOptimizer {
   double step(const ParameterView& model, const Gradients& gradients, const StepOptions& options = {}) {
     return held_->step(model, gradients, options);
   }
+  /// Whether a gradient by rows changes those rows alone: not where the rule looks at a whole parameter.
+  bool steps_by_rows() const { return held_->steps_by_rows(); }
   Safetensors state(const ParameterView& model) const { return held_->state(model); }
   void set_state(const ParameterView& model, const Safetensors& content,
                  const std::string& name = "the optimizer's state") {
@@ -63,6 +65,7 @@ class AnyOptimizer {
     virtual void set_lr(double lr) = 0;
     virtual double step(const ParameterView& model, const Gradients& gradients,
                         const StepOptions& options) = 0;
+    virtual bool steps_by_rows() const = 0;
     virtual Safetensors state(const ParameterView& model) const = 0;
     virtual void set_state(const ParameterView& model, const Safetensors& content,
                            const std::string& name) = 0;

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -25,6 +26,8 @@ struct StepOptions {
   /// gradients which `optim::clip_norm` has scaled, to the bit; the gradients themselves stay as they are.
   /// Infinity: no clipping.
   double clip_norm = std::numeric_limits<double>::infinity();
+  /// The norm of all gradients, where those that are given are but a part and other processes have the rest.
+  std::optional<double> norm = {};
 };
 
 /// Rules by name, for what is done with each of them.
@@ -154,6 +157,8 @@ template <class Rule>
 requires(UpdateRule<Rule> || WholeRule<Rule>) class Optimizer {
  public:
   using Options = typename Rule::Options;
+  /// Whether a gradient by rows changes those rows alone: not where the rule looks at a whole parameter.
+  static constexpr bool steps_by_rows = !WholeRule<Rule>;
 
   /// Throws ArgumentError for options out of range.
   explicit Optimizer(Options options = {}) : options_(checked(options)) {}
@@ -190,7 +195,7 @@ requires(UpdateRule<Rule> || WholeRule<Rule>) class Optimizer {
   template <class M>
   double step(M& model, const Gradients& gradients, const StepOptions& step_options = {}) {
     storage::PoolVector<detail::Work> work = match(model, gradients);
-    const double before = norm(gradients);
+    const double before = step_options.norm ? *step_options.norm : norm(gradients);
     if (!std::isfinite(before)) check_finite(model, gradients);
     const bool clips = step_options.clip_norm != StepOptions{}.clip_norm;
     const double scale = clips ? detail::clip_scale(before, step_options.clip_norm) : 1;

@@ -1,9 +1,6 @@
 #include "models/run/pieces.hpp"
 
-#include <algorithm>
 #include <cstring>
-#include <functional>
-#include <numeric>
 
 #include "tensor/ops.hpp"
 
@@ -21,22 +18,6 @@ Batch columns(const Batch& batch, std::int64_t piece, std::int64_t pieces) {
     return Indices(std::move(out), {all.dim(0), width});
   };
   return {part(batch.x), part(batch.y)};
-}
-
-std::vector<int> owners_of(const ParameterView& parameters, int size) {
-  const auto& parts = parameters.parts();
-  std::vector<std::size_t> order(parts.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::stable_sort(order, std::greater(), [&](std::size_t i) { return parts[i].second->size(); });
-  std::vector<std::int64_t> load(static_cast<std::size_t>(size), 0);
-  std::vector<int> out(parts.size(), 0);
-  for (const std::size_t i : order) {
-    if (parts[i].second->is_constant()) continue;  // nobody changes it
-    const auto least = std::ranges::min_element(load);
-    *least += parts[i].second->size();
-    out[i] = static_cast<int>(least - load.begin());
-  }
-  return out;
 }
 
 std::string bytes_of_values(const Tensor& x) {

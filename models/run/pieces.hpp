@@ -8,16 +8,12 @@
 #include <string_view>
 #include <vector>
 
-#include "autograd/parameter_view.hpp"
 #include "text/batches.hpp"
 
 namespace gradus::models {
 
 /// The streams of one of so many equal pieces of a batch.
 Batch columns(const Batch& batch, std::int64_t piece, std::int64_t pieces);
-
-/// Which of so many processes each parameter belongs to: the largest first, to the one that has the least.
-std::vector<int> owners_of(const ParameterView& parameters, int size);
 
 /// A tensor's elements as bytes, and back from those that begin at `at`, which moves behind them. Throws
 /// DataError where there are too few.

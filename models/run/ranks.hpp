@@ -4,11 +4,13 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "autograd/gradients.hpp"
 #include "autograd/parameter_view.hpp"
 #include "models/team.hpp"
+#include "tensor/support/function_ref.hpp"
 
 namespace gradus::models {
 
@@ -34,12 +36,21 @@ class RunRanks : public Team {
   // The sum over all processes of the gradients of a network, in the order of a binary tree over their ranks,
   // times `factor`: the same bits everywhere.
 
-  /// Before the first sum, and when the parameters are other ones.
-  virtual void sum_over(const ParameterView& parameters, double factor) = 0;
+  /// Before the first sum, and when the parameters are other ones. With `owners`, one for each parameter, the
+  /// owner of a parameter alone gets its sum, makes its step, and shares it.
+  virtual void sum_over(const ParameterView& parameters, double factor, std::span<const int> owners = {}) = 0;
   /// A gradient that is whole in this process; it is sent while backward goes on.
   virtual void add(Gradient& gradient) = 0;
   /// The sum, after the last gradient. Those of `rest` were not given before.
   virtual Gradients finish(Gradients rest) = 0;
+  /// With owners: what `f` gives of each parameter's sum, whoever has it, in ascending order of place, and
+  /// the norm of all sums, with the bits of gradus::norm.
+  virtual std::vector<std::pair<Place, double>> of_each(const Gradients& sums,
+                                                        FunctionRef<double(const Gradient&)> f) const = 0;
+  virtual double norm(const Gradients& sums) const = 0;
+  /// After a step by the sums that `finish` gave: all parameters become their owners'. `by_rows`: of
+  /// gradients by rows the step has changed those rows alone.
+  virtual void share(bool by_rows) = 0;
 };
 
 }  // namespace gradus::models

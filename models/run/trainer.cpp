@@ -9,6 +9,7 @@
 #include "autograd/tape.hpp"
 #include "models/run/pieces.hpp"
 #include "nn/lora_adapter.hpp"
+#include "optim/owners.hpp"
 #include "tensor/ops.hpp"
 
 namespace gradus::models {
@@ -135,8 +136,8 @@ Trainer::Trainer(ErasedNetwork& network, std::span<const std::int32_t> train,
                           ranks_->size(), pieces_);
     own_pieces_ = pieces_ / ranks_->size();
     first_piece_ = own_pieces_ * ranks_->rank();
-    ranks_->sum_over(parameters_, 1.0 / static_cast<double>(pieces_));
-    if (shards()) owner_ = owners_of(parameters_, ranks_->size());
+    if (shards()) owner_ = optim::owners_of(parameters_, ranks_->size());
+    ranks_->sum_over(parameters_, 1.0 / static_cast<double>(pieces_), owner_);
   }
   at_.rng = Rng(config.training.seed);
   at_.contexts = at_.rng.fork(for_contexts);
@@ -209,11 +210,12 @@ void Trainer::make_update(const UpdateOptions& options, Update& out) {
     batches.push_back(next_batch());
     out.tokens += batches.back().x.size();
   }
-  Gradients sum = gradient(batches, options, out);
+  const Gradients sum = gradient(batches, options, out);
   optimizer_.set_lr(out.lr);
-  if (options.part_norms) out.part_norms = part_norms(sum);
+  // Where gradients are shared out, all processes are needed for those that one asks for.
+  if (shards() ? out.asks_part_norms : options.part_norms) out.part_norms = part_norms(sum);
   try {
-    out.gradient_norm = step(std::move(sum));
+    out.gradient_norm = step(sum);
   } catch (const NumericError& error) {
     detail::fail_not_finite(step_ + 1, out.loss, error.what());
   }
@@ -237,15 +239,22 @@ void Trainer::explain(const Batch& batch, const std::any& before, Rng rng, doubl
 }
 
 std::map<std::string, double> Trainer::part_norms(const Gradients& gradients) const {
-  std::map<std::string, double> squares;
-  for (const auto& [path, parameter] : parameters_.parts()) {
-    const Gradient* const gradient = gradients.find(parameter->place());
-    if (gradient == nullptr) continue;
-    const Tensor values = gradient->is_sparse() ? gradient->rows.values : gradient->values();
-    squares[part_name(path)] += sum(values * values).to(Dtype::f64).item();
+  const auto square = [](const Gradient& gradient) {
+    return gradus::sum(gradient.values() * gradient.values()).to(Dtype::f64).item();
+  };
+  std::map<Place, double> of_parameters;
+  if (shards()) {
+    for (const auto& [place, found] : ranks_->of_each(gradients, square)) of_parameters[place] = found;
+  } else {
+    for (const Gradient& gradient : gradients.entries()) of_parameters[gradient.of] = square(gradient);
   }
-  for (auto& [part, square] : squares) square = std::sqrt(square);
-  return squares;
+  std::map<std::string, double> out;
+  for (const auto& [path, parameter] : parameters_.parts()) {
+    const auto found = of_parameters.find(parameter->place());
+    if (found != of_parameters.end()) out[part_name(path)] += found->second;
+  }
+  for (auto& [part, squares] : out) squares = std::sqrt(squares);
+  return out;
 }
 
 /// A few streams, or one for each piece where that is more.

@@ -30,7 +30,7 @@ struct Update {
   /// The same of each part of the network, "embed", "h.0": only where it was asked for.
   std::map<std::string, double> part_norms;
   /// What some process asked for; see UpdateOptions.
-  bool stop = false, save = false;
+  bool stop = false, save = false, asks_part_norms = false;
   /// How long each process took to compute its pieces, but for the last backward, before it waited for
   /// others.
   std::vector<double> seconds;
@@ -133,8 +133,8 @@ class Trainer {
                      optim::GradientTree& tree, bool sends);
   Rng rng_of_piece(std::size_t batch, std::int64_t piece) const;
   void tell(Told& told, const UpdateOptions& options, Update& out);
-  double step(Gradients sum);
-  void share_parameters();
+  void require_finite(const Gradients& own) const;
+  double step(const Gradients& sum);
   bool alone() const { return ranks_ == nullptr || ranks_->size() == 1; }
   bool keeps_all_carried() const { return !alone() && ranks_->rank() < 2 && network_.carries_state(); }
   std::string carried_bytes(const std::any& state) const;

@@ -14,7 +14,6 @@
 #include "models/run/pieces.hpp"
 #include "models/run/trainer.hpp"
 #include "nn/lora_adapter.hpp"
-#include "optim/clip.hpp"
 #include "tensor/matmul_precision.hpp"
 #include "tensor/ops.hpp"
 
@@ -138,13 +137,15 @@ void Trainer::tell(Told& told, const UpdateOptions& options, Update& out) {
     out.loss /= static_cast<double>(pieces_);
     out.stop = options.stop;
     out.save = options.save;
+    out.asks_part_norms = options.part_norms;
     out.seconds = {seconds};
     return;
   }
   const auto own = static_cast<std::size_t>(own_pieces_);
   told.losses.resize(own, 0);
   std::vector<double> numbers = told.losses;
-  numbers.insert(numbers.end(), {seconds, options.stop ? 1.0 : 0.0, options.save ? 1.0 : 0.0});
+  numbers.insert(numbers.end(), {seconds, options.stop ? 1.0 : 0.0, options.save ? 1.0 : 0.0,
+                                 options.part_norms ? 1.0 : 0.0});
   const std::size_t head = numbers.size() * sizeof(double);
   const std::string text(reinterpret_cast<const char*>(numbers.data()), head);
   std::vector<std::string> to_each(static_cast<std::size_t>(ranks_->size()), text);
@@ -166,6 +167,7 @@ void Trainer::tell(Told& told, const UpdateOptions& options, Update& out) {
     out.seconds.push_back(numbers[own]);
     out.stop |= numbers[own + 1] != 0;
     out.save |= numbers[own + 2] != 0;
+    out.asks_part_norms |= numbers[own + 3] != 0;
     const std::size_t size = (came[r].size() - head) / own;
     for (std::size_t k = 0; k < own; ++k) all_carried->push_back(came[r].substr(head + k * size, size));
   }
@@ -176,46 +178,42 @@ void Trainer::tell(Told& told, const UpdateOptions& options, Update& out) {
   if (keeps_all_carried()) at_.all_carried = std::move(all_carried);
 }
 
+/// Throws in all processes what the first gradient that is not finite is to throw, whoever has it.
+void Trainer::require_finite(const Gradients& own) const {
+  const auto& parts = parameters_.parts();
+  std::string text;
+  for (std::size_t i = 0; i < parts.size() && text.empty(); ++i) {
+    const Gradient* const gradient = own.find(parts[i].second->place());
+    if (gradient == nullptr) continue;
+    try {
+      optim::detail::check_finite(parts[i].first, *gradient);
+    } catch (const NumericError& error) {
+      text = fmt::format("{:08} {}", i, error.what());
+    }
+  }
+  std::vector<std::string> found = ranks_->gather_texts(text);
+  std::erase(found, "");
+  if (!found.empty()) throw NumericError(std::ranges::min(found).substr(9));
+}
+
 /// One step of the optimizer, by this process of its own parameters where they are shared out. The norm is
 /// that of all.
-double Trainer::step(Gradients sum) {
+double Trainer::step(const Gradients& sum) {
   optim::StepOptions how;
   if (config_.training.clip > 0) how.clip_norm = config_.training.clip;
   if (!shards()) return optimizer_.step(parameters_, sum, how);
-  const double before = norm(sum);
-  if (!std::isfinite(before)) return optimizer_.step(parameters_, sum, how);  // which says what is wrong
-  if (config_.training.clip > 0) static_cast<void>(optim::clip_norm(sum, config_.training.clip));
-  GradientList own;
-  for (std::size_t i = 0; i < owner_.size(); ++i) {
-    const Gradient* const gradient = sum.find(parameters_.parts()[i].second->place());
-    if (gradient != nullptr && owner_[i] == ranks_->rank()) own.push_back(*gradient);
-  }
+  how.norm = ranks_->norm(sum);
+  if (!std::isfinite(*how.norm)) require_finite(sum);
   torn_ = true;
-  static_cast<void>(optimizer_.step(parameters_, Gradients(std::move(own))));
-  share_parameters();
+  try {
+    static_cast<void>(optimizer_.step(parameters_, sum, how));
+  } catch (const NumericError&) {
+    torn_ = false;  // in all processes, before anything has changed
+    throw;
+  }
+  ranks_->share(optimizer_.steps_by_rows());
   torn_ = false;
-  return before;
-}
-
-/// Each process sends the parameters that it changed to the others.
-void Trainer::share_parameters() {
-  std::string own;
-  const auto& parts = parameters_.parts();
-  const auto each = [&](const auto& visit) {
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      if (!parts[i].second->is_constant()) visit(static_cast<std::size_t>(owner_[i]), *parts[i].second);
-    }
-  };
-  const auto rank = static_cast<std::size_t>(ranks_->rank());
-  each([&](std::size_t owner, const Parameter& parameter) {
-    if (owner == rank) own += bytes_of_values(parameter.value());
-  });
-  const std::vector<Team::Bytes> came = ranks_->gather_all(std::as_bytes(std::span(own)));
-  std::vector<std::size_t> at(came.size(), 0);
-  each([&](std::size_t owner, Parameter& parameter) {
-    const std::string_view bytes(reinterpret_cast<const char*>(came[owner].data()), came[owner].size());
-    if (owner != rank) set_values(parameter.mutable_value(), bytes, at[owner]);
-  });
+  return *how.norm;
 }
 
 /// Of the streams of one piece: the sum over its tokens, which it counts.

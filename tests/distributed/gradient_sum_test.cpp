@@ -7,6 +7,7 @@
 #include "autograd/tape.hpp"
 #include "nn/linear.hpp"
 #include "optim/gradient_tree.hpp"
+#include "optim/owners.hpp"
 #include "tensor/ops.hpp"
 #include "tests/distributed/world.hpp"
 #include "tests/support/catch.hpp"
@@ -93,6 +94,16 @@ void check_same(const Gradients& a, const Gradients& b) {
   }
 }
 
+/// Those of one owner's parameters.
+Gradients owned(const Gradients& all, const ParameterView& view, std::span<const int> owners, int rank) {
+  GradientList out;
+  for (std::size_t i = 0; i < owners.size(); ++i) {
+    const Gradient* const gradient = all.find(view.parts()[i].second->place());
+    if (gradient != nullptr && owners[i] == rank) out.push_back(*gradient);
+  }
+  return Gradients(std::move(out));
+}
+
 }  // namespace
 
 TEST_CASE("gradients that several processes sum have the bits of one that adds all pieces", "[sum]") {
@@ -122,6 +133,61 @@ TEST_CASE("gradients that several processes sum have the bits of one that adds a
     check_same(sum.finish(mine.take_rest(Gradients(std::move(rest)))), expected);
   }
   CHECK(sum.spent() >= sum.waited());
+}
+
+TEST_CASE("owners get the sums of their parameters alone, and all get what they make of them", "[sum]") {
+  const auto& all = world();
+  for (const bool by_rows : {true, false}) {
+    INFO("by rows: " << by_rows);
+    Parts parts;
+    const ParameterView view(parts);
+    const std::vector<int> owners = optim::owners_of(view, all.size());
+    distributed::GradientSum sum(all, view, 1.0 / pieces, owners);
+    const std::int64_t own = pieces / all.size();
+    for (std::int64_t step = 0; step < 4; ++step) {
+      INFO("step " << step);
+      optim::GradientTree every, mine;
+      for (std::int64_t p = 0; p < pieces; ++p) every.add(gradients_of(parts, step, p));
+      Gradients expected = every.take();
+      expected *= 1.0 / pieces;
+      for (std::int64_t k = 0; k < own; ++k) mine.add(gradients_of(parts, step, all.rank() * own + k));
+      const Gradients sums = sum.finish(mine.take());
+      check_same(sums, owned(expected, view, owners, all.rank()));
+      CHECK(sum.norm(sums) == norm(expected));
+      // A step of each element, or of whole parameters, by its owner, beside one by everybody.
+      Parts reference;
+      for (std::size_t i = 0; i < view.parts().size(); ++i) {
+        Parameter& shared = *view.parts()[i].second;
+        Tensor& value = ParameterView(reference).parts()[i].second->mutable_value();
+        value = shared.value();
+        const Gradient* const gradient = expected.find(shared.place());
+        if (gradient == nullptr) continue;
+        if (by_rows && gradient->is_sparse()) {
+          index_add(value, 0, gradient->rows.ids, gradient->rows.values);
+        } else {
+          value = value * 0.5 + gradient->tensor();
+        }
+        if (owners[i] == all.rank()) shared.mutable_value() = value;
+      }
+      sum.share(by_rows);
+      for (std::size_t i = 0; i < view.parts().size(); ++i) {
+        INFO(view.parts()[i].first);
+        CHECK(
+            same_bits(view.parts()[i].second->value(), ParameterView(reference).parts()[i].second->value()));
+      }
+    }
+  }
+}
+
+TEST_CASE("owners that there are not are refused", "[sum]") {
+  const auto& all = world();
+  Rng rng(3);
+  nn::Linear model(rng, 4, 2);
+  const ParameterView view(model);
+  const std::vector<int> none{0, all.size()}, few{0};
+  CHECK_THROWS_WITH(distributed::GradientSum(all, view, 1, none), Catch::Contains("is the owner of"));
+  CHECK_THROWS_WITH(distributed::GradientSum(all, view, 1, few),
+                    "1 owners of 2 parameters; give one for each");
 }
 
 TEST_CASE("the average of gradients is that of all processes", "[sum]") {

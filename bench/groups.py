@@ -299,20 +299,21 @@ def scaling(run):
     yield ["scaling.650"], partial(scaling_row, run, 650, "medium-lstm")
 
 
-def ranks_row(run, benchmark):
+def ranks_row(run, name, benchmark, way):
     """Two processes of one thread each beside one process of two threads, which compute the same batch."""
-    def rate(processes, threads):
+    def rate(way, processes, threads):
         found = in_processes(processes, "step", benchmark, str(run.seconds(0.5)), threads=threads)
-        return found["tokens"] / found["overlapped"]
-    return [run.compare(f"ranks.{benchmark}", "tokens/s", lambda: rate(2, 1), "1 process, 2 threads",
-                        lambda: rate(1, 2), bound=fma(2), rival_threads=2)]
+        return found["tokens"] / found[way]
+    return [run.compare(name, "tokens/s", lambda: rate(way, 2, 1), "1 process, 2 threads",
+                        lambda: rate("overlapped", 1, 2), bound=fma(2), rival_threads=2)]
 
 
 def ranks(run):
     if not os.path.exists(program("ranks")):
         return  # built without MPI
     for benchmark in ["medium-lstm", "small-gpt"]:
-        yield [f"ranks.{benchmark}"], partial(ranks_row, run, benchmark)
+        for name, way in [("", "overlapped"), ("-sharded", "sharded")]:
+            yield [f"ranks.{benchmark}{name}"], partial(ranks_row, run, f"ranks.{benchmark}{name}", benchmark, way)
 
 
 def cost_row(run, name, benchmark):
@@ -422,7 +423,7 @@ SHAPES = """gather gather_gradient gather_rows_of_3 roll roll_short slices_gradi
 products_of_32 products_of_4 products_of_4_gradient einsum_scores einsum_bilinear_gradient max_gradient
 max_columns_gradient sum_of_products_gradient sum_of_squares_gradient
 mean_of_squares_gradient sum_of_3 sum_to_3 sum_middle var_of_rows cumprod_columns
-cumprod_columns_gradient softmax_gradient elementwise_full elementwise_row elementwise_column jvps_of_product
+cumprod_columns_gradient softmax_gradient softmax_gradient_flushed elementwise_full elementwise_row elementwise_column jvps_of_product
 mixture_jacobian grad_of_scalar jvp_of_scalar nested_jvp_of_scalar runge_kutta_gradient""".split()
 
 

@@ -24,6 +24,7 @@
 #include "autograd/transforms.hpp"
 #include "bench/threads.hpp"
 #include "bench/training.hpp"
+#include "tensor/flush_subnormals.hpp"
 #include "tensor/random.hpp"
 
 using namespace gradus;
@@ -172,6 +173,14 @@ Call softmax_gradient(Rng& rng) {
   return with_gradient(rng, [](auto xs) { return softmax(xs[0], -1); }, {normal(rng, {1000, 200}, 0, 350)});
 }
 
+/// The same with subnormal numbers flushed.
+Call softmax_gradient_flushed(Rng& rng) {
+  return [call = softmax_gradient(rng)] {
+    const FlushSubnormals flush;
+    return call();
+  };
+}
+
 // -- Functions of elements
 // ------------------------------------------------------------------------------------
 
@@ -271,6 +280,7 @@ constexpr std::pair<const char*, Call (*)(Rng&)> rows[] = {
     {"cumprod_columns", cumprod_columns},
     {"cumprod_columns_gradient", cumprod_columns_gradient},
     {"softmax_gradient", softmax_gradient},
+    {"softmax_gradient_flushed", softmax_gradient_flushed},
     {"elementwise_full", elementwise_full},
     {"elementwise_row", elementwise_row},
     {"elementwise_column", elementwise_column},

@@ -124,6 +124,21 @@ def mixture_jacobian():
         f, p, vectorize=True, strategy="forward-mode")])
 
 
+def softmax_gradient():
+    return with_gradient(lambda x: x.softmax(-1), normal(1000, 200, deviation=350))
+
+
+def softmax_gradient_flushed():
+    call = softmax_gradient()
+
+    def flushed():
+        torch.set_flush_denormal(True)
+        call()
+        torch.set_flush_denormal(False)
+
+    return flushed
+
+
 def scalar_function(x):
     return x.sin() * x
 
@@ -182,7 +197,7 @@ SHAPES = {
     "var_of_rows": lambda: plain(normal(1000, 1000), lambda x: x.var(1)),
     "cumprod_columns": lambda: plain(normal(1000, 1000, mean=1, deviation=0.01), lambda x: x.cumprod(0)),
     "cumprod_columns_gradient": cumprod_gradient,
-    "softmax_gradient": lambda: with_gradient(lambda x: x.softmax(-1), normal(1000, 200, deviation=350)),
+    "softmax_gradient": softmax_gradient, "softmax_gradient_flushed": softmax_gradient_flushed,
     "elementwise_full": lambda: blend(1000, 1000), "elementwise_row": lambda: blend(1000),
     "elementwise_column": lambda: blend(1000, 1),
     "jvps_of_product": jvps_of_product, "mixture_jacobian": mixture_jacobian,

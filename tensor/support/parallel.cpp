@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "tensor/support/error.hpp"
+#include "tensor/support/float_mode.hpp"
 
 // Debian's oneTBB is not instrumented, so the thread sanitizer must be told of the order that oneTBB
 // guarantees: a call's begin comes before its body, and the body before the call's end.
@@ -57,6 +58,23 @@ struct Pool {
   }
 };
 
+/// A thread's floating-point mode while it lives. The library's threads keep their own otherwise.
+class FloatMode {
+ public:
+  explicit FloatMode(std::uint64_t mode) : before_(detail::float_mode()), changed_(mode != before_) {
+    if (changed_) detail::set_float_mode(mode);
+  }
+  ~FloatMode() {
+    if (changed_) detail::set_float_mode(before_);
+  }
+  FloatMode(const FloatMode&) = delete;
+  FloatMode& operator=(const FloatMode&) = delete;
+
+ private:
+  std::uint64_t before_;
+  bool changed_;
+};
+
 Pool& pool() {
   static Pool instance;
   return instance;
@@ -80,8 +98,12 @@ int threads() {
 
 void parallel::detail::run(std::int64_t chunks, FunctionRef<void(std::int64_t)> body) {
   const std::shared_ptr<tbb::task_arena> arena = pool().current();
+  // The caller's way to compute, as a program that flushes subnormal numbers, or rounds up, would have other
+  // bits with another number of threads.
+  const std::uint64_t mode = gradus::detail::float_mode();
   const auto ordered_body = [&](std::int64_t chunk) {
     happens_after(&body);
+    const FloatMode as_caller(mode);
     body(chunk);
     happens_before(&body);
   };

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -292,6 +293,10 @@ struct SweepOptions {
 /// `begin` to the last start. Undefined where no start depends on a node, and for no_node.
 std::vector<Variable> sweep_paths(TapeStorage& tape, std::span<const SweepStart> starts,
                                   std::span<const std::uint32_t> wanted, SweepOptions options);
+/// The tangent of a node, the starts' seeds being those of nodes from `begin` on, where all ops between work
+/// element by element; undefined where it depends on none of them. Nothing where another op is on the way.
+std::optional<Variable> sweep_tangents(TapeStorage& tape, std::span<const SweepStart> starts,
+                                       std::uint32_t node, std::uint32_t begin, bool record);
 /// The gradients of all leaves, for Tape::backward: nothing is recorded, and gradients by rows stay so.
 GradientList sweep_leaves(TapeStorage& tape, const SweepStart& start, const BackwardOptions& options);
 

@@ -118,6 +118,13 @@ class Call {
     return sweep_paths(*active_tape(), starts(gs, seeds), {&node, 1}, options(node, is_recorded(), consume))
         .front();
   }
+  /// The product of the jacobian with the arguments' tangents, where f is made of ops that work element by
+  /// element; nothing where it is not.
+  std::optional<Variable> tangent(Arguments tangents) const {
+    std::vector<SweepStart> starts;
+    for (std::size_t i = 0; i < nodes_.size(); ++i) starts.push_back({nodes_[i], tangents[i]});
+    return sweep_tangents(*active_tape(), starts, y_node_, begin_, is_recorded());
+  }
   /// How many gradients are to be swept at once: as many as leave the largest one in a near cache, so that
   /// memory does not grow with their number. 1 where a tensor has no axis to spare.
   std::int64_t batch_size() {
@@ -335,8 +342,9 @@ std::pair<Variable, Variables> vjp(LentFunction f, Arguments xs, const Variable&
 std::pair<Variable, Variable> jvp(LentFunction f, Arguments xs, Arguments tangents, Where where) {
   Call call(f, xs, "jvp", where);
   check_tangents(call, tangents, "tangent");
-  const Linearized linear(call);
-  Variable product = linear.jvp(tangents, !call.is_recorded());
+  std::optional<Variable> direct = call.tangent(tangents);
+  Variable product = direct ? call.returned(*std::move(direct), call.y())
+                            : Linearized(call).jvp(tangents, !call.is_recorded());
   return {call.returned(call.y(), call.y()), std::move(product)};
 }
 

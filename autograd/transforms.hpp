@@ -115,8 +115,9 @@ auto vjp(F&& f, const X& x, const Variable& seed, Where where = Where::here()) {
   return std::pair(std::move(y), detail::like<X>(std::move(gs)));
 }
 
-/// y = f(x) and the product of the jacobian with the tangent, (X...): (Y...). The vjp is linear in its seed;
-/// its own vjp is this product, so that no op needs a second rule.
+/// y = f(x) and the product of the jacobian with the tangent, (X...): (Y...). No op needs a second rule for
+/// it: the vjp is linear in its seed, and its own vjp is this product; and where all ops of f work element by
+/// element, each gives its result's tangent by the same rule as an input's gradient.
 template <detail::NotVariable F, detail::ArgumentList X, detail::ArgumentList T>
 std::pair<Variable, Variable> jvp(F&& f, const X& x, const T& tangents, Where where = Where::here()) {
   return detail::jvp(detail::LentFunction::of<X>(f), detail::list_of(x), detail::list_of(tangents), where);

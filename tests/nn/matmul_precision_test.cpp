@@ -27,9 +27,9 @@ std::vector<Tensor> step(const models::NetworkOptions& options, MatmulPrecision 
   const MatmulPrecisionScope scope(precision);
   Rng rng(1);
   const Network network(rng, options);
-  const Indices x = ids(options.vocab, {40, 12});
+  const Indices x = ids(options.vocab, {10, 8});
   Tape tape;
-  const Variable loss = network.loss(x, ids(options.vocab, {40, 12}), network.start(12)).first;
+  const Variable loss = network.loss(x, ids(options.vocab, {10, 8}), network.start(8)).first;
   const Gradients gradients = tape.backward(loss);
   std::vector<Tensor> out{loss.value()};
   for_each_parameter(network, [&](const std::string&, const Parameter& p) { out.push_back(gradients[p]); });
@@ -72,8 +72,8 @@ TEST_CASE(
     "[models][precision][threads]") {
   check<models::LstmNetwork>({.vocab = 200, .embedding = 96, .width = 128, .layers = 2});
   check<models::GruNetwork>({.vocab = 200, .embedding = 96, .width = 128});
-  check<models::GptNetwork>({.vocab = 200, .width = 96, .layers = 2, .heads = 4, .context = 40});
-  check<models::LlamaNetwork>({.vocab = 200, .width = 96, .layers = 2, .heads = 4, .context = 40});
+  check<models::GptNetwork>({.vocab = 200, .width = 96, .layers = 2, .heads = 4, .context = 10});
+  check<models::LlamaNetwork>({.vocab = 200, .width = 96, .layers = 2, .heads = 4, .context = 10});
 }
 
 TEST_CASE(

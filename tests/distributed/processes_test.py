@@ -156,6 +156,32 @@ class Processes(unittest.TestCase):
         self.assertGreaterEqual(named, begun)
         self.assertGreater(begun, 0)
 
+    def test_a_run_that_shares_out_the_optimizer_goes_on_from_its_last_checkpoint(self):
+        options = ["--set", "training.shard_optimizer=true", "--set", "training.save_every=50"]
+        self.check_done(run(command(2, *self.train("whole", *options, updates=1500))))
+        self.check_done(run([GRADUS, *self.train("alone", *options, updates=1500)]))
+        self.assertEqual(self.model("whole"), self.model("alone"))
+        for victim in (0, 1):
+            name = f"killed{victim}"
+            with self.subTest(victim=victim):
+                with subprocess.Popen(command(2, *self.train(name, *options, updates=1500)), env=ENVIRONMENT, text=True,
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+                    while started.poll() is None and not os.path.exists(
+                            os.path.join(self.place(name), "metrics.jsonl")):
+                        time.sleep(0.01)
+                    time.sleep(0.05)
+                    found = ranks_below(started.pid)
+                    self.assertIn(victim, found, "it was done before")
+                    os.kill(found[victim], signal.SIGKILL)
+                    errors = self.ended(started)
+                self.assertRegex(errors, rf"gradus: rank {victim} \(process {found[victim]} on .*\) is gone; a part of "
+                                 "the state went with it, so go on from the last checkpoint by: gradus train --resume")
+                for processes in (4, 1):
+                    copy = f"{name} in {processes}"
+                    shutil.copytree(self.place(name), self.place(copy))
+                    self.check_done(run(command(processes, "train", "--resume", self.place(copy), "--threads", "1")))
+                    self.assertEqual(self.model(copy), self.model("whole"), errors)
+
     def test_an_interrupt_saves_once(self):
         with subprocess.Popen(command(2, *self.train("stopped", updates=100000)), env=ENVIRONMENT, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:

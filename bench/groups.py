@@ -423,8 +423,8 @@ SHAPES = """gather gather_gradient gather_rows_of_3 roll roll_short slices_gradi
 products_of_32 products_of_4 products_of_4_gradient einsum_scores einsum_bilinear_gradient max_gradient
 max_columns_gradient sum_of_products_gradient sum_of_squares_gradient
 mean_of_squares_gradient sum_of_3 sum_to_3 sum_middle var_of_rows cumprod_columns
-cumprod_columns_gradient softmax_gradient softmax_gradient_flushed elementwise_full elementwise_row elementwise_column jvps_of_product
-mixture_jacobian grad_of_scalar jvp_of_scalar nested_jvp_of_scalar runge_kutta_gradient""".split()
+cumprod_columns_gradient softmax_gradient softmax_gradient_flushed elementwise_full elementwise_row
+elementwise_column jvps_of_product mixture_jacobian grad_of_scalar jvp_of_scalar nested_jvp_of_scalar runge_kutta_gradient""".split()
 
 
 def first_gradient(run):

@@ -13,7 +13,7 @@ namespace gradus {
 /// x86-64 and AArch64; no effect on other processors.
 ///
 ///   FlushSubnormals flush;
-///   Tensor gradients = jacobian(f, x);
+///   const Variable derivatives = jacobian(f, x);
 class FlushSubnormals {
  public:
   FlushSubnormals();

@@ -198,3 +198,45 @@ TEST_CASE("a loss of no use in one process ends the update in all, and leaves al
   }
   CHECK(trainer.update().number == 2);
 }
+
+TEST_CASE("a gradient that is not finite is named alike in all processes, whoever owns it", "[training]") {
+  const Text text;
+  distributed::RunRanks ranks(world());
+  for (const char* sharded : {"training.shard_optimizer=false", "training.shard_optimizer=true"}) {
+    INFO(sharded);
+    const RunConfig config =
+        small("lstm", {"training.pieces=4", "training.batch=8", "training.clip=1", sharded}, text);
+    // The loss is finite, as the states are 0; the gradient of the recurrent weights is not.
+    const auto spoiled = [&] {
+      auto network = network_of(config, text);
+      const ParameterView view = network->parameter_view();
+      for (const auto& [path, parameter] : view.parts()) {
+        Tensor& value = parameter->mutable_value();
+        const bool head = path.find("head") != path.npos && value.rank() == 2;
+        value = full(value.shape(), path.find("embed") != path.npos ? 1e8 : 0.0);
+        float* const at = value.mutable_data<float>();
+        for (std::int64_t i = 0; head && i < value.size(); ++i)
+          at[i] = i / value.dim(1) % 2 == 0 ? 3e38F : -3e38F;
+      }
+      return network;
+    };
+    const auto what_of = [&](models::RunRanks* with) {
+      const auto network = spoiled();
+      const Safetensors before = network->weights();
+      Trainer trainer(*network, text.train(), {}, config, with);
+      std::string what;
+      try {
+        trainer.update();
+      } catch (const NumericError& error) {
+        what = error.what();
+      }
+      CHECK_FALSE(trainer.torn());
+      CHECK(same(network->weights(), before));
+      return what;
+    };
+    const std::string alone = what_of(nullptr);
+    INFO(alone);
+    CHECK(alone.find("recurrent") != alone.npos);
+    CHECK(what_of(&ranks) == alone);
+  }
+}

@@ -105,18 +105,19 @@ void for_pieces(const Strided& view, bool threaded, Run&& run) {
   for (std::int64_t item = 0; item < rows * pieces; ++item) piece(item);
 }
 
-/// What read_part does where each of some numbers, `stride` apart, stands `row` times, which are few.
-template <class T>
+/// What read_part does where each of some numbers, `stride` apart, stands `row` times: `most` or less, which
+/// is how many are written where there is room, as what follows writes over them.
+template <int most, class T>
 void read_repeated(const T* seen, std::int64_t stride, std::int64_t row, std::int64_t begin,
                    std::int64_t count, T* dense) {
-  constexpr std::int64_t most = 16;  // as many are written where there is room: what follows writes over them
   const T* from = seen + begin / row * stride;
   for (std::int64_t left = row - begin % row; count > 0; left = row, from += stride) {
     const std::int64_t n = std::min(count, left);
+    const T value = *from;  // read once, as for all that the compiler knows it may be among those written
     if (count >= most) {
-      for (std::int64_t i = 0; i < most; ++i) dense[i] = *from;
+      for (int i = 0; i < most; ++i) dense[i] = value;
     } else {
-      fill_run(*from, n, dense);
+      fill_run(value, n, dense);
     }
     dense += n;
     count -= n;
@@ -128,8 +129,13 @@ template <class T>
 void read_part(const T* seen, const Strided& v, std::int64_t begin, std::int64_t count, T* dense) {
   const auto last = static_cast<std::size_t>(v.rank - 1);
   const std::int64_t row = v.length[last], step = v.stride[last];
-  if (v.rank == 2 && step == 0 && row <= 16)
-    return read_repeated(seen + v.offset, v.stride[0], row, begin, count, dense);
+  if (v.rank == 2 && step == 0 && row <= 16) {
+    const auto read = row <= 4    ? read_repeated<4, T>
+                      : row <= 8  ? read_repeated<8, T>
+                      : row <= 12 ? read_repeated<12, T>
+                                  : read_repeated<16, T>;
+    return read(seen + v.offset, v.stride[0], row, begin, count, dense);
+  }
   std::array<std::int64_t, Shape::max_rank> index{};
   const T* from = seen + v.offset;
   for (std::size_t i = last + 1, rest = static_cast<std::size_t>(begin); i-- > 0;) {

@@ -95,24 +95,34 @@ void multiply_block(const Tiles<T>& tiles, std::int64_t rows, std::int64_t cols,
   const bool packed = a.packed && b.packed;
   const auto& wide = packed ? tiles.packed : tiles.in_place;
   const auto& narrow = packed ? tiles.packed_narrow : tiles.in_place_narrow;
+  // The next panel of B may be far away: each of the tiles of a panel fetches a share of it.
+  const std::int64_t shares = (rows + a.height - 1) / a.height;
+  const std::int64_t share =
+      tiles.cols * static_cast<std::int64_t>(sizeof(T)) / shares;  // bytes a word of the depth
   for (std::int64_t j = 0; j < cols; j += tiles.cols) {
     const std::int64_t width = std::min(tiles.cols, cols - j);
     const auto& column = width <= tiles.lanes ? narrow : wide;
+    const T* const panel = b.data + j * (b.packed ? depth : 1);
+    const bool fetches = packed && j + tiles.cols < cols;
+    const auto* const next = reinterpret_cast<const char*>(panel + (fetches ? tiles.cols * depth : 0));
     for (std::int64_t i = 0; i < rows; i += a.height) {
       const std::int64_t tall = std::min(a.height, rows - i);
-      column[static_cast<std::size_t>(tall - 1)]({.k = depth,
-                                                  .a = a.data + i * (a.packed ? depth : a.row_stride),
-                                                  .a_row = a.packed ? 1 : a.row_stride,
-                                                  .a_col = a.packed ? tall : a.col_stride,
-                                                  .b = b.data + j * (b.packed ? depth : 1),
-                                                  .ldb = b.packed ? tiles.cols : b.ld,
-                                                  .c = c + i * ldc + j,
-                                                  .ldc = ldc,
-                                                  .cols = width,
-                                                  .alpha = alpha,
-                                                  .beta = beta,
-                                                  .bias = bias == nullptr ? nullptr : bias + j,
-                                                  .rows = tall});
+      column[static_cast<std::size_t>(tall - 1)](
+          {.k = depth,
+           .a = a.data + i * (a.packed ? depth : a.row_stride),
+           .a_row = a.packed ? 1 : a.row_stride,
+           .a_col = a.packed ? tall : a.col_stride,
+           .b = panel,
+           .ldb = b.packed ? tiles.cols : b.ld,
+           .c = c + i * ldc + j,
+           .ldc = ldc,
+           .cols = width,
+           .alpha = alpha,
+           .beta = beta,
+           .bias = bias == nullptr ? nullptr : bias + j,
+           .rows = tall,
+           .ahead = next + (fetches ? i / a.height * depth * share : 0),
+           .ahead_step = fetches ? share : 0});
     }
   }
 }

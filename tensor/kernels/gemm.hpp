@@ -83,6 +83,9 @@ struct Tile {
   T alpha, beta;
   const T* bias;          // (cols) or null
   std::int64_t rows = 0;  // for kernels that compute several numbers of them
+  // What will be read next, which kernels may fetch meanwhile: so many bytes of it a word of k.
+  const char* ahead = nullptr;
+  std::int64_t ahead_step = 0;
 };
 inline constexpr std::int64_t most_tile_rows = 32;
 template <class T>

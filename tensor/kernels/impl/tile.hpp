@@ -59,6 +59,11 @@ struct MultiplyElements {
   }
 };
 
+// Words of k for each line of the cache that is fetched ahead: a packed row of B is two lines with 32
+// registers, one with
+// 16. There the loop is short, too, and unrolled it is fast wherever it stands among the lines of code.
+constexpr int words_at_once = register_count == 32 ? 1 : 4;
+
 /// acc = A B over k. load_right(b, j) gives the j-th batch of a row of B.
 template <class T, int Rows, int Batches, Layout layout, class Multiply, class LoadRight>
 [[gnu::always_inline]] inline void multiply_tile(const Tile<T>& t, Batch<T> (&acc)[Rows][Batches],
@@ -74,7 +79,7 @@ template <class T, int Rows, int Batches, Layout layout, class Multiply, class L
   }
   const T* a = t.a;
   const T* b = t.b;
-  for (std::int64_t p = 0; p < t.k; ++p) {
+  const auto add_word = [&]() __attribute__((always_inline)) {
     B right[Batches];
 #pragma GCC unroll 2
     for (int j = 0; j < Batches; ++j) right[j] = load_right(b, j);
@@ -86,6 +91,19 @@ template <class T, int Rows, int Batches, Layout layout, class Multiply, class L
     }
     a += a_col;
     b += b_row;
+  };
+  std::int64_t p = 0;
+  if constexpr (layout == Layout::packed) {
+    const char* ahead = t.ahead;
+    for (; p + words_at_once <= t.k; p += words_at_once) {
+      __builtin_prefetch(ahead);
+      ahead += words_at_once * t.ahead_step;
+#pragma GCC unroll 4
+      for (int word = 0; word < words_at_once; ++word) add_word();
+    }
+  }
+  if constexpr (layout != Layout::packed || words_at_once > 1) {
+    for (; p < t.k; ++p) add_word();
   }
 }
 

@@ -141,8 +141,10 @@ struct SeveralGradient {
     std::vector<Tensor> used;
     const std::shared_ptr<const Differential> of = of_used(gs, all, used);
     std::vector<Variable> out;
-    for (int i = 0; i < std::popcount(wanted); ++i)
-      out.push_back(apply(op, of->gradient(static_cast<std::size_t>(i)), all));
+    for (int i = 0; i < std::popcount(wanted); ++i) {
+      const FormulaPtr gradient = of->gradient(static_cast<std::size_t>(i));
+      out.push_back(gradient ? apply(op, gradient, all) : Variable());
+    }
     return out;
   }
 

@@ -22,8 +22,11 @@ void add(Gradient& sum, const Gradient& more) {
     sum.rows = joined(sum.rows, more.rows);
     return;
   }
-  if (sum.is_sparse()) sum = {sum.of, sum.rows.dense(), {}, sum.used_by, sum.used_at};
-  if (more.is_sparse()) {
+  if (sum.is_sparse()) {  // onto what is dense, whose zeros keep their signs
+    const Rows rows = std::move(sum.rows);
+    sum = {sum.of, more.dense, {}, sum.used_by, sum.used_at};
+    scatter_add_rows(sum.dense, rows.ids, rows.values);
+  } else if (more.is_sparse()) {
     scatter_add_rows(sum.dense, more.rows.ids, more.rows.values);
   } else {
     add_to(sum.dense, more.dense);

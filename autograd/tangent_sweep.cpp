@@ -35,6 +35,7 @@ class TangentSweep {
       for (const Edge& edge : node.edge_list()) {
         if (!depends_on(edge.input)) continue;
         depends = true;
+        ++uses_[edge.input - begin_];
         const Closure* const closure = edge.closure;
         by_elements &=
             closure != nullptr && closure->table->broadcasts && closure->table->variable != nullptr;
@@ -87,7 +88,8 @@ class TangentSweep {
 std::optional<Variable> sweep_tangents(TapeStorage& tape, std::span<const SweepStart> starts,
                                        std::uint32_t node, std::uint32_t begin, bool record) {
   if (tape.checks || tape.plant != nullptr) return {};  // which look at gradients
-  if (node == no_node || node < begin) return Variable();
+  if (node == no_node) return Variable();
+  if (node < begin) return {};  // it may be one of those that start
   TangentSweep sweep(tape, begin, node);
   for (const SweepStart& start : starts) {
     if (start.node == no_node) continue;

@@ -137,6 +137,7 @@ double Differential::sum(const Tensor& g, std::span<const Tensor* const> inputs,
 }
 
 FormulaPtr Differential::gradient(std::size_t i) const {
+  if (gradients_[i] == no_expr) return nullptr;
   const std::lock_guard lock(mutex_);
   if (!formulas_[i]) {
     formulas_[i] = std::make_shared<const Formula>(graph_, inputs_.size() + gs_.size(), gradients_[i]);

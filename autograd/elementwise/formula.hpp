@@ -43,7 +43,8 @@ class Differential {
   /// What backward reads.
   bool reads(std::size_t input) const { return reads_[input]; }
   bool reads_result(std::size_t k) const { return reads_results_[k]; }
-  /// The derivative with respect to the i-th wanted input as a formula of the inputs and gs, which come last.
+  /// The derivative with respect to the i-th wanted input as a formula of the inputs and gs, which come last;
+  /// null where the values do not depend on it.
   FormulaPtr gradient(std::size_t i) const;
 
  private:

@@ -91,6 +91,35 @@ TEST_CASE("the gradients of several results are right, to second order, whicheve
   }
 }
 
+TEST_CASE("results that do not depend on every operand have their gradients, to second order, and tangents",
+          "[elementwise][gradient]") {
+  const auto f = [](auto x, auto y) { return std::array{x * x * x, exp(y), 0 * x + 2}; };
+  Rng rng(6);
+  const std::vector<Tensor> inputs{rng.normal({3, 2}, 0, 1, Dtype::f64), rng.normal({2}, 0, 1, Dtype::f64)};
+  for (int used = 1; used < 8; ++used) {
+    const GradcheckResult result = gradcheck(
+        [&](std::span<const Variable> in) {
+          const auto all = elementwise(f, in[0], in[1]);
+          Variable out(zeros({3, 2}, Dtype::f64));
+          for (std::size_t k = 0; k < 3; ++k)
+            if ((used >> k & 1) != 0) out = out + all[k];
+          return out;
+        },
+        inputs);
+    INFO(used << ": " << result.message);
+    CHECK(result.passed);
+  }
+  // A cell of which the new state alone is used, which does not depend on the output's gate.
+  const Variable x(inputs[0]), y(broadcast_to(inputs[1], {3, 2}));
+  const auto state = [](const Variable& o, const Variable& c) {
+    return elementwise([](auto a, auto b) { return std::array{sigmoid(a) * tanh(b), b * b}; }, o, c)[1];
+  };
+  const auto along = [&](const Variable& at) { return state(at, at * y); };
+  CHECK(difference(jvp(along, x, y).second, 2 * x * y * y * y) < 1e-13);
+  CHECK(difference(hessian([&](const Variable& at) { return sum(state(at, y)); }, x),
+                   Variable(zeros({3, 2, 3, 2}, Dtype::f64))) == 0);
+}
+
 TEST_CASE("up to twelve operands are given in braces", "[elementwise][gradient]") {
   Rng rng(3);
   std::vector<Tensor> inputs;

@@ -82,8 +82,36 @@ TEST_CASE("what the result does not depend on does not count", "[transforms][tan
   const auto f = [&](std::span<const Variable> in) { return noted(in[0]) * sum(x); };
   CHECK(largest(jvp(f, xs, tangents).second - tangent * sum(x)) < 1e-12);
   CHECK(noted.calls == 1);
-  // The result is an argument.
+  // The result is an argument, or was on the tape before.
   CHECK(identical(jvp([](const Variable& at) { return at; }, x, tangent).second.value(), tangent.value()));
+  const Parameter p(x.value());
+  Tape tape;
+  const Variable captured = p * 2, other = p * 3;
+  CHECK(identical(jvp([&] { return captured; }, captured, tangent).second.value(), tangent.value()));
+  CHECK(largest(jvp([&] { return other; }, captured, tangent).second) == 0);
+}
+
+TEST_CASE("a tangent that nothing needs any more is freed on the way", "[transforms][tangent]") {
+  Tensor kept;
+  bool freed = false;
+  const auto keep = [&](const Variable& x) {
+    return record("keep", x.value(), wrt(x, broadcasting([&](const Variable& g) {
+                                           kept = g.value();
+                                           return g;
+                                         })));
+  };
+  const auto look = [&](const Variable& x) {
+    return record("look", x.value(), wrt(x, broadcasting([&](const Variable& g) {
+                                           const double* const before = kept.data<double>();
+                                           freed =
+                                               kept.mutable_data<double>() == before;  // else it is shared
+                                           return g;
+                                         })));
+  };
+  const Variable x(ones({1000}, Dtype::f64));
+  const Variable product = jvp([&](const Variable& at) { return look(keep(at * 2) * 3); }, x, x).second;
+  CHECK(freed);
+  CHECK(identical(product.value(), 6 * ones({1000}, Dtype::f64)));
 }
 
 TEST_CASE("tangents that go forward are differentiated, forward and in reverse", "[transforms][tangent]") {

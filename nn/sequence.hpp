@@ -118,7 +118,8 @@ class RecurrentProduct {
                                    .b_transposed = true,
                                    .c = to,
                                    .ldc = count * width_,
-                                   .beta = T{1}});
+                                   .beta = T{1},
+                                   .precision = matmul_precision()});
     done(0, width_);
   }
 

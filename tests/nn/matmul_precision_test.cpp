@@ -76,6 +76,26 @@ TEST_CASE(
   check<models::LlamaNetwork>({.vocab = 200, .width = 96, .layers = 2, .heads = 4, .context = 10});
 }
 
+TEST_CASE("a recurrent step by itself is multiplied under the same precision as a sequence", "[precision]") {
+  // From a state that is not 0, with as many streams as are worth rounding.
+  Rng rng(4);
+  const nn::Lstm lstm(rng, 64, 128);
+  const Tensor x = rng.normal({1, 96, 64});  // (time, batch, width)
+  const nn::LstmState start{Variable(rng.normal({1, 96, 128})), Variable(rng.normal({1, 96, 128}))};
+  kernels::use_bf16(kernels::available_bf16().front());
+  const auto first_step = [&](const Tensor& of, MatmulPrecision precision) {
+    const MatmulPrecisionScope scope(precision);
+    return lstm(Variable(of), start).first.value()[0];
+  };
+  const Tensor two = concat({x, x}, 0);
+  const Tensor exact = first_step(x, MatmulPrecision::exact);
+  CHECK(difference(first_step(two, MatmulPrecision::exact), exact) < 1e-6);
+  const Tensor medium = first_step(x, MatmulPrecision::medium);
+  CHECK(difference(medium, exact) > 1e-4);
+  CHECK(difference(medium, first_step(two, MatmulPrecision::medium)) < 1e-6);
+  kernels::use_bf16(nullptr);
+}
+
 TEST_CASE(
     "the gradient of a product under medium precision is that of the function that it computes, but for "
     "rounding",

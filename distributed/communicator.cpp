@@ -97,6 +97,7 @@ struct Communicator::Impl {
   std::unique_ptr<Lifeline> lifeline;
   std::function<void(const std::string&)> notice;
   double notice_after = 10;
+  const void* holder = nullptr;
 
   ~Impl() {
     const bool in_order = (!lifeline || lifeline->lost() < 0) && std::uncaught_exceptions() == 0;
@@ -351,6 +352,15 @@ int Communicator::lost() const {
 
 int Communicator::saver() const {
   return lost() == 0 ? 1 : 0;
+}
+
+bool Communicator::hold(const void* who) const {
+  if (impl_->holder == nullptr) impl_->holder = who;
+  return impl_->holder == who;
+}
+
+void Communicator::release(const void* who) const {
+  if (impl_->holder == who) impl_->holder = nullptr;
 }
 
 void Communicator::check() const {

@@ -84,6 +84,11 @@ class Communicator {
   std::vector<std::vector<std::byte>> exchange(std::span<const std::span<const std::byte>> to_each,
                                                std::int64_t word, std::span<std::int64_t> words) const;
 
+  /// Holds tags of the library for one that sends by them; false where another one does. It ends by
+  /// `release`, which does nothing where `who` does not hold them.
+  bool hold(const void* who) const;
+  void release(const void* who) const;
+
   /// Throws RankLost where a process is known to be gone.
   void check() const;
   /// Which process is known to be gone; -1: none.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
-#include <cstring>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -110,7 +109,9 @@ struct GradientSum::Bucket {
   }
 };
 
-GradientSum::~GradientSum() = default;
+GradientSum::~GradientSum() {
+  all_.release(this);
+}
 
 GradientSum::GradientSum(Communicator all, const ParameterView& parameters, double factor,
                          std::span<const int> owners)
@@ -127,7 +128,11 @@ GradientSum::GradientSum(Communicator all, const ParameterView& parameters, doub
     const int owner = owners.empty() ? nobody : owners[i];
     if (!owners.empty() && (owner < 0 || owner >= all_.size()))
       fail<ArgumentError>("process {} is the owner of {}; there are {}", owner, parts[i].first, all_.size());
-    if (parameter.is_constant() || !slot_of_.emplace(parameter.place(), slots_.size()).second) continue;
+    if (parameter.is_constant()) {
+      frozen_.emplace_back(parts[i].first, &parameter);
+      continue;
+    }
+    if (!slot_of_.emplace(parameter.place(), slots_.size()).second) continue;
     slots_.push_back({&parameter, owner, parameter.place(), parameter.shape(), parameter.dtype()});
   }
   require_alike();
@@ -136,15 +141,33 @@ GradientSum::GradientSum(Communicator all, const ParameterView& parameters, doub
 
 /// Messages of other lengths than are waited for would be lost.
 void GradientSum::require_alike() const {
-  std::string own;
-  for (const Slot& slot : slots_)
-    own += fmt::format("{} {} of {}; ", name_of(slot.dtype), slot.shape, slot.owner);
-  const std::vector<std::string> all = all_.gather_all(own);
-  for (std::size_t r = 0; r < all.size(); ++r) {
-    if (all[r] != own)
-      fail<DataError>("{} has a model of other parameters than {}; start them alike",
-                      all_.name(static_cast<int>(r)), all_.name(all_.rank()));
+  const auto check = [&](const char* what, auto text_of) {
+    std::string own;
+    for (const Slot& slot : slots_) own += text_of(slot) + "; ";
+    const std::vector<std::string> all = all_.gather_all(own);
+    for (std::size_t r = 0; r < all.size(); ++r) {
+      if (all[r] != own)
+        fail<DataError>("{} has {} than {}; start them alike", all_.name(static_cast<int>(r)), what,
+                        all_.name(all_.rank()));
+    }
+  };
+  check("a model of other parameters",
+        [](const Slot& slot) { return fmt::format("{} {}", name_of(slot.dtype), slot.shape); });
+  check("other owners of the parameters, or none,",
+        [](const Slot& slot) { return std::to_string(slot.owner); });
+}
+
+/// Of two sums at once, messages would be taken for each other's.
+void GradientSum::begin_sum() {
+  if (begun_) return;
+  if (!all_.hold(this))
+    fail<ArgumentError>("two GradientSums of the same processes at once; finish one before the other begins");
+  for (const auto& [path, parameter] : frozen_) {
+    if (!parameter->is_constant())
+      fail<ArgumentError>("{} was frozen when this GradientSum was made; make a new one after unfreeze()",
+                          path);
   }
+  begun_ = true;
 }
 
 void GradientSum::make_buckets() {
@@ -196,6 +219,7 @@ bool GradientSum::take(Gradient& gradient) {
 
 void GradientSum::add(Gradient& gradient) {
   const Clock::time_point begun = Clock::now();
+  if (!all_.alone() && slot_of_.contains(gradient.of)) begin_sum();
   if (take(gradient) && !all_.alone()) progress();
   spent_ += seconds_since(begun);
 }
@@ -209,11 +233,9 @@ int GradientSum::tag_of(const Bucket& bucket) const {
 Tensor GradientSum::flat_of(const Bucket& bucket) {
   Slot& first = slots_[bucket.slots.front()];
   if (bucket.slots.size() == 1 && first.form == Form::dense) {
-    Tensor all = std::move(first.own.dense);
-    first.own.dense = Tensor();
-    return std::move(all).reshape({bucket.size});
+    return std::exchange(first.own.dense, Tensor());
   }
-  Tensor out = full({bucket.size}, -0.0, bucket.dtype);
+  Tensor out = full(bucket.slots.size() == 1 ? first.shape : Shape{bucket.size}, -0.0, bucket.dtype);
   for (const std::size_t i : bucket.slots) {
     const Slot& slot = slots_[i];
     if (slot.form == Form::dense) copy(slot.own.dense, 0, out, slot.begin, slot.shape.size());
@@ -231,7 +253,8 @@ void GradientSum::begin(Bucket& bucket) {
   bucket.came.assign(static_cast<std::size_t>(size), Tensor());
   for (int r = 0; r < size; ++r) {
     if (r == own) continue;
-    Tensor& came = bucket.came[static_cast<std::size_t>(r)] = Tensor::uninitialized({share}, bucket.dtype);
+    Tensor& came = bucket.came[static_cast<std::size_t>(r)] = Tensor::uninitialized(
+        {(share + block - 1) / block, block}, bucket.dtype);  // longer than an axis may be
     const std::int64_t from = bucket.begin_of(r, size), to = bucket.begin_of(r + 1, size);
     if (share > 0) all_.receive(part_of(came, 0, share), r, tag, bucket.transfers);
     if (to > from) all_.send(part_of(sent.flat, from, to - from), r, tag, bucket.transfers);
@@ -247,8 +270,7 @@ void GradientSum::add_shares(Bucket& bucket, std::int64_t begin, std::int64_t sh
     const std::int64_t end = std::min(share, at + block);
     std::vector<Tensor> parts;
     for (const Tensor& came : bucket.came)
-      parts.push_back(came.defined() ? slice(came, 0, at, end)
-                                     : slice(bucket.flat, 0, begin + at, begin + end));
+      parts.push_back(came.defined() ? came.part(at, {end - at}) : bucket.flat.part(begin + at, {end - at}));
     for (std::size_t step = 1; step < parts.size(); step *= 2) {
       for (std::size_t r = 0; r + step < parts.size(); r += 2 * step)
         parts[r] = std::move(parts[r]) + parts[r + step];
@@ -440,6 +462,7 @@ void GradientSum::begin_anew() {
 Gradients GradientSum::finish(Gradients rest) {
   if (all_.alone()) return finish_alone(std::move(rest));
   const Clock::time_point begun = Clock::now();
+  begin_sum();
   GradientList out;
   for (Gradient& gradient : rest.entries()) {
     if (!take(gradient)) out.push_back(std::move(gradient));
@@ -458,6 +481,8 @@ Gradients GradientSum::finish(Gradients rest) {
   }
   gather(others, out);
   begin_anew();
+  all_.release(this);
+  begun_ = false;
   spent_ += seconds_since(begun);
   return Gradients(std::move(out));
 }
@@ -488,9 +513,11 @@ std::vector<std::pair<Place, double>> GradientSum::of_each(const Gradients& sums
   }
   std::map<Place, double> found;  // of those that all get, the values are alike
   for (const auto& bytes : all_.gather_all(std::as_bytes(std::span(own)))) {
-    std::vector<Found> came(bytes.size() / sizeof(Found));
-    std::memcpy(came.data(), bytes.data(), came.size() * sizeof(Found));
-    for (const Found& one : came) found[slots_.at(one.slot).of] = one.value;
+    for (std::span<const std::byte> left(bytes); !left.empty();) {
+      Found one{};
+      take_from(left, std::as_writable_bytes(std::span(&one, 1)));
+      found[slots_.at(one.slot).of] = one.value;
+    }
   }
   return {found.begin(), found.end()};
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -22,7 +23,8 @@ namespace gradus::distributed {
 /// on. Those of small parameters travel together. Each process adds up its share of the elements, which it
 /// gets from all others, and sends them the sum, so that each sends and receives 2 (n - 1) / n times the
 /// bytes of the gradients, as with the ring of Patarasuk and Yuan (2009), in two steps instead of 2 (n - 1).
-/// Gradients by rows travel as rows, to all.
+/// Gradients by rows travel as rows, to all. Both `add` and `finish` add numbers up, as messages come: a
+/// scope that changes how (FlushSubnormals) belongs around both of them, or neither.
 ///
 /// With owners, of each parameter one process alone gets the sum, to make its step and then `share` it: as
 /// many bytes as above, a part of the optimizer's work and state for each process (ZeRO, stage 1; Rajbhandari
@@ -37,21 +39,25 @@ namespace gradus::distributed {
 ///   }
 class GradientSum {
  public:
-  /// The parameters must stay where they are; frozen ones have no part in it. `owners` says which process
-  /// owns each of parameters.parts(); empty, all get all sums. Throws ArgumentError unless the number of
-  /// processes is a power of two, or for owners that are none of them, DataError where they have other
-  /// parameters than this one.
+  /// The parameters must stay where they are; frozen ones have no part in it, and stay frozen. `owners` says
+  /// which process owns each of parameters.parts(); empty, all get all sums. Throws ArgumentError unless the
+  /// number of processes is a power of two, or for owners that are none of them, DataError where they have
+  /// other parameters than this one.
   GradientSum(Communicator all, const ParameterView& parameters, double factor,
               std::span<const int> owners = {});
   template <class M>
   GradientSum(Communicator all, M& module, double factor)
       : GradientSum(std::move(all), ParameterView(module), factor) {}
   ~GradientSum();
+  GradientSum(const GradientSum&) = delete;
+  GradientSum& operator=(const GradientSum&) = delete;
 
   /// Takes a gradient of one of the parameters, of which nothing more will come. Others are left as they are.
   void add(Gradient& gradient);
   /// Takes the rest, waits for the other processes, and gives the sums: with owners, of this process's own
-  /// parameters. A parameter that has no gradient in any process has none in the result.
+  /// parameters. A parameter that has no gradient in any process has none in the result. One sum of the same
+  /// processes may be on its way at a time: throws ArgumentError where another is, or where a parameter that
+  /// was frozen is not any more.
   Gradients finish(Gradients rest);
   /// With owners, what `f` gives of each parameter's sum in the process that has it, in ascending order of
   /// place; and the norm of all sums, with the bits of gradus::norm of all in one process. For a step by a
@@ -76,6 +82,7 @@ class GradientSum {
   struct Bucket;
 
   void require_alike() const;
+  void begin_sum();
   void make_buckets();
   bool take(Gradient& gradient);
   Tensor flat_of(const Bucket& bucket);
@@ -103,9 +110,11 @@ class GradientSum {
   double factor_;
   std::vector<Slot> slots_;  // one for each parameter, those of the last layers first
   std::map<Place, std::size_t> slot_of_;
+  std::vector<std::pair<std::string, const Parameter*>> frozen_;
   std::vector<Bucket> buckets_;
   std::vector<Told> told_;  // by the processes, in the last sum, and what that comes to
   std::vector<Agreed> agreed_;
+  bool begun_ = false;  // a sum, which is not finished
   double waited_ = 0, spent_ = 0;
 };
 

@@ -176,14 +176,16 @@ void fail_left_over(const Safetensors& from, const std::vector<std::string>& pat
 
 namespace gradus::optim {
 
+void detail::fail_norm(double norm) {
+  fail<NumericError>(
+      "the gradients' norm is {}; lower the learning rate, or find the op with a Tape of {{.check_finite = "
+      "true}}",
+      norm);
+}
+
 double detail::clip_scale(double norm, double limit) {
   if (!(limit > 0)) fail<ArgumentError>("clip_norm: a limit of {}; it must be above 0", limit);
-  if (!std::isfinite(norm)) {
-    fail<NumericError>(
-        "clip_norm: the gradients' norm is {}; lower the learning rate, or find the op with a Tape of "
-        "{{.check_finite = true}}",
-        norm);
-  }
+  if (!std::isfinite(norm)) fail_norm(norm);
   return std::min(limit / (norm + 1e-6), 1.0);
 }
 

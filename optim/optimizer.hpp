@@ -27,6 +27,7 @@ struct StepOptions {
   /// Infinity: no clipping.
   double clip_norm = std::numeric_limits<double>::infinity();
   /// The norm of all gradients, where those that are given are but a part and other processes have the rest.
+  /// No step is made where it is not finite: a gradient of another process is not, which makes none either.
   std::optional<double> norm = {};
 };
 
@@ -119,6 +120,7 @@ void make_arrays(State& state, int count, const Tensor& like);
 void make_arrays(State& state, const StateArrays& arrays);
 /// Throws NumericError for NaN or infinity.
 void check_finite(const std::string& path, const Gradient& gradient);
+[[noreturn]] void fail_norm(double norm);
 /// What the gradients are multiplied by to have a norm of at most `limit`: 1 or less. Throws as clip_norm.
 double clip_scale(double norm, double limit);
 
@@ -191,12 +193,15 @@ requires(UpdateRule<Rule> || WholeRule<Rule>) class Optimizer {
   /// changes: TapeError when the gradients hold a parameter that the model does not list (forgotten in
   /// `members`, or a copy's) or lists twice, ShapeError for a gradient of another shape or dtype or a
   /// parameter that changed them since the last step, NumericError for a gradient that holds NaN or infinity
-  /// or, when clipping, a norm too large for a double, ArgumentError unless clip_norm > 0.
+  /// or, when clipping or given the norm, one too large for a double, ArgumentError unless clip_norm > 0.
   template <class M>
   double step(M& model, const Gradients& gradients, const StepOptions& step_options = {}) {
     storage::PoolVector<detail::Work> work = match(model, gradients);
     const double before = step_options.norm ? *step_options.norm : norm(gradients);
-    if (!std::isfinite(before)) check_finite(model, gradients);
+    if (!std::isfinite(before)) {
+      check_finite(model, gradients);
+      if (step_options.norm) detail::fail_norm(before);
+    }
     const bool clips = step_options.clip_norm != StepOptions{}.clip_norm;
     const double scale = clips ? detail::clip_scale(before, step_options.clip_norm) : 1;
     const std::span<const Gradient> entries = gradients.entries();

@@ -315,6 +315,9 @@ optim::RunState Trainer::state() const {
   optim::RunState out;
   out.put("weights", network_.weights());
   out.put("optimizer", optimizer_state());
+  if (shards() && !ranks_->leads())
+    fail<ArgumentError>(
+        "the optimizer's state is shared out, and only rank 0 gets all of it; call give_state() here");
   out.put("average", averaged_ ? average_.state(parameters_) : Safetensors());
   out.put("averaged", averaged_);
   out.put("plateau", plateau_.state());

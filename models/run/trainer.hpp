@@ -99,7 +99,8 @@ class Trainer {
   std::unique_ptr<ErasedNetwork> kept();
 
   /// All that it goes on from. Of several processes, ranks 0 and 1 know the states of all pieces; the others
-  /// throw ArgumentError where such states are carried on.
+  /// throw ArgumentError where such states are carried on. Where the optimizer's state is shared out, rank 0
+  /// alone gets it, while the others call `give_state`, or throw ArgumentError when they have given theirs.
   optim::RunState state() const;
   void give_state() const { static_cast<void>(optimizer_state()); }
   /// Throws DataError where something is missing or of another run.

@@ -1,5 +1,6 @@
 #include "distributed/gradient_sum.hpp"
 
+#include <cmath>
 #include <cstring>
 
 #include "autograd/ops/arithmetic.hpp"
@@ -39,6 +40,14 @@ struct Parts {
     visit("large_changing", self.large_changing);
   }
 };
+
+struct Single {
+  Parameter p;
+  static void members(auto& self, auto&& visit) { visit("p", self.p); }
+};
+Gradient ones_of(const Parameter& p) {
+  return {p.place(), ones(p.shape()), {}};
+}
 
 /// What a piece's backward might give in a step: the same in every process.
 Gradients gradients_of(const Parts& parts, std::int64_t step, std::int64_t piece) {
@@ -179,6 +188,59 @@ TEST_CASE("owners get the sums of their parameters alone, and all get what they 
   }
 }
 
+TEST_CASE("a large gradient is summed where it is", "[sum]") {
+  const auto& all = world();
+  for (const Shape& shape : {Shape{600, 500}, Shape{300000}}) {
+    Single large{Parameter(zeros(shape))};
+    distributed::GradientSum sum(all, large, 1);
+    Gradient gradient = ones_of(large.p);
+    const float* const before = gradient.dense.data<float>();
+    sum.add(gradient);
+    const Gradients sums = sum.finish({});
+    CHECK(sums.find(large.p.place())->dense.data<float>() == before);
+    CHECK(identical(sums[large.p], full(shape, all.size())));
+  }
+}
+
+TEST_CASE("a process may own nothing", "[sum]") {
+  const auto& all = world();
+  Single only{Parameter(zeros({3}))};
+  const std::vector<int> owners{all.size() - 1};
+  distributed::GradientSum sum(all, ParameterView(only), 1, owners);
+  Gradient gradient = ones_of(only.p);
+  sum.add(gradient);
+  const Gradients sums = sum.finish({});
+  CHECK(sum.norm(sums) == Approx(std::sqrt(3) * all.size()));
+  if (all.rank() == owners[0]) only.p.mutable_value() = sums[only.p];
+  sum.share(true);
+  CHECK(identical(only.p.value(), full({3}, all.size())));
+}
+
+TEST_CASE("one sum at a time is on its way", "[sum]") {
+  const auto& all = world();
+  if (all.alone()) return;
+  Single a{Parameter(zeros({3}))}, b{Parameter(zeros({3}))};
+  distributed::GradientSum first(all, a, 1), second(all, b, 1);
+  Gradient of_a = ones_of(a.p), of_b = ones_of(b.p);
+  first.add(of_a);
+  CHECK_THROWS_WITH(second.add(of_b), Catch::Contains("finish one before the other"));
+  CHECK_THROWS_WITH(second.finish({}), Catch::Contains("finish one before the other"));
+  CHECK(identical(first.finish({})[a.p], full({3}, all.size())));
+  second.add(of_b);  // which was left as it was
+  CHECK(identical(second.finish({})[b.p], full({3}, all.size())));
+}
+
+TEST_CASE("a parameter that is frozen when a sum is made stays so", "[sum]") {
+  const auto& all = world();
+  if (all.alone()) return;
+  Rng rng(3);
+  nn::Linear model(rng, 4, 2);
+  model.bias.freeze();
+  distributed::GradientSum sum(all, model, 1);
+  model.bias.unfreeze();
+  CHECK_THROWS_WITH(sum.finish({}), Catch::Contains("bias was frozen when this GradientSum was made"));
+}
+
 TEST_CASE("owners that there are not are refused", "[sum]") {
   const auto& all = world();
   Rng rng(3);
@@ -214,6 +276,9 @@ TEST_CASE("models that differ are refused where their gradients are summed", "[s
   const auto& all = world();
   if (all.alone()) return;
   Rng rng(3);
-  nn::Linear model(rng, 4, 2, {.bias = all.rank() == 0});
-  CHECK_THROWS_WITH(distributed::GradientSum(all, model, 1), Catch::Contains("start them alike"));
+  nn::Linear model(rng, 4, 2, {.bias = all.rank() == 0}), alike(rng, 4, 2);
+  CHECK_THROWS_WITH(distributed::GradientSum(all, model, 1), Catch::Contains("other parameters"));
+  const std::vector<int> owners(ParameterView(alike).parts().size(), all.rank() == 0 ? 1 : 0);
+  CHECK_THROWS_WITH(distributed::GradientSum(all, ParameterView(alike), 1, owners),
+                    Catch::Contains("other owners"));
 }

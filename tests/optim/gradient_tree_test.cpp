@@ -57,6 +57,27 @@ TEST_CASE("a last piece that comes one by one gives the same sums", "[optim][pie
   }
 }
 
+TEST_CASE("rows and a dense gradient have one sum in either order, with the signs of its zeros",
+          "[optim][pieces]") {
+  const Parameter table(zeros({3, 2}));
+  const auto by_rows = [&] {
+    GradientList out;
+    out.push_back({table.place(), {}, Rows{Indices({1}), Tensor::of({5, 6}).reshape({1, 2}), 3}});
+    return Gradients(std::move(out));
+  };
+  const auto dense = [&] {
+    GradientList out;
+    out.push_back({table.place(), full({3, 2}, -0.0), {}});
+    return Gradients(std::move(out));
+  };
+  for (const bool rows_first : {true, false}) {
+    Gradients sum = rows_first ? by_rows() : dense();
+    sum += rows_first ? dense() : by_rows();
+    const Tensor found = sum[table];
+    CHECK(identical(found, Tensor::of({-0.0, -0.0, 5, 6, -0.0, -0.0}).reshape({3, 2})));
+  }
+}
+
 TEST_CASE("a number of pieces that is no power of two has no sum", "[optim][pieces]") {
   const Parameter p(Tensor::scalar(0));
   GradientTree tree;

@@ -169,6 +169,17 @@ TEST_CASE("a step has the same bits for any number of threads", "[optim][threads
   });
 }
 
+TEST_CASE("no step is made where another process's gradient is not finite", "[optim]") {
+  for_every_rule([](const auto& fresh) {
+    Model model(Dtype::f32), before(Dtype::f32);
+    auto optimizer = fresh;
+    for (const double norm : {std::nan(""), std::numeric_limits<double>::infinity()}) {
+      CHECK_THROWS_AS(optimizer.step(model, gradients_of(model, 0), {.norm = norm}), NumericError);
+      CHECK(same(model, before));
+    }
+  });
+}
+
 TEST_CASE("a step that clips is clip_norm and then a step, to the bit", "[optim]") {
   for_both_dtypes([](Dtype dtype) {
     for_every_rule([&](const auto& fresh) {

@@ -98,6 +98,14 @@ def without_settings(env):
     return {key: value for key, value in env.items() if not key.startswith(("OPENBLAS_", "BLIS_", "DNNL_", "ONEDNN_"))}
 
 
+def speed_of(library):
+    """What a library reaches; 0 where it ends, as it does on a kind of processor whose instructions this one lacks."""
+    try:
+        return library.ask("512x512x512", 0.05) if library.process else 0
+    except (RuntimeError, BrokenPipeError):
+        return 0
+
+
 def blas_libraries(threads, root=None):
     """Each library of matrix products, with this number of threads, as the kind of processor on which it is fastest; those
     of another system if `root` is the folder that holds it."""
@@ -117,7 +125,7 @@ def blas_libraries(threads, root=None):
             env = {f"{each}_NUM_THREADS": str(threads) for each in ["OPENBLAS", "BLIS", "OMP"]}
             made.append(Rival(name, command, {**env, **({variable: kind} if kind else {})}, missing))
         if len(made) > 1:
-            speeds = [one.ask("512x512x512", 0.05) if one.process else 0 for one in made]
+            speeds = [speed_of(one) for one in made]
             best = speeds.index(max(speeds))
             for one in made[:best] + made[best + 1:]:
                 one.close()

@@ -1,4 +1,5 @@
 """The rivals: programs that are measured beside ours. Each keeps running between the rounds."""
+import contextlib
 import glob
 import os
 import shlex
@@ -38,7 +39,8 @@ class Rival:
 
     def close(self):
         if self.process:
-            self.process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # it has ended
+                self.process.stdin.close()
             self.process.wait()
             self.process = None
 

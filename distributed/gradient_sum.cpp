@@ -160,13 +160,13 @@ void GradientSum::require_alike() const {
 /// Of two sums at once, messages would be taken for each other's.
 void GradientSum::begin_sum() {
   if (begun_) return;
-  if (!all_.hold(this))
-    fail<ArgumentError>("two GradientSums of the same processes at once; finish one before the other begins");
   for (const auto& [path, parameter] : frozen_) {
     if (!parameter->is_constant())
       fail<ArgumentError>("{} was frozen when this GradientSum was made; make a new one after unfreeze()",
                           path);
   }
+  if (!all_.hold(this))
+    fail<ArgumentError>("two GradientSums of the same processes at once; finish one before the other begins");
   begun_ = true;
 }
 

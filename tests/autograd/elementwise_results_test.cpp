@@ -33,6 +33,23 @@ double difference(const Variable& a, const Variable& b) {
   return max(abs(a.value() - b.value())).item();
 }
 
+/// gradcheck of the sum of any of the three results, (3, 2), of a function of two operands.
+void check_each_use(const auto& f, const std::vector<Tensor>& inputs) {
+  for (int used = 1; used < 8; ++used) {
+    const GradcheckResult result = gradcheck(
+        [&](std::span<const Variable> in) {
+          const auto all = elementwise(f, in[0], in[1]);
+          Variable out(zeros({3, 2}, Dtype::f64));
+          for (std::size_t k = 0; k < 3; ++k)
+            if ((used >> k & 1) != 0) out = out + all[k];
+          return out;
+        },
+        inputs);
+    INFO(used << ": " << result.message);
+    CHECK(result.passed);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("a function of several results gives each, on Variables, Tensors and within another",
@@ -96,19 +113,7 @@ TEST_CASE("results that do not depend on every operand have their gradients, to 
   const auto f = [](auto x, auto y) { return std::array{x * x * x, exp(y), 0 * x + 2}; };
   Rng rng(6);
   const std::vector<Tensor> inputs{rng.normal({3, 2}, 0, 1, Dtype::f64), rng.normal({2}, 0, 1, Dtype::f64)};
-  for (int used = 1; used < 8; ++used) {
-    const GradcheckResult result = gradcheck(
-        [&](std::span<const Variable> in) {
-          const auto all = elementwise(f, in[0], in[1]);
-          Variable out(zeros({3, 2}, Dtype::f64));
-          for (std::size_t k = 0; k < 3; ++k)
-            if ((used >> k & 1) != 0) out = out + all[k];
-          return out;
-        },
-        inputs);
-    INFO(used << ": " << result.message);
-    CHECK(result.passed);
-  }
+  check_each_use(f, inputs);
   // A cell of which the new state alone is used, which does not depend on the output's gate.
   const Variable x(inputs[0]), y(broadcast_to(inputs[1], {3, 2}));
   const auto state = [](const Variable& o, const Variable& c) {
@@ -170,19 +175,7 @@ TEST_CASE("a result by itself has its gradient where values are kept for all of 
   Rng rng(4);
   const std::vector<Tensor> inputs{rng.normal({3, 2}, 0, 1, Dtype::f64),
                                    rng.normal({3, 1}, 0, 1, Dtype::f64)};
-  for (int used = 1; used < 8; ++used) {
-    const GradcheckResult result = gradcheck(
-        [&](std::span<const Variable> in) {
-          const auto all = elementwise(f, in[0], in[1]);
-          Variable out(zeros({3, 2}, Dtype::f64));
-          for (std::size_t k = 0; k < 3; ++k)
-            if ((used >> k & 1) != 0) out = out + all[k];
-          return out;
-        },
-        inputs);
-    INFO(used << ": " << result.message);
-    CHECK(result.passed);
-  }
+  check_each_use(f, inputs);
 }
 
 TEST_CASE("twelve operands with six results fit, with their derivatives", "[elementwise]") {

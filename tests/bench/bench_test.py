@@ -138,6 +138,14 @@ class Output(unittest.TestCase):
     def test_rivals_are_not_held_to_what_somebody_has_set_for_their_libraries(self):
         self.assertEqual(rivals.without_settings({"PATH": "/bin", "OPENBLAS_CORETYPE": "Haswell"}), {"PATH": "/bin"})
 
+    def test_a_library_that_ends_is_the_slowest_of_its_kinds(self):
+        for script, speed in [("echo ready 1; read line; echo 5", 5), ("echo ready 1; read line", 0),
+                              ("echo ready 1", 0), ("true", 0)]:
+            with self.subTest(script):
+                library = rivals.Rival("library", ["sh", "-c", script])
+                self.assertEqual(rivals.speed_of(library), speed)
+                library.close()
+
     def test_help_and_a_wrong_group(self):
         helped = run("--help")
         self.assertEqual((helped.returncode, helped.stderr), (0, ""))

@@ -239,6 +239,11 @@ TEST_CASE("a parameter that is frozen when a sum is made stays so", "[sum]") {
   distributed::GradientSum sum(all, model, 1);
   model.bias.unfreeze();
   CHECK_THROWS_WITH(sum.finish({}), Catch::Contains("bias was frozen when this GradientSum was made"));
+  // A new one beside it has a part for what it knows.
+  distributed::GradientSum again(all, model, 1);
+  Gradient gradient = ones_of(model.bias);
+  again.add(gradient);
+  CHECK(identical(again.finish({})[model.bias], full({2}, all.size())));
 }
 
 TEST_CASE("owners that there are not are refused", "[sum]") {

@@ -103,9 +103,10 @@ TEST_CASE("runs and columns of every length are reduced, and NaN wins", "[tensor
 }
 
 TEST_CASE("operands that are stretched along short rows are as if they had been written out", "[tensor]") {
-  const std::vector<std::pair<Shape, Shape>> pairs{
+  std::vector<std::pair<Shape, Shape>> pairs{
       {{300, 10}, {300, 1}},     {{300, 10}, {10}},          {{7, 1, 5}, {1, 9, 1}}, {{1100, 3}, {1100, 1}},
       {{3, 1100, 2}, {3, 1, 2}}, {{40, 1, 1, 7}, {6, 5, 1}}, {{2000, 1}, {1, 3}},    {{64}, {50, 1}}};
+  for (std::int64_t width = 1; width < 18; ++width) pairs.push_back({{300, width}, {300, 1}});
   for (const auto& [left, right] : pairs) {
     const Tensor a = drawn(left), b = drawn(right);
     const Shape shape = broadcast_shapes("test", left, right);
